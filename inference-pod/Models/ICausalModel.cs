@@ -1,0 +1,101 @@
+namespace Moebius.Inference.Models;
+
+/// <summary>A loaded causal language model. Not thread-safe: one engine loop calls it.</summary>
+public interface ICausalModel : IDisposable
+{
+    /// <summary>Sizes and identity.</summary>
+    ModelInfo Info { get; }
+
+    /// <summary>Counters of the two-tier expert store.</summary>
+    ExpertStatistics Experts { get; }
+
+    /// <summary>Creates the empty key-value state of one sequence.</summary>
+    ISequenceKv CreateSequence();
+
+    /// <summary>
+    /// Runs one step: every chunk's tokens are appended to its sequence and attended causally. A chunk's result does
+    /// not depend on the other chunks of the step beyond floating-point rounding.
+    /// </summary>
+    /// <param name="chunks">At most one chunk per sequence; each has at least one token and fits the context.</param>
+    /// <returns>
+    /// For each chunk, logits in fp32, row-major [rows, <see cref="ModelInfo.VocabularySize"/>], where rows is 0, 1 or
+    /// the number of the chunk's tokens, as <see cref="SequenceChunk.Logits"/> says.
+    /// </returns>
+    IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks);
+}
+
+/// <summary>What callers need to know of a model.</summary>
+/// <param name="Architecture">The <c>model_type</c> of its configuration, for example <c>qwen3_moe</c>.</param>
+/// <param name="VocabularySize">Rows of the output head.</param>
+/// <param name="ContextLength">Largest number of positions, <c>max_position_embeddings</c>.</param>
+/// <param name="Layers">Decoder layers.</param>
+/// <param name="EndOfSequence">Token ids that end a generation (configuration and generation_config.json).</param>
+/// <param name="BlockTokens">Tokens of one KV block.</param>
+/// <param name="BlockBytes">Bytes of one KV block: all layers, keys and values.</param>
+/// <param name="Fingerprint">SHA-256, 32 bytes, over all that makes KV bytes interchangeable.</param>
+public sealed record ModelInfo(
+    string Architecture,
+    int VocabularySize,
+    int ContextLength,
+    int Layers,
+    IReadOnlySet<int> EndOfSequence,
+    int BlockTokens,
+    int BlockBytes,
+    ReadOnlyMemory<byte> Fingerprint);
+
+/// <summary>Which positions of a chunk need logits.</summary>
+public enum LogitsFor
+{
+    /// <summary>None: a prefill chunk that is not the last.</summary>
+    None,
+
+    /// <summary>The last token only.</summary>
+    Last,
+
+    /// <summary>Every token (prompt log-probabilities, verification, perplexity).</summary>
+    All,
+}
+
+/// <summary>Tokens to append to one sequence in a step.</summary>
+/// <param name="Kv">The sequence.</param>
+/// <param name="Tokens">Token ids, 1..context.</param>
+/// <param name="Logits">Which logits are wanted.</param>
+public sealed record SequenceChunk(ISequenceKv Kv, ReadOnlyMemory<int> Tokens, LogitsFor Logits);
+
+/// <summary>Keys and values of one sequence.</summary>
+public interface ISequenceKv : IDisposable
+{
+    /// <summary>Tokens stored.</summary>
+    int Length { get; }
+
+    /// <summary>
+    /// Copies full block <paramref name="block"/> (tokens [block * BlockTokens, (block + 1) * BlockTokens)) out.
+    /// </summary>
+    /// <param name="block">Block index; the block must be full.</param>
+    /// <param name="destination">Exactly <see cref="ModelInfo.BlockBytes"/> bytes.</param>
+    void ExportBlock(int block, Span<byte> destination);
+
+    /// <summary>Appends a full block that <see cref="ExportBlock"/> wrote. Length must be a multiple of the block size.</summary>
+    /// <param name="source">Exactly <see cref="ModelInfo.BlockBytes"/> bytes.</param>
+    void ImportBlock(ReadOnlySpan<byte> source);
+
+    /// <summary>Forgets all tokens from <paramref name="length"/> on.</summary>
+    void Truncate(int length);
+}
+
+/// <summary>A snapshot of the expert store's counters.</summary>
+/// <param name="Hits">Expert uses that found the expert resident.</param>
+/// <param name="Misses">Expert uses that had to wait for a load.</param>
+/// <param name="Evictions">Experts dropped to stay inside the budget.</param>
+/// <param name="StallSeconds">Time the compute thread waited for experts.</param>
+/// <param name="LoadedBytes">Bytes read from the slow tier.</param>
+/// <param name="ResidentBytes">Bytes of experts in the fast tier now.</param>
+/// <param name="BudgetBytes">The fast tier's hard limit.</param>
+public readonly record struct ExpertStatistics(
+    long Hits,
+    long Misses,
+    long Evictions,
+    double StallSeconds,
+    long LoadedBytes,
+    long ResidentBytes,
+    long BudgetBytes);
