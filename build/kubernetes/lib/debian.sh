@@ -29,7 +29,7 @@ debian_suite() {
     debian_mirror
     local folder=$CACHE/apt/$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options=
     [[ -r $keyring ]] && options="[signed-by=$keyring] "
-    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    mkdir -p "$folder"/{lists/partial,cache/archives/partial,none}
     : >"$folder/status"
     printf '%s %s%s %s main\n' deb "$options" "$mirror" "$1" deb-src "$options" "$mirror" "$1" >"$folder/sources.list"
     # Snapshots and mirrors of sid carry an old Valid-Until; the signature is still verified.
@@ -38,9 +38,9 @@ Dir::State::Lists "$folder/lists";
 Dir::State::status "$folder/status";
 Dir::Cache "$folder/cache";
 Dir::Etc::SourceList "$folder/sources.list";
-Dir::Etc::SourceParts "/nonexistent";
-Dir::Etc::Preferences "/nonexistent";
-Dir::Etc::PreferencesParts "/nonexistent";
+Dir::Etc::SourceParts "$folder/none";
+Dir::Etc::Preferences "$folder/none/file";
+Dir::Etc::PreferencesParts "$folder/none";
 APT::Install-Recommends "false";
 APT::Sandbox::User "root";
 Acquire::Check-Valid-Until "false";
