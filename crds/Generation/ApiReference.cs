@@ -61,7 +61,9 @@ internal sealed class ApiReference
         text.Append("## ").Append(kind.Kind).Append("\n\n").Append(docs.Of(kind.Type)).Append("\n\n")
             .Append("Short name `").Append(string.Join("`, `", resource.ShortNames)).Append("`; ")
             .Append(kind.Namespaced ? "belongs to a namespace" : "belongs to the cluster")
-            .Append(resource.ScaleSpecPath is null ? "" : "; has a scale subresource (`kubectl scale`)").Append(".\n\n");
+            .Append(resource.ScaleSpecPath is null ? "" : "; has a scale subresource (`kubectl scale`)").Append(". ")
+            .AppendJoin(", ", SchemaGenerator.Contract(kind.Type).Properties.Where(property => property.Name is "spec" or "status")
+                .Select(property => $"`{property.Name}` is a [{property.PropertyType.Name}](#{Anchor(property.PropertyType.Name)})")).Append(".\n\n");
     }
 
     private void Table(Type type)
@@ -89,7 +91,9 @@ internal sealed class ApiReference
             return "Quantity";
         if (schema.Pattern == Durations.Pattern)
             return "Duration";
-        if (type.IsEnum || type == typeof(string))
+        if (type.IsEnum)
+            return "choice";
+        if (type == typeof(string))
             return "text";
         if (type == typeof(DateTime))
             return "time";
@@ -109,11 +113,12 @@ internal sealed class ApiReference
         };
     }
 
+    // The default of an object is that of its fields, which the object's own table shows.
     private static string DefaultText(JsonPropertyInfo property, V1JSONSchemaProps field) => field.DefaultProperty switch
     {
         _ when property.IsRequired => "*required*",
-        JsonValue value => $"`{value.ToJsonString(Manifests.Json)}`",
-        JsonNode value when value.ToJsonString() != "{}" => $"`{value.ToJsonString(Manifests.Json)}`",
+        JsonValue value => $"`{value}`",
+        JsonArray value => $"`{value.ToJsonString(Manifests.Json)}`",
         _ => "",
     };
 

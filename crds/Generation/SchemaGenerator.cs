@@ -52,7 +52,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         {
             var field = Field(property);
             if (!property.IsRequired && defaults?[property.Name] is { } value)
-                field.DefaultProperty = DefaultOf(property.PropertyType, value);
+                field.DefaultProperty = DefaultOf(property.PropertyType, value, field);
             schema.Properties.Add(property.Name, field);
         }
 
@@ -71,11 +71,15 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         ? null
         : (JsonObject)JsonSerializer.SerializeToNode(Activator.CreateInstance(type), type, Manifests.Json)!;
 
-    private static JsonNode DefaultOf(Type type, JsonNode value)
+    private static JsonNode? DefaultOf(Type type, JsonNode value, V1JSONSchemaProps field)
     {
-        // An empty object takes the defaults of its fields, which stand in one place only: beside the field.
+        // Kubernetes 1.20 reads an empty text as null and refuses the definition; left out means the same to a reader.
+        if (value.GetValueKind() == JsonValueKind.String && value.GetValue<string>().Length == 0)
+            return null;
+        // An empty object takes the defaults of its fields, which so stand in one place only. But an API server checks a
+        // default against the rules of its schema before it fills in anything: with rules it has to be complete.
         var ownDefaults = IsObject(type) && JsonNode.DeepEquals(value, Defaults(type));
-        return ownDefaults ? new JsonObject() : value.DeepClone();
+        return ownDefaults && field.XKubernetesValidations is null ? new JsonObject() : value.DeepClone();
     }
 
     private static bool IsObject(Type type) => Contract(type).Kind == JsonTypeInfoKind.Object && !KubernetesTypes.IsKubernetes(type);
