@@ -465,6 +465,7 @@ public sealed class PodPlacement
 {
     /// <summary>Labels a node must have. The profile's node selector is added.</summary>
     [Size(0, 64)]
+    [ItemSize(0, 63)]
     public Dictionary<string, string>? NodeSelector { get; set; }
 
     /// <summary>Taints the pods tolerate.</summary>
