@@ -20,7 +20,7 @@ internal sealed unsafe class BpfObject : IDisposable
             programs[Marshal.PtrToStringUTF8((nint)LibBpf.bpf_program__name(program))!] = program;
         for (nint map = 0; (map = LibBpf.bpf_object__next_map(handle, map)) != 0;)
         {
-            // Data sections are named OBJECT.rodata, OBJECT.bss, ...: known here by the section alone.
+            // Data sections are named OBJECT.rodata, OBJECT.bss, ...: known here by the end of the section's name.
             var name = Marshal.PtrToStringUTF8((nint)LibBpf.bpf_map__name(map))!;
             maps[name.LastIndexOf('.') is > 0 and var dot ? name[dot..] : name] = map;
         }
@@ -58,11 +58,11 @@ internal sealed unsafe class BpfObject : IDisposable
     /// <summary>Sets a map's capacity, before loading.</summary>
     public void SetMapCapacity(string name, uint entries) => Check(LibBpf.bpf_map__set_max_entries(MapHandle(name), entries), $"sizing the map {name}");
 
-    /// <summary>Sets the constants that the programs read (<c>const volatile</c>), before loading.</summary>
-    public void SetConstants<T>(in T constants) where T : unmanaged
+    /// <summary>Sets the constants that the programs read from a section (<c>const volatile</c>), before loading.</summary>
+    public void SetConstants<T>(string section, in T constants) where T : unmanaged
     {
         nuint size = 0;
-        var data = LibBpf.bpf_map__initial_value(MapHandle(".rodata"), &size);
+        var data = LibBpf.bpf_map__initial_value(MapHandle(section), &size);
         if (data is null || size < (nuint)sizeof(T))
             throw new BpfException($"setting {sizeof(T)} bytes of constants in a section of {size}", BpfException.EINVAL);
         *(T*)data = constants;

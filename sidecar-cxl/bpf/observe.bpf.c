@@ -16,10 +16,8 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Set by user space before loading. */
-const volatile __u32 use_cgroup_v1;	   /* ids of the v1 cpu hierarchy instead of the unified one */
-const volatile __u32 use_perf_events;	   /* both arrays of perf events are filled */
-const volatile __u64 burst_threshold;	   /* reads + writes in one stint; 0: no bursts */
+/* Set by user space before loading; a section of its own, so that its layout is the structure's. */
+const volatile struct settings settings SEC(".rodata.settings") = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -69,7 +67,7 @@ static __always_inline struct losses *losses_of_cpu(void)
 
 static __always_inline __u64 cgroup_id_of(struct task_struct *task)
 {
-	if (use_cgroup_v1) {
+	if (settings.use_cgroup_v1) {
 		struct css_set *set = BPF_CORE_READ(task, cgroups);
 		struct cgroup_subsys_state *state = 0;
 		__u64 index = bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id);
@@ -167,7 +165,7 @@ static __always_inline void book(struct cpu_account *account, struct task_struct
 
 	account->pending.run_ns += run_ns;
 	account->pending.switches++;
-	if (use_perf_events) {
+	if (settings.use_perf_events) {
 		reads = growth(reads_now, account->read_base);
 		writes = growth(writes_now, account->write_base);
 		account->pending.mem_reads += reads;
@@ -176,7 +174,7 @@ static __always_inline void book(struct cpu_account *account, struct task_struct
 		reads = account->pending.read_faults - account->read_base;
 		writes = account->pending.write_faults - account->write_base;
 	}
-	if (burst_threshold && reads + writes >= burst_threshold)
+	if (settings.burst_threshold && reads + writes >= settings.burst_threshold)
 		report_burst(account, prev, reads, writes, run_ns);
 }
 
@@ -188,7 +186,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 
 	if (!account)
 		return 0;
-	if (use_perf_events) {
+	if (settings.use_perf_events) {
 		reads_now = read_perf(&perf_reads);
 		writes_now = read_perf(&perf_writes);
 	}
@@ -205,8 +203,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		account->owner = id;
 	}
 	account->exec_base = next->se.sum_exec_runtime;
-	account->read_base = use_perf_events ? reads_now : account->pending.read_faults;
-	account->write_base = use_perf_events ? writes_now : account->pending.write_faults;
+	account->read_base = settings.use_perf_events ? reads_now : account->pending.read_faults;
+	account->write_base = settings.use_perf_events ? writes_now : account->pending.write_faults;
 	return 0;
 }
 

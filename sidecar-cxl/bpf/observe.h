@@ -4,6 +4,13 @@
  */
 #pragma once
 
+/* Constants of one load. */
+struct settings {
+	__u32 use_cgroup_v1;   /* ids of the v1 cpu hierarchy instead of the unified one */
+	__u32 use_perf_events; /* both arrays of perf events are filled */
+	__u64 burst_threshold; /* reads + writes in one stint; 0: no bursts */
+};
+
 /* Counters of one cgroup on one CPU. All only grow. */
 struct cgroup_counters {
 	__u64 run_ns;	    /* time on the CPU */
