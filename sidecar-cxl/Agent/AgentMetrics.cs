@@ -102,6 +102,7 @@ internal sealed class AgentMetrics
         losses.WithLabels("cgroups").IncTo(lost.Cgroups);
         losses.WithLabels("events").IncTo(lost.Events);
         losses.WithLabels("perf_reads").IncTo(lost.PerfReads);
+        losses.WithLabels("stints").IncTo(lost.Stints);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
     }
 

@@ -43,14 +43,14 @@ internal sealed record ObserverStatus
     public string? Hierarchy { get; init; }
     public int Cgroups { get; init; }
     public ulong Bursts { get; init; }
-    public ObserverLossStatus Losses { get; init; } = new(0, 0, 0, 0);
+    public ObserverLossStatus Losses { get; init; } = new(0, 0, 0, 0, 0);
 }
 
 /// <summary>What was not counted or not delivered.</summary>
-internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong PerfReads, ulong SkippedRuns)
+internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong PerfReads, ulong Stints, ulong SkippedRuns)
 {
     public ObserverLossStatus(ObserverSnapshot snapshot)
-        : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.PerfReads, snapshot.SkippedRuns)
+        : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.PerfReads, snapshot.Losses.Stints, snapshot.SkippedRuns)
     {
     }
 }

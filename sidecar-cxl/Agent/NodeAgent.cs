@@ -169,7 +169,7 @@ internal sealed partial class NodeAgent : IDisposable
             Hierarchy = hierarchy is null ? null : $"{hierarchy.Root} (v{(hierarchy.Version1 ? 1 : 2)})",
             Cgroups = activity.Count,
             Bursts = bursts,
-            Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0) : new ObserverLossStatus(snapshot),
+            Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
         },
         Topology = new TopologySummary(
             topology.Nodes.Count,

@@ -49,6 +49,7 @@ internal sealed class Observer : IDisposable
     private readonly CpuAccount[] accountSlots;
     private readonly ObserverLosses[] lossSlots;
     private readonly Dictionary<ulong, CgroupCounters> published = [];
+    private readonly Dictionary<ulong, CgroupCounters> sums = [];
     private BpfRingBuffer? bursts;
     private PerfCounterPair? perf;
 
@@ -126,7 +127,8 @@ internal sealed class Observer : IDisposable
         foreach (var (id, sum) in sums)
             published[id] = CgroupCounters.Max(published.GetValueOrDefault(id), sum);
         sums.Clear();
-        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), program.ProgramNames.Where(name => CountsFaults || name != FaultProgram).Aggregate(0UL, (total, name) => total + program.RecursionMisses(name)));
+        var skipped = links.Aggregate(0UL, (total, link) => total + program.RecursionMisses(link.Program));
+        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), skipped);
     }
 
     /// <summary>Drops the counters of a cgroup that is gone.</summary>
@@ -149,8 +151,6 @@ internal sealed class Observer : IDisposable
         perf = null;
     }
 
-    private readonly Dictionary<ulong, CgroupCounters> sums = [];
-
     private static void Merge(Dictionary<ulong, CgroupCounters> target, ulong id, in CgroupCounters counters)
     {
         var sum = target.GetValueOrDefault(id);
@@ -167,6 +167,7 @@ internal sealed class Observer : IDisposable
             sum.Cgroups += slot.Cgroups;
             sum.Events += slot.Events;
             sum.PerfReads += slot.PerfReads;
+            sum.Stints += slot.Stints;
         }
 
         return sum;

@@ -69,6 +69,7 @@ internal record struct CgroupCounters
 internal struct CpuAccount
 {
     public ulong Owner;
+    public ulong Task;
     public CgroupCounters Pending;
     public ulong ExecBase;
     public ulong ReadBase;
@@ -87,6 +88,9 @@ internal record struct ObserverLosses
 
     /// <summary>Perf counters that could not be read.</summary>
     public ulong PerfReads;
+
+    /// <summary>Stints on a CPU whose beginning was not seen.</summary>
+    public ulong Stints;
 }
 
 /// <summary>A stint on a CPU with unusual memory traffic.</summary>

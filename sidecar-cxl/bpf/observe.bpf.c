@@ -190,8 +190,17 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		reads_now = read_perf(&perf_reads);
 		writes_now = read_perf(&perf_writes);
 	}
-	if (prev->pid && account->owner)
-		book(account, prev, reads_now, writes_now);
+	if (prev->pid && account->owner) {
+		if (account->task == prev->pid) {
+			book(account, prev, reads_now, writes_now);
+		} else {
+			/* Not every kernel announces every switch; a stint without its beginning has no length. */
+			struct losses *losses = losses_of_cpu();
+
+			if (losses)
+				losses->stints++;
+		}
+	}
 	if (!next->pid)
 		return 0;
 
@@ -202,6 +211,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 			flush(account);
 		account->owner = id;
 	}
+	account->task = next->pid;
 	account->exec_base = next->se.sum_exec_runtime;
 	account->read_base = settings.use_perf_events ? reads_now : account->pending.read_faults;
 	account->write_base = settings.use_perf_events ? writes_now : account->pending.write_faults;

@@ -27,6 +27,7 @@ struct cgroup_counters {
 /* One CPU's running account: what its owner did since the last flush into the map of cgroups. */
 struct cpu_account {
 	__u64 owner; /* cgroup id; 0 before the first switch */
+	__u64 task;  /* pid of the running task */
 	struct cgroup_counters pending;
 	__u64 exec_base;  /* sum_exec_runtime of the running task when it came on */
 	__u64 read_base;  /* perf counters when it came on; without perf events, pending faults */
@@ -38,6 +39,7 @@ struct losses {
 	__u64 cgroups;	   /* flushes dropped because the map of cgroups was full */
 	__u64 events;	   /* bursts not delivered because the ring buffer was full */
 	__u64 perf_reads;  /* perf counters that could not be read */
+	__u64 stints;	   /* stints whose beginning was not seen; they are not counted */
 };
 
 /* A stint on the CPU with unusual memory traffic. */
