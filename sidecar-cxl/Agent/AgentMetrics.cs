@@ -47,7 +47,7 @@ internal sealed class AgentMetrics
         switches = factory.CreateCounter("moebius_cxl_context_switches_total", "Times a task left a CPU.", "class");
         wakeups = factory.CreateCounter("moebius_cxl_wakeups_total", "Times a task was woken.", "class");
         migrations = factory.CreateCounter("moebius_cxl_migrations_total", "Times a task changed CPU.", "class");
-        faults = factory.CreateCounter("moebius_cxl_page_faults_total", "User page faults by direction.", "class", "direction");
+        faults = factory.CreateCounter("moebius_cxl_page_faults_total", "Page faults on user memory by direction.", "class", "direction");
         memoryEvents = factory.CreateCounter("moebius_cxl_memory_events_total", "Memory perf events by direction; 0 where there are none.", "class", "direction");
         bursts = factory.CreateCounter("moebius_cxl_bursts_total", "Stints on a CPU with unusual memory traffic.", "class");
         losses = factory.CreateCounter("moebius_cxl_losses_total", "What was not counted or not delivered.", "kind");

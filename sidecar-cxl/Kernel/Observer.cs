@@ -38,7 +38,7 @@ internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounter
 internal sealed class Observer : IDisposable
 {
     private const string Resource = "Moebius.Cxl.bpf.observe.bpf.o";
-    private const string FaultProgram = "on_fault";
+    private static readonly string[] FaultPrograms = ["on_user_fault", "on_kernel_fault"];
 
     private readonly BpfObject program;
     private readonly List<BpfLink> links = [];
@@ -95,7 +95,7 @@ internal sealed class Observer : IDisposable
         {
             return Load(objectBytes, options, withFaults: true);
         }
-        catch (BpfException error) when (error.Log.Contains("page_fault_user", StringComparison.Ordinal))
+        catch (BpfException error) when (error.Log.Contains("page_fault_", StringComparison.Ordinal))
         {
             // The tracepoint came late to some architectures; everything else works without it.
             return Load(objectBytes, options, withFaults: false);
@@ -187,8 +187,8 @@ internal sealed class Observer : IDisposable
                 UsePerfEvents = options.PerfEvents is null ? 0u : 1,
                 BurstThreshold = options.BurstThreshold,
             });
-            if (!withFaults)
-                program.SkipProgram(FaultProgram);
+            foreach (var name in withFaults ? [] : FaultPrograms)
+                program.SkipProgram(name);
             program.Load();
             observer = new Observer(program, options) { CountsFaults = withFaults };
             if (options.PerfEvents is var (reads, writes))
@@ -198,7 +198,7 @@ internal sealed class Observer : IDisposable
                 observer.perf = perf;
             }
 
-            foreach (var name in program.ProgramNames.Where(name => withFaults || name != FaultProgram))
+            foreach (var name in program.ProgramNames.Where(name => withFaults || !FaultPrograms.Contains(name)))
                 observer.links.Add(program.Attach(name));
             return observer;
         }

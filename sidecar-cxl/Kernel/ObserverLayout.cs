@@ -20,10 +20,10 @@ internal record struct CgroupCounters
     /// <summary>Times one of its tasks changed CPU.</summary>
     public ulong Migrations;
 
-    /// <summary>User page faults on a read.</summary>
+    /// <summary>Page faults on user memory for a read.</summary>
     public ulong ReadFaults;
 
-    /// <summary>User page faults on a write.</summary>
+    /// <summary>Page faults on user memory for a write.</summary>
     public ulong WriteFaults;
 
     /// <summary>Read-direction perf events; 0 without perf events.</summary>

@@ -255,16 +255,29 @@ int BPF_PROG(on_migrate, struct task_struct *task, int cpu)
 #define PAGE_FAULT_WRITE 2 /* bit 1 of the x86 page-fault error code */
 
 /* The faulting task is the running one, so its cgroup owns the account. */
-SEC("tp_btf/page_fault_user")
-int BPF_PROG(on_fault, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+static __always_inline int count_fault(unsigned long address, unsigned long error_code)
 {
 	struct cpu_account *account = bpf_map_lookup_elem(&accounts, &zero);
 
-	if (!account || !account->owner)
+	/* The upper half of the addresses is the kernel's own. */
+	if (!account || !account->owner || (long)address < 0)
 		return 0;
 	if (error_code & PAGE_FAULT_WRITE)
 		account->pending.write_faults++;
 	else
 		account->pending.read_faults++;
 	return 0;
+}
+
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(on_user_fault, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+{
+	return count_fault(address, error_code);
+}
+
+/* The kernel touching user memory on behalf of a system call, such as read(2) into a fresh buffer. */
+SEC("tp_btf/page_fault_kernel")
+int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+{
+	return count_fault(address, error_code);
 }

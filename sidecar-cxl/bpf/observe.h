@@ -17,8 +17,8 @@ struct cgroup_counters {
 	__u64 switches;	    /* times a task of the cgroup left the CPU */
 	__u64 wakeups;	    /* times a task of the cgroup was woken */
 	__u64 migrations;   /* times a task of the cgroup changed CPU */
-	__u64 read_faults;  /* user page faults on a read */
-	__u64 write_faults; /* user page faults on a write */
+	__u64 read_faults;  /* page faults on user memory for a read */
+	__u64 write_faults; /* page faults on user memory for a write */
 	__u64 mem_reads;    /* read-direction perf event, while on the CPU */
 	__u64 mem_writes;   /* write-direction perf event, while on the CPU */
 	__u64 bursts;	    /* stints whose traffic reached burst_threshold */
