@@ -35,6 +35,10 @@ case ${1:-} in
     *) wrong "argument '$1' is unknown; use --build, --no-build or nothing" ;;
 esac
 
+archives=${MOEBIUS_KUBE_ASSETS:-$repository/../shared/kube-assets}
+[[ -z ${MOEBIUS_KUBE_ASSETS:-} || -d $archives ]] ||
+    wrong "MOEBIUS_KUBE_ASSETS: '$archives' is not a folder; name one that holds *.tar.xz archives with a bin/ folder inside"
+
 exec 3>&1 1>&2 # the result alone is written to 3
 finish() { printf '%s\n' "$1" >&3; exit 0; }
 

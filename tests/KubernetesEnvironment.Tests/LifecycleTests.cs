@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using k8s;
 using k8s.Models;
 
@@ -38,6 +39,42 @@ public sealed class LifecycleTests
     }
 
     [Fact]
+    public async Task Killed_test_process_leaves_no_server_behind()
+    {
+        await KubernetesAssets.FindAsync(); // skips when there is nothing to start
+        using var tests = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["-method", $"*.{nameof(Disposal_leaves_no_process_and_no_file)}"])
+        {
+            RedirectStandardOutput = true,
+            Environment = { ["TMPDIR"] = Directory.CreateTempSubdirectory().FullName },
+        })!;
+        var folder = $"moebius-kubernetes-{tests.Id}-";
+        while (CommandLines(folder).Count() < 2)
+        {
+            Assert.False(tests.HasExited, "the test process ended before its servers were seen");
+            await Task.Delay(20);
+        }
+
+        tests.Kill(); // SIGKILL: no handler of the process runs
+        await tests.WaitForExitAsync();
+
+        while (CommandLines(folder).Any())
+            await Task.Delay(20);
+        Directory.Delete(tests.StartInfo.Environment["TMPDIR"]!, recursive: true);
+    }
+
+    [Fact]
+    public async Task Helm_installs_a_chart_and_lists_it()
+    {
+        await using var server = await KubernetesTestServer.StartAsync();
+        var chart = TestData.Path("chart");
+
+        (await server.HelmAsync(["install", "first", chart, "--set", "greeting=hello"])).EnsureSuccess();
+
+        Assert.Equal("hello", (await server.KubectlAsync("get", "configmap", "first", "-o", "jsonpath={.data.greeting}")).EnsureSuccess().StandardOutput);
+        Assert.Contains("first", (await server.HelmAsync(["list", "-q"])).EnsureSuccess().StandardOutput, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Controller_manager_collects_the_children_of_a_deleted_custom_resource()
     {
         var assets = await KubernetesAssets.FindAsync();
@@ -69,6 +106,26 @@ public sealed class LifecycleTests
 
         Assert.False(server.CustomResourcesServedApart);
         Assert.Contains("What the widget should be.", explained.StandardOutput, StringComparison.Ordinal);
+    }
+
+    /// <summary>The command lines of living processes that mention a text.</summary>
+    private static IEnumerable<string> CommandLines(string text)
+    {
+        foreach (var process in Directory.GetDirectories("/proc").Where(p => char.IsAsciiDigit(Path.GetFileName(p)[0])))
+        {
+            string line;
+            try
+            {
+                line = File.ReadAllText(Path.Combine(process, "cmdline"));
+            }
+            catch (IOException)
+            {
+                continue; // it ended meanwhile
+            }
+
+            if (line.Contains(text, StringComparison.Ordinal))
+                yield return line;
+        }
     }
 
     private const string Widget = "{apiVersion: example.moebius.dev/v1alpha1, kind: Widget, metadata: {name: kept, namespace: default}, spec: {minimum: 1}}";

@@ -8,6 +8,9 @@ public sealed partial class KubernetesAssets
     /// <summary>The first minor version of Kubernetes 1.x whose CRDs have stable CEL rules.</summary>
     private const int CelSinceMinor = 29;
 
+    /// <summary>The exit code by which the script says that nothing is wrong, but only a build would help.</summary>
+    private const int BuildNeeded = 3;
+
     private static readonly Lazy<Task<KubernetesAssets>> Shared = new(LocateAsync);
 
     private KubernetesAssets(string folder, Version serverVersion)
@@ -36,6 +39,7 @@ public sealed partial class KubernetesAssets
     /// minutes: that is <c>build/kubernetes/assets.sh</c>, run by hand or by <c>make test</c>.
     /// </summary>
     /// <exception cref="KubernetesAssetsMissingException">There are none; the message says how to obtain them.</exception>
+    /// <exception cref="InvalidOperationException">A setting is wrong, a download failed, or a program does not run.</exception>
     public static Task<KubernetesAssets> FindAsync() => Shared.Value;
 
     /// <summary>The full path of one program.</summary>
@@ -57,7 +61,7 @@ public sealed partial class KubernetesAssets
         var match = VersionPattern().Match(text);
         return match.Success
             ? Version.Parse(match.Groups[1].Value)
-            : throw new KubernetesAssetsMissingException($"kube-apiserver --version printed '{text.Trim()}', which names no version such as v1.32.0");
+            : throw new InvalidOperationException($"kube-apiserver --version printed '{text.Trim()}', which names no version such as v1.32.0");
     }
 
     [GeneratedRegex(@"v(\d+\.\d+\.\d+)")]
@@ -67,11 +71,11 @@ public sealed partial class KubernetesAssets
     {
         var script = FindScript();
         var located = await Command.RunAsync(script, ["--no-build"]).ConfigureAwait(false);
-        if (located.ExitCode != 0)
+        if (located.ExitCode == BuildNeeded)
             throw new KubernetesAssetsMissingException($"{script} --no-build: {located.StandardError.Trim()}");
-        var folder = located.StandardOutput.Trim();
+        var folder = located.EnsureSuccess().StandardOutput.Trim();
         var version = await Command.RunAsync(Path.Combine(folder, "kube-apiserver"), ["--version"]).ConfigureAwait(false);
-        return new KubernetesAssets(folder, ParseVersion(version.StandardOutput));
+        return new KubernetesAssets(folder, ParseVersion(version.EnsureSuccess().StandardOutput));
     }
 
     private static string FindScript()
