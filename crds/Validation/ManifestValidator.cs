@@ -56,10 +56,14 @@ public static partial class ManifestValidator
         var documents = Manifests.ParseDocuments(Manifests.ReadText(path), path);
         if (documents.Count == 0)
             throw new UserInputException($"{path}: no document: expected resources of {ApiVersion}");
-        return [.. documents.Select((document, index) => Load(document, documents.Count == 1 ? path : $"{path}: document {index + 1}"))];
+        return [.. documents.Select((document, index) => LoadResource(document, documents.Count == 1 ? path : $"{path}: document {index + 1}"))];
     }
 
-    private static object Load(JsonObject document, string source)
+    /// <summary>Reads one document as the C# type of its kind.</summary>
+    /// <param name="document">The document as <see cref="Manifests.ParseDocuments"/> gives it.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">The document is not a valid resource; the message has the first errors.</exception>
+    public static object LoadResource(JsonObject document, string source)
     {
         var errors = Validate(document);
         if (errors.Count > 0)
