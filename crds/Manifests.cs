@@ -117,10 +117,20 @@ public static class Manifests
     public static string ToYaml(object value)
     {
         var node = JsonSerializer.SerializeToNode(value, value.GetType(), Json);
+        if (node is JsonObject manifest && manifest.ContainsKey("kind"))
+            node = IdentityFirst(manifest);
         var writer = new StringWriter(CultureInfo.InvariantCulture) { NewLine = "\n" };
         new YamlStream(new YamlDocument(ToYamlNode(node))).Save(writer, assignAnchors: false);
         var text = writer.ToString();
         return text.EndsWith("...\n", StringComparison.Ordinal) ? text[..^4] : text;
+    }
+
+    // Readers look for what an object is before what is in it.
+    private static JsonObject IdentityFirst(JsonObject manifest)
+    {
+        string[] identity = ["apiVersion", "kind", "metadata"];
+        var fields = identity.Where(manifest.ContainsKey).Concat(manifest.Select(field => field.Key).Except(identity)).ToList();
+        return new JsonObject(fields.Select(name => KeyValuePair.Create(name, manifest[name]?.DeepClone())));
     }
 
     private static string Explain(JsonException error)
