@@ -62,18 +62,6 @@ public sealed class LifecycleTests
     }
 
     [Fact]
-    public async Task Helm_installs_a_chart_and_lists_it()
-    {
-        await using var server = await KubernetesTestServer.StartAsync();
-        var chart = TestData.Path("chart");
-
-        (await server.HelmAsync(["install", "first", chart, "--set", "greeting=hello"])).EnsureSuccess();
-
-        Assert.Equal("hello", (await server.KubectlAsync("get", "configmap", "first", "-o", "jsonpath={.data.greeting}")).EnsureSuccess().StandardOutput);
-        Assert.Contains("first", (await server.HelmAsync(["list", "-q"])).EnsureSuccess().StandardOutput, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public async Task Controller_manager_collects_the_children_of_a_deleted_custom_resource()
     {
         var assets = await KubernetesAssets.FindAsync();
