@@ -1,0 +1,19 @@
+using System.CommandLine;
+using Moebius.Cli.Local;
+using Moebius.Crds;
+using Moebius.Cxl;
+using Moebius.KvCache.Commands;
+
+namespace Moebius.Cli;
+
+/// <summary>Every verb of the program, gathered from the rooms.</summary>
+internal static class Commands
+{
+    public static IEnumerable<Command> All() =>
+    [
+        .. LocalCommands.Create(),
+        .. CrdCommands.Create(),
+        .. KvCacheCommands.Create(),
+        .. CxlCommands.Create(),
+    ];
+}

@@ -1,0 +1,209 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
+
+namespace Moebius.Crds;
+
+/// <summary>Reads and writes manifests and configuration files, strictly: an unknown field is an error.</summary>
+public static class Manifests
+{
+    /// <summary>
+    /// The one JSON dialect of the project: camel case, enums by name, nulls left out, unknown fields refused.
+    /// </summary>
+    public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
+    {
+        PropertyNameCaseInsensitive = false,
+        NumberHandling = JsonNumberHandling.Strict,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
+    };
+
+    /// <summary>Reads a file that holds exactly one document.</summary>
+    /// <exception cref="UserInputException">The file is missing, is not YAML, or does not fit the type.</exception>
+    public static T LoadFile<T>(string path)
+    {
+        var documents = ParseDocuments(ReadText(path), path);
+        return documents.Count == 1
+            ? Convert<T>(documents[0], path)
+            : throw new UserInputException($"{path}: {documents.Count} YAML documents, expected exactly one");
+    }
+
+    /// <summary>The text of a file.</summary>
+    /// <exception cref="UserInputException">The file cannot be read.</exception>
+    public static string ReadText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"{path}: cannot be read: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Splits a YAML text into its documents; empty ones are left out.</summary>
+    /// <param name="yaml">The text; JSON is YAML.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">Not YAML, or a document that is not a mapping.</exception>
+    public static IReadOnlyList<JsonObject> ParseDocuments(string yaml, string source)
+    {
+        var stream = new YamlStream();
+        try
+        {
+            stream.Load(new StringReader(yaml));
+        }
+        catch (YamlException error)
+        {
+            throw new UserInputException($"{source}: line {error.Start.Line}: not valid YAML: {error.InnerException?.Message ?? error.Message}", error);
+        }
+
+        var documents = new List<JsonObject>();
+        foreach (var document in stream.Documents)
+        {
+            switch (ToJson(document.RootNode, source))
+            {
+                case JsonObject value:
+                    documents.Add(value);
+                    break;
+                case null:
+                    break;
+                default:
+                    throw new UserInputException($"{source}: line {document.RootNode.Start.Line}: expected a mapping with fields, found a list or a single value");
+            }
+        }
+
+        return documents;
+    }
+
+    /// <summary>Turns a document into a type.</summary>
+    /// <param name="document">The document.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">A field is unknown, missing or of the wrong type; the message names it.</exception>
+    public static T Convert<T>(JsonNode document, string source) => (T)Convert(document, typeof(T), source);
+
+    /// <summary>Turns a document into a type that is known at run time only.</summary>
+    /// <param name="document">The document.</param>
+    /// <param name="type">The type.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">A field is unknown, missing or of the wrong type; the message names it.</exception>
+    public static object Convert(JsonNode document, Type type, string source)
+    {
+        try
+        {
+            return document.Deserialize(type, Json) ?? throw new UserInputException($"{source}: empty");
+        }
+        catch (JsonException error)
+        {
+            var path = (error.Path ?? "$").TrimStart('$').TrimStart('.');
+            throw new UserInputException($"{source}: {(path.Length == 0 ? "document" : path)}: {Explain(error)}", error);
+        }
+        catch (FormatException error)
+        {
+            // The Kubernetes client's own types (quantities) say what is wrong, but not where.
+            throw new UserInputException($"{source}: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Writes a value as one YAML document, in the field order of its type.</summary>
+    public static string ToYaml(object value)
+    {
+        var node = JsonSerializer.SerializeToNode(value, value.GetType(), Json);
+        if (node is JsonObject manifest && manifest.ContainsKey("kind"))
+            node = IdentityFirst(manifest);
+        var writer = new StringWriter(CultureInfo.InvariantCulture) { NewLine = "\n" };
+        new YamlStream(new YamlDocument(ToYamlNode(node))).Save(writer, assignAnchors: false);
+        var text = writer.ToString();
+        return text.EndsWith("...\n", StringComparison.Ordinal) ? text[..^4] : text;
+    }
+
+    // Readers look for what an object is before what is in it.
+    private static JsonObject IdentityFirst(JsonObject manifest)
+    {
+        string[] identity = ["apiVersion", "kind", "metadata"];
+        var fields = identity.Where(manifest.ContainsKey).Concat(manifest.Select(field => field.Key).Except(identity)).ToList();
+        return new JsonObject(fields.Select(name => KeyValuePair.Create(name, manifest[name]?.DeepClone())));
+    }
+
+    private static string Explain(JsonException error)
+    {
+        // The library's messages name .NET types; a user knows fields only.
+        var message = error.Message;
+        if (message.Contains("could not be mapped to any .NET member", StringComparison.Ordinal))
+            return "unknown field";
+        if (message.Contains("missing required properties", StringComparison.Ordinal) && message.Split("including:") is [_, var names])
+            return $"required field missing: {names.Split(". Path")[0].Trim().TrimEnd('.')}";
+        if (message.Contains("could not be converted", StringComparison.Ordinal))
+            return "value of the wrong type";
+        return message;
+    }
+
+    private static JsonNode? ToJson(YamlNode node, string source)
+    {
+        switch (node)
+        {
+            case YamlMappingNode mapping:
+                var result = new JsonObject();
+                foreach (var (key, value) in mapping.Children)
+                {
+                    if (key is not YamlScalarNode { Value: { } name })
+                        throw new UserInputException($"{source}: line {key.Start.Line}: a field name must be a plain text");
+                    result[name] = ToJson(value, source);
+                }
+
+                return result;
+            case YamlSequenceNode sequence:
+                return new JsonArray([.. sequence.Children.Select(child => ToJson(child, source))]);
+            case YamlScalarNode scalar:
+                return Scalar(scalar);
+            default:
+                throw new UserInputException($"{source}: line {node.Start.Line}: YAML aliases are not supported");
+        }
+    }
+
+    private static JsonNode? Scalar(YamlScalarNode scalar)
+    {
+        var text = scalar.Value ?? "";
+        if (scalar.Style != ScalarStyle.Plain)
+            return JsonValue.Create(text);
+        return text switch
+        {
+            "" or "~" or "null" or "Null" or "NULL" => null,
+            "true" or "True" or "TRUE" => JsonValue.Create(true),
+            "false" or "False" or "FALSE" => JsonValue.Create(false),
+            _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => JsonValue.Create(integer),
+            _ when LooksLikeNumber(text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
+            _ => JsonValue.Create(text),
+        };
+    }
+
+    private static bool LooksLikeNumber(string text) => char.IsAsciiDigit(text[0]) || (text[0] is '-' or '+' or '.' && text.Length > 1 && char.IsAsciiDigit(text[1]));
+
+    private static YamlNode ToYamlNode(JsonNode? node) => node switch
+    {
+        null => new YamlScalarNode("null"),
+        JsonObject value => new YamlMappingNode(value.SelectMany(field => new[] { Text(field.Key), ToYamlNode(field.Value) })),
+        JsonArray value => new YamlSequenceNode(value.Select(ToYamlNode)),
+        JsonValue value when value.GetValueKind() == JsonValueKind.String => Text(value.GetValue<string>()),
+        _ => new YamlScalarNode(node.ToJsonString()),
+    };
+
+    private static YamlScalarNode Text(string text)
+    {
+        var plain = new YamlScalarNode(text) { Style = ScalarStyle.Plain };
+        // A text that would read back as something else must be quoted; a long one reads best as a block.
+        if (text.Contains('\n'))
+            plain.Style = text.Contains('\t') || text.Split('\n').Any(line => line.EndsWith(' ')) ? ScalarStyle.DoubleQuoted : ScalarStyle.Literal;
+        else if (Scalar(plain) is not JsonValue value || value.GetValueKind() != JsonValueKind.String || text is "y" or "n" or "yes" or "no" or "on" or "off")
+            plain.Style = ScalarStyle.DoubleQuoted;
+        return plain;
+    }
+}

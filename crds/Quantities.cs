@@ -1,0 +1,51 @@
+using System.Globalization;
+using k8s.Models;
+
+namespace Moebius.Crds;
+
+/// <summary>Kubernetes quantities as numbers of bytes.</summary>
+public static class Quantities
+{
+    /// <summary>The quantity in bytes.</summary>
+    /// <param name="quantity">For example 512Mi.</param>
+    /// <param name="field">Where it stands, for the message.</param>
+    /// <exception cref="UserInputException">Negative, fractional or larger than a 64-bit number.</exception>
+    public static long Bytes(ResourceQuantity quantity, string field)
+    {
+        var value = quantity.ToDecimal();
+        if (value < 0 || value > long.MaxValue || decimal.Truncate(value) != value)
+            throw new UserInputException($"{field}: '{quantity}' is not a number of bytes: write a whole, positive quantity such as 512Mi");
+        return (long)value;
+    }
+
+    /// <summary>Parses a quantity, such as <c>512Mi</c> or a plain number of bytes.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="field">Where it stands, for the message.</param>
+    /// <exception cref="UserInputException">Not a quantity of bytes.</exception>
+    public static long ParseBytes(string text, string field)
+    {
+        try
+        {
+            return Bytes(new ResourceQuantity(text), field);
+        }
+        catch (Exception error) when (error is FormatException or ArgumentException or OverflowException)
+        {
+            throw new UserInputException($"{field}: '{text}' is not a quantity: write bytes such as 1048576, or with a unit such as 512Mi or 2Gi", error);
+        }
+    }
+
+    /// <summary>Bytes with a binary unit and at most one decimal, for people.</summary>
+    public static string Format(long bytes)
+    {
+        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        var value = (double)bytes;
+        var unit = 0;
+        while (Math.Abs(value) >= 1024 && unit < units.Length - 1)
+        {
+            value /= 1024;
+            unit++;
+        }
+
+        return value.ToString("0.#", CultureInfo.InvariantCulture) + " " + units[unit];
+    }
+}

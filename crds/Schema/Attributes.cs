@@ -1,0 +1,119 @@
+namespace Moebius.Crds.Schema;
+
+// What a C# type cannot say about an API field. The generator turns these into the OpenAPI schema of the CRD;
+// required fields come from `required`, descriptions from the XML docs, defaults from property initialisers.
+
+/// <summary>Names and scope of a custom resource.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class ResourceAttribute(string plural, params string[] shortNames) : Attribute
+{
+    /// <summary>Plural name, as in the URL.</summary>
+    public string Plural { get; } = plural;
+
+    /// <summary>Short names for kubectl.</summary>
+    public IReadOnlyList<string> ShortNames { get; } = shortNames;
+
+    /// <summary>True for a resource without a namespace.</summary>
+    public bool ClusterScoped { get; init; }
+
+    /// <summary>JSON path of the replica count when the resource has a scale subresource.</summary>
+    public string? ScaleSpecPath { get; init; }
+
+    /// <summary>JSON path of the observed replica count.</summary>
+    public string? ScaleStatusPath { get; init; }
+
+    /// <summary>JSON path of the label selector as a string, for autoscalers.</summary>
+    public string? ScaleSelectorPath { get; init; }
+}
+
+/// <summary>A column of <c>kubectl get</c>.</summary>
+[AttributeUsage(AttributeTargets.Class, AllowMultiple = true)]
+public sealed class PrinterColumnAttribute(string name, string jsonPath, string type = "string") : Attribute
+{
+    /// <summary>Heading.</summary>
+    public string Name { get; } = name;
+
+    /// <summary>JSON path from the object's root, starting with a dot.</summary>
+    public string JsonPath { get; } = jsonPath;
+
+    /// <summary>string, integer, number, boolean or date.</summary>
+    public string Type { get; } = type;
+
+    /// <summary>0 is always shown, higher only with <c>-o wide</c>.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>What the column says.</summary>
+    public string? Description { get; init; }
+}
+
+/// <summary>A CEL validation rule (<c>x-kubernetes-validations</c>) on a type or a property.</summary>
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Property, AllowMultiple = true)]
+public sealed class CelRuleAttribute(string rule, string message) : Attribute
+{
+    /// <summary>The expression over <c>self</c> (and <c>oldSelf</c>).</summary>
+    public string Rule { get; } = rule;
+
+    /// <summary>What a person reads when the rule is broken.</summary>
+    public string Message { get; } = message;
+}
+
+/// <summary>Inclusive numeric bounds.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class RangeAttribute(long minimum, long maximum) : Attribute
+{
+    /// <summary>Smallest value allowed.</summary>
+    public long Minimum { get; } = minimum;
+
+    /// <summary>Largest value allowed.</summary>
+    public long Maximum { get; } = maximum;
+}
+
+/// <summary>Bounds of a string's length, or of the number of items of a list or map.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class SizeAttribute(int minimum, int maximum) : Attribute
+{
+    /// <summary>Fewest characters or items.</summary>
+    public int Minimum { get; } = minimum;
+
+    /// <summary>Most characters or items.</summary>
+    public int Maximum { get; } = maximum;
+}
+
+/// <summary>Bounds of the length of every string in a list, or of every value of a map.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class ItemSizeAttribute(int minimum, int maximum) : Attribute
+{
+    /// <summary>Fewest characters.</summary>
+    public int Minimum { get; } = minimum;
+
+    /// <summary>Most characters.</summary>
+    public int Maximum { get; } = maximum;
+}
+
+/// <summary>A regular expression (RE2) that a string, or every item of a list of strings, must match.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class PatternAttribute(string expression) : Attribute
+{
+    /// <summary>The expression, anchored.</summary>
+    public string Expression { get; } = expression;
+}
+
+/// <summary>A string that holds a duration: whole numbers with units h, m, s, ms, as in <c>1h30m</c> or <c>250ms</c>.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class DurationAttribute : Attribute;
+
+/// <summary>A list merged by key: <c>x-kubernetes-list-type: map</c>.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class ListMapAttribute(string key) : Attribute
+{
+    /// <summary>The items' key field.</summary>
+    public string Key { get; } = key;
+}
+
+/// <summary>A list without duplicates: <c>x-kubernetes-list-type: set</c>.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class ListSetAttribute : Attribute;
+
+/// <summary>An object whose fields the schema does not know: <c>x-kubernetes-preserve-unknown-fields</c>.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class PreserveUnknownFieldsAttribute : Attribute;

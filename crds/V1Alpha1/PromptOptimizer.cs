@@ -1,0 +1,198 @@
+using k8s.Models;
+using Moebius.Crds.Schema;
+
+namespace Moebius.Crds.V1Alpha1;
+
+/// <summary>
+/// PromptOptimizer runs the service that turns short text-to-image prompts into detailed ones with four agents.
+/// </summary>
+[KubernetesEntity(Group = ApiGroup.Name, ApiVersion = ApiGroup.Version, Kind = KindName, PluralName = "promptoptimizers")]
+[Resource("promptoptimizers", "popt")]
+[PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status")]
+[PrinterColumn("Endpoint", ".status.endpoint")]
+[PrinterColumn("Reason", ".status.conditions[?(@.type=='Ready')].reason", Priority = 1)]
+[PrinterColumn("Age", ".metadata.creationTimestamp", "date")]
+public sealed class PromptOptimizer : CustomResource<PromptOptimizerSpec, PromptOptimizerStatus>
+{
+    /// <summary>The kind's name.</summary>
+    public const string KindName = "PromptOptimizer";
+
+    /// <summary>Creates an empty resource.</summary>
+    public PromptOptimizer() => Kind = KindName;
+}
+
+/// <summary>Models, rounds and store of the service (PromptSculptor, arXiv 2509.12446).</summary>
+public sealed class PromptOptimizerSpec
+{
+    /// <summary>The language model behind the agents.</summary>
+    public required LanguageModelSpec LanguageModel { get; set; }
+
+    /// <summary>How well a refined prompt keeps to the request.</summary>
+    public ScorerSpec Scorer { get; set; } = new();
+
+    /// <summary>Where images are made. Absent: prompts are judged by their text alone.</summary>
+    public ImageModelSpec? ImageModel { get; set; }
+
+    /// <summary>How often a prompt is revised.</summary>
+    public RoundSpec Rounds { get; set; } = new();
+
+    /// <summary>Limits of a job that names none.</summary>
+    public JobBudget DefaultBudget { get; set; } = new();
+
+    /// <summary>Where jobs and results are kept.</summary>
+    public JobStoreSpec Store { get; set; } = new();
+
+    /// <summary>Jobs worked on at once.</summary>
+    [Range(1, 256)]
+    public int Workers { get; set; } = 2;
+
+    /// <summary>The container image. Absent: the operator's own.</summary>
+    [Size(1, 512)]
+    public string? Image { get; set; }
+
+    /// <summary>When to pull the image.</summary>
+    public ImagePullPolicy ImagePullPolicy { get; set; } = ImagePullPolicy.IfNotPresent;
+
+    /// <summary>Requests and limits.</summary>
+    public V1ResourceRequirements? Resources { get; set; }
+
+    /// <summary>TCP port of the HTTP API.</summary>
+    [Range(1, 65535)]
+    public int Port { get; set; } = 8080;
+}
+
+/// <summary>The language model behind the agents: exactly one of the fields.</summary>
+[CelRule("has(self.moeDeploymentRef) != has(self.endpoint)", "exactly one of moeDeploymentRef and endpoint must be set")]
+public sealed class LanguageModelSpec
+{
+    /// <summary>A MoEDeployment of the same namespace.</summary>
+    public LocalReference? MoeDeploymentRef { get; set; }
+
+    /// <summary>Any OpenAI-compatible endpoint.</summary>
+    public ModelEndpoint? Endpoint { get; set; }
+}
+
+/// <summary>How well a refined prompt keeps to the request.</summary>
+[CelRule("(self.type == 'VisionLanguageModel') == has(self.endpoint)", "endpoint must be set for type VisionLanguageModel and only then")]
+[CelRule("(self.type == 'Clip') == has(self.clip)", "clip must be set for type Clip and only then")]
+public sealed class ScorerSpec
+{
+    /// <summary>The scorer.</summary>
+    public ScorerType Type { get; set; } = ScorerType.Text;
+
+    /// <summary>The vision-language model.</summary>
+    public ModelEndpoint? Endpoint { get; set; }
+
+    /// <summary>The CLIP model.</summary>
+    public OnnxClassifierSpec? Clip { get; set; }
+}
+
+/// <summary>Scorers.</summary>
+public enum ScorerType
+{
+    /// <summary>Checks of the text alone.</summary>
+    Text,
+
+    /// <summary>An ONNX CLIP over prompt and image.</summary>
+    Clip,
+
+    /// <summary>A vision-language model over prompt and image.</summary>
+    VisionLanguageModel,
+}
+
+/// <summary>Where images are made.</summary>
+public sealed class ImageModelSpec
+{
+    /// <summary>The endpoint's protocol.</summary>
+    public required ImageApi Api { get; set; }
+
+    /// <summary>The endpoint.</summary>
+    public required ModelEndpoint Endpoint { get; set; }
+
+    /// <summary>Width and height in pixels.</summary>
+    [Pattern("^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+    public string Size { get; set; } = "1024x1024";
+}
+
+/// <summary>Protocols of image endpoints.</summary>
+public enum ImageApi
+{
+    /// <summary>The OpenAI images API.</summary>
+    OpenAI,
+
+    /// <summary>ComfyUI.</summary>
+    ComfyUI,
+
+    /// <summary>Automatic1111.</summary>
+    Automatic1111,
+}
+
+/// <summary>How often a prompt is revised. The paper gives no figures; these are ours.</summary>
+public sealed class RoundSpec
+{
+    /// <summary>Most rounds of refining and judging.</summary>
+    [Range(1, 20)]
+    public int Max { get; set; } = 3;
+
+    /// <summary>Score at which a prompt is accepted without a further round.</summary>
+    [Range(0, 100)]
+    public int AcceptScorePercent { get; set; } = 80;
+}
+
+/// <summary>Limits of a job.</summary>
+public sealed class JobBudget
+{
+    /// <summary>Tokens, prompts and answers together.</summary>
+    [Range(1, 100000000)]
+    public int Tokens { get; set; } = 50000;
+
+    /// <summary>Images.</summary>
+    [Range(0, 1000)]
+    public int Images { get; set; } = 4;
+
+    /// <summary>Wall-clock time from acceptance.</summary>
+    [Duration]
+    public string Deadline { get; set; } = "10m";
+}
+
+/// <summary>Where jobs and results are kept.</summary>
+[CelRule("(self.type == 'PostgreSQL') == has(self.connectionSecretRef)", "connectionSecretRef must be set for type PostgreSQL and only then")]
+public sealed class JobStoreSpec
+{
+    /// <summary>The store.</summary>
+    public JobStoreType Type { get; set; } = JobStoreType.Sqlite;
+
+    /// <summary>Size of the volume claim, for Sqlite.</summary>
+    public ResourceQuantity Size { get; set; } = new("1Gi");
+
+    /// <summary>Storage class of the claim. Absent: the cluster's default.</summary>
+    [Size(1, 253)]
+    public string? StorageClassName { get; set; }
+
+    /// <summary>Connection string, for PostgreSQL.</summary>
+    public SecretKeyReference? ConnectionSecretRef { get; set; }
+}
+
+/// <summary>Stores.</summary>
+public enum JobStoreType
+{
+    /// <summary>A file in a volume of the service's own.</summary>
+    Sqlite,
+
+    /// <summary>A PostgreSQL database.</summary>
+    PostgreSQL,
+}
+
+/// <summary>What is, as the operator last saw it.</summary>
+public sealed class PromptOptimizerStatus
+{
+    /// <summary>The generation of the spec that this status describes.</summary>
+    public long? ObservedGeneration { get; set; }
+
+    /// <summary>Ready, Progressing, Degraded, ModelResolved.</summary>
+    [ListMap("type")]
+    public List<V1Condition>? Conditions { get; set; }
+
+    /// <summary>Base URL of the service inside the cluster.</summary>
+    public string? Endpoint { get; set; }
+}

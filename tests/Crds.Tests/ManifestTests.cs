@@ -1,0 +1,68 @@
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Crds.Tests;
+
+public sealed class ManifestTests
+{
+    private const string Sample = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: MoEDeployment
+        metadata:
+          name: austen
+        spec:
+          model:
+            source:
+              hostPath:
+                path: /models/austen
+          experts:
+            fastMemory: 4Mi
+            slowTier: MemoryMap
+        """;
+
+    [Fact]
+    public void A_manifest_survives_a_round_trip_with_its_defaults()
+    {
+        var read = Manifests.Convert<MoEDeployment>(Manifests.ParseDocuments(Sample, "s")[0], "s");
+        Assert.Equal("4Mi", read.Spec.Experts.FastMemory?.ToString());
+        Assert.Equal(SlowTier.MemoryMap, read.Spec.Experts.SlowTier);
+        Assert.Equal(8000, read.Spec.Serving.Port);
+        var again = Manifests.ParseDocuments(Manifests.ToYaml(read), "t")[0];
+        Assert.Equal(Manifests.ToYaml(read), Manifests.ToYaml(Manifests.Convert<MoEDeployment>(again, "t")));
+    }
+
+    [Theory]
+    [InlineData("slowTier: MemoryMap", "slowTierr: MemoryMap", "spec.experts.slowTierr: unknown field")]
+    [InlineData("slowTier: MemoryMap", "slowTier: Memory", "spec.experts.slowTier: value of the wrong type")]
+    [InlineData("model:", "modell:", "spec.modell: unknown field")]
+    [InlineData("path: /models/austen", "{}", "required field missing: 'path'")]
+    public void A_wrong_field_is_named(string old, string changed, string message)
+    {
+        var document = Manifests.ParseDocuments(Sample.Replace(old, changed, StringComparison.Ordinal), "f.yaml")[0];
+        var error = Assert.Throws<UserInputException>(() => Manifests.Convert<MoEDeployment>(document, "f.yaml"));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("f.yaml: ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("1h30m", 5400_000)]
+    [InlineData("250ms", 250)]
+    [InlineData("0s", 0)]
+    public void Durations_are_read(string text, long milliseconds) =>
+        Assert.Equal(milliseconds, (long)Durations.Parse(text, "f").TotalMilliseconds);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("5")]
+    [InlineData("1.5h")]
+    [InlineData("-1s")]
+    [InlineData("1m1h")]
+    public void Other_texts_are_not_durations(string text) =>
+        Assert.Contains("f: '", Assert.Throws<UserInputException>(() => Durations.Parse(text, "f")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Texts_that_look_like_other_values_stay_texts()
+    {
+        var value = new Dictionary<string, string> { ["a"] = "true", ["b"] = "12", ["c"] = "null", ["d"] = "x\ny\n", ["e"] = "", ["f"] = "1e3", ["g"] = ": #", ["h"] = "on" };
+        Assert.Equal(value, Manifests.Convert<Dictionary<string, string>>(Manifests.ParseDocuments(Manifests.ToYaml(value), "s")[0], "s"));
+    }
+}
