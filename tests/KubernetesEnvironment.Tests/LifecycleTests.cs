@@ -48,30 +48,17 @@ public sealed class LifecycleTests
             Environment = { ["TMPDIR"] = Directory.CreateTempSubdirectory().FullName },
         })!;
         var folder = $"moebius-kubernetes-{tests.Id}-";
-        while (CommandLines(folder).Count() < 2)
+        await Eventually.HoldsAsync("two servers of the test process run", () =>
         {
             Assert.False(tests.HasExited, "the test process ended before its servers were seen");
-            await Task.Delay(20);
-        }
+            return Task.FromResult(CommandLines(folder).Count() >= 2);
+        });
 
         tests.Kill(); // SIGKILL: no handler of the process runs
         await tests.WaitForExitAsync();
 
-        while (CommandLines(folder).Any())
-            await Task.Delay(20);
+        await Eventually.HoldsAsync("the servers are gone", () => Task.FromResult(!CommandLines(folder).Any()));
         Directory.Delete(tests.StartInfo.Environment["TMPDIR"]!, recursive: true);
-    }
-
-    [Fact]
-    public async Task Helm_installs_a_chart_and_lists_it()
-    {
-        await using var server = await KubernetesTestServer.StartAsync();
-        var chart = TestData.Path("chart");
-
-        (await server.HelmAsync(["install", "first", chart, "--set", "greeting=hello"])).EnsureSuccess();
-
-        Assert.Equal("hello", (await server.KubectlAsync("get", "configmap", "first", "-o", "jsonpath={.data.greeting}")).EnsureSuccess().StandardOutput);
-        Assert.Contains("first", (await server.HelmAsync(["list", "-q"])).EnsureSuccess().StandardOutput, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -99,13 +86,10 @@ public sealed class LifecycleTests
         await server.InstallCrdsAsync(TestData.Path("crds"));
 
         // The description of a new CRD reaches the published schema a moment after its resources answer.
-        CommandResult explained;
-        do
-            explained = await server.KubectlAsync("explain", "widgets.spec", "--recursive");
-        while (explained.ExitCode != 0);
+        await Eventually.HoldsAsync("kubectl explain shows the description", async () =>
+            (await server.KubectlAsync("explain", "widgets.spec", "--recursive")).StandardOutput.Contains("What the widget should be.", StringComparison.Ordinal));
 
         Assert.False(server.CustomResourcesServedApart);
-        Assert.Contains("What the widget should be.", explained.StandardOutput, StringComparison.Ordinal);
     }
 
     /// <summary>The command lines of living processes that mention a text.</summary>

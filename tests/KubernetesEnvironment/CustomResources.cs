@@ -26,15 +26,15 @@ internal sealed partial class CustomResources(
     Func<string, CancellationToken, Task>? applyLeniently,
     TimeSpan timeout)
 {
-    private readonly HashSet<string> _installed = [];
+    /// <summary>The name by which the aggregator knows the separate server, whatever its address.</summary>
+    public const string ServerName = $"{ServiceName}.{ServiceNamespace}.svc";
 
     private const string DefinitionsPath = "apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     private const string ApiServicesPath = "apis/apiregistration.k8s.io/v1/apiservices";
     private const string ServiceNamespace = "kube-system";
     private const string ServiceName = "apiextensions-apiserver";
 
-    /// <summary>The name by which the aggregator knows the separate server, whatever its address.</summary>
-    public const string ServerName = $"{ServiceName}.{ServiceNamespace}.svc";
+    private readonly HashSet<string> _installed = [];
 
     /// <summary>Routes <c>apiextensions.k8s.io/v1</c> to the separate server.</summary>
     public async Task RouteDefinitionsAsync(CancellationToken cancellationToken)

@@ -29,10 +29,10 @@ public sealed partial class KubernetesAssets
     public bool NeedsSeparateCustomResourceServer => LacksCel(ServerVersion);
 
     /// <summary>Whether helm is there; a folder of envtest's own holds none.</summary>
-    public bool HasHelm => File.Exists(Path.Combine(Folder, "helm"));
+    public bool HasHelm => File.Exists(Path.Combine(Folder, Programs.Helm));
 
     /// <summary>Whether kube-controller-manager is there; a folder of envtest's own holds none.</summary>
-    public bool HasControllerManager => File.Exists(Path.Combine(Folder, "kube-controller-manager"));
+    public bool HasControllerManager => File.Exists(Path.Combine(Folder, Programs.ControllerManager));
 
     /// <summary>
     /// Finds the programs, once per process. Ready-made ones are downloaded or unpacked; nothing is compiled, which takes
@@ -74,7 +74,7 @@ public sealed partial class KubernetesAssets
         if (located.ExitCode == BuildNeeded)
             throw new KubernetesAssetsMissingException($"{script} --no-build: {located.StandardError.Trim()}");
         var folder = located.EnsureSuccess().StandardOutput.Trim();
-        var version = await Command.RunAsync(Path.Combine(folder, "kube-apiserver"), ["--version"]).ConfigureAwait(false);
+        var version = await Command.RunAsync(Path.Combine(folder, Programs.ApiServer), ["--version"]).ConfigureAwait(false);
         return new KubernetesAssets(folder, ParseVersion(version.EnsureSuccess().StandardOutput));
     }
 
@@ -87,6 +87,6 @@ public sealed partial class KubernetesAssets
                 return script;
         }
 
-        throw new KubernetesAssetsMissingException($"build/kubernetes/assets.sh is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
+        throw new InvalidOperationException($"build/kubernetes/assets.sh is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
     }
 }

@@ -297,14 +297,4 @@ public class KubernetesTestServer : IAsyncLifetime
     }
 
     private Exception Unusable() => _missing as Exception ?? new InvalidOperationException("The Kubernetes test server is not started; await InitializeAsync or use StartAsync");
-
-    private static class Programs
-    {
-        public const string Etcd = "etcd";
-        public const string ApiServer = "kube-apiserver";
-        public const string Extensions = "apiextensions-apiserver";
-        public const string ControllerManager = "kube-controller-manager";
-        public const string Kubectl = "kubectl";
-        public const string Helm = "helm";
-    }
 }
