@@ -2,6 +2,7 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
 
 namespace Moebius.Cli;
@@ -13,6 +14,7 @@ internal static class Commands
     [
         .. LocalCommands.Create(),
         .. CrdCommands.Create(),
+        .. InferenceModelCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
     ];

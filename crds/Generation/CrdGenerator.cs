@@ -43,12 +43,19 @@ internal static class CrdGenerator
     public static string Yaml(ResourceKind kind, XmlDocs docs) =>
         "# Generated from crds/ by `moebius crds generate`. Do not edit.\n" + Manifests.ToYaml(Definition(kind, docs));
 
+    private static V1JSONSchemaProps Schema(ResourceKind kind, XmlDocs? docs)
+    {
+        var schema = new SchemaGenerator(docs).Resource(kind.Type);
+        FieldFacts.AddTo(schema);
+        return schema;
+    }
+
     private static V1CustomResourceDefinitionVersion Version(ResourceKind kind, ResourceAttribute resource, XmlDocs? docs) => new()
     {
         Name = ApiGroup.Version,
         Served = true,
         Storage = true,
-        Schema = new V1CustomResourceValidation { OpenAPIV3Schema = new SchemaGenerator(docs).Resource(kind.Type) },
+        Schema = new V1CustomResourceValidation { OpenAPIV3Schema = Schema(kind, docs) },
         AdditionalPrinterColumns = [.. kind.Type.GetCustomAttributes<PrinterColumnAttribute>().Select(Column)],
         Subresources = new V1CustomResourceSubresources
         {

@@ -196,6 +196,7 @@ public sealed class HttpModel
     public required string Url { get; set; }
 
     /// <summary>SHA-256 of the archive, in hexadecimal.</summary>
+    [Size(64, 64)]
     [Pattern("^[0-9a-f]{64}$")]
     public required string Sha256 { get; set; }
 }

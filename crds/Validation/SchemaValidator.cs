@@ -13,6 +13,8 @@ internal sealed class SchemaValidator
 {
     private static readonly ConcurrentDictionary<string, Regex> Expressions = new(StringComparer.Ordinal);
 
+    private static readonly string[] TimeFormats = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
+
     private readonly List<FieldError> errors = [];
 
     /// <summary>Everything that is wrong, in the order of the document.</summary>
@@ -131,7 +133,7 @@ internal sealed class SchemaValidator
         {
             Add(path, $"{ValueText.Of(value)} does not match {expression}");
         }
-        else if (schema.Format == "date-time" && !DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, out _))
+        else if (schema.Format == "date-time" && !DateTimeOffset.TryParseExact(text, TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.None, out _))
         {
             Add(path, $"{ValueText.Of(value)} is not {Expected(schema)}");
         }
