@@ -61,7 +61,7 @@ if [[ $mode != build ]] && ! have kube-apiserver; then
 fi
 
 if [[ $mode == no-build ]] && ! { have_all "${CORE_PROGRAMS[@]}" && have apiextensions-apiserver; }; then
-    say "no ready-made Kubernetes API server was found, and --no-build forbids building one; run build/kubernetes/assets.sh (about 10 minutes, once)"
+    say "no ready-made Kubernetes API server was found, and --no-build forbids building one; run build/kubernetes/assets.sh (10 minutes or so, once)"
     exit 3
 fi
 

@@ -53,20 +53,20 @@ public class KubernetesTestServer : IAsyncLifetime
     public KubernetesClientConfiguration Configuration => KubernetesClientConfiguration.BuildConfigFromConfigFile(AdminKubeconfigPath);
 
     /// <summary>The programs that run.</summary>
-    public KubernetesAssets Assets => _assets ?? throw Unusable();
+    public KubernetesAssets Assets => Usable(_assets);
 
     /// <summary>Whether CRDs are served by a newer server behind the core's aggregator.</summary>
     public bool CustomResourcesServedApart => Assets.NeedsSeparateCustomResourceServer && !_options.CustomResourcesFromCore;
 
     /// <summary>What clients asked of the API server.</summary>
-    public AuditLog Audit => _audit ?? throw Unusable();
+    public AuditLog Audit => Usable(_audit);
 
     /// <summary>The process ids of the servers that run.</summary>
     public IReadOnlyList<int> ProcessIds => [.. _processes.Select(p => p.Id)];
 
-    private ServerFiles Files => _files ?? throw Unusable();
+    private ServerFiles Files => Usable(_files);
 
-    private ApiConnection Api => _api ?? throw Unusable();
+    private ApiConnection Api => Usable(_api);
 
     /// <summary>Starts a server.</summary>
     /// <param name="options">What to start; null for the defaults.</param>
@@ -138,7 +138,7 @@ public class KubernetesTestServer : IAsyncLifetime
     /// <param name="paths">YAML files of CRDs, or folders of them.</param>
     public async Task InstallCrdsAsync(params string[] paths)
     {
-        await (_customResources ?? throw Unusable()).InstallAsync(paths, CancellationToken.None).ConfigureAwait(false);
+        await Usable(_customResources).InstallAsync(paths, CancellationToken.None).ConfigureAwait(false);
         // The garbage collector looks for new kinds every 30 s only; a new one sees them at once.
         if (await StopAsync(Programs.ControllerManager).ConfigureAwait(false))
             await StartControllerManagerAsync().ConfigureAwait(false);
@@ -296,5 +296,11 @@ public class KubernetesTestServer : IAsyncLifetime
         _files?.Dispose();
     }
 
-    private Exception Unusable() => _missing as Exception ?? new InvalidOperationException("The Kubernetes test server is not started; await InitializeAsync or use StartAsync");
+    private T Usable<T>(T? part)
+        where T : class
+    {
+        if (_missing is not null)
+            throw _missing;
+        return part ?? throw new InvalidOperationException("The Kubernetes test server is not started; await InitializeAsync or use StartAsync");
+    }
 }
