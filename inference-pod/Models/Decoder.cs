@@ -62,7 +62,7 @@ internal sealed unsafe class Decoder : ICausalModel
         _ => throw new NotSupportedException(spec.Attention.GetType().Name),
     };
 
-    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens);
+    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens, _spec.Rope.DependsOnLength);
 
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
@@ -72,12 +72,12 @@ internal sealed unsafe class Decoder : ICausalModel
             return [];
         using var noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var x = Embed(chunks, rows);
+        var x = Embed(step, rows);
         foreach (var layer in _layers)
             RunLayer(layer, x, step);
         var logits = Logits(x, chunks, step);
         foreach (var chunk in step)
-            chunk.Kv.Commit(chunk.Count);
+            chunk.Kv.Commit(chunk.Tokens.Span);
         return logits;
     }
 
@@ -114,21 +114,27 @@ internal sealed unsafe class Decoder : ICausalModel
                 if ((uint)token >= (uint)_spec.Vocabulary)
                     throw new ArgumentException($"token {token} is outside the vocabulary of {_spec.Vocabulary}", nameof(chunks));
             }
-            var (cos, sin) = _spec.Rope.Angles(kv.Length, count);
-            step.Add(new StepChunk(kv, offset, count, cos, sin));
-            offset += count;
+            bool restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
+            ReadOnlyMemory<int> tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
+            var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length);
+            step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin));
+            offset += tokens.Length;
         }
         // Only once every chunk is known to be good, so that a refused step changes nothing.
         foreach (var chunk in step)
+        {
+            if (chunk.New < chunk.Count)
+                chunk.Kv.Truncate(0);
             chunk.Kv.Reserve(chunk.Count);
+        }
         return step;
     }
 
-    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks, int rows)
+    private Tensor Embed(List<StepChunk> step, int rows)
     {
         var x = TensorMemory.Empty(rows, _spec.Hidden);
         float* at = x.Floats();
-        foreach (var chunk in chunks)
+        foreach (var chunk in step)
         {
             foreach (int token in chunk.Tokens.Span)
             {
@@ -158,7 +164,7 @@ internal sealed unsafe class Decoder : ICausalModel
             {
                 LogitsFor.None => (0, 0),
                 LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
-                _ => (step[i].Offset, step[i].Count),
+                _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
             if (count == 0)
             {
