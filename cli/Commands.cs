@@ -4,6 +4,7 @@ using Moebius.Crds;
 using Moebius.Cxl;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
+using Moebius.PromptOptimizer;
 
 namespace Moebius.Cli;
 
@@ -17,5 +18,6 @@ internal static class Commands
         .. InferenceModelCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
+        .. PromptOptimizerCommands.Create(),
     ];
 }
