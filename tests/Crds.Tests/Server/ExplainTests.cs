@@ -42,7 +42,7 @@ public sealed class ExplainTests(ExplainServer server) : IClassFixture<ExplainSe
             await ExplainAsync("moe.spec.serving.drainTimeout"),
             StringComparison.Ordinal);
         Assert.Contains(
-            "- OnDemand: Load an expert when the router asks for it. - Fixed: Predict a fixed number of layers ahead.",
+            "how far ahead to load. Default: OnDemand. - OnDemand: Load an expert when the router asks for it. - Fixed: Predict a fixed number of layers ahead.",
             await ExplainAsync("moe.spec.experts.prefetch.mode"),
             StringComparison.Ordinal);
     }
