@@ -13,6 +13,7 @@ public static class CxlCommands
         {
             AgentCommand.Create(),
             TopologyCommand.Create(),
+            SimulateCommand.Create(),
         };
     }
 }
