@@ -16,19 +16,23 @@ public sealed class DialectTests
     [Fact]
     public void Each_dialect_is_written_as_its_model_reads_it()
     {
-        Assert.Equal("(golden lion:1.2), savanna at dusk, low angle, close, warm rim light, amber and ochre, oil painting, calm", Dialect.Write(PromptDialect.StableDiffusion, _lion));
+        Assert.Equal("(golden lion:1.2), savanna at dusk, low angle, close, warm rim light, amber and ochre, oil painting, calm", Dialect.Write(PromptDialect.StableDiffusion, _lion, []));
         Assert.Equal("people, text, watermark", StableDiffusion.Negative(_lion));
-        Assert.Equal(_lion.Prompt, Dialect.Write(PromptDialect.Flux, _lion));
-        Assert.Equal($"{_lion.Prompt} --no people, text watermark --ar 3:2", Dialect.Write(PromptDialect.Midjourney, _lion));
-        Assert.Equal($"{_lion.Prompt} The image shows none of the following: people, text, watermark.", Dialect.Write(PromptDialect.DallE, _lion));
+        Assert.Equal(_lion.Prompt, Dialect.Write(PromptDialect.Flux, _lion, []));
+        Assert.Equal($"{_lion.Prompt} --no people, text watermark --ar 3:2", Dialect.Write(PromptDialect.Midjourney, _lion, []));
+        Assert.Equal($"{_lion.Prompt} The image shows none of the following: people, text, watermark.", Dialect.Write(PromptDialect.DallE, _lion, []));
     }
 
     [Fact]
     public void Stable_Diffusion_escapes_brackets_and_defuses_keywords_and_networks()
     {
-        var text = StableDiffusion.Write(_lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BREAK {a|b}" });
+        var text = StableDiffusion.Write(_lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BREAK {a|b}" }, []);
         Assert.StartsWith(@"(lion \(young\) \[tame\] and lora evil 1:1.2), break ab", text, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Stable_Diffusion_keeps_what_was_asked_for_before_style() =>
+        Assert.StartsWith("(golden lion:1.2), a birthday cake, savanna at dusk", StableDiffusion.Write(_lion, ["lion", "a birthday cake"]), StringComparison.Ordinal);
 
     [Fact]
     public void Flux_takes_weights_off() => Assert.Equal("A golden lion rests.", Flux.Write(_lion with { Prompt = "A (golden lion:1.3) rests." }));
@@ -54,7 +58,7 @@ public sealed class DialectTests
     {
         var many = string.Concat(Enumerable.Repeat((a ?? "x") + " ", Math.Abs(repeat % 400) + 1));
         var draft = new PromptDraft(many, b ?? "", c ?? "", many, b ?? "", c ?? "", a ?? "", "", [many, b ?? "", c ?? ""], "16:9").Clean();
-        Assert.InRange(Sentences.EstimateTokens(StableDiffusion.Write(draft)), 0, StableDiffusion.MaxTokens);
+        Assert.InRange(Sentences.EstimateTokens(StableDiffusion.Write(draft, [c ?? "", many])), 0, StableDiffusion.MaxTokens);
         Assert.InRange(Sentences.EstimateTokens(StableDiffusion.Negative(draft)), 0, StableDiffusion.MaxTokens);
         Assert.InRange(Sentences.EstimateTokens(Flux.Write(draft)), 0, Flux.MaxTokens);
         Assert.InRange(DallE.Write(draft).Length, 0, DallE.MaxCharacters);
