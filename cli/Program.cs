@@ -1,4 +1,46 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
+using Moebius.Cli;
+using Moebius.Crds;
+
+ParentWatch.Start();
 
 var root = new RootCommand("Moebius serves Mixture-of-Experts models on machines whose fast memory is smaller than the model.");
-return await root.Parse(args).InvokeAsync();
+foreach (var command in Commands.All())
+    root.Add(command);
+
+// One place turns signals into cancellation and errors into exit codes:
+// 0 done, 1 ran and failed, 2 bad input (one line on standard error), 130 interrupted.
+using var stop = new CancellationTokenSource();
+using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+
+var parsed = root.Parse(args);
+if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+{
+    var verb = string.Join(' ', args.TakeWhile(argument => !argument.StartsWith('-')).Prepend("moebius"));
+    // A word that is no command is reported after the command that is missing because of it, and says more.
+    var error = parsed.Errors.FirstOrDefault(candidate => candidate.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0];
+    await Console.Error.WriteLineAsync($"moebius: {error.Message} (see '{verb} --help')");
+    return ExitCodes.BadInput;
+}
+
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, stop.Token);
+}
+catch (UserInputException error)
+{
+    await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
+    return ExitCodes.BadInput;
+}
+catch (OperationCanceledException) when (stop.IsCancellationRequested)
+{
+    return ExitCodes.Interrupted;
+}
+
+void Stop(PosixSignalContext context)
+{
+    context.Cancel = true;
+    stop.Cancel();
+}

@@ -41,7 +41,15 @@ public sealed record ModelInfo(
     IReadOnlySet<int> EndOfSequence,
     int BlockTokens,
     int BlockBytes,
-    ReadOnlyMemory<byte> Fingerprint);
+    ReadOnlyMemory<byte> Fingerprint)
+{
+    /// <summary>
+    /// The keys and values of a token depend on how long its sequence becomes (dynamic and LongRoPE scaling): blocks
+    /// must not be shared between sequences, and <see cref="ISequenceKv.ImportBlock"/> throws
+    /// <see cref="NotSupportedException"/>.
+    /// </summary>
+    public bool KvDependsOnLength { get; init; }
+}
 
 /// <summary>Which positions of a chunk need logits.</summary>
 public enum LogitsFor

@@ -1,0 +1,41 @@
+# Every command a person types. `make help` lists them.
+CONFIGURATION ?= Release
+DOTNET        ?= dotnet
+CLI           := cli/bin/$(CONFIGURATION)/net10.0/moebius
+export DOTNET_CLI_TELEMETRY_OPTOUT = 1
+export DOTNET_NOLOGO = 1
+
+QUICKSTART := samples/quickstart.yaml
+PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
+
+.PHONY: help up down build test test-unit crds prerequisites clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+up: build ## Build, start the quickstart on this machine, and ask the model something.
+	@bin/moebius local up -f $(QUICKSTART) --host-path /var/lib/moebius/models=samples/models --chat "$(PROMPT)" --detach
+
+down: ## Stop what `make up` started and remove its files.
+	@if [ -x bin/moebius ]; then bin/moebius local down; else echo "nothing is running"; fi
+
+build: prerequisites ## Build bin/moebius, the one program with all verbs.
+	@echo "Building (the first time downloads about 200 MB of packages) ..."
+	@$(DOTNET) build cli/Moebius.Cli.csproj -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@mkdir -p bin && ln -sfn ../$(CLI) bin/moebius
+	@echo "bin/moebius is ready"
+
+test: prerequisites ## Run all tests, among them those against a real kube-apiserver and etcd.
+	@build/test.sh $(CONFIGURATION) all
+
+test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
+	@build/test.sh $(CONFIGURATION) unit
+
+crds: build ## Write crds/manifests, the RBAC manifest and docs/api.md from the C# types.
+	@bin/moebius crds generate
+
+prerequisites:
+	@build/prerequisites.sh
+
+clean: ## Remove what was built.
+	@rm -rf bin cli/bin cli/obj */bin */obj tests/*/bin tests/*/obj

@@ -1,0 +1,23 @@
+using System.CommandLine;
+using Moebius.Cli.Local;
+using Moebius.Crds;
+using Moebius.Cxl;
+using Moebius.Inference.Verify;
+using Moebius.KvCache.Commands;
+using Moebius.PromptOptimizer;
+
+namespace Moebius.Cli;
+
+/// <summary>Every verb of the program, gathered from the rooms.</summary>
+internal static class Commands
+{
+    public static IEnumerable<Command> All() =>
+    [
+        .. LocalCommands.Create(),
+        .. CrdCommands.Create(),
+        .. InferenceModelCommands.Create(),
+        .. KvCacheCommands.Create(),
+        .. CxlCommands.Create(),
+        .. PromptOptimizerCommands.Create(),
+    ];
+}

@@ -1,0 +1,219 @@
+using System.Diagnostics;
+
+namespace Moebius.Cli.Local;
+
+/// <summary>One container as a process: starts it, follows its probes, restarts it with back-off, stops it.</summary>
+internal sealed class ContainerProcess(string pod, LocalContainer container, ProgramPath program, string logDirectory, HttpClient probes, Action changed)
+{
+    private const int BadInput = 2;
+    private const int MostRestartsBeforeReady = 3;
+
+    private readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile RunningProcess? running;
+    private bool everReady;
+
+    public ContainerState State { get; private set; } = ContainerState.Waiting;
+
+    public string? Message { get; private set; }
+
+    public int Restarts { get; private set; }
+
+    public int ExitCode { get; private set; }
+
+    /// <summary>Completes when the next container of the pod may start.</summary>
+    public Task Started => started.Task;
+
+    public ContainerStatus Status => new(pod, container.Name, State, running?.Id, Restarts, Message, container.Ports);
+
+    /// <summary>Runs until told to stop, or until the container has failed for good.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        using var registration = stop.Register(() => started.TrySetCanceled(stop));
+        while (!stop.IsCancellationRequested)
+        {
+            using var run = Start();
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            running = new RunningProcess(run.Id, ended.Task);
+            Change(ContainerState.Starting, null);
+            using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            var probe = ProbeAsync(probing.Token);
+            var (code, lastLine) = await FollowAsync(run).ConfigureAwait(false);
+            running = null;
+            ended.SetResult();
+            await probing.CancelAsync().ConfigureAwait(false);
+            await probe.ConfigureAwait(false);
+            ExitCode = code;
+            if (stop.IsCancellationRequested)
+                break;
+            if (container.RunsToCompletion && code == 0)
+            {
+                Change(ContainerState.Completed, null);
+                started.TrySetResult();
+                return;
+            }
+
+            if (code == BadInput || (!everReady && Restarts >= MostRestartsBeforeReady))
+            {
+                Change(ContainerState.Failed, lastLine is null ? $"ended with code {code}" : WithoutProgramName(lastLine));
+                started.TrySetResult();
+                return;
+            }
+
+            Restarts++;
+            Change(ContainerState.Waiting, $"ended with code {code}; restarting");
+            try
+            {
+                await Task.Delay(TimeSpan.FromSeconds(Math.Min(30, 1 << Math.Min(Restarts - 1, 5))), stop).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                break;
+            }
+        }
+
+        Change(ContainerState.Stopped, null);
+    }
+
+    /// <summary>Asks the process to stop, and kills it when the grace period is over.</summary>
+    public async Task StopAsync(TimeSpan grace)
+    {
+        if (running is not { } run)
+            return;
+        Native.Terminate(run.Id);
+        try
+        {
+            await run.Ended.WaitAsync(grace).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            Native.Kill(run.Id);
+        }
+    }
+
+    private Process Start()
+    {
+        var start = new ProcessStartInfo(program.File)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var argument in program.Prefix.Concat(container.Arguments))
+            start.ArgumentList.Add(argument);
+        foreach (var (name, value) in container.Environment)
+            start.Environment[name] = value;
+        start.Environment[ParentWatch.Variable] = "1";
+        return Process.Start(start) ?? throw new InvalidOperationException($"{program.File} did not start");
+    }
+
+    private async Task<(int Code, string? LastLine)> FollowAsync(Process run)
+    {
+        string? last = null;
+        var log = new StreamWriter(Path.Combine(logDirectory, $"{pod}-{container.Name}.log"), append: true) { AutoFlush = true };
+        await using (log.ConfigureAwait(false))
+        {
+            var gate = new Lock();
+            void Line(string? text, bool isError)
+            {
+                if (text is null)
+                    return;
+                lock (gate)
+                {
+                    log.WriteLine(text);
+                    if (isError && text.Length > 0)
+                        last = text;
+                }
+            }
+
+            run.OutputDataReceived += (_, line) => Line(line.Data, false);
+            run.ErrorDataReceived += (_, line) => Line(line.Data, true);
+            run.BeginOutputReadLine();
+            run.BeginErrorReadLine();
+            // Stopping is the supervisor's business, in the pod's order: here the process is only waited for.
+            await run.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
+            return (run.ExitCode, last);
+        }
+    }
+
+    private async Task ProbeAsync(CancellationToken stop)
+    {
+        try
+        {
+            if (container.Startup is { } startup)
+                await UntilAsync(startup, stop).ConfigureAwait(false);
+            if (!container.RunsToCompletion)
+                started.TrySetResult();
+            if (container.Readiness is not { } readiness)
+            {
+                if (!container.RunsToCompletion)
+                    Ready();
+                return;
+            }
+
+            while (true)
+            {
+                await UntilAsync(readiness, stop).ConfigureAwait(false);
+                Ready();
+                while (await AnswersAsync(readiness, stop).ConfigureAwait(false))
+                    await Task.Delay(TimeSpan.FromSeconds(2), stop).ConfigureAwait(false);
+                Change(ContainerState.Starting, "not ready");
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The process ended or the pod stops: the loop in RunAsync says which.
+        }
+    }
+
+    private static string WithoutProgramName(string line) =>
+        line.StartsWith("moebius: ", StringComparison.Ordinal) ? line["moebius: ".Length..] : line;
+
+    private void Ready()
+    {
+        everReady = true;
+        Change(ContainerState.Ready, null);
+    }
+
+    private async Task UntilAsync(Uri url, CancellationToken stop)
+    {
+        while (!await AnswersAsync(url, stop).ConfigureAwait(false))
+            await Task.Delay(TimeSpan.FromMilliseconds(150), stop).ConfigureAwait(false);
+    }
+
+    private async Task<bool> AnswersAsync(Uri url, CancellationToken stop)
+    {
+        try
+        {
+            using var answer = await probes.GetAsync(url, stop).ConfigureAwait(false);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (Exception error) when (error is HttpRequestException or TaskCanceledException && !stop.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    private void Change(ContainerState state, string? message)
+    {
+        State = state;
+        Message = message;
+        changed();
+    }
+}
+
+/// <summary>A process that has not been seen to end.</summary>
+internal sealed record RunningProcess(int Id, Task Ended);
+
+/// <summary>How this program starts itself again.</summary>
+/// <param name="File">The executable.</param>
+/// <param name="Prefix">Arguments that come first: the assembly, when a shared host runs it.</param>
+internal sealed record ProgramPath(string File, IReadOnlyList<string> Prefix)
+{
+    public static ProgramPath Own()
+    {
+        var file = Environment.ProcessPath ?? throw new InvalidOperationException("the path of this program is not known");
+        return Path.GetFileNameWithoutExtension(file) == "dotnet"
+            ? new ProgramPath(file, [Path.Combine(AppContext.BaseDirectory, "moebius.dll")])
+            : new ProgramPath(file, []);
+    }
+}

@@ -1,0 +1,24 @@
+using Moebius.Crds;
+
+namespace Moebius.Cli.Local;
+
+/// <summary>Makes the directories of a pod's volumes.</summary>
+internal static class LocalVolumes
+{
+    public static void Prepare(LocalPod pod)
+    {
+        foreach (var volume in pod.Volumes)
+        {
+            if (!volume.Owned)
+            {
+                if (!Directory.Exists(volume.Directory) && !File.Exists(volume.Directory))
+                    throw new UserInputException($"{pod.Name}: volume '{volume.Name}': {volume.Directory} does not exist: create it, or name another directory with --host-path");
+                continue;
+            }
+
+            Directory.CreateDirectory(volume.Directory);
+            foreach (var (name, text) in volume.Files)
+                File.WriteAllText(Path.Combine(volume.Directory, name), text);
+        }
+    }
+}

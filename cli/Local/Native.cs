@@ -1,0 +1,58 @@
+using System.Runtime.InteropServices;
+
+namespace Moebius.Cli.Local;
+
+/// <summary>The few system calls that .NET has no name for.</summary>
+internal static partial class Native
+{
+    private const int Sigkill = 9;
+    private const int Sigterm = 15;
+    private const int WriteCreateAppend = 0x1 | 0x40 | 0x400;
+
+    /// <summary>Asks a process to stop.</summary>
+    public static void Terminate(int process) => _ = Signal(process, Sigterm);
+
+    /// <summary>Ends a process that does not stop.</summary>
+    public static void Kill(int process) => _ = Signal(process, Sigkill);
+
+    /// <summary>Whether a process exists and has not ended (a zombie has).</summary>
+    public static bool IsAlive(int process)
+    {
+        if (process <= 0 || Signal(process, 0) != 0)
+            return false;
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{process}/stat");
+            return stat[stat.LastIndexOf(')') + 2] != 'Z';
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Leaves the terminal's session and sends all further output to a file, so that whoever waits for ours is not kept waiting.</summary>
+    public static void Detach(string logFile)
+    {
+        _ = SetSession();
+        var log = Open(logFile, WriteCreateAppend, 384 /* 0600 */);
+        if (log < 0)
+            throw new IOException($"{logFile}: cannot be opened (errno {Marshal.GetLastPInvokeError()})");
+        _ = Duplicate(log, 1);
+        _ = Duplicate(log, 2);
+        var none = Open("/dev/null", 0, 0);
+        _ = Duplicate(none, 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Signal(int process, int signal);
+
+    [LibraryImport("libc", EntryPoint = "setsid")]
+    private static partial int SetSession();
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int Open(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "dup2")]
+    private static partial int Duplicate(int from, int to);
+}

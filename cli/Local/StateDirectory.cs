@@ -1,0 +1,93 @@
+using System.Text.Json;
+using Moebius.Crds;
+
+namespace Moebius.Cli.Local;
+
+/// <summary>Where one local instance keeps its volumes, logs and state. Removed as a whole when it stops.</summary>
+internal sealed class StateDirectory
+{
+    private StateDirectory(string path, string memoryPath)
+    {
+        Root = path;
+        Memory = memoryPath;
+    }
+
+    public string Root { get; }
+
+    /// <summary>Volumes of medium Memory.</summary>
+    public string Memory { get; }
+
+    public string PlanFile => Path.Combine(Root, "plan.json");
+
+    public string StatusFile => Path.Combine(Root, "status.json");
+
+    public string Logs => Path.Combine(Root, "logs");
+
+    public static StateDirectory Of(string instance)
+    {
+        if (instance.Length is 0 or > 40 || !instance.All(letter => char.IsAsciiLetterOrDigit(letter) || letter == '-'))
+            throw new UserInputException($"--name: '{instance}': use 1 to 40 letters, digits and dashes");
+        var user = Environment.UserName;
+        var runtime = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } directory && Directory.Exists(directory) ? directory : Path.GetTempPath();
+        var name = $"moebius-{user}-{instance}";
+        var memory = Directory.Exists("/dev/shm") ? "/dev/shm" : runtime;
+        return new StateDirectory(Path.Combine(runtime, name), Path.Combine(memory, name + "-memory"));
+    }
+
+    public bool Exists => Directory.Exists(Root);
+
+    public void Create()
+    {
+        foreach (var directory in new[] { Root, Memory })
+            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(Logs);
+    }
+
+    public void Remove()
+    {
+        foreach (var directory in new[] { Memory, Root })
+        {
+            if (Directory.Exists(directory))
+                Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    public void Write<T>(string file, T value)
+    {
+        // Readers must never see half a file.
+        var temporary = file + ".new";
+        File.WriteAllText(temporary, JsonSerializer.Serialize(value, Manifests.Json));
+        File.Move(temporary, file, overwrite: true);
+    }
+
+    public static T? Read<T>(string file)
+        where T : class
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(File.ReadAllText(file), Manifests.Json);
+        }
+        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>What the supervisor says about its processes.</summary>
+internal sealed record LocalStatus(int SupervisorPid, string? Failure, int ExitCode, IReadOnlyList<ContainerStatus> Containers)
+{
+    public bool Ready => Failure is null && Containers.Count > 0 && Containers.All(container => container.State is ContainerState.Ready or ContainerState.Completed);
+}
+
+internal enum ContainerState
+{
+    Waiting,
+    Starting,
+    Ready,
+    Completed,
+    Failed,
+    Stopped,
+}
+
+internal sealed record ContainerStatus(string Pod, string Name, ContainerState State, int? Pid, int Restarts, string? Message, IReadOnlyDictionary<string, int> Ports);

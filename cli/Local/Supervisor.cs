@@ -1,0 +1,92 @@
+namespace Moebius.Cli.Local;
+
+/// <summary>
+/// Runs the processes of a plan until told to stop, and removes every trace of them afterwards. Within a pod
+/// containers start in order, each after the one before has started, and stop in the reverse order.
+/// </summary>
+internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
+{
+    private readonly Lock gate = new();
+    private readonly List<ContainerProcess> all = [];
+    private ContainerProcess? failed;
+    private bool final;
+
+    public async Task<int> RunAsync(CancellationToken stop)
+    {
+        using var probes = new HttpClient { Timeout = TimeSpan.FromSeconds(2) };
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var pods = plan.Pods.Select(pod =>
+        {
+            LocalVolumes.Prepare(pod);
+            var containers = pod.Containers.Select(container => new ContainerProcess(pod.Name, container, ProgramPath.Own(), state.Logs, probes, Publish)).ToList();
+            all.AddRange(containers);
+            return (Pod: pod, Containers: containers);
+        }).ToList();
+        Publish();
+
+        await Task.WhenAll(pods.Select(pod => RunPodAsync(pod.Pod, pod.Containers, ending))).ConfigureAwait(false);
+        if (failed is null)
+        {
+            state.Remove();
+            return 0;
+        }
+
+        // The one who waits for us reads the failure, then removes the directory.
+        final = true;
+        state.Write(state.StatusFile, Snapshot());
+        return failed.ExitCode;
+    }
+
+    private async Task RunPodAsync(LocalPod pod, List<ContainerProcess> containers, CancellationTokenSource ending)
+    {
+        var running = new List<Task>();
+        foreach (var container in containers)
+        {
+            running.Add(Task.Factory.StartNew(() => Follow(container, ending), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap());
+            try
+            {
+                await container.Started.ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                break;
+            }
+        }
+
+        try
+        {
+            await Task.Delay(Timeout.Infinite, ending.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+
+        foreach (var container in Enumerable.Reverse(containers))
+            await container.StopAsync(pod.GracePeriod).ConfigureAwait(false);
+        await Task.WhenAll(running).ConfigureAwait(false);
+    }
+
+    private async Task Follow(ContainerProcess container, CancellationTokenSource ending)
+    {
+        await container.RunAsync(ending.Token).ConfigureAwait(false);
+        if (container.State != ContainerState.Failed)
+            return;
+        failed ??= container;
+        await ending.CancelAsync().ConfigureAwait(false);
+    }
+
+    private void Publish()
+    {
+        lock (gate)
+        {
+            if (!final && Directory.Exists(state.Root))
+                state.Write(state.StatusFile, Snapshot() with { Failure = null });
+        }
+    }
+
+    private LocalStatus Snapshot() => new(
+        Environment.ProcessId,
+        failed is null ? null : $"{failed.Status.Pod}/{failed.Status.Name}: {failed.Message}",
+        failed?.ExitCode ?? 0,
+        [.. all.Select(container => container.Status)]);
+}

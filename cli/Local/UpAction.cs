@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using Moebius.Crds;
+using Spectre.Console;
+
+namespace Moebius.Cli.Local;
+
+/// <summary><c>moebius local up</c>: plan, start, wait, talk, and either stay or leave it running.</summary>
+internal sealed class UpAction(
+    IReadOnlyList<string> files,
+    string name,
+    HostPathMap hostPaths,
+    string? chat,
+    bool detach,
+    TimeSpan timeout)
+{
+    private readonly StateDirectory state = StateDirectory.Of(name);
+
+    public async Task<int> RunAsync(bool dryRun, CancellationToken stop)
+    {
+        var manifests = PlannedManifests.Load(files);
+        if (dryRun)
+        {
+            Console.Write(manifests.ToYaml());
+            return 0;
+        }
+
+        var plan = new LocalPlanner(state.Root, state.Memory, LocalPorts.IsFree, hostPaths.Resolve).Plan(manifests.Objects);
+        foreach (var note in manifests.Notes.Concat(plan.Notes))
+            Console.WriteLine($"note: {note}");
+
+        using var supervisor = LocalInstance.Start(state, plan, name);
+        var keep = false;
+        try
+        {
+            if (await WaitAsync(supervisor, plan, stop).ConfigureAwait(false) is { } failure)
+            {
+                await Console.Error.WriteLineAsync($"moebius: {failure.Failure}").ConfigureAwait(false);
+                return failure.ExitCode == ExitCodes.BadInput ? ExitCodes.BadInput : 1;
+            }
+
+            ShowEndpoints(plan);
+            if (chat is not null && !await ChatAsync(plan, chat, stop).ConfigureAwait(false))
+                return 1;
+            if (detach)
+            {
+                Console.WriteLine($"Running in the background. Logs: {state.Logs}. Stop it with 'make down' or 'moebius local down'.");
+                keep = true;
+                return 0;
+            }
+
+            Console.WriteLine("Running. Ctrl-C stops it.");
+            await supervisor.WaitForExitAsync(stop).ConfigureAwait(false);
+            return 1;
+        }
+        finally
+        {
+            if (!keep)
+                await LocalInstance.StopAsync(state, CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits until every container is ready; a status when one has failed for good.</summary>
+    private async Task<LocalStatus?> WaitAsync(Process supervisor, LocalPlan plan, CancellationToken stop)
+    {
+        var clock = Stopwatch.StartNew();
+        var progress = new StartProgress(plan);
+        LocalStatus? failure = null;
+        await progress.RunAsync(async update =>
+        {
+            while (true)
+            {
+                stop.ThrowIfCancellationRequested();
+                var status = StateDirectory.Read<LocalStatus>(state.StatusFile);
+                if (status is not null)
+                    update(status);
+                if (status?.Failure is not null)
+                {
+                    await supervisor.WaitForExitAsync(stop).ConfigureAwait(false);
+                    failure = status;
+                    return;
+                }
+
+                if (status?.Ready == true)
+                    return;
+                if (supervisor.HasExited)
+                {
+                    failure = StateDirectory.Read<LocalStatus>(state.StatusFile) is { Failure: not null } last
+                        ? last
+                        : new LocalStatus(0, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
+                    return;
+                }
+
+                if (clock.Elapsed > timeout)
+                {
+                    var late = status?.Containers.Where(container => container.State is not (ContainerState.Ready or ContainerState.Completed)).Select(container => $"{container.Pod}/{container.Name}") ?? [];
+                    failure = new LocalStatus(0, $"not ready after {timeout.TotalSeconds:0} s: {string.Join(", ", late)}; see {state.Logs}, or raise --timeout", 1, []);
+                    return;
+                }
+
+                await Task.Delay(100, stop).ConfigureAwait(false);
+            }
+        }).ConfigureAwait(false);
+        return failure;
+    }
+
+    private string LastLogLine()
+    {
+        var file = Path.Combine(state.Logs, "supervisor.log");
+        return File.Exists(file) ? File.ReadLines(file).LastOrDefault(line => line.Length > 0) ?? "" : "";
+    }
+
+    private static void ShowEndpoints(LocalPlan plan)
+    {
+        foreach (var pod in plan.Pods)
+        {
+            foreach (var container in pod.Containers)
+            {
+                foreach (var (port, number) in container.Ports)
+                    AnsiConsole.MarkupLineInterpolated($"  [grey]{pod.Name}/{container.Name}[/] {port}: http://127.0.0.1:{number}");
+            }
+        }
+    }
+
+    private static async Task<bool> ChatAsync(LocalPlan plan, string prompt, CancellationToken stop)
+    {
+        var server = plan.Pods.SelectMany(pod => pod.Containers).FirstOrDefault(container => container.Arguments is ["serve", ..])
+            ?? throw new UserInputException("--chat: the manifests have no MoEDeployment to talk to");
+        using var demonstration = new ChatDemonstration(new Uri($"http://127.0.0.1:{server.Ports.Values.First()}"));
+        return await demonstration.RunAsync(prompt, stop).ConfigureAwait(false);
+    }
+}
