@@ -14,6 +14,7 @@ public static class CxlCommands
             AgentCommand.Create(),
             TopologyCommand.Create(),
             SimulateCommand.Create(),
+            BenchCommand.Create(),
         };
     }
 }

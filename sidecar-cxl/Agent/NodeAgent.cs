@@ -154,8 +154,9 @@ internal sealed partial class NodeAgent : IDisposable
     {
         Ready = level.Acceptable,
         Level = level.Level,
-        Reason = level.Reason,
-        Message = level.Message,
+        // Without the observer the node does less than observe: that comes first.
+        Reason = observer.Observer is null ? observer.Reason : level.Reason,
+        Message = observer.Observer is null ? $"not counting: {observer.Message}; {level.Message}" : level.Message,
         Kernel = kernel.Release,
         Scheduler = kernel.SchedExtState is null ? "none" : kernel.SchedExtScheduler ?? kernel.SchedExtState,
         TelemetrySource = observer.Source,
