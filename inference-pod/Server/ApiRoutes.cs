@@ -100,7 +100,7 @@ internal sealed class ApiRoutes(
     private async Task WriteMetricsAsync(HttpContext context)
     {
         context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
-        await metrics.Registry.CollectAndExportAsTextAsync(context.Response.Body, context.RequestAborted).ConfigureAwait(false);
+        await context.Response.WriteAsync(await metrics.ExportAsync(context.RequestAborted).ConfigureAwait(false), context.RequestAborted).ConfigureAwait(false);
     }
 
     private async Task ShapeErrorsAsync(HttpContext context, RequestDelegate next)
