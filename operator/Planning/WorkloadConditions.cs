@@ -45,14 +45,24 @@ internal static class WorkloadConditions
 
     private static PlannedCondition Degraded(IReadOnlyList<Problem> problems, WorkloadStatus? workload, IReadOnlyList<ContainerFailure> failures)
     {
-        var reasons = problems.Select(problem => (problem.Reason, problem.Message)).ToList();
+        var reasons = problems.Select(problem => (Gravity: Gravity(problem), problem.Reason, problem.Message)).ToList();
         reasons.AddRange(failures
-            .Select(failure => (failure.ExitCode == ContainerFailure.BadInput ? Reasons.ConfigurationRefused : Reasons.ContainerFailed, failure.ToString()))
+            .Select(failure => (2, failure.ExitCode == ContainerFailure.BadInput ? Reasons.ConfigurationRefused : Reasons.ContainerFailed, failure.ToString()))
             .Distinct());
         if (workload?.IsStuck == true)
-            reasons.Add((Reasons.RolloutStuck, "the rollout has passed its deadline"));
-        return reasons is [var (reason, _), ..]
-            ? new(ConditionTypes.Degraded, ConditionStatus.True, reason, string.Join("; ", reasons.Select(one => one.Item2)))
+            reasons.Add((2, Reasons.RolloutStuck, "the rollout has passed its deadline"));
+        reasons = [.. reasons.OrderBy(one => one.Gravity)];
+        return reasons is [var (_, reason, _), ..]
+            ? new(ConditionTypes.Degraded, ConditionStatus.True, reason, string.Join("; ", reasons.Select(one => one.Message)))
             : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done");
     }
+
+    /// <summary>The reason of the condition is that of the gravest problem.</summary>
+    private static int Gravity(Problem problem) => problem switch
+    {
+        { Blocks: true } => 0,
+        { Reason: Reasons.UnsupportedField } => 3,
+        { Reason: Reasons.ServerCapabilityMissing } => 4,
+        _ => 1,
+    };
 }
