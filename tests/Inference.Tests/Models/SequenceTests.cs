@@ -48,6 +48,16 @@ public class SequenceTests
     }
 
     [Fact]
+    public void A_disposed_model_refuses_to_run()
+    {
+        var model = TestModels.Load(TestModels.Golden("mixtral"));
+        using var kv = model.CreateSequence();
+        model.Dispose();
+        model.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => model.Forward([new SequenceChunk(kv, s_tokens, LogitsFor.Last)]));
+    }
+
+    [Fact]
     public void Blocks_are_checked()
     {
         using var model = TestModels.Load(TestModels.Golden("mixtral"));
