@@ -35,6 +35,10 @@ case ${1:-} in
     *) wrong "argument '$1' is unknown; use --build, --no-build or nothing" ;;
 esac
 
+archives=${MOEBIUS_KUBE_ASSETS:-$repository/../shared/kube-assets}
+[[ -z ${MOEBIUS_KUBE_ASSETS:-} || -d $archives ]] ||
+    wrong "MOEBIUS_KUBE_ASSETS: '$archives' is not a folder; name one that holds *.tar.xz archives with a bin/ folder inside"
+
 exec 3>&1 1>&2 # the result alone is written to 3
 finish() { printf '%s\n' "$1" >&3; exit 0; }
 
@@ -57,7 +61,7 @@ if [[ $mode != build ]] && ! have kube-apiserver; then
 fi
 
 if [[ $mode == no-build ]] && ! { have_all "${CORE_PROGRAMS[@]}" && have apiextensions-apiserver; }; then
-    say "no ready-made Kubernetes API server was found, and --no-build forbids building one; run build/kubernetes/assets.sh (takes about 20 minutes once)"
+    say "no ready-made Kubernetes API server was found, and --no-build forbids building one; run build/kubernetes/assets.sh (10 minutes or so, once)"
     exit 3
 fi
 

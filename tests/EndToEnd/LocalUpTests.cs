@@ -40,7 +40,7 @@ public sealed partial class LocalUpTests
         {
             [],
             [("  kvCache:\n    memory: 64Mi\n    policyRef:\n      name: quickstart\n", "  kvCache:\n    enabled: false\n")],
-            [("  experts:\n    fastMemory: 12Mi\n", "")],
+            [("  experts:\n    fastMemory: 6Mi\n", "")],
         })
         {
             await using var run = new LocalRun();
@@ -106,8 +106,8 @@ public sealed partial class LocalUpTests
     }
 
     [Theory]
-    [InlineData("fastMemory: 12Mi", "fastMemry: 12Mi", "spec.experts.fastMemry", "fastMemory")]
-    [InlineData("fastMemory: 12Mi", "fastMemory: 4Ki", "fastMemory", "4Ki")]
+    [InlineData("fastMemory: 6Mi", "fastMemry: 12Mi", "spec.experts.fastMemry", "fastMemory")]
+    [InlineData("fastMemory: 6Mi", "fastMemory: 4Ki", "fastMemory", "4Ki")]
     [InlineData("models/austen-moe", "models/nowhere", "nowhere", "does not exist")]
     [InlineData("    policyRef:\n      name: quickstart", "    policyRef:\n      name: missing", "policyRef", "missing")]
     [InlineData("maxConcurrentSequences: 8", "maxConcurrentSequences: 0", "spec.serving.maxConcurrentSequences", "1")]

@@ -96,6 +96,17 @@ public sealed class KubernetesTestServerTests(KubernetesTestServer server) : ICl
         Assert.DoesNotContain(await server.Audit.WritesSinceAsync(await server.Audit.MarkAsync(), "kubectl/"), e => e.Namespace == "audited");
     }
 
+    [Fact]
+    public async Task Helm_installs_a_chart_and_lists_it()
+    {
+        var chart = TestData.Path("chart");
+
+        (await server.HelmAsync(["install", "first", chart, "--set", "greeting=hello"])).EnsureSuccess();
+
+        Assert.Equal("hello", (await server.KubectlAsync("get", "configmap", "first", "-o", "jsonpath={.data.greeting}")).EnsureSuccess().StandardOutput);
+        Assert.Contains("first", (await server.HelmAsync(["list", "-q"])).EnsureSuccess().StandardOutput, StringComparison.Ordinal);
+    }
+
     private async Task<CommandResult> CreateWidget(string name, string spec) =>
         await server.KubectlAsync(["create", "-f", "-"], $"{{apiVersion: example.moebius.dev/v1alpha1, kind: Widget, metadata: {{name: {name}, namespace: default}}, spec: {spec}}}");
 }

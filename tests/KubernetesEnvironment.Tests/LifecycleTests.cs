@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using k8s;
 using k8s.Models;
 
@@ -38,6 +39,29 @@ public sealed class LifecycleTests
     }
 
     [Fact]
+    public async Task Killed_test_process_leaves_no_server_behind()
+    {
+        await KubernetesAssets.FindAsync(); // skips when there is nothing to start
+        using var tests = Process.Start(new ProcessStartInfo(Environment.ProcessPath!, ["-method", $"*.{nameof(Disposal_leaves_no_process_and_no_file)}"])
+        {
+            RedirectStandardOutput = true,
+            Environment = { ["TMPDIR"] = Directory.CreateTempSubdirectory().FullName },
+        })!;
+        var folder = $"moebius-kubernetes-{tests.Id}-";
+        await Eventually.HoldsAsync("two servers of the test process run", () =>
+        {
+            Assert.False(tests.HasExited, "the test process ended before its servers were seen");
+            return Task.FromResult(CommandLines(folder).Count() >= 2);
+        });
+
+        tests.Kill(); // SIGKILL: no handler of the process runs
+        await tests.WaitForExitAsync();
+
+        await Eventually.HoldsAsync("the servers are gone", () => Task.FromResult(!CommandLines(folder).Any()));
+        Directory.Delete(tests.StartInfo.Environment["TMPDIR"]!, recursive: true);
+    }
+
+    [Fact]
     public async Task Controller_manager_collects_the_children_of_a_deleted_custom_resource()
     {
         var assets = await KubernetesAssets.FindAsync();
@@ -62,13 +86,30 @@ public sealed class LifecycleTests
         await server.InstallCrdsAsync(TestData.Path("crds"));
 
         // The description of a new CRD reaches the published schema a moment after its resources answer.
-        CommandResult explained;
-        do
-            explained = await server.KubectlAsync("explain", "widgets.spec", "--recursive");
-        while (explained.ExitCode != 0);
+        await Eventually.HoldsAsync("kubectl explain shows the description", async () =>
+            (await server.KubectlAsync("explain", "widgets.spec", "--recursive")).StandardOutput.Contains("What the widget should be.", StringComparison.Ordinal));
 
         Assert.False(server.CustomResourcesServedApart);
-        Assert.Contains("What the widget should be.", explained.StandardOutput, StringComparison.Ordinal);
+    }
+
+    /// <summary>The command lines of living processes that mention a text.</summary>
+    private static IEnumerable<string> CommandLines(string text)
+    {
+        foreach (var process in Directory.GetDirectories("/proc").Where(p => char.IsAsciiDigit(Path.GetFileName(p)[0])))
+        {
+            string line;
+            try
+            {
+                line = File.ReadAllText(Path.Combine(process, "cmdline"));
+            }
+            catch (IOException)
+            {
+                continue; // it ended meanwhile
+            }
+
+            if (line.Contains(text, StringComparison.Ordinal))
+                yield return line;
+        }
     }
 
     private const string Widget = "{apiVersion: example.moebius.dev/v1alpha1, kind: Widget, metadata: {name: kept, namespace: default}, spec: {minimum: 1}}";

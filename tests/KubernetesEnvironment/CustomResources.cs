@@ -26,13 +26,15 @@ internal sealed partial class CustomResources(
     Func<string, CancellationToken, Task>? applyLeniently,
     TimeSpan timeout)
 {
+    /// <summary>The name by which the aggregator knows the separate server, whatever its address.</summary>
+    public const string ServerName = $"{ServiceName}.{ServiceNamespace}.svc";
+
     private const string DefinitionsPath = "apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     private const string ApiServicesPath = "apis/apiregistration.k8s.io/v1/apiservices";
     private const string ServiceNamespace = "kube-system";
     private const string ServiceName = "apiextensions-apiserver";
 
-    /// <summary>The name by which the aggregator knows the separate server, whatever its address.</summary>
-    public const string ServerName = $"{ServiceName}.{ServiceNamespace}.svc";
+    private readonly HashSet<string> _installed = [];
 
     /// <summary>Routes <c>apiextensions.k8s.io/v1</c> to the separate server.</summary>
     public async Task RouteDefinitionsAsync(CancellationToken cancellationToken)
@@ -71,8 +73,33 @@ internal sealed partial class CustomResources(
             foreach (var (name, manifest) in Definitions(file, await File.ReadAllTextAsync(file, cancellationToken).ConfigureAwait(false)))
             {
                 await ApplyAsync(name, manifest, cancellationToken).ConfigureAwait(false);
-                await WaitServedAsync(name, cancellationToken).ConfigureAwait(false);
+                _installed.Add(name);
             }
+        }
+
+        await WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Waits until every resource that was installed answers.</summary>
+    public async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        var definitions = await Task.WhenAll(_installed.Select(name => WaitEstablishedAsync(name, cancellationToken))).ConfigureAwait(false);
+        var resources = definitions.SelectMany(ServedResources).ToList();
+        if (servedApart)
+        {
+            foreach (var (group, version) in resources.Select(r => (r.Group, r.Version)).Distinct())
+                await RouteAsync(group, version, cancellationToken).ConfigureAwait(false);
+        }
+
+        // "Established" and "Available" both precede the route by a moment.
+        foreach (var (group, version, plural) in resources)
+        {
+            await core.UntilAsync(
+                $"{plural}.{version}.{group} is listed and discovered",
+                async token => await core.AnswersAsync($"apis/{group}/{version}/{plural}?limit=1", token).ConfigureAwait(false)
+                    && await DiscoversAsync(group, version, plural, token).ConfigureAwait(false),
+                timeout,
+                cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -111,7 +138,7 @@ internal sealed partial class CustomResources(
         ? core.ApplyAsync($"{DefinitionsPath}/{name}", manifest, cancellationToken)
         : applyLeniently(manifest, cancellationToken);
 
-    private async Task WaitServedAsync(string name, CancellationToken cancellationToken)
+    private async Task<JsonNode> WaitEstablishedAsync(string name, CancellationToken cancellationToken)
     {
         JsonNode? definition = null;
         await core.UntilAsync(
@@ -119,20 +146,15 @@ internal sealed partial class CustomResources(
             async token => HasCondition(definition = await core.GetAsync($"{DefinitionsPath}/{name}", token).ConfigureAwait(false), "Established"),
             timeout,
             cancellationToken).ConfigureAwait(false);
-        var group = (string)definition!["spec"]!["group"]!;
-        var plural = (string)definition["spec"]!["names"]!["plural"]!;
-        foreach (var version in definition["spec"]!["versions"]!.AsArray().Where(v => (bool)v!["served"]!).Select(v => (string)v!["name"]!))
-        {
-            if (servedApart)
-                await RouteAsync(group, version, cancellationToken).ConfigureAwait(false);
-            // "Established" and "Available" both precede the route by a moment.
-            await core.UntilAsync(
-                $"{plural}.{version}.{group} is listed and discovered",
-                async token => await core.AnswersAsync($"apis/{group}/{version}/{plural}?limit=1", token).ConfigureAwait(false)
-                    && await DiscoversAsync(group, version, plural, token).ConfigureAwait(false),
-                timeout,
-                cancellationToken).ConfigureAwait(false);
-        }
+        return definition!;
+    }
+
+    private static IEnumerable<(string Group, string Version, string Plural)> ServedResources(JsonNode definition)
+    {
+        var spec = definition["spec"]!;
+        return spec["versions"]!.AsArray()
+            .Where(version => (bool)version!["served"]!)
+            .Select(version => ((string)spec["group"]!, (string)version!["name"]!, (string)spec["names"]!["plural"]!));
     }
 
     private async Task<bool> DiscoversAsync(string group, string version, string plural, CancellationToken cancellationToken)

@@ -8,6 +8,9 @@ public sealed partial class KubernetesAssets
     /// <summary>The first minor version of Kubernetes 1.x whose CRDs have stable CEL rules.</summary>
     private const int CelSinceMinor = 29;
 
+    /// <summary>The exit code by which the script says that nothing is wrong, but only a build would help.</summary>
+    private const int BuildNeeded = 3;
+
     private static readonly Lazy<Task<KubernetesAssets>> Shared = new(LocateAsync);
 
     private KubernetesAssets(string folder, Version serverVersion)
@@ -26,16 +29,17 @@ public sealed partial class KubernetesAssets
     public bool NeedsSeparateCustomResourceServer => LacksCel(ServerVersion);
 
     /// <summary>Whether helm is there; a folder of envtest's own holds none.</summary>
-    public bool HasHelm => File.Exists(Path.Combine(Folder, "helm"));
+    public bool HasHelm => File.Exists(Path.Combine(Folder, Programs.Helm));
 
     /// <summary>Whether kube-controller-manager is there; a folder of envtest's own holds none.</summary>
-    public bool HasControllerManager => File.Exists(Path.Combine(Folder, "kube-controller-manager"));
+    public bool HasControllerManager => File.Exists(Path.Combine(Folder, Programs.ControllerManager));
 
     /// <summary>
     /// Finds the programs, once per process. Ready-made ones are downloaded or unpacked; nothing is compiled, which takes
     /// minutes: that is <c>build/kubernetes/assets.sh</c>, run by hand or by <c>make test</c>.
     /// </summary>
     /// <exception cref="KubernetesAssetsMissingException">There are none; the message says how to obtain them.</exception>
+    /// <exception cref="InvalidOperationException">A setting is wrong, a download failed, or a program does not run.</exception>
     public static Task<KubernetesAssets> FindAsync() => Shared.Value;
 
     /// <summary>The full path of one program.</summary>
@@ -57,7 +61,7 @@ public sealed partial class KubernetesAssets
         var match = VersionPattern().Match(text);
         return match.Success
             ? Version.Parse(match.Groups[1].Value)
-            : throw new KubernetesAssetsMissingException($"kube-apiserver --version printed '{text.Trim()}', which names no version such as v1.32.0");
+            : throw new InvalidOperationException($"kube-apiserver --version printed '{text.Trim()}', which names no version such as v1.32.0");
     }
 
     [GeneratedRegex(@"v(\d+\.\d+\.\d+)")]
@@ -67,11 +71,11 @@ public sealed partial class KubernetesAssets
     {
         var script = FindScript();
         var located = await Command.RunAsync(script, ["--no-build"]).ConfigureAwait(false);
-        if (located.ExitCode != 0)
+        if (located.ExitCode == BuildNeeded)
             throw new KubernetesAssetsMissingException($"{script} --no-build: {located.StandardError.Trim()}");
-        var folder = located.StandardOutput.Trim();
-        var version = await Command.RunAsync(Path.Combine(folder, "kube-apiserver"), ["--version"]).ConfigureAwait(false);
-        return new KubernetesAssets(folder, ParseVersion(version.StandardOutput));
+        var folder = located.EnsureSuccess().StandardOutput.Trim();
+        var version = await Command.RunAsync(Path.Combine(folder, Programs.ApiServer), ["--version"]).ConfigureAwait(false);
+        return new KubernetesAssets(folder, ParseVersion(version.EnsureSuccess().StandardOutput));
     }
 
     private static string FindScript()
@@ -83,6 +87,6 @@ public sealed partial class KubernetesAssets
                 return script;
         }
 
-        throw new KubernetesAssetsMissingException($"build/kubernetes/assets.sh is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
+        throw new InvalidOperationException($"build/kubernetes/assets.sh is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
     }
 }

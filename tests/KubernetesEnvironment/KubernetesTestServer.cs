@@ -9,8 +9,9 @@ namespace Moebius.KubernetesEnvironment;
 /// that never be called, with the process.
 /// <para>
 /// Use it as an xunit fixture (<c>IClassFixture&lt;KubernetesTestServer&gt;</c>, a collection or assembly fixture; derive a
-/// class with a parameterless constructor to choose options), or call <see cref="StartAsync"/>. When the programs are
-/// missing, tests with the fixture are skipped with the reason.
+/// class with a parameterless constructor to choose options, and override <see cref="PrepareAsync"/> to install CRDs), or
+/// call <see cref="StartAsync"/>. When the programs are missing, the fixture stays empty and every test that uses it is
+/// skipped with the reason.
 /// </para>
 /// </summary>
 public class KubernetesTestServer : IAsyncLifetime
@@ -25,6 +26,7 @@ public class KubernetesTestServer : IAsyncLifetime
     private ApiConnection? _api;
     private CustomResources? _customResources;
     private AuditLog? _audit;
+    private KubernetesAssetsMissingException? _missing;
     private int _kubeconfigs;
 
     /// <summary>A server with default options, not started yet.</summary>
@@ -51,20 +53,20 @@ public class KubernetesTestServer : IAsyncLifetime
     public KubernetesClientConfiguration Configuration => KubernetesClientConfiguration.BuildConfigFromConfigFile(AdminKubeconfigPath);
 
     /// <summary>The programs that run.</summary>
-    public KubernetesAssets Assets => _assets ?? throw NotStarted();
+    public KubernetesAssets Assets => Usable(_assets);
 
     /// <summary>Whether CRDs are served by a newer server behind the core's aggregator.</summary>
     public bool CustomResourcesServedApart => Assets.NeedsSeparateCustomResourceServer && !_options.CustomResourcesFromCore;
 
     /// <summary>What clients asked of the API server.</summary>
-    public AuditLog Audit => _audit ?? throw NotStarted();
+    public AuditLog Audit => Usable(_audit);
 
     /// <summary>The process ids of the servers that run.</summary>
     public IReadOnlyList<int> ProcessIds => [.. _processes.Select(p => p.Id)];
 
-    private ServerFiles Files => _files ?? throw NotStarted();
+    private ServerFiles Files => Usable(_files);
 
-    private ApiConnection Api => _api ?? throw NotStarted();
+    private ApiConnection Api => Usable(_api);
 
     /// <summary>Starts a server.</summary>
     /// <param name="options">What to start; null for the defaults.</param>
@@ -73,19 +75,30 @@ public class KubernetesTestServer : IAsyncLifetime
     {
         var server = new KubernetesTestServer(options ?? new KubernetesTestServerOptions());
         await server.InitializeAsync().ConfigureAwait(false);
-        return server;
+        if (server._missing is null)
+            return server;
+        await server.DisposeAsync().ConfigureAwait(false);
+        throw server._missing;
     }
 
-    /// <summary>Starts the server; returns when it is ready. xunit calls it on fixtures.</summary>
-    /// <exception cref="KubernetesAssetsMissingException">The programs are not on this machine.</exception>
+    /// <summary>
+    /// Starts the server; returns when it is ready. xunit calls it on fixtures. When the programs are missing it returns
+    /// without a server, and whatever is asked of it later throws <see cref="KubernetesAssetsMissingException"/>: xunit
+    /// skips a test for that, where it would fail every test of a fixture that throws here.
+    /// </summary>
     public async ValueTask InitializeAsync()
     {
-        _assets = await KubernetesAssets.FindAsync().ConfigureAwait(false);
-        _files = new ServerFiles();
-        AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
         try
         {
+            _assets = await KubernetesAssets.FindAsync().ConfigureAwait(false);
+            _files = new ServerFiles();
+            AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
             await StartAllAsync().ConfigureAwait(false);
+            await PrepareAsync().ConfigureAwait(false);
+        }
+        catch (KubernetesAssetsMissingException missing)
+        {
+            _missing = missing;
         }
         catch
         {
@@ -125,7 +138,7 @@ public class KubernetesTestServer : IAsyncLifetime
     /// <param name="paths">YAML files of CRDs, or folders of them.</param>
     public async Task InstallCrdsAsync(params string[] paths)
     {
-        await _customResources!.InstallAsync(paths, CancellationToken.None).ConfigureAwait(false);
+        await Usable(_customResources).InstallAsync(paths, CancellationToken.None).ConfigureAwait(false);
         // The garbage collector looks for new kinds every 30 s only; a new one sees them at once.
         if (await StopAsync(Programs.ControllerManager).ConfigureAwait(false))
             await StartControllerManagerAsync().ConfigureAwait(false);
@@ -158,7 +171,11 @@ public class KubernetesTestServer : IAsyncLifetime
     {
         StartApiServer();
         await WaitReadyAsync(Programs.ApiServer, Api).ConfigureAwait(false);
+        await _customResources!.WaitAsync(CancellationToken.None).ConfigureAwait(false);
     }
+
+    /// <summary>What a derived fixture does once the server is ready, such as installing CRDs.</summary>
+    protected virtual Task PrepareAsync() => Task.CompletedTask;
 
     /// <summary>What a server printed so far.</summary>
     /// <param name="program">etcd, kube-apiserver, apiextensions-apiserver or kube-controller-manager.</param>
@@ -267,6 +284,9 @@ public class KubernetesTestServer : IAsyncLifetime
         ["KUBECONFIG"] = kubeconfig,
         ["KUBECACHEDIR"] = Files.KubectlCache,
         ["HOME"] = Files.Root,
+        ["XDG_CACHE_HOME"] = Files.Root,
+        ["XDG_CONFIG_HOME"] = Files.Root,
+        ["XDG_DATA_HOME"] = Files.Root,
     };
 
     private void OnProcessExit(object? sender, EventArgs e)
@@ -276,15 +296,11 @@ public class KubernetesTestServer : IAsyncLifetime
         _files?.Dispose();
     }
 
-    private static InvalidOperationException NotStarted() => new("The Kubernetes test server is not started; await InitializeAsync or use StartAsync");
-
-    private static class Programs
+    private T Usable<T>(T? part)
+        where T : class
     {
-        public const string Etcd = "etcd";
-        public const string ApiServer = "kube-apiserver";
-        public const string Extensions = "apiextensions-apiserver";
-        public const string ControllerManager = "kube-controller-manager";
-        public const string Kubectl = "kubectl";
-        public const string Helm = "helm";
+        if (_missing is not null)
+            throw _missing;
+        return part ?? throw new InvalidOperationException("The Kubernetes test server is not started; await InitializeAsync or use StartAsync");
     }
 }

@@ -40,12 +40,10 @@ lock() {
     trap 'exit 143' TERM
 }
 
-# install_program FILE [NAME]: into the cache, whole or not at all.
+# install_program FILE: moves it from the work folder into the cache, whole or not at all.
 install_program() {
-    local name=${2:-$(basename "$1")}
-    cp "$1" "$BIN/.$name.$$"
-    chmod 0755 "$BIN/.$name.$$"
-    mv "$BIN/.$name.$$" "$BIN/$name"
+    chmod 0755 "$1"
+    mv "$1" "$BIN/" # a rename: both folders are in the cache
 }
 
 # step NAME COMMAND...: runs the command unless an earlier run completed it.

@@ -55,20 +55,17 @@ find_setup_envtest() {
 
 # unpack_archives: takes bin/* out of every archive for this machine's processor.
 unpack_archives() {
-    local folder=${MOEBIUS_KUBE_ASSETS:-} archive program part=$WORK/archive
-    if [[ -z $folder ]]; then
-        folder=$repository/../shared/kube-assets
-        [[ -d $folder ]] || return 0
-    elif [[ ! -d $folder ]]; then
-        wrong "MOEBIUS_KUBE_ASSETS: '$folder' is not a folder; name one that holds *.tar.xz archives with a bin/ folder inside"
-    fi
+    local archive program part=$WORK/archive
+    [[ -d $archives ]] || return 0
     need xz xz-utils
-    for archive in "$folder"/*.tar.xz; do
+    for archive in "$archives"/*.tar.xz; do
         [[ -e $archive ]] || continue
         rm -rf "$part" && mkdir -p "$part"
         say "unpacking $archive"
-        # An archive without bin/ (sources, say) is no error; what it leaves behind is nothing.
-        tar -xJf "$archive" -C "$part" --wildcards 'bin/*' 2>"$LOGS/archive.log" || true
+        if ! tar -xJf "$archive" -C "$part" --wildcards 'bin/*' 2>"$LOGS/archive.log"; then
+            [[ ! -d $part/bin ]] || fail "$archive is damaged; see $LOGS/archive.log"
+            continue # an archive of something else, such as sources
+        fi
         for program in "$part"/bin/*; do
             [[ -x $program ]] || continue
             if "$program" --version >/dev/null 2>&1 || "$program" --help >/dev/null 2>&1; then

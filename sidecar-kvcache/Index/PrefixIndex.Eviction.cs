@@ -1,0 +1,263 @@
+using Moebius.KvCache.Arena;
+
+namespace Moebius.KvCache.Index;
+
+// Room for new blocks, and what leaves the tree.
+internal sealed partial class PrefixIndex
+{
+    private const int EvictionStep = 16;
+
+    /// <summary>Blocks that eviction, retention or an Evict call dropped.</summary>
+    public long EvictedBlocks { get; private set; }
+
+    /// <summary>
+    /// Reserves up to <paramref name="count"/> slots for a tenant. A tenant at its quota makes room among its own
+    /// blocks only.
+    /// </summary>
+    public List<SlotRef> Reserve(TenantKey tenant, int count, int quota)
+    {
+        using (_lock.Write())
+        {
+            var owner = GetOrAddOwner(tenant);
+            var allowed = quota - owner.Blocks - owner.Reserved;
+            // Held while its last blocks may be evicted below.
+            owner.Reserved++;
+            if (allowed < count)
+                allowed += EvictLeaves(owner, Math.Min(count - allowed, owner.Blocks));
+            count = Math.Min(count, Math.Max(allowed, 0));
+            MakeRoom(count);
+            var slots = _slots.Take(count);
+            owner.Reserved += slots.Count - 1;
+            DropIfUnused(owner);
+            return slots;
+        }
+    }
+
+    /// <summary>Reserved slots were given back without a commit.</summary>
+    public void EndReservation(TenantKey tenant, int count)
+    {
+        using (_lock.Write())
+        {
+            if (!_owners.TryGetValue(tenant, out var owner))
+                return;
+            owner.Reserved -= count;
+            DropIfUnused(owner);
+        }
+    }
+
+    /// <summary>Drops a tenant's private blocks in one tree; those under a lease as soon as it ends.</summary>
+    public int EvictTenant(IndexRoot root, TenantKey tenant)
+    {
+        using (_lock.Write())
+        {
+            if (!_owners.TryGetValue(tenant, out var owner))
+                return 0;
+            var dropped = 0;
+            var pending = new Stack<IndexNode>([root.Node]);
+            while (pending.TryPop(out var node))
+            {
+                foreach (var child in node.Children?.Values.ToArray() ?? [])
+                {
+                    if (child.Owner == owner)
+                        dropped += RemoveSubtree(child);
+                    else if (child.Visibility == Visibility.Public)
+                        pending.Push(child);
+                }
+            }
+
+            EvictedBlocks += dropped;
+            return dropped;
+        }
+    }
+
+    /// <summary>Drops every block of one tree that no lease pins.</summary>
+    public int EvictUnpinned(IndexRoot root) => Sweep(root, static (_, _) => true, trim: true);
+
+    /// <summary>Drops what has not been used since a moment.</summary>
+    /// <param name="privateBefore">Milliseconds; private entries last used before go.</param>
+    /// <param name="publicBefore">Milliseconds; public entries last used before go.</param>
+    public int DropIdle(long privateBefore, long publicBefore)
+    {
+        IndexRoot[] roots;
+        using (_lock.Read())
+            roots = [.. _roots.Values];
+        return roots.Sum(root => Sweep(
+            root,
+            (node, _) => Volatile.Read(ref node.LastUse) < (node.Visibility == Visibility.Public ? publicBefore : privateBefore),
+            trim: false));
+    }
+
+    /// <summary>Blocks by visibility.</summary>
+    public (long Private, long Public) CountBlocks()
+    {
+        using (_lock.Read())
+            return (_owners.Values.Sum(owner => (long)owner.Blocks), _public.Blocks);
+    }
+
+    private int Sweep(IndexRoot root, Func<IndexNode, int, bool> drop, bool trim)
+    {
+        using (_lock.Write())
+        {
+            // Parents before children in this list, so children are done first when it is read backwards.
+            var order = new List<IndexNode>();
+            var pending = new Stack<IndexNode>(root.Node.Children?.Values ?? Enumerable.Empty<IndexNode>());
+            while (pending.TryPop(out var node))
+            {
+                order.Add(node);
+                foreach (var child in node.Children?.Values ?? Enumerable.Empty<IndexNode>())
+                    pending.Push(child);
+            }
+
+            var dropped = 0;
+            for (var index = order.Count - 1; index >= 0; index--)
+            {
+                var node = order[index];
+                if (!node.IsLeaf || !drop(node, node.Count))
+                    continue;
+                if (trim || !AnyPinned(node))
+                    dropped += TrimLeaf(node, int.MaxValue);
+            }
+
+            EvictedBlocks += dropped;
+            return dropped;
+        }
+    }
+
+    private bool AnyPinned(IndexNode node)
+    {
+        for (var index = 0; index < node.Count; index++)
+        {
+            if (_slots.IsPinned(node.Slots[index]))
+                return true;
+        }
+
+        return false;
+    }
+
+    private void MakeRoom(int count)
+    {
+        var exhausted = new HashSet<Owner>();
+        for (var missing = count - _slots.FreeCount; missing > 0; missing = count - _slots.FreeCount)
+        {
+            Owner? victim = null;
+            foreach (var owner in _owners.Values.Append(_public))
+            {
+                if (owner.Blocks > 0 && !exhausted.Contains(owner) && (victim is null || EvictionPolicy.Load(owner) > EvictionPolicy.Load(victim)))
+                    victim = owner;
+            }
+
+            if (victim is null)
+                return;
+            // In steps, so that two large domains give way in turns.
+            if (EvictLeaves(victim, Math.Min(missing, EvictionStep)) == 0)
+                exhausted.Add(victim);
+        }
+    }
+
+    private int EvictLeaves(Owner owner, int wanted)
+    {
+        var evicted = 0;
+        var pinned = new List<IndexNode>();
+        while (evicted < wanted && owner.Leaves.TryDequeue(out var node, out var queuedScore))
+        {
+            if (node.QueuedIn == owner)
+                node.QueuedIn = null;
+            if (node.Removed || node.Owner != owner || !node.IsLeaf)
+                continue;
+            if (Score(node) > queuedScore && owner.Leaves.Count > 0)
+            {
+                Enqueue(node);
+                continue;
+            }
+
+            evicted += TrimLeaf(node, wanted - evicted);
+            if (node.Removed)
+                continue;
+            if (_slots.IsPinned(node.Slots[node.Count - 1]))
+                pinned.Add(node);
+            else
+                Enqueue(node);
+        }
+
+        foreach (var node in pinned)
+            Enqueue(node);
+        EvictedBlocks += evicted;
+        DropIfUnused(owner);
+        return evicted;
+    }
+
+    /// <summary>Drops blocks from the end of a leaf, up to the first pinned one.</summary>
+    private int TrimLeaf(IndexNode node, int wanted)
+    {
+        var dropped = 0;
+        while (dropped < wanted && node.Count > 0 && !_slots.IsPinned(node.Slots[node.Count - 1]))
+        {
+            _slots.Unlink(node.Slots[--node.Count]);
+            dropped++;
+        }
+
+        Account(node.Owner, -dropped, 0);
+        if (node.Count == 0)
+            Unhook(node);
+        return dropped;
+    }
+
+    /// <summary>Takes a node and all below it out of the tree; slots under a lease are freed when it ends.</summary>
+    private int RemoveSubtree(IndexNode node)
+    {
+        var dropped = 0;
+        foreach (var child in node.Children?.Values.ToArray() ?? [])
+            dropped += RemoveSubtree(child);
+        for (var index = 0; index < node.Count; index++)
+            _slots.Unlink(node.Slots[index]);
+        dropped += node.Count;
+        Account(node.Owner, -node.Count, 0);
+        node.Count = 0;
+        Unhook(node);
+        return dropped;
+    }
+
+    private void Unhook(IndexNode node)
+    {
+        var parent = node.Parent!;
+        parent.Children!.Remove(new ChildKey(node.Owner.Id, node.Hash));
+        node.Removed = true;
+        Account(node.Owner, 0, -1);
+        DropIfUnused(node.Owner);
+        if (parent is { IsLeaf: true, Parent: not null, Count: > 0 })
+            Enqueue(parent);
+    }
+
+    private static void Account(Owner owner, int blocks, int nodes)
+    {
+        owner.Blocks += blocks;
+        owner.Nodes += nodes;
+    }
+
+    private static double Score(IndexNode node) =>
+        EvictionPolicy.Score(Volatile.Read(ref node.LastUse), Volatile.Read(ref node.Hits), node.End);
+
+    private static void Enqueue(IndexNode node)
+    {
+        var owner = node.Owner;
+        if (node.QueuedIn == owner)
+            return;
+        if (owner.Leaves.Count > (2 * owner.Nodes) + 1024)
+        {
+            // Most of the queue is out of date: keep what is still a leaf of this domain.
+            var live = owner.Leaves.UnorderedItems.Where(item => item.Element is { Removed: false, IsLeaf: true } && item.Element.Owner == owner)
+                .DistinctBy(item => item.Element).ToArray();
+            foreach (var (stale, _) in owner.Leaves.UnorderedItems)
+                stale.QueuedIn = stale.QueuedIn == owner ? null : stale.QueuedIn;
+            owner.Leaves.Clear();
+            foreach (var (element, score) in live)
+            {
+                owner.Leaves.Enqueue(element, score);
+                element.QueuedIn = owner;
+            }
+        }
+
+        owner.Leaves.Enqueue(node, Score(node));
+        node.QueuedIn = owner;
+    }
+}

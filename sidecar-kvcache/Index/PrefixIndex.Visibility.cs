@@ -1,0 +1,260 @@
+namespace Moebius.KvCache.Index;
+
+// What turns entries public or private after they were committed.
+internal sealed partial class PrefixIndex
+{
+    /// <summary>
+    /// Makes the leading blocks of a tenant's path public. Where the same blocks are public already, the tenant's copy
+    /// is merged into them. Stops at a block that is private for good.
+    /// </summary>
+    /// <param name="upTo">Blocks from position 0.</param>
+    /// <returns>Blocks that became public or were merged.</returns>
+    public int Promote(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, int upTo, PublicReason reason, TenantKey? origin)
+    {
+        using (_lock.Write())
+        {
+            if (!_owners.TryGetValue(tenant, out var owner))
+                return 0;
+            var promoted = 0;
+            var current = root.Node;
+            while (current.End < upTo)
+            {
+                var key = BlockHash.Compute(Block(tokens, current.End, root), root.Seed);
+                var hasOwn = TryChild(root, current, owner.Id, key, tokens, out var own);
+                var hasPublic = TryChild(root, current, Owner.PublicId, key, tokens, out var shared);
+                if (hasOwn && own!.Visibility == Visibility.Private)
+                    break;
+                if (hasOwn)
+                {
+                    var limit = Math.Min(own!.MatchingBlocks(tokens[(own.Start * root.BlockTokens)..], root.BlockTokens), upTo - own.Start);
+                    if (hasPublic)
+                        limit = Math.Min(limit, shared!.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens));
+                    if (limit < own.Count)
+                        Split(root, own, limit);
+                    promoted += limit;
+                    if (hasPublic)
+                        current = Merge(root, own, shared!, limit);
+                    else if (!TryMakePublic(own, reason, origin))
+                        break;
+                    else
+                        current = own;
+                }
+                else if (hasPublic && shared!.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens) == shared.Count)
+                {
+                    current = shared;
+                }
+                else
+                {
+                    break;
+                }
+            }
+
+            DropIfUnused(owner);
+            return promoted;
+        }
+    }
+
+    /// <summary>Makes a tenant's entries private for good, from a block on and all that follows it.</summary>
+    public void MarkPrivate(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, int fromBlock)
+    {
+        using (_lock.Write())
+        {
+            foreach (var own in OwnRuns(root, tenant, tokens))
+                MarkRun(root, own, tokens, fromBlock);
+        }
+    }
+
+    /// <summary>Drops a tenant's private entries along one path, with all that follows them.</summary>
+    public int DropPath(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens)
+    {
+        using (_lock.Write())
+        {
+            var dropped = 0;
+            foreach (var own in OwnRuns(root, tenant, tokens))
+                dropped += RemoveSubtree(own);
+            return dropped;
+        }
+    }
+
+    /// <summary>Takes every public entry back whose reason no longer holds.</summary>
+    public int Retract(Func<PublicReason, bool> holds)
+    {
+        using (_lock.Write())
+        {
+            var demoted = 0;
+            foreach (var root in _roots.Values)
+            {
+                var pending = new Stack<IndexNode>(PublicChildren(root.Node));
+                while (pending.TryPop(out var node))
+                {
+                    if (!holds(node.Reason!))
+                    {
+                        demoted += Demote(node, Visibility.Unproven);
+                        continue;
+                    }
+
+                    foreach (var child in PublicChildren(node))
+                        pending.Push(child);
+                }
+            }
+
+            return demoted;
+        }
+    }
+
+    /// <summary>Makes a probed entry, and all that follows it, private for good.</summary>
+    /// <returns>Blocks that are no longer public.</returns>
+    public int DemoteProbed(IndexNode node)
+    {
+        using (_lock.Write())
+            return node is { Removed: false, Visibility: Visibility.Public } ? Demote(node, Visibility.Private) : 0;
+    }
+
+    private static List<IndexNode> PublicChildren(IndexNode node) =>
+        [.. (node.Children?.Values ?? Enumerable.Empty<IndexNode>()).Where(child => child.Visibility == Visibility.Public)];
+
+    /// <summary>The tenant's private runs that leave the public path along these tokens.</summary>
+    private List<IndexNode> OwnRuns(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens)
+    {
+        var runs = new List<IndexNode>();
+        if (!_owners.TryGetValue(tenant, out var owner))
+            return runs;
+        var current = root.Node;
+        while (current.End < tokens.Length / root.BlockTokens)
+        {
+            var key = BlockHash.Compute(Block(tokens, current.End, root), root.Seed);
+            if (TryChild(root, current, owner.Id, key, tokens, out var own))
+                runs.Add(own);
+            if (!TryChild(root, current, Owner.PublicId, key, tokens, out var shared)
+                || shared.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens) < shared.Count)
+                break;
+            current = shared;
+        }
+
+        return runs;
+    }
+
+    private void MarkRun(IndexRoot root, IndexNode? node, ReadOnlySpan<uint> tokens, int fromBlock)
+    {
+        while (node is { Visibility: Visibility.Unproven })
+        {
+            var matched = node.Start + node.MatchingBlocks(tokens[(node.Start * root.BlockTokens)..], root.BlockTokens);
+            if (fromBlock < matched)
+            {
+                if (fromBlock > node.Start)
+                {
+                    Split(root, node, fromBlock - node.Start);
+                    node = node.Children!.Values.Single();
+                }
+
+                MarkSubtree(node);
+                return;
+            }
+
+            if (matched < node.End || node.End >= tokens.Length / root.BlockTokens)
+                return;
+            var key = BlockHash.Compute(Block(tokens, node.End, root), root.Seed);
+            node = TryChild(root, node, node.Owner.Id, key, tokens, out var next) ? next : null;
+        }
+    }
+
+    private bool TryMakePublic(IndexNode node, PublicReason reason, TenantKey? origin)
+    {
+        if (!Relink(node, _public))
+            return false;
+        node.Visibility = Visibility.Public;
+        node.Reason = reason;
+        node.Origin = origin;
+        return true;
+    }
+
+    /// <summary>Moves a node from its domain to another one under the same parent, with its accounts.</summary>
+    private bool Relink(IndexNode node, Owner to)
+    {
+        var siblings = node.Parent!.Children!;
+        if (!siblings.TryAdd(new ChildKey(to.Id, node.Hash), node))
+            return false;
+        siblings.Remove(new ChildKey(node.Owner.Id, node.Hash));
+        Account(node.Owner, -node.Count, -1);
+        Account(to, node.Count, 1);
+        node.Owner = to;
+        if (node.IsLeaf)
+            Enqueue(node);
+        return true;
+    }
+
+    /// <summary>Replaces a private run by the equal leading blocks of a public one and hangs its children there.</summary>
+    private IndexNode Merge(IndexRoot root, IndexNode own, IndexNode shared, int blocks)
+    {
+        if (blocks < shared.Count)
+            Split(root, shared, blocks);
+        TouchPath(shared, own.LastUse);
+        foreach (var (key, child) in own.Children?.ToArray() ?? [])
+        {
+            // The tenant may have computed the same blocks twice, by way of the public run and of its own copy.
+            if ((shared.Children ??= []).TryAdd(key, child))
+                child.Parent = shared;
+            else
+                RemoveSubtree(child);
+        }
+
+        own.Children = null;
+        RemoveSubtree(own);
+        return shared;
+    }
+
+    /// <summary>
+    /// Gives a public run back to whoever committed it. What other tenants had below it goes: they could not reach it
+    /// any more.
+    /// </summary>
+    private int Demote(IndexNode node, Visibility to)
+    {
+        var demoted = node.Count;
+        var origin = node.Origin;
+        var owner = origin is { } known ? GetOrAddOwner(known) : null;
+        if (owner is null || !Relink(node, owner))
+        {
+            demoted = CountPublic(node);
+            RemoveSubtree(node);
+            if (owner is not null)
+                DropIfUnused(owner);
+            return demoted;
+        }
+
+        node.Visibility = to;
+        node.Reason = null;
+        node.Origin = null;
+        foreach (var child in node.Children?.Values.ToArray() ?? [])
+        {
+            if (child.Visibility == Visibility.Public && child.Origin == origin)
+            {
+                demoted += Demote(child, to);
+            }
+            else if (child.Owner != owner)
+            {
+                demoted += CountPublic(child);
+                RemoveSubtree(child);
+            }
+            else if (to == Visibility.Private)
+            {
+                MarkSubtree(child);
+            }
+        }
+
+        return demoted;
+    }
+
+    private static int CountPublic(IndexNode node) =>
+        node.Visibility != Visibility.Public ? 0 : node.Count + PublicChildren(node).Sum(CountPublic);
+
+    private static void MarkSubtree(IndexNode node)
+    {
+        var pending = new Stack<IndexNode>([node]);
+        while (pending.TryPop(out var marked))
+        {
+            marked.Visibility = Visibility.Private;
+            foreach (var child in marked.Children?.Values ?? Enumerable.Empty<IndexNode>())
+                pending.Push(child);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Detection;
+
+namespace Moebius.KvCache.Policy;
+
+/// <summary>A policy ready for use. Immutable: a reload swaps the whole of it.</summary>
+internal sealed record CompiledPolicy
+{
+    public required SharingMode Mode { get; init; }
+
+    public required IReadOnlyList<DeclaredPrefix> Prefixes { get; init; }
+
+    public required Detector Detector { get; init; }
+
+    /// <summary>Blocks classified in one batch.</summary>
+    public required int BatchSize { get; init; }
+
+    public required TimeSpan MaxDelay { get; init; }
+
+    public required MonitorSettings Monitor { get; init; }
+
+    public required TimeSpan PrivateIdle { get; init; }
+
+    public required TimeSpan PublicIdle { get; init; }
+
+    public required int MaxTenantPercent { get; init; }
+
+    /// <summary><c>metadata.generation</c>; 0 when no policy is mounted.</summary>
+    public required long Generation { get; init; }
+
+    /// <summary>What the operator of the service should know although the policy is valid. Names no text.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
+
+    /// <summary>The longest declared text that starts this prompt, or null.</summary>
+    public DeclaredPrefix? DeclaredPrefixOf(ReadOnlySpan<byte> text, out int length)
+    {
+        DeclaredPrefix? longest = null;
+        length = 0;
+        foreach (var prefix in Prefixes)
+        {
+            foreach (var form in prefix.Forms)
+            {
+                if (form.Length > length && text.StartsWith(form))
+                    (longest, length) = (prefix, form.Length);
+            }
+        }
+
+        return longest;
+    }
+}
+
+/// <summary>When a public entry counts as probed (SafeKV, arXiv 2508.08438v2, section 4.3).</summary>
+internal sealed record MonitorSettings(
+    bool Enabled, TimeSpan Window, int MinHits, int HitJumpPercent, int ReuseDiversityPercent, bool Demote, TimeSpan IsolateFor);

@@ -1,0 +1,115 @@
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Detection;
+
+namespace Moebius.KvCache.Policy;
+
+/// <summary>Turns a KVPrivacyPolicy into what the cache works with, or refuses it by field. Pure.</summary>
+internal static class PolicyCompiler
+{
+    /// <summary>What holds where no policy is mounted: nothing is shared.</summary>
+    public static CompiledPolicy Default { get; } = Compile(new KVPrivacyPolicySpec(), 0, "default policy");
+
+    /// <summary>Reads a manifest.</summary>
+    /// <exception cref="UserInputException">Unreadable, not a KVPrivacyPolicy, or a field that cannot be honoured.</exception>
+    public static CompiledPolicy Load(string path) => Parse(Manifests.ReadText(path), path);
+
+    /// <summary>Reads the text of a manifest.</summary>
+    /// <exception cref="UserInputException">Not a KVPrivacyPolicy, or a field that cannot be honoured.</exception>
+    public static CompiledPolicy Parse(string yaml, string source)
+    {
+        var documents = Manifests.ParseDocuments(yaml, source);
+        if (documents.Count != 1)
+            throw new UserInputException($"{source}: {documents.Count} YAML documents, expected exactly one KVPrivacyPolicy");
+        Expect(documents[0], "apiVersion", $"{ApiGroup.Name}/{ApiGroup.Version}", source);
+        Expect(documents[0], "kind", KVPrivacyPolicy.KindName, source);
+        var policy = Manifests.Convert<KVPrivacyPolicy>(documents[0], source);
+        if (policy.Spec is null)
+            throw new UserInputException($"{source}: spec: required field missing");
+        return Compile(policy.Spec, policy.Metadata?.Generation ?? 0, source);
+    }
+
+    /// <summary>Compiles a spec.</summary>
+    /// <exception cref="UserInputException">A field that cannot be honoured.</exception>
+    public static CompiledPolicy Compile(KVPrivacyPolicySpec spec, long generation, string source)
+    {
+        SchemaCheck.Check(spec, $"{source}: spec");
+        Refuse(
+            spec.Classifier.PublicBelowPercent > spec.Classifier.PrivateAbovePercent,
+            $"{source}: spec.classifier.publicBelowPercent: {spec.Classifier.PublicBelowPercent} exceeds privateAbovePercent ({spec.Classifier.PrivateAbovePercent})");
+        Refuse(
+            spec.Classifier.Type != ClassifierType.Disabled,
+            $"{source}: spec.classifier.type: {spec.Classifier.Type} is not available in this version: use {ClassifierType.Disabled} and declare public texts in spec.publicPrefixes");
+        Refuse(
+            spec.Classifier.Onnx is not null,
+            $"{source}: spec.classifier.onnx: must be set for type {ClassifierType.Onnx} and only then: remove it");
+        Refuse(
+            spec.ContextCheck is not null,
+            $"{source}: spec.contextCheck: not available in this version: remove it");
+
+        var window = Positive(spec.Monitor.Window, $"{source}: spec.monitor.window");
+        var warnings = new List<string>();
+        var detector = Detector.Create(spec.Rules, $"{source}: spec.rules");
+        var prefixes = (spec.PublicPrefixes ?? []).Select((prefix, index) => Prefix(prefix, $"{source}: spec.publicPrefixes[{index}]")).ToArray();
+        foreach (var prefix in prefixes)
+        {
+            var kinds = detector.Scan(prefix.Text).Select(finding => finding.Kind).Distinct().ToArray();
+            if (kinds.Length > 0)
+                warnings.Add($"public prefix '{prefix.Name}' contains what the rules call private ({string.Join(", ", kinds)}); it is shared because it is declared public");
+        }
+
+        if (spec.Mode != SharingMode.SafeKV && prefixes.Length > 0)
+            warnings.Add($"publicPrefixes have no effect in mode {spec.Mode}");
+        if (spec.Mode == SharingMode.Share)
+            warnings.Add("mode Share lets every tenant learn what others asked");
+        if (spec.Encryption is not null)
+            warnings.Add("encryption has nothing to encrypt: no block leaves the arena");
+
+        return new CompiledPolicy
+        {
+            Mode = spec.Mode,
+            Prefixes = prefixes,
+            Detector = detector,
+            BatchSize = spec.Promotion.BatchSize,
+            MaxDelay = Durations.Parse(spec.Promotion.MaxDelay, $"{source}: spec.promotion.maxDelay"),
+            Monitor = new MonitorSettings(
+                spec.Monitor.Enabled,
+                window,
+                spec.Monitor.MinHits,
+                spec.Monitor.HitJumpPercent,
+                spec.Monitor.ReuseDiversityPercent,
+                spec.Monitor.Demote,
+                Durations.Parse(spec.Monitor.IsolateFor, $"{source}: spec.monitor.isolateFor")),
+            PrivateIdle = Positive(spec.Retention.PrivateIdle, $"{source}: spec.retention.privateIdle"),
+            PublicIdle = Positive(spec.Retention.PublicIdle, $"{source}: spec.retention.publicIdle"),
+            MaxTenantPercent = spec.Retention.MaxTenantPercent,
+            Generation = generation,
+            Warnings = warnings,
+        };
+    }
+
+    private static DeclaredPrefix Prefix(PublicPrefix prefix, string field)
+    {
+        Refuse((prefix.Text is null) == (prefix.ConfigMapRef is null), $"{field}: exactly one of text and configMapRef must be set");
+        Refuse(prefix.ConfigMapRef is not null, $"{field}.configMapRef: a ConfigMap can only be read in the cluster; write the text itself in {field}.text");
+        return new DeclaredPrefix(prefix.Name, prefix.Text!);
+    }
+
+    private static TimeSpan Positive(string duration, string field)
+    {
+        var value = Durations.Parse(duration, field);
+        return value > TimeSpan.Zero ? value : throw new UserInputException($"{field}: '{duration}' must be longer than 0s");
+    }
+
+    private static void Expect(System.Text.Json.Nodes.JsonObject document, string field, string value, string source)
+    {
+        if (document[field]?.ToString() is var found && found != value)
+            throw new UserInputException($"{source}: {field}: {(found is null ? "missing" : $"'{found}'")}, must be {value}");
+    }
+
+    private static void Refuse(bool when, string message)
+    {
+        if (when)
+            throw new UserInputException(message);
+    }
+}

@@ -1,0 +1,110 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.KvCache.Service;
+
+namespace Moebius.KvCache.Policy;
+
+/// <summary>
+/// The policy in force. The file is read every second and taken up when its content has changed: a mounted ConfigMap
+/// changes by swapping a symbolic link, which file notifications miss. A bad file leaves the old policy in force.
+/// </summary>
+internal sealed class PolicySource : IDisposable
+{
+    public static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+
+    private readonly string? _path;
+    private readonly CacheMetrics _metrics;
+    private readonly ILogger _logger;
+    private readonly object _gate = new();
+    private string _digest = "";
+    private State _state;
+    private ITimer? _timer;
+
+    /// <param name="path">The manifest; null: the default policy, for good.</param>
+    /// <param name="metrics">Where reloads and refusals are counted.</param>
+    /// <param name="logger">Where they are told.</param>
+    /// <exception cref="UserInputException">The first file is bad: there is no older policy to keep.</exception>
+    public PolicySource(string? path, CacheMetrics metrics, ILogger logger)
+    {
+        _path = path;
+        _metrics = metrics;
+        _logger = logger;
+        if (path is null)
+        {
+            _state = new State(PolicyCompiler.Default, "");
+        }
+        else
+        {
+            var text = Manifests.ReadText(path);
+            _state = new State(PolicyCompiler.Parse(text, path), "");
+            _digest = Digest(text);
+        }
+
+        Announce(_state.Policy);
+    }
+
+    /// <summary>Raised after a new policy is in force.</summary>
+    public event Action<CompiledPolicy>? Changed;
+
+    public CompiledPolicy Current => Volatile.Read(ref _state).Policy;
+
+    /// <summary>Why the newest file was refused; empty when it was not.</summary>
+    public string Error => Volatile.Read(ref _state).Error;
+
+    public void Start(TimeProvider time)
+    {
+        if (_path is not null)
+            _timer = time.CreateTimer(_ => Poll(), null, Period, Period);
+    }
+
+    /// <summary>Looks at the file once.</summary>
+    public void Poll()
+    {
+        lock (_gate)
+        {
+            string digest;
+            try
+            {
+                var text = Manifests.ReadText(_path!);
+                digest = Digest(text);
+                if (digest == _digest)
+                    return;
+                _digest = digest;
+                var policy = PolicyCompiler.Parse(text, _path!);
+                Volatile.Write(ref _state, new State(policy, ""));
+                _metrics.PolicyReloads.Inc();
+                _metrics.PolicyInvalid.Set(0);
+                Announce(policy);
+                Changed?.Invoke(policy);
+            }
+            catch (UserInputException error)
+            {
+                if (Error == error.Message)
+                    return;
+                // A file that cannot be read now and comes back unchanged must be looked at again.
+                if (error.InnerException is IOException or UnauthorizedAccessException)
+                    _digest = "";
+                Volatile.Write(ref _state, new State(Current, error.Message));
+                _metrics.PolicyErrors.Inc();
+                _metrics.PolicyInvalid.Set(1);
+                _logger.LogError("Policy refused, generation {Generation} stays in force: {Reason}", Current.Generation, error.Message);
+            }
+        }
+    }
+
+    public void Dispose() => _timer?.Dispose();
+
+    private static string Digest(string text) => Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)));
+
+    private void Announce(CompiledPolicy policy)
+    {
+        _metrics.PolicyGeneration.Set(policy.Generation);
+        _logger.LogInformation(
+            "Policy in force: mode {Mode}, {Prefixes} public prefixes, generation {Generation}", policy.Mode, policy.Prefixes.Count, policy.Generation);
+        foreach (var warning in policy.Warnings)
+            _logger.LogWarning("Policy: {Warning}", warning);
+    }
+
+    private sealed record State(CompiledPolicy Policy, string Error);
+}

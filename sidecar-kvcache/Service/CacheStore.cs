@@ -1,0 +1,328 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using Grpc.Core;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Detection;
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Policy;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.KvCache.Service;
+
+/// <summary>
+/// The cache: sessions, the arena and its index, and the policy that decides what each call may see. Knows nothing of
+/// gRPC but its status codes.
+/// </summary>
+internal sealed class CacheStore : IAsyncDisposable
+{
+    public const uint ProtocolVersion = 1;
+
+    /// <summary>How long a session may exist without an open Hold call.</summary>
+    public static readonly TimeSpan HoldGrace = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan MaintenancePeriod = TimeSpan.FromSeconds(5);
+    private static readonly uint MaxBlockTokens = 1024;
+
+    private readonly ArenaFile _arena;
+    private readonly PolicySource _policy;
+    private readonly CacheMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly int? _blockTokens;
+    private readonly ClassificationQueue _queue;
+    private readonly ConcurrentDictionary<string, Session> _sessions = [];
+    private readonly object _layoutGate = new();
+    private readonly byte[] _salt = RandomNumberGenerator.GetBytes(32);
+    private readonly long _start;
+    private Layout? _layout;
+    private ITimer? _maintenance;
+
+    /// <param name="arena">The shared-memory file.</param>
+    /// <param name="policy">Where the policy in force comes from.</param>
+    /// <param name="blockTokens">The block size that engines must use; null: any.</param>
+    /// <param name="metrics">Counters.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">For what an operator should know.</param>
+    public CacheStore(ArenaFile arena, PolicySource policy, int? blockTokens, CacheMetrics metrics, TimeProvider time, ILogger logger)
+    {
+        _arena = arena;
+        _policy = policy;
+        _blockTokens = blockTokens;
+        _metrics = metrics;
+        _time = time;
+        _logger = logger;
+        _start = time.GetTimestamp();
+        _queue = new ClassificationQueue(() => policy.Current, metrics, time, logger);
+        policy.Changed += OnPolicyChanged;
+        metrics.Registry.AddBeforeCollectCallback(Observe);
+    }
+
+    /// <summary>Commits whose text has not been classified yet.</summary>
+    public long PendingClassifications => _queue.Pending;
+
+    public string ArenaPath => _arena.Path;
+
+    public void Start()
+    {
+        _queue.Start();
+        _policy.Start(_time);
+        _maintenance = _time.CreateTimer(_ => Maintain(), null, MaintenancePeriod, MaintenancePeriod);
+    }
+
+    public Session Attach(uint protocolVersion, ReadOnlySpan<byte> fingerprint, uint blockTokens, ulong blockBytes, string engineId)
+    {
+        if (protocolVersion != ProtocolVersion)
+            throw new CacheException(StatusCode.FailedPrecondition, $"protocol_version: {protocolVersion} is not spoken here: use {ProtocolVersion}");
+        if (fingerprint.Length != SHA256.HashSizeInBytes)
+            throw Invalid($"fingerprint: {fingerprint.Length} bytes, must be {SHA256.HashSizeInBytes} (SHA-256)");
+        if (blockTokens is 0 || blockTokens > MaxBlockTokens)
+            throw Invalid($"block_tokens: {blockTokens}, must be 1 to {MaxBlockTokens}");
+        if (_blockTokens is { } configured && configured != blockTokens)
+            throw Invalid($"block_tokens: {blockTokens}, but kvCache.blockTokens is {configured}: use the same on both sides");
+        if (ArenaGeometry.For(_arena.Bytes, blockBytes) is not { } wanted)
+            throw Invalid($"block_bytes: {blockBytes}, must be 1 to what the arena of {_arena.Bytes} bytes holds beside its counters");
+
+        lock (_layoutGate)
+        {
+            var layout = _layout;
+            if (layout is null || (layout.Geometry != wanted && _sessions.IsEmpty))
+            {
+                layout = _layout = CreateLayout(wanted);
+                _logger.LogInformation(
+                    "Arena divided into {Slots} slots of {SlotBytes} bytes for blocks of {BlockBytes} bytes", wanted.SlotCount, wanted.SlotBytes, blockBytes);
+            }
+            else if (wanted.SlotBytes > layout.Geometry.SlotBytes)
+            {
+                throw new CacheException(
+                    StatusCode.FailedPrecondition,
+                    $"block_bytes: {blockBytes} does not fit the slots of {layout.Geometry.SlotBytes} bytes that another attached engine uses: detach it first");
+            }
+
+            var root = layout.Index.Root(new ModelKey(Convert.ToHexStringLower(fingerprint), (int)blockTokens, (long)blockBytes));
+            var session = new Session(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), engineId, layout, root, Now());
+            _sessions[session.Id] = session;
+            _logger.LogInformation("Engine {EngineId} attached", Printable(engineId));
+            return session;
+        }
+    }
+
+    public Session Session(string id) => _sessions.TryGetValue(id, out var session) ? session : throw UnknownSession();
+
+    /// <summary>Ends a session and reclaims its leases and reservations.</summary>
+    public void End(Session session)
+    {
+        if (!_sessions.TryRemove(session.Id, out _))
+            return;
+        session.End();
+        _metrics.SessionsReclaimed.Inc();
+        _logger.LogInformation("Engine {EngineId} is gone; its leases and reservations are reclaimed", Printable(session.EngineId));
+    }
+
+    public (string Lease, SlotRef[] Blocks) Lookup(string sessionId, string tenant, bool anonymous, ReadOnlySpan<uint> tokens)
+    {
+        var session = Session(sessionId);
+        var key = Tenant(tenant, anonymous);
+        var found = session.Layout.Index.Lookup(session.Root, key, tokens, ViewOf(_policy.Current, key));
+        var lease = session.AddLease(found) ?? throw UnknownSession();
+        _metrics.Lookups.Inc();
+        _metrics.LookupBlocks.Inc(tokens.Length / session.Root.BlockTokens);
+        _metrics.HitBlocks.Inc(found.Length);
+        return (lease, found);
+    }
+
+    public IReadOnlyList<SlotRef> Reserve(string sessionId, string tenant, bool anonymous, uint count)
+    {
+        var session = Session(sessionId);
+        var key = Tenant(tenant, anonymous);
+        if (count == 0 || count > session.Layout.Slots.Count)
+            throw Invalid($"count: {count}, must be 1 to {session.Layout.Slots.Count}");
+        var slots = session.Layout.Index.Reserve(
+            key, (int)count, EvictionPolicy.Quota(session.Layout.Slots.Count, _policy.Current.MaxTenantPercent));
+        return session.AddReserved(key, slots) ? slots : throw UnknownSession();
+    }
+
+    public int Commit(
+        string sessionId,
+        string tenant,
+        bool anonymous,
+        uint[] tokens,
+        uint firstBlock,
+        IReadOnlyList<SlotRef> slots,
+        byte[] text,
+        uint[] tokenBytes)
+    {
+        var session = Session(sessionId);
+        var root = session.Root;
+        var key = Tenant(tenant, anonymous);
+        if (slots.Count == 0)
+            throw Invalid("slots: empty, must name at least one reserved slot");
+        if (tokens.LongLength != (firstBlock + (long)slots.Count) * root.BlockTokens)
+            throw Invalid($"tokens: {tokens.Length}, must be (first_block + slots) * block_tokens = {(firstBlock + (long)slots.Count) * root.BlockTokens}");
+        if (tokenBytes.Length != tokens.Length)
+            throw Invalid($"token_bytes: {tokenBytes.Length} entries, must be as many as tokens: {tokens.Length}");
+        if (tokenBytes.Sum(static bytes => (long)bytes) is var sum && sum != text.Length)
+            throw Invalid($"token_bytes: they add up to {sum}, must add up to the length of text: {text.Length}");
+        CheckRange(session, slots);
+
+        var policy = _policy.Current;
+        if (session.TakeReserved(key, slots) is var position and >= 0)
+            throw NotReserved(slots, position);
+        _metrics.CommittedBlocks.Inc(slots.Count);
+
+        var view = ViewOf(policy, key);
+        var share = policy.Mode == SharingMode.Share && view == View.Shared ? PublicReason.SharedByMode : null;
+        var keep = anonymous && share is null ? KeptForAnonymous(policy, view, text, tokenBytes, root.BlockTokens) : int.MaxValue;
+        var indexes = slots.Select(slot => slot.Index).ToArray();
+        var result = session.Layout.Index.Insert(
+            root, key, tokens, (int)firstBlock, indexes, keep, view, share, anonymous ? null : key);
+
+        // Under a policy that clears nothing there is no verdict to wait for.
+        if (result.Undecided < result.CachedBlocks && policy.Mode == SharingMode.SafeKV && view == View.Shared)
+        {
+            var blocks = result.CachedBlocks - result.Undecided;
+            var used = result.CachedBlocks * root.BlockTokens;
+            _queue.Add(new ClassificationJob(
+                session.Layout.Index, root, key, anonymous, tokens.AsSpan(0, used).ToArray(), text, tokenBytes, result.Undecided, blocks));
+        }
+
+        return result.CachedBlocks;
+    }
+
+    public void Release(string sessionId, string lease, IReadOnlyList<SlotRef> slots)
+    {
+        var session = Session(sessionId);
+        CheckRange(session, slots);
+        session.EndLease(lease);
+        if (session.CancelReserved(slots) is var position and >= 0)
+            throw NotReserved(slots, position);
+    }
+
+    public long Evict(string sessionId, string tenant)
+    {
+        var session = Session(sessionId);
+        return tenant.Length == 0
+            ? session.Layout.Index.EvictUnpinned(session.Root)
+            : session.Layout.Index.EvictTenant(session.Root, TenantKey.Derive(_salt, tenant, anonymous: false));
+    }
+
+    public StatsResponse Stats(string sessionId)
+    {
+        if (sessionId.Length > 0)
+            Session(sessionId);
+        var layout = Volatile.Read(ref _layout);
+        var (privateBlocks, publicBlocks) = layout?.Index.CountBlocks() ?? default;
+        return new StatsResponse
+        {
+            SlotsTotal = (uint)(layout?.Slots.Count ?? 0),
+            SlotsFree = (uint)(layout?.Slots.FreeCount ?? 0),
+            BlocksPrivate = (ulong)privateBlocks,
+            BlocksPublic = (ulong)publicBlocks,
+            Lookups = (ulong)_metrics.Lookups.Value,
+            LookupBlocks = (ulong)_metrics.LookupBlocks.Value,
+            HitBlocks = (ulong)_metrics.HitBlocks.Value,
+            EvictedBlocks = (ulong)(layout?.Index.EvictedBlocks ?? 0),
+            PromotedBlocks = (ulong)_metrics.PromotedBlocks.Value,
+            PolicyGeneration = _policy.Current.Generation,
+            PolicyError = _policy.Error,
+        };
+    }
+
+    /// <summary>Reclaims sessions that nobody holds and drops what is past its retention.</summary>
+    public void Maintain()
+    {
+        var now = Now();
+        foreach (var session in _sessions.Values)
+        {
+            if (Volatile.Read(ref session.Holders) == 0 && now - session.AttachedAt > HoldGrace.TotalMilliseconds)
+                End(session);
+        }
+
+        var policy = _policy.Current;
+        Volatile.Read(ref _layout)?.Index.DropIdle(
+            now - (long)policy.PrivateIdle.TotalMilliseconds, now - (long)policy.PublicIdle.TotalMilliseconds);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _maintenance?.Dispose();
+        _policy.Dispose();
+        await _queue.DisposeAsync();
+        foreach (var session in _sessions.Values)
+            End(session);
+        _arena.Dispose();
+    }
+
+    private static int KeptForAnonymous(CompiledPolicy policy, View view, ReadOnlySpan<byte> text, uint[] tokenBytes, int blockTokens)
+    {
+        // Nobody comes back for an anonymous request's private blocks: only what may become public is worth a slot.
+        if (view == View.OwnOnly || policy.DeclaredPrefixOf(text, out var declaredBytes) is null)
+            return 0;
+        return BlockClassifier.DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
+    }
+
+    private static View ViewOf(CompiledPolicy policy, TenantKey tenant)
+    {
+        _ = tenant;
+        return policy.Mode == SharingMode.Isolate ? View.OwnOnly : View.Shared;
+    }
+
+    private Layout CreateLayout(ArenaGeometry geometry)
+    {
+        var slots = new SlotTable(geometry.SlotCount, (slot, generation) => _arena.PublishGeneration(geometry, slot, generation));
+        return new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, new PrefixIndex(slots, Now));
+    }
+
+    private void OnPolicyChanged(CompiledPolicy policy)
+    {
+        if (Volatile.Read(ref _layout) is not { } layout)
+            return;
+        var demoted = layout.Index.Retract(reason => PublicRules.Holds(policy, reason));
+        _metrics.DemotedBlocks.Inc(demoted);
+        if (demoted > 0)
+            _logger.LogInformation("{Blocks} blocks are no longer public under the new policy", demoted);
+    }
+
+    private void Observe()
+    {
+        var layout = Volatile.Read(ref _layout);
+        var (privateBlocks, publicBlocks) = layout?.Index.CountBlocks() ?? default;
+        _metrics.Blocks.WithLabels("private").Set(privateBlocks);
+        _metrics.Blocks.WithLabels("public").Set(publicBlocks);
+        _metrics.Slots.WithLabels("free").Set(layout?.Slots.FreeCount ?? 0);
+        _metrics.Slots.WithLabels("used").Set((layout?.Slots.Count - layout?.Slots.FreeCount) ?? 0);
+        _metrics.EvictedBlocks.Set(layout?.Index.EvictedBlocks ?? 0);
+        _metrics.Sessions.Set(_sessions.Count);
+    }
+
+    private TenantKey Tenant(string tenant, bool anonymous) =>
+        tenant.Length == 0
+            ? throw Invalid("tenant: empty, must name the tenant; for an anonymous request send a fresh random identity and set anonymous")
+            : TenantKey.Derive(_salt, tenant, anonymous);
+
+    private long Now() => (long)_time.GetElapsedTime(_start).TotalMilliseconds;
+
+    private static void CheckRange(Session session, IReadOnlyList<SlotRef> slots)
+    {
+        for (var index = 0; index < slots.Count; index++)
+        {
+            if ((uint)slots[index].Index >= (uint)session.Layout.Slots.Count)
+                throw Invalid($"slots[{index}].index: {(uint)slots[index].Index} is outside the arena, must be 0 to {session.Layout.Slots.Count - 1}");
+        }
+    }
+
+    private static CacheException Invalid(string message) => new(StatusCode.InvalidArgument, message);
+
+    private static CacheException UnknownSession() =>
+        new(StatusCode.NotFound, "session: unknown or ended: call Attach and hold the session open with Hold");
+
+    // One text for every cause: which one it is may be about another session.
+    private static CacheException NotReserved(IReadOnlyList<SlotRef> slots, int position) => new(
+        StatusCode.FailedPrecondition,
+        $"slots[{position}]: slot {slots[position].Index} generation {slots[position].Generation} is not reserved by this session and tenant: " +
+        "reserve it first, and commit or release it once");
+
+    private static string Printable(string engineId) =>
+        new(engineId.Take(64).Select(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '.' or '_' ? character : '?').ToArray());
+}

@@ -1,0 +1,156 @@
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Policy;
+using Prometheus;
+
+namespace Moebius.KvCache.Service;
+
+/// <summary>The process: one Unix socket for the engine and, if asked for, one port for probes and metrics.</summary>
+internal sealed class KvCacheServer : IAsyncDisposable
+{
+    private const UnixFileMode SocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+
+    // A prompt of a million tokens with its text fits; what does not is refused by gRPC itself.
+    private const int MaxMessageBytes = 32 << 20;
+
+    private readonly WebApplication _app;
+    private readonly ILoggerFactory _loggers;
+    private readonly string _socketPath;
+
+    private KvCacheServer(WebApplication app, CacheStore store, CacheMetrics metrics, PolicySource policy, ILoggerFactory loggers, string socketPath)
+    {
+        _app = app;
+        _loggers = loggers;
+        Store = store;
+        Metrics = metrics;
+        Policy = policy;
+        _socketPath = socketPath;
+    }
+
+    public CacheStore Store { get; }
+
+    public CacheMetrics Metrics { get; }
+
+    public PolicySource Policy { get; }
+
+    /// <summary>Where health and metrics are served, with the port that was given out when 0 was asked for.</summary>
+    public IEnumerable<string> Addresses => _app.Urls;
+
+    /// <exception cref="UserInputException">The socket is taken, the arena does not fit, the policy is bad, the port is taken.</exception>
+    public static async Task<KvCacheServer> StartAsync(ServerOptions options, TimeProvider time, CancellationToken cancel)
+    {
+        ClaimSocket(options.SocketPath);
+
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true);
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning);
+        // What a client sent is never logged: gRPC's own messages quote details of errors only.
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.ListenUnixSocket(options.SocketPath, socket => socket.Protocols = HttpProtocols.Http2);
+            if (options.Listen is not null)
+                kestrel.Listen(options.Listen, port => port.Protocols = HttpProtocols.Http1);
+        });
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.MaxReceiveMessageSize = MaxMessageBytes;
+            grpc.EnableDetailedErrors = false;
+        });
+
+        var loggers = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true));
+        var metrics = new CacheMetrics();
+        var policy = new PolicySource(options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"));
+        var arena = ArenaFile.Create(options.ArenaPath, options.ArenaBytes);
+        WebApplication? app = null;
+        var store = new CacheStore(arena, policy, options.BlockTokens, metrics, time, loggers.CreateLogger("Moebius.KvCache"));
+        try
+        {
+            builder.Services.AddSingleton(store);
+            app = builder.Build();
+            app.Use(OnlyOnItsOwnListener);
+            app.MapGrpcService<KvCacheService>();
+            app.MapGet("/healthz", () => "ok");
+            app.MapGet("/readyz", () => "ok");
+            app.MapMetrics("/metrics", metrics.Registry);
+            store.Start();
+            await app.StartAsync(cancel);
+            File.SetUnixFileMode(options.SocketPath, SocketMode);
+            loggers.CreateLogger("Moebius.KvCache").LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
+            return new KvCacheServer(app, store, metrics, policy, loggers, options.SocketPath);
+        }
+        catch (Exception error)
+        {
+            if (app is not null)
+                await app.DisposeAsync();
+            await store.DisposeAsync();
+            loggers.Dispose();
+            if (error is IOException or SocketException)
+                throw new UserInputException($"--socket, --listen: cannot listen on '{options.SocketPath}'{(options.Listen is null ? "" : $" and {options.Listen}")}: {error.Message}", error);
+            throw;
+        }
+    }
+
+    public Task WaitForShutdownAsync(CancellationToken cancel) => _app.WaitForShutdownAsync(cancel);
+
+    public async ValueTask DisposeAsync()
+    {
+        // Open Hold calls end with the host's stop; a short wait is enough for calls in flight.
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        await _app.StopAsync(patience.Token);
+        await _app.DisposeAsync();
+        await Store.DisposeAsync();
+        _loggers.Dispose();
+        File.Delete(_socketPath);
+    }
+
+    /// <summary>Makes way for the socket, unless another server answers on it.</summary>
+    private static void ClaimSocket(string path)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        if (!Directory.Exists(folder))
+            throw new UserInputException($"--socket: folder '{folder}' does not exist: create it");
+        if (path.Length > 107)
+            throw new UserInputException($"--socket: '{path}' has {path.Length} characters, a Unix socket's path may have 107: use a shorter one");
+        if (!File.Exists(path))
+            return;
+        if ((File.GetAttributes(path) & FileAttributes.Directory) != 0)
+            throw new UserInputException($"--socket: '{path}' is a folder: give the path of the socket itself");
+        try
+        {
+            using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+        }
+        catch (SocketException error) when (error.SocketErrorCode == SocketError.ConnectionRefused)
+        {
+            File.Delete(path);
+            return;
+        }
+        catch (SocketException error)
+        {
+            throw new UserInputException($"--socket: '{path}' exists and is not a socket of this program: {error.Message}", error);
+        }
+
+        throw new UserInputException($"--socket: another server is listening on '{path}': stop it, or use another path");
+    }
+
+    /// <summary>The cache is not to be had through the port, and the port's pages not through the socket.</summary>
+    private static Task OnlyOnItsOwnListener(HttpContext context, RequestDelegate next)
+    {
+        var overSocket = context.Connection.LocalIpAddress is null;
+        var isCache = context.Request.Path.StartsWithSegments("/moebius.kvcache.v1.KvCache");
+        if (overSocket == isCache)
+            return next(context);
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
+    }
+}

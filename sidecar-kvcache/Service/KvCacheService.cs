@@ -1,0 +1,119 @@
+using Google.Protobuf.Collections;
+using Grpc.Core;
+using Moebius.KvCache.Arena;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.KvCache.Service;
+
+/// <summary>The gRPC face of the cache: turns messages into calls and errors into status codes, nothing else.</summary>
+internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCacheBase
+{
+    public override Task<AttachResponse> Attach(AttachRequest request, ServerCallContext context) => Answer(() =>
+    {
+        var session = store.Attach(request.ProtocolVersion, request.Fingerprint.Span, request.BlockTokens, request.BlockBytes, request.EngineId);
+        var geometry = session.Layout.Geometry;
+        return new AttachResponse
+        {
+            Session = session.Id,
+            ArenaPath = store.ArenaPath,
+            ArenaBytes = (ulong)geometry.ArenaBytes,
+            SlotBytes = (ulong)geometry.SlotBytes,
+            SlotCount = (uint)geometry.SlotCount,
+            ArenaEpoch = session.Layout.Epoch,
+            GenerationTableOffset = (ulong)geometry.GenerationTableOffset,
+        };
+    });
+
+    public override async Task Hold(HoldRequest request, IServerStreamWriter<HoldResponse> responseStream, ServerCallContext context)
+    {
+        var session = await Answer(() => store.Session(request.Session));
+        Interlocked.Increment(ref session.Holders);
+        try
+        {
+            await responseStream.WriteAsync(new HoldResponse());
+            await Task.Delay(Timeout.Infinite, context.CancellationToken);
+        }
+        catch (OperationCanceledException) when (context.CancellationToken.IsCancellationRequested)
+        {
+            // How a Hold call ends: the engine is gone, or this process stops.
+        }
+        finally
+        {
+            if (Interlocked.Decrement(ref session.Holders) == 0)
+                store.End(session);
+        }
+    }
+
+    public override Task<LookupResponse> Lookup(LookupRequest request, ServerCallContext context) => Answer(() =>
+    {
+        var (lease, blocks) = store.Lookup(request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens));
+        var response = new LookupResponse { Lease = lease };
+        Add(response.Blocks, blocks);
+        return response;
+    });
+
+    public override Task<ReserveResponse> Reserve(ReserveRequest request, ServerCallContext context) => Answer(() =>
+    {
+        var response = new ReserveResponse();
+        Add(response.Slots, store.Reserve(request.Session, request.Tenant, request.Anonymous, request.Count));
+        return response;
+    });
+
+    public override Task<CommitResponse> Commit(CommitRequest request, ServerCallContext context) => Answer(() => new CommitResponse
+    {
+        CachedBlocks = (uint)store.Commit(
+            request.Session,
+            request.Tenant,
+            request.Anonymous,
+            ToArray(request.Tokens),
+            request.FirstBlock,
+            Slots(request.Slots),
+            request.Text.ToByteArray(),
+            ToArray(request.TokenBytes)),
+    });
+
+    public override Task<ReleaseResponse> Release(ReleaseRequest request, ServerCallContext context) => Answer(() =>
+    {
+        store.Release(request.Session, request.Lease, Slots(request.Slots));
+        return new ReleaseResponse();
+    });
+
+    public override Task<StatsResponse> Stats(StatsRequest request, ServerCallContext context) => Answer(() => store.Stats(request.Session));
+
+    public override Task<EvictResponse> Evict(EvictRequest request, ServerCallContext context) =>
+        Answer(() => new EvictResponse { Blocks = (ulong)store.Evict(request.Session, request.Tenant) });
+
+    private static Task<T> Answer<T>(Func<T> call)
+    {
+        try
+        {
+            return Task.FromResult(call());
+        }
+        catch (CacheException error)
+        {
+            throw new RpcException(new Status(error.Code, error.Message));
+        }
+    }
+
+    private static uint[] ToArray(RepeatedField<uint> values)
+    {
+        var array = new uint[values.Count];
+        values.CopyTo(array, 0);
+        return array;
+    }
+
+    private static SlotRef[] Slots(RepeatedField<Slot> slots)
+    {
+        var array = new SlotRef[slots.Count];
+        for (var index = 0; index < array.Length; index++)
+            array[index] = new SlotRef(unchecked((int)slots[index].Index), slots[index].Generation);
+        return array;
+    }
+
+    private static void Add(RepeatedField<Slot> target, IReadOnlyList<SlotRef> slots)
+    {
+        target.Capacity = slots.Count;
+        foreach (var slot in slots)
+            target.Add(new Slot { Index = (uint)slot.Index, Generation = slot.Generation });
+    }
+}

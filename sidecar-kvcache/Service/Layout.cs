@@ -1,0 +1,7 @@
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Service;
+
+/// <summary>The arena as it is divided now, with all that lives in it. A new division means a new epoch and an empty cache.</summary>
+internal sealed record Layout(ArenaGeometry Geometry, ulong Epoch, SlotTable Slots, PrefixIndex Index);
