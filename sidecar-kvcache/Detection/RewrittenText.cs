@@ -10,7 +10,7 @@ internal sealed class RewrittenText(ScanView view)
     private const int Surroundings = 96;
 
     private readonly List<char> _text = [];
-    private readonly List<int> _positions = [];
+    private readonly List<(int First, int Last)> _positions = [];
     private int _next;
 
     /// <summary>Adds what lies before a change, and goes on behind it.</summary>
@@ -20,11 +20,14 @@ internal sealed class RewrittenText(ScanView view)
         _next = changeEnd;
     }
 
-    /// <summary>Adds one character that stands for something at this position.</summary>
-    public void Add(char character, int position)
+    /// <summary>Adds one character that stands for the one at this position.</summary>
+    public void Add(char character, int position) => Add(character, position, position);
+
+    /// <summary>Adds one character that stands for those from first to last.</summary>
+    public void Add(char character, int first, int last)
     {
         _text.Add(character);
-        _positions.Add(position);
+        _positions.Add((first, last));
     }
 
     public ScanView ToView()
@@ -42,8 +45,8 @@ internal sealed class RewrittenText(ScanView view)
             var end = first ? _next : _next + Surroundings;
             for (; _next < end; _next++)
                 Add(view.Text[_next], _next);
-            Add('\n', _next);
-            Add('\n', _next);
+            Add('\n', Math.Min(_next, to - 1));
+            Add('\n', Math.Min(_next, to - 1));
             _next = to - Surroundings;
         }
 

@@ -44,7 +44,7 @@ internal static class SpokenNumbers
 
             text.MoveTo(start, end);
             foreach (var character in value)
-                text.Add(character, start);
+                text.Add(character, start, end - 1);
         }
 
         return text.ToView();
