@@ -19,7 +19,9 @@ var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
 {
     var verb = string.Join(' ', args.TakeWhile(argument => !argument.StartsWith('-')).Prepend("moebius"));
-    await Console.Error.WriteLineAsync($"moebius: {parsed.Errors[0].Message} (see '{verb} --help')");
+    // A word that is no command is reported after the command that is missing because of it, and says more.
+    var error = parsed.Errors.FirstOrDefault(candidate => candidate.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0];
+    await Console.Error.WriteLineAsync($"moebius: {error.Message} (see '{verb} --help')");
     return ExitCodes.BadInput;
 }
 

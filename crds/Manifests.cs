@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -22,6 +23,7 @@ public static class Manifests
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
 
     /// <summary>Reads a file that holds exactly one document.</summary>
@@ -86,16 +88,28 @@ public static class Manifests
     /// <param name="document">The document.</param>
     /// <param name="source">File name, for messages.</param>
     /// <exception cref="UserInputException">A field is unknown, missing or of the wrong type; the message names it.</exception>
-    public static T Convert<T>(JsonNode document, string source)
+    public static T Convert<T>(JsonNode document, string source) => (T)Convert(document, typeof(T), source);
+
+    /// <summary>Turns a document into a type that is known at run time only.</summary>
+    /// <param name="document">The document.</param>
+    /// <param name="type">The type.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">A field is unknown, missing or of the wrong type; the message names it.</exception>
+    public static object Convert(JsonNode document, Type type, string source)
     {
         try
         {
-            return document.Deserialize<T>(Json) ?? throw new UserInputException($"{source}: empty");
+            return document.Deserialize(type, Json) ?? throw new UserInputException($"{source}: empty");
         }
         catch (JsonException error)
         {
             var path = (error.Path ?? "$").TrimStart('$').TrimStart('.');
             throw new UserInputException($"{source}: {(path.Length == 0 ? "document" : path)}: {Explain(error)}", error);
+        }
+        catch (FormatException error)
+        {
+            // The Kubernetes client's own types (quantities) say what is wrong, but not where.
+            throw new UserInputException($"{source}: {error.Message}", error);
         }
     }
 
@@ -103,10 +117,20 @@ public static class Manifests
     public static string ToYaml(object value)
     {
         var node = JsonSerializer.SerializeToNode(value, value.GetType(), Json);
+        if (node is JsonObject manifest && manifest.ContainsKey("kind"))
+            node = IdentityFirst(manifest);
         var writer = new StringWriter(CultureInfo.InvariantCulture) { NewLine = "\n" };
         new YamlStream(new YamlDocument(ToYamlNode(node))).Save(writer, assignAnchors: false);
         var text = writer.ToString();
         return text.EndsWith("...\n", StringComparison.Ordinal) ? text[..^4] : text;
+    }
+
+    // Readers look for what an object is before what is in it.
+    private static JsonObject IdentityFirst(JsonObject manifest)
+    {
+        string[] identity = ["apiVersion", "kind", "metadata"];
+        var fields = identity.Where(manifest.ContainsKey).Concat(manifest.Select(field => field.Key).Except(identity)).ToList();
+        return new JsonObject(fields.Select(name => KeyValuePair.Create(name, manifest[name]?.DeepClone())));
     }
 
     private static string Explain(JsonException error)

@@ -9,7 +9,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     private const int MostRestartsBeforeReady = 3;
 
     private readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Process? process;
+    private volatile RunningProcess? running;
     private bool everReady;
 
     public ContainerState State { get; private set; } = ContainerState.Waiting;
@@ -23,7 +23,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     /// <summary>Completes when the next container of the pod may start.</summary>
     public Task Started => started.Task;
 
-    public ContainerStatus Status => new(pod, container.Name, State, process is { HasExited: false } ? process.Id : null, Restarts, Message, container.Ports);
+    public ContainerStatus Status => new(pod, container.Name, State, running?.Id, Restarts, Message, container.Ports);
 
     /// <summary>Runs until told to stop, or until the container has failed for good.</summary>
     public async Task RunAsync(CancellationToken stop)
@@ -32,11 +32,14 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         while (!stop.IsCancellationRequested)
         {
             using var run = Start();
-            process = run;
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            running = new RunningProcess(run.Id, ended.Task);
             Change(ContainerState.Starting, null);
             using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
             var probe = ProbeAsync(probing.Token);
-            var (code, lastLine) = await FollowAsync(run, stop).ConfigureAwait(false);
+            var (code, lastLine) = await FollowAsync(run).ConfigureAwait(false);
+            running = null;
+            ended.SetResult();
             await probing.CancelAsync().ConfigureAwait(false);
             await probe.ConfigureAwait(false);
             ExitCode = code;
@@ -51,7 +54,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
 
             if (code == BadInput || (!everReady && Restarts >= MostRestartsBeforeReady))
             {
-                Change(ContainerState.Failed, lastLine ?? $"ended with code {code}");
+                Change(ContainerState.Failed, lastLine is null ? $"ended with code {code}" : WithoutProgramName(lastLine));
                 started.TrySetResult();
                 return;
             }
@@ -74,17 +77,16 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     /// <summary>Asks the process to stop, and kills it when the grace period is over.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
-        if (process is not { } running || running.HasExited)
+        if (running is not { } run)
             return;
-        Native.Terminate(running.Id);
-        using var limit = new CancellationTokenSource(grace);
+        Native.Terminate(run.Id);
         try
         {
-            await running.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+            await run.Ended.WaitAsync(grace).ConfigureAwait(false);
         }
-        catch (OperationCanceledException)
+        catch (TimeoutException)
         {
-            running.Kill(entireProcessTree: true);
+            Native.Kill(run.Id);
         }
     }
 
@@ -104,7 +106,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         return Process.Start(start) ?? throw new InvalidOperationException($"{program.File} did not start");
     }
 
-    private async Task<(int Code, string? LastLine)> FollowAsync(Process run, CancellationToken stop)
+    private async Task<(int Code, string? LastLine)> FollowAsync(Process run)
     {
         string? last = null;
         var log = new StreamWriter(Path.Combine(logDirectory, $"{pod}-{container.Name}.log"), append: true) { AutoFlush = true };
@@ -118,7 +120,8 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                 lock (gate)
                 {
                     log.WriteLine(text);
-                    if (isError && text.Length > 0)
+                    // The line that says what went wrong, not where in the code.
+                    if (isError && text.Length > 0 && !text.StartsWith("   ", StringComparison.Ordinal) && !text.StartsWith("---", StringComparison.Ordinal))
                         last = text;
                 }
             }
@@ -163,6 +166,9 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         }
     }
 
+    private static string WithoutProgramName(string line) =>
+        line.StartsWith("moebius: ", StringComparison.Ordinal) ? line["moebius: ".Length..] : line;
+
     private void Ready()
     {
         everReady = true;
@@ -195,6 +201,9 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         changed();
     }
 }
+
+/// <summary>A process that has not been seen to end.</summary>
+internal sealed record RunningProcess(int Id, Task Ended);
 
 /// <summary>How this program starts itself again.</summary>
 /// <param name="File">The executable.</param>

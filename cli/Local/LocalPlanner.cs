@@ -114,7 +114,7 @@ internal sealed class LocalPlanner(
         {
             if (!objects.ConfigMaps.TryGetValue(reference.Name, out var map) && reference.Optional != true)
                 throw new UserInputException($"{pod}: ConfigMap '{reference.Name}' is not among the planned objects: add it to the file");
-            return new LocalVolume(volume.Name, directory, true, (map?.Data ?? new Dictionary<string, string>()).ToDictionary(file => file.Key, file => Replace(file.Value, services)));
+            return new LocalVolume(volume.Name, directory, true, Files(pod, reference, map?.Data ?? new Dictionary<string, string>()).ToDictionary(file => file.Key, file => Replace(file.Value, services)));
         }
 
         if (volume.Secret is { } secret)
@@ -125,6 +125,15 @@ internal sealed class LocalPlanner(
         }
 
         throw new UserInputException($"{pod}: volume '{volume.Name}' is of a kind that needs a cluster: use hostPath, emptyDir, configMap, secret or persistentVolumeClaim here");
+    }
+
+    private static IEnumerable<KeyValuePair<string, string>> Files(string pod, V1ConfigMapVolumeSource source, IDictionary<string, string> data)
+    {
+        if (source.Items is not { Count: > 0 } items)
+            return data;
+        return items.Select(item => data.TryGetValue(item.Key, out var text)
+            ? KeyValuePair.Create(item.Path, text)
+            : throw new UserInputException($"{pod}: ConfigMap '{source.Name}' has no key '{item.Key}': add it"));
     }
 
     private static LocalContainer Container(

@@ -5,16 +5,20 @@ namespace Moebius.Cli.Local;
 /// <summary>The few system calls that .NET has no name for.</summary>
 internal static partial class Native
 {
+    private const int Sigkill = 9;
     private const int Sigterm = 15;
     private const int WriteCreateAppend = 0x1 | 0x40 | 0x400;
 
     /// <summary>Asks a process to stop.</summary>
-    public static void Terminate(int process) => _ = Kill(process, Sigterm);
+    public static void Terminate(int process) => _ = Signal(process, Sigterm);
+
+    /// <summary>Ends a process that does not stop.</summary>
+    public static void Kill(int process) => _ = Signal(process, Sigkill);
 
     /// <summary>Whether a process exists and has not ended (a zombie has).</summary>
     public static bool IsAlive(int process)
     {
-        if (process <= 0 || Kill(process, 0) != 0)
+        if (process <= 0 || Signal(process, 0) != 0)
             return false;
         try
         {
@@ -41,7 +45,7 @@ internal static partial class Native
     }
 
     [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
+    private static partial int Signal(int process, int signal);
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSession();

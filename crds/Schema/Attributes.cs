@@ -79,6 +79,17 @@ public sealed class SizeAttribute(int minimum, int maximum) : Attribute
     public int Maximum { get; } = maximum;
 }
 
+/// <summary>Bounds of the length of every string in a list, or of every value of a map.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class ItemSizeAttribute(int minimum, int maximum) : Attribute
+{
+    /// <summary>Fewest characters.</summary>
+    public int Minimum { get; } = minimum;
+
+    /// <summary>Most characters.</summary>
+    public int Maximum { get; } = maximum;
+}
+
 /// <summary>A regular expression (RE2) that a string, or every item of a list of strings, must match.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class PatternAttribute(string expression) : Attribute

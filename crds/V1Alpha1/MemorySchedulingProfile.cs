@@ -29,6 +29,7 @@ public sealed class MemorySchedulingProfileSpec
 {
     /// <summary>Labels of the nodes. Absent: all nodes. Where profiles overlap, the older one wins, then the name.</summary>
     [Size(0, 64)]
+    [ItemSize(0, 63)]
     public Dictionary<string, string>? NodeSelector { get; set; }
 
     /// <summary>Hints for pods, first match wins. A pod's annotation moebius.dev/memory-intent comes before all.</summary>

@@ -196,6 +196,7 @@ public sealed class HttpModel
     public required string Url { get; set; }
 
     /// <summary>SHA-256 of the archive, in hexadecimal.</summary>
+    [Size(64, 64)]
     [Pattern("^[0-9a-f]{64}$")]
     public required string Sha256 { get; set; }
 }
@@ -302,7 +303,7 @@ public enum PrefetchMode
     /// <summary>Predict a fixed number of layers ahead.</summary>
     Fixed,
 
-    /// <summary>ExpertFlow: the horizon follows bandwidth, compute time, stalls and over-fetches.</summary>
+    /// <summary>The horizon follows bandwidth, compute time, stalls and over-fetches (ExpertFlow).</summary>
     Adaptive,
 }
 
@@ -456,7 +457,7 @@ public enum ImagePullPolicy
     /// <summary>At every start.</summary>
     Always,
 
-    /// <summary>Never: the node must have it.</summary>
+    /// <summary>Not at all: the node must have it.</summary>
     Never,
 }
 
@@ -465,6 +466,7 @@ public sealed class PodPlacement
 {
     /// <summary>Labels a node must have. The profile's node selector is added.</summary>
     [Size(0, 64)]
+    [ItemSize(0, 63)]
     public Dictionary<string, string>? NodeSelector { get; set; }
 
     /// <summary>Taints the pods tolerate.</summary>
@@ -515,7 +517,7 @@ public enum IntegrationMode
     /// <summary>When its definition is installed.</summary>
     Auto,
 
-    /// <summary>Always: a missing definition is reported as a condition.</summary>
+    /// <summary>In any case: a missing definition is reported as a condition.</summary>
     Required,
 
     /// <summary>Never.</summary>

@@ -35,6 +35,7 @@ public sealed class PromptOptimizationJobSpec
 
     /// <summary>Several prompts.</summary>
     [Size(1, 64)]
+    [ItemSize(1, 8192)]
     public List<string>? Prompts { get; set; }
 
     /// <summary>Dialects to write the result in. Absent: all.</summary>

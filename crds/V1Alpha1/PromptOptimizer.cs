@@ -110,6 +110,7 @@ public sealed class ImageModelSpec
     public required ModelEndpoint Endpoint { get; set; }
 
     /// <summary>Width and height in pixels.</summary>
+    [Size(5, 11)]
     [Pattern("^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
     public string Size { get; set; } = "1024x1024";
 }

@@ -1,0 +1,47 @@
+using System.CommandLine;
+using Moebius.Crds.Generation;
+using Moebius.Crds.Validation;
+
+namespace Moebius.Crds;
+
+/// <summary>Command-line verbs of the custom resources.</summary>
+public static class CrdCommands
+{
+    /// <summary>The verbs <c>crds generate</c>, <c>crds check</c> and <c>validate</c>.</summary>
+    public static IEnumerable<Command> Create() => [Crds(), Validate()];
+
+    private static Command Crds()
+    {
+        var output = new Option<string>("--output") { Description = "Folder of the CustomResourceDefinitions.", DefaultValueFactory = _ => Path.Combine("crds", "manifests") };
+        var reference = new Option<string>("--reference") { Description = "Path of the API reference.", DefaultValueFactory = _ => Path.Combine("docs", "api.md") };
+        var generate = new Command("generate", "Write the CustomResourceDefinitions and the API reference from the types.") { output, reference };
+        generate.SetAction(parsed =>
+        {
+            foreach (var path in GeneratedFiles.Write(parsed.GetValue(output)!, parsed.GetValue(reference)!))
+                parsed.InvocationConfiguration.Output.WriteLine((File.Exists(path) ? "wrote " : "removed ") + path);
+        });
+        var check = new Command("check", "Exit with 1 when a generated file differs from what the types say.") { output, reference };
+        check.SetAction(parsed =>
+        {
+            var differences = GeneratedFiles.Differences(parsed.GetValue(output)!, parsed.GetValue(reference)!);
+            foreach (var path in differences)
+                parsed.InvocationConfiguration.Error.WriteLine($"{path}: differs from what the types generate: run `moebius crds generate` (make crds)");
+            return differences.Count == 0 ? 0 : 1;
+        });
+        return new Command("crds", "The CustomResourceDefinitions of the API group moebius.dev.") { generate, check };
+    }
+
+    private static Command Validate()
+    {
+        var files = new Option<string[]>("--filename", "-f") { Description = "Manifest files to check.", Required = true, AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.OneOrMore };
+        var command = new Command("validate", "Check manifests of Moebius resources against their schemas, offline. Rules that span fields are checked by the API server and the operator.") { files };
+        command.SetAction(parsed =>
+        {
+            var failed = false;
+            foreach (var path in parsed.GetValue(files)!)
+                failed |= !ManifestReport.Write(path, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+            return failed ? 2 : 0;
+        });
+        return command;
+    }
+}

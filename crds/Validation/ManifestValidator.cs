@@ -1,0 +1,107 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using k8s.Models;
+using Moebius.Crds.Generation;
+
+namespace Moebius.Crds.Validation;
+
+/// <summary>
+/// Checks manifests of Moebius resources against the schemas that the CustomResourceDefinitions carry, without a
+/// cluster. Rules that span fields (CEL) are not evaluated here: the API server and the planners do that.
+/// </summary>
+public static partial class ManifestValidator
+{
+    private const int ErrorsShown = 3;
+
+    private static readonly string ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}";
+
+    private static readonly Lazy<Dictionary<string, V1JSONSchemaProps>> Schemas = new(() =>
+        ResourceKinds.All.ToDictionary(kind => kind.Kind, kind =>
+        {
+            var schema = new SchemaGenerator(docs: null).Resource(kind.Type);
+            schema.Properties["metadata"] = new SchemaGenerator(docs: null).Object(typeof(V1ObjectMeta));
+            return schema;
+        }));
+
+    /// <summary>Everything that is wrong with a manifest, in the order of the document; empty when it is valid.</summary>
+    /// <param name="manifest">The manifest as <see cref="Manifests.ParseDocuments"/> gives it.</param>
+    public static IReadOnlyList<FieldError> Validate(JsonObject manifest)
+    {
+        if (Text(manifest, "apiVersion") is var apiVersion && apiVersion != ApiVersion)
+            return [new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: write {ApiVersion}")];
+        var name = Text(manifest, "kind") ?? "";
+        if (!Schemas.Value.TryGetValue(name, out var schema))
+        {
+            var kinds = Schemas.Value.Keys;
+            var hint = Suggestions.Nearest(name, kinds) is { } near ? $"did you mean {near}?" : "use one of " + string.Join(", ", kinds);
+            return [new FieldError("kind", $"{ValueText.Of(manifest["kind"])} is not a kind of {ApiVersion}: {hint}")];
+        }
+
+        var errors = SchemaValidator.Validate(manifest, schema);
+        if (manifest["metadata"] is null or JsonObject)
+            CheckName(manifest["metadata"] as JsonObject, errors);
+        return errors;
+    }
+
+    /// <summary>True for a document that claims to be of this API group, whatever its version and kind.</summary>
+    public static bool IsMoebius(JsonObject manifest) =>
+        Text(manifest, "apiVersion") is { } version && (version + "/").StartsWith(ApiGroup.Name + "/", StringComparison.Ordinal);
+
+    /// <summary>Reads every resource of a file with one or more documents, each as its C# type.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>Instances of the types in <see cref="ResourceKinds"/>, in the order of the file.</returns>
+    /// <exception cref="UserInputException">The file cannot be read, is empty, or a document is not a valid resource.</exception>
+    public static IReadOnlyList<object> LoadResources(string path)
+    {
+        var documents = Manifests.ParseDocuments(Manifests.ReadText(path), path);
+        if (documents.Count == 0)
+            throw new UserInputException($"{path}: no document: expected resources of {ApiVersion}");
+        return [.. documents.Select((document, index) => LoadResource(document, documents.Count == 1 ? path : $"{path}: document {index + 1}"))];
+    }
+
+    /// <summary>Reads one document as the C# type of its kind.</summary>
+    /// <param name="document">The document as <see cref="Manifests.ParseDocuments"/> gives it.</param>
+    /// <param name="source">File name, for messages.</param>
+    /// <exception cref="UserInputException">The document is not a valid resource; the message has the first errors.</exception>
+    public static object LoadResource(JsonObject document, string source)
+    {
+        var errors = Validate(document);
+        if (errors.Count > 0)
+        {
+            var more = errors.Count > ErrorsShown ? $" (and {errors.Count - ErrorsShown} more)" : "";
+            throw new UserInputException($"{source}: {string.Join("; ", errors.Take(ErrorsShown))}{more}");
+        }
+
+        var kind = ResourceKinds.All.Single(kind => kind.Kind == Text(document, "kind"));
+        return Manifests.Convert(WithoutNulls(document), kind.Type, source);
+    }
+
+    private static void CheckName(JsonObject? metadata, List<FieldError> errors)
+    {
+        if (metadata?["generateName"] is not null)
+            return;
+        switch (metadata?["name"])
+        {
+            case null:
+                errors.Add(new FieldError("metadata.name", "required field is missing: give the resource a name"));
+                break;
+            case JsonValue value when value.TryGetValue<string>(out var name) && (name.Length > 253 || !SubdomainName().IsMatch(name)):
+                errors.Add(new FieldError("metadata.name", $"{ValueText.Of(value)} is not a name: use at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit"));
+                break;
+        }
+    }
+
+    // An API server drops fields without a value and applies their defaults; so does this.
+    private static JsonNode WithoutNulls(JsonNode node) => node switch
+    {
+        JsonObject value => new JsonObject(value.Where(field => field.Value is not null).Select(field => KeyValuePair.Create(field.Key, (JsonNode?)WithoutNulls(field.Value!)))),
+        JsonArray value => new JsonArray([.. value.Select(item => item is null ? null : WithoutNulls(item))]),
+        _ => node.DeepClone(),
+    };
+
+    private static string? Text(JsonObject manifest, string field) =>
+        manifest[field] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+
+    [GeneratedRegex(@"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\z", RegexOptions.NonBacktracking)]
+    private static partial Regex SubdomainName();
+}

@@ -1,0 +1,113 @@
+using System.Text.Json;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Checkpoints;
+
+/// <summary>
+/// The weights of a directory in Hub layout: <c>model.safetensors</c>, or the shards that
+/// <c>model.safetensors.index.json</c> lists.
+/// </summary>
+internal sealed class Checkpoint : IDisposable
+{
+    private const string Single = "model.safetensors";
+    private const string Index = "model.safetensors.index.json";
+
+    private readonly Dictionary<string, (SafetensorsFile File, TensorEntry Entry)> _tensors = new(StringComparer.Ordinal);
+    private readonly List<SafetensorsFile> _files = [];
+
+    private Checkpoint(string directory) => Directory = directory;
+
+    public string Directory { get; }
+
+    public IReadOnlyList<SafetensorsFile> Files => _files;
+
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
+
+    public static Checkpoint Open(string directory)
+    {
+        var checkpoint = new Checkpoint(directory);
+        try
+        {
+            string index = Path.Combine(directory, Index);
+            if (File.Exists(index))
+                checkpoint.OpenShards(index);
+            else if (File.Exists(Path.Combine(directory, Single)))
+                checkpoint.Add(Path.Combine(directory, Single));
+            else
+                throw new UserInputException($"{directory}: holds neither {Single} nor {Index}; a model directory needs one of them");
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    public bool Contains(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>The file and entry of a tensor, or an error that says it is missing.</summary>
+    public (SafetensorsFile File, TensorEntry Entry) Find(string name) =>
+        _tensors.TryGetValue(name, out var found)
+            ? found
+            : throw new UserInputException($"{Directory}: tensor \"{name}\" is missing; config.json asks for it");
+
+    /// <summary>As <see cref="Find(string)"/>, and the tensor must have this shape and a floating type that is supported.</summary>
+    public (SafetensorsFile File, TensorEntry Entry) Find(string name, params ReadOnlySpan<long> shape)
+    {
+        var found = Find(name);
+        if (!found.Entry.Shape.AsSpan().SequenceEqual(shape))
+            throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has shape {found.Entry.ShapeText}; config.json asks for {TensorEntry.Text(shape.ToArray())}");
+        if (found.Entry.Type is not (TensorType.F32 or TensorType.F16 or TensorType.BF16))
+            throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has dtype {found.Entry.Type.Name()}; supported are F32, F16 and BF16");
+        return found;
+    }
+
+    public void Dispose()
+    {
+        foreach (var file in _files)
+            file.Dispose();
+    }
+
+    private void OpenShards(string index)
+    {
+        Dictionary<string, string> map;
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(index));
+            if (document.RootElement.ValueKind != JsonValueKind.Object
+                || !document.RootElement.TryGetProperty("weight_map", out var weights) || weights.ValueKind != JsonValueKind.Object)
+                throw new UserInputException($"{index}: weight_map is absent; it must map each tensor to its file");
+            map = weights.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString() ?? "", StringComparer.Ordinal);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
+        {
+            throw new UserInputException($"{index}: not a valid index ({e.Message.ReplaceLineEndings(" ")})", e);
+        }
+        foreach (string shard in map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        {
+            if (shard.Length == 0 || shard != Path.GetFileName(shard))
+                throw new UserInputException($"{index}: weight_map names the file \"{shard}\"; shards must lie in the same directory");
+            string path = Path.Combine(Directory, shard);
+            if (!File.Exists(path))
+                throw new UserInputException($"{index}: shard {shard} is missing; weight_map places {map.Values.Count(v => v == shard)} tensors in it");
+            Add(path);
+        }
+        foreach (var (name, shard) in map)
+        {
+            if (!_tensors.TryGetValue(name, out var found) || Path.GetFileName(found.File.Path) != shard)
+                throw new UserInputException($"{index}: weight_map places \"{name}\" in {shard}, which does not hold it");
+        }
+    }
+
+    private void Add(string path)
+    {
+        var file = SafetensorsFile.Open(path);
+        _files.Add(file);
+        foreach (var entry in file.Entries)
+        {
+            if (!_tensors.TryAdd(entry.Name, (file, entry)))
+                throw new UserInputException($"{path}: tensor \"{entry.Name}\" is also in {Path.GetFileName(_tensors[entry.Name].File.Path)}; it must be in one shard only");
+        }
+    }
+}

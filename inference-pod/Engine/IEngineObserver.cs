@@ -1,0 +1,29 @@
+namespace Moebius.Inference.Engine;
+
+/// <summary>Is told what happens, for metrics. Called on the engine's thread: must be quick and must not throw.</summary>
+internal interface IEngineObserver
+{
+    /// <summary>A first token, this long after its request came in.</summary>
+    void FirstToken(TimeSpan sinceArrival);
+
+    /// <summary>A later token, this long after the one before.</summary>
+    void NextToken(TimeSpan sinceLast);
+
+    /// <summary>A sequence began, after waiting this long.</summary>
+    void Started(TimeSpan waited);
+
+    /// <summary>A cached prefix was looked for; both in tokens.</summary>
+    void PrefixLookup(int queried, int found);
+
+    /// <summary>A sequence lost its memory and will be recomputed.</summary>
+    void Preempted();
+
+    /// <summary>A step computed this many tokens.</summary>
+    void Step(int tokens, TimeSpan duration);
+
+    /// <summary>A sequence ended.</summary>
+    void Finished(FinishReason reason, int promptTokens, int cachedTokens, int generatedTokens, TimeSpan sinceArrival);
+
+    /// <summary>What there is after a step.</summary>
+    void Load(int running, int waiting, double kvUsage);
+}

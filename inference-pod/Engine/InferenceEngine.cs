@@ -1,0 +1,332 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>
+/// Runs sequences through the model: one thread, one step at a time, each step as <see cref="StepPlanner"/> says.
+/// Everything else (submitting, cancelling, answers of the prefix cache) reaches the thread as messages.
+/// </summary>
+internal sealed class InferenceEngine : IAsyncDisposable
+{
+    private readonly ICausalModel model;
+    private readonly Tokenizer tokenizer;
+    private readonly IEngineObserver observer;
+    private readonly SchedulerLimits limits;
+    private readonly TimeProvider clock;
+    private readonly ILogger logger;
+    private readonly int maxQueued;
+    private readonly PrefixExchange exchange;
+    private readonly BlockingCollection<Action> inbox = [];
+    private readonly CancellationTokenSource stopped = new();
+    private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Thread thread;
+
+    private readonly SortedDictionary<long, RunningSequence> running = [];
+    private readonly SortedDictionary<long, RunningSequence> waiting = [];
+    private readonly HashSet<long> preempted = [];
+    private readonly HashSet<RunningSequence> closing = [];
+    private readonly FairShare shares = new();
+    private long nextId;
+    private int inside;
+    private volatile bool draining;
+
+    public InferenceEngine(
+        ICausalModel model,
+        Tokenizer tokenizer,
+        IPrefixCache cache,
+        IEngineObserver observer,
+        SchedulerLimits limits,
+        int maxQueued,
+        TimeProvider clock,
+        ILogger logger)
+    {
+        this.model = model;
+        this.tokenizer = tokenizer;
+        this.observer = observer;
+        this.limits = limits;
+        this.maxQueued = maxQueued;
+        this.clock = clock;
+        this.logger = logger;
+        exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, stopped.Token);
+        thread = new Thread(Run) { Name = "engine", IsBackground = true };
+    }
+
+    /// <summary>Largest number of prompt and output tokens together.</summary>
+    public int ContextLength => (int)Math.Min(model.Info.ContextLength, (long)limits.Blocks * limits.BlockTokens);
+
+    /// <summary>Begins to work.</summary>
+    public void Start() => thread.Start();
+
+    /// <summary>Queues sequences, all or none. They must fit <see cref="ContextLength"/>.</summary>
+    /// <exception cref="QueueFullException">Too many wait already.</exception>
+    /// <exception cref="EngineStoppedException">The engine is stopping.</exception>
+    public IReadOnlyList<Generation> Submit(IReadOnlyList<EngineRequest> requests)
+    {
+        if (draining)
+            throw new EngineStoppedException();
+        foreach (var request in requests)
+        {
+            if (request.Prompt.Length == 0 || request.Prompt.Length + request.MaxTokens > ContextLength || request.MaxTokens < 1)
+                throw new ArgumentException("a sequence must have a prompt, an output and fit the context", nameof(requests));
+        }
+
+        // Room in the batch counts too: a queue of zero still serves what can run at once.
+        var now = Interlocked.Add(ref inside, requests.Count);
+        if (now > maxQueued + limits.MaxSequences)
+        {
+            Interlocked.Add(ref inside, -requests.Count);
+            throw new QueueFullException(now - requests.Count);
+        }
+
+        var generations = requests.Select(request => new Generation(request, Cancel)).ToList();
+        var arrived = clock.GetTimestamp();
+        if (!Post(() => Enqueue(generations, arrived)))
+        {
+            Interlocked.Add(ref inside, -requests.Count);
+            throw new EngineStoppedException();
+        }
+
+        return generations;
+    }
+
+    /// <summary>Takes no more requests and waits for those there are; cancels what is left when told to stop waiting.</summary>
+    public async Task DrainAsync(CancellationToken patience)
+    {
+        draining = true;
+        Post(() => { });
+        try
+        {
+            await idle.Task.WaitAsync(patience).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            Post(CancelAll);
+            await idle.Task.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Cancels everything and ends the thread.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        draining = true;
+        if (thread.IsAlive)
+        {
+            Post(CancelAll);
+            await idle.Task.ConfigureAwait(false);
+            await stopped.CancelAsync().ConfigureAwait(false);
+            inbox.CompleteAdding();
+            thread.Join();
+        }
+
+        inbox.Dispose();
+        stopped.Dispose();
+    }
+
+    private bool Post(Action message)
+    {
+        try
+        {
+            inbox.Add(message);
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    private void Cancel(Generation generation) => Post(() =>
+    {
+        var sequence = running.Values.Concat(waiting.Values).FirstOrDefault(candidate => ReferenceEquals(candidate.Generation, generation));
+        if (sequence is not null)
+            End(sequence, FinishReason.Abort);
+    });
+
+    private void CancelAll()
+    {
+        foreach (var sequence in running.Values.Concat(waiting.Values).ToList())
+            End(sequence, FinishReason.Abort);
+    }
+
+    private void Enqueue(List<Generation> generations, long arrived)
+    {
+        foreach (var generation in generations)
+        {
+            var sequence = new RunningSequence(nextId++, generation, tokenizer, arrived);
+            waiting.Add(sequence.Id, sequence);
+            shares.Join(generation.Request.Tenant.Party);
+        }
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (true)
+            {
+                // Wait for a message only when there is nothing to compute.
+                var worked = Step();
+                if (draining && running.Count == 0 && waiting.Count == 0 && closing.Count == 0 && inbox.Count == 0)
+                    idle.TrySetResult();
+                if (!worked)
+                {
+                    if (!inbox.TryTake(out var first, Timeout.Infinite))
+                        return;
+                    first();
+                }
+
+                while (inbox.TryTake(out var message))
+                    message();
+            }
+        }
+        catch (Exception error)
+        {
+            // A bug here would leave clients waiting for ever.
+            logger.LogCritical(error, "The engine failed");
+            Environment.FailFast("the engine failed", error);
+        }
+    }
+
+    private bool Step()
+    {
+        foreach (var done in closing.Where(sequence => !sequence.Offering).ToList())
+            Close(done);
+        var plan = StepPlanner.Plan(
+            [.. running.Values.Select(sequence => sequence.View)],
+            [.. waiting.Values.Select(sequence => sequence.View)],
+            preempted,
+            shares.Served,
+            closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
+            limits);
+        foreach (var id in plan.Preempt)
+            Preempt(running[id]);
+        foreach (var id in plan.Admit)
+            Admit(waiting[id]);
+        Report();
+        if (plan.Chunks.Count > 0)
+            Compute([.. plan.Chunks.Select(chunk => (running[chunk.Id], chunk.Tokens))]);
+        return plan.Chunks.Count > 0 || plan.Preempt.Count > 0 || plan.Admit.Count > 0;
+    }
+
+    private void Preempt(RunningSequence sequence)
+    {
+        running.Remove(sequence.Id);
+        waiting.Add(sequence.Id, sequence);
+        preempted.Add(sequence.Id);
+        sequence.DropKv();
+        sequence.LookingUp = false;
+        observer.Preempted();
+    }
+
+    private void Admit(RunningSequence sequence)
+    {
+        waiting.Remove(sequence.Id);
+        preempted.Remove(sequence.Id);
+        running.Add(sequence.Id, sequence);
+        if (!sequence.Started)
+            observer.Started(clock.GetElapsedTime(sequence.Arrived));
+        sequence.Kv = model.CreateSequence();
+        exchange.BeginLookup(sequence, first: !sequence.Started);
+        sequence.Started = true;
+    }
+
+    private void Compute(IReadOnlyList<(RunningSequence Sequence, int Tokens)> work)
+    {
+        var begun = clock.GetTimestamp();
+        IReadOnlyList<float[]> logits;
+        try
+        {
+            logits = model.Forward([.. work.Select(item => Chunk(item.Sequence, item.Tokens))]);
+        }
+        catch (Exception error)
+        {
+            // Keys and values may be half written: none of the step's sequences can go on.
+            logger.LogError(error, "A step of {Sequences} sequences failed", work.Count);
+            foreach (var (sequence, _) in work)
+                End(sequence, FinishReason.Error);
+            return;
+        }
+
+        for (var i = 0; i < work.Count; i++)
+        {
+            var (sequence, tokens) = work[i];
+            shares.Charge(sequence.Request.Tenant.Party, tokens);
+            if (logits[i].Length > 0)
+                Sample(sequence, logits[i].AsSpan(^model.Info.VocabularySize..));
+        }
+
+        observer.Step(work.Sum(item => item.Tokens), clock.GetElapsedTime(begun));
+    }
+
+    private static SequenceChunk Chunk(RunningSequence sequence, int tokens)
+    {
+        var from = sequence.Kv!.Length;
+        var last = from + tokens == sequence.Tokens.Count;
+        return new SequenceChunk(sequence.Kv, sequence.Tokens.GetRange(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None);
+    }
+
+    private void Sample(RunningSequence sequence, Span<float> logits)
+    {
+        ChosenToken choice;
+        try
+        {
+            choice = sequence.Sampler.Next(logits);
+        }
+        catch (InvalidDataException error)
+        {
+            logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, error.Message);
+            End(sequence, FinishReason.Error);
+            return;
+        }
+
+        var now = clock.GetTimestamp();
+        if (sequence.Generated == 0)
+            observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now));
+        else
+            observer.NextToken(clock.GetElapsedTime(sequence.LastToken, now));
+        sequence.LastToken = now;
+        var finish = sequence.Accept(choice, model.Info.EndOfSequence);
+        exchange.Offer(sequence, final: finish is not null);
+        if (finish is { } reason)
+            Retire(sequence, reason);
+    }
+
+    private void End(RunningSequence sequence, FinishReason reason)
+    {
+        sequence.Tell("", [], reason);
+        sequence.Finished = true;
+        Retire(sequence, reason);
+    }
+
+    private void Retire(RunningSequence sequence, FinishReason reason)
+    {
+        if (waiting.Remove(sequence.Id) || running.Remove(sequence.Id))
+            Interlocked.Decrement(ref inside);
+        preempted.Remove(sequence.Id);
+        shares.Leave(sequence.Request.Tenant.Party);
+        observer.Finished(reason, sequence.Request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, clock.GetElapsedTime(sequence.Arrived));
+        sequence.Finished = true;
+
+        // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.
+        if (sequence.Offering && reason is (FinishReason.Stop or FinishReason.Length))
+            closing.Add(sequence);
+        else
+            Close(sequence);
+        Report();
+    }
+
+    private void Close(RunningSequence sequence)
+    {
+        closing.Remove(sequence);
+        sequence.DropKv();
+    }
+
+    private void Report()
+    {
+        var used = running.Values.Sum(sequence => StepPlanner.BlocksOf(sequence.Tokens.Count, limits));
+        observer.Load(running.Count, waiting.Count, Math.Min(1, (double)used / limits.Blocks));
+    }
+}

@@ -1,0 +1,165 @@
+using Microsoft.Extensions.Logging;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>
+/// Moves KV blocks between sequences and the prefix cache. Waiting for the cache happens outside the engine's thread;
+/// copies happen on it, because the model's state belongs to it.
+/// </summary>
+internal sealed class PrefixExchange(
+    ICausalModel model,
+    Tokenizer tokenizer,
+    IPrefixCache cache,
+    IEngineObserver observer,
+    Func<Action, bool> post,
+    ILogger logger,
+    CancellationToken stop)
+{
+    /// <summary>While an answer grows, blocks are offered in lots: each offer sends the whole prefix.</summary>
+    private const int LotBlocks = 8;
+
+    private readonly byte[] buffer = new byte[model.Info.BlockBytes];
+    private readonly bool enabled = cache is not NoPrefixCache;
+
+    private int BlockTokens => model.Info.BlockTokens;
+
+    /// <summary>Looks the sequence's prefix up; until the answer is imported the sequence is not ready.</summary>
+    public void BeginLookup(RunningSequence sequence, bool first)
+    {
+        // At least the last token must be computed: its logits are what the request is about.
+        var usable = (sequence.Tokens.Count - 1) / BlockTokens;
+        sequence.OfferedBlocks = 0;
+        if (!enabled || usable == 0)
+            return;
+        sequence.LookingUp = true;
+        var kv = sequence.Kv;
+        int[] tokens = [.. sequence.Tokens.Take(usable * BlockTokens)];
+        _ = Task.Run(async () =>
+        {
+            var lease = await Guard(() => cache.LookupAsync(sequence.Request.Tenant, tokens, stop)).ConfigureAwait(false);
+            if (!post(() => EndLookup(sequence, kv!, lease, usable, first)))
+                lease?.Dispose();
+        }, CancellationToken.None);
+    }
+
+    /// <summary>Offers the full blocks that the cache lacks: after prefill, in lots while decoding, and at the end.</summary>
+    public void Offer(RunningSequence sequence, bool final)
+    {
+        if (!enabled || sequence.Offering || sequence.Refused || sequence.Kv is not { } kv)
+            return;
+        var first = sequence.OfferedBlocks;
+        var count = (kv.Length / BlockTokens) - first;
+        var afterPrefill = sequence.Generated == 1;
+        if (count <= 0 || !(final || afterPrefill || count >= LotBlocks))
+            return;
+        sequence.Offering = true;
+        _ = Task.Run(async () =>
+        {
+            var room = await Guard(() => cache.ReserveAsync(sequence.Request.Tenant, count, stop)).ConfigureAwait(false);
+            if (!post(() => Export(sequence, kv, room, first, count)))
+                room?.Dispose();
+        }, CancellationToken.None);
+    }
+
+    private void EndLookup(RunningSequence sequence, ISequenceKv kv, IPrefixLease? lease, int usable, bool first)
+    {
+        using (lease)
+        {
+            // Cancelled or preempted meanwhile: the answer is for a state that is gone.
+            if (!ReferenceEquals(sequence.Kv, kv))
+                return;
+            sequence.LookingUp = false;
+            var blocks = Math.Min(usable, lease?.Blocks ?? 0);
+            for (var block = 0; block < blocks; block++)
+            {
+                if (!lease!.TryRead(block, buffer))
+                {
+                    blocks = 0;
+                    break;
+                }
+
+                kv.ImportBlock(buffer);
+            }
+
+            if (blocks == 0 || !lease!.StillValid)
+            {
+                kv.Truncate(0);
+                blocks = 0;
+            }
+
+            sequence.OfferedBlocks = blocks;
+            if (!first)
+                return;
+            sequence.Generation.CachedTokens = blocks * BlockTokens;
+            observer.PrefixLookup(sequence.Request.Prompt.Length, blocks * BlockTokens);
+        }
+    }
+
+    private void Export(RunningSequence sequence, ISequenceKv kv, IBlockReservation? room, int first, int count)
+    {
+        var blocks = ReferenceEquals(sequence.Kv, kv) ? Math.Min(count, room?.Blocks ?? 0) : 0;
+        for (var i = 0; i < blocks; i++)
+        {
+            kv.ExportBlock(first + i, buffer);
+            if (!room!.TryWrite(i, buffer))
+                blocks = 0;
+        }
+
+        // A full cache is not asked again at every step, and what follows a gap could not be found anyway.
+        sequence.OfferedBlocks = first + blocks;
+        sequence.Refused = blocks < count;
+        if (blocks == 0)
+        {
+            room?.Dispose();
+            sequence.Offering = false;
+            return;
+        }
+
+        int[] tokens = [.. sequence.Tokens.Take((first + blocks) * BlockTokens)];
+        var text = new List<byte>(tokens.Length * 4);
+        var lengths = new int[tokens.Length];
+        for (var i = 0; i < tokens.Length; i++)
+        {
+            var bytes = tokenizer.TextBytes(tokens[i]);
+            lengths[i] = bytes.Length;
+            text.AddRange(bytes);
+        }
+
+        var written = text.ToArray();
+        _ = Task.Run(async () =>
+        {
+            object? cached;
+            using (room)
+                cached = await Guard(async () => (object)await room!.CommitAsync(tokens, first, written, lengths, stop).ConfigureAwait(false)).ConfigureAwait(false);
+            post(() =>
+            {
+                sequence.Offering = false;
+                sequence.Refused |= cached is not true;
+                OfferRest(sequence, kv);
+            });
+        }, CancellationToken.None);
+    }
+
+    // Blocks that filled while the last offer was under way, of an answer that is complete by now.
+    private void OfferRest(RunningSequence sequence, ISequenceKv kv)
+    {
+        if (sequence.Finished && ReferenceEquals(sequence.Kv, kv))
+            Offer(sequence, final: true);
+    }
+
+    private async Task<T?> Guard<T>(Func<Task<T?>> call) where T : class
+    {
+        try
+        {
+            return await call().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // The cache is an optimisation: whatever it does, requests go on.
+            logger.LogWarning("The prefix cache failed a call: {Reason}", error.Message);
+            return null;
+        }
+    }
+}

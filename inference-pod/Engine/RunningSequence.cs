@@ -1,0 +1,89 @@
+using Moebius.Inference.Models;
+using Moebius.Inference.Text;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>A sequence inside the engine. Touched by the engine's thread only.</summary>
+internal sealed class RunningSequence(long id, Generation generation, Tokenizer tokenizer, long arrived)
+{
+    private readonly Utf8Stream decoder = new();
+    private readonly StopText stop = new(generation.Request.Stop);
+
+    public long Id => id;
+
+    public Generation Generation => generation;
+
+    public EngineRequest Request => generation.Request;
+
+    /// <summary>Prompt and output.</summary>
+    public List<int> Tokens { get; } = [.. generation.Request.Prompt];
+
+    public Sampler Sampler { get; } = new(generation.Request.Sampling, generation.Request.Prompt);
+
+    public ISequenceKv? Kv { get; set; }
+
+    /// <summary>Its cached prefix is being looked up.</summary>
+    public bool LookingUp { get; set; }
+
+    /// <summary>The end has been told; only its blocks may still be on their way into the cache.</summary>
+    public bool Finished { get; set; }
+
+    /// <summary>Leading blocks that the prefix cache has, or was offered.</summary>
+    public int OfferedBlocks { get; set; }
+
+    /// <summary>Blocks are on their way into the prefix cache.</summary>
+    public bool Offering { get; set; }
+
+    /// <summary>The prefix cache had no room: nothing more is offered to it.</summary>
+    public bool Refused { get; set; }
+
+    /// <summary>It began at least once, so that a start after preemption is not counted twice.</summary>
+    public bool Started { get; set; }
+
+    public long Arrived { get; } = arrived;
+
+    public long LastToken { get; set; } = arrived;
+
+    public int Generated => Tokens.Count - Request.Prompt.Length;
+
+    public SequenceView View => new(id, Request.Tenant.Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp);
+
+    /// <summary>Takes a chosen token and tells the client. Answers whether the sequence has ended.</summary>
+    public FinishReason? Accept(ChosenToken choice, IReadOnlySet<int> endOfSequence)
+    {
+        var token = choice.Chosen.Token;
+        Tokens.Add(token);
+        generation.GeneratedTokens = Generated;
+        var (text, stopped) = stop.Append(decoder.Append(tokenizer.TextBytes(token)));
+        FinishReason? finish = stopped || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
+            ? FinishReason.Stop
+            : Generated >= Request.MaxTokens ? FinishReason.Length : null;
+        if (finish is not null && !stopped)
+        {
+            // What was held back for a stop text that never came is output; the end may also complete one.
+            var (last, ended) = stop.Append(decoder.Finish());
+            text += last;
+            if (ended)
+                finish = FinishReason.Stop;
+            else
+                text += stop.Finish();
+        }
+
+        Tell(text, Request.Sampling.Logprobs is null ? [] : [choice], finish);
+        return finish;
+    }
+
+    public void Tell(string text, IReadOnlyList<ChosenToken> tokens, FinishReason? finish)
+    {
+        generation.Events.Writer.TryWrite(new GenerationEvent(text, tokens, finish));
+        if (finish is not null)
+            generation.Events.Writer.TryComplete();
+    }
+
+    public void DropKv()
+    {
+        Kv?.Dispose();
+        Kv = null;
+    }
+}

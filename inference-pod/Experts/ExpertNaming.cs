@@ -1,0 +1,97 @@
+using Moebius.Inference.Checkpoints;
+
+namespace Moebius.Inference.Experts;
+
+/// <summary>How a family stores the experts of a layer, and so what to read for one of them.</summary>
+internal abstract record ExpertNaming
+{
+    public virtual bool HasBiases => false;
+
+    /// <summary>A tensor of the layer whose type stands for all its experts.</summary>
+    public abstract IEnumerable<string> Tensors(string layer, int experts);
+
+    /// <summary>The reads that fill one expert's buffer; shapes are checked against the layout.</summary>
+    public abstract IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout);
+}
+
+/// <summary>Three matrices per expert: <c>{module}.{e}.{gate}.weight</c> and so on.</summary>
+internal sealed record SeparateExperts(string Module, string Gate, string Up, string Down) : ExpertNaming
+{
+    public override IEnumerable<string> Tensors(string layer, int experts) =>
+        Enumerable.Range(0, experts).SelectMany(e => new[] { Name(layer, e, Gate), Name(layer, e, Up), Name(layer, e, Down) });
+
+    public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
+    {
+        return
+        [
+            Whole(Name(layer, expert, Gate), layout.Gate, layout.Intermediate, layout.Hidden),
+            Whole(Name(layer, expert, Up), layout.Up, layout.Intermediate, layout.Hidden),
+            Whole(Name(layer, expert, Down), layout.Down, layout.Hidden, layout.Intermediate),
+        ];
+
+        ExpertRead Whole(string name, long destination, int rows, int columns)
+        {
+            var (file, entry) = checkpoint.Find(name, rows, columns);
+            return new ExpertRead(file, entry, 0, entry.Elements, [ExpertCopy.Plain(destination, layout.Type, rows, columns)]);
+        }
+    }
+
+    private string Name(string layer, int expert, string part) => $"{layer}{Module}.{expert}.{part}.weight";
+}
+
+/// <summary>Two tensors for all experts of a layer: [experts, gate rows then up rows, hidden] and [experts, hidden, intermediate].</summary>
+internal sealed record StackedExperts(string Input, string Output) : ExpertNaming
+{
+    public override IEnumerable<string> Tensors(string layer, int experts) => [layer + Input, layer + Output];
+
+    public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
+    {
+        int hidden = layout.Hidden, rows = layout.Intermediate;
+        long size = (long)hidden * rows;
+        var (inputFile, input) = checkpoint.Find(layer + Input, experts, 2L * rows, hidden);
+        var (outputFile, output) = checkpoint.Find(layer + Output, experts, hidden, rows);
+        return
+        [
+            new(inputFile, input, 2 * size * expert, size, [ExpertCopy.Plain(layout.Gate, layout.Type, rows, hidden)]),
+            new(inputFile, input, 2 * size * expert + size, size, [ExpertCopy.Plain(layout.Up, layout.Type, rows, hidden)]),
+            new(outputFile, output, size * expert, size, [ExpertCopy.Plain(layout.Down, layout.Type, hidden, rows)]),
+        ];
+    }
+}
+
+/// <summary>
+/// gpt_oss: [experts, hidden, 2 * intermediate] with gate and up in alternating columns, [experts, intermediate,
+/// hidden], and biases. Matrices are turned to [outputs, inputs] as they are read.
+/// </summary>
+internal sealed record InterleavedExperts(string Module) : ExpertNaming
+{
+    public override bool HasBiases => true;
+
+    public override IEnumerable<string> Tensors(string layer, int experts) =>
+        [$"{layer}{Module}.gate_up_proj", $"{layer}{Module}.down_proj", $"{layer}{Module}.gate_up_proj_bias", $"{layer}{Module}.down_proj_bias"];
+
+    public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
+    {
+        int hidden = layout.Hidden, rows = layout.Intermediate;
+        long size = (long)hidden * rows;
+        var (gateUpFile, gateUp) = checkpoint.Find($"{layer}{Module}.gate_up_proj", experts, hidden, 2L * rows);
+        var (downFile, down) = checkpoint.Find($"{layer}{Module}.down_proj", experts, rows, hidden);
+        var (inBiasFile, inBias) = checkpoint.Find($"{layer}{Module}.gate_up_proj_bias", experts, 2L * rows);
+        var (outBiasFile, outBias) = checkpoint.Find($"{layer}{Module}.down_proj_bias", experts, hidden);
+        return
+        [
+            new(gateUpFile, gateUp, 2 * size * expert, 2 * size,
+            [
+                new(layout.Gate, layout.Type, rows, hidden, 0, 2, 2L * rows),
+                new(layout.Up, layout.Type, rows, hidden, 1, 2, 2L * rows),
+            ]),
+            new(downFile, down, size * expert, size, [new(layout.Down, layout.Type, hidden, rows, 0, 1, hidden)]),
+            new(inBiasFile, inBias, 2L * rows * expert, 2L * rows,
+            [
+                new(layout.GateBias, TensorType.F32, 1, rows, 0, 0, 2),
+                new(layout.UpBias, TensorType.F32, 1, rows, 1, 0, 2),
+            ]),
+            new(outBiasFile, outBias, (long)hidden * expert, hidden, [ExpertCopy.Plain(layout.DownBias, TensorType.F32, 1, hidden)]),
+        ];
+    }
+}

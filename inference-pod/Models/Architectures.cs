@@ -1,0 +1,34 @@
+using Moebius.Crds;
+using Moebius.Inference.Models.Families;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>The supported families, by the <c>model_type</c> of their configuration.</summary>
+internal static class Architectures
+{
+    private static readonly SortedDictionary<string, Func<ModelConfig, DecoderSpec>> s_families = new(StringComparer.Ordinal)
+    {
+        ["deepseek_v2"] = DeepseekV2.Describe,
+        ["deepseek_v3"] = DeepseekV3.Describe,
+        ["glm4_moe"] = Glm4Moe.Describe,
+        ["gpt_oss"] = GptOss.Describe,
+        ["granitemoe"] = GraniteMoe.Describe,
+        ["mixtral"] = Mixtral.Describe,
+        ["olmoe"] = Olmoe.Describe,
+        ["phimoe"] = Phimoe.Describe,
+        ["qwen2_moe"] = Qwen2Moe.Describe,
+        ["qwen3_moe"] = Qwen3Moe.Describe,
+    };
+
+    public static IReadOnlyCollection<string> Names => s_families.Keys;
+
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        string? type = config.Text("model_type");
+        if (type is null || !s_families.TryGetValue(type, out var describe))
+            throw config.Bad("model_type", string.Join(", ", Names));
+        if (config.Has("quantization_config"))
+            throw new UserInputException($"{config.File}: quantization_config is set; supported are checkpoints in fp32, fp16 or bf16");
+        return describe(config);
+    }
+}

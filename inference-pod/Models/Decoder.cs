@@ -1,0 +1,214 @@
+using Moebius.Inference.Experts;
+using Moebius.Inference.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>Runs a decoder of any family, as its <see cref="DecoderSpec"/> says.</summary>
+internal sealed unsafe class Decoder : ICausalModel
+{
+    private readonly DecoderSpec _spec;
+    private readonly TensorKernels _kernels;
+    private readonly ExpertStore _store;
+    private readonly AttentionShape _kvShape;
+    private readonly LinearWeight _embedding, _head;
+    private readonly Layer[] _layers;
+    private readonly Norm _norm;
+    private readonly IDisposable _checkpoint;
+    private bool _disposed;
+
+    public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, Action<int>? layerLoaded)
+    {
+        (_spec, _kernels, _store, _checkpoint, Info) = (spec, kernels, store, weights.Checkpoint, info);
+        _kvShape = KvShape(spec);
+        _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
+        _layers = new Layer[spec.Layers];
+        int moeLayer = 0;
+        for (int i = 0; i < spec.Layers; i++)
+        {
+            string name = $"model.layers.{i}.";
+            _layers[i] = new Layer(
+                new Norm(kernels, weights, name + "input_layernorm", spec),
+                spec.Attention switch
+                {
+                    GroupedAttentionSpec grouped => new GroupedAttention(kernels, weights, spec, grouped, i),
+                    LatentAttentionSpec latent => new LatentAttention(kernels, weights, spec, latent, i),
+                    _ => throw new NotSupportedException(spec.Attention.GetType().Name),
+                },
+                new Norm(kernels, weights, name + "post_attention_layernorm", spec),
+                spec.FeedForward[i] switch
+                {
+                    DenseSpec dense => new DenseFeedForward(kernels, weights, name, dense, spec.Hidden),
+                    MoeSpec moe => new MoeFeedForward(kernels, weights, name, moe, spec.Hidden, store, moeLayer++),
+                    _ => throw new NotSupportedException(spec.FeedForward[i].GetType().Name),
+                });
+            layerLoaded?.Invoke(i);
+        }
+        _norm = new Norm(kernels, weights, "model.norm", spec);
+        _head = spec.TiedEmbeddings && !spec.HeadBias ? _embedding
+            : spec.TiedEmbeddings ? new LinearWeight(_embedding.Tensor.alias(), weights.Vector("lm_head.bias", spec.Vocabulary))
+            : weights.Linear("lm_head", spec.Vocabulary, spec.Hidden, spec.HeadBias);
+    }
+
+    public ModelInfo Info { get; }
+
+    public ExpertStatistics Experts => _store.Statistics;
+
+    /// <summary>The sizes of what a token stores, the same in all layers.</summary>
+    public static AttentionShape KvShape(DecoderSpec spec) => spec.Attention switch
+    {
+        GroupedAttentionSpec grouped => GroupedAttention.Shape(grouped),
+        LatentAttentionSpec latent => LatentAttention.Shape(latent),
+        _ => throw new NotSupportedException(spec.Attention.GetType().Name),
+    };
+
+    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens, _spec.Rope.DependsOnLength);
+
+    public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        var step = Plan(chunks);
+        int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
+        if (rows == 0)
+            return [];
+        using var noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var x = Embed(step, rows);
+        foreach (var layer in _layers)
+            RunLayer(layer, x, step);
+        var logits = Logits(x, chunks, step);
+        foreach (var chunk in step)
+            chunk.Kv.Commit(chunk.Tokens.Span);
+        return logits;
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        foreach (var layer in _layers)
+            layer.Dispose();
+        _norm.Dispose();
+        if (!ReferenceEquals(_head, _embedding))
+            _head.Dispose();
+        _embedding.Dispose();
+        _store.Dispose();
+        _checkpoint.Dispose();
+    }
+
+    /// <summary>Checks the chunks and lays their tokens out in rows.</summary>
+    private List<StepChunk> Plan(IReadOnlyList<SequenceChunk> chunks)
+    {
+        var step = new List<StepChunk>(chunks.Count);
+        int offset = 0;
+        foreach (var chunk in chunks)
+        {
+            if (chunk.Kv is not SequenceKv kv || kv.Owner != this)
+                throw new ArgumentException("a sequence of another model was given", nameof(chunks));
+            if (step.Any(s => s.Kv == kv))
+                throw new ArgumentException("a sequence has two chunks in one step; one is allowed", nameof(chunks));
+            int count = chunk.Tokens.Length;
+            if (count == 0)
+                throw new ArgumentException("a chunk has no tokens; at least one is needed", nameof(chunks));
+            if (kv.Length + count > Info.ContextLength)
+                throw new ArgumentException($"{kv.Length} + {count} tokens do not fit the context of {Info.ContextLength}", nameof(chunks));
+            foreach (int token in chunk.Tokens.Span)
+            {
+                if ((uint)token >= (uint)_spec.Vocabulary)
+                    throw new ArgumentException($"token {token} is outside the vocabulary of {_spec.Vocabulary}", nameof(chunks));
+            }
+            bool restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
+            ReadOnlyMemory<int> tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
+            var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length);
+            step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin));
+            offset += tokens.Length;
+        }
+        // Only once every chunk is known to be good, so that a refused step changes nothing.
+        foreach (var chunk in step)
+        {
+            if (chunk.New < chunk.Count)
+                chunk.Kv.Truncate(0);
+            chunk.Kv.Reserve(chunk.Count);
+        }
+        return step;
+    }
+
+    private Tensor Embed(List<StepChunk> step, int rows)
+    {
+        var x = TensorMemory.Empty(rows, _spec.Hidden);
+        float* at = x.Floats();
+        foreach (var chunk in step)
+        {
+            foreach (int token in chunk.Tokens.Span)
+            {
+                _embedding.CopyRow(token, new Span<float>(at, _spec.Hidden));
+                at += _spec.Hidden;
+            }
+        }
+        return _spec.EmbeddingMultiplier == 1 ? x : x.mul_(_spec.EmbeddingMultiplier);
+    }
+
+    private void RunLayer(Layer layer, Tensor x, List<StepChunk> step)
+    {
+        using var scope = torch.NewDisposeScope();
+        Add(x, layer.Attention.Forward(layer.InputNorm.Forward(x), step));
+        Add(x, layer.FeedForward.Forward(layer.PostNorm.Forward(x)));
+    }
+
+    private void Add(Tensor x, Tensor delta) =>
+        x.add_(_spec.ResidualMultiplier == 1 ? delta : delta.mul_(_spec.ResidualMultiplier));
+
+    private List<float[]> Logits(Tensor x, IReadOnlyList<SequenceChunk> chunks, List<StepChunk> step)
+    {
+        var results = new List<float[]>(step.Count);
+        for (int i = 0; i < step.Count; i++)
+        {
+            var (first, count) = chunks[i].Logits switch
+            {
+                LogitsFor.None => (0, 0),
+                LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
+                _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
+            };
+            if (count == 0)
+            {
+                results.Add([]);
+                continue;
+            }
+            using var scope = torch.NewDisposeScope();
+            var logits = _kernels.Linear(_norm.Forward(x.narrow(0, first, count)), _head);
+            if (_spec.LogitsDivisor != 1)
+                logits.div_(_spec.LogitsDivisor);
+            results.Add(new ReadOnlySpan<float>(logits.Floats(), count * _spec.Vocabulary).ToArray());
+        }
+        return results;
+    }
+
+    private sealed record Layer(Norm InputNorm, IAttentionLayer Attention, Norm PostNorm, IFeedForward FeedForward) : IDisposable
+    {
+        public void Dispose()
+        {
+            InputNorm.Dispose();
+            Attention.Dispose();
+            PostNorm.Dispose();
+            FeedForward.Dispose();
+        }
+    }
+
+    private sealed class Norm(TensorKernels kernels, WeightReader weights, string name, DecoderSpec spec) : IDisposable
+    {
+        private readonly Tensor _weight = weights.Vector(name + ".weight", spec.Hidden);
+        private readonly Tensor? _bias = spec.LayerNorm ? weights.Vector(name + ".bias", spec.Hidden) : null;
+
+        public Tensor Forward(Tensor x) => _bias is null
+            ? kernels.RmsNorm(x, _weight, spec.NormEpsilon)
+            : kernels.LayerNorm(x, _weight, _bias, spec.NormEpsilon);
+
+        public void Dispose()
+        {
+            _weight.Dispose();
+            _bias?.Dispose();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+using Moebius.Inference.Experts;
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>What the families' configurations have in common.</summary>
+internal static class CommonFields
+{
+    public static readonly SeparateExperts GateUpDown = new("mlp.experts", "gate_proj", "up_proj", "down_proj");
+
+    public static readonly SeparateExperts W1W3W2 = new("block_sparse_moe.experts", "w1", "w3", "w2");
+
+    public static int Heads(this ModelConfig config) => config.Size("num_attention_heads");
+
+    /// <summary>Key-value heads: as many as query heads where the configuration does not say.</summary>
+    public static int KvHeads(this ModelConfig config)
+    {
+        int heads = config.Heads(), kv = config.Size(heads, "num_key_value_heads");
+        return heads % kv == 0 ? kv : throw config.Bad("num_key_value_heads", $"a divisor of num_attention_heads, {heads}");
+    }
+
+    public static int HeadDim(this ModelConfig config)
+    {
+        if (config.IntOrNull("head_dim") is not null)
+            return config.Size("head_dim");
+        int hidden = config.Size("hidden_size"), heads = config.Heads();
+        return hidden % heads == 0 ? hidden / heads : throw config.Bad("hidden_size", $"a multiple of num_attention_heads, {heads}, where head_dim is absent");
+    }
+
+    public static Activation HiddenAct(this ModelConfig config) => Activations.Parse(config.File, config.Text("hidden_act") ?? "silu");
+
+    public static (int Experts, int TopK) ExpertCounts(this ModelConfig config, params ReadOnlySpan<string> names)
+    {
+        int experts = config.Size(names), topK = config.Size("num_experts_per_tok");
+        return topK <= experts ? (experts, topK) : throw config.Bad("num_experts_per_tok", $"at most the number of experts, {experts}");
+    }
+
+    /// <summary>The same window in every layer, or none.</summary>
+    public static int?[] SameWindow(this ModelConfig config, bool inUse)
+    {
+        int? window = inUse && config.IntOrNull("sliding_window") is not null ? config.Size("sliding_window") : null;
+        return [.. Enumerable.Repeat(window, config.Size("num_hidden_layers"))];
+    }
+
+    public static int?[] NoWindow(this ModelConfig config) => new int?[config.Size("num_hidden_layers")];
+
+    /// <summary>A window in the layers whose type is sliding_attention.</summary>
+    public static int?[] WindowByLayerType(this ModelConfig config, Func<int, bool> defaultIsSliding)
+    {
+        int layers = config.Size("num_hidden_layers");
+        var types = config.Texts("layer_types");
+        if (types is not null && (types.Count != layers || types.Any(t => t is not ("sliding_attention" or "full_attention"))))
+            throw config.Bad("layer_types", $"a list of {layers}, each full_attention or sliding_attention");
+        int?[] windows = new int?[layers];
+        for (int i = 0; i < layers; i++)
+        {
+            if (types is null ? defaultIsSliding(i) : types[i] == "sliding_attention")
+                windows[i] = config.Size("sliding_window");
+        }
+        return windows;
+    }
+
+    /// <summary>Refuses switches that this family does not have, where they are set to something that would matter.</summary>
+    public static void Refuse(this ModelConfig config, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (!config.Has(name))
+                continue;
+            bool harmless = name switch
+            {
+                "sliding_window" => config.IntOrNull(name) == 0,
+                "clip_qkv" or "attn_logit_softcapping" or "final_logit_softcapping" => false,
+                "routed_scaling_factor" or "embedding_multiplier" or "residual_multiplier" or "logits_scaling" => config.NumberOrNull(name) == 1,
+                "n_shared_experts" or "shared_expert_intermediate_size" or "first_k_dense_replace" => config.IntOrNull(name) == 0,
+                _ => !config.Flag(false, name),
+            };
+            if (!harmless)
+                throw config.Bad(name, $"its absence: {config.Text("model_type")} has no such switch");
+        }
+    }
+
+    /// <summary>Experts in every layer.</summary>
+    public static IReadOnlyList<FeedForwardSpec> AllExperts(this ModelConfig config, MoeSpec moe) =>
+        [.. Enumerable.Repeat(moe, config.Size("num_hidden_layers"))];
+
+    /// <summary>DeepSeek's choice: dense in the first layers, experts in the others.</summary>
+    public static IReadOnlyList<FeedForwardSpec> DenseThenExperts(this ModelConfig config, int firstDense, MoeSpec moe, bool bias = false)
+    {
+        if (config.Int(1, "moe_layer_freq") != 1)
+            throw config.Bad("moe_layer_freq", "1");
+        int layers = config.Size("num_hidden_layers");
+        var dense = firstDense > 0 ? config.DenseLayer(bias) : null;
+        return [.. Enumerable.Range(0, layers).Select(i => i < firstDense ? dense! : (FeedForwardSpec)moe)];
+    }
+
+    /// <summary>Qwen's choice: not in <c>mlp_only_layers</c> and every <c>decoder_sparse_step</c>-th layer.</summary>
+    public static IReadOnlyList<FeedForwardSpec> SparseSteps(this ModelConfig config, MoeSpec moe)
+    {
+        int step = config.Size(1, "decoder_sparse_step"), layers = config.Size("num_hidden_layers");
+        var dense = config.Integers("mlp_only_layers");
+        return [.. Enumerable.Range(0, layers).Select(i => !dense.Contains(i) && (i + 1) % step == 0 ? moe : (FeedForwardSpec)config.DenseLayer())];
+    }
+
+    private static DenseSpec DenseLayer(this ModelConfig config, bool bias = false) =>
+        new("mlp", config.Size("intermediate_size"), config.HiddenAct(), bias);
+
+    /// <summary>Shared experts side by side are one wide feed-forward.</summary>
+    public static DenseSpec? SharedExperts(this ModelConfig config, int defaultCount, bool bias = false)
+    {
+        int count = config.Int(defaultCount, "n_shared_experts");
+        return count > 0 ? new DenseSpec("mlp.shared_experts", checked(count * config.Size("moe_intermediate_size")), config.HiddenAct(), bias) : null;
+    }
+
+    public static LatentAttentionSpec LatentAttention(this ModelConfig config, double softmaxScale)
+    {
+        int heads = config.Heads(), nope = config.Size("qk_nope_head_dim"), rope = config.Size("qk_rope_head_dim");
+        if (config.Size(heads, "num_key_value_heads") != heads)
+            throw config.Bad("num_key_value_heads", $"num_attention_heads, {heads}: latent attention shares keys in another way");
+        return new LatentAttentionSpec
+        {
+            Heads = heads,
+            QueryRank = config.IntOrNull("q_lora_rank") is null ? null : config.Size("q_lora_rank"),
+            KvRank = config.Size("kv_lora_rank"),
+            NopeDim = nope,
+            RopeDim = rope,
+            ValueDim = config.Size("v_head_dim"),
+            Bias = config.Flag(false, "attention_bias"),
+            Scale = (float)(Math.Pow(nope + rope, -0.5) * softmaxScale),
+            Windows = config.NoWindow(),
+        };
+    }
+
+    /// <summary>Groups that divide the experts; at least two per group where the best two are added.</summary>
+    public static (int Groups, int TopGroups) ExpertGroups(this ModelConfig config, int experts, int topK)
+    {
+        int groups = config.Size(1, "n_group"), top = config.Size(1, "topk_group");
+        if (experts % groups != 0)
+            throw config.Bad("n_group", $"a divisor of the number of experts, {experts}");
+        if (top > groups)
+            throw config.Bad("topk_group", $"at most n_group, {groups}");
+        if (topK > experts / groups * top)
+            throw config.Bad("topk_group", $"enough groups for num_experts_per_tok, {topK}: each has {experts / groups} experts");
+        return (groups, top);
+    }
+
+    /// <summary>The part of a description that every family reads the same way.</summary>
+    public static DecoderSpec Decoder(this ModelConfig config, double defaultEpsilon, Rope rope, AttentionSpec attention, IReadOnlyList<FeedForwardSpec> feedForward) => new()
+    {
+        Architecture = config.Text("model_type")!,
+        Vocabulary = config.Size("vocab_size"),
+        Hidden = config.Size("hidden_size"),
+        Layers = config.Size("num_hidden_layers"),
+        Context = rope.Context,
+        NormEpsilon = (float)config.Number(defaultEpsilon, "rms_norm_eps"),
+        TiedEmbeddings = config.Flag(false, "tie_word_embeddings"),
+        Rope = rope,
+        Attention = attention,
+        FeedForward = feedForward,
+    };
+
+    public static float DefaultScale(int headDim) => (float)Math.Pow(headDim, -0.5);
+}

@@ -1,0 +1,38 @@
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>
+/// DeepSeek-V2 (arXiv 2405.04434): latent attention, softmax routing, shared experts. Two fields do what they do in the
+/// reference implementation that checkpoints are verified against: <c>norm_topk_prob</c>, false in every published
+/// checkpoint, is not applied, and YaRN's <c>mscale_all_dim</c> scales the rotary part but not the softmax.
+/// </summary>
+internal static class DeepseekV2
+{
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        config.Refuse("clip_qkv", "sliding_window");
+        if (config.Text("scoring_func") is not (null or "softmax"))
+            throw config.Bad("scoring_func", "softmax");
+        string method = config.Text("topk_method") ?? "greedy";
+        if (method is not ("greedy" or "group_limited_greedy"))
+            throw config.Bad("topk_method", "greedy or group_limited_greedy");
+        var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
+        var (groups, topGroups) = method == "greedy" ? (1, 1) : config.ExpertGroups(experts, topK);
+        var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: true);
+        bool bias = config.Flag(false, "mlp_bias");
+        var moe = new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.SoftmaxTopK, experts, topK)
+            {
+                Scale = (float)config.Number(1, "routed_scaling_factor"),
+                Groups = groups,
+                TopGroups = topGroups,
+            },
+            RouterName = "mlp.gate",
+            Intermediate = config.Size("moe_intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = CommonFields.GateUpDown,
+            Shared = config.SharedExperts(defaultCount: 2, bias),
+        };
+        return config.Decoder(1e-6, rope, config.LatentAttention(softmaxScale: 1), config.DenseThenExperts(config.Int(0, "first_k_dense_replace"), moe, bias));
+    }
+}

@@ -1,0 +1,40 @@
+using Moebius.Inference.Experts;
+
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>Granite 3 MoE: multipliers on the embedding, the residuals, the attention scores and the logits.</summary>
+internal static class GraniteMoe
+{
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "sliding_window");
+        var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
+        int headDim = config.HeadDim();
+        bool bias = config.Flag(false, "attention_bias");
+        var attention = new GroupedAttentionSpec
+        {
+            Heads = config.Heads(),
+            KvHeads = config.KvHeads(),
+            HeadDim = headDim,
+            Scale = (float)config.Number(1, "attention_multiplier"),
+            Windows = config.NoWindow(),
+            InputBias = bias,
+            OutputBias = bias,
+        };
+        var moe = new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.TopKSoftmax, experts, topK),
+            RouterName = "block_sparse_moe.router.layer",
+            Intermediate = config.Size("intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = new StackedExperts("block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"),
+        };
+        double divisor = config.Number(1, "logits_scaling");
+        return config.Decoder(1e-6, Rope.Read(config, headDim), attention, config.AllExperts(moe)) with
+        {
+            EmbeddingMultiplier = (float)config.Number(1, "embedding_multiplier"),
+            ResidualMultiplier = (float)config.Number(1, "residual_multiplier"),
+            LogitsDivisor = divisor != 0 ? (float)divisor : throw config.Bad("logits_scaling", "a number other than 0"),
+        };
+    }
+}

@@ -1,0 +1,29 @@
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>Mixtral (arXiv 2401.04088).</summary>
+internal static class Mixtral
+{
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
+        var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
+        int headDim = config.HeadDim();
+        var attention = new GroupedAttentionSpec
+        {
+            Heads = config.Heads(),
+            KvHeads = config.KvHeads(),
+            HeadDim = headDim,
+            Scale = CommonFields.DefaultScale(headDim),
+            Windows = config.SameWindow(inUse: true),
+        };
+        var moe = new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.SoftmaxTopK, experts, topK) { Normalize = true },
+            RouterName = "block_sparse_moe.gate",
+            Intermediate = config.Size("intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = CommonFields.W1W3W2,
+        };
+        return config.Decoder(1e-5, Rope.Read(config, headDim, defaultTheta: 1e6), attention, config.AllExperts(moe));
+    }
+}

@@ -1,0 +1,34 @@
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>OLMoE (arXiv 2409.02060): query and key norms over all heads together, optional clipping.</summary>
+internal static class Olmoe
+{
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        config.Refuse("mlp_bias", "n_shared_experts", "sliding_window");
+        var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
+        int headDim = config.HeadDim();
+        bool bias = config.Flag(false, "attention_bias");
+        var attention = new GroupedAttentionSpec
+        {
+            Heads = config.Heads(),
+            KvHeads = config.KvHeads(),
+            HeadDim = headDim,
+            Scale = CommonFields.DefaultScale(headDim),
+            Windows = config.NoWindow(),
+            InputBias = bias,
+            OutputBias = bias,
+            Norm = QueryKeyNorm.Row,
+            Clip = (float?)config.NumberOrNull("clip_qkv"),
+        };
+        var moe = new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.SoftmaxTopK, experts, topK) { Normalize = config.Flag(false, "norm_topk_prob") },
+            RouterName = "mlp.gate",
+            Intermediate = config.Size("intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = CommonFields.GateUpDown,
+        };
+        return config.Decoder(1e-5, Rope.Read(config, headDim), attention, config.AllExperts(moe));
+    }
+}

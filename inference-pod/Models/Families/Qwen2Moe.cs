@@ -1,0 +1,34 @@
+namespace Moebius.Inference.Models.Families;
+
+/// <summary>Qwen1.5-MoE and Qwen2-MoE (arXiv 2407.10671): a gated shared expert beside the routed ones.</summary>
+internal static class Qwen2Moe
+{
+    public static DecoderSpec Describe(ModelConfig config)
+    {
+        config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
+        var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
+        int headDim = config.HeadDim();
+        bool sliding = config.Flag(false, "use_sliding_window");
+        int windowLayers = config.Int(28, "max_window_layers");
+        var attention = new GroupedAttentionSpec
+        {
+            Heads = config.Heads(),
+            KvHeads = config.KvHeads(),
+            HeadDim = headDim,
+            Scale = CommonFields.DefaultScale(headDim),
+            Windows = config.WindowByLayerType(layer => sliding && layer % 2 == 0 && layer < windowLayers),
+            InputBias = config.Flag(true, "qkv_bias"),
+        };
+        var moe = new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.SoftmaxTopK, experts, topK) { Normalize = config.Flag(false, "norm_topk_prob") },
+            RouterName = "mlp.gate",
+            Intermediate = config.Size("moe_intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = CommonFields.GateUpDown,
+            Shared = new DenseSpec("mlp.shared_expert", config.Size("shared_expert_intermediate_size"), config.HiddenAct()),
+            SharedGateName = "mlp.shared_expert_gate",
+        };
+        return config.Decoder(1e-6, Rope.Read(config, headDim), attention, config.SparseSteps(moe));
+    }
+}

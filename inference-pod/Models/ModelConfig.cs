@@ -1,0 +1,158 @@
+using System.Text.Json;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>
+/// Typed access to a <c>config.json</c>. Names that changed over the years are given as alternatives; the first one
+/// that is present and not null wins. Every error names the file, the field, its value and what would be right.
+/// </summary>
+internal sealed class ModelConfig
+{
+    public const string FileName = "config.json";
+
+    private readonly JsonElement _root;
+
+    private ModelConfig(string path, JsonElement root)
+    {
+        File = path;
+        _root = root;
+    }
+
+    /// <summary>Path of the file (or of the object inside it), for messages.</summary>
+    public string File { get; }
+
+    /// <summary>The bytes as read, part of a model's identity.</summary>
+    public byte[] Json => JsonSerializer.SerializeToUtf8Bytes(_root);
+
+    public static ModelConfig Read(string directory)
+    {
+        if (!Directory.Exists(directory))
+            throw new UserInputException($"{directory}: model directory does not exist; give a directory with config.json and model.safetensors");
+        string path = Path.Combine(directory, FileName);
+        if (!System.IO.File.Exists(path))
+            throw new UserInputException($"{path}: is missing; a model directory needs config.json");
+        return Parse(path, System.IO.File.ReadAllBytes(path));
+    }
+
+    public static ModelConfig Parse(string path, byte[] json)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new UserInputException($"{path}: is a JSON {document.RootElement.ValueKind}; it must be an object");
+            return new ModelConfig(path, document.RootElement.Clone());
+        }
+        catch (JsonException e)
+        {
+            throw new UserInputException($"{path}: is not valid JSON ({e.Message.ReplaceLineEndings(" ")})", e);
+        }
+    }
+
+    public bool Has(string name) => Find([name]) is not null;
+
+    public int Int(params ReadOnlySpan<string> names) => IntOrNull(names) ?? throw Missing(names[0]);
+
+    public int Int(int fallback, params ReadOnlySpan<string> names) => IntOrNull(names) ?? fallback;
+
+    public int? IntOrNull(params ReadOnlySpan<string> names)
+    {
+        if (Find(names) is not { } found)
+            return null;
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out int value))
+            return value;
+        throw Bad(found.Name, "an integer");
+    }
+
+    /// <summary>An integer that a shape is made of.</summary>
+    public int Size(params ReadOnlySpan<string> names)
+    {
+        int value = Int(names);
+        return value is >= 1 and <= 16_777_216 ? value : throw Bad(Find(names)!.Value.Name, "an integer from 1 to 16777216");
+    }
+
+    public int Size(int fallback, params ReadOnlySpan<string> names) => Find(names) is null ? fallback : Size(names);
+
+    public double? NumberOrNull(params ReadOnlySpan<string> names)
+    {
+        if (Find(names) is not { } found)
+            return null;
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetDouble(out double value) && double.IsFinite(value))
+            return value;
+        throw Bad(found.Name, "a finite number");
+    }
+
+    public double Number(params ReadOnlySpan<string> names) => NumberOrNull(names) ?? throw Missing(names[0]);
+
+    public double Number(double fallback, params ReadOnlySpan<string> names) => NumberOrNull(names) ?? fallback;
+
+    public bool Flag(bool fallback, string name) => Find([name]) is not { } found
+        ? fallback
+        : found.Value.ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            _ => throw Bad(name, "true or false"),
+        };
+
+    public string? Text(params ReadOnlySpan<string> names) => Find(names) is not { } found
+        ? null
+        : found.Value.ValueKind == JsonValueKind.String ? found.Value.GetString() : throw Bad(found.Name, "a string");
+
+    public IReadOnlyList<int> Integers(string name)
+    {
+        if (Find([name]) is not { } found)
+            return [];
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out int single))
+            return [single];
+        if (found.Value.ValueKind == JsonValueKind.Array && found.Value.EnumerateArray().All(e => e.ValueKind == JsonValueKind.Number && e.TryGetInt32(out _)))
+            return [.. found.Value.EnumerateArray().Select(e => e.GetInt32())];
+        throw Bad(name, "an integer or a list of integers");
+    }
+
+    public float[] Numbers(string name) =>
+        Find([name]) is { } found && found.Value.ValueKind == JsonValueKind.Array && found.Value.EnumerateArray().All(e => e.ValueKind == JsonValueKind.Number)
+            ? [.. found.Value.EnumerateArray().Select(e => e.GetSingle())]
+            : throw Bad(name, "a list of numbers");
+
+    public IReadOnlyList<string>? Texts(string name)
+    {
+        if (Find([name]) is not { } found)
+            return null;
+        return found.Value.ValueKind == JsonValueKind.Array && found.Value.EnumerateArray().All(e => e.ValueKind == JsonValueKind.String)
+            ? [.. found.Value.EnumerateArray().Select(e => e.GetString()!)]
+            : throw Bad(name, "a list of strings");
+    }
+
+    /// <summary>A nested object, as a configuration of its own whose messages name the path.</summary>
+    public ModelConfig? Object(string name)
+    {
+        if (Find([name]) is not { } found)
+            return null;
+        return found.Value.ValueKind == JsonValueKind.Object ? new ModelConfig($"{File}: {name}", found.Value) : throw Bad(name, "an object");
+    }
+
+    public bool HasObjectInside() => _root.EnumerateObject().Any(p => p.Value.ValueKind == JsonValueKind.Object);
+
+    /// <summary>The error for a field whose value cannot be honoured.</summary>
+    public UserInputException Bad(string name, string expected)
+    {
+        string value = _root.TryGetProperty(name, out var v) ? v.GetRawText().ReplaceLineEndings(" ") : "(absent)";
+        if (value.Length > 80)
+            value = string.Concat(value.AsSpan(0, 80), "...");
+        return new UserInputException($"{File}: {name} is {value}; supported is {expected}");
+    }
+
+    private UserInputException Missing(string name) => new($"{File}: {name} is missing");
+
+    private (string Name, JsonElement Value)? Find(ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (_root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
+                return (name, value);
+        }
+        return null;
+    }
+}

@@ -1,0 +1,42 @@
+namespace Moebius.Inference.Models;
+
+/// <summary>How to load a model.</summary>
+public sealed record ModelLoadOptions
+{
+    /// <summary>
+    /// Hard limit, in bytes, of the memory that holds routed experts. At least one layer's top-k experts. Null holds
+    /// all of them, loaded before <see cref="ModelLoader.Load"/> returns.
+    /// </summary>
+    public long? ExpertBudgetBytes { get; init; }
+
+    /// <summary>
+    /// Compute threads, 1..256; by default one per processor that this process may use. More threads than free cores
+    /// make every step slower: set it where the machine does other work too.
+    /// </summary>
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Tokens of one KV block, 1..1024.</summary>
+    public int BlockTokens { get; init; } = 16;
+
+    /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
+    public WeightStorage Weights { get; init; } = WeightStorage.Stored;
+
+    /// <summary>Reports how far loading is; null for no reports.</summary>
+    public IProgress<ModelLoadProgress>? Progress { get; init; }
+}
+
+/// <summary>The type in which weights stay in memory. Products are computed in fp32 either way.</summary>
+public enum WeightStorage
+{
+    /// <summary>As in the file: bf16 stays bf16 at half the memory, everything else becomes fp32.</summary>
+    Stored,
+
+    /// <summary>fp32 for all.</summary>
+    Float32,
+}
+
+/// <summary>How far loading is.</summary>
+/// <param name="Stage">What is loading: <c>layers</c> or <c>experts</c>.</param>
+/// <param name="Done">Parts loaded.</param>
+/// <param name="Total">Parts in all.</param>
+public sealed record ModelLoadProgress(string Stage, int Done, int Total);

@@ -1,0 +1,118 @@
+using System.Security.Cryptography;
+using Moebius.Crds;
+using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>Loads models in Hub layout: <c>config.json</c> beside <c>model.safetensors</c> or its shards.</summary>
+public static class ModelLoader
+{
+    /// <summary>Bumped when keys and values of the same weights change their bytes or their layout.</summary>
+    private const string KvLayout = "moebius-kv-1-f32";
+
+    /// <summary>Bytes of each tensor that stand for it in the fingerprint.</summary>
+    private const int FingerprintSample = 4096;
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="directory">The directory.</param>
+    /// <param name="options">Budget, threads and sizes.</param>
+    /// <returns>The model; dispose it to free its memory and files.</returns>
+    /// <exception cref="UserInputException">
+    /// The directory, its configuration, a weight file or an option cannot be honoured; the message names it.
+    /// </exception>
+    public static ICausalModel Load(string directory, ModelLoadOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(directory);
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Threads is < 1 or > 256)
+            throw new UserInputException($"threads is {options.Threads}; it must be from 1 to 256");
+        if (options.BlockTokens is < 1 or > 1024)
+            throw new UserInputException($"block tokens is {options.BlockTokens}; it must be from 1 to 1024");
+        var config = ModelConfig.Read(directory);
+        var spec = Architectures.Describe(config);
+        var checkpoint = Checkpoint.Open(directory);
+        ExpertStore? store = null;
+        try
+        {
+            // libtorch's pool is process-wide; element-wise work is all that it gets here.
+            TorchSharp.torch.set_num_threads(options.Threads);
+            var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
+            store = new ExpertStore(Catalog(spec, weights, options.Weights), options.ExpertBudgetBytes, directory);
+            var info = Describe(spec, config, checkpoint, options, directory);
+            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store,
+                layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
+            weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
+            store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));
+            return model;
+        }
+        catch
+        {
+            store?.Dispose();
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    private static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage)
+    {
+        var checkpoint = weights.Checkpoint;
+        var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
+        if (layers.Length == 0)
+            return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, TensorType.F32, false), [], 0);
+        var first = layers[0].Moe!;
+        string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
+        weights.MarkUsed(names);
+        bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        var layout = new ExpertLayout(spec.Hidden, first.Intermediate, keep ? TensorType.BF16 : TensorType.F32, first.Naming.HasBiases);
+        if (layout.Bytes > int.MaxValue)
+            throw new UserInputException($"{checkpoint.Directory}: one expert takes {layout.Bytes} bytes; the largest supported is {int.MaxValue}");
+        var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe!.Router.Experts)
+            .Select(e => l.Moe.Naming.Reads(checkpoint, l.Prefix, l.Moe.Router.Experts, e, layout))]).ToArray();
+        return new ExpertCatalog(layout, reads, first.Router.TopK);
+    }
+
+    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, Checkpoint checkpoint, ModelLoadOptions options, string directory)
+    {
+        var end = new HashSet<int>(config.Integers("eos_token_id"));
+        string generation = Path.Combine(directory, "generation_config.json");
+        if (File.Exists(generation))
+            end.UnionWith(ModelConfig.Parse(generation, File.ReadAllBytes(generation)).Integers("eos_token_id"));
+        return new ModelInfo(
+            spec.Architecture,
+            spec.Vocabulary,
+            spec.Context,
+            spec.Layers,
+            end,
+            options.BlockTokens,
+            SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
+            Fingerprint(config, checkpoint, options.BlockTokens))
+        {
+            KvDependsOnLength = spec.Rope.DependsOnLength,
+        };
+    }
+
+    /// <summary>
+    /// Over the layout of the keys and values, the configuration, the headers and the beginning of every tensor. Two
+    /// checkpoints that agree on all of these but differ further inside a tensor are not told apart.
+    /// </summary>
+    private static byte[] Fingerprint(ModelConfig config, Checkpoint checkpoint, int blockTokens)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{blockTokens}/"));
+        hash.AppendData(config.Json);
+        byte[] sample = new byte[FingerprintSample];
+        foreach (var file in checkpoint.Files)
+        {
+            hash.AppendData(file.Header);
+            foreach (var entry in file.Entries)
+            {
+                var part = sample.AsSpan(0, (int)Math.Min(sample.Length, entry.Length));
+                file.Read(entry, 0, part);
+                hash.AppendData(part);
+            }
+        }
+        return hash.GetHashAndReset();
+    }
+}

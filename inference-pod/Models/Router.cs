@@ -1,0 +1,165 @@
+namespace Moebius.Inference.Models;
+
+internal enum RouterKind
+{
+    /// <summary>Softmax over all experts, then the top k (Switch, Mixtral, Qwen, OLMoE, DeepSeek-V2).</summary>
+    SoftmaxTopK,
+
+    /// <summary>The top k, then softmax over those (gpt_oss, Granite).</summary>
+    TopKSoftmax,
+
+    /// <summary>Sigmoid scores, chosen with a correction bias inside the best groups (DeepSeek-V3, GLM-4).</summary>
+    SigmoidGroups,
+
+    /// <summary>SparseMixer's two choices at inference (arXiv 2409.12136).</summary>
+    SparseMixer,
+}
+
+/// <summary>How a router turns its logits into experts and weights.</summary>
+/// <param name="Kind">The scheme.</param>
+/// <param name="Experts">Routed experts.</param>
+/// <param name="TopK">Experts of a token.</param>
+internal sealed record RouterSpec(RouterKind Kind, int Experts, int TopK)
+{
+    /// <summary>The chosen weights are divided by their sum.</summary>
+    public bool Normalize { get; init; }
+
+    public float Scale { get; init; } = 1;
+
+    public int Groups { get; init; } = 1;
+
+    /// <summary>Groups that a token's experts may come from.</summary>
+    public int TopGroups { get; init; } = 1;
+
+    public float Jitter { get; init; }
+}
+
+/// <summary>Chooses experts: a pure function of one token's router logits. Ties go to the lower index.</summary>
+internal static class Router
+{
+    /// <param name="spec">The scheme.</param>
+    /// <param name="logits">One per expert; overwritten.</param>
+    /// <param name="correction">Added to the scores for the choice only; empty for none.</param>
+    /// <param name="experts">Receives TopK distinct experts, best first.</param>
+    /// <param name="weights">Receives their weights.</param>
+    public static void Route(RouterSpec spec, Span<float> logits, ReadOnlySpan<float> correction, Span<int> experts, Span<float> weights)
+    {
+        switch (spec.Kind)
+        {
+            case RouterKind.SoftmaxTopK:
+                Softmax(logits);
+                Span<float> allowed = spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, logits, best: 1) : logits;
+                TopK(allowed, experts);
+                Gather(logits, experts, weights);
+                break;
+            case RouterKind.TopKSoftmax:
+                TopK(logits, experts);
+                Gather(logits, experts, weights);
+                Softmax(weights);
+                break;
+            case RouterKind.SigmoidGroups:
+                for (int i = 0; i < logits.Length; i++)
+                    logits[i] = 1 / (1 + MathF.Exp(-logits[i]));
+                Span<float> choice = new float[logits.Length];
+                for (int i = 0; i < logits.Length; i++)
+                    choice[i] = logits[i] + (correction.IsEmpty ? 0 : correction[i]);
+                TopK(spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, choice, best: 2) : choice, experts);
+                Gather(logits, experts, weights);
+                break;
+            case RouterKind.SparseMixer:
+                SparseMixer(spec, logits, experts, weights);
+                return;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(spec), spec.Kind, null);
+        }
+        if (spec.Normalize)
+        {
+            float sum = spec.Kind is RouterKind.SigmoidGroups ? 1e-20f : 0;
+            foreach (float w in weights)
+                sum += w;
+            foreach (ref float w in weights)
+                w /= sum;
+        }
+        foreach (ref float w in weights)
+            w *= spec.Scale;
+    }
+
+    /// <summary>
+    /// A copy of the scores where experts outside the best groups are out of reach. A group is as good as the sum of
+    /// its best one or two.
+    /// </summary>
+    private static float[] OnlyBestGroups(RouterSpec spec, ReadOnlySpan<float> scores, int best)
+    {
+        int size = spec.Experts / spec.Groups;
+        float[] groups = new float[spec.Groups];
+        for (int g = 0; g < spec.Groups; g++)
+        {
+            int[] top = new int[Math.Min(best, size)];
+            var group = scores.Slice(g * size, size);
+            TopK(group, top);
+            foreach (int i in top)
+                groups[g] += group[i];
+        }
+        int[] chosen = new int[spec.TopGroups];
+        TopK(groups, chosen);
+        float[] allowed = new float[scores.Length];
+        Array.Fill(allowed, float.NegativeInfinity);
+        foreach (int g in chosen)
+            scores.Slice(g * size, size).CopyTo(allowed.AsSpan(g * size));
+        return allowed;
+    }
+
+    /// <summary>Two experts; the weight of each is its share among those whose logits come near the best.</summary>
+    private static void SparseMixer(RouterSpec spec, ReadOnlySpan<float> logits, Span<int> experts, Span<float> weights)
+    {
+        float[] left = logits.ToArray();
+        for (int choice = 0; choice < experts.Length; choice++)
+        {
+            TopK(left, experts.Slice(choice, 1));
+            int chosen = experts[choice];
+            float max = left[chosen], sum = 0;
+            for (int i = 0; i < left.Length; i++)
+            {
+                float factor = Math.Max(MathF.Abs(logits[i]), max);
+                if ((max - logits[i]) / factor <= 2 * spec.Jitter)
+                    sum += MathF.Exp(left[i] - max);
+            }
+            weights[choice] = 1 / sum;
+            left[chosen] = float.NegativeInfinity;
+        }
+    }
+
+    private static void TopK(ReadOnlySpan<float> scores, Span<int> chosen)
+    {
+        for (int c = 0; c < chosen.Length; c++)
+        {
+            int best = -1;
+            for (int i = 0; i < scores.Length; i++)
+            {
+                if (!chosen[..c].Contains(i) && (best < 0 || scores[i] > scores[best]))
+                    best = i;
+            }
+            chosen[c] = best;
+        }
+    }
+
+    private static void Gather(ReadOnlySpan<float> scores, ReadOnlySpan<int> experts, Span<float> weights)
+    {
+        for (int i = 0; i < experts.Length; i++)
+            weights[i] = scores[experts[i]];
+    }
+
+    private static void Softmax(Span<float> x)
+    {
+        float max = float.NegativeInfinity, sum = 0;
+        foreach (float v in x)
+            max = Math.Max(max, v);
+        foreach (ref float v in x)
+        {
+            v = MathF.Exp(v - max);
+            sum += v;
+        }
+        foreach (ref float v in x)
+            v /= sum;
+    }
+}

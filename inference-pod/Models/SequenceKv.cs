@@ -1,0 +1,151 @@
+using System.Runtime.InteropServices;
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>
+/// Keys and values of one sequence in fp32, in blocks of a fixed number of tokens. A block holds, for each layer, the
+/// key rows of its tokens and then their value rows, so a block leaves and enters as one copy, bit for bit.
+/// </summary>
+internal sealed unsafe class SequenceKv : ISequenceKv
+{
+    private readonly AttentionShape _shape;
+    private readonly int _blockTokens;
+    private readonly List<nint> _blocks = [];
+    private readonly List<int>? _tokens;
+    private bool _disposed;
+
+    /// <param name="owner">The model.</param>
+    /// <param name="shape">What a token stores in a layer.</param>
+    /// <param name="layers">Layers.</param>
+    /// <param name="blockTokens">Tokens of a block.</param>
+    /// <param name="dependsOnLength">
+    /// Keys and values change once the sequence passes a length: tokens are remembered so that they can be computed
+    /// again, and blocks of other sequences are refused.
+    /// </param>
+    public SequenceKv(object owner, AttentionShape shape, int layers, int blockTokens, bool dependsOnLength)
+    {
+        _tokens = dependsOnLength ? [] : null;
+        Owner = owner;
+        _shape = shape;
+        _blockTokens = blockTokens;
+        BlockBytes = Bytes(shape, layers, blockTokens);
+    }
+
+    ~SequenceKv() => Free();
+
+    /// <summary>The model that made it; another model's sequence has another layout.</summary>
+    public object Owner { get; }
+
+    public int BlockBytes { get; }
+
+    public int BlockTokens => _blockTokens;
+
+    public int Length { get; private set; }
+
+    public static int Bytes(AttentionShape shape, int layers, int blockTokens) =>
+        checked(layers * blockTokens * (shape.KeyRow + shape.ValueRow) * sizeof(float));
+
+    public void ExportBlock(int block, Span<byte> destination)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (block < 0 || (block + 1L) * _blockTokens > Length)
+            throw new ArgumentOutOfRangeException(nameof(block), block, $"the sequence has {Length / _blockTokens} full blocks");
+        CheckSize(destination.Length, nameof(destination));
+        new ReadOnlySpan<byte>((void*)_blocks[block], BlockBytes).CopyTo(destination);
+    }
+
+    public void ImportBlock(ReadOnlySpan<byte> source)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (Length % _blockTokens != 0)
+            throw new InvalidOperationException($"a block can be imported only at a multiple of {_blockTokens} tokens; the sequence has {Length}");
+        CheckSize(source.Length, nameof(source));
+        if (_tokens is not null)
+            throw new NotSupportedException("this model's keys and values depend on the length of their sequence (ModelInfo.KvDependsOnLength); blocks of another sequence would change the result");
+        Reserve(_blockTokens);
+        source.CopyTo(new Span<byte>((void*)_blocks[Length / _blockTokens], BlockBytes));
+        Length += _blockTokens;
+    }
+
+    public void Truncate(int length)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (length < 0 || length > Length)
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"the sequence has {Length} tokens");
+        Length = length;
+        _tokens?.RemoveRange(length, _tokens.Count - length);
+        int keep = (length + _blockTokens - 1) / _blockTokens;
+        for (int i = _blocks.Count - 1; i >= keep; i--)
+        {
+            NativeMemory.AlignedFree((void*)_blocks[i]);
+            _blocks.RemoveAt(i);
+        }
+    }
+
+    /// <summary>Makes room for tokens after <see cref="Length"/>.</summary>
+    public void Reserve(int tokens)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        int needed = (Length + tokens + _blockTokens - 1) / _blockTokens;
+        while (_blocks.Count < needed)
+            _blocks.Add((nint)NativeMemory.AlignedAlloc((nuint)BlockBytes, 64));
+    }
+
+    /// <summary>Counts tokens whose keys and values all layers have written.</summary>
+    public void Commit(ReadOnlySpan<int> tokens)
+    {
+        Length += tokens.Length;
+        _tokens?.AddRange(tokens);
+    }
+
+    /// <summary>All stored tokens followed by new ones.</summary>
+    public int[] TokensWith(ReadOnlySpan<int> tokens) => [.. _tokens ?? throw new InvalidOperationException("tokens are not remembered"), .. tokens];
+
+    /// <summary>Addresses of a layer's key and value rows in each block.</summary>
+    public (nint[] Keys, nint[] Values) Rows(int layer)
+    {
+        nint offset = (nint)layer * _blockTokens * (_shape.KeyRow + _shape.ValueRow) * sizeof(float);
+        nint values = (nint)_blockTokens * _shape.KeyRow * sizeof(float);
+        nint[] keys = new nint[_blocks.Count], rows = new nint[_blocks.Count];
+        for (int i = 0; i < keys.Length; i++)
+        {
+            keys[i] = _blocks[i] + offset;
+            rows[i] = keys[i] + values;
+        }
+        return (keys, rows);
+    }
+
+    /// <summary>Stores rows at positions from <see cref="Length"/> on.</summary>
+    public void Write(nint[] blocks, int rowSize, float* source, nint stride, int count)
+    {
+        for (int t = 0; t < count; t++)
+        {
+            int at = Length + t;
+            new ReadOnlySpan<float>(source + t * stride, rowSize)
+                .CopyTo(new Span<float>((float*)blocks[at / _blockTokens] + (nint)(at % _blockTokens) * rowSize, rowSize));
+        }
+    }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void CheckSize(int bytes, string argument)
+    {
+        if (bytes != BlockBytes)
+            throw new ArgumentException($"{bytes} bytes given; a block has {BlockBytes}", argument);
+    }
+
+    private void Free()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        foreach (nint block in _blocks)
+            NativeMemory.AlignedFree((void*)block);
+        _blocks.Clear();
+    }
+}

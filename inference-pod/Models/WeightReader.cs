@@ -1,0 +1,86 @@
+using System.Runtime.InteropServices;
+using Moebius.Crds;
+using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Kernels;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>Reads dense weights into tensors and remembers which names were asked for.</summary>
+internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat16)
+{
+    private const int ReadBytes = 4 << 20;
+
+    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+
+    public Checkpoint Checkpoint => checkpoint;
+
+    public void MarkUsed(IEnumerable<string> names) => _used.UnionWith(names);
+
+    /// <summary><c>{name}.weight</c> [outputs, inputs] and, if asked, <c>{name}.bias</c>.</summary>
+    public LinearWeight Linear(string name, int outputs, int inputs, bool bias = false)
+    {
+        var data = Read($"{name}.weight", keepBFloat16, outputs, inputs);
+        return new LinearWeight(data, bias ? Vector($"{name}.bias", outputs) : null);
+    }
+
+    /// <summary>A vector in fp32.</summary>
+    public Tensor Vector(string name, int length) => Read(name, keep: false, length);
+
+    /// <summary>A matrix in fp32, for weights that are rearranged at load.</summary>
+    public Tensor Matrix(string name, int rows, int columns) => Read(name, keep: false, rows, columns);
+
+    /// <summary>
+    /// A weight that nothing reads means that the configuration does not describe this checkpoint: refused, because
+    /// the model would run and answer nonsense.
+    /// </summary>
+    public void CheckAllUsed(string architecture, int layers, bool tied)
+    {
+        foreach (string name in checkpoint.Names.Order(StringComparer.Ordinal))
+        {
+            bool ignorable = name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
+                || (tied && name == "lm_head.weight")
+                || (LayerOf(name) is int layer && layer >= layers); // Multi-token-prediction layers after the last.
+            if (!_used.Contains(name) && !ignorable)
+                throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
+        }
+    }
+
+    private static int? LayerOf(string name)
+    {
+        const string Prefix = "model.layers.";
+        if (!name.StartsWith(Prefix, StringComparison.Ordinal))
+            return null;
+        int end = name.IndexOf('.', Prefix.Length);
+        return end > 0 && int.TryParse(name.AsSpan(Prefix.Length, end - Prefix.Length), out int layer) ? layer : null;
+    }
+
+    private Tensor Read(string name, bool keep, params ReadOnlySpan<long> shape)
+    {
+        var (file, entry) = checkpoint.Find(name, shape);
+        _used.Add(name);
+        bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
+        var tensor = torch.empty(shape.ToArray(), dtype: stored && entry.Type == TensorType.BF16 ? ScalarType.BFloat16 : ScalarType.Float32);
+        byte* destination = tensor.Address();
+        byte[] buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
+        for (long at = 0; at < entry.Length;)
+        {
+            int bytes = (int)Math.Min(ReadBytes, entry.Length - at);
+            if (stored)
+            {
+                file.Read(entry, at, new Span<byte>(destination + at, bytes));
+            }
+            else
+            {
+                file.Read(entry, at, buffer.AsSpan(0, bytes));
+                var halves = MemoryMarshal.Cast<byte, ushort>(buffer.AsSpan(0, bytes));
+                float* floats = (float*)destination + at / 2;
+                for (int i = 0; i < halves.Length; i++)
+                    floats[i] = HalfTypes.ToSingle(halves[i], entry.Type);
+            }
+            at += bytes;
+        }
+        return tensor;
+    }
+}

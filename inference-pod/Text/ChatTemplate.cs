@@ -1,0 +1,133 @@
+using System.Text.Json;
+using Moebius.Crds;
+using Moebius.Inference.Text.Jinja;
+
+namespace Moebius.Inference.Text;
+
+/// <summary>
+/// A model's own way of turning messages into one text: <c>chat_template.jinja</c>, or <c>chat_template</c> of
+/// <c>tokenizer_config.json</c>. Thread-safe.
+/// </summary>
+internal sealed class ChatTemplate
+{
+    public const string File = "chat_template.jinja";
+    public const string ConfigFile = "tokenizer_config.json";
+
+    private static readonly string[] TokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+
+    private readonly Template template;
+    private readonly Template? toolTemplate;
+    private readonly Dictionary<string, object?> tokens;
+
+    private ChatTemplate(Template template, Template? toolTemplate, Dictionary<string, object?> tokens)
+    {
+        this.template = template;
+        this.toolTemplate = toolTemplate;
+        this.tokens = tokens;
+    }
+
+    /// <summary>The template of a model directory; null when it has none.</summary>
+    /// <exception cref="UserInputException">A file is damaged or the template uses what is not supported.</exception>
+    public static ChatTemplate? Load(string directory)
+    {
+        var path = Path.Combine(directory, ConfigFile);
+        JsonElement? config = null;
+        if (System.IO.File.Exists(path))
+        {
+            try
+            {
+                using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
+                config = document.RootElement.Clone();
+            }
+            catch (JsonException error)
+            {
+                throw new UserInputException($"{path}: not valid JSON: {error.Message}", error);
+            }
+        }
+
+        var tokens = new Dictionary<string, object?>();
+        foreach (var name in TokenNames)
+        {
+            if (config is { } fields && fields.TryGetProperty(name, out var token))
+                tokens[name] = token.ValueKind == JsonValueKind.Object && token.TryGetProperty("content", out var content) ? content.GetString() : token.ValueKind == JsonValueKind.String ? token.GetString() : null;
+        }
+
+        var file = Path.Combine(directory, File);
+        if (System.IO.File.Exists(file))
+            return Create(System.IO.File.ReadAllText(file), null, tokens, file);
+        if (config is not { } settings || !settings.TryGetProperty("chat_template", out var source) || source.ValueKind == JsonValueKind.Null)
+            return null;
+        if (source.ValueKind == JsonValueKind.String)
+            return Create(source.GetString()!, null, tokens, path + ": chat_template");
+        if (source.ValueKind != JsonValueKind.Array)
+            throw new UserInputException($"{path}: chat_template: must be a text or a list of named texts");
+
+        // Older files hold several templates by name; 'tool_use' applies where tools are given.
+        var named = source.EnumerateArray().ToDictionary(entry => entry.GetProperty("name").GetString()!, entry => entry.GetProperty("template").GetString()!);
+        return named.TryGetValue("default", out var standard)
+            ? Create(standard, named.GetValueOrDefault("tool_use"), tokens, path + ": chat_template")
+            : throw new UserInputException($"{path}: chat_template: none of the templates is named 'default'");
+    }
+
+    /// <summary>Makes one from its source.</summary>
+    public static ChatTemplate Create(string source, string? toolSource, Dictionary<string, object?> tokens, string name)
+    {
+        try
+        {
+            return new ChatTemplate(Template.Parse(source), toolSource is null ? null : Template.Parse(toolSource), tokens);
+        }
+        catch (JinjaException error)
+        {
+            throw new UserInputException($"{name}: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The prompt for a conversation.</summary>
+    /// <param name="messages">A JSON array of messages.</param>
+    /// <param name="tools">A JSON array of tools, or null.</param>
+    /// <param name="addGenerationPrompt">Open the assistant's turn.</param>
+    /// <param name="more">Further variables of the template, a JSON object, or null.</param>
+    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <exception cref="JinjaException">The template refuses the messages.</exception>
+    public string Render(JsonElement messages, JsonElement? tools, bool addGenerationPrompt, JsonElement? more, TimeProvider clock)
+    {
+        var variables = new Dictionary<string, object?>(tokens)
+        {
+            ["messages"] = FromJson(messages),
+            ["tools"] = tools is { } list ? FromJson(list) : null,
+            ["documents"] = null,
+            ["add_generation_prompt"] = addGenerationPrompt,
+        };
+        if (more is { } extra)
+        {
+            foreach (var field in extra.EnumerateObject())
+                variables[field.Name] = FromJson(field.Value);
+        }
+
+        return (tools is not null && toolTemplate is not null ? toolTemplate : template).Render(variables, clock);
+    }
+
+    private static object? FromJson(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                var map = new JinjaMap();
+                foreach (var field in element.EnumerateObject())
+                    map[field.Name] = FromJson(field.Value);
+                return map;
+            case JsonValueKind.Array:
+                return new JinjaList([.. element.EnumerateArray().Select(FromJson)]);
+            case JsonValueKind.String:
+                return element.GetString();
+            case JsonValueKind.Number:
+                return element.TryGetInt64(out var integer) ? (object)integer : element.GetDouble();
+            case JsonValueKind.True:
+                return true;
+            case JsonValueKind.False:
+                return false;
+            default:
+                return null;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+using System.Globalization;
+using System.Text;
+
+namespace Moebius.Inference.Text.Jinja;
+
+/// <summary>The methods of strings, mappings and lists that templates use.</summary>
+internal static class Methods
+{
+    /// <summary>The method, or null when the value has none of this name.</summary>
+    public static Callable? Find(object? target, string name) => target switch
+    {
+        string text => OfString(text, name),
+        JinjaMap map => OfMap(map, name),
+        JinjaList list => OfList(list, name),
+        _ => null,
+    };
+
+    public static JinjaList Pairs(JinjaMap map) => new([.. map.Select(item => (object?)new JinjaList([item.Key, item.Value]))]);
+
+    public static long Runes(string text) => text.EnumerateRunes().Count();
+
+    public static string Upper(string text) => text.ToUpperInvariant();
+
+#pragma warning disable CA1308 // Lower case is what the template asks for.
+    public static string Lower(string text) => text.ToLowerInvariant();
+#pragma warning restore CA1308
+
+    public static string Capitalize(string text) => text.Length == 0 ? text : Upper(text[..1]) + Lower(text[1..]);
+
+    public static string Title(string text)
+    {
+        var result = new StringBuilder(text.Length);
+        var inside = false;
+        foreach (var character in text)
+        {
+            result.Append(inside ? char.ToLowerInvariant(character) : char.ToUpperInvariant(character));
+            inside = char.IsLetter(character);
+        }
+
+        return result.ToString();
+    }
+
+    public static string Strip(string text, object? characters, bool left, bool right)
+    {
+        var set = characters is null ? null : Python.Text(characters, "characters to strip").ToCharArray();
+        if (left)
+            text = set is null ? text.TrimStart() : text.TrimStart(set);
+        if (right)
+            text = set is null ? text.TrimEnd() : text.TrimEnd(set);
+        return text;
+    }
+
+    private static Callable? OfString(string text, string name)
+    {
+        Func<Arguments, object?>? method = name switch
+        {
+            "strip" => arguments => Strip(text, arguments.Get(0, "chars"), true, true),
+            "lstrip" => arguments => Strip(text, arguments.Get(0, "chars"), true, false),
+            "rstrip" => arguments => Strip(text, arguments.Get(0, "chars"), false, true),
+            "split" => arguments => Split(text, arguments, false),
+            "rsplit" => arguments => Split(text, arguments, true),
+            "splitlines" => _ => new JinjaList([.. Lines(text)]),
+            "startswith" => arguments => Any(arguments.Get(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
+            "endswith" => arguments => Any(arguments.Get(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
+            "removeprefix" => arguments => Python.Text(arguments.Get(0, "prefix"), "prefix") is var prefix && text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text,
+            "removesuffix" => arguments => Python.Text(arguments.Get(0, "suffix"), "suffix") is { Length: > 0 } suffix && text.EndsWith(suffix, StringComparison.Ordinal) ? text[..^suffix.Length] : text,
+            "replace" => arguments => Replace(text, arguments),
+            "upper" => _ => Upper(text),
+            "lower" => _ => Lower(text),
+            "capitalize" => _ => Capitalize(text),
+            "title" => _ => Title(text),
+            "find" => arguments => (long)text.IndexOf(Python.Text(arguments.Get(0, "sub"), "sub"), StringComparison.Ordinal),
+            "rfind" => arguments => (long)text.LastIndexOf(Python.Text(arguments.Get(0, "sub"), "sub"), StringComparison.Ordinal),
+            "count" => arguments => (long)text.AsSpan().Count(Python.Text(arguments.Get(0, "sub"), "sub")),
+            "join" => arguments => string.Join(text, Python.Items(arguments.Get(0, "iterable")).Select(item => Python.Text(item, "an item to join"))),
+            "isdigit" => _ => text.Length > 0 && text.All(char.IsDigit),
+            "isalpha" => _ => text.Length > 0 && text.All(char.IsLetter),
+            "isalnum" => _ => text.Length > 0 && text.All(char.IsLetterOrDigit),
+            "isspace" => _ => text.Length > 0 && text.All(char.IsWhiteSpace),
+            "isupper" => _ => text.Any(char.IsLetter) && text == Upper(text),
+            "islower" => _ => text.Any(char.IsLetter) && text == Lower(text),
+            "zfill" => arguments => text.PadLeft((int)Python.Integer(arguments.Get(0, "width"), "width"), '0'),
+            _ => null,
+        };
+        return method is null ? null : new Callable(name, method);
+    }
+
+    private static Callable? OfMap(JinjaMap map, string name)
+    {
+        Func<Arguments, object?>? method = name switch
+        {
+            "items" => _ => Pairs(map),
+            "keys" => _ => new JinjaList([.. map.Keys]),
+            "values" => _ => new JinjaList([.. map.Values]),
+            "get" => arguments => map.TryGet(arguments.Get(0, "key"), out var value) ? value : arguments.Get(1, "default"),
+            "copy" => _ => Copy(map),
+            _ => null,
+        };
+        return method is null ? null : new Callable(name, method);
+    }
+
+    private static Callable? OfList(JinjaList list, string name)
+    {
+        Func<Arguments, object?>? method = name switch
+        {
+            "index" => arguments => list.Items.FindIndex(item => Python.Same(item, arguments.Get(0, "value"))) is >= 0 and var index ? (long)index : throw new JinjaException("'index' does not find the value"),
+            "count" => arguments => (long)list.Items.Count(item => Python.Same(item, arguments.Get(0, "value"))),
+            _ => null,
+        };
+        return method is null ? null : new Callable(name, method);
+    }
+
+    private static JinjaMap Copy(JinjaMap map)
+    {
+        var copy = new JinjaMap();
+        foreach (var (key, value) in map)
+            copy[key] = value;
+        return copy;
+    }
+
+    private static bool Any(object? value, Func<string, bool> test) =>
+        value is JinjaList list ? list.Items.Any(item => test(Python.Text(item, "an alternative"))) : test(Python.Text(value, "the argument"));
+
+    private static string Replace(string text, Arguments arguments)
+    {
+        var old = Python.Text(arguments.Get(0, "old"), "old");
+        var with = Python.Text(arguments.Get(1, "new"), "new");
+        var limit = Python.Integer(arguments.Get(2, "count", -1L), "count");
+        if (old.Length == 0)
+            throw new JinjaException("'replace' needs a text to look for");
+        if (limit < 0)
+            return text.Replace(old, with, StringComparison.Ordinal);
+        var result = new StringBuilder();
+        var from = 0;
+        for (int at; limit-- > 0 && (at = text.IndexOf(old, from, StringComparison.Ordinal)) >= 0; from = at + old.Length)
+            result.Append(text, from, at - from).Append(with);
+        return result.Append(text, from, text.Length - from).ToString();
+    }
+
+    private static JinjaList Split(string text, Arguments arguments, bool fromRight)
+    {
+        var limit = Python.Integer(arguments.Get(1, "maxsplit", -1L), "maxsplit");
+        if (arguments.Get(0, "sep") is not { } separator)
+        {
+            if (limit >= 0)
+                throw new JinjaException("'split' with maxsplit and without a separator is not supported");
+            return new JinjaList([.. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)]);
+        }
+
+        var mark = Python.Text(separator, "the separator");
+        if (mark.Length == 0)
+            throw new JinjaException("'split' needs a separator that is not empty");
+        if (limit < 0)
+            return new JinjaList([.. text.Split(mark)]);
+        if (!fromRight)
+            return new JinjaList([.. text.Split(mark, (int)Math.Min(limit, int.MaxValue - 1) + 1)]);
+        var parts = new List<object?>();
+        while (limit-- > 0 && text.LastIndexOf(mark, StringComparison.Ordinal) is >= 0 and var at)
+        {
+            parts.Insert(0, text[(at + mark.Length)..]);
+            text = text[..at];
+        }
+
+        parts.Insert(0, text);
+        return new JinjaList(parts);
+    }
+
+    private static IEnumerable<string> Lines(string text)
+    {
+        var lines = text.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n').Split('\n');
+        return lines[^1].Length == 0 ? lines.SkipLast(1) : lines;
+    }
+
+    /// <summary>Formats a time as C's <c>strftime</c> does.</summary>
+    public static string FormatTime(DateTimeOffset time, string format)
+    {
+        var result = new StringBuilder();
+        for (var i = 0; i < format.Length; i++)
+        {
+            if (format[i] != '%' || i + 1 == format.Length)
+            {
+                result.Append(format[i]);
+                continue;
+            }
+
+            var code = format[++i];
+            var bare = code == '-' && i + 1 < format.Length;
+            if (bare)
+                code = format[++i];
+            var text = code switch
+            {
+                'Y' => time.ToString("yyyy", CultureInfo.InvariantCulture),
+                'y' => time.ToString("yy", CultureInfo.InvariantCulture),
+                'm' => time.ToString("MM", CultureInfo.InvariantCulture),
+                'd' => time.ToString("dd", CultureInfo.InvariantCulture),
+                'e' => time.Day.ToString(CultureInfo.InvariantCulture).PadLeft(2),
+                'H' => time.ToString("HH", CultureInfo.InvariantCulture),
+                'I' => time.ToString("hh", CultureInfo.InvariantCulture),
+                'M' => time.ToString("mm", CultureInfo.InvariantCulture),
+                'S' => time.ToString("ss", CultureInfo.InvariantCulture),
+                'p' => time.ToString("tt", CultureInfo.InvariantCulture),
+                'b' => time.ToString("MMM", CultureInfo.InvariantCulture),
+                'B' => time.ToString("MMMM", CultureInfo.InvariantCulture),
+                'a' => time.ToString("ddd", CultureInfo.InvariantCulture),
+                'A' => time.ToString("dddd", CultureInfo.InvariantCulture),
+                'j' => time.DayOfYear.ToString("000", CultureInfo.InvariantCulture),
+                'F' => time.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+                'T' => time.ToString("HH:mm:ss", CultureInfo.InvariantCulture),
+                '%' => "%",
+                _ => throw new JinjaException($"'strftime_now' does not know '%{code}'"),
+            };
+            result.Append(bare ? text.TrimStart('0', ' ') is { Length: > 0 } trimmed ? trimmed : "0" : text);
+        }
+
+        return result.ToString();
+    }
+}

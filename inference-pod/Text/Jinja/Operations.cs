@@ -1,0 +1,148 @@
+using System.Text;
+
+namespace Moebius.Inference.Text.Jinja;
+
+/// <summary>Operators and access to parts of values.</summary>
+internal static class Operations
+{
+    private const int LargestText = 1 << 24;
+
+    public static object? Apply(string symbol, object? left, object? right)
+    {
+        if (symbol == "~")
+            return Python.Str(left) + Python.Str(right);
+        if (left is Undefined or null || right is Undefined or null)
+            throw Wrong(symbol, left, right);
+        return (symbol, left, right) switch
+        {
+            ("+", string a, string b) => a + b,
+            ("+", JinjaList a, JinjaList b) => new JinjaList([.. a.Items, .. b.Items]),
+            ("*", string a, long or bool) => Repeat(a, Python.Integer(right, "the count")),
+            ("*", long or bool, string b) => Repeat(b, Python.Integer(left, "the count")),
+            (_, long or bool, long or bool) => Integers(symbol, Python.Integer(left, ""), Python.Integer(right, "")),
+            _ when Python.Number(left) is { } a && Python.Number(right) is { } b => Floats(symbol, a, b),
+            _ => throw Wrong(symbol, left, right),
+        };
+    }
+
+    public static object? Negate(object? value) => value switch
+    {
+        // Without the cast both would become floating point.
+        long integer => (object)-integer,
+        double number => -number,
+        _ => throw new JinjaException($"'-' cannot take {Python.TypeName(value)}"),
+    };
+
+    /// <summary><c>target.name</c>: methods first, then items.</summary>
+    public static object? Attribute(object? target, string name)
+    {
+        if (Methods.Find(target, name) is { } method)
+            return method;
+        return target switch
+        {
+            JinjaMap map => map.TryGet(name, out var value) ? value : new Undefined($"'{name}'"),
+            Namespace space => space.Fields.TryGetValue(name, out var value) ? value : new Undefined($"'{name}'"),
+            Undefined undefined => throw new JinjaException($"'{name}' is asked of {undefined.What}, which is undefined"),
+            _ => new Undefined($"'{name}' of {Python.TypeName(target)}"),
+        };
+    }
+
+    /// <summary><c>target[key]</c>: items first, then methods.</summary>
+    public static object? Item(object? target, object? key)
+    {
+        switch (target)
+        {
+            case JinjaMap map:
+                if (map.TryGet(key, out var value))
+                    return value;
+                break;
+            case JinjaList list when key is long or bool:
+                var index = Index(Python.Integer(key, "the index"), list.Items.Count);
+                return index < 0 ? new Undefined("an item past the end of a list") : list.Items[index];
+            case string text when key is long or bool:
+                var runes = text.EnumerateRunes().ToArray();
+                var at = Index(Python.Integer(key, "the index"), runes.Length);
+                return at < 0 ? new Undefined("a character past the end of a string") : runes[at].ToString();
+            case Undefined undefined:
+                throw new JinjaException($"'{Python.Str(key)}' is asked of {undefined.What}, which is undefined");
+        }
+
+        return key is string name ? Attribute(target, name) : new Undefined($"'{Python.Str(key)}'");
+    }
+
+    public static object? Slice(object? target, object? start, object? stop, object? step)
+    {
+        var by = step is null ? 1 : Python.Integer(step, "the step of a slice");
+        if (by == 0)
+            throw new JinjaException("the step of a slice must not be 0");
+        if (target is not (string or JinjaList))
+            throw new JinjaException($"{Python.TypeName(target)} cannot be sliced");
+        var items = Python.Items(target);
+        var count = items.Count;
+        var from = Clamp(start, by > 0 ? 0 : count - 1, count, by);
+        var to = Clamp(stop, by > 0 ? count : -1, count, by);
+        var result = new List<object?>();
+        for (var i = from; by > 0 ? i < to : i > to; i += by)
+            result.Add(items[(int)i]);
+        return target is string ? string.Concat(result) : new JinjaList(result);
+    }
+
+    private static long Clamp(object? bound, long otherwise, int count, long step)
+    {
+        if (bound is null)
+            return otherwise;
+        var value = Python.Integer(bound, "the bound of a slice");
+        if (value < 0)
+            value += count;
+        return step > 0 ? Math.Clamp(value, 0, count) : Math.Clamp(value, -1, count - 1);
+    }
+
+    private static int Index(long index, int count)
+    {
+        if (index < 0)
+            index += count;
+        return index >= 0 && index < count ? (int)index : -1;
+    }
+
+    private static string Repeat(string text, long count)
+    {
+        if (text.Length * count > LargestText)
+            throw new JinjaException("the text is repeated too often");
+        return count <= 0 ? "" : new StringBuilder().Insert(0, text, (int)count).ToString();
+    }
+
+    private static object Integers(string symbol, long a, long b)
+    {
+        if (b == 0 && symbol is ("/" or "//" or "%"))
+            throw new JinjaException("division by zero");
+        return symbol switch
+        {
+            "+" => a + b,
+            "-" => a - b,
+            "*" => a * b,
+            "/" => (double)a / b,
+            "//" => (a / b) - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0),
+            "%" => ((a % b) + b) % b,
+            _ => b < 0 ? Math.Pow(a, b) : (object)(long)Math.Pow(a, b),
+        };
+    }
+
+    private static object Floats(string symbol, double a, double b)
+    {
+        if (b == 0 && symbol is ("/" or "//" or "%"))
+            throw new JinjaException("division by zero");
+        return symbol switch
+        {
+            "+" => a + b,
+            "-" => a - b,
+            "*" => a * b,
+            "/" => a / b,
+            "//" => Math.Floor(a / b),
+            "%" => a - (b * Math.Floor(a / b)),
+            _ => Math.Pow(a, b),
+        };
+    }
+
+    private static JinjaException Wrong(string symbol, object? left, object? right) =>
+        new($"'{symbol}' cannot take {Python.TypeName(left)} and {Python.TypeName(right)}");
+}

@@ -1,0 +1,182 @@
+using System.Globalization;
+using System.Text;
+
+namespace Moebius.Inference.Text.Jinja;
+
+/// <summary>Python's view of values: what templates were written against.</summary>
+internal static class Python
+{
+    /// <summary>What <c>str()</c> gives.</summary>
+    public static string Str(object? value) => value switch
+    {
+        string text => text,
+        Undefined => "",
+        _ => Repr(value),
+    };
+
+    /// <summary>What <c>repr()</c> gives.</summary>
+    public static string Repr(object? value)
+    {
+        switch (value)
+        {
+            case null:
+                return "None";
+            case bool flag:
+                return flag ? "True" : "False";
+            case long integer:
+                return integer.ToString(CultureInfo.InvariantCulture);
+            case double number:
+                return Float(number);
+            case string text:
+                return Quote(text);
+            case JinjaList list:
+                return "[" + string.Join(", ", list.Items.Select(Repr)) + "]";
+            case JinjaMap map:
+                return "{" + string.Join(", ", map.Select(item => Repr(item.Key) + ": " + Repr(item.Value))) + "}";
+            case Undefined:
+                return "Undefined";
+            default:
+                return $"<{TypeName(value)}>";
+        }
+    }
+
+    public static bool Truth(object? value) => value switch
+    {
+        null or Undefined => false,
+        bool flag => flag,
+        long integer => integer != 0,
+        double number => number != 0,
+        string text => text.Length > 0,
+        JinjaList list => list.Items.Count > 0,
+        JinjaMap map => map.Count > 0,
+        _ => true,
+    };
+
+    public static string TypeName(object? value) => value switch
+    {
+        null => "none",
+        bool => "boolean",
+        long => "integer",
+        double => "float",
+        string => "string",
+        JinjaList => "list",
+        JinjaMap => "mapping",
+        Namespace => "namespace",
+        Callable callable => $"function {callable.Name}",
+        Undefined undefined => $"undefined value ({undefined.What} is undefined)",
+        _ => value.GetType().Name,
+    };
+
+    public static bool Same(object? left, object? right)
+    {
+        if (Number(left) is { } a && Number(right) is { } b)
+            return a == b;
+        return (left, right) switch
+        {
+            (null, null) => true,
+            (string x, string y) => x == y,
+            (Undefined, Undefined) => true,
+            (JinjaList x, JinjaList y) => x.Items.Count == y.Items.Count && x.Items.Zip(y.Items).All(pair => Same(pair.First, pair.Second)),
+            (JinjaMap x, JinjaMap y) => x.Count == y.Count && x.All(item => y.TryGet(item.Key, out var other) && Same(item.Value, other)),
+            _ => ReferenceEquals(left, right),
+        };
+    }
+
+    public static int Compare(object? left, object? right)
+    {
+        if (Number(left) is { } a && Number(right) is { } b)
+            return a.CompareTo(b);
+        switch (left, right)
+        {
+            case (string x, string y):
+                return string.CompareOrdinal(x, y);
+            case (JinjaList x, JinjaList y):
+                for (var i = 0; i < Math.Min(x.Items.Count, y.Items.Count); i++)
+                {
+                    if (!Same(x.Items[i], y.Items[i]))
+                        return Compare(x.Items[i], y.Items[i]);
+                }
+
+                return x.Items.Count.CompareTo(y.Items.Count);
+            default:
+                throw new JinjaException($"{TypeName(left)} and {TypeName(right)} have no order");
+        }
+    }
+
+    public static bool Contains(object? container, object? value) => container switch
+    {
+        string text when value is string part => text.Contains(part, StringComparison.Ordinal),
+        JinjaList list => list.Items.Any(item => Same(item, value)),
+        JinjaMap map => map.Contains(value),
+        Undefined => false,
+        _ => throw new JinjaException($"'in' cannot look for {TypeName(value)} in {TypeName(container)}"),
+    };
+
+    /// <summary>The items of anything that can be looped over.</summary>
+    public static List<object?> Items(object? value) => value switch
+    {
+        JinjaList list => list.Items,
+        JinjaMap map => [.. map.Keys],
+        string text => [.. text.EnumerateRunes().Select(rune => rune.ToString())],
+        Undefined => [],
+        _ => throw new JinjaException($"{TypeName(value)} cannot be iterated over"),
+    };
+
+    public static double? Number(object? value) => value switch
+    {
+        bool flag => flag ? 1 : 0,
+        long integer => integer,
+        double number => number,
+        _ => null,
+    };
+
+    public static long Integer(object? value, string what) => value switch
+    {
+        bool flag => flag ? 1 : 0,
+        long integer => integer,
+        _ => throw new JinjaException($"{what} must be an integer, not {TypeName(value)}"),
+    };
+
+    public static string Text(object? value, string what) =>
+        value as string ?? throw new JinjaException($"{what} must be a string, not {TypeName(value)}");
+
+    public static string Float(double value)
+    {
+        if (double.IsNaN(value))
+            return "nan";
+        if (double.IsInfinity(value))
+            return value > 0 ? "inf" : "-inf";
+        var text = value.ToString("R", CultureInfo.InvariantCulture);
+        var exponentAt = text.IndexOf('E');
+        if (exponentAt < 0)
+            return text.Contains('.') ? text : text + ".0";
+
+        // .NET turns to exponents earlier than Python does.
+        var exponent = int.Parse(text.AsSpan(exponentAt + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var mantissa = text[..exponentAt];
+        if (exponent is >= -4 and < 16)
+            return exponent < 0 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("F1", CultureInfo.InvariantCulture);
+        return $"{mantissa}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent).ToString("00", CultureInfo.InvariantCulture)}";
+    }
+
+    private static string Quote(string text)
+    {
+        var quote = text.Contains('\'') && !text.Contains('"') ? '"' : '\'';
+        var result = new StringBuilder().Append(quote);
+        foreach (var character in text)
+        {
+            result.Append(character switch
+            {
+                '\n' => "\\n",
+                '\r' => "\\r",
+                '\t' => "\\t",
+                '\\' => "\\\\",
+                _ when character == quote => "\\" + character,
+                _ when character < ' ' || character == '\x7f' => $"\\x{(int)character:x2}",
+                _ => character.ToString(),
+            });
+        }
+
+        return result.Append(quote).ToString();
+    }
+}

@@ -1,0 +1,69 @@
+namespace Moebius.Inference.Text.Tokenization;
+
+/// <summary>A token that is matched in the text as a whole, before anything is split.</summary>
+/// <param name="Id">Token id.</param>
+/// <param name="Content">What it matches.</param>
+/// <param name="Special">Control token: it stands for no text.</param>
+/// <param name="Normalized">Matched in normalized text rather than in the raw one.</param>
+/// <param name="SingleWord">Matches only where no letter, digit or underscore touches it.</param>
+/// <param name="StripLeft">Swallows white space before it.</param>
+/// <param name="StripRight">Swallows white space after it.</param>
+internal sealed record AddedToken(int Id, string Content, bool Special, bool Normalized, bool SingleWord, bool StripLeft, bool StripRight);
+
+/// <summary>Finds added tokens in text: the leftmost, and of those the longest.</summary>
+internal sealed class AddedTokens
+{
+    private readonly Dictionary<char, AddedToken[]> byFirst;
+
+    /// <param name="tokens">What to look for; empty contents never match.</param>
+    public AddedTokens(IEnumerable<AddedToken> tokens) => byFirst = tokens
+        .Where(token => token.Content.Length > 0)
+        .GroupBy(token => token.Content[0])
+        .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
+
+    /// <summary>Cuts a text at its added tokens; the parts cover it but for swallowed white space.</summary>
+    public IEnumerable<(Piece Text, AddedToken? Token)> Split(Piece piece)
+    {
+        var text = piece.Text;
+        var from = 0;
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (Match(text, i) is not { } token)
+                continue;
+            var end = i;
+            while (token.StripLeft && end > from && char.IsWhiteSpace(text[end - 1]))
+                end--;
+            if (end > from)
+                yield return (new Piece(text[from..end], piece.AtStart && from == 0), null);
+            yield return (default, token);
+            from = i + token.Content.Length;
+            while (token.StripRight && from < text.Length && char.IsWhiteSpace(text[from]))
+                from++;
+            i = from - 1;
+        }
+
+        if (from == 0)
+            yield return (piece, null);
+        else if (from < text.Length)
+            yield return (new Piece(text[from..], false), null);
+    }
+
+    private AddedToken? Match(string text, int position)
+    {
+        if (!byFirst.TryGetValue(text[position], out var candidates))
+            return null;
+        foreach (var token in candidates)
+        {
+            if (string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0
+                && (!token.SingleWord || StandsAlone(text, position, token.Content.Length)))
+                return token;
+        }
+
+        return null;
+    }
+
+    private static bool StandsAlone(string text, int start, int length) =>
+        (start == 0 || !IsWord(text[start - 1])) && (start + length >= text.Length || !IsWord(text[start + length]));
+
+    private static bool IsWord(char value) => char.IsLetterOrDigit(value) || value == '_';
+}

@@ -1,0 +1,118 @@
+using System.Text;
+
+namespace Moebius.Inference.Text.Tokenization;
+
+/// <summary>
+/// Text to tokens and back, as a model's <c>tokenizer.json</c> describes it: byte-level BPE and SentencePiece-style
+/// BPE with byte fallback, with added and special tokens. Thread-safe.
+/// </summary>
+internal sealed class Tokenizer
+{
+    private readonly ITextNormalizer? normalizer;
+    private readonly IPreTokenizer? preTokenizer;
+    private readonly BpeModel model;
+    private readonly AddedTokens raw;
+    private readonly AddedTokens normalized;
+    private readonly byte[][] bytes;
+    private readonly bool[] special;
+
+    public Tokenizer(
+        ITextNormalizer? normalizer,
+        IPreTokenizer? preTokenizer,
+        BpeModel model,
+        IReadOnlyList<AddedToken> added,
+        byte[][] bytes,
+        IReadOnlyList<int> prefix,
+        IReadOnlyList<int> suffix)
+    {
+        this.normalizer = normalizer;
+        this.preTokenizer = preTokenizer;
+        this.model = model;
+        this.bytes = bytes;
+        Prefix = prefix;
+        Suffix = suffix;
+        special = new bool[bytes.Length];
+        foreach (var token in added)
+            special[token.Id] = token.Special;
+        raw = new AddedTokens(added.Where(token => !token.Normalized));
+        normalized = new AddedTokens(added.Where(token => token.Normalized)
+            .Select(token => token with { Content = normalizer?.Normalize(token.Content) ?? token.Content }));
+        SpecialIds = added.Where(token => token.Special).GroupBy(token => token.Content).ToDictionary(group => group.Key, group => group.First().Id);
+    }
+
+    /// <summary>Ids are below this.</summary>
+    public int Count => bytes.Length;
+
+    /// <summary>Special tokens put before a text (<c>&lt;s&gt;</c> where the model has one).</summary>
+    public IReadOnlyList<int> Prefix { get; }
+
+    /// <summary>Special tokens put after a text.</summary>
+    public IReadOnlyList<int> Suffix { get; }
+
+    /// <summary>Special tokens by their text.</summary>
+    public IReadOnlyDictionary<string, int> SpecialIds { get; }
+
+    /// <summary>Reads <c>tokenizer.json</c> of a model directory.</summary>
+    /// <exception cref="Crds.UserInputException">Missing, damaged, or of a kind that is not supported.</exception>
+    public static Tokenizer Load(string directory) => TokenizerFile.Load(Path.Combine(directory, TokenizerFile.Name));
+
+    /// <summary>The tokens of a text.</summary>
+    /// <param name="text">The text; added tokens in it are recognised.</param>
+    /// <param name="addSpecialTokens">Put <see cref="Prefix"/> and <see cref="Suffix"/> around it.</param>
+    public List<int> Encode(string text, bool addSpecialTokens)
+    {
+        var ids = new List<int>((text.Length / 3) + 4);
+        if (addSpecialTokens)
+            ids.AddRange(Prefix);
+        foreach (var (piece, token) in raw.Split(new Piece(text, true)))
+        {
+            if (token is not null)
+                ids.Add(token.Id);
+            else
+                EncodeNormalized(piece with { Text = normalizer?.Normalize(piece.Text) ?? piece.Text }, ids);
+        }
+
+        if (addSpecialTokens)
+            ids.AddRange(Suffix);
+        return ids;
+    }
+
+    /// <summary>The bytes a token stands for; of a special token, those of its name. Empty for an id out of range.</summary>
+    public ReadOnlySpan<byte> Bytes(int id) => (uint)id < (uint)bytes.Length ? bytes[id] : [];
+
+    /// <summary>The bytes a token adds to a text: none for a special token.</summary>
+    public ReadOnlySpan<byte> TextBytes(int id) => IsSpecial(id) ? [] : Bytes(id);
+
+    /// <summary>Whether a token is a control token.</summary>
+    public bool IsSpecial(int id) => (uint)id < (uint)special.Length && special[id];
+
+    /// <summary>The text of tokens without the special ones; bytes that are not UTF-8 become U+FFFD.</summary>
+    public string Decode(IEnumerable<int> ids)
+    {
+        var buffer = new List<byte>();
+        foreach (var id in ids)
+            buffer.AddRange(TextBytes(id));
+        return Encoding.UTF8.GetString([.. buffer]);
+    }
+
+    private void EncodeNormalized(Piece text, List<int> ids)
+    {
+        foreach (var (piece, token) in normalized.Split(text))
+        {
+            if (token is not null)
+            {
+                ids.Add(token.Id);
+                continue;
+            }
+
+            if (preTokenizer is null)
+            {
+                model.Encode(piece.Text, ids);
+                continue;
+            }
+
+            foreach (var word in preTokenizer.Split(piece))
+                model.Encode(word.Text, ids);
+        }
+    }
+}

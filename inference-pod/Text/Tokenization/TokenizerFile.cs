@@ -1,0 +1,241 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Text.Tokenization;
+
+/// <summary>
+/// Reads <c>tokenizer.json</c>. A part that is not supported is refused by name: guessing would change tokens silently.
+/// </summary>
+internal sealed class TokenizerFile
+{
+    public const string Name = "tokenizer.json";
+    private const char Mark = '\u2581';
+
+    private readonly string path;
+    private bool byteLevel;
+
+    private TokenizerFile(string path) => this.path = path;
+
+    public static Tokenizer Load(string path)
+    {
+        if (!File.Exists(path))
+            throw new UserInputException($"{path}: not found: a model directory holds its tokenizer there");
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            return new TokenizerFile(path).Read(document.RootElement);
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new UserInputException($"{path}: not a tokenizer file: {error.Message}", error);
+        }
+    }
+
+    private Tokenizer Read(JsonElement root)
+    {
+        var normalizer = Object(root, "normalizer") is { } normalization ? Normalizer(normalization) : null;
+        var preTokenizer = Object(root, "pre_tokenizer") is { } splitting ? PreTokenizer(splitting) : null;
+        var model = Object(root, "model") ?? throw Unsupported("model", "absent");
+        var added = Added(root);
+        var vocabulary = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var entry in model.GetProperty("vocab").EnumerateObject())
+            vocabulary[entry.Name] = entry.Value.GetInt32();
+        var (prefix, suffix) = Object(root, "post_processor") is { } post ? PostProcessor(post) : ([], []);
+        var byteFallback = Flag(model, "byte_fallback");
+        return new Tokenizer(normalizer, preTokenizer, Model(model, vocabulary, byteFallback), added, Bytes(vocabulary, added, byteFallback), prefix, suffix);
+    }
+
+    private BpeModel Model(JsonElement model, Dictionary<string, int> vocabulary, bool byteFallback)
+    {
+        if (Text(model, "type") is { } type and not "BPE")
+            throw Unsupported("model.type", type);
+        foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
+        {
+            if (!string.IsNullOrEmpty(Text(model, affix)))
+                throw Unsupported($"model.{affix}", Text(model, affix)!);
+        }
+
+        var merges = new Dictionary<(int Left, int Right), (int Rank, int Merged)>();
+        var rank = 0;
+        foreach (var merge in model.GetProperty("merges").EnumerateArray())
+        {
+            string left, right;
+            if (merge.ValueKind == JsonValueKind.Array)
+            {
+                (left, right) = (merge[0].GetString()!, merge[1].GetString()!);
+            }
+            else
+            {
+                var text = merge.GetString()!;
+                var space = text.IndexOf(' ', 1);
+                if (space < 0)
+                    throw new UserInputException($"{path}: model.merges[{rank}]: '{text}' is not two tokens separated by a space");
+                (left, right) = (text[..space], text[(space + 1)..]);
+            }
+
+            if (!vocabulary.TryGetValue(left, out var leftId) || !vocabulary.TryGetValue(right, out var rightId) || !vocabulary.TryGetValue(left + right, out var merged))
+                throw new UserInputException($"{path}: model.merges[{rank}]: '{left}' + '{right}' names a token that the vocabulary lacks");
+            merges.TryAdd((leftId, rightId), (rank++, merged));
+        }
+
+        int? unknown = Text(model, "unk_token") is { } name && vocabulary.TryGetValue(name, out var id) ? id : null;
+        return new BpeModel(vocabulary, merges, unknown, Flag(model, "fuse_unk"), byteFallback, Flag(model, "ignore_merges"));
+    }
+
+    private List<AddedToken> Added(JsonElement root)
+    {
+        var added = new List<AddedToken>();
+        if (!root.TryGetProperty("added_tokens", out var list) || list.ValueKind != JsonValueKind.Array)
+            return added;
+        foreach (var token in list.EnumerateArray())
+        {
+            var id = token.GetProperty("id").GetInt32();
+            if (id is < 0 or > 1 << 24)
+                throw new UserInputException($"{path}: added_tokens: id {id} is out of range");
+            added.Add(new AddedToken(
+                id,
+                token.GetProperty("content").GetString() ?? "",
+                Flag(token, "special"),
+                Flag(token, "normalized"),
+                Flag(token, "single_word"),
+                Flag(token, "lstrip"),
+                Flag(token, "rstrip")));
+        }
+
+        return added;
+    }
+
+    // What each id stands for, exactly: tokens may hold parts of a character.
+    private byte[][] Bytes(Dictionary<string, int> vocabulary, List<AddedToken> added, bool byteFallback)
+    {
+        var count = Math.Max(vocabulary.Values.DefaultIfEmpty(-1).Max(), added.Select(token => token.Id).DefaultIfEmpty(-1).Max()) + 1;
+        if (count > 1 << 24 || vocabulary.Values.Any(id => id < 0))
+            throw new UserInputException($"{path}: model.vocab: ids must lie in 0..{1 << 24}");
+        var bytes = new byte[count][];
+        Array.Fill(bytes, []);
+        foreach (var (token, id) in vocabulary)
+            bytes[id] = byteLevel ? ByteAlphabet.Decode(token) ?? Encoding.UTF8.GetBytes(token) : Encoding.UTF8.GetBytes(token.Replace(Mark, ' '));
+        for (var value = 0; byteFallback && value < 256; value++)
+        {
+            if (vocabulary.TryGetValue(BpeModel.ByteToken((byte)value), out var id))
+                bytes[id] = [(byte)value];
+        }
+
+        foreach (var token in added)
+            bytes[token.Id] = Encoding.UTF8.GetBytes(token.Content);
+        return bytes;
+    }
+
+    private ITextNormalizer Normalizer(JsonElement element) => Text(element, "type") switch
+    {
+        "Sequence" => new SequenceNormalizer([.. element.GetProperty("normalizers").EnumerateArray().Select(Normalizer)]),
+        "NFC" => new CompositionNormalizer(),
+        "Prepend" => new PrependNormalizer(element.GetProperty("prepend").GetString()!),
+        "Replace" => new ReplaceNormalizer(Pattern(element.GetProperty("pattern"), "normalizer.pattern"), element.GetProperty("content").GetString()!),
+        "Strip" => new StripNormalizer(Flag(element, "strip_left"), Flag(element, "strip_right")),
+        "Lowercase" => new LowercaseNormalizer(),
+        var type => throw Unsupported("normalizer.type", type),
+    };
+
+    private IPreTokenizer PreTokenizer(JsonElement element)
+    {
+        var type = Text(element, "type");
+        switch (type)
+        {
+            case "Sequence":
+                return new SequencePreTokenizer([.. element.GetProperty("pretokenizers").EnumerateArray().Select(PreTokenizer)]);
+            case "ByteLevel":
+                byteLevel = true;
+                return new ByteLevelPreTokenizer(Flag(element, "add_prefix_space"), !element.TryGetProperty("use_regex", out var regex) || regex.GetBoolean());
+            case "Split":
+                var behavior = Text(element, "behavior");
+                return Enum.TryParse<SplitBehavior>(behavior, out var parsed)
+                    ? new SplitPreTokenizer(Pattern(element.GetProperty("pattern"), "pre_tokenizer.pattern"), parsed, Flag(element, "invert"))
+                    : throw Unsupported("pre_tokenizer.behavior", behavior);
+            case "Digits":
+                return new DigitsPreTokenizer(Flag(element, "individual_digits"));
+            case "Metaspace":
+                return Metaspace(element);
+            default:
+                throw Unsupported("pre_tokenizer.type", type);
+        }
+    }
+
+    private MetaspacePreTokenizer Metaspace(JsonElement element)
+    {
+        // Files written before prepend_scheme existed say add_prefix_space.
+        var scheme = Text(element, "prepend_scheme") switch
+        {
+            "always" => PrependScheme.Always,
+            "first" => PrependScheme.First,
+            "never" => PrependScheme.Never,
+            null => !element.TryGetProperty("add_prefix_space", out var add) || add.GetBoolean() ? PrependScheme.Always : PrependScheme.Never,
+            var other => throw Unsupported("pre_tokenizer.prepend_scheme", other),
+        };
+        if (Text(element, "replacement") is { } replacement && replacement != Mark.ToString())
+            throw Unsupported("pre_tokenizer.replacement", replacement);
+        return new MetaspacePreTokenizer(Mark, scheme, !element.TryGetProperty("split", out var split) || split.GetBoolean());
+    }
+
+    private (List<int> Prefix, List<int> Suffix) PostProcessor(JsonElement element)
+    {
+        var type = Text(element, "type");
+        var prefix = new List<int>();
+        var suffix = new List<int>();
+        switch (type)
+        {
+            case "ByteLevel":
+                break;
+            case "Sequence":
+                foreach (var step in element.GetProperty("processors").EnumerateArray())
+                {
+                    var (before, after) = PostProcessor(step);
+                    prefix.InsertRange(0, before);
+                    suffix.AddRange(after);
+                }
+
+                break;
+            case "TemplateProcessing":
+                var ids = element.GetProperty("special_tokens");
+                var seen = false;
+                foreach (var part in element.GetProperty("single").EnumerateArray())
+                {
+                    if (part.TryGetProperty("SpecialToken", out var token))
+                        (seen ? suffix : prefix).AddRange(ids.GetProperty(token.GetProperty("id").GetString()!).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+                    else
+                        seen = true;
+                }
+
+                break;
+            default:
+                throw Unsupported("post_processor.type", type);
+        }
+
+        return (prefix, suffix);
+    }
+
+    private Regex Pattern(JsonElement element, string field)
+    {
+        var expression = element.TryGetProperty("Regex", out var regex) ? regex.GetString()! : Regex.Escape(element.GetProperty("String").GetString()!);
+        try
+        {
+            return new Regex(expression, RegexOptions.CultureInvariant | RegexOptions.Compiled);
+        }
+        catch (ArgumentException error)
+        {
+            throw new UserInputException($"{path}: {field}: '{expression}' is not an expression that is supported: {error.Message}", error);
+        }
+    }
+
+    private static JsonElement? Object(JsonElement element, string name) =>
+        element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    private static string? Text(JsonElement element, string name) => Object(element, name)?.GetString();
+
+    private static bool Flag(JsonElement element, string name) => Object(element, name)?.GetBoolean() ?? false;
+
+    private UserInputException Unsupported(string field, string? value) =>
+        new($"{path}: {field}: '{value}' is not supported: byte-level BPE and SentencePiece-style BPE are");
+}

@@ -1,0 +1,29 @@
+using System.Text;
+
+namespace Moebius.Inference.Text;
+
+/// <summary>Turns bytes that arrive in pieces into text: a character cut by an edge waits for its rest.</summary>
+internal sealed class Utf8Stream
+{
+    private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
+
+    /// <summary>The text that the bytes complete; what is not UTF-8 becomes U+FFFD.</summary>
+    public string Append(ReadOnlySpan<byte> bytes) => Decode(bytes, false);
+
+    /// <summary>The end: a character that never came whole becomes U+FFFD.</summary>
+    public string Finish() => Decode([], true);
+
+    private string Decode(ReadOnlySpan<byte> bytes, bool flush)
+    {
+        Span<char> characters = stackalloc char[256];
+        var text = new StringBuilder();
+        while (true)
+        {
+            decoder.Convert(bytes, characters, flush, out var used, out var written, out var completed);
+            text.Append(characters[..written]);
+            bytes = bytes[used..];
+            if (completed)
+                return text.ToString();
+        }
+    }
+}

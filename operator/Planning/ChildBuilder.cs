@@ -1,0 +1,74 @@
+using System.Security.Cryptography;
+using System.Text;
+using k8s;
+using k8s.Models;
+
+namespace Moebius.Operator.Planning;
+
+/// <summary>Metadata that all children of one resource share.</summary>
+/// <param name="owner">The resource.</param>
+/// <param name="component">Its component label.</param>
+/// <param name="namespace">Where the children live.</param>
+internal sealed class ChildBuilder(IKubernetesObject<V1ObjectMeta> owner, string component, string @namespace)
+{
+    public Dictionary<string, string> Selector() => Labels.Selector(component, owner.Metadata.Name);
+
+    public V1ObjectMeta Metadata(string name) => new()
+    {
+        Name = name,
+        NamespaceProperty = @namespace,
+        Labels = Labels.Of(component, owner.Metadata.Name),
+        OwnerReferences =
+        [
+            new V1OwnerReference
+            {
+                ApiVersion = owner.ApiVersion,
+                Kind = owner.Kind,
+                Name = owner.Metadata.Name,
+                Uid = owner.Metadata.Uid,
+                Controller = true,
+                BlockOwnerDeletion = true,
+            },
+        ],
+    };
+
+    public V1ObjectMeta PodMetadata(string? config)
+    {
+        var metadata = new V1ObjectMeta { Labels = Labels.Of(component, owner.Metadata.Name) };
+        if (config is not null)
+            metadata.Annotations = new Dictionary<string, string> { [Labels.ConfigHash] = Hash(config) };
+        return metadata;
+    }
+
+    public V1ServiceAccount ServiceAccount(string name) => new()
+    {
+        ApiVersion = "v1",
+        Kind = "ServiceAccount",
+        Metadata = Metadata(name),
+        AutomountServiceAccountToken = false,
+    };
+
+    public V1ConfigMap ConfigMap(string name, Dictionary<string, string> data) => new()
+    {
+        ApiVersion = "v1",
+        Kind = "ConfigMap",
+        Metadata = Metadata(name),
+        Data = data,
+    };
+
+    public V1Service Service(string name, params (string Name, int Port)[] ports) => new()
+    {
+        ApiVersion = "v1",
+        Kind = "Service",
+        Metadata = Metadata(name),
+        Spec = new V1ServiceSpec
+        {
+            Type = "ClusterIP",
+            Selector = Selector(),
+            Ports = [.. ports.Select(port => new V1ServicePort { Name = port.Name, Port = port.Port, TargetPort = port.Name, Protocol = "TCP" })],
+        },
+    };
+
+    /// <summary>The first 16 hexadecimal digits of a text's SHA-256.</summary>
+    public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..16];
+}

@@ -1,0 +1,38 @@
+namespace Moebius.Operator.Planning;
+
+/// <summary>Types of conditions.</summary>
+public static class ConditionTypes
+{
+    /// <summary>The resource does what its current generation says.</summary>
+    public const string Ready = "Ready";
+
+    /// <summary>Something is being changed and is not complete.</summary>
+    public const string Progressing = "Progressing";
+
+    /// <summary>Something that was asked for is not done.</summary>
+    public const string Degraded = "Degraded";
+
+    /// <summary>A pod has loaded the model.</summary>
+    public const string ModelLoaded = "ModelLoaded";
+
+    /// <summary>The KVPrivacyPolicy that is referred to exists and is valid.</summary>
+    public const string PolicyResolved = "PolicyResolved";
+
+    /// <summary>The MemorySchedulingProfile that is referred to exists.</summary>
+    public const string ProfileResolved = "ProfileResolved";
+
+    /// <summary>The prefix cache answers.</summary>
+    public const string KVCacheReady = "KVCacheReady";
+
+    /// <summary>The language model that is referred to exists.</summary>
+    public const string ModelResolved = "ModelResolved";
+
+    /// <summary>The service has taken the job.</summary>
+    public const string Accepted = "Accepted";
+
+    /// <summary>The job has a result.</summary>
+    public const string Complete = "Complete";
+
+    /// <summary>The job has ended without a result.</summary>
+    public const string Failed = "Failed";
+}

@@ -1,0 +1,60 @@
+namespace Moebius.Operator.Planning;
+
+/// <summary>Labels and annotations of planned objects.</summary>
+public static class Labels
+{
+    /// <summary>The program.</summary>
+    public const string Name = "app.kubernetes.io/name";
+
+    /// <summary>The resource that the object belongs to.</summary>
+    public const string Instance = "app.kubernetes.io/instance";
+
+    /// <summary>The program's part in Moebius.</summary>
+    public const string Component = "app.kubernetes.io/component";
+
+    /// <summary>Always <c>moebius</c>.</summary>
+    public const string PartOf = "app.kubernetes.io/part-of";
+
+    /// <summary>Always <see cref="Manager"/>.</summary>
+    public const string ManagedBy = "app.kubernetes.io/managed-by";
+
+    /// <summary>Value of <see cref="ManagedBy"/>, and the field manager of every write.</summary>
+    public const string Manager = "moebius-operator";
+
+    /// <summary>Annotation of a pod template: hash of the configuration its containers read.</summary>
+    public const string ConfigHash = "moebius.dev/config-hash";
+
+    /// <summary>Annotation of a child: hash of the object as it was planned.</summary>
+    public const string PlanHash = "moebius.dev/plan-hash";
+
+    /// <summary>Labels that select the pods of a resource. They never change.</summary>
+    internal static Dictionary<string, string> Selector(string component, string instance) => new()
+    {
+        [Component] = component,
+        [Instance] = instance,
+        [PartOf] = "moebius",
+    };
+
+    /// <summary>Labels of every object of a resource.</summary>
+    internal static Dictionary<string, string> Of(string component, string instance) => new(Selector(component, instance))
+    {
+        [Name] = $"moebius-{component}",
+        [ManagedBy] = Manager,
+    };
+}
+
+/// <summary>Values of the label <see cref="Labels.Component"/>.</summary>
+public static class Components
+{
+    /// <summary>The inference pods of a MoEDeployment.</summary>
+    public const string Inference = "inference";
+
+    /// <summary>The rendered KVPrivacyPolicy.</summary>
+    public const string PrivacyPolicy = "privacy-policy";
+
+    /// <summary>The node agents of a MemorySchedulingProfile.</summary>
+    public const string NodeAgent = "node-agent";
+
+    /// <summary>The service of a PromptOptimizer.</summary>
+    public const string PromptOptimizer = "prompt-optimizer";
+}

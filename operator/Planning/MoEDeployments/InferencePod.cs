@@ -1,0 +1,145 @@
+using System.Globalization;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.MoEDeployments;
+
+/// <summary>The pod of a MoEDeployment: the engine, and beside it the prefix cache.</summary>
+internal static class InferencePod
+{
+    public const string InferenceContainer = "inference";
+    public const string KVCacheContainer = "kvcache";
+    public const string SocketFile = PodPaths.Run + "/kvcache.sock";
+
+    /// <summary>Time for the endpoints to forget the pod before the engine stops taking requests.</summary>
+    private const int PreStopSeconds = 5;
+
+    /// <summary>Time to end after the last request has been drained.</summary>
+    private const int ExitSeconds = 10;
+
+    public static V1PodSpec Plan(MoEDeployment resource, MemorySchedulingProfile? profile, OperatorSettings settings, ServerCapabilities server)
+    {
+        var spec = resource.Spec;
+        var image = spec.Image ?? settings.Image;
+        var inference = Inference(resource, image, server);
+        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, image, server) : null;
+        var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
+        var pod = new V1PodSpec
+        {
+            ServiceAccountName = Names.Inference(resource.Metadata.Name),
+            AutomountServiceAccountToken = false,
+            EnableServiceLinks = false,
+            SecurityContext = Containers.RestrictedPod(),
+            ImagePullSecrets = spec.ImagePullSecrets is { Count: > 0 } secrets ? [.. secrets.Select(secret => new V1LocalObjectReference { Name = secret.Name })] : null,
+            TerminationGracePeriodSeconds = PreStopSeconds + (long)Math.Ceiling(drain.TotalSeconds) + ExitSeconds,
+            Containers = [inference],
+            Volumes = Volumes(resource),
+        };
+        if (kvCache is not null && server.NativeSidecars)
+            pod.InitContainers = [kvCache];
+        else if (kvCache is not null)
+            pod.Containers = [kvCache, inference];
+        Place(pod, resource, profile);
+        return pod;
+    }
+
+    private static V1Container Inference(MoEDeployment resource, string image, ServerCapabilities server)
+    {
+        var spec = resource.Spec;
+        List<string> args =
+        [
+            "serve",
+            $"--config={PodPaths.Config}/{InferenceConfiguration.InferenceFile}",
+            $"--model={ModelVolume.Directory(spec.Model.Source)}",
+            $"--listen=0.0.0.0:{spec.Serving.Port.ToString(CultureInfo.InvariantCulture)}",
+        ];
+        if (spec.KVCache.Enabled)
+            args.Add($"--kv-socket={SocketFile}");
+        args.Add($"--policy={PodPaths.Policy}/{PodPaths.PolicyFile}");
+
+        List<V1VolumeMount> mounts =
+        [
+            Containers.Mount("config", PodPaths.Config, readOnly: true),
+            Containers.Mount("policy", PodPaths.Policy, readOnly: true),
+            Containers.Mount("model", PodPaths.Model, readOnly: true),
+        ];
+        if (spec.KVCache.Enabled)
+        {
+            mounts.Add(Containers.Mount("run", PodPaths.Run, readOnly: false));
+            mounts.Add(Containers.Mount("arena", PodPaths.Arena, readOnly: false));
+        }
+
+        return new V1Container
+        {
+            Name = InferenceContainer,
+            Image = image,
+            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
+            Command = [PodPaths.Program],
+            Args = args,
+            Env = [Containers.NoDiagnostics()],
+            Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Serving.Port, Protocol = "TCP" }],
+            Resources = spec.Resources ?? PodMemory.InferenceRequests(spec),
+            StartupProbe = Containers.Startup("http"),
+            LivenessProbe = Containers.Liveness("http"),
+            ReadinessProbe = Containers.Readiness("http"),
+            Lifecycle = new V1Lifecycle { PreStop = PreStop(server) },
+            TerminationMessagePolicy = "FallbackToLogsOnError",
+            SecurityContext = Containers.Restricted(),
+            VolumeMounts = mounts,
+        };
+    }
+
+    private static V1LifecycleHandler PreStop(ServerCapabilities server) => server.SleepAction
+        ? new V1LifecycleHandler { Sleep = new V1SleepAction { Seconds = PreStopSeconds } }
+        : new V1LifecycleHandler { Exec = new V1ExecAction { Command = ["sleep", PreStopSeconds.ToString(CultureInfo.InvariantCulture)] } };
+
+    private static List<V1Volume> Volumes(MoEDeployment resource)
+    {
+        var spec = resource.Spec;
+        var configMap = Names.InferenceConfig(resource.Metadata.Name);
+        List<V1Volume> volumes =
+        [
+            spec.KVCache.Enabled
+                ? Containers.ConfigMapVolume("config", configMap, InferenceConfiguration.InferenceFile, InferenceConfiguration.KVCacheFile)
+                : Containers.ConfigMapVolume("config", configMap, InferenceConfiguration.InferenceFile),
+            spec.KVCache.PolicyRef is { Name: var policy }
+                ? Containers.ConfigMapVolume("policy", Names.Policy(policy))
+                : Containers.ConfigMapVolume("policy", configMap, PodPaths.PolicyFile),
+            ModelVolume.Plan(spec.Model.Source),
+        ];
+        if (spec.KVCache.Enabled)
+        {
+            volumes.Add(new V1Volume { Name = "run", EmptyDir = new V1EmptyDirVolumeSource() });
+            volumes.Add(new V1Volume { Name = "arena", EmptyDir = new V1EmptyDirVolumeSource { Medium = "Memory", SizeLimit = spec.KVCache.Memory } });
+        }
+
+        return volumes;
+    }
+
+    private static void Place(V1PodSpec pod, MoEDeployment resource, MemorySchedulingProfile? profile)
+    {
+        var placement = resource.Spec.Placement;
+        var nodes = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (key, value) in (profile?.Spec?.NodeSelector ?? []).Concat(placement?.NodeSelector ?? []))
+            nodes[key] = value;
+        pod.NodeSelector = nodes.Count > 0 ? nodes : null;
+        pod.Tolerations = placement?.Tolerations is { Count: > 0 } tolerations ? tolerations : null;
+        pod.PriorityClassName = placement?.PriorityClassName;
+        pod.TopologySpreadConstraints = placement?.TopologySpreadConstraints is { Count: > 0 } spread
+            ? [.. spread.Select(constraint => WithSelector(constraint, resource.Metadata.Name))]
+            : null;
+    }
+
+    private static V1TopologySpreadConstraint WithSelector(V1TopologySpreadConstraint constraint, string name) => new()
+    {
+        LabelSelector = constraint.LabelSelector ?? new V1LabelSelector { MatchLabels = Labels.Selector(Components.Inference, name) },
+        MatchLabelKeys = constraint.MatchLabelKeys,
+        MaxSkew = constraint.MaxSkew,
+        MinDomains = constraint.MinDomains,
+        NodeAffinityPolicy = constraint.NodeAffinityPolicy,
+        NodeTaintsPolicy = constraint.NodeTaintsPolicy,
+        TopologyKey = constraint.TopologyKey,
+        WhenUnsatisfiable = constraint.WhenUnsatisfiable,
+    };
+}

@@ -1,0 +1,116 @@
+using k8s;
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.MoEDeployments;
+
+/// <summary>
+/// Plans the children of a MoEDeployment: checks the spec, resolves what it refers to, and only when all of that holds
+/// describes the objects. Nothing is planned that would start without its policy.
+/// </summary>
+public static class MoEDeploymentPlanner
+{
+    /// <summary>Plans ServiceAccount, ConfigMap, Service, Deployment, PodDisruptionBudget and NetworkPolicy.</summary>
+    /// <param name="resource">The MoEDeployment.</param>
+    /// <param name="references">What it refers to.</param>
+    /// <param name="settings">The operator's settings.</param>
+    /// <param name="server">What the API server can do.</param>
+    public static Plan Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
+    {
+        var problems = MoEDeploymentCheck.Problems(resource, references.Profile, server).ToList();
+        if (problems.Any(problem => problem.Reason == Reasons.InvalidSpec))
+            return Planning.Plan.Blocked(problems, []);
+
+        var conditions = new[] { ResolvePolicy(resource, references), ResolveProfile(resource, references) };
+        problems.AddRange(conditions
+            .Where(condition => condition.Status != ConditionStatus.True)
+            .Select(condition => new Problem(condition.Reason, condition.Message, Blocks: true)));
+        if (problems.Any(problem => problem.Blocks))
+            return Planning.Plan.Blocked(problems, conditions);
+
+        var name = Names.Inference(resource.Metadata.Name);
+        var child = new ChildBuilder(resource, Components.Inference, resource.Metadata.NamespaceProperty);
+        var config = InferenceConfiguration.Render(resource);
+        var children = new List<IKubernetesObject<V1ObjectMeta>>
+        {
+            child.ServiceAccount(name),
+            child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config),
+            child.Service(name, ("http", resource.Spec.Serving.Port)),
+        };
+        if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
+            children.Add(InferenceNetworkPolicy.Plan(resource, child, settings));
+        if (server.PodDisruptionBudgets)
+            children.Add(DisruptionBudget(resource, child));
+        children.Add(Deployment(resource, references.Profile, child, config, settings, server));
+        return new Plan(children, problems, conditions);
+    }
+
+    /// <summary>Pods that are asked for when no autoscaler decides.</summary>
+    internal static int Replicas(MoEDeploymentSpec spec) => spec.Replicas ?? spec.Autoscaling?.MinReplicas ?? 1;
+
+    /// <summary>The name clients ask for.</summary>
+    internal static string ModelName(MoEDeployment resource) => resource.Spec.Model.Name ?? resource.Metadata.Name;
+
+    /// <summary>Base URL of the API inside the cluster, up to and including <c>/v1</c>.</summary>
+    internal static string Endpoint(MoEDeployment resource) =>
+        Names.ServiceUrl(Names.Inference(resource.Metadata.Name), resource.Metadata.NamespaceProperty, resource.Spec.Serving.Port) + "/v1";
+
+    private static PlannedCondition ResolvePolicy(MoEDeployment resource, MoEReferences references)
+    {
+        if (resource.Spec.KVCache.PolicyRef is not { Name: var name })
+            return new(ConditionTypes.PolicyResolved, ConditionStatus.True, Reasons.NotReferenced, "no policy is referred to: everything stays private to its tenant");
+        if (references.Policy is null)
+            return new(ConditionTypes.PolicyResolved, ConditionStatus.False, Reasons.PolicyNotFound, $"spec.kvCache.policyRef.name: there is no KVPrivacyPolicy '{name}' in namespace '{resource.Metadata.NamespaceProperty}': make it, or remove policyRef to keep everything private");
+        if (references.PolicyPlan?.Problems.FirstOrDefault(problem => problem.Blocks) is { } problem)
+            return new(ConditionTypes.PolicyResolved, ConditionStatus.False, Reasons.PolicyInvalid, $"spec.kvCache.policyRef.name: KVPrivacyPolicy '{name}' is not usable: {problem.Message}");
+        return new(ConditionTypes.PolicyResolved, ConditionStatus.True, Reasons.Resolved, $"KVPrivacyPolicy '{name}'");
+    }
+
+    private static PlannedCondition ResolveProfile(MoEDeployment resource, MoEReferences references)
+    {
+        if (resource.Spec.MemorySchedulingProfileRef is not { Name: var name })
+            return new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.NotReferenced, "no profile is referred to");
+        return references.Profile is null
+            ? new(ConditionTypes.ProfileResolved, ConditionStatus.False, Reasons.ProfileNotFound, $"spec.memorySchedulingProfileRef.name: there is no MemorySchedulingProfile '{name}': make it, or remove memorySchedulingProfileRef")
+            : new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}'");
+    }
+
+    private static V1PodDisruptionBudget DisruptionBudget(MoEDeployment resource, ChildBuilder child) => new()
+    {
+        ApiVersion = "policy/v1",
+        Kind = "PodDisruptionBudget",
+        Metadata = child.Metadata(Names.Inference(resource.Metadata.Name)),
+        Spec = new V1PodDisruptionBudgetSpec
+        {
+            MaxUnavailable = resource.Spec.Disruption.MaxUnavailable,
+            Selector = new V1LabelSelector { MatchLabels = child.Selector() },
+        },
+    };
+
+    private static V1Deployment Deployment(
+        MoEDeployment resource,
+        MemorySchedulingProfile? profile,
+        ChildBuilder child,
+        Dictionary<string, string> config,
+        OperatorSettings settings,
+        ServerCapabilities server) => new()
+        {
+            ApiVersion = "apps/v1",
+            Kind = "Deployment",
+            Metadata = child.Metadata(Names.Inference(resource.Metadata.Name)),
+            Spec = new V1DeploymentSpec
+            {
+                Replicas = Replicas(resource.Spec),
+                Selector = new V1LabelSelector { MatchLabels = child.Selector() },
+                // A new pod loads its model before an old one is stopped; loading may take long.
+                Strategy = new V1DeploymentStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDeployment { MaxSurge = 1, MaxUnavailable = 0 } },
+                ProgressDeadlineSeconds = 7200,
+                RevisionHistoryLimit = 3,
+                Template = new V1PodTemplateSpec
+                {
+                    Metadata = child.PodMetadata(InferenceConfiguration.HashSource(config)),
+                    Spec = InferencePod.Plan(resource, profile, settings, server),
+                },
+            },
+        };
+}

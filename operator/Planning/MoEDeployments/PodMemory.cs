@@ -1,0 +1,59 @@
+using System.Globalization;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.MoEDeployments;
+
+/// <summary>
+/// Memory of an inference pod. Pages of the arena are charged to the container that touches them first, which may be
+/// either, so the limit of each must leave room for all of it; requests count it once.
+/// </summary>
+internal static class PodMemory
+{
+    private const long Mebibyte = 1 << 20;
+
+    /// <summary>The programs themselves.</summary>
+    private const long InferenceBase = 256 * Mebibyte;
+    private const long KVCacheBase = 128 * Mebibyte;
+    private const long KVCacheHeadroom = 256 * Mebibyte;
+
+    /// <summary>
+    /// Without stated resources the known budgets are requested and nothing is limited: the dense weights count too,
+    /// and their size is known to the engine alone.
+    /// </summary>
+    public static V1ResourceRequirements InferenceRequests(MoEDeploymentSpec spec) => new()
+    {
+        Requests = Memory(Budgets(spec) + InferenceBase),
+    };
+
+    public static V1ResourceRequirements KVCacheResources(MoEDeploymentSpec spec)
+    {
+        var arena = Arena(spec);
+        return new V1ResourceRequirements { Requests = Memory(arena + KVCacheBase), Limits = Memory(arena + KVCacheHeadroom) };
+    }
+
+    /// <summary>Limits that cannot hold what the spec itself asks for.</summary>
+    public static IEnumerable<string> Errors(MoEDeploymentSpec spec)
+    {
+        // The engine maps the arena whenever there is one.
+        var arena = spec.KVCache.Enabled ? Arena(spec) : 0;
+        var needed = Budgets(spec) + arena;
+        if (Limit(spec.Resources) is { } limit && limit < needed)
+            yield return $"spec.resources.limits.memory: {Quantities.Format(limit)} is less than the {Quantities.Format(needed)} of spec.experts.fastMemory, spec.serving.kvMemory and spec.kvCache.memory together: raise it, and leave room for the dense weights";
+        if (spec.KVCache.Enabled && Limit(spec.KVCache.Resources) is { } sidecar && sidecar < arena)
+            yield return $"spec.kvCache.resources.limits.memory: {Quantities.Format(sidecar)} is less than the arena of {Quantities.Format(arena)} (spec.kvCache.memory): raise it";
+    }
+
+    private static long Budgets(MoEDeploymentSpec spec) =>
+        (spec.Experts.FastMemory is { } experts ? Quantities.Bytes(experts, "spec.experts.fastMemory") : 0)
+        + Quantities.Bytes(spec.Serving.KVMemory, "spec.serving.kvMemory");
+
+    private static long Arena(MoEDeploymentSpec spec) => Quantities.Bytes(spec.KVCache.Memory, "spec.kvCache.memory");
+
+    private static long? Limit(V1ResourceRequirements? resources) =>
+        resources?.Limits is { } limits && limits.TryGetValue("memory", out var limit) ? (long)Math.Min(limit.ToDecimal(), long.MaxValue) : null;
+
+    private static Dictionary<string, ResourceQuantity> Memory(long bytes) =>
+        new() { ["memory"] = new ResourceQuantity(((bytes + Mebibyte - 1) / Mebibyte).ToString(CultureInfo.InvariantCulture) + "Mi") };
+}

@@ -1,0 +1,32 @@
+namespace Moebius.Operator.Planning;
+
+/// <summary>Names of children: functions of the owner's name, so that nothing has to be looked up.</summary>
+public static class Names
+{
+    /// <summary>Deployment, Service, ServiceAccount, PodDisruptionBudget and NetworkPolicy of a MoEDeployment.</summary>
+    public static string Inference(string moeDeployment) => moeDeployment;
+
+    /// <summary>ConfigMap of a MoEDeployment.</summary>
+    public static string InferenceConfig(string moeDeployment) => $"{moeDeployment}-config";
+
+    /// <summary>ConfigMap of a KVPrivacyPolicy.</summary>
+    public static string Policy(string policy) => $"{policy}-policy";
+
+    /// <summary>DaemonSet and ServiceAccount of a MemorySchedulingProfile.</summary>
+    public static string NodeAgent(string profile) => $"moebius-agent-{profile}";
+
+    /// <summary>ConfigMap of a MemorySchedulingProfile.</summary>
+    public static string NodeAgentConfig(string profile) => $"moebius-agent-{profile}-config";
+
+    /// <summary>Deployment, Service and ServiceAccount of a PromptOptimizer.</summary>
+    public static string PromptOptimizer(string optimizer) => $"{optimizer}-optimizer";
+
+    /// <summary>ConfigMap of a PromptOptimizer.</summary>
+    public static string PromptOptimizerConfig(string optimizer) => $"{optimizer}-optimizer-config";
+
+    /// <summary>Volume claim of a PromptOptimizer.</summary>
+    public static string PromptOptimizerData(string optimizer) => $"{optimizer}-optimizer-data";
+
+    /// <summary>URL of a Service inside the cluster, without a slash at the end.</summary>
+    public static string ServiceUrl(string service, string @namespace, int port) => $"http://{service}.{@namespace}.svc:{port}";
+}

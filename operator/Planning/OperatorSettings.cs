@@ -1,0 +1,16 @@
+namespace Moebius.Operator.Planning;
+
+/// <summary>What the operator was started with, as far as plans depend on it.</summary>
+/// <param name="Image">Image of every container whose resource names none.</param>
+/// <param name="Namespace">Namespace of the operator; the node agents run there.</param>
+public sealed record OperatorSettings(string Image, string Namespace)
+{
+    /// <summary>Image used when neither the operator nor a resource names one.</summary>
+    public const string DefaultImage = "moebius:0.1.0";
+
+    /// <summary>Namespace used when none is named.</summary>
+    public const string DefaultNamespace = "moebius-system";
+
+    /// <summary>The settings of an operator started without flags.</summary>
+    public static OperatorSettings Default { get; } = new(DefaultImage, DefaultNamespace);
+}

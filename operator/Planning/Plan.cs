@@ -1,0 +1,49 @@
+using k8s;
+using k8s.Models;
+
+namespace Moebius.Operator.Planning;
+
+/// <summary>What a resource is to become: its children, and what is wrong with it.</summary>
+/// <param name="Children">Objects to make, in the order in which they are needed. Empty when the plan is blocked.</param>
+/// <param name="Problems">What cannot be honoured, the gravest first.</param>
+/// <param name="Conditions">Conditions that follow from the resource and what it refers to alone.</param>
+public sealed record Plan(
+    IReadOnlyList<IKubernetesObject<V1ObjectMeta>> Children,
+    IReadOnlyList<Problem> Problems,
+    IReadOnlyList<PlannedCondition> Conditions)
+{
+    /// <summary>
+    /// Whether a problem forbids making anything. Children that exist already are then left as they are: a mistake in
+    /// an edit must not stop what runs.
+    /// </summary>
+    public bool IsBlocked => Problems.Any(problem => problem.Blocks);
+
+    /// <summary>A plan without children, because of its problems.</summary>
+    internal static Plan Blocked(IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> conditions) => new([], problems, conditions);
+}
+
+/// <summary>Something that cannot be honoured.</summary>
+/// <param name="Reason">One of <see cref="Reasons"/>.</param>
+/// <param name="Message">Names the field, the value and what would be right.</param>
+/// <param name="Blocks">Whether nothing may be made because of it.</param>
+public sealed record Problem(string Reason, string Message, bool Blocks);
+
+/// <summary>A condition without its time.</summary>
+/// <param name="Type">One of <see cref="ConditionTypes"/>.</param>
+/// <param name="Status">True, False or Unknown.</param>
+/// <param name="Reason">One of <see cref="Reasons"/>.</param>
+/// <param name="Message">For people.</param>
+public sealed record PlannedCondition(string Type, ConditionStatus Status, string Reason, string Message);
+
+/// <summary>Values of a condition.</summary>
+public enum ConditionStatus
+{
+    /// <summary>It is so.</summary>
+    True,
+
+    /// <summary>It is not so.</summary>
+    False,
+
+    /// <summary>It is not known yet.</summary>
+    Unknown,
+}

@@ -1,0 +1,15 @@
+namespace Moebius.Operator.Planning;
+
+/// <summary>Where things are in the planned containers. Only arguments, environment and mounts name them.</summary>
+internal static class PodPaths
+{
+    public const string Program = "moebius";
+    public const string Config = "/etc/moebius/config";
+    public const string Policy = "/etc/moebius/policy";
+    public const string PolicyFile = "policy.yaml";
+    public const string Model = "/models/model";
+    public const string Run = "/run/moebius";
+    public const string Arena = "/run/moebius/arena";
+    public const string Data = "/var/lib/moebius";
+    public const int KVCacheMetricsPort = 9401;
+}

@@ -1,0 +1,157 @@
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning.Validation;
+
+namespace Moebius.Operator.Planning.Profiles;
+
+/// <summary>Plans the node agents of a MemorySchedulingProfile, in the operator's namespace.</summary>
+public static class MemorySchedulingProfilePlanner
+{
+    private const string ConfigFile = "agent.yaml";
+
+    /// <summary>Plans ServiceAccount, ConfigMap and DaemonSet.</summary>
+    /// <param name="profile">The profile.</param>
+    /// <param name="others">All profiles of the cluster; the profile itself may be among them.</param>
+    /// <param name="settings">The operator's settings.</param>
+    public static Plan Plan(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others, OperatorSettings settings)
+    {
+        var errors = NameCheck.Errors(profile.Metadata.Name, NameCheck.LabelLength - Names.NodeAgent("").Length)
+            .Concat(SchemaCheck.Errors(profile.Spec))
+            .Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))
+            .ToList();
+        if (errors.Count > 0)
+            return Planning.Plan.Blocked(errors, []);
+
+        var problems = new List<Problem>();
+        var stronger = ProfilePrecedence.Stronger(profile, others);
+        if (stronger.FirstOrDefault(other => ProfilePrecedence.Covers(other.Spec.NodeSelector, profile.Spec.NodeSelector)) is { } covering)
+        {
+            problems.Add(new Problem(
+                Reasons.ProfilesOverlap,
+                $"spec.nodeSelector: every node that it selects belongs to the older profile '{covering.Metadata.Name}': select other nodes, or delete one of the two",
+                Blocks: true));
+            return Planning.Plan.Blocked(problems, []);
+        }
+
+        var (affinity, left) = ProfilePrecedence.Without(stronger, profile.Spec.NodeSelector);
+        if (left.Count > 0)
+        {
+            problems.Add(new Problem(
+                Reasons.ProfilesOverlap,
+                $"spec.nodeSelector: nodes that also belong to the older profiles {string.Join(", ", left.Select(other => $"'{other.Metadata.Name}'"))} get two agents: too many profiles overlap to keep them apart; make their selectors exclude each other",
+                Blocks: true));
+            return Planning.Plan.Blocked(problems, []);
+        }
+
+        var name = profile.Metadata.Name;
+        var child = new ChildBuilder(profile, Components.NodeAgent, settings.Namespace);
+        var config = Manifests.ToYaml(new NodeAgentConfig
+        {
+            Profile = name,
+            Workloads = profile.Spec.Workloads,
+            Policy = profile.Spec.Policy,
+            Fallback = profile.Spec.Fallback,
+            Telemetry = profile.Spec.Telemetry,
+        });
+        return new Plan(
+            [
+                child.ServiceAccount(Names.NodeAgent(name)),
+                child.ConfigMap(Names.NodeAgentConfig(name), new Dictionary<string, string> { [ConfigFile] = config }),
+                DaemonSet(profile, child, config, affinity, settings),
+            ],
+            problems,
+            []);
+    }
+
+    private static V1DaemonSet DaemonSet(MemorySchedulingProfile profile, ChildBuilder child, string config, V1NodeAffinity? affinity, OperatorSettings settings)
+    {
+        var name = Names.NodeAgent(profile.Metadata.Name);
+        var agent = profile.Spec.Agent;
+        return new V1DaemonSet
+        {
+            ApiVersion = "apps/v1",
+            Kind = "DaemonSet",
+            Metadata = child.Metadata(name),
+            Spec = new V1DaemonSetSpec
+            {
+                Selector = new V1LabelSelector { MatchLabels = child.Selector() },
+                UpdateStrategy = new V1DaemonSetUpdateStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDaemonSet { MaxUnavailable = "10%" } },
+                Template = new V1PodTemplateSpec
+                {
+                    Metadata = child.PodMetadata(config),
+                    Spec = new V1PodSpec
+                    {
+                        ServiceAccountName = name,
+                        AutomountServiceAccountToken = false,
+                        EnableServiceLinks = false,
+                        PriorityClassName = agent.PriorityClassName,
+                        NodeSelector = profile.Spec.NodeSelector is { Count: > 0 } selector ? selector : null,
+                        Affinity = affinity is null ? null : new V1Affinity { NodeAffinity = affinity },
+                        Tolerations = agent.Tolerations is { Count: > 0 } tolerations ? tolerations : null,
+                        TerminationGracePeriodSeconds = 30,
+                        SecurityContext = new V1PodSecurityContext { SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" } },
+                        Containers = [Agent(agent, settings)],
+                        Volumes =
+                        [
+                            Containers.ConfigMapVolume("config", Names.NodeAgentConfig(profile.Metadata.Name)),
+                            HostPath("sys", "/sys", "Directory"),
+                            HostPath("cgroup", "/sys/fs/cgroup", "Directory"),
+                            HostPath("bpf", "/sys/fs/bpf", "Directory"),
+                        ],
+                    },
+                },
+            },
+        };
+    }
+
+    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings) => new()
+    {
+        Name = "agent",
+        Image = agent.Image ?? settings.Image,
+        ImagePullPolicy = nameof(ImagePullPolicy.IfNotPresent),
+        Command = [PodPaths.Program],
+        Args =
+        [
+            "cxl",
+            "agent",
+            $"--config={PodPaths.Config}/{ConfigFile}",
+            "--sysfs=/sys",
+            "--cgroups=/sys/fs/cgroup",
+            $"--listen=0.0.0.0:{agent.Port}",
+        ],
+        Env =
+        [
+            new V1EnvVar { Name = "NODE_NAME", ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { ApiVersion = "v1", FieldPath = "spec.nodeName" } } },
+            Containers.NoDiagnostics(),
+        ],
+        Ports = [new V1ContainerPort { Name = "http", ContainerPort = agent.Port, Protocol = "TCP" }],
+        Resources = agent.Resources,
+        StartupProbe = Containers.Startup("http"),
+        LivenessProbe = Containers.Liveness("http"),
+        ReadinessProbe = Containers.Readiness("http"),
+        TerminationMessagePolicy = "FallbackToLogsOnError",
+        SecurityContext = Security(agent.Privilege),
+        VolumeMounts =
+        [
+            Containers.Mount("config", PodPaths.Config, readOnly: true),
+            Containers.Mount("sys", "/sys", readOnly: true),
+            Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
+            Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
+        ],
+    };
+
+    private static V1SecurityContext Security(AgentPrivilege privilege) => privilege == AgentPrivilege.Privileged
+        ? new V1SecurityContext { Privileged = true, RunAsUser = 0, ReadOnlyRootFilesystem = true }
+        : new V1SecurityContext
+        {
+            // No AllowPrivilegeEscalation = false: it contradicts SYS_ADMIN.
+            ReadOnlyRootFilesystem = true,
+            RunAsUser = 0,
+            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE", "SYS_RESOURCE"] },
+        };
+
+    private static V1Volume HostPath(string name, string path, string type) =>
+        new() { Name = name, HostPath = new V1HostPathVolumeSource { Path = path, Type = type } };
+}

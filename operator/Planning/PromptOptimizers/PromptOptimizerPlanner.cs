@@ -1,0 +1,209 @@
+using k8s;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning.MoEDeployments;
+using Moebius.Operator.Planning.Validation;
+
+namespace Moebius.Operator.Planning.PromptOptimizers;
+
+/// <summary>Plans the service of a PromptOptimizer.</summary>
+public static class PromptOptimizerPlanner
+{
+    private const string ConfigFile = "optimizer.yaml";
+
+    /// <summary>Plans ServiceAccount, ConfigMap, volume claim (for Sqlite), Service and Deployment.</summary>
+    /// <param name="resource">The PromptOptimizer.</param>
+    /// <param name="model">The MoEDeployment it refers to; null when there is none of that name.</param>
+    /// <param name="settings">The operator's settings.</param>
+    public static Plan Plan(PromptOptimizer resource, MoEDeployment? model, OperatorSettings settings)
+    {
+        var problems = Problems(resource).ToList();
+        if (problems.Any(problem => problem.Reason == Reasons.InvalidSpec))
+            return Planning.Plan.Blocked(problems, []);
+        var (endpoint, resolved) = Resolve(resource, model);
+        if (endpoint is null)
+            problems.Add(new Problem(resolved.Reason, resolved.Message, Blocks: true));
+        if (endpoint is null || problems.Any(problem => problem.Blocks))
+            return Planning.Plan.Blocked(problems, [resolved]);
+
+        var owner = resource.Metadata.Name;
+        var name = Names.PromptOptimizer(owner);
+        var child = new ChildBuilder(resource, Components.PromptOptimizer, resource.Metadata.NamespaceProperty);
+        var config = Config(resource.Spec, endpoint);
+        var children = new List<IKubernetesObject<V1ObjectMeta>>
+        {
+            child.ServiceAccount(name),
+            child.ConfigMap(Names.PromptOptimizerConfig(owner), new Dictionary<string, string> { [ConfigFile] = config }),
+            child.Service(name, ("http", resource.Spec.Port)),
+        };
+        if (resource.Spec.Store.Type == JobStoreType.Sqlite)
+            children.Add(Claim(resource, child));
+        children.Add(Deployment(resource, child, config, settings));
+        return new Plan(children, problems, [resolved]);
+    }
+
+    /// <summary>Base URL of the service inside the cluster, without a slash at the end.</summary>
+    internal static string Endpoint(PromptOptimizer resource) =>
+        Names.ServiceUrl(Names.PromptOptimizer(resource.Metadata.Name), resource.Metadata.NamespaceProperty, resource.Spec.Port);
+
+    private static IEnumerable<Problem> Problems(PromptOptimizer resource)
+    {
+        var room = NameCheck.LabelLength - Names.PromptOptimizer("").Length;
+        var errors = NameCheck.Errors(resource.Metadata.Name, room).Concat(SchemaCheck.Errors(resource.Spec)).ToList();
+        if (errors.Count == 0)
+            errors.AddRange(CrossField(resource.Spec));
+        foreach (var error in errors)
+            yield return new Problem(Reasons.InvalidSpec, error, Blocks: true);
+        if (errors.Count > 0)
+            yield break;
+
+        var spec = resource.Spec;
+        if (spec.Scorer.Type == ScorerType.Clip)
+            yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
+        if (spec.ImageModel is { Api: not ImageApi.OpenAI and var api })
+            yield return Unsupported($"spec.imageModel.api: {api} is not supported yet: write OpenAI");
+        if (spec.Store.Type == JobStoreType.PostgreSQL)
+            yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
+    }
+
+    private static IEnumerable<string> CrossField(PromptOptimizerSpec spec)
+    {
+        if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
+            yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
+        foreach (var error in NameCheck.Catch(() => Quantities.Bytes(spec.Store.Size, "spec.store.size")))
+            yield return error;
+    }
+
+    private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);
+
+    private static (ModelEndpoint? Endpoint, PlannedCondition Condition) Resolve(PromptOptimizer resource, MoEDeployment? model)
+    {
+        var language = resource.Spec.LanguageModel;
+        if (language.Endpoint is { } endpoint)
+            return (endpoint, new(ConditionTypes.ModelResolved, ConditionStatus.True, Reasons.Resolved, $"model '{endpoint.Model}' at {endpoint.Url}"));
+        var name = language.MoeDeploymentRef!.Name;
+        if (model is null)
+        {
+            return (null, new(
+                ConditionTypes.ModelResolved,
+                ConditionStatus.False,
+                Reasons.MoEDeploymentNotFound,
+                $"spec.languageModel.moeDeploymentRef.name: there is no MoEDeployment '{name}' in namespace '{resource.Metadata.NamespaceProperty}': make it, or use spec.languageModel.endpoint"));
+        }
+
+        if (SchemaCheck.Errors(model.Spec) is [var error, ..])
+            return (null, new(ConditionTypes.ModelResolved, ConditionStatus.False, Reasons.MoEDeploymentInvalid, $"spec.languageModel.moeDeploymentRef.name: MoEDeployment '{name}' is not usable: {error}"));
+        var found = new ModelEndpoint { Url = MoEDeploymentPlanner.Endpoint(model), Model = MoEDeploymentPlanner.ModelName(model) };
+        return (found, new(ConditionTypes.ModelResolved, ConditionStatus.True, Reasons.Resolved, $"model '{found.Model}' of MoEDeployment '{name}'"));
+    }
+
+    private static string Config(PromptOptimizerSpec spec, ModelEndpoint endpoint) => Manifests.ToYaml(new PromptOptimizerConfig
+    {
+        LanguageModel = WithoutSecret(endpoint),
+        Scorer = new ScorerSpec { Type = spec.Scorer.Type, Endpoint = spec.Scorer.Endpoint is { } scorer ? WithoutSecret(scorer) : null },
+        ImageModel = spec.ImageModel is { } image ? new ImageModelSpec { Api = image.Api, Endpoint = WithoutSecret(image.Endpoint), Size = image.Size } : null,
+        Rounds = spec.Rounds,
+        DefaultBudget = spec.DefaultBudget,
+        Store = spec.Store.Type,
+        Workers = spec.Workers,
+    });
+
+    private static ModelEndpoint WithoutSecret(ModelEndpoint endpoint) => new() { Url = endpoint.Url, Model = endpoint.Model, Timeout = endpoint.Timeout };
+
+    private static V1PersistentVolumeClaim Claim(PromptOptimizer resource, ChildBuilder child) => new()
+    {
+        ApiVersion = "v1",
+        Kind = "PersistentVolumeClaim",
+        Metadata = child.Metadata(Names.PromptOptimizerData(resource.Metadata.Name)),
+        Spec = new V1PersistentVolumeClaimSpec
+        {
+            AccessModes = ["ReadWriteOnce"],
+            StorageClassName = resource.Spec.Store.StorageClassName,
+            Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = resource.Spec.Store.Size } },
+        },
+    };
+
+    private static V1Deployment Deployment(PromptOptimizer resource, ChildBuilder child, string config, OperatorSettings settings)
+    {
+        var owner = resource.Metadata.Name;
+        var name = Names.PromptOptimizer(owner);
+        return new V1Deployment
+        {
+            ApiVersion = "apps/v1",
+            Kind = "Deployment",
+            Metadata = child.Metadata(name),
+            Spec = new V1DeploymentSpec
+            {
+                Replicas = 1,
+                Selector = new V1LabelSelector { MatchLabels = child.Selector() },
+                // One process owns the database file.
+                Strategy = new V1DeploymentStrategy { Type = "Recreate" },
+                RevisionHistoryLimit = 3,
+                Template = new V1PodTemplateSpec
+                {
+                    Metadata = child.PodMetadata(config),
+                    Spec = new V1PodSpec
+                    {
+                        ServiceAccountName = name,
+                        AutomountServiceAccountToken = false,
+                        EnableServiceLinks = false,
+                        SecurityContext = Containers.RestrictedPod(),
+                        TerminationGracePeriodSeconds = 30,
+                        Containers = [Container(resource.Spec, settings)],
+                        Volumes =
+                        [
+                            Containers.ConfigMapVolume("config", Names.PromptOptimizerConfig(owner)),
+                            new V1Volume { Name = "data", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = Names.PromptOptimizerData(owner) } },
+                        ],
+                    },
+                },
+            },
+        };
+    }
+
+    private static V1Container Container(PromptOptimizerSpec spec, OperatorSettings settings)
+    {
+        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        foreach (var (variable, endpoint) in new[]
+        {
+            ("MOEBIUS_LLM_API_KEY", spec.LanguageModel.Endpoint),
+            ("MOEBIUS_SCORER_API_KEY", spec.Scorer.Endpoint),
+            ("MOEBIUS_IMAGE_API_KEY", spec.ImageModel?.Endpoint),
+        })
+        {
+            if (endpoint?.ApiKeySecretRef is { } key)
+                environment.Add(Containers.FromSecret(variable, key));
+        }
+
+        return new V1Container
+        {
+            Name = "optimizer",
+            Image = spec.Image ?? settings.Image,
+            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
+            Command = [PodPaths.Program],
+            Args =
+            [
+                "prompt-optimizer",
+                "serve",
+                $"--config={PodPaths.Config}/{ConfigFile}",
+                $"--data={PodPaths.Data}",
+                $"--listen=0.0.0.0:{spec.Port}",
+            ],
+            Env = environment,
+            Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Port, Protocol = "TCP" }],
+            Resources = spec.Resources,
+            StartupProbe = Containers.Startup("http"),
+            LivenessProbe = Containers.Liveness("http"),
+            ReadinessProbe = Containers.Readiness("http"),
+            TerminationMessagePolicy = "FallbackToLogsOnError",
+            SecurityContext = Containers.Restricted(),
+            VolumeMounts =
+            [
+                Containers.Mount("config", PodPaths.Config, readOnly: true),
+                Containers.Mount("data", PodPaths.Data, readOnly: false),
+            ],
+        };
+    }
+}

@@ -1,0 +1,50 @@
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.Validation;
+
+/// <summary>
+/// The CEL rules of the CRDs in C#, by their message. A test holds the two lists together.
+/// </summary>
+internal static class CelRules
+{
+    private static readonly Dictionary<string, Func<object, bool>> Rules = new(StringComparer.Ordinal);
+
+    static CelRules()
+    {
+        Add<MoEDeploymentSpec>(
+            "spec.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas, or be left out when autoscaling is set",
+            spec => spec.Autoscaling is not { } scaling || spec.Replicas is not { } replicas || (replicas >= scaling.MinReplicas && replicas <= scaling.MaxReplicas));
+        Add<MoEDeploymentSpec>(
+            "spec.kvCache.policyRef has no effect while spec.kvCache.enabled is false: remove it or enable the cache",
+            spec => spec.KVCache.Enabled || spec.KVCache.PolicyRef is null);
+        Add<ModelSource>(
+            "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set",
+            source => new object?[] { source.HostPath, source.PersistentVolumeClaim, source.Image, source.S3, source.Http, source.HuggingFace }.Count(part => part is not null) == 1);
+        Add<string>("path must be relative and stay inside the volume", StaysInside);
+        Add<string>("path must be relative and stay inside the image", StaysInside);
+        Add<PrefetchSpec>("horizon must be set for mode Fixed and only then", prefetch => prefetch.Mode == PrefetchMode.Fixed == prefetch.Horizon is not null);
+        Add<AutoscalingSpec>("minReplicas must not exceed maxReplicas", scaling => scaling.MinReplicas <= scaling.MaxReplicas);
+        Add<PublicPrefix>("exactly one of text and configMapRef must be set", prefix => prefix.Text is not null != prefix.ConfigMapRef is not null);
+        Add<ClassifierSpec>("publicBelowPercent must not exceed privateAbovePercent", classifier => classifier.PublicBelowPercent <= classifier.PrivateAbovePercent);
+        Add<ClassifierSpec>("onnx must be set for type Onnx and only then", classifier => classifier.Type == ClassifierType.Onnx == classifier.Onnx is not null);
+        Add<PromptOptimizationJobSpec>("exactly one of prompt and prompts must be set", job => job.Prompt is not null != job.Prompts is not null);
+        // Needs the old object, which only an API server has; on one without CEL the controller notices the generation.
+        Add<PromptOptimizationJobSpec>("the spec of a PromptOptimizationJob cannot be changed: make a new job", _ => true);
+        Add<LanguageModelSpec>("exactly one of moeDeploymentRef and endpoint must be set", model => model.MoeDeploymentRef is not null != model.Endpoint is not null);
+        Add<ScorerSpec>("endpoint must be set for type VisionLanguageModel and only then", scorer => scorer.Type == ScorerType.VisionLanguageModel == scorer.Endpoint is not null);
+        Add<ScorerSpec>("clip must be set for type Clip and only then", scorer => scorer.Type == ScorerType.Clip == scorer.Clip is not null);
+        Add<JobStoreSpec>("connectionSecretRef must be set for type PostgreSQL and only then", store => store.Type == JobStoreType.PostgreSQL == store.ConnectionSecretRef is not null);
+    }
+
+    /// <summary>Messages of the rules known here.</summary>
+    public static IReadOnlyCollection<string> Messages => Rules.Keys;
+
+    /// <summary>Whether the rule with this message holds.</summary>
+    /// <exception cref="InvalidOperationException">A CRD has a rule that is missing here.</exception>
+    public static bool Holds(string message, object value) =>
+        Rules.TryGetValue(message, out var rule) ? rule(value) : throw new InvalidOperationException($"no C# counterpart of the CEL rule '{message}'");
+
+    private static void Add<T>(string message, Func<T, bool> rule) => Rules.Add(message, value => rule((T)value));
+
+    private static bool StaysInside(string path) => !path.StartsWith('/') && !path.Contains("..", StringComparison.Ordinal);
+}

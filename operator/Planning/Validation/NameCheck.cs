@@ -1,0 +1,38 @@
+using System.Text.RegularExpressions;
+using Moebius.Crds;
+
+namespace Moebius.Operator.Planning.Validation;
+
+/// <summary>Names that children and labels are made from have tighter rules than names of resources.</summary>
+internal static partial class NameCheck
+{
+    /// <summary>Longest label value and Service name.</summary>
+    public const int LabelLength = 63;
+
+    /// <summary>Errors of a resource's name.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="maximum">Longest name that leaves room for what children add to it.</param>
+    public static IEnumerable<string> Errors(string name, int maximum)
+    {
+        if (name.Length > maximum || !Label().IsMatch(name))
+            yield return $"metadata.name: '{name}' must be at most {maximum} lower-case letters, digits and dashes, and start with a letter: it becomes part of the names of the objects made for it";
+    }
+
+    /// <summary>Runs a check that throws, and gives its message as an error.</summary>
+    public static IEnumerable<string> Catch(Action check)
+    {
+        try
+        {
+            check();
+        }
+        catch (UserInputException error)
+        {
+            return [error.Message];
+        }
+
+        return [];
+    }
+
+    [GeneratedRegex("^[a-z]([-a-z0-9]*[a-z0-9])?$", RegexOptions.CultureInvariant)]
+    private static partial Regex Label();
+}

@@ -1,0 +1,177 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Microsoft.Data.Sqlite;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.PromptOptimizer.Agents;
+
+namespace Moebius.PromptOptimizer.Jobs;
+
+/// <summary>A request for a job, checked.</summary>
+/// <param name="IdempotencyKey">The client's name for the request; a second one under it makes no second job.</param>
+/// <param name="Fingerprint">Of what was asked, before defaults: what two requests under one key are compared by.</param>
+/// <param name="Prompt">The user's text.</param>
+/// <param name="Dialects">Dialects to write the result in.</param>
+/// <param name="Limits">Limits of the first turn and of each piece of feedback.</param>
+internal sealed record NewJob(string? IdempotencyKey, string Fingerprint, string Prompt, IReadOnlyList<PromptDialect> Dialects, JobLimits Limits);
+
+/// <summary>What came of a request: a new job, the one made before under the same key, or a clash of keys (no job).</summary>
+internal sealed record Creation(Job? Job, bool Created);
+
+/// <summary>Something that happened to a job.</summary>
+/// <param name="Id">Grows over all jobs.</param>
+/// <param name="Type">queued, running, step, round or ended.</param>
+/// <param name="At">When.</param>
+/// <param name="Subject">The agent of a step, the number of a round, the state of an end.</param>
+internal sealed record JobEvent(long Id, string Type, DateTimeOffset At, string? Subject);
+
+/// <summary>The durable queue and its results: what users ask of it. The worker's side is in the other half.</summary>
+/// <param name="database">The file.</param>
+/// <param name="time">Clock.</param>
+internal sealed partial class JobStore(Database database, TimeProvider time)
+{
+    /// <summary>Most pieces of feedback on one job. Ours.</summary>
+    internal const int MaxFeedback = 50;
+
+    /// <summary>Called with a job's id after everything that happened to it.</summary>
+    public event Action<string>? Changed;
+
+    public Creation Create(NewJob request)
+    {
+        var now = time.GetUtcNow();
+        var id = "pj-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
+        var created = database.Write(connection =>
+        {
+            if (request.IdempotencyKey is { } key && Find(connection, "idempotency_key = $value", key) is { } earlier)
+                return new Creation(earlier.Fingerprint == request.Fingerprint ? earlier : null, false);
+            connection.Execute(
+                "INSERT INTO jobs (id, idempotency_key, fingerprint, prompt, dialects, limits, state, created_at) VALUES ($id, $key, $fingerprint, $prompt, $dialects, $limits, 'Queued', $now)",
+                ("$id", id), ("$key", request.IdempotencyKey), ("$fingerprint", request.Fingerprint), ("$prompt", request.Prompt), ("$dialects", ToJson(request.Dialects)), ("$limits", ToJson(request.Limits)), ("$now", now));
+            connection.Execute(
+                "INSERT INTO turns (job, number, accepted_at, deadline_at) SELECT seq, 0, $now, $deadline FROM jobs WHERE id = $id",
+                ("$id", id), ("$now", now), ("$deadline", now + request.Limits.Deadline));
+            AddEvent(connection, id, "queued", null);
+            return new Creation(Find(connection, "id = $value", id), true);
+        });
+        if (created.Created)
+            Changed?.Invoke(id);
+        return created;
+    }
+
+    public Job? Get(string id) => database.Read(connection => Find(connection, "id = $value", id));
+
+    /// <summary>Newest first; whole jobs of one state or of all, accepted before the given sequence number.</summary>
+    public IReadOnlyList<Job> List(JobState? state, long? before, int limit) => database.Read(connection =>
+    {
+        var ids = connection.Query(reader => reader.Text("id")!,
+            "SELECT id FROM jobs WHERE ($state IS NULL OR state = $state) AND ($before IS NULL OR seq < $before) ORDER BY seq DESC LIMIT $limit",
+            ("$state", state), ("$before", before), ("$limit", limit));
+        return (IReadOnlyList<Job>)[.. ids.Select(id => Find(connection, "id = $value", id)!)];
+    });
+
+    /// <summary>Jobs by state.</summary>
+    public IReadOnlyDictionary<JobState, long> Counts() => database.Read(connection =>
+        connection.Query(reader => (State: Enum.Parse<JobState>(reader.Text("state")!), Count: reader.Number("count")), "SELECT state, COUNT(*) AS count FROM jobs GROUP BY state")
+            .ToDictionary(row => row.State, row => row.Count));
+
+    /// <summary>A job not taken up ends at once; a running one is marked, and its worker ends it. Null: no such job.</summary>
+    public Job? RequestCancel(string id)
+    {
+        var job = database.Write(connection =>
+        {
+            var now = time.GetUtcNow();
+            if (connection.Execute("UPDATE jobs SET state = 'Cancelled', cancel_requested = 1, ended_at = $now, not_before = NULL WHERE id = $id AND state = 'Queued'", ("$id", id), ("$now", now)) == 1)
+                AddEvent(connection, id, "ended", nameof(JobState.Cancelled));
+            connection.Execute("UPDATE jobs SET cancel_requested = 1 WHERE id = $id AND state = 'Running'", ("$id", id));
+            return Find(connection, "id = $value", id);
+        });
+        Changed?.Invoke(id);
+        return job;
+    }
+
+    /// <summary>Removes an ended job and everything about it.</summary>
+    public bool Purge(string id)
+    {
+        var removed = database.Write(connection =>
+            connection.Execute("DELETE FROM jobs WHERE id = $id AND state IN ('Succeeded', 'Failed', 'Cancelled')", ("$id", id)) == 1);
+        Changed?.Invoke(id);
+        return removed;
+    }
+
+    /// <summary>Queues an ended job again with feedback on its result. Null if it has not ended, has no result, or had too much.</summary>
+    public Job? AddFeedback(string id, string feedback)
+    {
+        var job = database.Write(connection =>
+        {
+            var now = time.GetUtcNow();
+            var current = Find(connection, "id = $value", id);
+            if (current is not { Ended: true, Outcome: not null } || current.Turns.Count > MaxFeedback)
+                return null;
+            connection.Execute("INSERT INTO turns (job, number, feedback, accepted_at, deadline_at) VALUES ($job, $number, $feedback, $now, $deadline)",
+                ("$job", current.Sequence), ("$number", current.CurrentTurn.Number + 1), ("$feedback", feedback), ("$now", now), ("$deadline", now + current.Limits.Deadline));
+            connection.Execute("UPDATE jobs SET state = 'Queued', attempts = 0, deaths = 0, not_before = NULL, cancel_requested = 0, failure = NULL, ended_at = NULL WHERE seq = $job",
+                ("$job", current.Sequence));
+            AddEvent(connection, id, "queued", null);
+            return Find(connection, "id = $value", id);
+        });
+        if (job is not null)
+            Changed?.Invoke(id);
+        return job;
+    }
+
+    /// <summary>What happened to a job after the given event, in order.</summary>
+    public IReadOnlyList<JobEvent> Events(string id, long after) => database.Read(connection =>
+        connection.Query(reader => new JobEvent(reader.Number("id"), reader.Text("type")!, reader.Time("at")!.Value, reader.Text("subject")),
+            "SELECT e.id, e.type, e.at, e.subject FROM events e JOIN jobs j ON j.seq = e.job WHERE j.id = $id AND e.id > $after ORDER BY e.id",
+            ("$id", id), ("$after", after)));
+
+    /// <summary>A round's image, or null.</summary>
+    public Models.GeneratedImage? Image(string id, int round) => database.Read(connection =>
+        connection.Query(reader => new Models.GeneratedImage((byte[])reader["image"], reader.Text("media_type")!),
+            "SELECT r.image, r.media_type FROM rounds r JOIN jobs j ON j.seq = r.job WHERE j.id = $id AND r.number = $round AND r.image IS NOT NULL",
+            ("$id", id), ("$round", round)).FirstOrDefault());
+
+    private static Job? Find(SqliteConnection connection, string condition, string value)
+    {
+        var found = connection.Query(ReadJob, $"SELECT * FROM jobs WHERE {condition}", ("$value", value)).FirstOrDefault();
+        return found is null ? null : found with
+        {
+            Turns = connection.Query(
+                reader => new Turn((int)reader.Number("number"), reader.Text("feedback"), reader.Time("accepted_at")!.Value, reader.Time("deadline_at")!.Value,
+                    new((int)reader.Number("input_tokens"), (int)reader.Number("output_tokens"), (int)reader.Number("images"), reader.Number("model_ms"))),
+                "SELECT * FROM turns WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
+            Rounds = connection.Query(reader => FromJson<Round>(reader.Text("body"))!, "SELECT body FROM rounds WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
+        };
+    }
+
+    private static Job ReadJob(SqliteDataReader reader) => new()
+    {
+        Sequence = reader.Number("seq"),
+        Id = reader.Text("id")!,
+        IdempotencyKey = reader.Text("idempotency_key"),
+        Fingerprint = reader.Text("fingerprint")!,
+        Prompt = reader.Text("prompt")!,
+        Dialects = FromJson<List<PromptDialect>>(reader.Text("dialects"))!,
+        Limits = FromJson<JobLimits>(reader.Text("limits"))!,
+        State = Enum.Parse<JobState>(reader.Text("state")!),
+        CreatedAt = reader.Time("created_at")!.Value,
+        StartedAt = reader.Time("started_at"),
+        EndedAt = reader.Time("ended_at"),
+        Attempts = (int)reader.Number("attempts"),
+        NotBefore = reader.Time("not_before"),
+        CancelRequested = reader.Number("cancel_requested") != 0,
+        Intent = FromJson<Intent>(reader.Text("intent")),
+        Outcome = FromJson<Outcome>(reader.Text("outcome")),
+        Failure = FromJson<Failure>(reader.Text("failure")),
+        Turns = [],
+        Rounds = [],
+    };
+
+    private void AddEvent(SqliteConnection connection, string id, string type, string? subject) =>
+        connection.Execute("INSERT INTO events (job, type, at, subject) SELECT seq, $type, $now, $subject FROM jobs WHERE id = $id",
+            ("$id", id), ("$type", type), ("$now", time.GetUtcNow()), ("$subject", subject));
+
+    private static string ToJson<T>(T value) => JsonSerializer.Serialize(value, Manifests.Json);
+
+    private static T? FromJson<T>(string? text) where T : class => text is null ? null : JsonSerializer.Deserialize<T>(text, Manifests.Json);
+}

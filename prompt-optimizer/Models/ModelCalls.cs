@@ -1,0 +1,181 @@
+using System.ClientModel;
+using System.ClientModel.Primitives;
+using System.Globalization;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace Moebius.PromptOptimizer.Models;
+
+/// <summary>How calls are repeated. The figures are ours.</summary>
+/// <param name="Retries">Further attempts after the first.</param>
+/// <param name="FirstDelay">Wait before the first of them; doubled each time.</param>
+/// <param name="LongestDelay">Longest wait inside a call. An endpoint that asks for more gets its job put back instead.</param>
+internal sealed record CallTiming(int Retries, TimeSpan FirstDelay, TimeSpan LongestDelay)
+{
+    public static CallTiming Default { get; } = new(3, TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
+}
+
+/// <summary>Runs calls to one endpoint with its timeout, retries and errors in this room's terms.</summary>
+internal sealed class ModelCalls
+{
+    private readonly string _field;
+    private readonly TimeSpan _timeout;
+    private readonly TimeProvider _time;
+    private readonly Action<string> _counted;
+    private readonly ResiliencePipeline _pipeline;
+
+    /// <param name="endpoint">The endpoint; its field stands in messages.</param>
+    /// <param name="timing">Retries and waits.</param>
+    /// <param name="time">Clock.</param>
+    /// <param name="counted">Told the outcome of every attempt: ok, a status, timeout or unreachable.</param>
+    public ModelCalls(EndpointSettings endpoint, CallTiming timing, TimeProvider time, Action<string> counted)
+    {
+        (_field, _timeout, _time, _counted) = (endpoint.Field, endpoint.Timeout, time, counted);
+        _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
+            .AddRetry(new RetryStrategyOptions
+            {
+                MaxRetryAttempts = timing.Retries,
+                ShouldHandle = new PredicateBuilder().Handle<ModelUnavailableException>(error => error.RetryAfter is null || error.RetryAfter <= timing.LongestDelay),
+                DelayGenerator = arguments => ValueTask.FromResult<TimeSpan?>(
+                    Delay(arguments.AttemptNumber, (arguments.Outcome.Exception as ModelUnavailableException)?.RetryAfter, timing, Jitter())),
+            })
+            .AddStrategy(_ => new Classify(this), new ClassifyOptions())
+            .AddTimeout(new TimeoutStrategyOptions { Timeout = endpoint.Timeout })
+            .Build();
+    }
+
+    /// <summary>A client that follows no redirect (a key must not travel on) and keeps no cookies.</summary>
+    public static HttpClient CreateHttpClient() =>
+        new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+        {
+            Timeout = System.Threading.Timeout.InfiniteTimeSpan,
+        };
+
+    public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel) =>
+        await _pipeline.ExecuteAsync(async token => await call(token).ConfigureAwait(false), cancel).ConfigureAwait(false);
+
+    /// <summary>Wait before attempt <paramref name="attempt"/> + 1 (from 0): what the endpoint asked for, or doubling with jitter.</summary>
+    internal static TimeSpan Delay(int attempt, TimeSpan? retryAfter, CallTiming timing, double jitter)
+    {
+        if (retryAfter is { } asked)
+            return asked;
+        var ticks = timing.FirstDelay.Ticks * Math.Pow(2, attempt) * (0.75 + (0.5 * jitter));
+        return TimeSpan.FromTicks((long)Math.Min(ticks, timing.LongestDelay.Ticks));
+    }
+
+    /// <summary>Reads Retry-After, in seconds or as a date.</summary>
+    internal static TimeSpan? RetryAfter(string? header, DateTimeOffset now)
+    {
+        if (header is null || !RetryConditionHeaderValue.TryParse(header, out var value))
+            return null;
+        var wait = value.Delta ?? value.Date - now;
+        return wait is { } some ? (some > TimeSpan.Zero ? some : TimeSpan.Zero) : null;
+    }
+
+    internal static bool IsTransient(int status) => status is 408 or 425 or 429 or 500 or 502 or 503 or 504 or 529;
+
+    /// <summary>An error for an HTTP status.</summary>
+    internal Exception ForStatus(int status, string? retryAfter, string? body, Exception? inner)
+    {
+        _counted(status.ToString(CultureInfo.InvariantCulture));
+        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
+        return IsTransient(status)
+            ? new ModelUnavailableException(summary, ErrorText(body), RetryAfter(retryAfter, _time.GetUtcNow()), inner)
+            : new ModelRejectedException(summary, ErrorText(body), status, inner);
+    }
+
+#pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.
+    private static double Jitter() => Random.Shared.NextDouble();
+#pragma warning restore CA5394
+
+    /// <summary>The endpoint's own words from an OpenAI error body, shortened; nothing of any other body.</summary>
+    private static string ErrorText(string? body)
+    {
+        if (body is null)
+            return "";
+        try
+        {
+            using var document = JsonDocument.Parse(body);
+            if (document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("error", out var error)
+                && error.ValueKind == JsonValueKind.Object
+                && error.TryGetProperty("message", out var message)
+                && message.ValueKind == JsonValueKind.String)
+            {
+                var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
+                return $": {(text.Length > 200 ? text[..200] + "..." : text)}";
+            }
+        }
+        catch (JsonException)
+        {
+            // A proxy's HTML page says nothing that helps here.
+        }
+
+        return "";
+    }
+
+    private Exception Translate(Exception error)
+    {
+        switch (error)
+        {
+            case ModelUnavailableException or ModelRejectedException or OperationCanceledException:
+                return error;
+            case TimeoutRejectedException:
+                _counted("timeout");
+                return new ModelUnavailableException($"{_field}: no answer within {_timeout.TotalSeconds:0.###} s (timeout)", "", null, error);
+            case ClientResultException { Status: >= 300 } result:
+                var response = result.GetRawResponse();
+                string? retryAfter = null;
+                response?.Headers.TryGetValue("Retry-After", out retryAfter);
+                return ForStatus(result.Status, retryAfter, Body(response), error);
+            case HttpRequestException or IOException or ClientResultException { Status: 0 }:
+                _counted("unreachable");
+                return new ModelUnavailableException($"{_field}: the endpoint cannot be reached ({Reason(error)})", "", null, error);
+            default:
+                _counted("malformed");
+                return new ModelRejectedException($"{_field}: the answer is not what the OpenAI API describes ({error.GetType().Name})", "", null, error);
+        }
+    }
+
+    private static string Reason(Exception error) => error switch
+    {
+        HttpRequestException { HttpRequestError: not HttpRequestError.Unknown } http => http.HttpRequestError.ToString(),
+        { InnerException: { } inner } => Reason(inner),
+        _ => error.GetType().Name,
+    };
+
+    private static string? Body(PipelineResponse? response)
+    {
+        try
+        {
+            return response?.Content.ToString();
+        }
+        catch (InvalidOperationException)
+        {
+            // The content was never read.
+            return null;
+        }
+    }
+
+    private sealed class ClassifyOptions : ResilienceStrategyOptions;
+
+    /// <summary>Stands between retry and timeout, so that the retry sees this room's errors.</summary>
+    private sealed class Classify(ModelCalls owner) : ResilienceStrategy
+    {
+        protected override async ValueTask<Outcome<TResult>> ExecuteCore<TResult, TState>(
+            Func<ResilienceContext, TState, ValueTask<Outcome<TResult>>> callback, ResilienceContext context, TState state)
+        {
+            var outcome = await callback(context, state).ConfigureAwait(context.ContinueOnCapturedContext);
+            if (outcome.Exception is null)
+            {
+                owner._counted("ok");
+                return outcome;
+            }
+
+            return Outcome.FromException<TResult>(owner.Translate(outcome.Exception));
+        }
+    }
+}

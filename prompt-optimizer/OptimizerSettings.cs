@@ -1,0 +1,86 @@
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.PromptOptimizer;
+
+/// <summary>An endpoint with everything needed to call it.</summary>
+/// <param name="Field">The configuration field it came from, for messages.</param>
+/// <param name="Url">Base URL, with a slash at its end.</param>
+/// <param name="Model">The model to ask for.</param>
+/// <param name="ApiKey">Bearer token; null for an endpoint without one.</param>
+/// <param name="Timeout">How long one call may take.</param>
+internal sealed record EndpointSettings(string Field, Uri Url, string Model, string? ApiKey, TimeSpan Timeout);
+
+/// <summary>Where images are made.</summary>
+internal sealed record ImageSettings(EndpointSettings Endpoint, string Size);
+
+/// <summary>Limits of one request or of one piece of feedback.</summary>
+internal sealed record JobLimits(int Rounds, int Tokens, int Images, TimeSpan Deadline);
+
+/// <summary>The configuration file, checked and resolved: every field in it is honoured, or loading fails.</summary>
+internal sealed record OptimizerSettings(
+    EndpointSettings LanguageModel,
+    EndpointSettings? VisionModel,
+    ImageSettings? ImageModel,
+    int AcceptScorePercent,
+    JobLimits DefaultLimits,
+    int Workers)
+{
+    public static OptimizerSettings Load(string path, Func<string, string?> environment) =>
+        From(Manifests.LoadFile<PromptOptimizerConfig>(path), path, environment);
+
+    /// <exception cref="UserInputException">A value is out of bounds or cannot be honoured.</exception>
+    public static OptimizerSettings From(PromptOptimizerConfig config, string source, Func<string, string?> environment)
+    {
+        if (Bounds.Check(config).FirstOrDefault() is { } wrong)
+            throw new UserInputException($"{source}: {wrong.Field}: {wrong.Problem}");
+        if (config.Workers is < 1 or > 256)
+            throw new UserInputException($"{source}: workers: {config.Workers} is out of range: write a whole number from 1 to 256");
+        if (config.Store != JobStoreType.Sqlite)
+            throw new UserInputException($"{source}: store: '{config.Store}' is not supported by this version: write Sqlite");
+        RefuseScorer(config, source);
+        if (config.ImageModel is { Api: not ImageApi.OpenAI } image)
+            throw new UserInputException($"{source}: imageModel.api: '{image.Api}' is not supported by this version: write OpenAI");
+
+        return new(
+            Endpoint(config.LanguageModel, "languageModel", "MOEBIUS_LLM_API_KEY", source, environment),
+            config.Scorer.Endpoint is { } vision ? Endpoint(vision, "scorer.endpoint", "MOEBIUS_SCORER_API_KEY", source, environment) : null,
+            config.ImageModel is { } images
+                ? new(Endpoint(images.Endpoint, "imageModel.endpoint", "MOEBIUS_IMAGE_API_KEY", source, environment), images.Size)
+                : null,
+            config.Rounds.AcceptScorePercent,
+            new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.Parse(config.DefaultBudget.Deadline, "defaultBudget.deadline")),
+            config.Workers);
+    }
+
+    private static void RefuseScorer(PromptOptimizerConfig config, string source)
+    {
+        var scorer = config.Scorer;
+        if (scorer.Type == ScorerType.Clip)
+            throw new UserInputException($"{source}: scorer.type: 'Clip' is not supported by this version: write Text or VisionLanguageModel");
+        if (scorer.Clip is not null)
+            throw new UserInputException($"{source}: scorer.clip: only scorer.type Clip reads it: remove it");
+        if (scorer.Type == ScorerType.VisionLanguageModel && scorer.Endpoint is null)
+            throw new UserInputException($"{source}: scorer.endpoint: required for scorer.type VisionLanguageModel");
+        if (scorer.Type == ScorerType.Text && scorer.Endpoint is not null)
+            throw new UserInputException($"{source}: scorer.endpoint: only scorer.type VisionLanguageModel reads it: set the type or remove it");
+        if (scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
+            throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
+    }
+
+    private static EndpointSettings Endpoint(ModelEndpoint endpoint, string field, string variable, string source, Func<string, string?> environment)
+    {
+        if (!Uri.TryCreate(endpoint.Url, UriKind.Absolute, out var url) || url.Host.Length == 0)
+            throw new UserInputException($"{source}: {field}.url: not a URL with a host: write for example http://host:8000/v1");
+        // A password in a URL would show in messages; keys come in variables of their own.
+        if (url.UserInfo.Length > 0)
+            throw new UserInputException($"{source}: {field}.url: must not hold a user or password: give the key in {variable}");
+        if (url.Query.Length > 0 || url.Fragment.Length > 0)
+            throw new UserInputException($"{source}: {field}.url: must not have a query or fragment: write the base URL up to and including /v1");
+        var key = environment(variable) is { Length: > 0 } value ? value.Trim() : null;
+        if (endpoint.ApiKeySecretRef is not null && key is null)
+            throw new UserInputException($"{source}: {field}.apiKeySecretRef: is set, but the variable {variable} is empty: put the key there");
+        return new(field, new Uri(url.AbsoluteUri.TrimEnd('/') + "/"), endpoint.Model, key, Durations.Parse(endpoint.Timeout, $"{field}.timeout"));
+    }
+}

@@ -1,0 +1,78 @@
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Kernel;
+
+namespace Moebius.Cxl.Agent;
+
+// What the agent answers on /status and prints with --once. The first fields are those of NodeMemoryStatus, which the
+// operator copies into the MemorySchedulingProfile.
+
+/// <summary>The agent's report.</summary>
+internal sealed record AgentStatus
+{
+    public required bool Ready { get; init; }
+    public required SchedulingLevel Level { get; init; }
+    public required string Reason { get; init; }
+    public required string Message { get; init; }
+    public required string Kernel { get; init; }
+    public required string Scheduler { get; init; }
+    public required TelemetrySource? TelemetrySource { get; init; }
+    public required string TelemetryMessage { get; init; }
+    public required int MemoryOnlyNodes { get; init; }
+    public required string Profile { get; init; }
+    public required MemoryStrategy Strategy { get; init; }
+    public required ObserverStatus Observer { get; init; }
+    public required TopologySummary Topology { get; init; }
+    public required IReadOnlyDictionary<int, int>? InterleaveWeights { get; init; }
+    public required IReadOnlyList<string> Warnings { get; init; }
+    public required IReadOnlyList<CgroupStatus> Cgroups { get; init; }
+}
+
+/// <summary>The eBPF observer.</summary>
+internal sealed record ObserverStatus
+{
+    public required bool Loaded { get; init; }
+
+    /// <summary>Loaded, or the constant reason why it is not.</summary>
+    public required string Reason { get; init; }
+
+    public required string Message { get; init; }
+
+    /// <summary>The verifier's log when the kernel rejected the program.</summary>
+    public string? Log { get; init; }
+
+    public string? Hierarchy { get; init; }
+    public int Cgroups { get; init; }
+    public ulong Bursts { get; init; }
+    public ObserverLossStatus Losses { get; init; } = new(0, 0, 0, 0, 0);
+}
+
+/// <summary>What was not counted or not delivered.</summary>
+internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong PerfReads, ulong Stints, ulong SkippedRuns)
+{
+    public ObserverLossStatus(ObserverSnapshot snapshot)
+        : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.PerfReads, snapshot.Losses.Stints, snapshot.SkippedRuns)
+    {
+    }
+}
+
+/// <summary>The machine's memory in numbers.</summary>
+internal sealed record TopologySummary(int NumaNodes, int MemoryOnlyNodes, int CxlNodes, int CxlDevices, int CxlRegions, long MemoryBytes, long CxlBytes);
+
+/// <summary>One cgroup's activity; totals since the observer saw it first.</summary>
+internal sealed record CgroupStatus
+{
+    public required string Path { get; init; }
+    public required ulong Id { get; init; }
+    public required MemoryIntent Intent { get; init; }
+    public required bool Hinted { get; init; }
+    public required int? ReadPercent { get; init; }
+    public required double RunSeconds { get; init; }
+    public required ulong Switches { get; init; }
+    public required ulong Wakeups { get; init; }
+    public required ulong Migrations { get; init; }
+    public required ulong ReadFaults { get; init; }
+    public required ulong WriteFaults { get; init; }
+    public required ulong MemoryReads { get; init; }
+    public required ulong MemoryWrites { get; init; }
+    public required ulong Bursts { get; init; }
+}

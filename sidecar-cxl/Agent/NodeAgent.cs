@@ -1,0 +1,226 @@
+using Microsoft.Extensions.Logging;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Hints;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Policy;
+using Moebius.Cxl.Telemetry;
+using Moebius.Cxl.Topology;
+
+namespace Moebius.Cxl.Agent;
+
+/// <summary>
+/// The agent on one node: reads the machine, chooses the level, loads the observer, and on every tick turns counters
+/// into a report. Disposing takes back what it did to the machine.
+/// </summary>
+internal sealed partial class NodeAgent : IDisposable
+{
+    private readonly AgentOptions options;
+    private readonly ILogger<NodeAgent> logger;
+    private readonly AgentMetrics metrics;
+    private readonly HostKernel kernel;
+    private readonly NodeTopology topology;
+    private readonly LevelDecision level;
+    private readonly CgroupHierarchy? hierarchy;
+    private readonly ObserverLoad observer;
+    private readonly ActivityTracker tracker;
+    private readonly WeightedInterleave? interleave;
+    private readonly IReadOnlyDictionary<int, int>? weights;
+    private readonly List<string> warnings;
+    private readonly PodWatch? pods;
+    private readonly Lock gate = new();
+    private ulong bursts;
+    private string? readFailure;
+    private bool disposed;
+
+    /// <summary>Starts the agent. Throws only for wrong input; what the machine lacks is in the status.</summary>
+    public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger, PodWatch? pods = null)
+    {
+        this.pods = pods;
+        this.options = options;
+        this.logger = logger;
+        this.metrics = metrics;
+        kernel = HostKernel.Read(options.Sysfs, options.Procfs);
+        topology = TopologyReader.Read(options.Sysfs);
+        hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
+        level = LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: false);
+        warnings = [.. topology.Warnings];
+        if (level.Level == SchedulingLevel.Interleave)
+            (interleave, weights, level) = ApplyInterleave(level);
+
+        observer = ObserverLoader.Load(kernel, options.Config.Telemetry.Source, new ObserverOptions
+        {
+            CgroupV1 = hierarchy?.Version1 ?? false,
+            Cpus = CpuList.TryParse(new SysfsTree(options.Sysfs).Text("devices/system/cpu/online") ?? "") ?? [],
+            OnBurst = _ => bursts++,
+        }, Observer.EmbeddedObject());
+        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && observer.Source is { } source && source != wanted)
+            warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}");
+        if (hierarchy is null)
+            warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
+        if (pods is null && options.Config.Workloads is { Count: > 0 } workloads)
+            warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
+        var policy = options.Config.Policy;
+        tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), observer.Source == TelemetrySource.PerfEvents);
+        Status = Report([], null);
+        metrics.Describe(Status, topology);
+        LogLevel(level.Level, level.Reason, level.Message);
+        LogObserver(observer.Reason, observer.Message, observer.Source, observer.SourceMessage);
+        if (observer.Log is { } log)
+            LogVerifier(log);
+        foreach (var warning in warnings)
+            LogWarning(warning);
+    }
+
+    /// <summary>The last report.</summary>
+    public AgentStatus Status { get; private set; }
+
+    /// <summary>How often to tick.</summary>
+    public TimeSpan Interval => options.Interval;
+
+    /// <summary>Reads the counters and renews the report.</summary>
+    public void Tick()
+    {
+        lock (gate)
+        {
+            if (disposed)
+                return;
+            if (observer.Observer is not { } running)
+            {
+                Status = Report([], null);
+                return;
+            }
+
+            try
+            {
+                var snapshot = running.Read();
+                // After reading: a cgroup that was counted and is not found now has gone.
+                var paths = hierarchy?.Scan() ?? snapshot.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}");
+                var activity = tracker.Update(snapshot.Cgroups, paths, pods is null ? new Dictionary<ulong, MemoryIntent>() : HintResolver.ByCgroup(paths, pods.Current.Intents), out var gone);
+                foreach (var id in gone)
+                    running.Forget(id);
+                readFailure = null;
+                Status = Report(activity, snapshot);
+                metrics.Update(Status, activity);
+            }
+            catch (BpfException error)
+            {
+                // Counters come again with the next tick, or the report says why not.
+                if (readFailure is null)
+                    LogReadFailure(error.Message);
+                readFailure = $"reading the observer: {error.Message}";
+                Status = Report([], null);
+                metrics.ReadFailed();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            if (disposed)
+                return;
+            disposed = true;
+            observer.Observer?.Dispose();
+            try
+            {
+                interleave?.Restore();
+            }
+            catch (IOException error)
+            {
+                LogRestoreFailure(error.Message);
+            }
+        }
+    }
+
+    private (WeightedInterleave?, IReadOnlyDictionary<int, int>?, LevelDecision) ApplyInterleave(LevelDecision decision)
+    {
+        var plan = InterleavePlanner.Plan(topology, options.Config.Policy);
+        var applied = new WeightedInterleave(options.Sysfs);
+        try
+        {
+            applied.Apply(plan.Weights);
+            return (applied, plan.Weights, decision);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            var obstacle = new LevelObstacle(SchedulingLevel.Interleave, "InterleaveRefused", error.Message);
+            return (null, null, decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] });
+        }
+    }
+
+    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
+    {
+        Ready = level.Acceptable,
+        Level = level.Level,
+        // Without the observer the node does less than observe: that comes first.
+        Reason = observer.Observer is null ? observer.Reason : level.Reason,
+        Message = observer.Observer is null ? $"not counting: {observer.Message}; {level.Message}" : level.Message,
+        Kernel = kernel.Release,
+        Scheduler = kernel.SchedExtState is null ? "none" : kernel.SchedExtScheduler ?? kernel.SchedExtState,
+        TelemetrySource = observer.Source,
+        TelemetryMessage = observer.SourceMessage,
+        MemoryOnlyNodes = topology.MemoryOnlyNodes.Count(),
+        Profile = options.Config.Profile,
+        Strategy = options.Config.Policy.Strategy,
+        Observer = new ObserverStatus
+        {
+            Loaded = observer.Observer is not null,
+            Reason = observer.Reason,
+            Message = observer.Message,
+            Log = observer.Log,
+            Hierarchy = hierarchy is null ? null : $"{hierarchy.Root} (v{(hierarchy.Version1 ? 1 : 2)})",
+            Cgroups = activity.Count,
+            Bursts = bursts,
+            Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
+        },
+        Topology = new TopologySummary(
+            topology.Nodes.Count,
+            topology.MemoryOnlyNodes.Count(),
+            topology.CxlNodes.Count(),
+            topology.MemoryDevices.Count,
+            topology.Regions.Count,
+            topology.MemoryNodes.Sum(node => node.MemoryBytes),
+            topology.CxlNodes.Sum(node => node.MemoryBytes)),
+        InterleaveWeights = weights,
+        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning }.OfType<string>()],
+        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(Describe)],
+    };
+
+    private static CgroupStatus Describe(CgroupActivity cgroup) => new()
+    {
+        Path = cgroup.Path,
+        Id = cgroup.Id,
+        Intent = cgroup.Intent,
+        Hinted = cgroup.Hinted,
+        ReadPercent = cgroup.ReadShare is { } share ? (int)Math.Round(share * 100) : null,
+        RunSeconds = Math.Round(cgroup.Total.RunNs / 1e9, 6),
+        Switches = cgroup.Total.Switches,
+        Wakeups = cgroup.Total.Wakeups,
+        Migrations = cgroup.Total.Migrations,
+        ReadFaults = cgroup.Total.ReadFaults,
+        WriteFaults = cgroup.Total.WriteFaults,
+        MemoryReads = cgroup.Total.MemoryReads,
+        MemoryWrites = cgroup.Total.MemoryWrites,
+        Bursts = cgroup.Total.Bursts,
+    };
+
+    [LoggerMessage(1, Microsoft.Extensions.Logging.LogLevel.Information, "Level {Level}, reason {Reason}: {Message}")]
+    private partial void LogLevel(SchedulingLevel level, string reason, string message);
+
+    [LoggerMessage(2, Microsoft.Extensions.Logging.LogLevel.Information, "Observer {Reason}: {Message}; telemetry {Source}: {SourceMessage}")]
+    private partial void LogObserver(string reason, string message, TelemetrySource? source, string sourceMessage);
+
+    [LoggerMessage(3, Microsoft.Extensions.Logging.LogLevel.Warning, "The kernel's log: {Log}")]
+    private partial void LogVerifier(string log);
+
+    [LoggerMessage(4, Microsoft.Extensions.Logging.LogLevel.Warning, "{Warning}")]
+    private partial void LogWarning(string warning);
+
+    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters could not be read: {Message}")]
+    private partial void LogReadFailure(string message);
+
+    [LoggerMessage(6, Microsoft.Extensions.Logging.LogLevel.Error, "Interleave weights could not be put back: {Message}")]
+    private partial void LogRestoreFailure(string message);
+}

@@ -1,0 +1,66 @@
+using System.CommandLine;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Moebius.Cxl.Agent;
+
+namespace Moebius.Cxl.Commands;
+
+/// <summary><c>moebius cxl agent</c>.</summary>
+internal static class AgentCommand
+{
+    public static Command Create()
+    {
+        var config = new Option<string?>("--config") { Description = "The profile's settings (NodeAgentConfig, YAML). Without it: defaults." };
+        var sysfs = CommonOptions.Sysfs();
+        var procfs = new Option<string>("--procfs") { Description = "Where procfs is mounted.", DefaultValueFactory = _ => "/proc" };
+        var cgroups = new Option<string?>("--cgroups") { Description = "Where the cgroup hierarchy is mounted. Without it: found below sysfs." };
+        var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz, /metrics and /status.", DefaultValueFactory = _ => "0.0.0.0:9402" };
+        var node = new Option<string?>("--node-name") { Description = "This node's name, to look up its pods. Without it: NODE_NAME; without that, pods are not looked up.", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("NODE_NAME") is { Length: > 0 } name ? name : null };
+        var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
+        var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
+        var output = CommonOptions.Output();
+        var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
+        {
+            config, sysfs, procfs, cgroups, listen, node, top, once, output,
+        };
+        command.SetAction(async (parse, cancellation) =>
+        {
+            var options = new AgentOptions
+            {
+                Sysfs = parse.GetRequiredValue(sysfs),
+                Procfs = parse.GetRequiredValue(procfs),
+                Cgroups = parse.GetValue(cgroups),
+                NodeName = parse.GetValue(node),
+                TopCgroups = parse.GetRequiredValue(top),
+            };
+            if (parse.GetValue(config) is { } path)
+                options = options with { Config = AgentOptions.LoadConfig(path) };
+            if (parse.GetValue(once))
+            {
+                var status = await OnceAsync(options, cancellation).ConfigureAwait(false);
+                var console = parse.InvocationConfiguration.Output;
+                if (parse.GetValue(output) == OutputFormat.Json)
+                    await console.WriteLineAsync(JsonSerializer.Serialize(status, AgentServer.Json)).ConfigureAwait(false);
+                else
+                    StatusText.Write(status, console);
+                return status.Ready ? 0 : 1;
+            }
+
+            await AgentServer.RunAsync(options, AgentOptions.ParseListen(parse.GetRequiredValue(listen)), cancellation).ConfigureAwait(false);
+            return 0;
+        });
+        return command;
+    }
+
+    private static async Task<AgentStatus> OnceAsync(AgentOptions options, CancellationToken cancellation)
+    {
+        // The report goes to stdout; only what is wrong is logged, to stderr.
+        using var logging = LoggerFactory.Create(builder => builder.AddSimpleConsole(console => console.SingleLine = true)
+            .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Error));
+        using var agent = new NodeAgent(options, new AgentMetrics(), logging.CreateLogger<NodeAgent>());
+        agent.Tick();
+        await Task.Delay(agent.Interval, cancellation).ConfigureAwait(false);
+        agent.Tick();
+        return agent.Status;
+    }
+}

@@ -1,0 +1,37 @@
+using Moebius.Crds;
+using Moebius.Cxl.Agent;
+
+namespace Moebius.Cxl.Commands;
+
+/// <summary>An agent's report for people.</summary>
+internal static class StatusText
+{
+    public static void Write(AgentStatus status, TextWriter output)
+    {
+        output.WriteLine($"level      {status.Level} ({status.Reason})");
+        foreach (var part in status.Message.Split("; ", StringSplitOptions.RemoveEmptyEntries))
+            output.WriteLine($"           {part}");
+        output.WriteLine($"kernel     {status.Kernel}, sched_ext {status.Scheduler}");
+        output.WriteLine($"observer   {status.Observer.Reason}: {status.Observer.Message}");
+        if (status.Observer.Loaded)
+        {
+            var lost = status.Observer.Losses;
+            output.WriteLine($"telemetry  {status.TelemetrySource}: {status.TelemetryMessage}");
+            output.WriteLine($"counted    {status.Observer.Cgroups} cgroups in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
+            output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.PerfReads} perf reads, {lost.Stints} stints, {lost.SkippedRuns} skipped runs");
+        }
+
+        var topology = status.Topology;
+        output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
+        if (status.InterleaveWeights is { } weights)
+            output.WriteLine($"weights    {string.Join(", ", weights.Select(pair => $"node{pair.Key}={pair.Value}"))}");
+        foreach (var warning in status.Warnings)
+            output.WriteLine($"warning    {warning}");
+        if (status.Cgroups.Count == 0)
+            return;
+        output.WriteLine();
+        output.WriteLine($"{"RUN s",10} {"SWITCHES",10} {"WAKEUPS",10} {"MIGR",7} {"R-FAULTS",10} {"W-FAULTS",10} {"READ %",6}  {"CLASS",-10} CGROUP");
+        foreach (var cgroup in status.Cgroups)
+            output.WriteLine($"{cgroup.RunSeconds,10:F3} {cgroup.Switches,10} {cgroup.Wakeups,10} {cgroup.Migrations,7} {cgroup.ReadFaults,10} {cgroup.WriteFaults,10} {(cgroup.ReadPercent is { } read ? $"{read}" : "-"),6}  {cgroup.Intent,-10} {cgroup.Path}");
+    }
+}

@@ -1,0 +1,215 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace Moebius.Cxl.Kernel;
+
+/// <summary>How the observer is loaded.</summary>
+internal sealed record ObserverOptions
+{
+    /// <summary>Most cgroups counted at once; 72 bytes each per CPU.</summary>
+    public uint MaximumCgroups { get; init; } = 4096;
+
+    /// <summary>Cgroup ids come from the v1 cpu hierarchy.</summary>
+    public bool CgroupV1 { get; init; }
+
+    /// <summary>Reads plus writes in one stint on a CPU that count as a burst; 0 for none.</summary>
+    public ulong BurstThreshold { get; init; } = 4096;
+
+    /// <summary>The pair of perf events to attribute; null for page faults alone.</summary>
+    public (PerfEvent Reads, PerfEvent Writes)? PerfEvents { get; init; }
+
+    /// <summary>CPUs to open perf events on.</summary>
+    public IReadOnlyList<int> Cpus { get; init; } = [];
+
+    /// <summary>Called for every burst, from <see cref="Observer.Read"/>.</summary>
+    public Action<Burst>? OnBurst { get; init; }
+}
+
+/// <summary>What the observer has counted up to a moment.</summary>
+/// <param name="Cgroups">Counters by cgroup id.</param>
+/// <param name="Losses">What was not counted.</param>
+/// <param name="SkippedRuns">Program runs that the kernel skipped because of recursion.</param>
+internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounters> Cgroups, ObserverLosses Losses, ulong SkippedRuns);
+
+/// <summary>
+/// observe.bpf.c in the kernel: loaded, attached and read. Disposing detaches and unloads it; nothing stays behind. Not
+/// for concurrent use.
+/// </summary>
+internal sealed class Observer : IDisposable
+{
+    private const string Resource = "Moebius.Cxl.bpf.observe.bpf.o";
+    private static readonly string[] FaultPrograms = ["on_user_fault", "on_kernel_fault"];
+
+    private readonly BpfObject program;
+    private readonly List<BpfLink> links = [];
+    private readonly BpfMap cgroups;
+    private readonly BpfMap accounts;
+    private readonly BpfMap lost;
+    private readonly CgroupCounters[] counterSlots;
+    private readonly CpuAccount[] accountSlots;
+    private readonly ObserverLosses[] lossSlots;
+    private readonly Dictionary<ulong, CgroupCounters> published = [];
+    private readonly Dictionary<ulong, CgroupCounters> sums = [];
+    private BpfRingBuffer? bursts;
+    private PerfCounterPair? perf;
+
+    private Observer(BpfObject program, ObserverOptions options)
+    {
+        this.program = program;
+        cgroups = program.Map("cgroups");
+        accounts = program.Map("accounts");
+        lost = program.Map("lost");
+        counterSlots = new CgroupCounters[BpfMap.PossibleCpus];
+        accountSlots = new CpuAccount[BpfMap.PossibleCpus];
+        lossSlots = new ObserverLosses[BpfMap.PossibleCpus];
+        bursts = new BpfRingBuffer(program.Map("bursts"), record =>
+        {
+            if (record.Length >= Marshal.SizeOf<Burst>())
+                options.OnBurst?.Invoke(MemoryMarshal.Read<Burst>(record));
+        });
+    }
+
+    /// <summary>True when the read-write directions of memory come from perf events.</summary>
+    public bool UsesPerfEvents => perf is not null;
+
+    /// <summary>False when the kernel has no page-fault tracepoint: faults then stay 0.</summary>
+    public bool CountsFaults { get; private set; } = true;
+
+    /// <summary>The compiled program; null when the build had no clang.</summary>
+    public static byte[]? EmbeddedObject()
+    {
+        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(Resource);
+        if (stream is null)
+            return null;
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+
+    /// <summary>Loads and attaches the observer.</summary>
+    /// <exception cref="BpfException">The kernel refused; carries the verifier's log.</exception>
+    /// <exception cref="DllNotFoundException">libbpf.so.1 is not installed.</exception>
+    public static Observer Load(byte[] objectBytes, ObserverOptions options)
+    {
+        try
+        {
+            return Load(objectBytes, options, withFaults: true);
+        }
+        catch (BpfException error) when (error.Log.Contains("page_fault_", StringComparison.Ordinal))
+        {
+            // The tracepoint came late to some architectures; everything else works without it.
+            return Load(objectBytes, options, withFaults: false);
+        }
+    }
+
+    /// <summary>Reads all counters, hands over pending bursts, and never lets a counter go backwards.</summary>
+    public ObserverSnapshot Read()
+    {
+        bursts!.Drain();
+        foreach (var id in cgroups.Keys<ulong>())
+        {
+            if (!cgroups.TryReadPerCpu(id, counterSlots.AsSpan()))
+                continue;
+            CgroupCounters sum = default;
+            foreach (ref readonly var slot in counterSlots.AsSpan())
+                sum.Add(slot);
+            Merge(sums, id, sum);
+        }
+
+        // The accounts come second: a flush in between is missing from this snapshot rather than counted twice.
+        accounts.TryReadPerCpu(0u, accountSlots.AsSpan());
+        foreach (ref readonly var account in accountSlots.AsSpan())
+        {
+            if (account.Owner != 0)
+                Merge(sums, account.Owner, account.Pending);
+        }
+
+        foreach (var (id, sum) in sums)
+            published[id] = CgroupCounters.Max(published.GetValueOrDefault(id), sum);
+        sums.Clear();
+        var skipped = links.Aggregate(0UL, (total, link) => total + program.RecursionMisses(link.Program));
+        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), skipped);
+    }
+
+    /// <summary>Drops the counters of a cgroup that is gone.</summary>
+    public void Forget(ulong cgroupId)
+    {
+        published.Remove(cgroupId);
+        cgroups.Remove(cgroupId);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var link in links)
+            link.Dispose();
+        links.Clear();
+        bursts?.Dispose();
+        bursts = null;
+        program.Dispose();
+        perf?.Dispose();
+        perf = null;
+    }
+
+    private static void Merge(Dictionary<ulong, CgroupCounters> target, ulong id, in CgroupCounters counters)
+    {
+        var sum = target.GetValueOrDefault(id);
+        sum.Add(counters);
+        target[id] = sum;
+    }
+
+    private ObserverLosses ReadLosses()
+    {
+        lost.TryReadPerCpu(0u, lossSlots.AsSpan());
+        ObserverLosses sum = default;
+        foreach (var slot in lossSlots)
+        {
+            sum.Cgroups += slot.Cgroups;
+            sum.Events += slot.Events;
+            sum.PerfReads += slot.PerfReads;
+            sum.Stints += slot.Stints;
+        }
+
+        return sum;
+    }
+
+    private static Observer Load(byte[] objectBytes, ObserverOptions options, bool withFaults)
+    {
+        var program = BpfObject.Open(objectBytes, "observe");
+        Observer? observer = null;
+        PerfCounterPair? perf = null;
+        try
+        {
+            program.SetMapCapacity("cgroups", options.MaximumCgroups);
+            program.SetConstants(".settings", new ObserverSettings
+            {
+                UseCgroupV1 = options.CgroupV1 ? 1u : 0,
+                UsePerfEvents = options.PerfEvents is null ? 0u : 1,
+                BurstThreshold = options.BurstThreshold,
+            });
+            foreach (var name in withFaults ? [] : FaultPrograms)
+                program.SkipProgram(name);
+            program.Load();
+            observer = new Observer(program, options) { CountsFaults = withFaults };
+            if (options.PerfEvents is var (reads, writes))
+            {
+                perf = PerfCounterPair.Open(reads, writes, options.Cpus);
+                perf.Fill(program.Map("perf_reads"), program.Map("perf_writes"));
+                observer.perf = perf;
+            }
+
+            foreach (var name in program.ProgramNames.Where(name => withFaults || !FaultPrograms.Contains(name)))
+                observer.links.Add(program.Attach(name));
+            return observer;
+        }
+        catch
+        {
+            perf?.Dispose();
+            if (observer is not null)
+                observer.Dispose();
+            else
+                program.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Topology;
+
+namespace Moebius.Cxl.Policy;
+
+/// <summary>Why a level is out of reach.</summary>
+/// <param name="Level">The level.</param>
+/// <param name="Reason">A constant, CamelCase.</param>
+/// <param name="Message">What a person can act on.</param>
+internal sealed record LevelObstacle(SchedulingLevel Level, string Reason, string Message);
+
+/// <summary>The level that a node works at.</summary>
+/// <param name="Level">The level.</param>
+/// <param name="Acceptable">False when the profile asks to fail rather than fall back this far.</param>
+/// <param name="Obstacles">Why not more, best level first.</param>
+internal sealed record LevelDecision(SchedulingLevel Level, bool Acceptable, IReadOnlyList<LevelObstacle> Obstacles)
+{
+    /// <summary>The reason to report: that of the nearest higher level, or the level's own name at the top.</summary>
+    public string Reason => Obstacles.Count > 0 ? Obstacles[^1].Reason : $"{Level}";
+
+    /// <summary>All reasons in one line.</summary>
+    public string Message => string.Join("; ", Obstacles.Select(obstacle => $"not {obstacle.Level}: {obstacle.Message}"));
+}
+
+/// <summary>
+/// Chooses the level from what the kernel can do, what memory there is and what the profile asks: the duplex scheduler,
+/// else weighted interleave, else observing.
+/// </summary>
+internal static class LevelPlanner
+{
+    /// <summary>Decides. <paramref name="hasScheduler"/>: the agent was built with a sched_ext scheduler.</summary>
+    public static LevelDecision Decide(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler)
+    {
+        var obstacles = new List<LevelObstacle>();
+        if (SchedulerObstacle(kernel, topology, config, hasScheduler) is not { } scheduler)
+            return new LevelDecision(SchedulingLevel.SchedExt, true, obstacles);
+        obstacles.Add(scheduler);
+
+        var interleave = InterleaveObstacle(topology, config);
+        if (interleave is not null)
+            obstacles.Add(interleave);
+        var level = interleave is null ? SchedulingLevel.Interleave : SchedulingLevel.Observe;
+        return new LevelDecision(level, Acceptable(topology, config), obstacles);
+    }
+
+    private static bool Acceptable(NodeTopology topology, NodeAgentConfig config)
+    {
+        if (config.Policy.Strategy == MemoryStrategy.Observe)
+            return true;
+        if (!topology.CxlNodes.Any() && config.Fallback.WithoutCxl == CxlFallback.Fail)
+            return false;
+        return config.Policy.Strategy == MemoryStrategy.Interleave || config.Fallback.WithoutSchedExt != SchedulerFallback.Fail;
+    }
+
+    private static LevelObstacle? SchedulerObstacle(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler)
+    {
+        const SchedulingLevel Level = SchedulingLevel.SchedExt;
+        if (config.Policy.Strategy is MemoryStrategy.Observe or MemoryStrategy.Interleave)
+            return new LevelObstacle(Level, "StrategyForbids", $"policy.strategy is {config.Policy.Strategy}");
+        if (kernel.SchedExtState is null)
+            return new LevelObstacle(Level, "SchedExtMissing", $"the kernel {kernel.Release} has no sched_ext (needs 6.12 with CONFIG_SCHED_CLASS_EXT)");
+        if (kernel.SchedExtScheduler is { } other)
+            return new LevelObstacle(Level, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded already; there is one per machine");
+        if (!topology.CxlNodes.Any())
+            return new LevelObstacle(Level, "NoCxlMemory", "no NUMA node has CXL memory");
+        return hasScheduler ? null : new LevelObstacle(Level, "SchedulerNotIncluded", "this agent has no duplex scheduler built in");
+    }
+
+    private static LevelObstacle? InterleaveObstacle(NodeTopology topology, NodeAgentConfig config)
+    {
+        const SchedulingLevel Level = SchedulingLevel.Interleave;
+        if (config.Policy.Strategy == MemoryStrategy.Observe)
+            return new LevelObstacle(Level, "StrategyForbids", "policy.strategy is Observe");
+        if (config.Policy.Strategy != MemoryStrategy.Interleave && config.Fallback.WithoutSchedExt == SchedulerFallback.Observe)
+            return new LevelObstacle(Level, "FallbackForbids", "fallback.withoutSchedExt is Observe");
+        if (topology.MemoryNodes.Count() < 2)
+            return new LevelObstacle(Level, "SingleMemoryNode", "one NUMA node has all the memory: there is nothing to interleave");
+        if (!topology.MemoryOnlyNodes.Any())
+            return new LevelObstacle(Level, "NoCxlMemory", "no NUMA node has CXL memory or other memory without processors");
+        if (topology.WeightedInterleave is null)
+            return new LevelObstacle(Level, "WeightedInterleaveMissing", "the kernel has no weighted interleave (needs 6.9)");
+        return InterleavePlanner.Plan(topology, config.Policy).Obstacle is { } obstacle ? new LevelObstacle(Level, obstacle.Reason, obstacle.Message) : null;
+    }
+}

@@ -1,0 +1,80 @@
+using System.Runtime.InteropServices;
+using Moebius.Crds;
+using Moebius.Cxl.Kernel;
+
+namespace Moebius.Cxl.Telemetry;
+
+/// <summary>
+/// A mounted cgroup hierarchy: the unified one, or on hosts that keep pods in v1 hierarchies that of the cpu controller.
+/// </summary>
+internal sealed class CgroupHierarchy
+{
+    /// <summary>Mount points below the directory where cgroups are mounted, in the order of preference.</summary>
+    private static readonly string[] Candidates = ["", "cpu,cpuacct", "cpu", "unified"];
+
+    private CgroupHierarchy(string root, bool version1) => (Root, Version1) = (root, version1);
+
+    /// <summary>The mount point.</summary>
+    public string Root { get; }
+
+    /// <summary>True for a v1 hierarchy.</summary>
+    public bool Version1 { get; }
+
+    /// <summary>Takes the hierarchy that the user names, or finds one below the sysfs root.</summary>
+    /// <exception cref="UserInputException">The named directory is no cgroup hierarchy.</exception>
+    public static CgroupHierarchy? Find(string? named, string sysfs)
+    {
+        // Nodes differ in where the hierarchies are, and one manifest names the same directory on all of them.
+        var directory = named ?? Path.Combine(sysfs, "fs/cgroup");
+        var found = Candidates.Select(candidate => Open(Path.Combine(directory, candidate))).FirstOrDefault(found => found is not null);
+        return found is null && named is not null
+            ? throw new UserInputException($"--cgroups {named}: is no mounted cgroup hierarchy, nor does it hold one: it has no cgroup.procs")
+            : found;
+    }
+
+    /// <summary>All cgroups by id, with their paths from the root (which is "/").</summary>
+    public Dictionary<ulong, string> Scan()
+    {
+        var found = new Dictionary<ulong, string>();
+        var pending = new Stack<string>([Root]);
+        while (pending.TryPop(out var directory))
+        {
+            if (Id(directory) is not { } id)
+                continue;
+            found[id] = directory.Length == Root.Length ? "/" : directory[Root.Length..];
+            try
+            {
+                foreach (var child in Directory.EnumerateDirectories(directory))
+                    pending.Push(child);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                // Gone while we looked: the next scan knows.
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>The kernel's id of a cgroup; null if the directory is gone.</summary>
+    public static unsafe ulong? Id(string directory)
+    {
+        const int CurrentDirectory = -100;
+        const uint Capacity = 128;
+        // struct file_handle: size, type, then the handle itself; a cgroup's is its 64-bit id.
+        var handle = stackalloc byte[8 + (int)Capacity];
+        *(uint*)handle = Capacity;
+        int mount;
+        return LibC.name_to_handle_at(CurrentDirectory, directory, handle, &mount, 0) == 0 && *(uint*)handle == sizeof(ulong)
+            ? MemoryMarshal.Read<ulong>(new ReadOnlySpan<byte>(handle + 8, sizeof(ulong)))
+            : null;
+    }
+
+    private static CgroupHierarchy? Open(string root)
+    {
+        root = root.Length > 1 ? root.TrimEnd('/') : root;
+        return File.Exists(Path.Combine(root, "cgroup.procs"))
+            ? new CgroupHierarchy(root, version1: !File.Exists(Path.Combine(root, "cgroup.controllers")))
+            : null;
+    }
+}

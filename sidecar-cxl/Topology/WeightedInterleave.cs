@@ -1,0 +1,85 @@
+namespace Moebius.Cxl.Topology;
+
+/// <summary>
+/// The kernel's weighted interleave weights: read, set and put back. One instance remembers what it found, so that
+/// <see cref="Restore"/> leaves nothing behind.
+/// </summary>
+internal sealed class WeightedInterleave(string sysfs)
+{
+    /// <summary>The smallest weight the kernel takes.</summary>
+    public const int MinimumWeight = 1;
+
+    /// <summary>The largest weight the kernel takes.</summary>
+    public const int MaximumWeight = 255;
+
+    private const string Folder = "kernel/mm/mempolicy/weighted_interleave";
+
+    // The attribute is named `auto`; kernels built with C23 keyword macros show it under the keyword's expansion.
+    private static readonly string[] AutomaticNames = ["auto", "__auto_type"];
+
+    private readonly Dictionary<int, int> found = [];
+    private bool? automaticFound;
+
+    /// <summary>The weights now in force; null where the kernel has none.</summary>
+    public static WeightedInterleaveState? Read(SysfsTree tree)
+    {
+        if (!tree.Exists(Folder))
+            return null;
+        var weights = new Dictionary<int, int>();
+        foreach (var name in tree.Numbered(Folder, "node"))
+        {
+            if (tree.Number($"{Folder}/{name}", MinimumWeight, MaximumWeight) is { } weight)
+                weights[int.Parse(name.AsSpan("node".Length), System.Globalization.CultureInfo.InvariantCulture)] = weight;
+        }
+
+        return new WeightedInterleaveState(weights, AutomaticNames.Select(name => tree.Text($"{Folder}/{name}")).OfType<string>().FirstOrDefault() switch
+        {
+            "true" or "1" or "Y" => true,
+            "false" or "0" or "N" => false,
+            _ => null,
+        });
+    }
+
+    /// <summary>Sets weights. A node that the kernel does not have is an error; nothing is changed then.</summary>
+    /// <exception cref="IOException">The kernel refused a weight; those set before are put back.</exception>
+    public void Apply(IReadOnlyDictionary<int, int> weights)
+    {
+        var current = Read(new SysfsTree(sysfs)) ?? throw new IOException($"{Folder} is missing: weighted interleave needs Linux 6.9");
+        foreach (var (node, weight) in weights)
+        {
+            if (weight is < MinimumWeight or > MaximumWeight)
+                throw new ArgumentOutOfRangeException(nameof(weights), $"node {node}: weight {weight} is outside {MinimumWeight} to {MaximumWeight}");
+            if (!current.Weights.ContainsKey(node))
+                throw new IOException($"{Folder}/node{node}: no such node; the kernel has {string.Join(", ", current.Weights.Keys.Order())}");
+        }
+
+        automaticFound ??= current.Automatic;
+        try
+        {
+            foreach (var (node, weight) in weights)
+            {
+                found.TryAdd(node, current.Weights[node]);
+                Write($"node{node}", $"{weight}");
+            }
+        }
+        catch (IOException)
+        {
+            Restore();
+            throw;
+        }
+    }
+
+    /// <summary>Puts back what <see cref="Apply"/> found. Does nothing if nothing was applied.</summary>
+    public void Restore()
+    {
+        foreach (var (node, weight) in found)
+            Write($"node{node}", $"{weight}");
+        // Writing a weight switches the kernel's own computation off; switching it on again discards the weights.
+        if (found.Count > 0 && automaticFound == true)
+            Write(AutomaticNames.First(name => File.Exists(Path.Combine(sysfs, Folder, name))), "true");
+        found.Clear();
+        automaticFound = null;
+    }
+
+    private void Write(string name, string value) => File.WriteAllText(Path.Combine(sysfs, Folder, name), value + "\n");
+}

@@ -1,0 +1,121 @@
+using k8s.Models;
+using Moebius.Cli.Local;
+using Moebius.Crds;
+
+namespace Moebius.Cli.Tests;
+
+public sealed class LocalPlannerTests
+{
+    private static LocalPlanner Planner(Func<int, bool>? isFree = null) =>
+        new("/state", "/memory", isFree ?? (_ => true), path => path.Replace("/node", "/here", StringComparison.Ordinal));
+
+    private static V1Container Container(string name, params string[] args) => new()
+    {
+        Name = name,
+        Command = ["moebius"],
+        Args = args,
+        Ports = [new V1ContainerPort { Name = "http", ContainerPort = 8000 }],
+        VolumeMounts =
+        [
+            new V1VolumeMount { Name = "run", MountPath = "/run/moebius" },
+            new V1VolumeMount { Name = "arena", MountPath = "/run/moebius/arena" },
+            new V1VolumeMount { Name = "config", MountPath = "/etc/moebius" },
+            new V1VolumeMount { Name = "model", MountPath = "/models", SubPath = "austen" },
+        ],
+    };
+
+    private static V1PodTemplateSpec Template(params V1Container[] containers) => new()
+    {
+        Metadata = new V1ObjectMeta { Labels = new Dictionary<string, string> { ["app"] = "a" } },
+        Spec = new V1PodSpec
+        {
+            Containers = containers,
+            Volumes =
+            [
+                new V1Volume { Name = "run", EmptyDir = new V1EmptyDirVolumeSource() },
+                new V1Volume { Name = "arena", EmptyDir = new V1EmptyDirVolumeSource { Medium = "Memory" } },
+                new V1Volume { Name = "config", ConfigMap = new V1ConfigMapVolumeSource { Name = "a-config" } },
+                new V1Volume { Name = "model", HostPath = new V1HostPathVolumeSource { Path = "/node/models" } },
+            ],
+        },
+    };
+
+    private static LocalObjects Objects(V1PodTemplateSpec template, string config = "x: 1", V1Secret? secret = null) => new(
+        [("a", "default", template)],
+        new Dictionary<string, V1ConfigMap> { ["a-config"] = new() { Data = new Dictionary<string, string> { ["c.yaml"] = config } } },
+        secret is null ? new Dictionary<string, V1Secret>() : new Dictionary<string, V1Secret> { ["s"] = secret },
+        [
+            new V1Service
+            {
+                Metadata = new V1ObjectMeta { Name = "svc", NamespaceProperty = "default" },
+                Spec = new V1ServiceSpec
+                {
+                    Selector = new Dictionary<string, string> { ["app"] = "a" },
+                    Ports = [new V1ServicePort { Port = 80, TargetPort = "http" }],
+                },
+            },
+        ]);
+
+    [Fact]
+    public void Mount_paths_become_directories_longest_first_and_only_as_whole_paths()
+    {
+        var plan = Planner().Plan(Objects(Template(Container("c", "serve", "--socket=/run/moebius/kv.sock", "--arena", "/run/moebius/arena/kv", "--model=/models/m", "--note=/modelsx"))));
+        Assert.Equal(
+            ["serve", "--socket=/state/pods/a/volumes/run/kv.sock", "--arena", "/memory/a/arena/kv", "--model=/here/models/austen/m", "--note=/modelsx"],
+            plan.Pods[0].Containers[0].Arguments);
+    }
+
+    [Fact]
+    public void A_port_in_use_is_replaced_and_said()
+    {
+        var plan = Planner(port => port != 8000).Plan(Objects(Template(Container("c", "--listen=0.0.0.0:8000"))));
+        Assert.Equal("--listen=127.0.0.1:8001", plan.Pods[0].Containers[0].Arguments[0]);
+        Assert.Equal(8001, plan.Pods[0].Containers[0].Ports["http"]);
+        Assert.Contains("port 8000 is in use, listening on 8001", Assert.Single(plan.Notes), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_service_name_becomes_a_loopback_address_in_configuration_and_arguments()
+    {
+        var plan = Planner().Plan(Objects(Template(Container("c", "--url=http://svc.default.svc:80/v1")), "url: http://svc.default.svc.cluster.local:80/v1"));
+        Assert.Equal("--url=http://127.0.0.1:8000/v1", plan.Pods[0].Containers[0].Arguments[0]);
+        Assert.Equal("url: http://127.0.0.1:8000/v1", plan.Pods[0].Volumes.Single(volume => volume.Name == "config").Files["c.yaml"]);
+    }
+
+    [Fact]
+    public void Secrets_come_from_the_same_file_or_are_asked_for()
+    {
+        var container = Container("c");
+        container.Env = [new V1EnvVar { Name = "KEY", ValueFrom = new V1EnvVarSource { SecretKeyRef = new V1SecretKeySelector { Name = "s", Key = "k" } } }];
+        var secret = new V1Secret { StringData = new Dictionary<string, string> { ["k"] = "v" } };
+        Assert.Equal("v", Planner().Plan(Objects(Template(container), secret: secret)).Pods[0].Containers[0].Environment["KEY"]);
+        var error = Assert.Throws<UserInputException>(() => Planner().Plan(Objects(Template(container))));
+        Assert.Contains("Secret 's' with key 'k'", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Native_sidecars_run_on_and_other_init_containers_run_to_completion()
+    {
+        var template = Template(Container("main"));
+        var sidecar = Container("sidecar");
+        sidecar.RestartPolicy = "Always";
+        sidecar.Ports = null;
+        var init = Container("init");
+        init.Ports = null;
+        template.Spec.InitContainers = [init, sidecar];
+        var containers = Planner().Plan(Objects(template)).Pods[0].Containers;
+        Assert.Equal([("init", true), ("sidecar", false), ("main", false)], containers.Select(container => (container.Name, container.RunsToCompletion)));
+    }
+
+    [Fact]
+    public void What_needs_a_cluster_is_refused_by_name()
+    {
+        var volume = Template(Container("c"));
+        volume.Spec.Volumes[0] = new V1Volume { Name = "run", Csi = new V1CSIVolumeSource { Driver = "d" } };
+        Assert.Contains("volume 'run'", Assert.Throws<UserInputException>(() => Planner().Plan(Objects(volume))).Message, StringComparison.Ordinal);
+
+        var program = Container("c");
+        program.Command = ["nginx"];
+        Assert.Contains("'nginx' cannot run locally", Assert.Throws<UserInputException>(() => Planner().Plan(Objects(Template(program)))).Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,57 @@
+using System.CommandLine;
+
+namespace Moebius.Crds.Tests;
+
+public sealed class CrdCommandsTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    [Fact]
+    public void Check_names_the_file_that_differs_and_generate_repairs_it()
+    {
+        string[] places = ["--output", folder.File("m"), "--reference", folder.File("api.md")];
+        Assert.Equal(0, Run(["crds", "generate", .. places]).ExitCode);
+        Assert.Equal((0, "", ""), Run(["crds", "check", .. places]));
+
+        var changed = Path.Combine(folder.File("m"), "moebius.dev_promptoptimizers.yaml");
+        File.AppendAllText(changed, "#\n");
+        var check = Run(["crds", "check", .. places]);
+        Assert.Equal((1, ""), (check.ExitCode, check.Output));
+        Assert.Equal($"{changed}: differs from what the types generate: run `moebius crds generate` (make crds)\n", check.Error);
+
+        Assert.Equal((0, $"wrote {changed}\n", ""), Run(["crds", "generate", .. places]));
+    }
+
+    [Fact]
+    public void Validate_says_what_it_checked_and_exits_with_2_on_errors()
+    {
+        var good = Write("good.yaml", "{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: p}, spec: {}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: s}}\n");
+        var bad = Write("bad.yaml", "{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: p}, spec: {mode: Open, x: 1}}\n");
+
+        Assert.Equal(
+            (0, $"{good}: document 1: KVPrivacyPolicy/p: valid\n{good}: document 2: Secret/s: not checked: apiVersion 'v1' is not of moebius.dev\n", ""),
+            Run(["validate", "-f", good]));
+        var both = Run(["validate", "-f", bad, "-f", good]);
+        Assert.Equal(2, both.ExitCode);
+        Assert.StartsWith($"{bad}: document 1: KVPrivacyPolicy/p: spec.mode: 'Open' is not allowed: use one of SafeKV, Isolate, Share\n{bad}: document 1: KVPrivacyPolicy/p: spec.x: unknown field", both.Error, StringComparison.Ordinal);
+        Assert.Contains("good.yaml: document 1: KVPrivacyPolicy/p: valid", both.Output, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private static (int ExitCode, string Output, string Error) Run(string[] arguments)
+    {
+        var root = new RootCommand();
+        foreach (var command in CrdCommands.Create())
+            root.Subcommands.Add(command);
+        var (output, error) = (new StringWriter { NewLine = "\n" }, new StringWriter { NewLine = "\n" });
+        var exitCode = root.Parse(arguments).Invoke(new InvocationConfiguration { Output = output, Error = error });
+        return (exitCode, output.ToString(), error.ToString());
+    }
+
+    private string Write(string name, string text)
+    {
+        File.WriteAllText(folder.File(name), text);
+        return folder.File(name);
+    }
+}

@@ -1,0 +1,16 @@
+using Moebius.Crds.Validation;
+
+namespace Moebius.Crds.Tests;
+
+public sealed class SamplesTests
+{
+    public static TheoryData<string> Samples { get; } = [.. ResourceKinds.All.Select(kind => kind.Kind.ToLowerInvariant() + ".yaml")];
+
+    [Theory]
+    [MemberData(nameof(Samples))]
+    public void A_sample_of_each_kind_is_a_valid_resource(string file)
+    {
+        var resource = Assert.Single(ManifestValidator.LoadResources(Repository.Path("samples", file)));
+        Assert.Equal(file, resource.GetType().Name.ToLowerInvariant() + ".yaml");
+    }
+}

@@ -1,0 +1,98 @@
+using k8s.Models;
+
+namespace Moebius.Crds.Tests.Server;
+
+/// <summary>Every CEL rule, broken once, on a real API server.</summary>
+[Trait("Category", "Kubernetes")]
+public sealed class RuleTests(CrdServer server)
+{
+    private const string Immutable = "the spec of a PromptOptimizationJob cannot be changed: make a new job";
+
+    /// <summary>Kind, what breaks the rule, where the server reports it, the rule's message.</summary>
+    public static TheoryData<string, string, string, string> Broken { get; } = new()
+    {
+        { "MoEDeployment", "{replicas: 9, autoscaling: {maxReplicas: 4}}", "spec", "spec.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas, or be left out when autoscaling is set" },
+        { "MoEDeployment", "{kvCache: {enabled: false, policyRef: {name: p}}}", "spec", "spec.kvCache.policyRef has no effect while spec.kvCache.enabled is false: remove it or enable the cache" },
+        { "MoEDeployment", "{model: {source: {hostPath: null}}}", "spec.model.source", "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set" },
+        { "MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}}}}", "spec.model.source", "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set" },
+        { "MoEDeployment", "{model: {source: {hostPath: null, persistentVolumeClaim: {claimName: c, path: ../x}}}}", "spec.model.source.persistentVolumeClaim.path", "path must be relative and stay inside the volume" },
+        { "MoEDeployment", "{model: {source: {hostPath: null, image: {reference: i, path: /x}}}}", "spec.model.source.image.path", "path must be relative and stay inside the image" },
+        { "MoEDeployment", "{experts: {prefetch: {mode: Fixed}}}", "spec.experts.prefetch", "horizon must be set for mode Fixed and only then" },
+        { "MoEDeployment", "{experts: {prefetch: {horizon: 2}}}", "spec.experts.prefetch", "horizon must be set for mode Fixed and only then" },
+        { "MoEDeployment", "{autoscaling: {minReplicas: 5, maxReplicas: 4}}", "spec.autoscaling", "minReplicas must not exceed maxReplicas" },
+        { "KVPrivacyPolicy", "{publicPrefixes: [{name: a}]}", "spec.publicPrefixes[0]", "exactly one of text and configMapRef must be set" },
+        { "KVPrivacyPolicy", "{publicPrefixes: [{name: a, text: x, configMapRef: {name: c, key: k}}]}", "spec.publicPrefixes[0]", "exactly one of text and configMapRef must be set" },
+        { "KVPrivacyPolicy", "{classifier: {publicBelowPercent: 71}}", "spec.classifier", "publicBelowPercent must not exceed privateAbovePercent" },
+        { "KVPrivacyPolicy", "{classifier: {type: Onnx}}", "spec.classifier", "onnx must be set for type Onnx and only then" },
+        { "KVPrivacyPolicy", "{classifier: {onnx: {claimName: c}}}", "spec.classifier", "onnx must be set for type Onnx and only then" },
+        { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null}}", "spec.languageModel", "exactly one of moeDeploymentRef and endpoint must be set" },
+        { "PromptOptimizer", "{languageModel: {endpoint: {url: http://a, model: m}}}", "spec.languageModel", "exactly one of moeDeploymentRef and endpoint must be set" },
+        { "PromptOptimizer", "{scorer: {type: VisionLanguageModel}}", "spec.scorer", "endpoint must be set for type VisionLanguageModel and only then" },
+        { "PromptOptimizer", "{scorer: {clip: {claimName: c}}}", "spec.scorer", "clip must be set for type Clip and only then" },
+        { "PromptOptimizer", "{store: {type: PostgreSQL}}", "spec.store", "connectionSecretRef must be set for type PostgreSQL and only then" },
+        { "PromptOptimizationJob", "{prompts: [b]}", "spec", "exactly one of prompt and prompts must be set" },
+    };
+
+    /// <summary>Neighbours of the broken ones that are right.</summary>
+    public static TheoryData<string, string> Kept { get; } = new()
+    {
+        { "MoEDeployment", "{replicas: 4, autoscaling: {maxReplicas: 4}}" },
+        { "MoEDeployment", "{kvCache: {enabled: false}}" },
+        { "MoEDeployment", "{kvCache: {policyRef: {name: p}}}" },
+        { "MoEDeployment", "{model: {source: {hostPath: null, persistentVolumeClaim: {claimName: c, path: a/b}}}}" },
+        { "MoEDeployment", "{experts: {prefetch: {mode: Fixed, horizon: 2}}}" },
+        { "KVPrivacyPolicy", "{classifier: {type: Onnx, onnx: {claimName: c}}}" },
+        { "KVPrivacyPolicy", "{publicPrefixes: [{name: a, configMapRef: {name: c, key: k}}]}" },
+        { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, endpoint: {url: http://a, model: m}}}" },
+        { "PromptOptimizer", "{scorer: {type: Clip, clip: {claimName: c}}}" },
+        { "PromptOptimizer", "{store: {type: PostgreSQL, connectionSecretRef: {name: s, key: k}}}" },
+        { "PromptOptimizationJob", "{prompt: null, prompts: [b]}" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Broken))]
+    public async Task A_broken_rule_is_reported_at_its_field_with_its_message(string kind, string spec, string field, string message)
+    {
+        var refused = await server.CreateAsync(CrdServer.Minimal(kind, "broken", spec));
+        Assert.NotEqual(0, refused.ExitCode);
+        AssertInvalid($"The {kind} \"broken\" is invalid: {field}: Invalid value: ", message, refused.StandardError);
+    }
+
+    [Theory]
+    [MemberData(nameof(Kept))]
+    public async Task A_kept_rule_says_nothing(string kind, string spec) =>
+        (await server.KubectlAsync(["create", "--dry-run=server", "-f", "-"], CrdServer.Minimal(kind, "kept", spec).ToJsonString())).EnsureSuccess();
+
+    [Fact]
+    public async Task A_job_cannot_be_changed()
+    {
+        (await server.CreateAsync(CrdServer.Minimal("PromptOptimizationJob", "fixed"))).EnsureSuccess();
+        (await server.KubectlAsync("label", "pojob", "fixed", "a=b")).EnsureSuccess();
+        var refused = await server.KubectlAsync("patch", "pojob", "fixed", "--type=merge", "-p", """{"spec":{"prompt":"another"}}""");
+        AssertInvalid("The PromptOptimizationJob \"fixed\" is invalid: spec: Invalid value: ", Immutable, refused.StandardError);
+    }
+
+    [Fact]
+    public void Every_rule_of_every_kind_is_broken_here()
+    {
+        var rules = ResourceKinds.All.SelectMany(kind => Rules(Schemas.Of(kind))).Select(rule => rule.Message);
+        var broken = Broken.Select(row => row.Data.Item4).Append(Immutable);
+        Assert.Equal(rules.ToHashSet().Order(), broken.ToHashSet().Order());
+    }
+
+    // Between field and message some versions show the value, others its type or nothing.
+    private static void AssertInvalid(string start, string message, string actual)
+    {
+        Assert.StartsWith(start, actual, StringComparison.Ordinal);
+        Assert.EndsWith(" " + message, actual.TrimEnd(), StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', actual.TrimEnd());
+    }
+
+    private static IEnumerable<V1ValidationRule> Rules(V1JSONSchemaProps schema)
+    {
+        var below = (schema.Properties?.Values ?? []).AsEnumerable();
+        if ((schema.Items ?? schema.AdditionalProperties) is V1JSONSchemaProps item)
+            below = below.Append(item);
+        return (schema.XKubernetesValidations ?? []).Concat(below.SelectMany(Rules));
+    }
+}

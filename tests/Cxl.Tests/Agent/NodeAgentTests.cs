@@ -1,0 +1,121 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Agent;
+
+namespace Moebius.Cxl.Tests.Agent;
+
+public sealed class NodeAgentTests
+{
+    private const string Weights = "kernel/mm/mempolicy/weighted_interleave/node";
+    private static readonly string[] ThreeWeights = [$"{Weights}0 = 1", $"{Weights}1 = 1", $"{Weights}2 = 1"];
+
+    [Fact]
+    public void At_the_level_interleave_weights_are_set_and_put_back()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        using (var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" }))
+        {
+            Assert.Equal((SchedulingLevel.Interleave, true), (agent.Status.Level, agent.Status.Ready));
+            Assert.Equal(1, agent.Status.Topology.CxlNodes);
+            Assert.Equal($"{agent.Status.InterleaveWeights![1]}", sysfs[$"{Weights}1"]);
+            Assert.NotEqual("1", sysfs[$"{Weights}1"]);
+        }
+
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
+    public void Without_btf_the_agent_works_and_says_why_it_does_not_count()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        agent.Tick();
+        Assert.Equal((SchedulingLevel.Observe, false), (agent.Status.Level, agent.Status.Observer.Loaded));
+        Assert.Contains(agent.Status.Observer.Reason, new[] { "BtfMissing", "BPFObjectMissing" });
+        Assert.Equal(agent.Status.Observer.Reason, agent.Status.Reason);
+        Assert.Null(agent.Status.TelemetrySource);
+    }
+
+    [Fact]
+    public void A_setting_that_cannot_be_honoured_is_a_warning()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        using var agent = Start(sysfs, new NodeAgentConfig
+        {
+            Profile = "p",
+            Workloads = [new WorkloadHint { Name = "w", PodSelector = new k8s.Models.V1LabelSelector(), Intent = MemoryIntent.ReadHeavy }],
+        });
+        Assert.Contains(agent.Status.Warnings, warning => warning.StartsWith("workloads:", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("policy: {readerAbovePercent: 40}", "policy.readerAbovePercent: 40 is outside 50 to 100")]
+    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 0}]}", "weight 0 is outside 1 to 255")]
+    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 1}, {node: 0, weight: 2}]}", "node 0 is there 2 times")]
+    [InlineData("telemetry: {interval: 1ms}", "telemetry.interval: '1ms' is too short")]
+    [InlineData("telemetry: {interval: soon}", "telemetry.interval: 'soon' is not a duration")]
+    [InlineData("surprise: 1", "surprise: unknown field")]
+    public void Wrong_settings_are_refused_by_name(string yaml, string message)
+    {
+        var path = Path.GetTempFileName();
+        File.WriteAllText(path, $"profile: p\n{yaml}\n");
+        var error = Assert.Throws<UserInputException>(() => AgentOptions.LoadConfig(path));
+        File.Delete(path);
+        Assert.StartsWith(path, error.Message, StringComparison.Ordinal);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("9402")]
+    [InlineData("localhost:9402")]
+    [InlineData("1.2.3.4")]
+    public void A_wrong_listen_address_is_refused(string listen) =>
+        Assert.Contains($"--listen {listen}", Assert.Throws<UserInputException>(() => AgentOptions.ParseListen(listen)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task The_server_answers_and_stops()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, Config = new NodeAgentConfig { Profile = "p" } }, new IPEndPoint(IPAddress.Loopback, 0));
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        using var client = Client(app);
+        Assert.Equal("ok\n", await client.GetStringAsync("/healthz"));
+        Assert.Equal("ok\n", await client.GetStringAsync("/readyz"));
+        var status = JsonNode.Parse(await client.GetStringAsync("/status"))!;
+        Assert.Equal("Interleave", (string?)status["level"]);
+        Assert.Equal(2, (int?)status["memoryOnlyNodes"]);
+        var metrics = await client.GetStringAsync("/metrics");
+        Assert.Contains("moebius_cxl_level 1", metrics, StringComparison.Ordinal);
+        Assert.Contains("moebius_cxl_node_reported_bandwidth_bytes_per_second{node=\"2\",direction=\"read\"} 60000000000", metrics, StringComparison.Ordinal);
+        await app.StopAsync(TestContext.Current.CancellationToken);
+        await app.DisposeAsync();
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
+    public async Task A_node_the_profile_does_not_accept_is_not_ready()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        var config = new NodeAgentConfig { Profile = "p", Fallback = new MemoryFallbackSpec { WithoutCxl = CxlFallback.Fail } };
+        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, Config = config }, new IPEndPoint(IPAddress.Loopback, 0));
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        using var client = Client(app);
+        using var response = await client.GetAsync(new Uri("/readyz", UriKind.Relative));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.Contains("no NUMA node has CXL memory", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    private static NodeAgent Start(SysfsFixture sysfs, NodeAgentConfig config) =>
+        new(new AgentOptions { Sysfs = sysfs.Root, Config = config }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+
+    private static HttpClient Client(WebApplication app) =>
+        new() { BaseAddress = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()) };
+}

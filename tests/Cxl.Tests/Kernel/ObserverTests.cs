@@ -1,0 +1,212 @@
+using System.Diagnostics;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Agent;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Telemetry;
+
+namespace Moebius.Cxl.Tests.Kernel;
+
+/// <summary>The real program in the real kernel.</summary>
+public sealed class ObserverTests
+{
+    /// <summary>Every process writes dozens of fresh pages, whatever the size of pages.</summary>
+    private const int Processes = 50;
+
+    private static readonly string Workload = $"i=0; while [ $i -lt {Processes} ]; do /bin/true; i=$((i+1)); done; for i in 1 2 3 4 5 6 7 8; do sleep 0.01; done";
+
+    [Fact]
+    public void A_workload_in_its_own_cgroup_moves_its_counters()
+    {
+        var hierarchy = Require();
+        using var group = new TemporaryCgroup(hierarchy);
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1 });
+        var before = observer.Read().Cgroups.GetValueOrDefault(group.Id);
+        Assert.Equal(default, before);
+
+        group.Run(Workload);
+        var snapshot = observer.Read();
+        var after = snapshot.Cgroups[group.Id];
+        Assert.True(after.RunNs > 1_000_000, $"{after}");
+        // Eight sleeps are at least eight switches and eight wake-ups.
+        Assert.True(after.Switches >= 8, $"{after}");
+        Assert.True(after.Wakeups >= 8, $"{after}");
+        Assert.True(!observer.CountsFaults || after.WriteFaults >= 10 * Processes, $"{after}");
+        Assert.Equal(0UL, snapshot.Losses.Cgroups);
+        // Run time cannot exceed what all CPUs had.
+        Assert.True(after.RunNs < 60_000_000_000UL * (ulong)Environment.ProcessorCount, $"{after}");
+    }
+
+    [Fact]
+    public void Counters_never_go_backwards()
+    {
+        var hierarchy = Require();
+        using var group = new TemporaryCgroup(hierarchy);
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1 });
+        using var worker = group.Start("while :; do /bin/true; done");
+        var last = new Dictionary<ulong, CgroupCounters>();
+        for (var i = 0; i < 200; i++)
+        {
+            foreach (var (id, now) in observer.Read().Cgroups)
+            {
+                Assert.Equal(now, CgroupCounters.Max(now, last.GetValueOrDefault(id)));
+                last[id] = now;
+            }
+        }
+
+        worker.Kill(entireProcessTree: true);
+        worker.WaitForExit();
+    }
+
+    [Fact]
+    public void Bursts_arrive_through_the_ring_buffer()
+    {
+        var hierarchy = Require();
+        using var group = new TemporaryCgroup(hierarchy);
+        var bursts = new List<Burst>();
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1, BurstThreshold = 20, OnBurst = bursts.Add });
+        Assert.SkipUnless(observer.CountsFaults, "the kernel has no page-fault tracepoint");
+        group.Run(Workload);
+        var snapshot = observer.Read();
+        var mine = bursts.FindAll(burst => burst.CgroupId == group.Id);
+        Assert.NotEmpty(mine);
+        Assert.All(mine, burst => Assert.True(burst.Reads + burst.Writes >= 20, $"{burst}"));
+        // Counted and delivered are the same, or the difference is reported.
+        Assert.Equal(snapshot.Cgroups.Values.Aggregate(0UL, (sum, counters) => sum + counters.Bursts) > (ulong)bursts.Count, snapshot.Losses.Events > 0);
+    }
+
+    [Fact]
+    public void Perf_events_are_attributed_to_the_cgroup_that_ran()
+    {
+        var hierarchy = Require();
+        using var group = new TemporaryCgroup(hierarchy);
+        // Software events stand in for the hardware's: they exist everywhere and are read the same way.
+        var faults = new PerfEvent(Type: 1, Config: 5);
+        var clock = new PerfEvent(Type: 1, Config: 0);
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1, PerfEvents = (clock, faults), Cpus = [.. Enumerable.Range(0, Environment.ProcessorCount)] });
+        Assert.True(observer.UsesPerfEvents);
+        group.Run(Workload);
+        var snapshot = observer.Read();
+        var counters = snapshot.Cgroups[group.Id];
+        Assert.True(counters.MemoryReads > 1_000_000, $"{counters}");
+        Assert.True(counters.MemoryWrites >= 10 * Processes, $"{counters}");
+        Assert.Equal(0UL, snapshot.Losses.PerfReads);
+    }
+
+    [Fact]
+    public void A_full_map_is_reported_not_hidden()
+    {
+        var hierarchy = Require();
+        using var first = new TemporaryCgroup(hierarchy);
+        using var second = new TemporaryCgroup(hierarchy);
+        using var third = new TemporaryCgroup(hierarchy);
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1, MaximumCgroups = 1 });
+        foreach (var group in new[] { first, second, third })
+            group.Run("sleep 0.01; sleep 0.01");
+        Assert.True(observer.Read().Losses.Cgroups > 0);
+    }
+
+    [Fact]
+    public void A_forgotten_cgroup_leaves_the_map()
+    {
+        var hierarchy = Require();
+        using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1 });
+        ulong id;
+        using (var group = new TemporaryCgroup(hierarchy))
+        {
+            id = group.Id;
+            group.Run("sleep 0.01");
+        }
+
+        Assert.Contains(id, observer.Read().Cgroups.Keys);
+        Assert.DoesNotContain(id, hierarchy.Scan().Keys);
+        // Another cgroup must take the CPU before the account lets go of it.
+        for (var i = 0; i < 100 && observer.Read().Cgroups.ContainsKey(id); i++)
+        {
+            observer.Forget(id);
+            Thread.Sleep(10);
+        }
+
+        Assert.DoesNotContain(id, observer.Read().Cgroups.Keys);
+    }
+
+    [Fact]
+    public void Garbage_is_refused_with_libbpfs_own_words()
+    {
+        Require();
+        var error = Assert.Throws<BpfException>(() => BpfObject.Open("no ELF file"u8, "garbage"));
+        Assert.Contains("libbpf", error.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Missing_perf_events_fall_back_to_the_estimator_and_say_so()
+    {
+        Require();
+        var load = ObserverLoader.Load(HostKernel.Read("/sys", "/proc"), TelemetrySource.PerfEvents, new ObserverOptions { Cpus = [100_000] }, Observer.EmbeddedObject());
+        using var observer = load.Observer;
+        Assert.Equal(("Loaded", TelemetrySource.Bpf), (load.Reason, load.Source!.Value));
+        Assert.Contains("CPU 100000", load.SourceMessage, StringComparison.Ordinal);
+    }
+
+    private static Observer Load(ObserverOptions options) => Observer.Load(Observer.EmbeddedObject()!, options);
+
+    private static CgroupHierarchy Require()
+    {
+        Assert.SkipUnless(Observer.EmbeddedObject() is not null, "the build had no clang: no eBPF object");
+        var kernel = HostKernel.Read("/sys", "/proc");
+        Assert.SkipUnless(kernel.HasBtf, "the kernel has no BTF");
+        Assert.SkipUnless(kernel.MayLoadPrograms, "not root and without CAP_BPF and CAP_PERFMON");
+        Assert.SkipUnless(kernel.Lockdown != "confidentiality", "the kernel is locked down");
+        try
+        {
+            Assert.SkipUnless(BpfObject.LibraryVersion.Major == 1, "libbpf 1.x is not installed");
+        }
+        catch (DllNotFoundException)
+        {
+            Assert.Skip("libbpf.so.1 is not installed");
+        }
+
+        var hierarchy = CgroupHierarchy.Find(null, "/sys");
+        Assert.SkipUnless(hierarchy is not null, "no cgroup hierarchy is mounted");
+        return hierarchy;
+    }
+
+    private sealed class TemporaryCgroup : IDisposable
+    {
+        private readonly string path;
+
+        public TemporaryCgroup(CgroupHierarchy hierarchy)
+        {
+            path = Path.Combine(hierarchy.Root, $"moebius-test-{Guid.NewGuid():N}");
+            Directory.CreateDirectory(path);
+            Id = CgroupHierarchy.Id(path)!.Value;
+        }
+
+        public ulong Id { get; }
+
+        public Process Start(string script) =>
+            Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"echo $$ > {path}/cgroup.procs; {script}"]) { RedirectStandardError = true })!;
+
+        public void Run(string script)
+        {
+            using var process = Start(script);
+            process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.Equal(0, process.ExitCode);
+        }
+
+        public void Dispose()
+        {
+            for (var i = 0; Directory.Exists(path); i++)
+            {
+                try
+                {
+                    Directory.Delete(path);
+                }
+                catch (IOException) when (i < 100)
+                {
+                    Thread.Sleep(10); // a dead process may still be leaving
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Moebius.EndToEnd;
+
+/// <summary>The built program, run as a user would run it.</summary>
+internal sealed partial class MoebiusProcess : IDisposable
+{
+    private readonly Process process;
+    private readonly Task<string> output;
+    private readonly Task<string> error;
+
+    private MoebiusProcess(Process process)
+    {
+        this.process = process;
+        output = process.StandardOutput.ReadToEndAsync();
+        error = process.StandardError.ReadToEndAsync();
+    }
+
+    public static string Program => Path.Combine(AppContext.BaseDirectory, "moebius");
+
+    public static string Repository { get; } = FindRepository();
+
+    public static MoebiusProcess Start(params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Program) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        foreach (var argument in arguments)
+            start.ArgumentList.Add(argument);
+        return new MoebiusProcess(Process.Start(start)!);
+    }
+
+    public static async Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments)
+    {
+        using var run = Start(arguments);
+        return await run.EndAsync(TimeSpan.FromMinutes(4));
+    }
+
+    public async Task<(int Code, string Output, string Error)> EndAsync(TimeSpan limit)
+    {
+        using var cancel = new CancellationTokenSource(limit);
+        await process.WaitForExitAsync(cancel.Token);
+        return (process.ExitCode, await output, await error);
+    }
+
+    public void Interrupt() => Assert.Equal(0, Kill(process.Id, 2));
+
+    public void Dispose()
+    {
+        if (!process.HasExited)
+            process.Kill(entireProcessTree: true);
+        process.Dispose();
+    }
+
+    public static void Kill(int process) => Assert.Equal(0, Kill(process, 9));
+
+    private static string FindRepository()
+    {
+        var directory = new DirectoryInfo(AppContext.BaseDirectory);
+        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Moebius.slnx")))
+            directory = directory.Parent;
+        return directory?.FullName ?? throw new InvalidOperationException("the tests run outside the repository");
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+}

@@ -1,0 +1,227 @@
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.MoEDeployments;
+using Moebius.Operator.Planning.Policies;
+
+namespace Moebius.Operator.Tests.Planning;
+
+public sealed class MoEDeploymentPlannerTests
+{
+    private static Plan Plan(MoEDeployment resource, MoEReferences? references = null, ServerCapabilities? server = null) =>
+        MoEDeploymentPlanner.Plan(resource, references ?? MoEReferences.None, OperatorSettings.Default, server ?? ServerCapabilities.Latest);
+
+    private static MoEReferences With(KVPrivacyPolicy policy) => new(policy, KVPrivacyPolicyPlanner.Plan(policy, new Dictionary<string, V1ConfigMap>()), null);
+
+    [Fact]
+    public void A_minimal_resource_becomes_all_its_children()
+    {
+        var plan = Plan(Samples.MoE());
+        Assert.Empty(plan.Problems);
+        Assert.Equal(
+            ["ServiceAccount/austen", "ConfigMap/austen-config", "Service/austen", "NetworkPolicy/austen", "PodDisruptionBudget/austen", "Deployment/austen"],
+            plan.Children.Select(child => $"{child.Kind}/{child.Metadata.Name}"));
+    }
+
+    [Fact]
+    public void The_containers_keep_the_pod_contract()
+    {
+        var pod = Plan(Samples.MoE("kvCache: {memory: 64Mi}")).Child<V1Deployment>().Spec.Template.Spec;
+        var inference = Assert.Single(pod.Containers);
+        Assert.Equal(
+            [
+                "serve", "--config=/etc/moebius/config/inference.yaml", "--model=/models/model", "--listen=0.0.0.0:8000",
+                "--kv-socket=/run/moebius/kvcache.sock", "--policy=/etc/moebius/policy/policy.yaml",
+            ],
+            inference.Args);
+        var sidecar = Assert.Single(pod.InitContainers);
+        Assert.Equal("Always", sidecar.RestartPolicy);
+        Assert.Equal(
+            [
+                "kvcache", "serve", "--config=/etc/moebius/config/kvcache.yaml", "--socket=/run/moebius/kvcache.sock",
+                "--arena=/run/moebius/arena/kv.arena", "--arena-size=64Mi", "--policy=/etc/moebius/policy/policy.yaml", "--listen=0.0.0.0:9401",
+            ],
+            sidecar.Args);
+        Assert.Equal("64Mi", pod.Volumes.Single(volume => volume.Name == "arena").EmptyDir.SizeLimit.ToString());
+        foreach (var container in new[] { inference, sidecar })
+        {
+            Assert.Equal(["moebius"], container.Command);
+            Assert.Equal("FallbackToLogsOnError", container.TerminationMessagePolicy);
+            Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
+            Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+            // A loading model is never killed: at least an hour.
+            Assert.True(container.StartupProbe.PeriodSeconds * container.StartupProbe.FailureThreshold >= 3600);
+        }
+    }
+
+    [Fact]
+    public void A_server_before_native_sidecars_gets_a_plain_container_and_is_told_what_it_lacks()
+    {
+        var plan = Plan(Samples.MoE(), server: Samples.Old);
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Equal(["kvcache", "inference"], pod.Containers.Select(container => container.Name));
+        Assert.All(pod.Containers, container => Assert.Null(container.RestartPolicy));
+        Assert.Null(pod.InitContainers);
+        Assert.Null(pod.Containers[1].Lifecycle.PreStop.Sleep);
+        Assert.Empty(plan.Children.OfType<V1PodDisruptionBudget>());
+        var problem = Assert.Single(plan.Problems);
+        Assert.Equal(Reasons.ServerCapabilityMissing, problem.Reason);
+        Assert.Contains("policy/v1", problem.Message, StringComparison.Ordinal);
+        Assert.False(plan.IsBlocked);
+    }
+
+    [Fact]
+    public void Without_a_cache_there_is_neither_sidecar_nor_arena()
+    {
+        var plan = Plan(Samples.MoE("kvCache: {enabled: false}"));
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Null(pod.InitContainers);
+        Assert.DoesNotContain(pod.Containers[0].Args, argument => argument.StartsWith("--kv-socket", StringComparison.Ordinal));
+        Assert.DoesNotContain(pod.Volumes, volume => volume.Name is "arena" or "run");
+        Assert.Contains("--policy=/etc/moebius/policy/policy.yaml", pod.Containers[0].Args);
+    }
+
+    [Fact]
+    public void The_rendered_files_are_what_the_containers_read()
+    {
+        var data = Plan(Samples.MoE("experts: {fastMemory: 4Mi, slowTier: MemoryMap}\nserving: {drainTimeout: 1m}")).Child<V1ConfigMap>().Data;
+        var inference = Manifests.Convert<InferenceConfig>(Manifests.ParseDocuments(data["inference.yaml"], "c")[0], "c");
+        Assert.Equal("austen", inference.ModelName);
+        Assert.Equal("4Mi", inference.Experts.FastMemory?.ToString());
+        Assert.Equal(SlowTier.MemoryMap, inference.Experts.SlowTier);
+        Assert.Equal("1m", inference.Serving.DrainTimeout);
+        Assert.Equal("1Gi", Manifests.Convert<KVCacheConfig>(Manifests.ParseDocuments(data["kvcache.yaml"], "c")[0], "c").KVCache.Memory.ToString());
+        Assert.Equal(SharingMode.Isolate, Manifests.Convert<KVPrivacyPolicy>(Manifests.ParseDocuments(data["policy.yaml"], "c")[0], "c").Spec.Mode);
+    }
+
+    [Fact]
+    public void The_drain_time_is_part_of_the_grace_period() =>
+        Assert.Equal(135, Plan(Samples.MoE("serving: {drainTimeout: 2m}")).Child<V1Deployment>().Spec.Template.Spec.TerminationGracePeriodSeconds);
+
+    [Fact]
+    public void A_changed_configuration_changes_the_pod_template_and_a_changed_policy_does_not()
+    {
+        const string Reference = "kvCache: {policyRef: {name: strict}}";
+        string Template(MoEDeployment resource, KVPrivacyPolicy policy) => Manifests.ToYaml(Plan(resource, With(policy)).Child<V1Deployment>().Spec.Template);
+        var before = Template(Samples.MoE(Reference), Samples.Policy("mode: SafeKV"));
+        Assert.Equal(before, Template(Samples.MoE(Reference), Samples.Policy("mode: Isolate")));
+        Assert.NotEqual(before, Template(Samples.MoE(Reference + "\nserving: {maxBatchTokens: 64}"), Samples.Policy()));
+    }
+
+    [Fact]
+    public void A_missing_policy_is_named_and_nothing_is_made()
+    {
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"));
+        Assert.Empty(plan.Children);
+        var condition = Assert.Single(plan.Conditions, condition => condition.Type == ConditionTypes.PolicyResolved);
+        Assert.Equal(ConditionStatus.False, condition.Status);
+        Assert.Equal("spec.kvCache.policyRef.name: there is no KVPrivacyPolicy 'strict' in namespace 'shop': make it, or remove policyRef to keep everything private", condition.Message);
+    }
+
+    [Fact]
+    public void An_invalid_policy_is_as_good_as_none()
+    {
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), With(Samples.Policy("rules: {custom: [{name: a, pattern: '('}]}")));
+        Assert.Empty(plan.Children);
+        Assert.Contains(plan.Conditions, condition => condition is { Type: ConditionTypes.PolicyResolved, Reason: Reasons.PolicyInvalid });
+    }
+
+    [Fact]
+    public void A_missing_profile_is_named_and_nothing_is_made()
+    {
+        var plan = Plan(Samples.MoE("memorySchedulingProfileRef: {name: cxl}"));
+        Assert.Empty(plan.Children);
+        Assert.Contains(plan.Conditions, condition => condition is { Type: ConditionTypes.ProfileResolved, Reason: Reasons.ProfileNotFound });
+    }
+
+    [Fact]
+    public void The_profiles_nodes_are_added_and_may_not_be_contradicted()
+    {
+        var references = new MoEReferences(null, null, Samples.Profile("nodeSelector: {cxl: 'yes'}"));
+        var plan = Plan(Samples.MoE("memorySchedulingProfileRef: {name: cxl}\nplacement: {nodeSelector: {zone: a}}"), references);
+        Assert.Equal(new Dictionary<string, string> { ["cxl"] = "yes", ["zone"] = "a" }, plan.Child<V1Deployment>().Spec.Template.Spec.NodeSelector);
+        var contradicting = Plan(Samples.MoE("memorySchedulingProfileRef: {name: cxl}\nplacement: {nodeSelector: {cxl: 'no'}}"), references);
+        Assert.Contains("spec.placement.nodeSelector[cxl]: 'no' contradicts 'yes'", Assert.Single(contradicting.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: write a number from 1 to 65535")]
+    [InlineData("serving: {drainTimeout: soon}", "spec.serving.drainTimeout: 'soon' is not a duration")]
+    [InlineData("serving: {port: 9401}", "spec.serving.port: 9401 is the port of the cache's metrics")]
+    [InlineData("serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing")]
+    [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a number of bytes")]
+    [InlineData("experts: {prefetch: {mode: Fixed}}", "spec.experts.prefetch: horizon must be set for mode Fixed and only then")]
+    [InlineData("kvCache: {enabled: false, policyRef: {name: strict}}", "spec: spec.kvCache.policyRef has no effect")]
+    [InlineData("resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of")]
+    [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
+    [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' must match")]
+    public void A_broken_rule_names_field_value_and_remedy(string spec, string message)
+    {
+        var plan = Plan(Samples.MoE(spec));
+        Assert.Empty(plan.Children);
+        var problem = Assert.Single(plan.Problems);
+        Assert.Equal(Reasons.InvalidSpec, problem.Reason);
+        Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("autoscaling: {maxReplicas: 3}", "spec.autoscaling: not supported yet", false)]
+    [InlineData("kvCache: {ssd: {size: 1Gi}}", "spec.kvCache.ssd: not supported yet", false)]
+    [InlineData("kvCache: {shared: {address: 'redis:6379'}}", "spec.kvCache.shared: not supported yet", false)]
+    [InlineData("podTemplate: {spec: {hostNetwork: true}}", "spec.podTemplate: not supported yet", true)]
+    [InlineData("integrations: {podMonitor: Required}", "spec.integrations.podMonitor: not supported yet", false)]
+    public void A_field_that_nothing_honours_is_reported(string spec, string message, bool blocks)
+    {
+        var plan = Plan(Samples.MoE(spec));
+        var problem = Assert.Single(plan.Problems);
+        Assert.Equal(Reasons.UnsupportedField, problem.Reason);
+        Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
+        Assert.Equal(blocks, plan.IsBlocked);
+        Assert.Equal(blocks, plan.Children.Count == 0);
+    }
+
+    [Theory]
+    [InlineData("s3: {uri: 's3://a/b'}", "spec.model.source.s3")]
+    [InlineData("huggingFace: {repository: a/b}", "spec.model.source.huggingFace")]
+    public void A_source_that_cannot_be_fetched_is_refused(string source, string field)
+    {
+        var resource = Samples.Parse<MoEDeployment>($"{{kind: MoEDeployment, metadata: {{name: a, namespace: b}}, spec: {{model: {{source: {{{source}}}}}}}}}");
+        var plan = Plan(resource);
+        Assert.Empty(plan.Children);
+        Assert.StartsWith(field, Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Two_sources_are_refused()
+    {
+        var resource = Samples.MoE();
+        resource.Spec.Model.Source.Image = new ImageModel { Reference = "a" };
+        Assert.Contains("exactly one of hostPath", Assert.Single(Plan(resource).Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_path_inside_a_claim_is_part_of_the_model_argument_only()
+    {
+        var resource = Samples.MoE();
+        resource.Spec.Model.Source = new ModelSource { PersistentVolumeClaim = new ClaimModel { ClaimName = "models", Path = "a/b/" } };
+        var pod = Plan(resource).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Contains("--model=/models/model/a/b", pod.Containers[0].Args);
+        Assert.True(pod.Volumes.Single(volume => volume.Name == "model").PersistentVolumeClaim.ReadOnlyProperty);
+    }
+
+    [Fact]
+    public void A_name_that_cannot_name_a_service_is_refused() =>
+        Assert.StartsWith("metadata.name: 'a.b' must be", Assert.Single(Plan(Samples.MoE(name: "a.b")).Problems).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Nobody_may_call_when_the_list_of_callers_is_empty()
+    {
+        var open = Plan(Samples.MoE()).Child<V1NetworkPolicy>().Spec.Ingress;
+        Assert.Equal(2, open.Count);
+        var closed = Plan(Samples.MoE("networkPolicy: {allowFrom: []}")).Child<V1NetworkPolicy>().Spec.Ingress;
+        Assert.NotNull(Assert.Single(Assert.Single(closed).FromProperty).NamespaceSelector);
+        Assert.Empty(Plan(Samples.MoE("networkPolicy: {enabled: false}")).Children.OfType<V1NetworkPolicy>());
+    }
+}

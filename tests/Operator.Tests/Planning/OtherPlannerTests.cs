@@ -1,0 +1,147 @@
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.Policies;
+using Moebius.Operator.Planning.Profiles;
+using Moebius.Operator.Planning.PromptOptimizers;
+
+namespace Moebius.Operator.Tests.Planning;
+
+public sealed class KVPrivacyPolicyPlannerTests
+{
+    private static readonly Dictionary<string, V1ConfigMap> NoMaps = [];
+
+    [Fact]
+    public void The_rendered_policy_carries_its_generation_and_no_other_metadata()
+    {
+        var yaml = KVPrivacyPolicyPlanner.Plan(Samples.Policy("mode: SafeKV\nretention: {privateIdle: 5m}"), NoMaps).Child<V1ConfigMap>().Data["policy.yaml"];
+        var read = Manifests.Convert<KVPrivacyPolicy>(Manifests.ParseDocuments(yaml, "p")[0], "p");
+        Assert.Equal(7, read.Metadata.Generation);
+        Assert.Equal("strict", read.Metadata.Name);
+        Assert.Null(read.Metadata.Uid);
+        Assert.Equal("5m", read.Spec.Retention.PrivateIdle);
+    }
+
+    [Fact]
+    public void Prefixes_from_config_maps_are_written_out_and_missing_ones_named()
+    {
+        var policy = Samples.Policy("publicPrefixes: [{name: house, configMapRef: {name: prompts, key: house}}]");
+        Assert.Contains("there is no ConfigMap 'prompts'", Assert.Single(KVPrivacyPolicyPlanner.Plan(policy, NoMaps).Problems).Message, StringComparison.Ordinal);
+        var maps = new Dictionary<string, V1ConfigMap> { ["prompts"] = new() { Data = new Dictionary<string, string> { ["other"] = "x" } } };
+        Assert.Contains("has no key 'house': it has other", Assert.Single(KVPrivacyPolicyPlanner.Plan(policy, maps).Problems).Message, StringComparison.Ordinal);
+        maps["prompts"].Data["house"] = "You are kind.\n";
+        var yaml = KVPrivacyPolicyPlanner.Plan(policy, maps).Child<V1ConfigMap>().Data["policy.yaml"];
+        var prefix = Assert.Single(Manifests.Convert<KVPrivacyPolicy>(Manifests.ParseDocuments(yaml, "p")[0], "p").Spec.PublicPrefixes!);
+        Assert.Equal("You are kind.\n", prefix.Text);
+        Assert.Null(prefix.ConfigMapRef);
+    }
+
+    [Theory]
+    [InlineData("rules: {custom: [{name: a, pattern: '(?<=x)y'}]}", "spec.rules.custom[a].pattern: '(?<=x)y' is not usable: look-around")]
+    [InlineData("rules: {custom: [{name: a, pattern: '['}]}", "spec.rules.custom[a].pattern: '[' is not usable")]
+    [InlineData("rules: {custom: [{name: a, pattern: x}, {name: a, pattern: y}]}", "spec.rules.custom[1]: 'a' is there twice")]
+    [InlineData("rules: {disabled: [Email, Email]}", "spec.rules.disabled[1]: 'Email' is there twice")]
+    [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier: publicBelowPercent must not exceed privateAbovePercent")]
+    [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one of text and configMapRef must be set")]
+    [InlineData("monitor: {window: ''}", "spec.monitor.window: '' is not a duration")]
+    [InlineData("encryption: {secretRef: {name: a, key: b}}", "spec.encryption: not supported yet")]
+    public void Mistakes_are_named_and_nothing_is_rendered(string spec, string message)
+    {
+        var plan = KVPrivacyPolicyPlanner.Plan(Samples.Policy(spec), NoMaps);
+        Assert.Empty(plan.Children);
+        Assert.StartsWith(message, Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+}
+
+public sealed class MemorySchedulingProfilePlannerTests
+{
+    private static readonly DateTime Old = new(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
+    private static Plan Plan(MemorySchedulingProfile profile, params MemorySchedulingProfile[] others) =>
+        MemorySchedulingProfilePlanner.Plan(profile, [profile, .. others], OperatorSettings.Default);
+
+    [Fact]
+    public void The_agent_runs_in_the_operators_namespace_and_reads_the_profile()
+    {
+        var plan = Plan(Samples.Profile("nodeSelector: {cxl: 'yes'}\nworkloads: [{name: w, podSelector: {matchLabels: {a: b}}, intent: ReadHeavy}]"));
+        Assert.All(plan.Children, child => Assert.Equal("moebius-system", child.Metadata.NamespaceProperty));
+        var config = Manifests.Convert<NodeAgentConfig>(Manifests.ParseDocuments(plan.Child<V1ConfigMap>().Data["agent.yaml"], "c")[0], "c");
+        Assert.Equal("cxl", config.Profile);
+        Assert.Equal(MemoryIntent.ReadHeavy, Assert.Single(config.Workloads!).Intent);
+        var pod = plan.Child<V1DaemonSet>().Spec.Template.Spec;
+        Assert.Equal("yes", pod.NodeSelector["cxl"]);
+        var agent = Assert.Single(pod.Containers);
+        Assert.Equal(["cxl", "agent", "--config=/etc/moebius/config/agent.yaml", "--sysfs=/sys", "--cgroups=/sys/fs/cgroup", "--listen=0.0.0.0:9402"], agent.Args);
+        Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE", "SYS_RESOURCE"], agent.SecurityContext.Capabilities.Add);
+        Assert.Null(agent.SecurityContext.Privileged);
+        Assert.True(Plan(Samples.Profile("agent: {privilege: Privileged}")).Child<V1DaemonSet>().Spec.Template.Spec.Containers[0].SecurityContext.Privileged);
+    }
+
+    [Fact]
+    public void A_profile_whose_nodes_all_belong_to_an_older_one_is_refused_by_name()
+    {
+        var plan = Plan(Samples.Profile("nodeSelector: {a: b}", "young", Old.AddDays(1)), Samples.Profile(name: "elder", created: Old));
+        Assert.Empty(plan.Children);
+        Assert.Contains("older profile 'elder'", Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_younger_of_two_overlapping_profiles_keeps_away_from_the_olders_nodes()
+    {
+        var elder = Samples.Profile("nodeSelector: {zone: a, cxl: 'yes'}", "elder", Old);
+        var young = Samples.Profile("nodeSelector: {zone: a}", "young", Old.AddDays(1));
+        Assert.Null(Plan(elder, young).Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
+        var terms = Plan(young, elder).Child<V1DaemonSet>().Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms;
+        var requirement = Assert.Single(Assert.Single(terms).MatchExpressions);
+        Assert.Equal(("cxl", "NotIn", "yes"), (requirement.Key, requirement.OperatorProperty, Assert.Single(requirement.Values)));
+    }
+
+    [Fact]
+    public void Profiles_that_cannot_meet_do_not_know_of_each_other() =>
+        Assert.Null(Plan(Samples.Profile("nodeSelector: {zone: b}", "young", Old.AddDays(1)), Samples.Profile("nodeSelector: {zone: a}", "elder", Old))
+            .Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
+}
+
+public sealed class PromptOptimizerPlannerTests
+{
+    private static Plan Plan(PromptOptimizer resource, MoEDeployment? model = null) => PromptOptimizerPlanner.Plan(resource, model, OperatorSettings.Default);
+
+    [Fact]
+    public void A_MoEDeployment_is_resolved_to_its_service_and_its_model()
+    {
+        var plan = Plan(Samples.Optimizer(), Samples.MoE("serving: {port: 8123}"));
+        var config = Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(plan.Child<V1ConfigMap>().Data["optimizer.yaml"], "c")[0], "c");
+        Assert.Equal("http://austen.shop.svc:8123/v1", config.LanguageModel.Url);
+        Assert.Equal("austen", config.LanguageModel.Model);
+        var deployment = plan.Child<V1Deployment>();
+        Assert.Equal("Recreate", deployment.Spec.Strategy.Type);
+        Assert.Equal("sculptor-optimizer-data", deployment.Spec.Template.Spec.Volumes.Single(volume => volume.Name == "data").PersistentVolumeClaim.ClaimName);
+        Assert.Equal("1Gi", plan.Child<V1PersistentVolumeClaim>().Spec.Resources.Requests["storage"].ToString());
+    }
+
+    [Fact]
+    public void A_secret_reaches_the_environment_and_never_the_configuration()
+    {
+        var plan = Plan(Samples.Optimizer("languageModel: {endpoint: {url: 'https://x/v1', model: m, apiKeySecretRef: {name: key, key: llm-token}}}"));
+        Assert.DoesNotContain("llm-token", plan.Child<V1ConfigMap>().Data["optimizer.yaml"], StringComparison.Ordinal);
+        var variable = plan.Child<V1Deployment>().Spec.Template.Spec.Containers[0].Env.Single(one => one.Name == "MOEBIUS_LLM_API_KEY");
+        Assert.Equal(("key", "llm-token"), (variable.ValueFrom.SecretKeyRef.Name, variable.ValueFrom.SecretKeyRef.Key));
+    }
+
+    [Fact]
+    public void A_missing_MoEDeployment_is_named()
+    {
+        var plan = Plan(Samples.Optimizer());
+        Assert.Empty(plan.Children);
+        Assert.Contains(plan.Conditions, condition => condition is { Type: ConditionTypes.ModelResolved, Status: ConditionStatus.False, Reason: Reasons.MoEDeploymentNotFound });
+    }
+
+    [Theory]
+    [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
+    public void Mistakes_are_named(string spec, string message) =>
+        Assert.StartsWith(message, Assert.Single(Plan(Samples.Optimizer(spec)).Problems).Message, StringComparison.Ordinal);
+}

@@ -1,0 +1,143 @@
+using System.Reflection;
+using FsCheck;
+using FsCheck.Fluent;
+using FsCheck.Xunit;
+using k8s;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Schema;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.Validation;
+
+namespace Moebius.Operator.Tests.Planning;
+
+/// <summary>What holds for every manifest.</summary>
+public sealed class PlanLaws
+{
+    [Property(MaxTest = 100)]
+    public Property Planning_is_deterministic_owned_and_strictly_readable() => Prop.ForAll(Generate.Manifest, manifest =>
+    {
+        var first = Plan(manifest);
+        var second = Plan(manifest);
+        Assert.Equal(first.SelectMany(one => one.Plan.Children).Select(Manifests.ToYaml), second.SelectMany(one => one.Plan.Children).Select(Manifests.ToYaml));
+        foreach (var (resource, plan) in first)
+        {
+            foreach (var child in plan.Children)
+            {
+                var owner = Assert.Single(child.Metadata.OwnerReferences);
+                Assert.Equal((resource.Kind, resource.Metadata.Name, resource.Metadata.Uid, true), (owner.Kind, owner.Name, owner.Uid, owner.Controller));
+                Assert.Equal(Labels.Manager, child.Metadata.Labels[Labels.ManagedBy]);
+                AssertStrict(child);
+            }
+        }
+
+        var names = first.SelectMany(one => one.Plan.Children).Select(child => (child.Kind, child.Metadata.NamespaceProperty, child.Metadata.Name)).ToList();
+        Assert.Equal(names.Count, names.Distinct().Count());
+    });
+
+    [Property(MaxTest = 200)]
+    public Property A_problem_that_blocks_leaves_no_children_and_no_plan_is_silent(int seed) => Prop.ForAll(Generate.BrokenManifest, manifest =>
+    {
+        _ = seed;
+        foreach (var (_, plan) in Plan(manifest))
+        {
+            Assert.Equal(plan.IsBlocked, plan.Children.Count == 0);
+            Assert.All(plan.Problems, problem => Assert.DoesNotContain('\n', problem.Message));
+        }
+    });
+
+    [Fact]
+    public void Every_CEL_rule_has_its_counterpart_and_none_is_left_over()
+    {
+        var types = typeof(MoEDeployment).Assembly.GetTypes();
+        var rules = types.SelectMany(type => type.GetCustomAttributes<CelRuleAttribute>())
+            .Concat(types.SelectMany(type => type.GetProperties()).SelectMany(property => property.GetCustomAttributes<CelRuleAttribute>()))
+            .Select(rule => rule.Message);
+        Assert.Equal(rules.Order(StringComparer.Ordinal), CelRules.Messages.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Required_fields_that_are_null_are_named()
+    {
+        var resource = Samples.MoE();
+        resource.Spec.Model = null!;
+        resource.Spec.Serving.KVMemory = null!;
+        Assert.Equal(["spec.model: must be set", "spec.serving.kvMemory: must be set"], SchemaCheck.Errors(resource.Spec));
+    }
+
+    private static IReadOnlyList<PlannedResource> Plan(string manifest)
+    {
+        var resources = Manifests.ParseDocuments(manifest, "m").Select(document => (object)(document["kind"]!.GetValue<string>() switch
+        {
+            MoEDeployment.KindName => Manifests.Convert<MoEDeployment>(document, "m"),
+            KVPrivacyPolicy.KindName => Manifests.Convert<KVPrivacyPolicy>(document, "m"),
+            MemorySchedulingProfile.KindName => Manifests.Convert<MemorySchedulingProfile>(document, "m"),
+            _ => Manifests.Convert<PromptOptimizer>(document, "m"),
+        })).ToList();
+        return ManifestPlanner.Plan(resources, OperatorSettings.Default, ServerCapabilities.Latest);
+    }
+
+    private static void AssertStrict(IKubernetesObject<V1ObjectMeta> child)
+    {
+        var yaml = Manifests.ToYaml(child);
+        IKubernetesObject<V1ObjectMeta> read = child switch
+        {
+            V1Deployment => KubernetesYaml.Deserialize<V1Deployment>(yaml, strict: true),
+            V1DaemonSet => KubernetesYaml.Deserialize<V1DaemonSet>(yaml, strict: true),
+            V1Service => KubernetesYaml.Deserialize<V1Service>(yaml, strict: true),
+            V1ServiceAccount => KubernetesYaml.Deserialize<V1ServiceAccount>(yaml, strict: true),
+            V1ConfigMap => KubernetesYaml.Deserialize<V1ConfigMap>(yaml, strict: true),
+            V1PodDisruptionBudget => KubernetesYaml.Deserialize<V1PodDisruptionBudget>(yaml, strict: true),
+            V1NetworkPolicy => KubernetesYaml.Deserialize<V1NetworkPolicy>(yaml, strict: true),
+            V1PersistentVolumeClaim => KubernetesYaml.Deserialize<V1PersistentVolumeClaim>(yaml, strict: true),
+            _ => throw new InvalidOperationException(child.Kind),
+        };
+        Assert.Equal(yaml, Manifests.ToYaml(read));
+    }
+
+    private static class Generate
+    {
+        private static readonly string[] Fields =
+        [
+            "kvCache: {policyRef: {name: p}}", "kvCache: {enabled: false}", "kvCache: {memory: 64Mi, blockTokens: 8}", "replicas: 3", "experts: {fastMemory: 12Mi}",
+            "serving: {port: 8081, drainTimeout: 90s}", "memorySchedulingProfileRef: {name: m}", "placement: {nodeSelector: {a: b}, tolerations: [{key: x, operator: Exists}]}",
+            "placement: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]}", "networkPolicy: {enabled: false}", "image: 'x:1'",
+            "imagePullSecrets: [{name: s}]", "disruption: {maxUnavailable: 2}", "resources: {requests: {cpu: 500m}, limits: {memory: 8Gi}}", "model: {source: {persistentVolumeClaim: {claimName: c, path: x}}}",
+        ];
+
+        private static readonly string[] Broken =
+        [
+            "replicas: -1", "replicas: 100000", "experts: {fastMemory: -1}", "serving: {port: 0}", "serving: {drainTimeout: ''}", "kvCache: {blockTokens: 0}", "model: {name: ' ', source: {hostPath: {path: /m}}}",
+            "model: null", "serving: null", "kvCache: null", "experts: {prefetch: null}", "model: {source: {}}", "model: {source: {hostPath: {path: relative}}}", "imagePullSecrets: [null]",
+            "placement: {nodeSelector: null}", "networkPolicy: null", "autoscaling: {minReplicas: 5, maxReplicas: 2}", "podTemplate: {spec: {}}", "kvCache: {policyRef: {name: none}}",
+            "model: {source: {s3: {uri: 's3://x'}}}", "memorySchedulingProfileRef: {name: none}", "kvCache: {memory: 9999999Ti}", "resources: {limits: {memory: 1}}",
+        ];
+
+        public static Arbitrary<string> Manifest => Some(Fields).ToArbitrary();
+
+        public static Arbitrary<string> BrokenManifest => Some([.. Fields, .. Broken]).ToArbitrary();
+
+        private static Gen<string> Some(string[] fields) =>
+            from chosen in Gen.SubListOf(fields)
+            let byKey = chosen.DistinctBy(field => field.Split(':')[0]).ToList()
+            let lines = byKey.Any(field => field.StartsWith("model:", StringComparison.Ordinal)) ? byKey : [.. byKey, "model: {source: {hostPath: {path: /m}}}"]
+            select $$$"""
+                kind: MoEDeployment
+                metadata: {name: d}
+                spec: { {{{string.Join(", ", lines)}}} }
+                ---
+                kind: KVPrivacyPolicy
+                metadata: {name: p}
+                spec: {mode: SafeKV}
+                ---
+                kind: MemorySchedulingProfile
+                metadata: {name: m}
+                spec: {nodeSelector: {cxl: 'yes'}}
+                ---
+                kind: PromptOptimizer
+                metadata: {name: d}
+                spec: {languageModel: {moeDeploymentRef: {name: d} } }
+                """;
+    }
+}
