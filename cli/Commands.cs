@@ -2,8 +2,11 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Server;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
+using Moebius.Operator;
+using Moebius.PromptOptimizer;
 
 namespace Moebius.Cli;
 
@@ -13,9 +16,12 @@ internal static class Commands
     public static IEnumerable<Command> All() =>
     [
         .. LocalCommands.Create(),
+        .. OperatorCommands.Create(),
         .. CrdCommands.Create(),
+        .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
+        .. PromptOptimizerCommands.Create(),
     ];
 }

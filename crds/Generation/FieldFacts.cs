@@ -16,8 +16,13 @@ internal static class FieldFacts
         foreach (var field in schema.Properties?.Values ?? [])
         {
             var facts = string.Join(" ", Facts(field));
-            if (field.Description is not null && facts.Length > 0)
-                field.Description += "\n" + facts;
+            if (field.Description is { } text && facts.Length > 0)
+            {
+                // Before the list of allowed values: kubectl would wrap what follows into its last item.
+                var end = text.IndexOf("\n- ", StringComparison.Ordinal) is var list and >= 0 ? list : text.Length;
+                field.Description = text.Insert(end, " " + facts);
+            }
+
             AddTo(field);
         }
 

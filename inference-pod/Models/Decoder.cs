@@ -16,6 +16,7 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly Layer[] _layers;
     private readonly Norm _norm;
     private readonly IDisposable _checkpoint;
+    private bool _disposed;
 
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, Action<int>? layerLoaded)
     {
@@ -62,27 +63,31 @@ internal sealed unsafe class Decoder : ICausalModel
         _ => throw new NotSupportedException(spec.Attention.GetType().Name),
     };
 
-    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens);
+    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens, _spec.Rope.DependsOnLength);
 
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         var step = Plan(chunks);
         int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
         if (rows == 0)
             return [];
         using var noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var x = Embed(chunks, rows);
+        var x = Embed(step, rows);
         foreach (var layer in _layers)
             RunLayer(layer, x, step);
         var logits = Logits(x, chunks, step);
         foreach (var chunk in step)
-            chunk.Kv.Commit(chunk.Count);
+            chunk.Kv.Commit(chunk.Tokens.Span);
         return logits;
     }
 
     public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         foreach (var layer in _layers)
             layer.Dispose();
         _norm.Dispose();
@@ -114,21 +119,27 @@ internal sealed unsafe class Decoder : ICausalModel
                 if ((uint)token >= (uint)_spec.Vocabulary)
                     throw new ArgumentException($"token {token} is outside the vocabulary of {_spec.Vocabulary}", nameof(chunks));
             }
-            var (cos, sin) = _spec.Rope.Angles(kv.Length, count);
-            step.Add(new StepChunk(kv, offset, count, cos, sin));
-            offset += count;
+            bool restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
+            ReadOnlyMemory<int> tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
+            var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length);
+            step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin));
+            offset += tokens.Length;
         }
         // Only once every chunk is known to be good, so that a refused step changes nothing.
         foreach (var chunk in step)
+        {
+            if (chunk.New < chunk.Count)
+                chunk.Kv.Truncate(0);
             chunk.Kv.Reserve(chunk.Count);
+        }
         return step;
     }
 
-    private Tensor Embed(IReadOnlyList<SequenceChunk> chunks, int rows)
+    private Tensor Embed(List<StepChunk> step, int rows)
     {
         var x = TensorMemory.Empty(rows, _spec.Hidden);
         float* at = x.Floats();
-        foreach (var chunk in chunks)
+        foreach (var chunk in step)
         {
             foreach (int token in chunk.Tokens.Span)
             {
@@ -158,7 +169,7 @@ internal sealed unsafe class Decoder : ICausalModel
             {
                 LogitsFor.None => (0, 0),
                 LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
-                _ => (step[i].Offset, step[i].Count),
+                _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
             if (count == 0)
             {

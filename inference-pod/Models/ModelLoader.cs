@@ -87,7 +87,10 @@ public static class ModelLoader
             end,
             options.BlockTokens,
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
-            Fingerprint(config, checkpoint, options.BlockTokens));
+            Fingerprint(config, checkpoint, options.BlockTokens))
+        {
+            KvDependsOnLength = spec.Rope.DependsOnLength,
+        };
     }
 
     /// <summary>

@@ -58,6 +58,14 @@ internal sealed class Rope
     /// <summary>The frequencies change once a sequence is longer than the length that the model was trained for.</summary>
     public bool DependsOnLength => Type is "dynamic" or "longrope" || _mscales is not null;
 
+    /// <summary>
+    /// The length beyond which the family computes a sequence anew with other frequencies; null where it does not.
+    /// </summary>
+    public int? RestartsBeyond => _mscales is not null ? _original : null;
+
+    /// <summary>Positions that the scaling reaches.</summary>
+    public int Context => Type is "dynamic" ? (int)Math.Min(int.MaxValue, _context * _factor) : _context;
+
     /// <summary>YaRN's factor on the softmax scale, as DeepSeek-V3 squares it (arXiv 2412.19437).</summary>
     public double SoftmaxScale => Type is not "default" && _settings.NumberOrNull("mscale_all_dim") is { } all and not 0
         ? Math.Pow(Mscale(_factor, all), 2)

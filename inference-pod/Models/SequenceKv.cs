@@ -12,10 +12,20 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     private readonly AttentionShape _shape;
     private readonly int _blockTokens;
     private readonly List<nint> _blocks = [];
+    private readonly List<int>? _tokens;
     private bool _disposed;
 
-    public SequenceKv(object owner, AttentionShape shape, int layers, int blockTokens)
+    /// <param name="owner">The model.</param>
+    /// <param name="shape">What a token stores in a layer.</param>
+    /// <param name="layers">Layers.</param>
+    /// <param name="blockTokens">Tokens of a block.</param>
+    /// <param name="dependsOnLength">
+    /// Keys and values change once the sequence passes a length: tokens are remembered so that they can be computed
+    /// again, and blocks of other sequences are refused.
+    /// </param>
+    public SequenceKv(object owner, AttentionShape shape, int layers, int blockTokens, bool dependsOnLength)
     {
+        _tokens = dependsOnLength ? [] : null;
         Owner = owner;
         _shape = shape;
         _blockTokens = blockTokens;
@@ -51,6 +61,8 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         if (Length % _blockTokens != 0)
             throw new InvalidOperationException($"a block can be imported only at a multiple of {_blockTokens} tokens; the sequence has {Length}");
         CheckSize(source.Length, nameof(source));
+        if (_tokens is not null)
+            throw new NotSupportedException("this model's keys and values depend on the length of their sequence (ModelInfo.KvDependsOnLength); blocks of another sequence would change the result");
         Reserve(_blockTokens);
         source.CopyTo(new Span<byte>((void*)_blocks[Length / _blockTokens], BlockBytes));
         Length += _blockTokens;
@@ -62,6 +74,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         if (length < 0 || length > Length)
             throw new ArgumentOutOfRangeException(nameof(length), length, $"the sequence has {Length} tokens");
         Length = length;
+        _tokens?.RemoveRange(length, _tokens.Count - length);
         int keep = (length + _blockTokens - 1) / _blockTokens;
         for (int i = _blocks.Count - 1; i >= keep; i--)
         {
@@ -80,7 +93,14 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     }
 
     /// <summary>Counts tokens whose keys and values all layers have written.</summary>
-    public void Commit(int tokens) => Length += tokens;
+    public void Commit(ReadOnlySpan<int> tokens)
+    {
+        Length += tokens.Length;
+        _tokens?.AddRange(tokens);
+    }
+
+    /// <summary>All stored tokens followed by new ones.</summary>
+    public int[] TokensWith(ReadOnlySpan<int> tokens) => [.. _tokens ?? throw new InvalidOperationException("tokens are not remembered"), .. tokens];
 
     /// <summary>Addresses of a layer's key and value rows in each block.</summary>
     public (nint[] Keys, nint[] Values) Rows(int layer)

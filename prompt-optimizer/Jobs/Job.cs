@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Moebius.Crds.V1Alpha1;
 using Moebius.PromptOptimizer.Agents;
 using Moebius.PromptOptimizer.Models;
@@ -82,10 +81,11 @@ internal sealed record Job
     public required string Id { get; init; }
 
     /// <summary>Position in the order of acceptance.</summary>
-    [JsonIgnore]
     public long Sequence { get; init; }
 
     public string? IdempotencyKey { get; init; }
+
+    public required string Fingerprint { get; init; }
 
     public required string Prompt { get; init; }
 

@@ -19,8 +19,8 @@ internal sealed partial class JobStore
         {
             foreach (var id in Ids("state = 'Running' AND cancel_requested = 1"))
                 End(id, JobState.Cancelled, null);
-            connection.Execute("UPDATE jobs SET attempts = attempts + 1 WHERE state = 'Running'");
-            foreach (var id in Ids($"state = 'Running' AND attempts >= {MaxDeaths}"))
+            connection.Execute("UPDATE jobs SET deaths = deaths + 1 WHERE state = 'Running'");
+            foreach (var id in Ids($"state = 'Running' AND deaths >= {MaxDeaths}"))
                 End(id, JobState.Failed, new(FailureReason.WorkerDied, $"the service died {MaxDeaths} times while it worked on this job"));
             var put = Ids("state = 'Running'");
             foreach (var id in put)
@@ -70,10 +70,12 @@ internal sealed partial class JobStore
         return (IReadOnlyList<Job>)[.. ids.Select(id => Find(connection, "id = $value", id)!)];
     });
 
-    /// <summary>When a queued job next becomes due, or passes its deadline; null if none waits for a time.</summary>
-    public DateTimeOffset? NextDue() => database.Read(connection =>
+    /// <summary>When a queued job next passes its deadline or, with a worker free for it, becomes due; null if none waits for a time.</summary>
+    public DateTimeOffset? NextDue(bool workerFree) => database.Read(connection =>
     {
-        var due = connection.Scalar($"SELECT MIN(MIN(t.deadline_at, COALESCE(j.not_before, t.deadline_at))) {CurrentTurnOfQueued}");
+        var due = connection.Scalar(workerFree
+            ? $"SELECT MIN(MIN(t.deadline_at, COALESCE(j.not_before, t.deadline_at))) {CurrentTurnOfQueued}"
+            : $"SELECT MIN(t.deadline_at) {CurrentTurnOfQueued}");
         return due is { } milliseconds ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds) : (DateTimeOffset?)null;
     });
 
@@ -92,7 +94,7 @@ internal sealed partial class JobStore
     }
 
     public void SaveIntent(string id, Intent intent) => database.Write(connection =>
-        connection.Execute("UPDATE jobs SET intent = $intent, attempts = 0 WHERE id = $id AND state = 'Running'", ("$id", id), ("$intent", ToJson(intent))));
+        connection.Execute("UPDATE jobs SET intent = $intent, attempts = 0, deaths = 0 WHERE id = $id AND state = 'Running'", ("$id", id), ("$intent", ToJson(intent))));
 
     /// <summary>Adds to what a turn has used, before the next call starts: a dead worker's calls are paid for too.</summary>
     public void AddUsage(string id, int turn, Usage usage) => database.Write(connection => connection.Execute("""
@@ -107,7 +109,7 @@ internal sealed partial class JobStore
         {
             connection.Execute("INSERT INTO rounds (job, number, body, media_type, image) SELECT seq, $number, $body, $type, $image FROM jobs WHERE id = $id",
                 ("$id", id), ("$number", round.Number), ("$body", ToJson(round)), ("$type", image?.MediaType), ("$image", image?.Bytes));
-            connection.Execute("UPDATE jobs SET attempts = 0 WHERE id = $id", ("$id", id));
+            connection.Execute("UPDATE jobs SET attempts = 0, deaths = 0 WHERE id = $id", ("$id", id));
             AddEvent(connection, id, "round", round.Number.ToString(CultureInfo.InvariantCulture));
             return 0;
         });

@@ -8,7 +8,12 @@ using Moebius.PromptOptimizer.Agents;
 namespace Moebius.PromptOptimizer.Jobs;
 
 /// <summary>A request for a job, checked.</summary>
-internal sealed record NewJob(string? IdempotencyKey, string Prompt, IReadOnlyList<PromptDialect> Dialects, JobLimits Limits);
+/// <param name="IdempotencyKey">The client's name for the request; a second one under it makes no second job.</param>
+/// <param name="Fingerprint">Of what was asked, before defaults: what two requests under one key are compared by.</param>
+/// <param name="Prompt">The user's text.</param>
+/// <param name="Dialects">Dialects to write the result in.</param>
+/// <param name="Limits">Limits of the first turn and of each piece of feedback.</param>
+internal sealed record NewJob(string? IdempotencyKey, string Fingerprint, string Prompt, IReadOnlyList<PromptDialect> Dialects, JobLimits Limits);
 
 /// <summary>What came of a request: a new job, the one made before under the same key, or a clash of keys (no job).</summary>
 internal sealed record Creation(Job? Job, bool Created);
@@ -38,10 +43,10 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
         var created = database.Write(connection =>
         {
             if (request.IdempotencyKey is { } key && Find(connection, "idempotency_key = $value", key) is { } earlier)
-                return new Creation(SameRequest(earlier, request) ? earlier : null, false);
+                return new Creation(earlier.Fingerprint == request.Fingerprint ? earlier : null, false);
             connection.Execute(
-                "INSERT INTO jobs (id, idempotency_key, prompt, dialects, limits, state, created_at) VALUES ($id, $key, $prompt, $dialects, $limits, 'Queued', $now)",
-                ("$id", id), ("$key", request.IdempotencyKey), ("$prompt", request.Prompt), ("$dialects", ToJson(request.Dialects)), ("$limits", ToJson(request.Limits)), ("$now", now));
+                "INSERT INTO jobs (id, idempotency_key, fingerprint, prompt, dialects, limits, state, created_at) VALUES ($id, $key, $fingerprint, $prompt, $dialects, $limits, 'Queued', $now)",
+                ("$id", id), ("$key", request.IdempotencyKey), ("$fingerprint", request.Fingerprint), ("$prompt", request.Prompt), ("$dialects", ToJson(request.Dialects)), ("$limits", ToJson(request.Limits)), ("$now", now));
             connection.Execute(
                 "INSERT INTO turns (job, number, accepted_at, deadline_at) SELECT seq, 0, $now, $deadline FROM jobs WHERE id = $id",
                 ("$id", id), ("$now", now), ("$deadline", now + request.Limits.Deadline));
@@ -104,7 +109,7 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
                 return null;
             connection.Execute("INSERT INTO turns (job, number, feedback, accepted_at, deadline_at) VALUES ($job, $number, $feedback, $now, $deadline)",
                 ("$job", current.Sequence), ("$number", current.CurrentTurn.Number + 1), ("$feedback", feedback), ("$now", now), ("$deadline", now + current.Limits.Deadline));
-            connection.Execute("UPDATE jobs SET state = 'Queued', attempts = 0, not_before = NULL, cancel_requested = 0, failure = NULL, ended_at = NULL WHERE seq = $job",
+            connection.Execute("UPDATE jobs SET state = 'Queued', attempts = 0, deaths = 0, not_before = NULL, cancel_requested = 0, failure = NULL, ended_at = NULL WHERE seq = $job",
                 ("$job", current.Sequence));
             AddEvent(connection, id, "queued", null);
             return Find(connection, "id = $value", id);
@@ -126,9 +131,6 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
             "SELECT r.image, r.media_type FROM rounds r JOIN jobs j ON j.seq = r.job WHERE j.id = $id AND r.number = $round AND r.image IS NOT NULL",
             ("$id", id), ("$round", round)).FirstOrDefault());
 
-    private static bool SameRequest(Job job, NewJob request) =>
-        job.Prompt == request.Prompt && job.Limits == request.Limits && job.Dialects.SequenceEqual(request.Dialects);
-
     private static Job? Find(SqliteConnection connection, string condition, string value)
     {
         var found = connection.Query(ReadJob, $"SELECT * FROM jobs WHERE {condition}", ("$value", value)).FirstOrDefault();
@@ -147,6 +149,7 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
         Sequence = reader.Number("seq"),
         Id = reader.Text("id")!,
         IdempotencyKey = reader.Text("idempotency_key"),
+        Fingerprint = reader.Text("fingerprint")!,
         Prompt = reader.Text("prompt")!,
         Dialects = FromJson<List<PromptDialect>>(reader.Text("dialects"))!,
         Limits = FromJson<JobLimits>(reader.Text("limits"))!,

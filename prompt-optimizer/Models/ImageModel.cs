@@ -57,11 +57,11 @@ internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IDi
             var bytes = document.RootElement.GetProperty("data")[0].GetProperty("b64_json").GetBytesFromBase64();
             return MediaType(bytes) is { } type
                 ? new(bytes, type)
-                : throw new ModelRejectedException($"{field}: the image is neither PNG, JPEG nor WebP", 200);
+                : throw new ModelRejectedException($"{field}: the image is neither PNG, JPEG nor WebP", "", 200);
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or IndexOutOfRangeException)
         {
-            throw new ModelRejectedException($"{field}: the answer has no data[0].b64_json: an endpoint that answers inline is needed", 200, error);
+            throw new ModelRejectedException($"{field}: the answer has no data[0].b64_json: an endpoint that answers inline is needed", "", 200, error);
         }
     }
 }

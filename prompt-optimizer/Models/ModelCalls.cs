@@ -81,10 +81,10 @@ internal sealed class ModelCalls
     internal Exception ForStatus(int status, string? retryAfter, string? body, Exception? inner)
     {
         _counted(status.ToString(CultureInfo.InvariantCulture));
-        var text = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}{ErrorText(body)}";
+        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
         return IsTransient(status)
-            ? new ModelUnavailableException(text, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
-            : new ModelRejectedException(text, status, inner);
+            ? new ModelUnavailableException(summary, ErrorText(body), RetryAfter(retryAfter, _time.GetUtcNow()), inner)
+            : new ModelRejectedException(summary, ErrorText(body), status, inner);
     }
 
 #pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.
@@ -125,7 +125,7 @@ internal sealed class ModelCalls
                 return error;
             case TimeoutRejectedException:
                 _counted("timeout");
-                return new ModelUnavailableException($"{_field}: no answer within {_timeout.TotalSeconds:0.###} s (timeout)", null, error);
+                return new ModelUnavailableException($"{_field}: no answer within {_timeout.TotalSeconds:0.###} s (timeout)", "", null, error);
             case ClientResultException { Status: >= 300 } result:
                 var response = result.GetRawResponse();
                 string? retryAfter = null;
@@ -133,10 +133,10 @@ internal sealed class ModelCalls
                 return ForStatus(result.Status, retryAfter, Body(response), error);
             case HttpRequestException or IOException or ClientResultException { Status: 0 }:
                 _counted("unreachable");
-                return new ModelUnavailableException($"{_field}: the endpoint cannot be reached ({Reason(error)})", null, error);
+                return new ModelUnavailableException($"{_field}: the endpoint cannot be reached ({Reason(error)})", "", null, error);
             default:
                 _counted("malformed");
-                return new ModelRejectedException($"{_field}: the answer is not what the OpenAI API describes ({error.GetType().Name})", null, error);
+                return new ModelRejectedException($"{_field}: the answer is not what the OpenAI API describes ({error.GetType().Name})", "", null, error);
         }
     }
 

@@ -1,15 +1,29 @@
 namespace Moebius.PromptOptimizer.Models;
 
 /// <summary>An endpoint that may answer later: unreachable, too slow, overloaded or broken for the moment.</summary>
-internal sealed class ModelUnavailableException(string message, TimeSpan? retryAfter, Exception? inner = null) : Exception(message, inner)
+/// <param name="summary">What happened, without a word of the endpoint's own.</param>
+/// <param name="detail">The endpoint's words, for the job's owner; they may quote the prompt.</param>
+/// <param name="retryAfter">What the endpoint asked for.</param>
+/// <param name="inner">The error underneath.</param>
+internal sealed class ModelUnavailableException(string summary, string detail, TimeSpan? retryAfter, Exception? inner = null) : Exception(summary + detail, inner)
 {
+    /// <summary>Fit for a log.</summary>
+    public string Summary { get; } = summary;
+
     /// <summary>What the endpoint asked for.</summary>
     public TimeSpan? RetryAfter { get; } = retryAfter;
 }
 
 /// <summary>An endpoint that says no, or does not speak the protocol: asking again would not help.</summary>
-internal sealed class ModelRejectedException(string message, int? status, Exception? inner = null) : Exception(message, inner)
+/// <param name="summary">What happened, without a word of the endpoint's own.</param>
+/// <param name="detail">The endpoint's words, for the job's owner; they may quote the prompt.</param>
+/// <param name="status">HTTP status, if there was one.</param>
+/// <param name="inner">The error underneath.</param>
+internal sealed class ModelRejectedException(string summary, string detail, int? status, Exception? inner = null) : Exception(summary + detail, inner)
 {
+    /// <summary>Fit for a log.</summary>
+    public string Summary { get; } = summary;
+
     /// <summary>HTTP status, if there was one.</summary>
     public int? Status { get; } = status;
 }

@@ -151,7 +151,7 @@ internal static class CommonFields
         Vocabulary = config.Size("vocab_size"),
         Hidden = config.Size("hidden_size"),
         Layers = config.Size("num_hidden_layers"),
-        Context = config.Size("max_position_embeddings"),
+        Context = rope.Context,
         NormEpsilon = (float)config.Number(defaultEpsilon, "rms_norm_eps"),
         TiedEmbeddings = config.Flag(false, "tie_word_embeddings"),
         Rope = rope,

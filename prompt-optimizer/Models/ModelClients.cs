@@ -1,0 +1,29 @@
+using Moebius.PromptOptimizer.Jobs;
+
+namespace Moebius.PromptOptimizer.Models;
+
+/// <summary>Makes and owns the clients of the configured endpoints.</summary>
+internal sealed class ModelClients : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    public ModelClients(OptimizerSettings settings, CallTiming timing, TimeProvider time, PromptMetrics metrics)
+    {
+        var language = Own(new ChatModel(settings.LanguageModel, Calls(settings.LanguageModel, "language")));
+        var vision = settings.VisionModel is { } scorer ? Own(new ChatModel(scorer, Calls(scorer, "scorer"))) : null;
+        var image = settings.ImageModel is { } images ? Own(new ImageModel(images, Calls(images.Endpoint, "image"))) : null;
+        Models = new(language, vision, image);
+
+        ModelCalls Calls(EndpointSettings endpoint, string name) => new(endpoint, timing, time, metrics.Requests(name));
+    }
+
+    public ModelSet Models { get; }
+
+    public void Dispose() => _owned.ForEach(client => client.Dispose());
+
+    private T Own<T>(T client) where T : IDisposable
+    {
+        _owned.Add(client);
+        return client;
+    }
+}

@@ -1,0 +1,139 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.PromptOptimizer.Api;
+using Moebius.PromptOptimizer.Jobs;
+using Moebius.PromptOptimizer.Models;
+using Prometheus;
+
+namespace Moebius.PromptOptimizer;
+
+/// <summary>Where to listen.</summary>
+internal sealed record ListenAddress(IPEndPoint EndPoint)
+{
+    /// <exception cref="UserInputException">Not an address and port.</exception>
+    public static ListenAddress Parse(string text)
+    {
+        var local = text.StartsWith("localhost:", StringComparison.OrdinalIgnoreCase) ? "127.0.0.1:" + text["localhost:".Length..] : text;
+        // An address without a port parses too, as port 0.
+        if (IPEndPoint.TryParse(local, out var endPoint) && local.EndsWith($":{endPoint.Port}", StringComparison.Ordinal))
+            return new(endPoint);
+        throw new UserInputException($"--listen: '{text}' is not an address and port: write for example 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080");
+    }
+}
+
+/// <summary>Puts the service together.</summary>
+internal static class PromptService
+{
+    public static WebApplication Build(OptimizerSettings settings, string dataFolder, ListenAddress listen, CallTiming? callTiming = null, JobTiming? jobTiming = null)
+    {
+        // Opened first: what is wrong with it is the user's to mend, and is said in one line.
+        var database = new Database(dataFolder);
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        builder.WebHost.UseKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
+            kestrel.Listen(listen.EndPoint);
+        });
+        // Jobs are put back at once; this bounds the answers still on their way to clients.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(10));
+
+        var services = builder.Services;
+        var time = TimeProvider.System;
+        var metrics = new PromptMetrics();
+        services.AddSingleton(settings).AddSingleton(time).AddSingleton(metrics).AddSingleton(jobTiming ?? JobTiming.Default);
+        services.AddSingleton(_ => database);
+        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
+        services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
+        services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
+        services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
+
+        var app = builder.Build();
+        var store = app.Services.GetRequiredService<JobStore>();
+        var pulse = app.Services.GetRequiredService<Pulse>();
+        store.Changed += _ => pulse.Beat();
+        metrics.ReadJobsFrom(store);
+        Map(app, metrics);
+        return app;
+    }
+
+    /// <summary>Starts the service; a port that is taken is the user's to mend.</summary>
+    public static async Task StartAsync(WebApplication app, ListenAddress listen, CancellationToken cancel)
+    {
+        try
+        {
+            await app.StartAsync(cancel).ConfigureAwait(false);
+        }
+        catch (IOException error) when (error.InnerException is AddressInUseException)
+        {
+            throw new UserInputException($"--listen: {listen.EndPoint} is already in use: give another port", error);
+        }
+        catch (System.Net.Sockets.SocketException error)
+        {
+            throw new UserInputException($"--listen: {listen.EndPoint} cannot be used: {error.Message}", error);
+        }
+    }
+
+    private static void Map(WebApplication app, PromptMetrics metrics)
+    {
+        app.Use((context, next) => WebPage.AddHeaders(context, next));
+        app.Use((context, next) => ProblemsAsync(context, next, app.Logger));
+        app.UseStatusCodePages(context => Wire.Json(ForStatus(context.HttpContext)).ExecuteAsync(context.HttpContext));
+        app.UseRouting();
+        app.MapGet("/healthz", () => Results.Text("ok"));
+        app.MapGet("/readyz", (JobDispatcher dispatcher) =>
+            dispatcher.Ready ? Results.Text("ok") : Results.Text("the store is not ready", statusCode: StatusCodes.Status503ServiceUnavailable));
+        app.MapMetrics("/metrics", metrics.Registry);
+        app.Services.GetRequiredService<JobsApi>().Map(app);
+        WebPage.Map(app);
+    }
+
+    private static async Task ProblemsAsync(HttpContext context, RequestDelegate next, ILogger logger)
+    {
+        Problem problem;
+        try
+        {
+            await next(context).ConfigureAwait(false);
+            return;
+        }
+        catch (ProblemException error)
+        {
+            problem = error.Problem;
+        }
+        catch (BadHttpRequestException error)
+        {
+            problem = new(error.StatusCode, "The request cannot be read", "body: " + error.Message);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            return;
+        }
+        catch (Exception error)
+        {
+            // Type and place only: a message may quote what a user wrote.
+            logger.LogError("{Method} failed: {Type}{NewLine}{Stack}", context.Request.Method, error.GetType().FullName, Environment.NewLine, error.StackTrace);
+            problem = new(StatusCodes.Status500InternalServerError, "Internal error", $"internal error ({error.GetType().Name}); the service's log says where");
+        }
+
+        if (context.Response.HasStarted)
+            context.Abort();
+        else
+            await Wire.Json(problem).ExecuteAsync(context).ConfigureAwait(false);
+    }
+
+    private static Problem ForStatus(HttpContext context) => context.Response.StatusCode switch
+    {
+        StatusCodes.Status404NotFound => new(404, "Not found", "there is nothing at this path"),
+        StatusCodes.Status405MethodNotAllowed => new(405, "Method not allowed", $"{context.Request.Method} does not apply to this path"),
+        var status => new(status, "Error", $"HTTP {status}"),
+    };
+}
