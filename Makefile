@@ -31,8 +31,9 @@ test: prerequisites ## Run all tests, among them those against a real kube-apise
 test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 	@build/test.sh $(CONFIGURATION) unit
 
-crds: build ## Write crds/manifests, the RBAC manifest and docs/api.md from the C# types.
+crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
 	@bin/moebius crds generate
+	@bin/moebius operator rbac -o operator/manifests/rbac.yaml
 
 prerequisites:
 	@build/prerequisites.sh

@@ -2,8 +2,10 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Server;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
+using Moebius.Operator;
 using Moebius.PromptOptimizer;
 
 namespace Moebius.Cli;
@@ -14,7 +16,9 @@ internal static class Commands
     public static IEnumerable<Command> All() =>
     [
         .. LocalCommands.Create(),
+        .. OperatorCommands.Create(),
         .. CrdCommands.Create(),
+        .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),

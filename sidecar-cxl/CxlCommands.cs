@@ -13,6 +13,8 @@ public static class CxlCommands
         {
             AgentCommand.Create(),
             TopologyCommand.Create(),
+            SimulateCommand.Create(),
+            BenchCommand.Create(),
         };
     }
 }

@@ -26,7 +26,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
 
         AnsiConsole.WriteLine();
         AnsiConsole.MarkupLineInterpolated($"[bold]{model}[/] is asked to go on from:");
-        AnsiConsole.MarkupLineInterpolated($"[grey]{prompt}[/]");
+        Console.WriteLine(prompt);
         AnsiConsole.WriteLine();
         var first = await AskAsync(model, "alice", prompt, Console.Write, stop).ConfigureAwait(false);
         Console.WriteLine();
@@ -35,7 +35,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         var other = await AskAsync(model, "bob", prompt, null, stop).ConfigureAwait(false);
 
         var table = new Table().Border(TableBorder.Simple)
-            .AddColumns("request", "first token", "tokens/s", "prompt tokens", "from cache", "same answer");
+            .AddColumns("request", "first token", "tokens/s", "prompt", "cached", "same answer");
         Row(table, "alice", first, first);
         Row(table, "alice again", second, first);
         Row(table, "bob, same words", other, first);
@@ -46,7 +46,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         var misses = Sum(metrics, "moebius_expert_misses_total");
         var resident = Sum(metrics, "moebius_expert_resident_bytes");
         var budget = Sum(metrics, "moebius_expert_budget_bytes");
-        AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture,
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"Experts: {100 * hits / Math.Max(1, hits + misses):0.0}% of {hits + misses:0} uses found the expert in fast memory ({resident / 1048576:0.0} of {budget / 1048576:0.0} MiB in use)."));
 
         var same = first.Text == second.Text && first.Text == other.Text;

@@ -120,7 +120,8 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                 lock (gate)
                 {
                     log.WriteLine(text);
-                    if (isError && text.Length > 0)
+                    // The line that says what went wrong, not where in the code.
+                    if (isError && text.Length > 0 && !text.StartsWith("   ", StringComparison.Ordinal) && !text.StartsWith("---", StringComparison.Ordinal))
                         last = text;
                 }
             }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Moebius.Inference.Kernels;
@@ -48,6 +49,8 @@ internal static unsafe class AttentionKernel
         });
     }
 
+    // Compiled for speed at once: the first prompt must not wait for tiers.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Row(AttentionShape shape, float* q, nint[] keys, nint[] values, int blockTokens, int position, int head, float sink, float* y)
     {
         int kvHead = head / (shape.Heads / shape.KvHeads);

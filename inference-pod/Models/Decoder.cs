@@ -16,6 +16,7 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly Layer[] _layers;
     private readonly Norm _norm;
     private readonly IDisposable _checkpoint;
+    private bool _disposed;
 
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, Action<int>? layerLoaded)
     {
@@ -66,6 +67,7 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         var step = Plan(chunks);
         int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
         if (rows == 0)
@@ -83,6 +85,9 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         foreach (var layer in _layers)
             layer.Dispose();
         _norm.Dispose();

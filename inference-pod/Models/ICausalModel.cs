@@ -14,7 +14,8 @@ public interface ICausalModel : IDisposable
 
     /// <summary>
     /// Runs one step: every chunk's tokens are appended to its sequence and attended causally. A chunk's result does
-    /// not depend on the other chunks of the step beyond floating-point rounding.
+    /// not depend on the other chunks of the step, nor on how its sequence was cut into chunks before, by a single bit
+    /// (the cut matters where <see cref="ModelInfo.KvDependsOnLength"/> is true).
     /// </summary>
     /// <param name="chunks">At most one chunk per sequence; each has at least one token and fits the context.</param>
     /// <returns>

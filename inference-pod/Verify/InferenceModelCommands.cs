@@ -59,7 +59,7 @@ public static class InferenceModelCommands
 
     private static string Text(VerifyResult r) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"""
         {r.Directory} ({r.Architecture}): {(r.Passed ? "passed" : "FAILED")}
-        maxAbsError      {r.MaxAbsError:e2} (at most {r.Tolerance:e0})
+        maxAbsError      {r.MaxAbsError:0.00e-0} (at most {r.Tolerance:0e-0})
         greedyIdentical  {(r.GreedyIdentical ? "true" : "false")} ({r.GreedyTokens} tokens)
         expert budget    {r.ExpertBudgetBytes} bytes, {r.ExpertResidentBytes} in use
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, {r.ExpertEvictions} evictions

@@ -95,4 +95,25 @@ public static class Reasons
 
     /// <summary>The configuration that containers read is up to date.</summary>
     public const string Rendered = "Rendered";
+
+    /// <summary>The PromptOptimizer does not exist.</summary>
+    public const string OptimizerNotFound = "OptimizerNotFound";
+
+    /// <summary>The service does not answer.</summary>
+    public const string ServiceUnreachable = "ServiceUnreachable";
+
+    /// <summary>The service has taken the job.</summary>
+    public const string JobAccepted = "JobAccepted";
+
+    /// <summary>The service refuses the job.</summary>
+    public const string JobRefused = "JobRefused";
+
+    /// <summary>The job is being worked on.</summary>
+    public const string JobRunning = "JobRunning";
+
+    /// <summary>Every prompt has a result.</summary>
+    public const string JobSucceeded = "JobSucceeded";
+
+    /// <summary>A prompt has no result.</summary>
+    public const string JobFailed = "JobFailed";
 }

@@ -79,20 +79,21 @@ internal sealed record ResultView(
     public static ResultView Of(Job job, Round round, int acceptPercent) => new(
         round.Draft.Prompt,
         StableDiffusion.Negative(round.Draft),
-        Dialect.WriteAll(job.Dialects, round.Draft),
+        Dialect.WriteAll(job.Dialects, round.Draft, [.. round.Scores.Evaluation.Elements.Where(element => element.Present).Select(element => element.Quote!)]),
         round.Scores.Percent,
         round.Scores.Percent >= acceptPercent,
         round.Number,
         job.Outcome!.Reason);
 }
 
+/// <summary>Tokens, images and model time of a round or of a whole job; elapsed time is the round's, or that of the job's latest turn with its waits.</summary>
 internal sealed record UsageView(long Tokens, long InputTokens, long OutputTokens, int Images, long ModelMilliseconds, long? ElapsedMilliseconds)
 {
     public static UsageView Of(Usage usage, long? elapsed) => new(usage.Tokens, usage.InputTokens, usage.OutputTokens, usage.Images, usage.ModelMilliseconds, elapsed);
 
     public static UsageView Of(Job job) => Of(
         job.Turns.Aggregate(Usage.None, (sum, turn) => sum + turn.Usage),
-        job.EndedAt is { } ended ? (long)(ended - job.CreatedAt).TotalMilliseconds : null);
+        job.EndedAt is { } ended ? (long)(ended - job.CurrentTurn.AcceptedAt).TotalMilliseconds : null);
 }
 
 internal sealed record FeedbackView(int Number, string Text, DateTimeOffset AcceptedAt);

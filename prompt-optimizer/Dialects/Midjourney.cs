@@ -17,7 +17,7 @@ internal static partial class Midjourney
     {
         var parameters = $" --ar {draft.AspectRatio}";
         var negative = new List<string>();
-        foreach (var item in draft.Negative.Select(item => Defuse(item).Replace(",", " ", StringComparison.Ordinal)).Where(item => item.Length > 0))
+        foreach (var item in draft.Negative.Select(item => Defuse(item.Replace(',', ' '))).Where(item => item.Length > 0))
         {
             // Half of the room at most: the description matters more.
             if (string.Join(", ", negative.Append(item)).Length > MaxCharacters / 2)

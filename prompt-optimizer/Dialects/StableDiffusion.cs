@@ -13,7 +13,9 @@ internal static partial class StableDiffusion
 {
     internal const int MaxTokens = 75;
 
-    public static string Write(PromptDraft draft)
+    /// <param name="draft">The draft.</param>
+    /// <param name="kept">Words of the prompt that show what was asked for; tags come right after the subject, so that none is lost.</param>
+    public static string Write(PromptDraft draft, IReadOnlyList<string> kept)
     {
         var subject = Tag(draft.Subject);
         // The weight's own signs cost tokens in front ends that show them to CLIP.
@@ -21,6 +23,7 @@ internal static partial class StableDiffusion
         var tags = new List<string>();
         if (first.Length > 0)
             tags.Add($"({first}:1.2)");
+        Append(tags, kept.Where(words => !draft.Subject.Contains(words, StringComparison.OrdinalIgnoreCase)));
         Append(tags, [draft.Setting, draft.Composition, draft.Lighting, draft.Palette, draft.Medium, draft.Mood]);
         // A draft whose parts are empty still says everything in its description.
         if (tags.Count <= 1)

@@ -48,7 +48,7 @@ internal static partial class TextChecks
     public static TextScore Score(string request, IReadOnlyList<string> feedback, PromptDraft draft)
     {
         var later = string.Join(" \n ", feedback);
-        var exclusions = Exclusions(request).Concat(Exclusions(later)).Distinct(StringComparer.Ordinal).ToList();
+        var exclusions = Exclusions(request).Concat(Exclusions(later)).DistinctBy(Words.Stem, StringComparer.Ordinal).ToList();
         TextCheck[] checks =
         [
             Coverage(request, later, exclusions, draft),
@@ -62,26 +62,31 @@ internal static partial class TextChecks
         return new(percent, checks[1].Percent < 100 || checks[2].Percent < 100, checks);
     }
 
-    /// <summary>Stems of what the text says must not be there: the word or two after "no", "without", "avoid", "exclude".</summary>
+    /// <summary>What the text says must not be there: the word after "no", "without", "avoid", "exclude" and the like.</summary>
     internal static IReadOnlyList<string> Exclusions(string text) =>
         [.. ExclusionPattern().Matches(text.ToLowerInvariant())
             .Select(match => Words.Split(match.Groups["what"].Value).LastOrDefault(word => !Words.IsStopWord(word)))
             .OfType<string>()
-            .Select(Words.Stem)
-            .Distinct(StringComparer.Ordinal)];
+            .DistinctBy(Words.Stem, StringComparer.Ordinal)];
 
     private static TextCheck Coverage(string request, string feedback, List<string> exclusions, PromptDraft draft)
     {
         const int weight = 50;
-        var named = Words.Content(feedback).ToHashSet(StringComparer.Ordinal);
-        var wanted = Words.Content(request).Where(word => !exclusions.Contains(word) && !named.Contains(word)).ToList();
+        var wanted = Wanted(request, feedback, exclusions);
         // A prompt in another language shares no words with its request; nothing follows from that.
         if (wanted.Count == 0 || IsLatin(request) != IsLatin(draft.Prompt))
             return new("coverage", null, weight, []);
-        var present = Words.Split(draft.Prompt).Select(Words.Stem).ToHashSet(StringComparer.Ordinal);
-        var missing = wanted.Where(word => !present.Contains(word)).ToList();
+        var present = Words.Stems(Words.Split(draft.Prompt));
+        var missing = wanted.Where(word => !present.Contains(Words.Stem(word))).ToList();
         return new("coverage", 100 * (wanted.Count - missing.Count) / wanted.Count, weight,
             missing.Count == 0 ? [] : [$"the prompt does not mention: {string.Join(", ", missing)}"]);
+    }
+
+    /// <summary>The request's words that the prompt must have: not those excluded, nor those the feedback speaks of.</summary>
+    private static List<string> Wanted(string request, string feedback, List<string> exclusions)
+    {
+        var exempt = Words.Stems(exclusions.Concat(Words.Content(feedback)));
+        return [.. Words.Content(request).Where(word => !exempt.Contains(Words.Stem(word)))];
     }
 
     private static TextCheck Excluded(List<string> exclusions, string request, string feedback, PromptDraft draft)
@@ -89,13 +94,13 @@ internal static partial class TextChecks
         var issues = new List<string>();
         // "no people" in the prompt itself is a mention that keeps to the request.
         var withoutNegations = ExclusionPattern().Replace(draft.Prompt.ToLowerInvariant(), " ");
-        var mentioned = Words.Split(withoutNegations).Select(Words.Stem).ToHashSet(StringComparer.Ordinal);
-        var shown = exclusions.Where(mentioned.Contains).ToList();
+        var mentioned = Words.Stems(Words.Split(withoutNegations));
+        var shown = exclusions.Where(word => mentioned.Contains(Words.Stem(word))).ToList();
         if (shown.Count > 0)
             issues.Add($"the prompt shows what was excluded: {string.Join(", ", shown)}");
-        var wanted = Words.Content(request).Where(word => !exclusions.Contains(word)).Except(Words.Content(feedback)).ToHashSet(StringComparer.Ordinal);
+        var wanted = Words.Stems(Wanted(request, feedback, exclusions));
         var denied = draft.Negative
-            .Where(item => Words.Content(item) is { Count: > 0 } words && words.All(wanted.Contains))
+            .Where(item => Words.Content(item) is { Count: > 0 } words && words.All(word => wanted.Contains(Words.Stem(word))))
             .ToList();
         if (denied.Count > 0)
             issues.Add($"the negative prompt excludes what was asked for: {string.Join(", ", denied)}");

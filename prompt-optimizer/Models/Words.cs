@@ -58,9 +58,12 @@ internal static class Words
         }
     }
 
-    /// <summary>The words that carry meaning, reduced to stems, each once, in order.</summary>
+    /// <summary>The words that carry meaning, each stem once, in order; as written, for messages. Compare them by <see cref="Stem"/>.</summary>
     public static IReadOnlyList<string> Content(string text) =>
-        [.. Split(text).Where(word => !_stopWords.Contains(word) && (word.Length > 1 || char.IsDigit(word[0]))).Select(Stem).Distinct(StringComparer.Ordinal)];
+        [.. Split(text).Where(word => !_stopWords.Contains(word) && (word.Length > 1 || char.IsDigit(word[0]))).DistinctBy(Stem, StringComparer.Ordinal)];
+
+    /// <summary>The stems of <see cref="Content"/>.</summary>
+    public static HashSet<string> Stems(IEnumerable<string> words) => words.Select(Stem).ToHashSet(StringComparer.Ordinal);
 
     /// <summary>Whether a word carries no meaning of its own.</summary>
     public static bool IsStopWord(string word) => _stopWords.Contains(word);

@@ -19,6 +19,9 @@ internal sealed record AgentOptions
     /// <summary>The cgroup hierarchy; null to find it.</summary>
     public string? Cgroups { get; init; }
 
+    /// <summary>This node's name in the cluster; null outside of one: pods are then not looked up.</summary>
+    public string? NodeName { get; init; }
+
     /// <summary>Cgroups listed in a report, busiest first.</summary>
     public int TopCgroups { get; init; } = 20;
 

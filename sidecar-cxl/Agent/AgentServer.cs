@@ -1,5 +1,7 @@
 using System.Net;
 using System.Text.Json;
+using k8s;
+using k8s.Exceptions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -7,6 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Cxl.Hints;
 using Prometheus;
 
 namespace Moebius.Cxl.Agent;
@@ -14,26 +17,33 @@ namespace Moebius.Cxl.Agent;
 /// <summary>The agent as a process: ticks and answers HTTP until it is told to stop.</summary>
 internal static class AgentServer
 {
+    private static readonly TimeSpan PodInterval = TimeSpan.FromSeconds(15);
+
     /// <summary>The JSON of a report: the project's dialect, indented.</summary>
     public static JsonSerializerOptions Json { get; } = new(Manifests.Json) { WriteIndented = true };
 
     /// <summary>Runs until SIGTERM or SIGINT.</summary>
     public static async Task RunAsync(AgentOptions options, IPEndPoint listen, CancellationToken cancellation)
     {
-        await using var app = Build(options, listen);
+        await using var app = Build(options, listen, options.NodeName is null ? null : Connect());
         await app.RunAsync(cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Builds the application; the agent starts with it.</summary>
-    public static WebApplication Build(AgentOptions options, IPEndPoint listen)
+    public static WebApplication Build(AgentOptions options, IPEndPoint listen, IKubernetes? cluster = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(listen));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
             .AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
-        builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<AgentMetrics>();
-        builder.Services.AddSingleton<NodeAgent>();
+        if (cluster is not null && options.NodeName is { } node)
+        {
+            builder.Services.AddSingleton(services => new PodWatch(cluster, node, options.Config.Workloads ?? [], PodInterval, services.GetRequiredService<ILogger<PodWatch>>()));
+            builder.Services.AddHostedService(services => services.GetRequiredService<PodWatch>());
+        }
+
+        builder.Services.AddSingleton(services => new NodeAgent(options, services.GetRequiredService<AgentMetrics>(), services.GetRequiredService<ILogger<NodeAgent>>(), services.GetService<PodWatch>()));
         builder.Services.AddHostedService<Ticker>();
         var app = builder.Build();
         var agent = app.Services.GetRequiredService<NodeAgent>();
@@ -44,6 +54,18 @@ internal static class AgentServer
         app.MapGet("/status", () => Results.Json(agent.Status, Json));
         app.MapMetrics(registry: app.Services.GetRequiredService<AgentMetrics>().Registry);
         return app;
+    }
+
+    private static Kubernetes Connect()
+    {
+        try
+        {
+            return new Kubernetes(KubernetesClientConfiguration.BuildDefaultConfig());
+        }
+        catch (KubeConfigException error)
+        {
+            throw new UserInputException($"--node-name: no cluster to ask for this node's pods: {error.Message}", error);
+        }
     }
 
     private sealed class Ticker(NodeAgent agent, TimeProvider? time = null) : BackgroundService

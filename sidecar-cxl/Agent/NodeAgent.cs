@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Hints;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
 using Moebius.Cxl.Telemetry;
@@ -25,14 +26,16 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly WeightedInterleave? interleave;
     private readonly IReadOnlyDictionary<int, int>? weights;
     private readonly List<string> warnings;
+    private readonly PodWatch? pods;
     private readonly Lock gate = new();
     private ulong bursts;
     private string? readFailure;
     private bool disposed;
 
     /// <summary>Starts the agent. Throws only for wrong input; what the machine lacks is in the status.</summary>
-    public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger)
+    public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger, PodWatch? pods = null)
     {
+        this.pods = pods;
         this.options = options;
         this.logger = logger;
         this.metrics = metrics;
@@ -54,8 +57,8 @@ internal sealed partial class NodeAgent : IDisposable
             warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}");
         if (hierarchy is null)
             warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
-        if (options.Config.Workloads is { Count: > 0 } workloads)
-            warnings.Add($"workloads: {workloads.Count} hints are not applied: this agent does not read pods");
+        if (pods is null && options.Config.Workloads is { Count: > 0 } workloads)
+            warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
         var policy = options.Config.Policy;
         tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), observer.Source == TelemetrySource.PerfEvents);
         Status = Report([], null);
@@ -92,7 +95,7 @@ internal sealed partial class NodeAgent : IDisposable
                 var snapshot = running.Read();
                 // After reading: a cgroup that was counted and is not found now has gone.
                 var paths = hierarchy?.Scan() ?? snapshot.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}");
-                var activity = tracker.Update(snapshot.Cgroups, paths, new Dictionary<ulong, MemoryIntent>(), out var gone);
+                var activity = tracker.Update(snapshot.Cgroups, paths, pods is null ? new Dictionary<ulong, MemoryIntent>() : HintResolver.ByCgroup(paths, pods.Current.Intents), out var gone);
                 foreach (var id in gone)
                     running.Forget(id);
                 readFailure = null;
@@ -151,8 +154,9 @@ internal sealed partial class NodeAgent : IDisposable
     {
         Ready = level.Acceptable,
         Level = level.Level,
-        Reason = level.Reason,
-        Message = level.Message,
+        // Without the observer the node does less than observe: that comes first.
+        Reason = observer.Observer is null ? observer.Reason : level.Reason,
+        Message = observer.Observer is null ? $"not counting: {observer.Message}; {level.Message}" : level.Message,
         Kernel = kernel.Release,
         Scheduler = kernel.SchedExtState is null ? "none" : kernel.SchedExtScheduler ?? kernel.SchedExtState,
         TelemetrySource = observer.Source,
@@ -180,7 +184,7 @@ internal sealed partial class NodeAgent : IDisposable
             topology.MemoryNodes.Sum(node => node.MemoryBytes),
             topology.CxlNodes.Sum(node => node.MemoryBytes)),
         InterleaveWeights = weights,
-        Warnings = readFailure is null ? warnings : [.. warnings, readFailure],
+        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning }.OfType<string>()],
         Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(Describe)],
     };
 

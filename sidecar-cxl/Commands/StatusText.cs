@@ -1,3 +1,4 @@
+using Moebius.Crds;
 using Moebius.Cxl.Agent;
 
 namespace Moebius.Cxl.Commands;
@@ -21,7 +22,7 @@ internal static class StatusText
         }
 
         var topology = status.Topology;
-        output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {SizeText.Format(topology.MemoryBytes)}, {SizeText.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
+        output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
         if (status.InterleaveWeights is { } weights)
             output.WriteLine($"weights    {string.Join(", ", weights.Select(pair => $"node{pair.Key}={pair.Value}"))}");
         foreach (var warning in status.Warnings)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using Moebius.Crds;
 using Moebius.Cxl.Agent;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Topology;
@@ -33,24 +34,24 @@ internal static class TopologyCommand
         {
             var weight = topology.WeightedInterleave?.Weights.TryGetValue(node.Id, out var value) == true ? $", interleave weight {value}" : "";
             var regions = node.Regions.Count > 0 ? $" ({string.Join(", ", node.Regions)})" : "";
-            output.WriteLine($"node{node.Id}  {node.Kind}{regions}  {SizeText.Format(node.MemoryBytes)}  cpus {(node.Cpus.Count > 0 ? CpuList.Format(node.Cpus) : "none")}  distances {string.Join(' ', node.Distances)}{(node.Tier is { } tier ? $"  tier {tier}" : "")}{weight}");
+            output.WriteLine($"node{node.Id}  {node.Kind}{regions}  {Quantities.Format(node.MemoryBytes)}  cpus {(node.Cpus.Count > 0 ? CpuList.Format(node.Cpus) : "none")}  distances {string.Join(' ', node.Distances)}{(node.Tier is { } tier ? $"  tier {tier}" : "")}{weight}");
             if (node.Performance is { } performance)
                 output.WriteLine($"       reported: {Describe(performance)}");
         }
 
         foreach (var device in topology.MemoryDevices)
-            output.WriteLine($"{device.Name}  CXL memory device  {SizeText.Format(device.VolatileBytes)} volatile, {SizeText.Format(device.PersistentBytes)} persistent{(device.NumaNode is { } node ? $", near node{node}" : "")}, serial {device.Serial ?? "unknown"}");
+            output.WriteLine($"{device.Name}  CXL memory device  {Quantities.Format(device.VolatileBytes)} volatile, {Quantities.Format(device.PersistentBytes)} persistent{(device.NumaNode is { } node ? $", near node{node}" : "")}, serial {device.Serial ?? "unknown"}");
         foreach (var region in topology.Regions)
         {
-            output.WriteLine($"{region.Name}  CXL region  {region.Mode ?? "mode unknown"}  {SizeText.Format(region.Bytes)}  {region.InterleaveWays}-way, {region.InterleaveGranularity} B  {(region.Committed ? "committed" : "not committed")}  targets {string.Join(", ", region.Targets)}");
+            output.WriteLine($"{region.Name}  CXL region  {region.Mode ?? "mode unknown"}  {Quantities.Format(region.Bytes)}  {region.InterleaveWays}-way, {region.InterleaveGranularity} B  {(region.Committed ? "committed" : "not committed")}  targets {string.Join(", ", region.Targets)}");
             if ((region.Access1 ?? region.Access0) is { } access)
                 output.WriteLine($"       reported: {Describe(access)}");
         }
 
         foreach (var decoder in topology.Decoders)
-            output.WriteLine($"{decoder.Name}  CXL decoder  {decoder.Kind}  {SizeText.Format(decoder.Bytes)}{(decoder.Region is { } region ? $"  {region}" : "")}");
+            output.WriteLine($"{decoder.Name}  CXL decoder  {decoder.Kind}  {Quantities.Format(decoder.Bytes)}{(decoder.Region is { } region ? $"  {region}" : "")}");
         foreach (var dax in topology.DaxDevices)
-            output.WriteLine($"{dax.Name}  DAX device  {SizeText.Format(dax.Bytes)}  {(dax.TargetNode is { } node ? $"node{node}" : "no node")}  driver {dax.Driver ?? "none"}{(dax.Region is { } region ? $"  {region}" : "")}");
+            output.WriteLine($"{dax.Name}  DAX device  {Quantities.Format(dax.Bytes)}  {(dax.TargetNode is { } node ? $"node{node}" : "no node")}  driver {dax.Driver ?? "none"}{(dax.Region is { } region ? $"  {region}" : "")}");
         if (topology.WeightedInterleave is null)
             output.WriteLine("weighted interleave: the kernel has none (needs 6.9)");
         foreach (var warning in topology.Warnings)

@@ -14,7 +14,7 @@ internal record struct CgroupCounters
     /// <summary>Times one of its tasks left a CPU.</summary>
     public ulong Switches;
 
-    /// <summary>Times one of its tasks was woken.</summary>
+    /// <summary>Times one of its tasks slept until it was woken.</summary>
     public ulong Wakeups;
 
     /// <summary>Times one of its tasks changed CPU.</summary>
@@ -72,6 +72,7 @@ internal struct CpuAccount
     public ulong Task;
     public CgroupCounters Pending;
     public ulong ExecBase;
+    public ulong SleepBase;
     public ulong ReadBase;
     public ulong WriteBase;
 }

@@ -9,8 +9,8 @@ namespace Moebius.Cxl.Telemetry;
 /// </summary>
 internal sealed class CgroupHierarchy
 {
-    /// <summary>Mount points in the order of preference.</summary>
-    private static readonly string[] Candidates = ["fs/cgroup", "fs/cgroup/cpu,cpuacct", "fs/cgroup/cpu", "fs/cgroup/unified"];
+    /// <summary>Mount points below the directory where cgroups are mounted, in the order of preference.</summary>
+    private static readonly string[] Candidates = ["", "cpu,cpuacct", "cpu", "unified"];
 
     private CgroupHierarchy(string root, bool version1) => (Root, Version1) = (root, version1);
 
@@ -24,9 +24,12 @@ internal sealed class CgroupHierarchy
     /// <exception cref="UserInputException">The named directory is no cgroup hierarchy.</exception>
     public static CgroupHierarchy? Find(string? named, string sysfs)
     {
-        if (named is not null)
-            return Open(named) ?? throw new UserInputException($"--cgroups {named}: is no mounted cgroup hierarchy: it has no cgroup.procs");
-        return Candidates.Select(candidate => Open(Path.Combine(sysfs, candidate))).FirstOrDefault(found => found is not null);
+        // Nodes differ in where the hierarchies are, and one manifest names the same directory on all of them.
+        var directory = named ?? Path.Combine(sysfs, "fs/cgroup");
+        var found = Candidates.Select(candidate => Open(Path.Combine(directory, candidate))).FirstOrDefault(found => found is not null);
+        return found is null && named is not null
+            ? throw new UserInputException($"--cgroups {named}: is no mounted cgroup hierarchy, nor does it hold one: it has no cgroup.procs")
+            : found;
     }
 
     /// <summary>All cgroups by id, with their paths from the root (which is "/").</summary>

@@ -66,6 +66,7 @@ struct sched_entity {
 
 struct task_struct {
 	int pid;
+	unsigned long nvcsw;
 	struct sched_entity se;
 	struct css_set *cgroups;
 };

@@ -15,7 +15,7 @@ struct settings {
 struct cgroup_counters {
 	__u64 run_ns;	    /* time on the CPU */
 	__u64 switches;	    /* times a task of the cgroup left the CPU */
-	__u64 wakeups;	    /* times a task of the cgroup was woken */
+	__u64 wakeups;	    /* times a task of the cgroup slept until it was woken */
 	__u64 migrations;   /* times a task of the cgroup changed CPU */
 	__u64 read_faults;  /* page faults on user memory for a read */
 	__u64 write_faults; /* page faults on user memory for a write */
@@ -30,6 +30,7 @@ struct cpu_account {
 	__u64 task;  /* pid of the running task */
 	struct cgroup_counters pending;
 	__u64 exec_base;  /* sum_exec_runtime of the running task when it came on */
+	__u64 sleep_base; /* voluntary switches of the running task when it came on */
 	__u64 read_base;  /* perf counters when it came on; without perf events, pending faults */
 	__u64 write_base;
 };

@@ -6,5 +6,5 @@ namespace Moebius.KvCache.Commands;
 public static class KvCacheCommands
 {
     /// <summary>Creates the commands for the command line's root.</summary>
-    public static IEnumerable<Command> Create() => [ServeCommand.Create()];
+    public static IEnumerable<Command> Create() => [ServeCommand.Create(), PolicyTestCommand.Create()];
 }

@@ -1,11 +1,65 @@
+using System.Collections;
+using System.Text.RegularExpressions;
+using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.KvCache.Detection;
 
-/// <summary>Tier 1: rules. Linear in the length of the text.</summary>
+/// <summary>
+/// Tier 1 (SafeKV, arXiv 2508.08438, section 4.1): fixed patterns and windowed expressions; a hit means private. The
+/// text is read folded, and again in up to two disguises taken off: numbers spelled out, and characters set apart.
+/// The work is linear in the text's length.
+/// </summary>
 internal sealed class Detector
 {
-    public static Detector Create(RuleSpec rules, string field) => new();
+    private readonly BitArray _enabled;
+    private readonly IReadOnlyList<WindowedExpression> _custom;
 
-    public IReadOnlyList<Finding> Scan(string text) => [];
+    private Detector(BitArray enabled, IReadOnlyList<WindowedExpression> custom)
+    {
+        _enabled = enabled;
+        _custom = custom;
+    }
+
+    /// <exception cref="UserInputException">An expression that is not valid or not linear; the message names it.</exception>
+    public static Detector Create(RuleSpec rules, string field)
+    {
+        var enabled = new BitArray(Enum.GetValues<SecretKind>().Length, true);
+        foreach (var kind in rules.Disabled ?? [])
+            enabled[(int)kind] = false;
+        var custom = new List<WindowedExpression>();
+        foreach (var (rule, index) in (rules.Custom ?? []).Select((rule, index) => (rule, index)))
+        {
+            try
+            {
+                var options = RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | (rule.IgnoreCase ? RegexOptions.IgnoreCase : RegexOptions.None);
+                var expression = new Regex(rule.Pattern, options);
+                if (expression.IsMatch(""))
+                    throw new UserInputException($"{field}.custom[{index}].pattern: '{rule.Pattern}' matches the empty text: every text would be private");
+                custom.Add(new WindowedExpression(rule.Name, expression));
+            }
+            catch (Exception error) when (error is ArgumentException or NotSupportedException)
+            {
+                throw new UserInputException(
+                    $"{field}.custom[{index}].pattern: '{rule.Pattern}': {error.Message} Write a .NET expression without look-around, back-references and atomic groups", error);
+            }
+        }
+
+        return new Detector(enabled, custom);
+    }
+
+    /// <summary>All findings, in the order of their start.</summary>
+    public IReadOnlyList<Finding> Scan(string text)
+    {
+        var sink = new FindingSink(_enabled);
+        var view = ScanView.Fold(text);
+        new RuleScanner(view, sink).Scan();
+        if (SpokenNumbers.Rewrite(view) is { } spoken)
+            new RuleScanner(spoken, sink).Scan();
+        if (SpacedCharacters.Rewrite(view, sink) is { } joined)
+            new RuleScanner(joined, sink).Scan();
+        foreach (var expression in _custom)
+            expression.Scan(text, sink);
+        return sink.ToList();
+    }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Runtime.CompilerServices;
 
 namespace Moebius.KvCache.Detection;
 
@@ -24,6 +25,7 @@ internal sealed class TokenText
     /// <param name="utf8">The bytes of all tokens.</param>
     /// <param name="tokenBytes">How many bytes are each token's own; they add up to the length of <paramref name="utf8"/>.</param>
     /// <param name="fromByte">Where to start reading; moved back to the start of a character.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static TokenText Create(ReadOnlySpan<byte> utf8, IReadOnlyList<uint> tokenBytes, int fromByte)
     {
         while (fromByte > 0 && fromByte < utf8.Length && (utf8[fromByte] & 0xC0) == 0x80)

@@ -1,6 +1,10 @@
 namespace Moebius.Inference.Models.Families;
 
-/// <summary>DeepSeek-V2 (arXiv 2405.04434): latent attention, softmax routing, shared experts.</summary>
+/// <summary>
+/// DeepSeek-V2 (arXiv 2405.04434): latent attention, softmax routing, shared experts. Two fields do what they do in the
+/// reference implementation that checkpoints are verified against: <c>norm_topk_prob</c>, false in every published
+/// checkpoint, is not applied, and YaRN's <c>mscale_all_dim</c> scales the rotary part but not the softmax.
+/// </summary>
 internal static class DeepseekV2
 {
     public static DecoderSpec Describe(ModelConfig config)
@@ -11,9 +15,6 @@ internal static class DeepseekV2
         string method = config.Text("topk_method") ?? "greedy";
         if (method is not ("greedy" or "group_limited_greedy"))
             throw config.Bad("topk_method", "greedy or group_limited_greedy");
-        // No published checkpoint normalises, and implementations differ in what else the switch would change.
-        if (config.Flag(false, "norm_topk_prob"))
-            throw config.Bad("norm_topk_prob", "false");
         var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
         var (groups, topGroups) = method == "greedy" ? (1, 1) : config.ExpertGroups(experts, topK);
         var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: true);

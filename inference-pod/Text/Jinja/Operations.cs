@@ -27,7 +27,8 @@ internal static class Operations
 
     public static object? Negate(object? value) => value switch
     {
-        long integer => -integer,
+        // Without the cast both would become floating point.
+        long integer => (object)-integer,
         double number => -number,
         _ => throw new JinjaException($"'-' cannot take {Python.TypeName(value)}"),
     };

@@ -50,7 +50,7 @@ public static class KVPrivacyPolicyPlanner
     {
         var errors = NameCheck.Errors(policy.Metadata.Name, NameCheck.LabelLength).Concat(SchemaCheck.Errors(policy.Spec)).ToList();
         if (errors.Count == 0)
-            errors.AddRange(ExpressionErrors(policy.Spec));
+            errors.AddRange(ExpressionErrors(policy.Spec).Concat(DurationErrors(policy.Spec)));
         return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true)).Concat(errors.Count > 0 ? [] : Unsupported(policy.Spec));
     }
 
@@ -122,19 +122,32 @@ public static class KVPrivacyPolicyPlanner
         }
     }
 
-    private static IEnumerable<Problem> Unsupported(KVPrivacyPolicySpec spec)
+    private static IEnumerable<string> DurationErrors(KVPrivacyPolicySpec spec)
     {
-        // Nothing is lost where these are left out: text stays private that might have been shared.
-        if (spec.Classifier.Type != ClassifierType.Disabled)
-            yield return Unsupported($"spec.classifier.type: {spec.Classifier.Type} is not supported yet: text that the rules let through stays private; write Disabled", blocks: false);
-        if (spec.ContextCheck is not null)
-            yield return Unsupported("spec.contextCheck: not supported yet: text that would be asked about stays private; remove it", blocks: false);
-        // A promise of safety that is not kept must not look kept.
-        if (spec.Identity.Signature is not null)
-            yield return Unsupported("spec.identity.signature: not supported yet: remove it, and let only the gateway reach the pods", blocks: true);
-        if (spec.Encryption is not null)
-            yield return Unsupported("spec.encryption: not supported yet: remove it; blocks never leave the pod's memory", blocks: true);
+        foreach (var (field, value) in new[]
+        {
+            ("spec.monitor.window", spec.Monitor.Window),
+            ("spec.retention.privateIdle", spec.Retention.PrivateIdle),
+            ("spec.retention.publicIdle", spec.Retention.PublicIdle),
+        })
+        {
+            if (Durations.Parse(value, field) <= TimeSpan.Zero)
+                yield return $"{field}: '{value}' must be longer than 0s";
+        }
     }
 
-    private static Problem Unsupported(string message, bool blocks) => new(Reasons.UnsupportedField, message, blocks);
+    private static IEnumerable<Problem> Unsupported(KVPrivacyPolicySpec spec)
+    {
+        if (spec.Classifier.Type != ClassifierType.Disabled)
+            yield return Unsupported($"spec.classifier.type: {spec.Classifier.Type} is not supported yet: write Disabled, and declare public texts in spec.publicPrefixes");
+        if (spec.ContextCheck is not null)
+            yield return Unsupported("spec.contextCheck: not supported yet: remove it");
+        // A promise of safety that is not kept must not look kept.
+        if (spec.Identity.Signature is not null)
+            yield return Unsupported("spec.identity.signature: not supported yet: remove it, and let only the gateway reach the pods");
+        if (spec.Encryption is not null)
+            yield return Unsupported("spec.encryption: not supported yet: remove it; blocks never leave the pod's memory");
+    }
+
+    private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);
 }

@@ -53,7 +53,7 @@ public static class PromptOptimizerPlanner
         var room = NameCheck.LabelLength - Names.PromptOptimizer("").Length;
         var errors = NameCheck.Errors(resource.Metadata.Name, room).Concat(SchemaCheck.Errors(resource.Spec)).ToList();
         if (errors.Count == 0)
-            errors.AddRange(NameCheck.Catch(() => Quantities.Bytes(resource.Spec.Store.Size, "spec.store.size")));
+            errors.AddRange(CrossField(resource.Spec));
         foreach (var error in errors)
             yield return new Problem(Reasons.InvalidSpec, error, Blocks: true);
         if (errors.Count > 0)
@@ -61,13 +61,19 @@ public static class PromptOptimizerPlanner
 
         var spec = resource.Spec;
         if (spec.Scorer.Type == ScorerType.Clip)
-            yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text");
-        if (spec.Scorer.Type == ScorerType.VisionLanguageModel)
-            yield return Unsupported("spec.scorer.type: VisionLanguageModel is not supported yet: write Text");
-        if (spec.ImageModel is not null)
-            yield return Unsupported("spec.imageModel: not supported yet: remove it; prompts are judged by their text");
+            yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
+        if (spec.ImageModel is { Api: not ImageApi.OpenAI and var api })
+            yield return Unsupported($"spec.imageModel.api: {api} is not supported yet: write OpenAI");
         if (spec.Store.Type == JobStoreType.PostgreSQL)
             yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
+    }
+
+    private static IEnumerable<string> CrossField(PromptOptimizerSpec spec)
+    {
+        if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
+            yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
+        foreach (var error in NameCheck.Catch(() => Quantities.Bytes(spec.Store.Size, "spec.store.size")))
+            yield return error;
     }
 
     private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);
@@ -96,7 +102,8 @@ public static class PromptOptimizerPlanner
     private static string Config(PromptOptimizerSpec spec, ModelEndpoint endpoint) => Manifests.ToYaml(new PromptOptimizerConfig
     {
         LanguageModel = WithoutSecret(endpoint),
-        Scorer = new ScorerSpec { Type = spec.Scorer.Type },
+        Scorer = new ScorerSpec { Type = spec.Scorer.Type, Endpoint = spec.Scorer.Endpoint is { } scorer ? WithoutSecret(scorer) : null },
+        ImageModel = spec.ImageModel is { } image ? new ImageModelSpec { Api = image.Api, Endpoint = WithoutSecret(image.Endpoint), Size = image.Size } : null,
         Rounds = spec.Rounds,
         DefaultBudget = spec.DefaultBudget,
         Store = spec.Store.Type,
@@ -159,8 +166,17 @@ public static class PromptOptimizerPlanner
     private static V1Container Container(PromptOptimizerSpec spec, OperatorSettings settings)
     {
         List<V1EnvVar> environment = [Containers.NoDiagnostics()];
-        if (spec.LanguageModel.Endpoint?.ApiKeySecretRef is { } key)
-            environment.Add(Containers.FromSecret("MOEBIUS_LLM_API_KEY", key));
+        foreach (var (variable, endpoint) in new[]
+        {
+            ("MOEBIUS_LLM_API_KEY", spec.LanguageModel.Endpoint),
+            ("MOEBIUS_SCORER_API_KEY", spec.Scorer.Endpoint),
+            ("MOEBIUS_IMAGE_API_KEY", spec.ImageModel?.Endpoint),
+        })
+        {
+            if (endpoint?.ApiKeySecretRef is { } key)
+                environment.Add(Containers.FromSecret(variable, key));
+        }
+
         return new V1Container
         {
             Name = "optimizer",

@@ -111,10 +111,10 @@ function scoreTable(round) {
   return table;
 }
 
-function showRound(round) {
+function showRound(round, final) {
   const card = element("article", undefined, `round ${round.kept ? "kept" : "dropped"}`);
   card.setAttribute("role", "listitem");
-  card.append(element("h3", `Round ${round.number}${round.feedback ? ` (feedback ${round.feedback})` : ""}: ${round.scores.percent} %`));
+  card.append(element("h3", `Round ${round.number}${round.feedback ? ` (feedback ${round.feedback})` : ""}: ${round.scores.percent} %${final ? ", the result" : ""}`));
   card.append(element("p", `${round.kept ? "Kept" : "Dropped"}: ${round.reason}`, "verdict"));
   if (round.imageUrl) {
     const image = element("img");
@@ -159,7 +159,7 @@ function show(job) {
   showResult(job);
   showIntent(job.intent);
   byId("rounds-title").hidden = job.rounds.length === 0;
-  byId("rounds").replaceChildren(...job.rounds.map(showRound));
+  byId("rounds").replaceChildren(...job.rounds.map((round) => showRound(round, round.number === job.result?.round)));
 }
 
 async function refresh(id) {

@@ -1,0 +1,107 @@
+using Grpc.Core;
+using Moebius.Inference.Engine;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.Inference.KvClient;
+
+/// <summary>
+/// One attachment to the sidecar: from Attach until its Hold stream ends. Leases and reservations die with it.
+/// </summary>
+internal sealed class CacheSession : IDisposable
+{
+    /// <summary>How long one call may take before the request goes on without the cache.</summary>
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(2);
+
+    private readonly KvCache.KvCacheClient client;
+    private readonly string id;
+    private readonly uint slots;
+
+    public CacheSession(KvCache.KvCacheClient client, AttachResponse attached)
+    {
+        this.client = client;
+        id = attached.Session;
+        slots = attached.SlotCount;
+        Epoch = attached.ArenaEpoch;
+        Arena = new ArenaFile(attached.ArenaPath, checked((long)attached.ArenaBytes), checked((long)attached.SlotBytes), attached.SlotCount);
+    }
+
+    public ArenaFile Arena { get; }
+
+    public ulong Epoch { get; }
+
+    public uint Slots => slots;
+
+    /// <summary>False once the stream has ended: whatever the arena holds then may be somebody else's.</summary>
+    public bool Alive { get; private set; } = true;
+
+    /// <summary>Waits until the session has ended; says when the sidecar has accepted it.</summary>
+    public async Task HoldAsync(Action accepted, CancellationToken stop)
+    {
+        try
+        {
+            using var call = client.Hold(new HoldRequest { Session = id }, cancellationToken: stop);
+            while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
+                accepted();
+        }
+        finally
+        {
+            Alive = false;
+        }
+    }
+
+    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    {
+        var request = new LookupRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous };
+        foreach (var token in tokens.Span)
+            request.Tokens.Add((uint)token);
+        var found = await client.LookupAsync(request, Options(stop)).ConfigureAwait(false);
+        if (found.Blocks.Count > 0)
+            return new PrefixLease(this, found);
+        Release(new ReleaseRequest { Session = id, Lease = found.Lease });
+        return null;
+    }
+
+    public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop)
+    {
+        var request = new ReserveRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Count = Math.Min((uint)blocks, slots) };
+        var reserved = await client.ReserveAsync(request, Options(stop)).ConfigureAwait(false);
+        return reserved.Slots.Count == 0 ? null : new BlockReservation(this, tenant, reserved);
+    }
+
+    /// <summary>Publishes blocks. Answers whether all of them, and all before them, are cached now.</summary>
+    public async Task<bool> CommitAsync(CommitRequest request, CancellationToken stop)
+    {
+        request.Session = id;
+        var committed = await client.CommitAsync(request, Options(stop)).ConfigureAwait(false);
+        return committed.CachedBlocks >= request.FirstBlock + request.Slots.Count;
+    }
+
+    /// <summary>Gives a lease or slots back, without waiting: the session's end gives them back too.</summary>
+    public void Release(ReleaseRequest request)
+    {
+        if (!Alive)
+            return;
+        request.Session = id;
+        _ = ReleaseAsync(request);
+    }
+
+    public void Dispose()
+    {
+        Alive = false;
+        Arena.Dispose();
+    }
+
+    private async Task ReleaseAsync(ReleaseRequest request)
+    {
+        try
+        {
+            await client.ReleaseAsync(request, Options(CancellationToken.None)).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is RpcException or ObjectDisposedException or InvalidOperationException)
+        {
+            // The sidecar reclaims it when the session ends.
+        }
+    }
+
+    private static CallOptions Options(CancellationToken stop) => new(deadline: DateTime.UtcNow + Deadline, cancellationToken: stop);
+}

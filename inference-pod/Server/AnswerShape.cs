@@ -1,0 +1,169 @@
+using System.Text.Json.Nodes;
+using Moebius.Inference.Engine;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>Writes answers as one of the two endpoints does.</summary>
+internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeOffset now, string idPrefix)
+{
+    private readonly string id = idPrefix + Guid.NewGuid().ToString("N");
+
+    protected Tokenizer Tokenizer => tokenizer;
+
+    protected abstract string WholeObject { get; }
+
+    protected abstract string ChunkObject { get; }
+
+    /// <summary>A complete choice.</summary>
+    public abstract JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish);
+
+    /// <summary>What opens a choice in a stream, or null.</summary>
+    public abstract JsonObject? Opening(int index);
+
+    /// <summary>A part of a choice in a stream.</summary>
+    public abstract JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish);
+
+    public JsonObject Whole(JsonArray choices, JsonObject usage) => Envelope(WholeObject, choices, usage);
+
+    public JsonObject Chunk(JsonArray choices, JsonObject? usage, bool usageField)
+    {
+        var chunk = Envelope(ChunkObject, choices, null);
+        if (usageField)
+            chunk["usage"] = usage;
+        return chunk;
+    }
+
+    public static JsonObject Usage(IReadOnlyList<Generation> generations, int choices)
+    {
+        // The choices of one prompt share it.
+        var prompt = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.Request.Prompt.Length);
+        var cached = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.CachedTokens);
+        var completion = generations.Sum(generation => generation.GeneratedTokens);
+        return new JsonObject
+        {
+            ["prompt_tokens"] = prompt,
+            ["completion_tokens"] = completion,
+            ["total_tokens"] = prompt + completion,
+            ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = cached },
+        };
+    }
+
+    protected static string? Reason(FinishReason? finish) => finish switch
+    {
+        null => null,
+        FinishReason.Length => "length",
+        _ => "stop",
+    };
+
+    private JsonObject Envelope(string kind, JsonArray choices, JsonObject? usage)
+    {
+        var envelope = new JsonObject
+        {
+            ["id"] = id,
+            ["object"] = kind,
+            ["created"] = now.ToUnixTimeSeconds(),
+            ["model"] = model,
+            ["choices"] = choices,
+        };
+        if (usage is not null)
+            envelope["usage"] = usage;
+        return envelope;
+    }
+}
+
+/// <summary><c>/v1/completions</c>.</summary>
+internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffset now) : AnswerShape(model, tokenizer, now, "cmpl-")
+{
+    protected override string WholeObject => "text_completion";
+
+    protected override string ChunkObject => "text_completion";
+
+    public override JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish) => Delta(index, text, tokens, finish);
+
+    public override JsonObject? Opening(int index) => null;
+
+    public override JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish) => new()
+    {
+        ["index"] = index,
+        ["text"] = text,
+        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        ["finish_reason"] = Reason(finish),
+    };
+
+    private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
+    {
+        ["tokens"] = new JsonArray([.. tokens.Select(token => (JsonNode)LogprobText.Of(Tokenizer, token.Chosen.Token))]),
+        ["token_logprobs"] = new JsonArray([.. tokens.Select(token => (JsonNode?)LogprobText.Number(token.Chosen.Logprob))]),
+        ["top_logprobs"] = new JsonArray([.. tokens.Select(token =>
+        {
+            var top = new JsonObject();
+            foreach (var other in token.Top)
+                top[LogprobText.Of(Tokenizer, other.Token)] = LogprobText.Number(other.Logprob);
+            return (JsonNode)top;
+        })]),
+    };
+}
+
+/// <summary><c>/v1/chat/completions</c>.</summary>
+internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffset now) : AnswerShape(model, tokenizer, now, "chatcmpl-")
+{
+    protected override string WholeObject => "chat.completion";
+
+    protected override string ChunkObject => "chat.completion.chunk";
+
+    public override JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish) => new()
+    {
+        ["index"] = index,
+        ["message"] = new JsonObject { ["role"] = "assistant", ["content"] = text },
+        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        ["finish_reason"] = Reason(finish),
+    };
+
+    public override JsonObject? Opening(int index) => new()
+    {
+        ["index"] = index,
+        ["delta"] = new JsonObject { ["role"] = "assistant", ["content"] = "" },
+        ["logprobs"] = null,
+        ["finish_reason"] = null,
+    };
+
+    public override JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish) => new()
+    {
+        ["index"] = index,
+        ["delta"] = text.Length > 0 || finish is null ? new JsonObject { ["content"] = text } : new JsonObject(),
+        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        ["finish_reason"] = Reason(finish),
+    };
+
+    private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
+    {
+        ["content"] = new JsonArray([.. tokens.Select(token =>
+        {
+            var entry = Entry(token.Chosen);
+            entry["top_logprobs"] = new JsonArray([.. token.Top.Select(other => (JsonNode)Entry(other))]);
+            return (JsonNode)entry;
+        })]),
+    };
+
+    private JsonObject Entry(TokenLogprob token) => new()
+    {
+        ["token"] = LogprobText.Of(Tokenizer, token.Token),
+        ["logprob"] = LogprobText.Number(token.Logprob),
+        ["bytes"] = new JsonArray([.. Tokenizer.Bytes(token.Token).ToArray().Select(value => (JsonNode)(int)value)]),
+    };
+}
+
+/// <summary>Tokens and their log-probabilities in JSON.</summary>
+internal static class LogprobText
+{
+    /// <summary>A token's text; one that holds part of a character is written as its bytes.</summary>
+    public static string Of(Tokenizer tokenizer, int token)
+    {
+        var bytes = tokenizer.Bytes(token);
+        return System.Text.Unicode.Utf8.IsValid(bytes) ? System.Text.Encoding.UTF8.GetString(bytes) : "bytes:" + string.Concat(bytes.ToArray().Select(value => $"\\x{value:x2}"));
+    }
+
+    /// <summary>JSON has no infinity: a token that is impossible gets the number other servers write for it.</summary>
+    public static JsonNode Number(float logprob) => float.IsFinite(logprob) ? logprob : -9999.0f;
+}

@@ -1,0 +1,100 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Http;
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>Sends what generations say: whole, or as server-sent events.</summary>
+internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, IReadOnlyList<Generation> generations)
+{
+    private bool WithTokens => request.Common.Sampling.Logprobs is not null;
+
+    /// <summary>Waits for the end and sends one answer.</summary>
+    public async Task WriteWholeAsync(HttpContext context, CancellationToken stop)
+    {
+        var texts = generations.Select((_, i) => new StringBuilder(Echo(i))).ToList();
+        var tokens = generations.Select(_ => new List<ChosenToken>()).ToList();
+        var choices = new JsonArray();
+        for (var i = 0; i < generations.Count; i++)
+        {
+            FinishReason? finish = null;
+            await foreach (var happened in generations[i].Events.Reader.ReadAllAsync(stop).ConfigureAwait(false))
+            {
+                texts[i].Append(happened.Text);
+                tokens[i].AddRange(happened.Tokens);
+                finish = happened.Finish;
+            }
+
+            if (Failure(finish) is { } error)
+                throw error;
+            choices.Add(shape.Choice(i, texts[i].ToString(), WithTokens ? tokens[i] : null, finish!.Value));
+        }
+
+        await context.Response.WriteAsJsonAsync(shape.Whole(choices, AnswerShape.Usage(generations, request.Common.Choices)), stop).ConfigureAwait(false);
+    }
+
+    /// <summary>Sends events as they come.</summary>
+    public async Task WriteStreamAsync(HttpContext context, CancellationToken stop)
+    {
+        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-cache";
+        context.Response.Headers["X-Accel-Buffering"] = "no";
+        var includeUsage = request.Common.IncludeUsage;
+        for (var i = 0; i < generations.Count; i++)
+        {
+            if (shape.Opening(i) is { } opening)
+                await SendAsync(context, shape.Chunk([opening], null, includeUsage), stop).ConfigureAwait(false);
+            if (Echo(i) is { Length: > 0 } echo)
+                await SendAsync(context, shape.Chunk([shape.Delta(i, echo, null, null)], null, includeUsage), stop).ConfigureAwait(false);
+        }
+
+        await foreach (var (index, happened) in Merge(stop).ConfigureAwait(false))
+        {
+            if (Failure(happened.Finish) is { } error)
+            {
+                await SendAsync(context, error.Body(), stop).ConfigureAwait(false);
+                break;
+            }
+
+            if (happened.Text.Length > 0 || happened.Tokens.Count > 0 || happened.Finish is not null)
+                await SendAsync(context, shape.Chunk([shape.Delta(index, happened.Text, WithTokens ? happened.Tokens : null, happened.Finish)], null, includeUsage), stop).ConfigureAwait(false);
+        }
+
+        if (includeUsage)
+            await SendAsync(context, shape.Chunk([], AnswerShape.Usage(generations, request.Common.Choices), true), stop).ConfigureAwait(false);
+        await context.Response.WriteAsync("data: [DONE]\n\n", stop).ConfigureAwait(false);
+        await context.Response.Body.FlushAsync(stop).ConfigureAwait(false);
+    }
+
+    private string Echo(int index) => request.Echo?[index / request.Common.Choices] ?? "";
+
+    private async IAsyncEnumerable<(int Index, GenerationEvent Event)> Merge([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken stop)
+    {
+        var merged = Channel.CreateUnbounded<(int, GenerationEvent)>(new UnboundedChannelOptions { SingleReader = true });
+        var pumps = Task.WhenAll(generations.Select(async (generation, index) =>
+        {
+            await foreach (var happened in generation.Events.Reader.ReadAllAsync(stop).ConfigureAwait(false))
+                merged.Writer.TryWrite((index, happened));
+        }));
+        _ = pumps.ContinueWith(done => merged.Writer.TryComplete(done.Exception?.InnerException), TaskScheduler.Default);
+        await foreach (var item in merged.Reader.ReadAllAsync(stop).ConfigureAwait(false))
+            yield return item;
+    }
+
+    private static ApiException? Failure(FinishReason? finish) => finish switch
+    {
+        FinishReason.Error => new ApiException(500, "server_error", "The model failed to compute this request."),
+        FinishReason.Abort => new ApiException(503, "server_error", "The server is stopping.") { RetryAfter = 5 },
+        _ => null,
+    };
+
+    private static async Task SendAsync(HttpContext context, JsonObject body, CancellationToken stop)
+    {
+        await context.Response.WriteAsync($"data: {body.ToJsonString(Json)}\n\n", stop).ConfigureAwait(false);
+        await context.Response.Body.FlushAsync(stop).ConfigureAwait(false);
+    }
+
+    private static readonly System.Text.Json.JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+}

@@ -1,0 +1,112 @@
+using System.Globalization;
+using System.Text.Json;
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>What completions and chat completions have in common, checked.</summary>
+internal sealed record CompletionRequest
+{
+    /// <summary>Largest <c>n</c>.</summary>
+    public const int MostChoices = 64;
+
+    private const int MostStops = 16;
+
+    public required string? Model { get; init; }
+
+    public required SamplingSettings Sampling { get; init; }
+
+    public required IReadOnlyList<string> Stop { get; init; }
+
+    public required int Choices { get; init; }
+
+    public required bool Stream { get; init; }
+
+    public required bool IncludeUsage { get; init; }
+
+    public required bool IgnoreEndOfSequence { get; init; }
+
+    /// <summary>Reads the common fields.</summary>
+    /// <param name="body">The request.</param>
+    /// <param name="vocabulary">Token ids are below this.</param>
+    /// <param name="logprobs">How many alternatives to report, as the endpoint writes it.</param>
+    public static CompletionRequest Read(RequestBody body, int vocabulary, int? logprobs)
+    {
+        var choices = body.Integer("n", 1, MostChoices) ?? 1;
+        if (body.Integer("best_of", 1, MostChoices) is { } best && best != choices)
+            throw ApiException.Invalid("best_of", $"'best_of' is {best}: only the value of 'n' ({choices}) is supported.");
+        var stream = body.Flag("stream") ?? false;
+        var options = body.Object("stream_options");
+        if (options is not null && !stream)
+            throw ApiException.Invalid("stream_options", "'stream_options' is allowed only when 'stream' is true.");
+        var usage = options?.Flag("include_usage") ?? false;
+        options?.RefuseOthers();
+
+        // Said by many clients, and without effect on an answer.
+        body.Text("user");
+        body.Get("metadata");
+        if (body.Flag("store") == true)
+            throw ApiException.Invalid("store", "'store' is true: this server keeps no answers.");
+        return new CompletionRequest
+        {
+            Model = body.Text("model"),
+            Choices = choices,
+            Stream = stream,
+            IncludeUsage = usage,
+            IgnoreEndOfSequence = body.Flag("ignore_eos") ?? false,
+            Stop = Stops(body),
+            Sampling = new SamplingSettings
+            {
+                Temperature = body.Number("temperature", 0, 100) ?? 1,
+                TopP = PositiveMass(body),
+                TopK = TopKOf(body),
+                MinP = body.Number("min_p", 0, 1) ?? 0,
+                PresencePenalty = body.Number("presence_penalty", -2, 2) ?? 0,
+                FrequencyPenalty = body.Number("frequency_penalty", -2, 2) ?? 0,
+                RepetitionPenalty = body.Number("repetition_penalty", 0.01, 100) ?? 1,
+                LogitBias = Biases(body, vocabulary),
+                Seed = body.Long("seed"),
+                Logprobs = logprobs,
+            },
+        };
+    }
+
+    private static double PositiveMass(RequestBody body) => body.Number("top_p", 0, 1) switch
+    {
+        0 => throw ApiException.Invalid("top_p", "'top_p' is 0: it must be above 0 and at most 1."),
+        var value => value ?? 1,
+    };
+
+    // -1 is how several servers write "all".
+    private static int TopKOf(RequestBody body) => Math.Max(0, body.Integer("top_k", -1, int.MaxValue) ?? 0);
+
+    private static List<string> Stops(RequestBody body)
+    {
+        if (body.Get("stop") is not { } value)
+            return [];
+        List<string> stops = value.ValueKind switch
+        {
+            JsonValueKind.String => [RequestBody.String(value, "stop")],
+            JsonValueKind.Array => [.. value.EnumerateArray().Select((item, i) => RequestBody.String(item, $"stop[{i}]"))],
+            _ => throw body.Wrong("stop", "a string or an array of strings", value),
+        };
+        if (stops.Count > MostStops)
+            throw ApiException.Invalid("stop", $"'stop' has {stops.Count} texts: at most {MostStops} are allowed.");
+        return stops.TrueForAll(stop => stop.Length > 0) ? stops : throw ApiException.Invalid("stop", "'stop' holds an empty text.");
+    }
+
+    private static Dictionary<int, float> Biases(RequestBody body, int vocabulary)
+    {
+        var biases = new Dictionary<int, float>();
+        if (body.Object("logit_bias") is not { } fields)
+            return biases;
+        foreach (var field in fields.Fields())
+        {
+            if (!int.TryParse(field.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var token) || token >= vocabulary)
+                throw ApiException.Invalid("logit_bias", $"'logit_bias' names '{field.Name}': a token id from 0 to {vocabulary - 1} is expected.");
+            biases[token] = (float)fields.Number(field.Name, -100, 100)!.Value;
+        }
+
+        return biases;
+    }
+}

@@ -1,0 +1,199 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.Inference.Engine;
+using Moebius.Inference.KvClient;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>
+/// The inference server: HTTP first, so that probes are answered while the model loads; then the model, the engine and
+/// the prefix cache; at the end a drain.
+/// </summary>
+internal sealed class InferenceServer : IAsyncDisposable
+{
+    private readonly ServeOptions options;
+    private readonly TimeProvider clock;
+    private readonly WebApplication app;
+    private readonly ServerMetrics metrics;
+    private readonly PolicyIdentity identity;
+    private readonly Task loading;
+    private readonly ILogger logger;
+    private SidecarCache? cache;
+    private volatile ServedModel? served;
+    private volatile bool stopping;
+    private volatile string progress = "the model is loading";
+
+    private InferenceServer(ServeOptions options, Func<IProgress<ModelLoadProgress>, ICausalModel> load, TimeProvider clock, WebApplication app)
+    {
+        this.options = options;
+        this.clock = clock;
+        this.app = app;
+        logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Moebius.Inference");
+        metrics = new ServerMetrics(options.ModelName);
+        identity = new PolicyIdentity(options.PolicyFile, options.SignatureKey, clock, logger);
+        new ApiRoutes(() => served, () => stopping ? "the server is stopping" : served is null ? progress : null, () => identity.Current, options, metrics, clock, logger).Map(app);
+        loading = Task.Factory.StartNew(() => Load(load), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    /// <summary>Base address that clients on this machine can use.</summary>
+    public Uri Address { get; private set; } = new("http://127.0.0.1");
+
+    /// <summary>Ends when the model is ready; fails when it cannot be loaded.</summary>
+    public Task Loaded => loading;
+
+    /// <summary>The prefix cache's client, for whoever waits for it; null without a socket.</summary>
+    public SidecarCache? Cache => cache;
+
+    /// <summary>Starts to listen and to load.</summary>
+    /// <param name="options">What to serve.</param>
+    /// <param name="load">Loads the model; runs on a thread of its own.</param>
+    /// <param name="clock">Time.</param>
+    /// <param name="logging">Adds log providers; null adds the console.</param>
+    /// <exception cref="UserInputException">The address is taken, or the policy cannot be honoured.</exception>
+    public static async Task<InferenceServer> StartAsync(
+        ServeOptions options, Func<IProgress<ModelLoadProgress>, ICausalModel> load, TimeProvider clock, Action<ILoggingBuilder>? logging = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        (logging ?? Console)(builder.Logging);
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = JsonBody.LargestBytes;
+            kestrel.Listen(options.Listen);
+        });
+        var app = builder.Build();
+        InferenceServer server;
+        try
+        {
+            server = new InferenceServer(options, load, clock, app);
+        }
+        catch
+        {
+            await app.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        try
+        {
+            await app.StartAsync().ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is IOException or System.Net.Sockets.SocketException)
+        {
+            await server.DisposeAsync().ConfigureAwait(false);
+            throw new UserInputException($"--listen: cannot listen on {options.Listen}: {error.Message}", error);
+        }
+
+        server.Address = new Uri(app.Urls.First().Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "[::1]", StringComparison.Ordinal));
+        server.logger.LogInformation("Listening on {Address}; loading {Model} from {Directory}", app.Urls.First(), options.ModelName, options.ModelDirectory);
+        return server;
+    }
+
+    /// <summary>Serves until told to stop; then lets running requests end within the drain timeout.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        try
+        {
+            await loading.WaitAsync(stop).ConfigureAwait(false);
+            await Task.Delay(Timeout.Infinite, stop).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+        }
+
+        stopping = true;
+        if (served is { } model)
+        {
+            logger.LogInformation("Stopping: running requests have {Timeout} to end", options.DrainTimeout);
+            using var patience = new CancellationTokenSource(options.DrainTimeout, clock);
+            await model.Engine.DrainAsync(patience.Token).ConfigureAwait(false);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        stopping = true;
+        if (served is { } ready)
+            await ready.Engine.DisposeAsync().ConfigureAwait(false);
+        using (var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5)))
+            await app.StopAsync(patience.Token).ConfigureAwait(false);
+        await app.DisposeAsync().ConfigureAwait(false);
+        identity.Dispose();
+
+        // A model that is still loading ends with the process: loading has no point at which to stop.
+        if (loading.IsCompleted && served is { } model)
+        {
+            if (cache is not null)
+                await cache.DisposeAsync().ConfigureAwait(false);
+            model.Model.Dispose();
+        }
+    }
+
+    private static void Console(ILoggingBuilder logging)
+    {
+        logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "HH:mm:ss ";
+        });
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+    }
+
+    private void Load(Func<IProgress<ModelLoadProgress>, ICausalModel> load)
+    {
+        var began = clock.GetTimestamp();
+        var tokenizer = Tokenizer.Load(options.ModelDirectory);
+        var template = ChatTemplate.Load(options.ModelDirectory);
+        var model = load(new Reporter(now => progress = $"the model is loading ({now.Stage} {now.Done} of {now.Total})"));
+        if (stopping)
+        {
+            model.Dispose();
+            return;
+        }
+
+        var limits = Limits(model.Info);
+        cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
+        var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
+        metrics.Watch(() => model.Experts, () => cache is { Connected: true });
+        engine.Start();
+        var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
+        if (engine.ContextLength < model.Info.ContextLength)
+            logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
+        served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow());
+        logger.LogInformation(
+            "Ready after {Seconds:0.0} s: {Architecture}, context {Context}, {Blocks} KV blocks of {BlockTokens} tokens, expert budget {Budget}",
+            clock.GetElapsedTime(began).TotalSeconds, model.Info.Architecture, context, limits.Blocks, limits.BlockTokens, Quantities.Format(model.Experts.BudgetBytes));
+    }
+
+    private SchedulerLimits Limits(ModelInfo info)
+    {
+        if (options.ContextLength > info.ContextLength)
+            throw new UserInputException($"serving.contextLength: {options.ContextLength} is more than the model's {info.ContextLength}");
+        var blocks = (int)Math.Min(options.KVMemoryBytes / info.BlockBytes, int.MaxValue / info.BlockTokens);
+        return blocks >= 2
+            ? new SchedulerLimits(options.MaxSequences, options.MaxBatchTokens, info.BlockTokens, blocks)
+            : throw new UserInputException($"serving.kvMemory: {options.KVMemoryBytes} bytes hold {blocks} blocks of {info.BlockBytes} bytes: at least {2L * info.BlockBytes} are needed");
+    }
+
+    // Progress<T> would post to the thread pool, out of order.
+    private sealed class Reporter(Action<ModelLoadProgress> report) : IProgress<ModelLoadProgress>
+    {
+        public void Report(ModelLoadProgress value) => report(value);
+    }
+
+    // Signals are the command line's business; the host must not take them.
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

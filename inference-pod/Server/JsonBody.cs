@@ -1,0 +1,65 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using Microsoft.AspNetCore.Http;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>Reads a request's JSON.</summary>
+internal static class JsonBody
+{
+    /// <summary>Largest body.</summary>
+    public const int LargestBytes = 16 << 20;
+
+    public static async Task<JsonDocument> ReadAsync(HttpRequest request, CancellationToken stop)
+    {
+        if (request.ContentType is { } type && !type.Contains("json", StringComparison.OrdinalIgnoreCase))
+            throw new ApiException(415, "invalid_request_error", $"The content type is '{type}': send application/json.");
+        using var bytes = new MemoryStream();
+        try
+        {
+            await request.Body.CopyToAsync(bytes, stop).ConfigureAwait(false);
+        }
+        catch (BadHttpRequestException error)
+        {
+            throw new ApiException(error.StatusCode, "invalid_request_error", error.StatusCode == 413 ? $"The body is larger than {LargestBytes} bytes." : "The body could not be read.");
+        }
+
+        var body = bytes.GetBuffer().AsMemory(0, (int)bytes.Length);
+        if (!Utf8.IsValid(body.Span))
+            throw new ApiException(400, "invalid_request_error", "The body is not valid UTF-8.");
+        JsonDocument document;
+        try
+        {
+            document = JsonDocument.Parse(body.ToArray());
+        }
+        catch (JsonException error)
+        {
+            throw new ApiException(400, "invalid_request_error", $"The body is not valid JSON (line {error.LineNumber + 1}, byte {error.BytePositionInLine}).");
+        }
+
+        if (document.RootElement.ValueKind == JsonValueKind.Object && IsText(document.RootElement))
+            return document;
+        var isObject = document.RootElement.ValueKind == JsonValueKind.Object;
+        document.Dispose();
+        throw new ApiException(400, "invalid_request_error", isObject ? "The body has a text with half a surrogate pair, which is not valid Unicode." : "The body must be a JSON object.");
+    }
+
+    // JSON can escape half a surrogate pair; reading such a text later would fail at any place.
+    private static bool IsText(JsonElement element)
+    {
+        try
+        {
+            return element.ValueKind switch
+            {
+                JsonValueKind.String => element.GetString() is not null,
+                JsonValueKind.Array => element.EnumerateArray().All(IsText),
+                JsonValueKind.Object => element.EnumerateObject().All(field => field.Name is not null && IsText(field.Value)),
+                _ => true,
+            };
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>
+/// The policy's rules for tenants, taken up again when the mounted file changes. A new file that cannot be honoured is
+/// reported once and the old rules stay.
+/// </summary>
+internal sealed class PolicyIdentity : IDisposable
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
+
+    private readonly string? path;
+    private readonly string? key;
+    private readonly TimeProvider clock;
+    private readonly ILogger logger;
+    private readonly ITimer? timer;
+    private string? seen;
+    private volatile TenantIdentity current;
+
+    /// <exception cref="UserInputException">The file is there but cannot be honoured.</exception>
+    public PolicyIdentity(string? path, string? key, TimeProvider clock, ILogger logger)
+    {
+        this.path = path;
+        this.key = key;
+        this.clock = clock;
+        this.logger = logger;
+        seen = path is null ? null : Manifests.ReadText(path);
+        current = new TenantIdentity(seen is null ? new IdentitySpec() : Parse(seen, path!), key, clock);
+        if (path is not null)
+            timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
+    }
+
+    public TenantIdentity Current => current;
+
+    public void Dispose() => timer?.Dispose();
+
+    /// <summary>Looks at the file again.</summary>
+    public void Reload()
+    {
+        try
+        {
+            var text = Manifests.ReadText(path!);
+            if (text == seen)
+                return;
+            seen = text;
+            current = new TenantIdentity(Parse(text, path!), key, clock);
+            logger.LogInformation("The policy has changed; its rules for tenants are in force");
+        }
+        catch (UserInputException error)
+        {
+            logger.LogError("The changed policy is refused, the old one stays in force: {Reason}", error.Message);
+        }
+    }
+
+    private static IdentitySpec Parse(string text, string path)
+    {
+        var documents = Manifests.ParseDocuments(text, path);
+        if (documents.Count != 1 || (string?)documents[0]["kind"] != KVPrivacyPolicy.KindName)
+            throw new UserInputException($"{path}: must hold exactly one {KVPrivacyPolicy.KindName}");
+        return Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec?.Identity ?? new IdentitySpec();
+    }
+}

@@ -1,0 +1,173 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Moebius.Inference.Engine;
+using Moebius.Inference.Text.Jinja;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>A request that has been checked whole: what to generate and how to answer.</summary>
+/// <param name="Common">Fields that both endpoints have.</param>
+/// <param name="Prompts">Token ids of each prompt.</param>
+/// <param name="MaxTokens">Limit of each output; null: what the context leaves.</param>
+/// <param name="Echo">Texts to put before the outputs, one per prompt; null: none.</param>
+/// <param name="PromptField">The field to blame when a prompt is too long.</param>
+/// <param name="LimitField">The field to blame when the output cannot fit.</param>
+internal sealed record PreparedRequest(
+    CompletionRequest Common,
+    IReadOnlyList<int[]> Prompts,
+    int? MaxTokens,
+    IReadOnlyList<string>? Echo,
+    string PromptField,
+    string LimitField)
+{
+    private const int MostPrompts = 256;
+
+    /// <summary>Reads a request for <c>/v1/completions</c>.</summary>
+    public static PreparedRequest Completion(JsonElement root, ServedModel model)
+    {
+        var body = new RequestBody(root);
+        var logprobs = body.Integer("logprobs", 0, 20);
+        var common = CompletionRequest.Read(body, model.Vocabulary, logprobs);
+        var maxTokens = body.Integer("max_tokens", 1, int.MaxValue) ?? 16;
+        if (!string.IsNullOrEmpty(body.Text("suffix")))
+            throw ApiException.Invalid("suffix", "'suffix' is not supported: this model only continues a prompt.");
+        var echo = body.Flag("echo") ?? false;
+        if (echo && logprobs is not null)
+            throw ApiException.Invalid("echo", "'echo' together with 'logprobs' is not supported.");
+        var special = body.Flag("add_special_tokens") ?? true;
+        var prompts = ReadPrompts(body, model, special);
+        body.RefuseOthers();
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens");
+    }
+
+    /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
+    public static PreparedRequest Chat(JsonElement root, ServedModel model, TimeProvider clock)
+    {
+        var body = new RequestBody(root);
+        var logprobs = body.Flag("logprobs") ?? false;
+        var top = body.Integer("top_logprobs", 0, 20);
+        if (top is not null && !logprobs)
+            throw ApiException.Invalid("top_logprobs", "'top_logprobs' is allowed only when 'logprobs' is true.");
+        var common = CompletionRequest.Read(body, model.Vocabulary, logprobs ? top ?? 0 : null);
+        var maxTokens = body.Integer("max_completion_tokens", 1, int.MaxValue);
+        var older = body.Integer("max_tokens", 1, int.MaxValue);
+        var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
+        var messages = ChatMessages.Read(body);
+        var tools = Tools(body);
+        Format(body);
+        body.Flag("parallel_tool_calls");
+        var open = body.Flag("add_generation_prompt") ?? true;
+        var variables = Variables(body);
+        body.RefuseOthers();
+        if (model.Template is not { } template)
+            throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
+        string text;
+        try
+        {
+            text = template.Render(messages, tools, open, variables, clock);
+        }
+        catch (JinjaException error)
+        {
+            throw ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
+        }
+
+        return new PreparedRequest(common, [[.. model.Tokenizer.Encode(text, false)]], maxTokens ?? older, null, "messages", field);
+    }
+
+    /// <summary>The sequences to generate: for each prompt, each choice.</summary>
+    /// <exception cref="ApiException">A prompt does not fit, or there are more sequences than the server takes.</exception>
+    public IReadOnlyList<EngineRequest> Sequences(ServedModel model, Tenant tenant, int capacity)
+    {
+        if (Prompts.Count * Common.Choices > capacity)
+            throw ApiException.Invalid(Prompts.Count > 1 ? PromptField : "n", $"The request asks for {Prompts.Count * Common.Choices} sequences: this server takes at most {capacity} at once.");
+        var sequences = new List<EngineRequest>();
+        foreach (var prompt in Prompts)
+        {
+            if (prompt.Length == 0)
+                throw ApiException.Invalid(PromptField, $"'{PromptField}' has no tokens.");
+            var room = model.ContextLength - prompt.Length;
+            if (room < 1)
+                throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
+            if (MaxTokens > room)
+                throw ApiException.Invalid(LimitField, $"'{LimitField}' is {MaxTokens}: after the {prompt.Length} tokens of '{PromptField}', {room} of {model.ContextLength} are left.", "context_length_exceeded");
+            for (var choice = 0; choice < Common.Choices; choice++)
+            {
+                var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence });
+            }
+        }
+
+        return sequences;
+    }
+
+    private static List<(int[] Tokens, string? Text)> ReadPrompts(RequestBody body, ServedModel model, bool special)
+    {
+        if (body.Get("prompt") is not { } prompt)
+            throw ApiException.Invalid("prompt", "'prompt' is required.", "missing_required_parameter");
+        if (prompt.ValueKind == JsonValueKind.String)
+            return [Encoded(prompt, "prompt")];
+        if (prompt.ValueKind != JsonValueKind.Array || prompt.GetArrayLength() == 0)
+            throw body.Wrong("prompt", "a string or a non-empty array of strings, token ids or arrays of token ids", prompt);
+        if (prompt[0].ValueKind == JsonValueKind.Number)
+            return [(Ids(prompt, "prompt", model.Vocabulary), null)];
+        return prompt.GetArrayLength() > MostPrompts
+            ? throw ApiException.Invalid("prompt", $"'prompt' has {prompt.GetArrayLength()} prompts: at most {MostPrompts} are allowed.")
+            : [.. prompt.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.Array ? (Ids(item, $"prompt[{i}]", model.Vocabulary), null) : Encoded(item, $"prompt[{i}]"))];
+
+        (int[] Tokens, string? Text) Encoded(JsonElement value, string name)
+        {
+            var text = RequestBody.String(value, name);
+            return ([.. model.Tokenizer.Encode(text, special)], text);
+        }
+    }
+
+    private static int[] Ids(JsonElement array, string name, int vocabulary) => [.. array.EnumerateArray().Select((item, i) =>
+        item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary
+            ? id
+            : throw ApiException.Invalid($"{name}[{i}]", $"'{name}[{i}]' must be a token id from 0 to {vocabulary - 1}."))];
+
+    private static JsonElement? Tools(RequestBody body)
+    {
+        var choice = "auto";
+        if (body.Get("tool_choice") is { } value)
+        {
+            choice = value.ValueKind == JsonValueKind.String ? value.GetString()! : "a named tool";
+            if (choice is not ("auto" or "none"))
+                throw ApiException.Invalid("tool_choice", $"'tool_choice' is {choice}: only 'auto' and 'none' are supported.");
+        }
+
+        if (body.Get("tools") is not { } tools)
+            return null;
+        if (tools.ValueKind != JsonValueKind.Array)
+            throw body.Wrong("tools", "an array", tools);
+        return choice == "none" || tools.GetArrayLength() == 0 ? null : tools;
+    }
+
+    private static void Format(RequestBody body)
+    {
+        if (body.Object("response_format") is not { } format)
+            return;
+        var type = format.Text("type");
+        if (type != "text")
+            throw ApiException.Invalid("response_format.type", $"'response_format.type' is '{type}': only 'text' is supported.");
+        format.RefuseOthers();
+    }
+
+    private static JsonElement? Variables(RequestBody body)
+    {
+        var variables = new JsonObject();
+        if (body.Object("chat_template_kwargs") is { } more)
+        {
+            foreach (var field in more.Fields())
+            {
+                if (field.Name is "messages" or "tools" or "add_generation_prompt")
+                    throw ApiException.Invalid(more.Name(field.Name), $"'{more.Name(field.Name)}' must be given as '{field.Name}'.");
+                variables[field.Name] = JsonNode.Parse(field.Value.GetRawText());
+            }
+        }
+
+        if (body.Text("reasoning_effort") is { } effort)
+            variables["reasoning_effort"] = effort;
+        return variables.Count == 0 ? null : JsonSerializer.SerializeToElement(variables);
+    }
+}

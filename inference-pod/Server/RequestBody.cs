@@ -1,0 +1,100 @@
+using System.Text.Json;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>
+/// A JSON object of a request, read field by field: every error names the field, and a field that nobody reads is an
+/// error too.
+/// </summary>
+internal sealed class RequestBody
+{
+    private readonly JsonElement root;
+    private readonly string prefix;
+    private readonly HashSet<string> read = [];
+
+    public RequestBody(JsonElement root, string prefix = "")
+    {
+        this.root = root;
+        this.prefix = prefix;
+    }
+
+    public string Name(string field) => prefix + field;
+
+    /// <summary>The field, or null where it is absent or null.</summary>
+    public JsonElement? Get(string field)
+    {
+        read.Add(field);
+        return root.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    }
+
+    public bool? Flag(string field) => Get(field) is not { } value ? null : value.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => throw Wrong(field, "a boolean", value),
+    };
+
+    public string? Text(string field) => Get(field) is not { } value ? null : String(value, Name(field));
+
+    public int? Integer(string field, int least, int most)
+    {
+        if (Get(field) is not { } value)
+            return null;
+        if (value.ValueKind != JsonValueKind.Number || !value.TryGetInt64(out var number))
+            throw Wrong(field, "an integer", value);
+        return number >= least && number <= most
+            ? (int)number
+            : throw ApiException.Invalid(Name(field), $"'{Name(field)}' is {number}: it must be from {least} to {most}.");
+    }
+
+    public long? Long(string field) => Get(field) is not { } value ? null
+        : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : throw Wrong(field, "an integer", value);
+
+    public double? Number(string field, double least, double most)
+    {
+        if (Get(field) is not { } value)
+            return null;
+        if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out var number))
+            throw Wrong(field, "a number", value);
+        return number >= least && number <= most
+            ? number
+            : throw ApiException.Invalid(Name(field), FormattableString.Invariant($"'{Name(field)}' is {number}: it must be from {least} to {most}."));
+    }
+
+    public RequestBody? Object(string field)
+    {
+        if (Get(field) is not { } value)
+            return null;
+        return value.ValueKind == JsonValueKind.Object ? new RequestBody(value, Name(field) + ".") : throw Wrong(field, "an object", value);
+    }
+
+    public IEnumerable<JsonProperty> Fields() => root.EnumerateObject();
+
+    /// <summary>Refuses fields that nothing has read.</summary>
+    public void RefuseOthers()
+    {
+        foreach (var field in root.EnumerateObject())
+        {
+            if (!read.Contains(field.Name))
+                throw ApiException.Invalid(Name(field.Name), $"'{Name(field.Name)}' is not a parameter of this endpoint.", "unknown_parameter");
+        }
+    }
+
+    public ApiException Wrong(string field, string expected, JsonElement value) => WrongType(Name(field), expected, value);
+
+    public static ApiException WrongType(string name, string expected, JsonElement value) =>
+        ApiException.Invalid(name, $"'{name}' must be {expected}, not {Kind(value)}.", "invalid_type");
+
+    public static string String(JsonElement value, string name) =>
+        value.ValueKind == JsonValueKind.String ? value.GetString()! : throw WrongType(name, "a string", value);
+
+    private static string Kind(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "an array",
+        JsonValueKind.String => "a string",
+        JsonValueKind.Number => "a number that does not fit",
+        JsonValueKind.Null => "null",
+        _ => "a boolean",
+    };
+}

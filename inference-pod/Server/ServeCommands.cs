@@ -1,0 +1,48 @@
+using System.CommandLine;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>The command that serves a model.</summary>
+public static class ServeCommands
+{
+    /// <summary>Makes <c>serve</c>.</summary>
+    public static IEnumerable<Command> Create()
+    {
+        var model = new Option<string?>("--model") { Description = "Directory of the model, in Hub layout.", HelpName = "DIR", Required = true };
+        var config = new Option<string?>("--config") { Description = "Configuration file (YAML); flags override it.", HelpName = "FILE" };
+        var name = new Option<string?>("--served-model-name") { Description = "Name that clients ask for. Default: modelName of the configuration, or the directory's name.", HelpName = "NAME" };
+        var listen = new Option<string?>("--listen") { Description = "Address and port of the HTTP API. Default: 0.0.0.0 and serving.port (8000).", HelpName = "HOST:PORT" };
+        var socket = new Option<string?>("--kv-socket") { Description = "Unix socket of the SafeKV sidecar. Default: no prefix cache.", HelpName = "PATH" };
+        var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
+        var budget = new Option<string?>("--expert-budget") { Description = "Hard limit for resident experts, such as 512Mi. Default: experts.fastMemory, or all experts.", HelpName = "QUANTITY" };
+        var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, budget, threads };
+        command.SetAction(async (parsed, stop) =>
+        {
+            var options = ServeOptions.Resolve(
+                new ServeOptions.Flags(
+                    parsed.GetValue(model),
+                    parsed.GetValue(config),
+                    parsed.GetValue(name),
+                    parsed.GetValue(listen),
+                    parsed.GetValue(socket),
+                    parsed.GetValue(policy),
+                    parsed.GetValue(budget),
+                    parsed.GetValue(threads)),
+                Environment.GetEnvironmentVariable);
+            var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, new ModelLoadOptions
+            {
+                ExpertBudgetBytes = options.ExpertBudgetBytes,
+                Threads = options.Threads ?? Environment.ProcessorCount,
+                BlockTokens = options.BlockTokens,
+                Progress = progress,
+            });
+            var server = await InferenceServer.StartAsync(options, load, TimeProvider.System).ConfigureAwait(false);
+            await using (server.ConfigureAwait(false))
+                await server.RunAsync(stop).ConfigureAwait(false);
+            return 0;
+        });
+        yield return command;
+    }
+}

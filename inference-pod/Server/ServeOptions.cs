@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Net;
+using Moebius.Crds;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>What <c>moebius serve</c> does, after flags and configuration are put together and checked.</summary>
+internal sealed record ServeOptions
+{
+    public required string ModelDirectory { get; init; }
+
+    public required string ModelName { get; init; }
+
+    public required IPEndPoint Listen { get; init; }
+
+    /// <summary>The sidecar's socket; null: no prefix cache.</summary>
+    public string? KVSocket { get; init; }
+
+    /// <summary>The KVPrivacyPolicy's manifest; null: the defaults of its identity.</summary>
+    public string? PolicyFile { get; init; }
+
+    public string? SignatureKey { get; init; }
+
+    /// <summary>Null: all experts are resident.</summary>
+    public long? ExpertBudgetBytes { get; init; }
+
+    public int? Threads { get; init; }
+
+    public int BlockTokens { get; init; } = 16;
+
+    public int? ContextLength { get; init; }
+
+    public int MaxSequences { get; init; } = 16;
+
+    public int MaxQueued { get; init; } = 128;
+
+    public int MaxBatchTokens { get; init; } = 512;
+
+    public long KVMemoryBytes { get; init; } = 512L << 20;
+
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Flags as given; null where absent.</summary>
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, string? ExpertBudget, int? Threads);
+
+    /// <summary>Flags override the configuration file.</summary>
+    /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
+    public static ServeOptions Resolve(Flags flags, Func<string, string?> environment)
+    {
+        if (flags.Model is not { } directory)
+            throw new UserInputException("--model: missing: give the directory of a model in Hub layout");
+        if (!Directory.Exists(directory))
+            throw new UserInputException($"--model: '{directory}' is not a directory: it must hold config.json, *.safetensors and tokenizer.json");
+        var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
+        var source = flags.Config ?? "defaults";
+        var serving = config.Serving;
+        Refuse(config.Experts.Quantization != ExpertQuantization.None, $"{source}: experts.quantization: {config.Experts.Quantization} is not available in this version: use None");
+        Refuse(config.Experts.Prefetch.Mode != PrefetchMode.OnDemand, $"{source}: experts.prefetch.mode: {config.Experts.Prefetch.Mode} is not available in this version: use OnDemand");
+        Refuse(config.Experts.SlowTier != SlowTier.DirectIO, $"{source}: experts.slowTier: {config.Experts.SlowTier} is not available in this version: use DirectIO");
+        Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
+        var name = flags.Name ?? config.ModelName;
+        Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
+        return new ServeOptions
+        {
+            ModelDirectory = Path.GetFullPath(directory),
+            ModelName = name,
+            Listen = Endpoint(flags.Listen ?? $"0.0.0.0:{serving.Port.ToString(CultureInfo.InvariantCulture)}"),
+            KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
+            PolicyFile = flags.Policy,
+            SignatureKey = environment(TenantIdentity.KeyVariable),
+            ExpertBudgetBytes = flags.ExpertBudget is { } budget
+                ? Quantities.ParseBytes(budget, "--expert-budget")
+                : config.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, $"{source}: experts.fastMemory") : null,
+            Threads = flags.Threads is { } threads
+                ? Range(threads, 1, 256, "--threads")
+                : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,
+            BlockTokens = Range(config.BlockTokens, 1, 1024, $"{source}: blockTokens"),
+            ContextLength = serving.ContextLength is { } context ? Range(context, 16, 16777216, $"{source}: serving.contextLength") : null,
+            MaxSequences = Range(serving.MaxConcurrentSequences, 1, 4096, $"{source}: serving.maxConcurrentSequences"),
+            MaxQueued = Range(serving.MaxQueuedRequests, 0, 100000, $"{source}: serving.maxQueuedRequests"),
+            MaxBatchTokens = Range(serving.MaxBatchTokens, 16, 65536, $"{source}: serving.maxBatchTokens"),
+            KVMemoryBytes = Quantities.Bytes(serving.KVMemory, $"{source}: serving.kvMemory"),
+            DrainTimeout = Durations.Parse(serving.DrainTimeout, $"{source}: serving.drainTimeout"),
+        };
+    }
+
+    private static IPEndPoint Endpoint(string text)
+    {
+        var address = text.StartsWith("localhost:", StringComparison.Ordinal) ? "127.0.0.1" + text[9..] : text;
+        return IPEndPoint.TryParse(address, out var endpoint) && address.LastIndexOf(':') > address.LastIndexOf(']') && (address.StartsWith('[') || address.Count(character => character == ':') == 1)
+            ? endpoint
+            : throw new UserInputException($"--listen: '{text}' is not an address and a port, such as 0.0.0.0:8000");
+    }
+
+    private static int Range(int value, int least, int most, string field) =>
+        value >= least && value <= most ? value : throw new UserInputException($"{field}: {value} is out of range: from {least} to {most}");
+
+    private static void Refuse(bool wrong, string message)
+    {
+        if (wrong)
+            throw new UserInputException(message);
+    }
+}

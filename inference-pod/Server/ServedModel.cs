@@ -1,0 +1,13 @@
+using Moebius.Inference.Engine;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>A model that is ready to answer.</summary>
+internal sealed record ServedModel(string Name, ICausalModel Model, Tokenizer Tokenizer, ChatTemplate? Template, InferenceEngine Engine, int ContextLength, DateTimeOffset Created)
+{
+    /// <summary>Token ids that clients may name.</summary>
+    public int Vocabulary => Model.Info.VocabularySize;
+}

@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using k8s;
+using k8s.Models;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Controllers;
+
+/// <summary>What every controller works with.</summary>
+internal sealed class ControllerContext(
+    OperatorSettings settings,
+    ApiClient api,
+    Informers informers,
+    ChildApplier children,
+    EventRecorder events,
+    OperatorMetrics metrics,
+    TimeProvider time)
+{
+    public OperatorSettings Settings { get; } = settings;
+
+    public ApiClient Api { get; } = api;
+
+    public Informers Informers { get; } = informers;
+
+    public ChildApplier Children { get; } = children;
+
+    public TimeProvider Time { get; } = time;
+
+    /// <summary>What the API server can do; replaced when that changes.</summary>
+    public ServerCapabilities Server { get; set; } = new(new Version(0, 0), []);
+
+    /// <summary>Runs a planner, and measures it.</summary>
+    public T Plan<T>(string controller, Func<T> planner)
+    {
+        var since = Stopwatch.GetTimestamp();
+        var result = planner();
+        metrics.PlanSeconds.WithLabels(controller).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
+        return result;
+    }
+
+    /// <summary>Pods of a resource.</summary>
+    public IEnumerable<V1Pod> Pods(string component, string instance, string @namespace) => Informers.Pods.Cache.List().Where(pod =>
+        pod.Metadata.NamespaceProperty == @namespace
+        && pod.Metadata.Labels is { } labels
+        && labels.TryGetValue(Labels.Component, out var one) && one == component
+        && labels.TryGetValue(Labels.Instance, out var other) && other == instance);
+
+    /// <summary>
+    /// Writes a status if it is not what is there, then reports transitions. The write carries the resource version of
+    /// what was seen, so a stale or deposed writer fails instead of overwriting.
+    /// </summary>
+    public async Task WriteStatusAsync<TEntity, TStatus>(
+        TEntity resource,
+        SharedCache<TEntity> cache,
+        TStatus? before,
+        TStatus after,
+        Func<TEntity, TStatus, TEntity> with,
+        Func<TStatus?, IEnumerable<V1Condition>?> conditions,
+        CancellationToken cancellationToken)
+        where TEntity : class, IKubernetesObject<V1ObjectMeta>
+        where TStatus : class
+    {
+        if (before is not null && JsonNode.DeepEquals(WireJson.ToNode(before), WireJson.ToNode(after)))
+            return;
+        cache.Set(await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false));
+        events.Transitions(resource, conditions(before), conditions(after));
+    }
+
+    /// <summary>A failure when something needs another try, success otherwise.</summary>
+    public static ReconciliationResult<T> Result<T>(T resource, IReadOnlyList<Problem> applying)
+        where T : IKubernetesObject<V1ObjectMeta> =>
+        // Nothing tells when a rival lets go of a field or a quota grows.
+        applying is [var first, ..]
+            ? ReconciliationResult<T>.Failure(resource, first.Message)
+            : ReconciliationResult<T>.Success(resource);
+}

@@ -1,0 +1,123 @@
+using System.Globalization;
+using System.Net;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.PromptOptimizers;
+using Moebius.Operator.Planning.Validation;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Controllers;
+
+/// <summary>
+/// Gives prompts to the service of a PromptOptimizer and follows them. The key of each request is made from the
+/// resource's UID, so asking twice makes one job.
+/// </summary>
+[EntityRbac(typeof(PromptOptimizationJob), Verbs = RbacVerbs.Read | RbacVerbs.Patch | RbacVerbs.Delete)]
+[EntityRbac(typeof(PromptOptimizationJob), Verbs = RbacVerbs.Update, Subresource = "status")]
+[EntityRbac(typeof(PromptOptimizationJob), Verbs = RbacVerbs.Update, Subresource = "finalizers")]
+[EntityRbac(typeof(PromptOptimizer), Verbs = RbacVerbs.Read)]
+internal sealed class PromptOptimizationJobController(ControllerContext context, PromptService service)
+    : IEntityController<PromptOptimizationJob>, IEntityFinalizer<PromptOptimizationJob>
+{
+    public const string Name = "promptoptimizationjob";
+
+    /// <summary>The finalizer that cancels what runs in the service.</summary>
+    public const string FinalizerName = ApiGroup.Name + "/cancel-jobs";
+
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
+
+    /// <inheritdoc />
+    public async Task<ReconciliationResult<PromptOptimizationJob>> ReconcileAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
+    {
+        if (JobStatusPlanner.HasEnded(entity))
+            return await ExpireAsync(entity, cancellationToken).ConfigureAwait(false);
+        var problem = Check(entity, out var address);
+        var jobs = new List<ServiceJob>();
+        if (problem is null && address is not null)
+        {
+            try
+            {
+                foreach (var (prompt, index) in JobStatusPlanner.Prompts(entity.Spec).Select((prompt, index) => (prompt, index)))
+                {
+                    var known = entity.Status?.JobIds?.ElementAtOrDefault(index);
+                    jobs.Add(known is null
+                        ? await service.CreateAsync(address, $"{entity.Metadata.Uid}.{index.ToString(CultureInfo.InvariantCulture)}", prompt, entity.Spec, cancellationToken).ConfigureAwait(false)
+                        : await service.GetAsync(address, known, cancellationToken).ConfigureAwait(false));
+                }
+            }
+            catch (PromptServiceException error) when (error.StatusCode is HttpStatusCode.BadRequest or HttpStatusCode.Conflict or HttpStatusCode.NotFound or HttpStatusCode.UnprocessableEntity)
+            {
+                problem = new Problem(Reasons.JobRefused, error.Message, Blocks: true);
+            }
+            catch (Exception error) when (error is PromptServiceException or HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+            {
+                problem = new Problem(Reasons.ServiceUnreachable, $"{address}: {error.Message}", Blocks: false);
+            }
+        }
+
+        await context.WriteStatusAsync(
+            entity,
+            context.Informers.Jobs.Cache,
+            entity.Status,
+            JobStatusPlanner.Status(entity, jobs, problem, context.Time.GetUtcNow()),
+            (resource, status) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
+            status => status?.Conditions,
+            cancellationToken).ConfigureAwait(false);
+        return problem switch
+        {
+            // A change of what the job refers to brings it back.
+            { Blocks: true } => ReconciliationResult<PromptOptimizationJob>.Success(entity),
+            { Reason: Reasons.ServiceUnreachable } => ReconciliationResult<PromptOptimizationJob>.Failure(entity, problem.Message),
+            _ => ReconciliationResult<PromptOptimizationJob>.Success(entity, Poll),
+        };
+    }
+
+    /// <inheritdoc />
+    public Task<ReconciliationResult<PromptOptimizationJob>> DeletedAsync(PromptOptimizationJob entity, CancellationToken cancellationToken) =>
+        Task.FromResult(ReconciliationResult<PromptOptimizationJob>.Success(entity));
+
+    /// <inheritdoc />
+    public async Task<ReconciliationResult<PromptOptimizationJob>> FinalizeAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
+    {
+        if (JobStatusPlanner.HasEnded(entity) || Check(entity, out var address) is not null || address is null)
+            return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+        foreach (var id in entity.Status?.JobIds ?? [])
+        {
+            try
+            {
+                await service.CancelAsync(address, id, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is PromptServiceException or HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+            {
+                // Deleting must not hang on a service that is gone; a job there ends by its own deadline.
+                break;
+            }
+        }
+
+        return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+    }
+
+    private Problem? Check(PromptOptimizationJob entity, out Uri? address)
+    {
+        address = null;
+        if (SchemaCheck.Errors(entity.Spec) is [var error, ..])
+            return new Problem(Reasons.InvalidSpec, error, Blocks: true);
+        var name = entity.Spec.OptimizerRef.Name;
+        if (context.Informers.Optimizers.Cache.Find(ObjectKey.Of(entity) with { Name = name }) is not { } optimizer)
+            return new Problem(Reasons.OptimizerNotFound, $"spec.optimizerRef.name: there is no PromptOptimizer '{name}' in namespace '{entity.Metadata.NamespaceProperty}': make it, or name one that exists", Blocks: true);
+        address = new Uri(PromptOptimizerPlanner.Endpoint(optimizer));
+        return null;
+    }
+
+    private async Task<ReconciliationResult<PromptOptimizationJob>> ExpireAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
+    {
+        if (entity.Spec.TtlAfterFinished is not { } ttl || entity.Status?.CompletionTime is not { } ended)
+            return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+        var left = ended.ToUniversalTime() + Durations.Parse(ttl, "spec.ttlAfterFinished") - context.Time.GetUtcNow().UtcDateTime;
+        if (left > TimeSpan.Zero)
+            return ReconciliationResult<PromptOptimizationJob>.Success(entity, left);
+        await context.Api.DeleteAsync(entity, cancellationToken).ConfigureAwait(false);
+        return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+    }
+}

@@ -1,0 +1,56 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning.PromptOptimizers;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Controllers;
+
+/// <summary>The HTTP API of the prompt-optimization service.</summary>
+internal sealed class PromptService(HttpClient http)
+{
+    /// <summary>Hands a prompt in; the same key gives the same job.</summary>
+    public Task<ServiceJob> CreateAsync(Uri address, string key, string prompt, PromptOptimizationJobSpec spec, CancellationToken cancellationToken)
+    {
+        var body = new JsonObject { ["idempotencyKey"] = key, ["prompt"] = prompt };
+        if (spec.Dialects is { Count: > 0 } dialects)
+            body["dialects"] = new JsonArray([.. dialects.Select(dialect => JsonValue.Create(dialect.ToString()))]);
+        if (spec.Budget is { } budget)
+            body["budget"] = new JsonObject { ["tokens"] = budget.Tokens, ["images"] = budget.Images, ["deadline"] = budget.Deadline };
+        return SendAsync(HttpMethod.Post, new Uri(address, "/v1/jobs"), body, cancellationToken);
+    }
+
+    public Task<ServiceJob> GetAsync(Uri address, string id, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Get, Job(address, id), null, cancellationToken);
+
+    public Task<ServiceJob> CancelAsync(Uri address, string id, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Delete, Job(address, id), null, cancellationToken);
+
+    private static Uri Job(Uri address, string id) => new(address, $"/v1/jobs/{Uri.EscapeDataString(id)}");
+
+    private async Task<ServiceJob> SendAsync(HttpMethod method, Uri url, JsonObject? body, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(method, url) { Content = body is null ? null : JsonContent.Create(body) };
+        using var response = await http.SendAsync(request, cancellationToken).ConfigureAwait(false);
+        var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (response.IsSuccessStatusCode)
+                return JsonSerializer.Deserialize<ServiceJob>(text, WireJson.Options) ?? throw new JsonException("empty");
+            var problem = JsonNode.Parse(text);
+            throw new PromptServiceException(response.StatusCode, (string?)problem?["detail"] ?? (string?)problem?["title"] ?? response.StatusCode.ToString());
+        }
+        catch (JsonException error)
+        {
+            throw new PromptServiceException(response.StatusCode, $"{(int)response.StatusCode}: the answer is not what a prompt optimizer says: {error.Message}");
+        }
+    }
+}
+
+/// <summary>The service answered with an error.</summary>
+internal sealed class PromptServiceException(HttpStatusCode statusCode, string message) : Exception(message)
+{
+    public HttpStatusCode StatusCode { get; } = statusCode;
+}

@@ -1,0 +1,153 @@
+using k8s;
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator;
+
+/// <summary>Which resources have to be looked at again when something else changes.</summary>
+internal sealed class EventRoutes : IDisposable
+{
+    private readonly Informers informers;
+    private readonly IControllerLoop policies;
+    private readonly IControllerLoop profiles;
+    private readonly IControllerLoop deployments;
+    private readonly IControllerLoop optimizers;
+    private readonly IControllerLoop jobs;
+    private readonly List<Action> undo = [];
+
+    public EventRoutes(Informers informers, IControllerLoop policies, IControllerLoop profiles, IControllerLoop deployments, IControllerLoop optimizers, IControllerLoop jobs)
+    {
+        this.informers = informers;
+        this.policies = policies;
+        this.profiles = profiles;
+        this.deployments = deployments;
+        this.optimizers = optimizers;
+        this.jobs = jobs;
+        Children(informers.Deployments.Cache);
+        Children(informers.DaemonSets.Cache);
+        Children(informers.Services.Cache);
+        Children(informers.ServiceAccounts.Cache);
+        Children(informers.ConfigMaps.Cache);
+        Children(informers.Claims.Cache);
+        Children(informers.NetworkPolicies.Cache);
+        Children(informers.DisruptionBudgets.Cache);
+        On(informers.Pods.Cache, OnPod);
+        On(informers.Policies.Cache, OnPolicy);
+        On(informers.Profiles.Cache, OnProfile);
+        On(informers.MoEDeployments.Cache, OnDeployment);
+        On(informers.Optimizers.Cache, OnOptimizer);
+    }
+
+    /// <inheritdoc />
+    public void Dispose()
+    {
+        foreach (var action in undo)
+            action();
+    }
+
+    private void Children<T>(SharedCache<T> cache)
+        where T : class, IKubernetesObject<V1ObjectMeta> => On(cache, (before, after) =>
+        {
+            foreach (var child in new[] { before, after }.OfType<T>())
+            {
+                if (SharedCache<T>.Controller(child) is { } owner)
+                    LoopOf(owner.Kind)?.Enqueue(new ObjectKey(owner.Kind == MemorySchedulingProfile.KindName ? null : child.Metadata.NamespaceProperty, owner.Name));
+            }
+        });
+
+    private void On<T>(SharedCache<T> cache, Action<T?, T?> handler)
+        where T : class, IKubernetesObject<V1ObjectMeta>
+    {
+        cache.Changed += handler;
+        undo.Add(() => cache.Changed -= handler);
+    }
+
+    private IControllerLoop? LoopOf(string kind) => kind switch
+    {
+        MoEDeployment.KindName => deployments,
+        KVPrivacyPolicy.KindName => policies,
+        MemorySchedulingProfile.KindName => profiles,
+        PromptOptimizer.KindName => optimizers,
+        PromptOptimizationJob.KindName => jobs,
+        _ => null,
+    };
+
+    private void OnPod(V1Pod? before, V1Pod? after)
+    {
+        var pod = (after ?? before)!;
+        if (pod.Metadata.Labels is not { } labels || !labels.TryGetValue(Labels.Instance, out var instance) || !labels.TryGetValue(Labels.Component, out var component))
+            return;
+        switch (component)
+        {
+            case Components.Inference:
+                deployments.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
+                break;
+            case Components.PromptOptimizer:
+                optimizers.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
+                break;
+            case Components.NodeAgent:
+                profiles.Enqueue(new ObjectKey(null, instance));
+                break;
+        }
+    }
+
+    private void OnPolicy(KVPrivacyPolicy? before, KVPrivacyPolicy? after)
+    {
+        if (IsStatusOnly(before, after))
+            return;
+        var policy = (after ?? before)!;
+        foreach (var user in informers.MoEDeployments.Cache.List())
+        {
+            if (user.Metadata.NamespaceProperty == policy.Metadata.NamespaceProperty && user.Spec?.KVCache?.PolicyRef?.Name == policy.Metadata.Name)
+                deployments.Enqueue(ObjectKey.Of(user));
+        }
+    }
+
+    private void OnProfile(MemorySchedulingProfile? before, MemorySchedulingProfile? after)
+    {
+        if (IsStatusOnly(before, after))
+            return;
+        // Profiles make room for each other.
+        profiles.EnqueueAll();
+        var profile = (after ?? before)!;
+        foreach (var user in informers.MoEDeployments.Cache.List())
+        {
+            if (user.Spec?.MemorySchedulingProfileRef?.Name == profile.Metadata.Name)
+                deployments.Enqueue(ObjectKey.Of(user));
+        }
+    }
+
+    private void OnDeployment(MoEDeployment? before, MoEDeployment? after)
+    {
+        if (IsStatusOnly(before, after))
+            return;
+        var deployment = (after ?? before)!;
+        foreach (var policy in new[] { before, after }.Select(one => one?.Spec?.KVCache?.PolicyRef?.Name).OfType<string>().Distinct())
+            policies.Enqueue(new ObjectKey(deployment.Metadata.NamespaceProperty, policy));
+        foreach (var optimizer in informers.Optimizers.Cache.List())
+        {
+            if (optimizer.Metadata.NamespaceProperty == deployment.Metadata.NamespaceProperty && optimizer.Spec?.LanguageModel?.MoeDeploymentRef?.Name == deployment.Metadata.Name)
+                optimizers.Enqueue(ObjectKey.Of(optimizer));
+        }
+    }
+
+    private void OnOptimizer(PromptOptimizer? before, PromptOptimizer? after)
+    {
+        if (IsStatusOnly(before, after))
+            return;
+        var optimizer = (after ?? before)!;
+        foreach (var job in informers.Jobs.Cache.List())
+        {
+            if (job.Metadata.NamespaceProperty == optimizer.Metadata.NamespaceProperty && job.Spec?.OptimizerRef?.Name == optimizer.Metadata.Name)
+                jobs.Enqueue(ObjectKey.Of(job));
+        }
+    }
+
+    private static bool IsStatusOnly(IKubernetesObject<V1ObjectMeta>? before, IKubernetesObject<V1ObjectMeta>? after) =>
+        before is not null && after is not null
+        && before.Metadata.Uid == after.Metadata.Uid
+        && before.Metadata.Generation == after.Metadata.Generation
+        && before.Metadata.DeletionTimestamp == after.Metadata.DeletionTimestamp;
+}

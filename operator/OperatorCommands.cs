@@ -1,0 +1,102 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using k8s;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator;
+
+/// <summary>The verbs of the operator.</summary>
+public static class OperatorCommands
+{
+    private const string AllNamespaces = "all";
+
+    /// <summary><c>moebius operator</c> with its verbs.</summary>
+    public static IEnumerable<Command> Create()
+    {
+        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac() };
+    }
+
+    private static Command Run()
+    {
+        var kubeconfig = new Option<string?>("--kubeconfig") { Description = "Kubeconfig file. Without it: the pod's service account, or the user's default." };
+        var @namespace = new Option<string>("--namespace") { Description = "The one namespace to work in, or 'all'.", DefaultValueFactory = _ => AllNamespaces };
+        var operatorNamespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator's Lease and of the node agents.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
+        var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz and /metrics.", DefaultValueFactory = _ => "0.0.0.0:8081" };
+        var image = new Option<string>("--image") { Description = "Image of containers whose resource names none.", DefaultValueFactory = _ => OperatorSettings.DefaultImage };
+        var leaderElect = new Option<bool>("--leader-elect") { Description = "Work only while holding a Lease, so that several replicas can run.", DefaultValueFactory = _ => true };
+        var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
+        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, identity };
+        command.SetAction((parsed, cancellationToken) =>
+        {
+            var one = parsed.GetValue(@namespace)!;
+            var options = new OperatorOptions(
+                new OperatorSettings(parsed.GetValue(image)!, parsed.GetValue(operatorNamespace)!),
+                one == AllNamespaces ? null : one,
+                Endpoint(parsed.GetValue(listen)!),
+                parsed.GetValue(leaderElect),
+                parsed.GetValue(identity)!);
+            return RunAsync(options, Configuration(parsed.GetValue(kubeconfig)), cancellationToken);
+        });
+        return command;
+    }
+
+    private static Command Rbac()
+    {
+        var @namespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
+        var output = new Option<string?>("--output", "-o") { Description = "File to write. Without it: standard output." };
+        var command = new Command("rbac", "Writes the rights that the controllers need, from their attributes.") { @namespace, output };
+        command.SetAction(parsed =>
+        {
+            var yaml = RbacGenerator.Yaml(parsed.GetValue(@namespace)!);
+            if (parsed.GetValue(output) is { } file)
+                File.WriteAllText(file, yaml);
+            else
+                Console.Write(yaml);
+            return 0;
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, CancellationToken cancellationToken)
+    {
+        using var loggers = LoggerFactory.Create(builder => builder
+            .AddSimpleConsole(console =>
+            {
+                console.SingleLine = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+                console.UseUtcTimestamp = true;
+            })
+            .SetMinimumLevel(LogLevel.Information));
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        });
+        return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(stop.Token).ConfigureAwait(false) ? 0 : 1;
+    }
+
+    private static KubernetesClientConfiguration Configuration(string? kubeconfig)
+    {
+        try
+        {
+            if (kubeconfig is not null)
+                return KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfig);
+            return KubernetesClientConfiguration.IsInCluster() ? KubernetesClientConfiguration.InClusterConfig() : KubernetesClientConfiguration.BuildConfigFromConfigFile();
+        }
+        catch (Exception error) when (error is k8s.Exceptions.KubeConfigException or IOException or YamlDotNet.Core.YamlException)
+        {
+            throw new UserInputException($"--kubeconfig: {kubeconfig ?? "the default"} cannot be used: {error.Message}", error);
+        }
+    }
+
+    private static IPEndPoint Endpoint(string text) =>
+        IPEndPoint.TryParse(text, out var endpoint) && text.Contains(':', StringComparison.Ordinal)
+            ? endpoint
+            : throw new UserInputException($"--listen: '{text}' is not an address and port: write one such as 0.0.0.0:8081");
+}

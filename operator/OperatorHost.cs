@@ -1,0 +1,133 @@
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging;
+using Moebius.Operator.Controllers;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator;
+
+/// <summary>
+/// One operator process: discovers the server, fills the caches, serves health and metrics, and runs the controllers
+/// while it leads. Replicas that do not lead keep their caches warm.
+/// </summary>
+internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConfiguration configuration, TimeProvider time, ILoggerFactory loggers)
+{
+    private readonly ILogger<OperatorHost> logger = loggers.CreateLogger<OperatorHost>();
+    private readonly OperatorMetrics metrics = new();
+    private volatile bool ready;
+
+    /// <summary>Runs until stopped.</summary>
+    /// <returns>False when the leader's Lease was lost: the process should end and be started again.</returns>
+    public async Task<bool> RunAsync(CancellationToken cancellationToken)
+    {
+        await using var health = await HealthServer.StartAsync(options.Listen, () => ready, metrics.Registry, cancellationToken).ConfigureAwait(false);
+        using var kubernetes = new Kubernetes(configuration);
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        var api = new ApiClient(kubernetes, metrics);
+        using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var informers = new Informers(api, options.Namespace, time, metrics, loggers);
+        var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
+        var children = new ChildApplier(api, informers, metrics, loggers.CreateLogger<ChildApplier>());
+        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, time);
+        try
+        {
+            context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
+            logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
+            informers.Start(context.Server, life.Token);
+            await informers.SyncedAsync(cancellationToken).ConfigureAwait(false);
+            ready = true;
+            logger.LogInformation("Caches are filled");
+            return await LeadAsync(kubernetes, api, context, events, http, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return true;
+        }
+        finally
+        {
+            ready = false;
+            await life.CancelAsync().ConfigureAwait(false);
+            await informers.StoppedAsync().ConfigureAwait(false);
+            logger.LogInformation("Stopped");
+        }
+    }
+
+    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken cancellationToken)
+    {
+        Task Work(CancellationToken term) => WorkAsync(api, context, events, http, term);
+        if (options.LeaderElect)
+            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
+        metrics.Leader.Set(1);
+        await Work(cancellationToken).ConfigureAwait(false);
+        return true;
+    }
+
+    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken term)
+    {
+        var informers = context.Informers;
+        var jobs = new PromptOptimizationJobController(context, new PromptService(http));
+        using var deployments = Loop(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api);
+        using var policies = Loop(KVPrivacyPolicyController.Name, informers.Policies.Cache, new KVPrivacyPolicyController(context), null, api);
+        using var optimizers = Loop(PromptOptimizerController.Name, informers.Optimizers.Cache, new PromptOptimizerController(context), null, api);
+        using var prompts = Loop(PromptOptimizationJobController.Name, informers.Jobs.Cache, jobs, (PromptOptimizationJobController.FinalizerName, jobs), api);
+        using var profiles = Loop(MemorySchedulingProfileController.Name, informers.Profiles.Cache, new MemorySchedulingProfileController(context), null, api);
+        // Agents live in the operator's namespace and profiles in none: an operator of one namespace leaves them alone.
+        IControllerLoop[] loops = options.Namespace is null ? [policies, profiles, deployments, optimizers, prompts] : [policies, deployments, optimizers, prompts];
+
+        using var routes = new EventRoutes(informers, policies, profiles, deployments, optimizers, prompts);
+        foreach (var loop in loops)
+            loop.EnqueueAll();
+        await Task.WhenAll([
+            .. loops.Select(loop => loop.RunAsync(options.Workers, term)),
+            events.RunAsync(term),
+            RediscoverAsync(api, context, loops, term),
+        ]).ConfigureAwait(false);
+    }
+
+    private ControllerLoop<T> Loop<T>(string name, SharedCache<T> cache, IEntityController<T> controller, (string, IEntityFinalizer<T>)? finalizer, ApiClient api)
+        where T : class, IKubernetesObject<V1ObjectMeta> =>
+        new(name, cache, controller, finalizer, api, time, metrics, loggers.CreateLogger(typeof(T).Name));
+
+    private async Task<ServerCapabilities> DiscoverAsync(ApiClient api, CancellationToken cancellationToken)
+    {
+        var backoff = Backoff.PerWatch();
+        for (var failures = 1; ; failures++)
+        {
+            try
+            {
+                return await Discovery.AskAsync(api, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is HttpRequestException or IOException or TimeoutException or System.Text.Json.JsonException or ApiException)
+            {
+                var delay = backoff.Delay(failures);
+                logger.LogWarning("{Server} does not answer: {Error}; trying again in {Delay:0.0} s", configuration.Host, error.Message, delay.TotalSeconds);
+                await Task.Delay(delay, time, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task RediscoverAsync(ApiClient api, ControllerContext context, IControllerLoop[] loops, CancellationToken term)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(options.DiscoveryInterval, time, term).ConfigureAwait(false);
+                var server = await DiscoverAsync(api, term).ConfigureAwait(false);
+                if (server.Equals(context.Server))
+                    continue;
+                logger.LogInformation("The API server has changed: {Version}", server.Version);
+                context.Informers.Start(server, term);
+                await context.Informers.SyncedAsync(term).ConfigureAwait(false);
+                context.Server = server;
+                foreach (var loop in loops)
+                    loop.EnqueueAll();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopping.
+        }
+    }
+}

@@ -1,0 +1,187 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging;
+using Moebius.Operator.Planning;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary>
+/// Makes the world follow a plan: applies children that are missing or have lost a planned field, removes those that are
+/// not planned any more, and touches nothing else. What has not drifted costs no request.
+/// </summary>
+internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
+{
+    private readonly IChildKind[] kinds =
+    [
+        new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
+        new ChildKind<V1ConfigMap>(api, informers.ConfigMaps.Cache),
+        new ChildKind<V1Service>(api, informers.Services.Cache),
+        new ChildKind<V1NetworkPolicy>(api, informers.NetworkPolicies.Cache),
+        new ChildKind<V1PodDisruptionBudget>(api, informers.DisruptionBudgets.Cache),
+        // Data outlives a change of mind: a claim goes only with its owner.
+        new ChildKind<V1PersistentVolumeClaim>(api, informers.Claims.Cache) { Prunable = false },
+        new ChildKind<V1Deployment>(api, informers.Deployments.Cache),
+        new ChildKind<V1DaemonSet>(api, informers.DaemonSets.Cache),
+    ];
+
+    /// <summary>Applies a plan.</summary>
+    /// <returns>What stands in the way and needs a person.</returns>
+    /// <exception cref="ApiException">Something that trying again can help with.</exception>
+    public async Task<IReadOnlyList<Problem>> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, Plan plan, CancellationToken cancellationToken)
+    {
+        var problems = new List<Problem>();
+        if (plan.IsBlocked)
+            return problems;
+        foreach (var child in plan.Children)
+        {
+            if (await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false) is { } problem)
+                problems.Add(problem);
+        }
+
+        var planned = plan.Children.Select(child => (child.Kind, ObjectKey.Of(child))).ToHashSet();
+        foreach (var kind in kinds.Where(kind => kind.Prunable))
+        {
+            foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
+            {
+                logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
+                await kind.DeleteAsync(stray, cancellationToken).ConfigureAwait(false);
+                metrics.ChildWrites.WithLabels(kind.Type.Kind, "prune").Inc();
+            }
+        }
+
+        return problems;
+    }
+
+    /// <summary>The object to send: what was planned, with a hash of itself so that dropped fields are noticed too.</summary>
+    internal static JsonObject Body(IKubernetesObject<V1ObjectMeta> child)
+    {
+        var body = WireJson.ToNode(child);
+        body.Remove("status");
+        var metadata = (JsonObject)body["metadata"]!;
+        var hash = ChildBuilder.Hash(body.ToJsonString());
+        if (metadata["annotations"] is not JsonObject annotations)
+            metadata["annotations"] = annotations = [];
+        annotations[Labels.PlanHash] = hash;
+        return body;
+    }
+
+    private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
+        kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
+
+    private async Task<Problem?> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
+    {
+        var key = ObjectKey.Of(child);
+        // An object that the cache does not have may still exist: without the labels it is not watched.
+        var live = kind.Cached(key) ?? await kind.FindAsync(key, cancellationToken).ConfigureAwait(false);
+        if (live is not null && Refuse(owner, live, kind, key) is { } refusal)
+            return refusal;
+
+        var body = Body(child);
+        var cause = "create";
+        if (live is not null)
+        {
+            var drift = Drift.Find(body, WireJson.ToNode(live));
+            if (drift is null)
+                return null;
+            cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
+            logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
+            // Fails when somebody, perhaps another leader, has written in between.
+            body["metadata"]!["resourceVersion"] = live.Metadata.ResourceVersion;
+        }
+        else
+        {
+            logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
+        }
+
+        metrics.ChildWrites.WithLabels(kind.Type.Kind, cause).Inc();
+        return await SendAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, JsonObject body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            try
+            {
+                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
+            }
+            catch (ApiException error) when (IsFieldConflict(error))
+            {
+                // One who applies declares fields as their own and will do so again: that is for people to settle.
+                // A field changed in passing, as with `kubectl edit`, is drift and taken back.
+                if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
+                    return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
+                await kind.ApplyAsync(key, body, force: true, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (ApiException error) when (error.IsRejection)
+        {
+            logger.LogWarning("{Kind} {Key} was refused: {Error}", kind.Type.Kind, key, error.Detail);
+            return new Problem(Reasons.ChildRejected, $"{kind.Type.Kind} '{key}' was refused by the API server: {error.Detail}", Blocks: false);
+        }
+
+        return null;
+    }
+
+    private static Problem? Refuse(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> live, IChildKind kind, ObjectKey key)
+    {
+        var controller = live.Metadata.OwnerReferences?.FirstOrDefault(reference => reference.Controller == true);
+        if (controller?.Uid == owner.Metadata.Uid && live.Metadata.DeletionTimestamp is null)
+            return null;
+        var leftOver = controller is not null && controller.Kind == owner.Kind && controller.Name == owner.Metadata.Name;
+        if (leftOver || live.Metadata.DeletionTimestamp is not null)
+            throw new ApiException(HttpStatusCode.Conflict, "BeingDeleted", $"{kind.Type.Kind} {key} is still being removed", []);
+        var whose = controller is null ? "nobody that Moebius knows" : $"{controller.Kind} '{controller.Name}'";
+        return new Problem(Reasons.ChildNotOwned, $"{kind.Type.Kind} '{key.Name}' exists and belongs to {whose}: delete or rename it, or rename this resource", Blocks: false);
+    }
+
+    private static bool IsFieldConflict(ApiException error) =>
+        error.StatusCode == HttpStatusCode.Conflict && error.Causes.Any(cause => cause.Reason == "FieldManagerConflict");
+
+    // `conflict with "helm"` is an applier, `conflict with "kubectl-edit" using apps/v1` an updater.
+    private static bool IsApplier(ApiErrorCause cause) =>
+        cause.Reason == "FieldManagerConflict" && !cause.Message.Contains(" using ", StringComparison.Ordinal);
+
+    private interface IChildKind
+    {
+        Type Entity { get; }
+
+        ResourceType Type { get; }
+
+        bool Prunable { get; }
+
+        IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key);
+
+        IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
+
+        Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken);
+
+        Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken);
+
+        Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken);
+    }
+
+    private sealed class ChildKind<T>(ApiClient api, SharedCache<T> cache) : IChildKind
+        where T : class, IKubernetesObject<V1ObjectMeta>
+    {
+        public Type Entity => typeof(T);
+
+        public ResourceType Type { get; } = ResourceType.Of<T>();
+
+        public bool Prunable { get; init; } = true;
+
+        public IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key) => cache.Find(key);
+
+        public IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid) => cache.OwnedBy(uid);
+
+        public async Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken) =>
+            await api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
+
+        public async Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
+            cache.Set(await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
+
+        public Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken) => api.DeleteAsync((T)resource, cancellationToken);
+    }
+}

@@ -1,0 +1,121 @@
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging;
+using Moebius.Operator.Planning;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary>
+/// Tells people about transitions through Events. The same event within a while is counted up instead of repeated, and
+/// a reconciliation never waits for one.
+/// </summary>
+[EntityRbac(typeof(Corev1Event), Verbs = RbacVerbs.Create | RbacVerbs.Patch)]
+internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider time, ILogger<EventRecorder> logger)
+{
+    private const int MaxMessage = 1024;
+    private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
+
+    private readonly Channel<Note> notes = Channel.CreateBounded<Note>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Dictionary<(string Uid, string Type, string Reason, string Message), Sent> sent = [];
+
+    /// <summary>Compares conditions before and after, and reports what a person would want to know.</summary>
+    public void Transitions(IKubernetesObject<V1ObjectMeta> about, IEnumerable<V1Condition>? before, IEnumerable<V1Condition>? after)
+    {
+        var known = (before ?? []).DistinctBy(condition => condition.Type).ToDictionary(condition => condition.Type);
+        foreach (var condition in after ?? [])
+        {
+            known.TryGetValue(condition.Type, out var old);
+            if (old is not null && old.Status == condition.Status && old.Reason == condition.Reason)
+                continue;
+            if (Severity(condition, old) is { } type)
+                notes.Writer.TryWrite(new Note(about, type, condition.Reason, condition.Message ?? ""));
+        }
+    }
+
+    /// <summary>Sends what is recorded until stopped.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await foreach (var note in notes.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            {
+                try
+                {
+                    await SendAsync(note, cancellationToken).ConfigureAwait(false);
+                }
+                catch (Exception error) when (error is ApiException or HttpRequestException or IOException or TimeoutException)
+                {
+                    logger.LogDebug("Event {Reason} for {Key} is lost: {Error}", note.Reason, ObjectKey.Of(note.About), error.Message);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopping.
+        }
+    }
+
+    /// <summary>Warning, Normal, or null for what is not worth an event.</summary>
+    private static string? Severity(V1Condition condition, V1Condition? old) => condition.Type switch
+    {
+        ConditionTypes.Degraded or ConditionTypes.Failed => condition.Status == "True" ? "Warning" : old?.Status == "True" ? "Normal" : null,
+        ConditionTypes.Ready or ConditionTypes.Complete or ConditionTypes.Accepted => condition.Status == "True" || old?.Status == "True" ? "Normal" : null,
+        ConditionTypes.ModelLoaded => condition.Status == "True" ? "Normal" : condition.Reason is Reasons.ModelRefused or Reasons.ContainerFailed ? "Warning" : null,
+        _ => null,
+    };
+
+    private async Task SendAsync(Note note, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var message = note.Message.Length > MaxMessage ? note.Message[..MaxMessage] : note.Message;
+        var key = (note.About.Metadata.Uid, note.Type, note.Reason, message);
+        if (sent.TryGetValue(key, out var earlier) && now - earlier.First < SameFor)
+        {
+            var again = earlier with { Count = earlier.Count + 1 };
+            await api.MergeAsync(earlier.Path, new JsonObject { ["count"] = again.Count, ["lastTimestamp"] = Time(now) }, cancellationToken).ConfigureAwait(false);
+            sent[key] = again;
+            return;
+        }
+
+        if (sent.Count > 4096)
+            sent.Clear();
+        var @namespace = note.About.Metadata.NamespaceProperty ?? "default";
+        var name = $"{note.About.Metadata.Name}.{Guid.NewGuid():N}";
+        var collection = $"api/v1/namespaces/{@namespace}/events";
+        await api.CreateAsync(
+            collection,
+            new JsonObject
+            {
+                ["apiVersion"] = "v1",
+                ["kind"] = "Event",
+                ["metadata"] = new JsonObject { ["name"] = name, ["namespace"] = @namespace },
+                ["involvedObject"] = new JsonObject
+                {
+                    ["apiVersion"] = note.About.ApiVersion,
+                    ["kind"] = note.About.Kind,
+                    ["namespace"] = note.About.Metadata.NamespaceProperty,
+                    ["name"] = note.About.Metadata.Name,
+                    ["uid"] = note.About.Metadata.Uid,
+                },
+                ["type"] = note.Type,
+                ["reason"] = note.Reason,
+                ["message"] = message,
+                ["source"] = new JsonObject { ["component"] = Labels.Manager },
+                ["reportingComponent"] = Labels.Manager,
+                ["reportingInstance"] = identity,
+                ["firstTimestamp"] = Time(now),
+                ["lastTimestamp"] = Time(now),
+                ["count"] = 1,
+            },
+            cancellationToken).ConfigureAwait(false);
+        sent[key] = new Sent($"{collection}/{name}", now, 1);
+    }
+
+    private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture);
+
+    private sealed record Note(IKubernetesObject<V1ObjectMeta> About, string Type, string Reason, string Message);
+
+    private sealed record Sent(string Path, DateTimeOffset First, int Count);
+}

@@ -1,0 +1,36 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds;
+using Prometheus;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary><c>/healthz</c>, <c>/readyz</c> (the caches are filled) and <c>/metrics</c>.</summary>
+internal static class HealthServer
+{
+    /// <exception cref="UserInputException">The address cannot be listened on.</exception>
+    public static async Task<WebApplication> StartAsync(IPEndPoint listen, Func<bool> isReady, CollectorRegistry registry, CancellationToken cancellationToken)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(server => server.Listen(listen));
+        var app = builder.Build();
+        app.MapGet("/healthz", () => Results.Text("ok\n"));
+        app.MapGet("/readyz", () => isReady() ? Results.Text("ok\n") : Results.Text("the caches are not filled yet\n", statusCode: StatusCodes.Status503ServiceUnavailable));
+        app.MapMetrics("/metrics", registry);
+        try
+        {
+            await app.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (IOException error)
+        {
+            await app.DisposeAsync().ConfigureAwait(false);
+            throw new UserInputException($"--listen: cannot listen on {listen}: {error.Message}", error);
+        }
+
+        return app;
+    }
+}

@@ -1,0 +1,137 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary>Something that keeps a cache up to date until it is stopped.</summary>
+internal interface IInformer
+{
+    /// <summary>Plural name of the resource.</summary>
+    string Resource { get; }
+
+    /// <summary>Completes when the cache holds everything there was.</summary>
+    Task Synced { get; }
+
+    /// <summary>Lists and watches until stopped.</summary>
+    Task RunAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>
+/// Lists once, then watches from there; resumes a watch that ended where it stopped, and lists again only when the
+/// server has forgotten that point (410 Gone).
+/// </summary>
+internal sealed class Informer<T>(
+    ApiClient api,
+    string? @namespace,
+    string? labelSelector,
+    TimeProvider time,
+    OperatorMetrics metrics,
+    ILogger logger) : IInformer
+    where T : class, IKubernetesObject<V1ObjectMeta>
+{
+    private readonly TaskCompletionSource synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ResourceType type = ResourceType.Of<T>();
+    private readonly Backoff backoff = Backoff.PerWatch();
+
+    public SharedCache<T> Cache { get; } = new();
+
+    /// <inheritdoc />
+    public string Resource => type.Plural;
+
+    /// <inheritdoc />
+    public Task Synced => synced.Task;
+
+    /// <inheritdoc />
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        string? resourceVersion = null;
+        var failures = 0;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                resourceVersion ??= await ListAsync(cancellationToken).ConfigureAwait(false);
+                // Watches of all informers, and of all replicas, must not end together.
+                var duration = TimeSpan.FromSeconds(300 + Random.Shared.Next(300));
+                await foreach (var (change, value) in api.WatchAsync(type, @namespace, labelSelector, resourceVersion, duration, cancellationToken).ConfigureAwait(false))
+                {
+                    failures = 0;
+                    resourceVersion = (string?)value["metadata"]?["resourceVersion"] ?? resourceVersion;
+                    Take(change, value);
+                }
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (ApiException error) when (error.IsExpired)
+            {
+                metrics.Relists.WithLabels(Resource).Inc();
+                logger.LogInformation("Listing {Resource} again: the watch cannot go on from {ResourceVersion}", Resource, resourceVersion);
+                resourceVersion = null;
+                // Twice in a row is a server in trouble, not an old watch.
+                if (failures++ > 0)
+                    await WaitAsync(failures, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is ApiException or HttpRequestException or IOException or JsonException or TimeoutException or OperationCanceledException)
+            {
+                metrics.WatchErrors.WithLabels(Resource).Inc();
+                failures++;
+                logger.Log(failures > 1 ? LogLevel.Warning : LogLevel.Debug, "Watching {Resource} failed {Failures} times in a row: {Error}", Resource, failures, error.Message);
+                await WaitAsync(failures, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task<string> ListAsync(CancellationToken cancellationToken)
+    {
+        var (items, resourceVersion) = await api.ListAsync(type, @namespace, labelSelector, cancellationToken).ConfigureAwait(false);
+        Cache.Replace([.. items.Select(Read).OfType<T>()], resourceVersion);
+        metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
+        synced.TrySetResult();
+        return resourceVersion;
+    }
+
+    private void Take(string change, JsonObject value)
+    {
+        if (change == "BOOKMARK" || Read(value) is not { } resource)
+            return;
+        if (change == "DELETED")
+            Cache.Remove(resource);
+        else
+            Cache.Set(resource);
+        metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
+    }
+
+    private T? Read(JsonObject value)
+    {
+        try
+        {
+            // Items of a list do not say what they are.
+            value["apiVersion"] ??= type.ApiVersion;
+            value["kind"] ??= type.Kind;
+            (value["metadata"] as JsonObject)?.Remove("managedFields");
+            return ApiClient.Read<T>(value);
+        }
+        catch (JsonException error)
+        {
+            logger.LogError("{Kind} {Namespace}/{Name} cannot be read and is ignored: {Error}", type.Kind, (string?)value["metadata"]?["namespace"], (string?)value["metadata"]?["name"], error.Message);
+            return null;
+        }
+    }
+
+    private async Task WaitAsync(int failures, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.Delay(backoff.Delay(failures), time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // The loop ends.
+        }
+    }
+}

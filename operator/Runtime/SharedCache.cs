@@ -1,0 +1,141 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using k8s;
+using k8s.Models;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary>
+/// The objects of one type as the API server last told of them. Answers to own writes go in too, so that a controller
+/// does not see a world older than what it has just written.
+/// </summary>
+internal sealed class SharedCache<T>
+    where T : class, IKubernetesObject<V1ObjectMeta>
+{
+    private const int MaxTombstones = 4096;
+
+    private readonly Lock gate = new();
+    private readonly Dictionary<ObjectKey, T> objects = [];
+    private readonly Dictionary<string, ImmutableHashSet<ObjectKey>> byOwner = [];
+    private readonly Dictionary<ObjectKey, ulong> tombstones = [];
+
+    /// <summary>An object has appeared, changed or gone: before, after.</summary>
+    public event Action<T?, T?>? Changed;
+
+    public int Count
+    {
+        get
+        {
+            lock (gate)
+                return objects.Count;
+        }
+    }
+
+    public T? Find(ObjectKey key)
+    {
+        lock (gate)
+            return objects.GetValueOrDefault(key);
+    }
+
+    public IReadOnlyList<T> List()
+    {
+        lock (gate)
+            return [.. objects.Values];
+    }
+
+    /// <summary>Objects whose controlling owner has this UID.</summary>
+    public IReadOnlyList<T> OwnedBy(string uid)
+    {
+        lock (gate)
+            return byOwner.TryGetValue(uid, out var keys) ? [.. keys.Select(key => objects[key])] : [];
+    }
+
+    /// <summary>Takes an object in unless a newer state of it is known.</summary>
+    public void Set(T resource)
+    {
+        var key = ObjectKey.Of(resource);
+        T? before;
+        lock (gate)
+        {
+            var version = Version(resource);
+            if (tombstones.TryGetValue(key, out var buried) && version <= buried)
+                return;
+            if (objects.TryGetValue(key, out before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
+                return;
+            Put(key, resource);
+        }
+
+        Changed?.Invoke(before, resource);
+    }
+
+    /// <summary>Removes an object that the server says is gone.</summary>
+    public void Remove(T last)
+    {
+        var key = ObjectKey.Of(last);
+        T? before;
+        lock (gate)
+        {
+            if (tombstones.Count >= MaxTombstones)
+                tombstones.Clear();
+            tombstones[key] = Version(last);
+            if (!objects.TryGetValue(key, out before) || (Version(before) > Version(last) && before.Metadata.Uid != last.Metadata.Uid))
+                return;
+            Drop(key);
+        }
+
+        Changed?.Invoke(before, null);
+    }
+
+    /// <summary>Takes in a complete list: what is not in it, and not newer than it, is gone.</summary>
+    public void Replace(IReadOnlyList<T> list, string resourceVersion)
+    {
+        var listed = list.Select(ObjectKey.Of).ToHashSet();
+        var at = Version(resourceVersion);
+        List<T> gone;
+        lock (gate)
+        {
+            gone = [.. objects.Where(entry => !listed.Contains(entry.Key) && Version(entry.Value) <= at).Select(entry => entry.Value)];
+            foreach (var one in gone)
+                Drop(ObjectKey.Of(one));
+        }
+
+        foreach (var one in gone)
+            Changed?.Invoke(one, null);
+        foreach (var one in list)
+            Set(one);
+    }
+
+    /// <summary>The controlling owner, if there is one.</summary>
+    public static V1OwnerReference? Controller(IKubernetesObject<V1ObjectMeta> resource) =>
+        resource.Metadata.OwnerReferences?.FirstOrDefault(owner => owner.Controller == true);
+
+    private void Put(ObjectKey key, T resource)
+    {
+        Unindex(key);
+        objects[key] = resource;
+        if (Controller(resource)?.Uid is { } uid)
+            byOwner[uid] = byOwner.GetValueOrDefault(uid, []).Add(key);
+    }
+
+    private void Drop(ObjectKey key)
+    {
+        Unindex(key);
+        objects.Remove(key);
+    }
+
+    private void Unindex(ObjectKey key)
+    {
+        if (!objects.TryGetValue(key, out var before) || Controller(before)?.Uid is not { } uid || !byOwner.TryGetValue(uid, out var keys))
+            return;
+        keys = keys.Remove(key);
+        if (keys.IsEmpty)
+            byOwner.Remove(uid);
+        else
+            byOwner[uid] = keys;
+    }
+
+    private static ulong Version(T resource) => Version(resource.Metadata.ResourceVersion);
+
+    // Resource versions are opaque by contract and numbers in every API server there is; one that is not counts as newest.
+    private static ulong Version(string? text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version : ulong.MaxValue;
+}

@@ -1,0 +1,80 @@
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Cxl.Hints;
+
+/// <summary>What a hint needs to know of a pod.</summary>
+/// <param name="Uid">The pod's UID as its cgroup is named: a static pod goes by its configuration's hash.</param>
+/// <param name="Namespace">Its namespace.</param>
+/// <param name="Labels">Its labels.</param>
+/// <param name="Annotation">The value of moebius.dev/memory-intent; null without it.</param>
+internal sealed record PodInfo(string Uid, string Namespace, IReadOnlyDictionary<string, string> Labels, string? Annotation);
+
+/// <summary>Intents by pod UID, and what could not be honoured.</summary>
+/// <param name="Intents">Intent by pod UID.</param>
+/// <param name="Refused">Pods whose annotation is not an intent.</param>
+internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Intents, int Refused);
+
+/// <summary>Decides every pod's intent: its annotation, else the first workload of the profile that selects it. Pure.</summary>
+internal static class HintResolver
+{
+    /// <summary>The annotation on pods.</summary>
+    public const string Annotation = "moebius.dev/memory-intent";
+
+    /// <summary>Resolves all pods. <paramref name="namespaces"/> gives the labels of namespaces.</summary>
+    public static PodIntents Resolve(IEnumerable<PodInfo> pods, IReadOnlyList<WorkloadHint> workloads, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces)
+    {
+        var intents = new Dictionary<string, MemoryIntent>();
+        var refused = 0;
+        foreach (var pod in pods)
+        {
+            if (pod.Annotation is { } annotation)
+            {
+                if (ParseIntent(annotation) is { } said)
+                    intents[pod.Uid] = said;
+                else
+                    refused++;
+            }
+
+            if (!intents.ContainsKey(pod.Uid) && workloads.FirstOrDefault(workload => Selects(workload, pod, namespaces)) is { } workload)
+                intents[pod.Uid] = workload.Intent;
+        }
+
+        return new PodIntents(intents, refused);
+    }
+
+    /// <summary>The intents of cgroups, from their paths. A container's cgroups below its own inherit it.</summary>
+    public static Dictionary<ulong, MemoryIntent> ByCgroup(IReadOnlyDictionary<ulong, string> paths, IReadOnlyDictionary<string, MemoryIntent> intents)
+    {
+        var result = new Dictionary<ulong, MemoryIntent>();
+        if (intents.Count == 0)
+            return result;
+        foreach (var (id, path) in paths)
+        {
+            if (PodCgroup.Parse(path) is { } pod && intents.TryGetValue(pod.PodUid, out var intent))
+                result[id] = intent;
+        }
+
+        return result;
+    }
+
+    /// <summary>An intent by its name, as in ReadHeavy or read-heavy; null for anything else.</summary>
+    internal static MemoryIntent? ParseIntent(string text) =>
+        Enum.GetValues<MemoryIntent>().Cast<MemoryIntent?>().FirstOrDefault(intent => string.Equals($"{intent}", text.Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase));
+
+    private static bool Selects(WorkloadHint workload, PodInfo pod, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces) =>
+        Matches(workload.PodSelector, pod.Labels)
+        && (workload.NamespaceSelector is not { } selector || (namespaces.TryGetValue(pod.Namespace, out var labels) && Matches(selector, labels)));
+
+    /// <summary>Kubernetes' label selector: everything must hold; an empty one selects all.</summary>
+    private static bool Matches(V1LabelSelector selector, IReadOnlyDictionary<string, string> labels) =>
+        (selector.MatchLabels ?? new Dictionary<string, string>()).All(pair => labels.TryGetValue(pair.Key, out var value) && value == pair.Value)
+        && (selector.MatchExpressions ?? []).All(requirement => requirement.OperatorProperty switch
+        {
+            "In" => labels.TryGetValue(requirement.Key, out var value) && requirement.Values.Contains(value),
+            "NotIn" => !labels.TryGetValue(requirement.Key, out var value) || !requirement.Values.Contains(value),
+            "Exists" => labels.ContainsKey(requirement.Key),
+            "DoesNotExist" => !labels.ContainsKey(requirement.Key),
+            _ => false,
+        });
+}

@@ -1,0 +1,77 @@
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Cxl.Hints;
+
+/// <summary>
+/// Keeps the intents of this node's pods, by listing them now and then. An API server that does not answer changes
+/// nothing: the last answer stands, and the failure is reported.
+/// </summary>
+internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnlyList<WorkloadHint> workloads, TimeSpan interval, ILogger<PodWatch> logger) : BackgroundService
+{
+    private const string StaticPodHash = "kubernetes.io/config.hash";
+    private readonly bool needsNamespaces = workloads.Any(workload => workload.NamespaceSelector is not null);
+
+    /// <summary>The last answer.</summary>
+    public PodIntents Current { get; private set; } = new(new Dictionary<string, MemoryIntent>(), 0);
+
+    /// <summary>What is wrong; null if nothing is.</summary>
+    public string? Warning { get; private set; } = "pods: not listed yet";
+
+    /// <summary>Lists once.</summary>
+    public async Task RefreshAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            // resourceVersion 0 is answered from the API server's cache.
+            var pods = await client.CoreV1.ListPodForAllNamespacesAsync(fieldSelector: $"spec.nodeName={node}", resourceVersion: "0", cancellationToken: cancellation).ConfigureAwait(false);
+            var namespaces = needsNamespaces
+                ? (await client.CoreV1.ListNamespaceAsync(resourceVersion: "0", cancellationToken: cancellation).ConfigureAwait(false)).Items
+                : [];
+            Current = HintResolver.Resolve(
+                pods.Items.Select(Describe),
+                workloads,
+                namespaces.ToDictionary(item => item.Metadata.Name, item => Labels(item.Metadata)));
+            Warning = Current.Refused > 0
+                ? $"{Current.Refused} pods have an annotation {HintResolver.Annotation} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}"
+                : null;
+        }
+        catch (Exception error) when (error is HttpRequestException or k8s.Autorest.HttpOperationException or TaskCanceledException && !cancellation.IsCancellationRequested)
+        {
+            if (Warning is null || !Warning.StartsWith("pods: cannot", StringComparison.Ordinal))
+                LogFailure(error.Message);
+            Warning = $"pods: cannot be listed: {error.Message}";
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(interval);
+        try
+        {
+            do
+                await RefreshAsync(stoppingToken).ConfigureAwait(false);
+            while (await timer.WaitForNextTickAsync(stoppingToken).ConfigureAwait(false));
+        }
+        catch (OperationCanceledException)
+        {
+            // Told to stop.
+        }
+    }
+
+    private static PodInfo Describe(V1Pod pod) => new(
+        pod.Metadata.Annotations?.TryGetValue(StaticPodHash, out var hash) == true ? hash : pod.Metadata.Uid,
+        pod.Metadata.NamespaceProperty,
+        Labels(pod.Metadata),
+        pod.Metadata.Annotations?.TryGetValue(HintResolver.Annotation, out var intent) == true ? intent : null);
+
+    private static IReadOnlyDictionary<string, string> Labels(V1ObjectMeta metadata) =>
+        metadata.Labels is { } labels ? new Dictionary<string, string>(labels) : new Dictionary<string, string>();
+
+    [LoggerMessage(10, LogLevel.Warning, "Pods cannot be listed: {Message}")]
+    private partial void LogFailure(string message);
+}

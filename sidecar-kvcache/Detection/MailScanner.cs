@@ -1,0 +1,137 @@
+using System.Runtime.CompilerServices;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.KvCache.Detection;
+
+/// <summary>E-mail addresses, also with spaces around the signs and with "at" and "dot" in brackets or in words.</summary>
+internal sealed class MailScanner(ScanView view, FindingSink sink)
+{
+    private const int MaxLocal = 64;
+    private const int MaxDomain = 100;
+
+    // Top-level domains that are spelled out in speech; those that are English words ("is", "in", "at") are not here.
+    private static readonly WordTable SpokenEndings = WordTable.Of(
+    [
+        "com", "org", "net", "edu", "gov", "io", "info", "biz", "dev", "app", "ai", "co", "uk", "de", "fr", "es", "nl", "pl", "ru", "br", "jp", "cn", "kr", "tr", "cz", "se", "ch", "ca", "au", "eu", "ua", "mx", "pt", "ie", "za", "online", "xyz",
+    ]);
+
+    private readonly char[] _text = view.Text;
+
+    /// <summary>Judges the address around a sign that stands for "@".</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Scan(int signStart, int signEnd)
+    {
+        var local = SkipSpacesBack(signStart);
+        var start = local;
+        while (start > 0 && local - start < MaxLocal && IsLocal(_text[start - 1]))
+            start--;
+        // Full stops and quotes before the address are the sentence's; a name may start with a dot where nothing else is left.
+        if (start == local)
+            return;
+        var end = Domain(signEnd, spaced: local != signStart);
+        if (end > 0)
+            sink.Add(view, SecretKind.Email, start, end);
+    }
+
+    /// <summary>Judges "john at example dot com" from the word "dot".</summary>
+    public static bool IsSpokenEnding(ReadOnlySpan<char> word) => word.Length <= 6 && SpokenEndings.Contains(word);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int Domain(int position, bool spaced)
+    {
+        var limit = Math.Min(view.Length, position + MaxDomain);
+        while (position < limit && _text[position] == ' ')
+            position++;
+        var (dots, labelStart, end, spaces) = (0, position, -1, 0);
+        while (position < limit)
+        {
+            var character = _text[position];
+            if (IsLabel(character))
+            {
+                position++;
+                if (dots > 0 && position - labelStart >= 2 && char.IsLetter(_text[labelStart]))
+                    end = position;
+                continue;
+            }
+
+            if (position == labelStart)
+                break;
+            if (character == '.' && position + 1 < limit && IsLabel(_text[position + 1]))
+            {
+                (dots, labelStart) = (dots + 1, ++position);
+                continue;
+            }
+
+            if (TryWrittenDot(position, limit, out var after))
+            {
+                // "a @ b . c": the sentence may just go on, unless the ending is one.
+                var word = after;
+                while (word < limit && char.IsAsciiLetter(_text[word]))
+                    word++;
+                if (word - after < 2 || !IsSpokenEnding(_text.AsSpan(after, word - after)))
+                    break;
+                (dots, labelStart, position) = (dots + 1, after, after);
+                continue;
+            }
+
+            // One space inside a domain, if a dot with letters on both sides follows: "exam ple.com".
+            if (character == ' ' && dots == 0 && spaces++ < 2 && DotAhead(position + 1, limit, spaced))
+            {
+                labelStart = ++position;
+                continue;
+            }
+
+            break;
+        }
+
+        return end;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private bool DotAhead(int position, int limit, bool spaced)
+    {
+        var start = position;
+        while (position < limit && position - start < 24 && (char.IsAsciiLetterOrDigit(_text[position]) || _text[position] == '-'))
+            position++;
+        if (position == start || position + 2 >= limit || _text[position] != '.')
+            return spaced && position < limit && _text[position] == ' ' && TryWrittenDot(position, limit, out _);
+        var word = position + 1;
+        while (word < limit && char.IsAsciiLetter(_text[word]))
+            word++;
+        return IsSpokenEnding(_text.AsSpan(position + 1, word - position - 1));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private bool TryWrittenDot(int position, int limit, out int after)
+    {
+        after = position;
+        while (after < limit && _text[after] == ' ')
+            after++;
+        var rest = _text.AsSpan(after, limit - after);
+        foreach (var form in (ReadOnlySpan<string>)["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)", "dot ", "punkt ", "punto ", ". ", "."])
+        {
+            if (!rest.StartsWith(form, StringComparison.OrdinalIgnoreCase))
+                continue;
+            after += form.Length;
+            while (after < limit && _text[after] == ' ')
+                after++;
+            return after < limit && char.IsAsciiLetter(_text[after]);
+        }
+
+        return false;
+    }
+
+    private int SkipSpacesBack(int position)
+    {
+        var start = position;
+        while (start > 0 && position - start < 2 && _text[start - 1] == ' ')
+            start--;
+        return start;
+    }
+
+    private static bool IsLocal(char character) =>
+        char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '%' or '+' or '-' or '\'' || (character >= 128 && char.IsLetterOrDigit(character));
+
+    private static bool IsLabel(char character) =>
+        char.IsAsciiLetterOrDigit(character) || character is '-' or '_' || (character >= 128 && char.IsLetterOrDigit(character));
+}

@@ -1,0 +1,111 @@
+using System.Runtime.CompilerServices;
+
+namespace Moebius.KvCache.Detection;
+
+/// <summary>A folded text with the way back to the characters it came from.</summary>
+internal sealed class ScanView
+{
+    private ScanView(char[] text, int[] origin, int length)
+    {
+        Text = text;
+        Origin = origin;
+        Length = length;
+    }
+
+    /// <summary>Folded characters; the array may be longer than <see cref="Length"/>.</summary>
+    public char[] Text { get; }
+
+    /// <summary>For each folded character the index of the one it came from, and one entry more for the end.</summary>
+    public int[] Origin { get; }
+
+    public int Length { get; }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static ScanView Fold(string text)
+    {
+        var folded = new char[text.Length];
+        var origin = new int[text.Length + 1];
+        var length = 0;
+        for (var index = 0; index < text.Length; index++)
+        {
+            var character = text[index];
+            var plain = character;
+            if (character >= 128)
+            {
+                if (char.IsHighSurrogate(character) && index + 1 < text.Length && char.IsLowSurrogate(text[index + 1]))
+                {
+                    var start = index++;
+                    if (Folding.FoldAstral(char.ConvertToUtf32(character, text[index])) is var ascii and not '\0')
+                    {
+                        origin[length] = start;
+                        folded[length++] = ascii;
+                    }
+                    else
+                    {
+                        origin[length] = start;
+                        folded[length++] = '\uFFFD';
+                    }
+
+                    continue;
+                }
+
+                plain = Folding.Fold(character);
+                if (plain == Folding.Dropped)
+                    continue;
+            }
+            else if (character == '\0')
+            {
+                plain = ' ';
+            }
+
+            origin[length] = index;
+            folded[length++] = plain;
+        }
+
+        origin[length] = text.Length;
+        RestoreDigits(folded.AsSpan(0, length));
+        return new ScanView(folded, origin, length);
+    }
+
+    /// <summary>A rewriting of another view.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static ScanView Rewrite(ScanView source, List<char> text, List<int> positions)
+    {
+        var origin = new int[text.Count + 1];
+        for (var index = 0; index < positions.Count; index++)
+            origin[index] = source.Origin[positions[index]];
+        origin[text.Count] = source.Origin[source.Length];
+        return new ScanView([.. text], origin, text.Count);
+    }
+
+    /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RestoreDigits(Span<char> text)
+    {
+        for (var index = 0; index < text.Length; index++)
+        {
+            if (!IsDigitLike(text[index]) || (index > 0 && char.IsAsciiLetterOrDigit(text[index - 1])))
+                continue;
+            var (end, digits, letters) = (index, 0, 0);
+            while (end < text.Length && IsDigitLike(text[end]))
+            {
+                if (char.IsAsciiDigit(text[end++]))
+                    digits++;
+                else
+                    letters++;
+            }
+
+            // SI and IS are countries, S and B begin names: such a run must start as a number does.
+            if (letters > 0 && digits >= 2 && text[index] is not ('I' or 'S' or 'B' or 'Z') && (end == text.Length || !char.IsLetterOrDigit(text[end])))
+            {
+                for (var at = index; at < end; at++)
+                    text[at] = text[at] switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', var digit => digit };
+            }
+
+            index = end - 1;
+        }
+    }
+
+    private static bool IsDigitLike(char character) =>
+        char.IsAsciiDigit(character) || character is 'O' or 'o' or 'l' or 'I' or '|' or 'S' or 'B' or 'Z';
+}

@@ -1,0 +1,212 @@
+using System.Runtime.CompilerServices;
+
+namespace Moebius.KvCache.Detection;
+
+/// <summary>
+/// Numbers in words, written as digits: "five five five, one two" becomes 55512, and "dot", "dash", "at" between them
+/// become their signs. Only runs of at least two such words, and single ones near them, are rewritten.
+/// </summary>
+internal static class SpokenNumbers
+{
+    private const int LeastRun = 2;
+    private const int Reach = 10;
+    private const int MaxWord = 12;
+
+    private static readonly string[] Values = [.. Enumerable.Range(0, 20).Select(value => value.ToString(System.Globalization.CultureInfo.InvariantCulture)), .. ".-/+: _@".Select(sign => sign.ToString())];
+    private const int FirstSign = 20;
+    private const int Repeat = 100;
+
+    // One more than the index of the word's value; words that repeat the next digit have Repeat plus how often.
+    private static readonly WordTable Vocabulary = Build();
+
+    /// <summary>The rewritten view, or null when the text has nothing to rewrite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static ScanView? Rewrite(ScanView view)
+    {
+        var words = Words(view);
+        if (words.Count == 0)
+            return null;
+
+        var text = new List<char>(view.Length);
+        var positions = new List<int>(view.Length);
+        var position = 0;
+        for (var index = 0; index < words.Count; index++)
+        {
+            var (start, end, value) = words[index];
+            for (; position < start; position++)
+            {
+                text.Add(view.Text[position]);
+                positions.Add(position);
+            }
+
+            foreach (var character in value)
+            {
+                text.Add(character);
+                positions.Add(start);
+            }
+
+            // What stands between two words of a run goes, unless it is a sign that means something.
+            position = end;
+            if (index + 1 < words.Count && words[index + 1].Start - end <= 3)
+            {
+                for (; position < words[index + 1].Start; position++)
+                {
+                    if (view.Text[position] is '.' or '-' or '@' or ':' or '/' or '+')
+                    {
+                        text.Add(view.Text[position]);
+                        positions.Add(position);
+                    }
+                }
+            }
+        }
+
+        for (; position < view.Length; position++)
+        {
+            text.Add(view.Text[position]);
+            positions.Add(position);
+        }
+
+        return ScanView.Rewrite(view, text, positions);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static List<(int Start, int End, string Value)> Words(ScanView view)
+    {
+        var accepted = new List<(int Start, int End, string Value)>();
+        var run = new List<(int Start, int End, string Value)>();
+        var digits = 0;
+        var repeat = 1;
+        var position = 0;
+        while (position < view.Length)
+        {
+            var start = position;
+            if (!char.IsLetter(view.Text[position]))
+            {
+                position++;
+                continue;
+            }
+
+            if (view.Text[position] >= 0x2E80)
+                position++;
+            else
+                while (position < view.Length && char.IsLetter(view.Text[position]) && view.Text[position] < 0x2E80)
+                    position++;
+
+            var length = position - start;
+            string? value = null;
+            var isDigit = false;
+            if (length <= MaxWord)
+            {
+                var found = Vocabulary.Find(view.Text.AsSpan(start, length));
+                if (found > Repeat)
+                {
+                    (value, repeat) = ("", found - Repeat);
+                }
+                else if (found > FirstSign)
+                {
+                    if (run.Count > 0 || NextTo(view, start, position))
+                        value = Values[found - 1];
+                }
+                else if (found > 0 && (length > 1 || run.Count > 0 || view.Text[start] >= 0x2E80))
+                {
+                    (value, isDigit) = (repeat == 1 ? Values[found - 1] : string.Concat(Enumerable.Repeat(Values[found - 1], repeat)), true);
+                    repeat = 1;
+                }
+            }
+
+            var adjacent = run.Count == 0 || Connects(view, run[^1].End, start);
+            if (value is null || !adjacent)
+            {
+                Close();
+                if (value is not null && isDigit)
+                    Add(start, position, value, isDigit);
+                continue;
+            }
+
+            Add(start, position, value, isDigit);
+        }
+
+        Close();
+        return accepted;
+
+        void Add(int start, int end, string value, bool isDigit)
+        {
+            run.Add((start, end, value));
+            digits += isDigit ? 1 : 0;
+        }
+
+        void Close()
+        {
+            if (digits >= LeastRun || (digits > 0 && accepted.Count > 0 && run[0].Start - accepted[^1].End <= Reach))
+                accepted.AddRange(run);
+            run.Clear();
+            digits = 0;
+            repeat = 1;
+        }
+    }
+
+    private static bool NextTo(ScanView view, int start, int end) =>
+        (start >= 2 && char.IsAsciiDigit(view.Text[start - 2])) || (end + 1 < view.Length && char.IsAsciiDigit(view.Text[end + 1]));
+
+    private static bool Connects(ScanView view, int from, int to)
+    {
+        if (to - from > 3)
+            return false;
+        for (var index = from; index < to; index++)
+        {
+            if (view.Text[index] is not (' ' or '-' or ',' or '.' or '\n' or '_' or '/' or '·' or '@' or ':' or '(' or ')' or '+'))
+                return false;
+        }
+
+        return true;
+    }
+
+    private static WordTable Build()
+    {
+        var digits = new Dictionary<string, int>(StringComparer.Ordinal);
+        string[] lists =
+        [
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
+            "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+            "zéro un deux trois quatre cinq six sept huit neuf dix onze douze",
+            "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+            "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici",
+            "zero um dois três quatro cinco seis sete oito nove dez onze doze",
+            "nul een twee drie vier vijf zes zeven acht negen tien elf twaalf",
+            "noll ett två tre fyra fem sex sju åtta nio tio elva tolv",
+            "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć",
+            "ноль один два три четыре пять шесть семь восемь девять",
+            "sıfır bir iki üç dört beş altı yedi sekiz dokuz",
+            "nula jedna dva tři čtyři pět šest sedm osm devět",
+            "nulla egy kettő három négy öt hat hét nyolc kilenc",
+            "nolla yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän",
+            "〇 一 二 三 四 五 六 七 八 九",
+            "零 壹 贰 叁 肆 伍 陆 柒 捌 玖",
+            "영 일 이 삼 사 오 육 칠 팔 구",
+            "공 하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉",
+        ];
+        foreach (var list in lists)
+        {
+            foreach (var (word, value) in list.Split(' ').Select((word, value) => (word, value)))
+            {
+                foreach (var form in WordTable.Forms([word]))
+                    digits.TryAdd(form, value + 1);
+            }
+        }
+
+        (string Word, int Value)[] more =
+        [
+            ("oh", 1), ("o", 1), ("nought", 1), ("naught", 1), ("nil", 1), ("eine", 2), ("zwo", 3), ("één", 2), ("uma", 2), ("duas", 3), ("meia", 7),
+            ("twenty", 3), ("thirty", 4), ("forty", 5), ("fifty", 6), ("sixty", 7), ("seventy", 8), ("eighty", 9), ("ninety", 10),
+            ("dot", 21), ("point", 21), ("punkt", 21), ("punto", 21), ("ponto", 21), ("dash", 22), ("hyphen", 22), ("minus", 22), ("slash", 23), ("plus", 24),
+            ("colon", 25), ("space", 26), ("underscore", 27), ("at", 28), ("double", Repeat + 2), ("triple", Repeat + 3),
+        ];
+        foreach (var (word, value) in more)
+        {
+            foreach (var form in WordTable.Forms([word]))
+                digits.TryAdd(form, value);
+        }
+
+        return new WordTable(digits);
+    }
+}

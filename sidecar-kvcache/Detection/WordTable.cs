@@ -1,0 +1,87 @@
+using System.Runtime.CompilerServices;
+
+namespace Moebius.KvCache.Detection;
+
+/// <summary>
+/// A fixed set of words with a number each, looked up in any case without allocating. Words are stored as they look
+/// after folding.
+/// </summary>
+internal sealed class WordTable
+{
+    private readonly string?[] _words;
+    private readonly int[] _values;
+    private readonly int _mask;
+    private readonly int _longest;
+
+    // Bit l of entry c: a word of length l begins with a character whose low bits are c. Turns most words away.
+    private readonly uint[] _lengths = new uint[128];
+
+    public WordTable(IReadOnlyCollection<KeyValuePair<string, int>> entries)
+    {
+        _mask = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(4 * entries.Count + 1)) - 1;
+        _words = new string?[_mask + 1];
+        _values = new int[_mask + 1];
+        foreach (var (word, value) in entries)
+        {
+            var slot = (int)Hash(word) & _mask;
+            while (_words[slot] is not null)
+                slot = (slot + 1) & _mask;
+            (_words[slot], _values[slot]) = (word, value);
+            _longest = Math.Max(_longest, word.Length);
+            _lengths[word[0] & 127] |= 1u << Math.Min(word.Length, 31);
+        }
+    }
+
+    /// <summary>A set of words.</summary>
+    public static WordTable Of(IEnumerable<string> words) =>
+        new([.. Forms(words).Distinct(StringComparer.Ordinal).Select(word => KeyValuePair.Create(word, 1))]);
+
+    /// <summary>A word in each of its cases as it looks after folding: folding works letter by letter, and capitals fold differently.</summary>
+    public static IEnumerable<string> Forms(IEnumerable<string> words) =>
+        words.Where(word => word.Length > 0)
+            .SelectMany(word => new[] { word, word.ToUpperInvariant(), char.ToUpperInvariant(word[0]) + word[1..] })
+            .Select(Folding.Word);
+
+    public bool Contains(ReadOnlySpan<char> word) => Find(word) != 0;
+
+    /// <summary>The word's number; 0: not in the table.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public int Find(ReadOnlySpan<char> word)
+    {
+        if (word.Length == 0 || word.Length > _longest || (_lengths[Lower(word[0]) & 127] & (1u << Math.Min(word.Length, 31))) == 0)
+            return 0;
+        var hash = 2166136261u;
+        foreach (var character in word)
+            hash = (hash ^ Lower(character)) * 16777619u;
+        for (var slot = (int)hash & _mask; _words[slot] is { } known; slot = (slot + 1) & _mask)
+        {
+            if (known.Length == word.Length && SameLower(known, word))
+                return _values[slot];
+        }
+
+        return 0;
+    }
+
+    private static bool SameLower(string known, ReadOnlySpan<char> word)
+    {
+        for (var index = 0; index < known.Length; index++)
+        {
+            if (known[index] != Lower(word[index]))
+                return false;
+        }
+
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static char Lower(char character) =>
+        character < 128 ? (char)(character is >= 'A' and <= 'Z' ? character | 0x20 : character) : char.ToLowerInvariant(character);
+
+    private static uint Hash(string word)
+    {
+        var hash = 2166136261u;
+        foreach (var character in word)
+            hash = (hash ^ character) * 16777619u;
+        return hash;
+    }
+}

@@ -1,0 +1,32 @@
+using Moebius.Crds;
+using Moebius.Cxl.Bench;
+
+namespace Moebius.Cxl.Tests.Bench;
+
+public class MemoryBenchTests
+{
+    private static readonly BenchOptions Small = new()
+    {
+        Threads = 2,
+        BytesPerThread = 1 << 20,
+        ReadShares = [0, 0.37, 1],
+        Duration = TimeSpan.FromMilliseconds(20),
+        Repeats = 3,
+    };
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Every_share_is_measured_with_its_spread(bool nonTemporal, bool placed)
+    {
+        using var bench = new MemoryBench(Small with { NonTemporal = nonTemporal, HugePages = placed, Node = placed ? 0 : null });
+        var points = bench.Run(TestContext.Current.CancellationToken).ToList();
+        Assert.Equal([0, 0.37, 1], points.Select(point => point.ReadShare));
+        Assert.All(points, point => Assert.True(point.Minimum > 0 && point.Minimum <= point.Median && point.Median <= point.Maximum, $"{point}"));
+    }
+
+    [Fact]
+    public void A_node_that_is_not_there_is_refused_by_name() =>
+        Assert.Contains("--node 900", Assert.Throws<UserInputException>(() => new MemoryBench(Small with { Node = 900 })).Message, StringComparison.Ordinal);
+}

@@ -1,0 +1,52 @@
+using k8s;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Hints;
+
+namespace Moebius.Cxl.Tests.Hints;
+
+public sealed class PodWatchTests
+{
+    private const string Pods = """
+        {"kind":"PodList","apiVersion":"v1","metadata":{},"items":[
+          {"metadata":{"name":"a","namespace":"n","uid":"u1","annotations":{"moebius.dev/memory-intent":"write-heavy"}}},
+          {"metadata":{"name":"b","namespace":"n","uid":"u2","annotations":{"kubernetes.io/config.hash":"0123456789abcdef0123456789abcdef","moebius.dev/memory-intent":"latency"}}},
+          {"metadata":{"name":"c","namespace":"n","uid":"u3","annotations":{"moebius.dev/memory-intent":"quick"}}}]}
+        """;
+
+    [Fact]
+    public async Task Pods_of_this_node_are_listed_and_a_failure_keeps_the_last_answer()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var fail = false;
+        string? query = null;
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        await using var server = builder.Build();
+        server.MapGet("/api/v1/pods", (HttpRequest request) =>
+        {
+            query = request.Query["fieldSelector"];
+            return fail ? Results.StatusCode(500) : Results.Text(Pods, "application/json");
+        });
+        await server.StartAsync(cancellation);
+        using var client = new Kubernetes(new KubernetesClientConfiguration { Host = server.Urls.First() });
+        using var watch = new PodWatch(client, "node-7", [], TimeSpan.FromMinutes(1), NullLogger<PodWatch>.Instance);
+        Assert.NotNull(watch.Warning);
+
+        await watch.RefreshAsync(cancellation);
+        Assert.Equal("spec.nodeName=node-7", query);
+        Assert.Equal(MemoryIntent.WriteHeavy, watch.Current.Intents["u1"]);
+        Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["0123456789abcdef0123456789abcdef"]);
+        Assert.StartsWith("1 pods have an annotation moebius.dev/memory-intent", watch.Warning, StringComparison.Ordinal);
+
+        fail = true;
+        await watch.RefreshAsync(cancellation);
+        Assert.StartsWith("pods: cannot be listed", watch.Warning, StringComparison.Ordinal);
+        Assert.Equal(2, watch.Current.Intents.Count);
+    }
+}

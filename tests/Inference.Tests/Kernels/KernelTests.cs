@@ -1,0 +1,116 @@
+using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Kernels;
+using TorchSharp;
+
+namespace Moebius.Inference.Tests.Kernels;
+
+/// <summary>The hand-written kernels against torch's.</summary>
+public unsafe class KernelTests
+{
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(1, 7, 33)]
+    [InlineData(3, 64, 48)]
+    [InlineData(5, 6, 16)]
+    [InlineData(37, 70, 130)]
+    [InlineData(64, 300, 256)]
+    public void Products_match_torch_in_both_types_and_any_number_of_threads(int rows, int columns, int k)
+    {
+        using var scope = torch.NewDisposeScope();
+        torch.manual_seed(rows + columns + k);
+        var x = torch.randn([rows, k]);
+        var bias = torch.randn([columns]);
+        foreach (var type in new[] { torch.ScalarType.Float32, torch.ScalarType.BFloat16 })
+        {
+            var data = torch.randn([columns, k]).to(type);
+            var expected = torch.nn.functional.linear(x, data.to(torch.ScalarType.Float32), bias);
+            using var weight = new LinearWeight(data, bias);
+            Assert.Equal(type == torch.ScalarType.BFloat16 ? TensorType.BF16 : TensorType.F32, weight.Type);
+            foreach (int threads in new[] { 1, 3 })
+            {
+                var actual = new TensorKernels(new Workers(threads)).Linear(x, weight);
+                Assert.True((actual - expected).abs().max().item<float>() < 1e-4f * MathF.Sqrt(k));
+            }
+            data.DetachFromDisposeScope();
+            bias = bias.clone();
+        }
+    }
+
+    [Theory]
+    [InlineData(4, 2, 32, null, false)]
+    [InlineData(6, 1, 20, 5, false)]
+    [InlineData(3, 3, 72, null, true)]
+    public void Attention_matches_torch(int heads, int kvHeads, int dim, int? window, bool withSinks)
+    {
+        using var scope = torch.NewDisposeScope();
+        torch.manual_seed(heads);
+        const int Tokens = 23, BlockTokens = 8;
+        var shape = new AttentionShape(heads, kvHeads, dim, dim, 0.3f, window, false);
+        var q = torch.randn([Tokens, heads * dim]);
+        var k = torch.randn([24, kvHeads * dim]);
+        var v = torch.randn([24, kvHeads * dim]);
+        var sinks = withSinks ? torch.randn([heads]) : null;
+        var y = torch.empty([Tokens, heads * dim]);
+        nint[] keys = [.. Enumerable.Range(0, 3).Select(b => (nint)(k.Floats() + b * BlockTokens * shape.KeyRow))];
+        nint[] values = [.. Enumerable.Range(0, 3).Select(b => (nint)(v.Floats() + b * BlockTokens * shape.ValueRow))];
+        AttentionKernel.Run(new Workers(2), shape, q.Floats(), keys, values, BlockTokens, 0, Tokens, sinks is null ? null : sinks.Floats(), y.Floats());
+
+        var qh = q.view(Tokens, heads, dim).transpose(0, 1);
+        var kh = k.narrow(0, 0, Tokens).view(Tokens, kvHeads, dim).repeat_interleave(heads / kvHeads, 1).transpose(0, 1);
+        var vh = v.narrow(0, 0, Tokens).view(Tokens, kvHeads, dim).repeat_interleave(heads / kvHeads, 1).transpose(0, 1);
+        var scores = qh.matmul(kh.transpose(1, 2)) * 0.3f;
+        for (int i = 0; i < Tokens; i++)
+        {
+            for (int j = 0; j < Tokens; j++)
+            {
+                if (j > i || (window is int w && j <= i - w))
+                    scores.select(1, i).select(1, j).fill_(float.NegativeInfinity);
+            }
+        }
+        if (sinks is not null)
+            scores = torch.cat([scores, sinks.view(heads, 1, 1).expand(heads, Tokens, 1)], 2);
+        var expected = torch.softmax(scores, 2).narrow(2, 0, Tokens).matmul(vh).transpose(0, 1).reshape(Tokens, heads * dim);
+        Assert.True((y - expected).abs().max().item<float>() < 1e-5f);
+    }
+
+    [Fact]
+    public void Norms_match_torch()
+    {
+        using var scope = torch.NewDisposeScope();
+        var kernels = new TensorKernels(new Workers(1));
+        var x = torch.randn([5, 70]) * 3 + 1;
+        var w = torch.randn([70]);
+        var b = torch.randn([70]);
+        var rms = x * torch.rsqrt(x.pow(2).mean([1], keepdim: true) + 1e-5f) * w;
+        Assert.True((kernels.RmsNorm(x, w, 1e-5f) - rms).abs().max().item<float>() < 1e-5f);
+        var layer = torch.nn.functional.layer_norm(x, [70], w, b, 1e-5);
+        Assert.True((kernels.LayerNorm(x, w, b, 1e-5f) - layer).abs().max().item<float>() < 1e-5f);
+    }
+
+    [Theory]
+    [InlineData("silu")]
+    [InlineData("gelu")]
+    [InlineData("gelu_pytorch_tanh")]
+    [InlineData("relu")]
+    [InlineData("quick_gelu")]
+    public void Activations_match_torch(string name)
+    {
+        using var scope = torch.NewDisposeScope();
+        var x = torch.linspace(-9, 9, 1201);
+        var expected = name switch
+        {
+            "silu" => torch.nn.functional.silu(x),
+            "gelu" => torch.nn.functional.gelu(x),
+            "relu" => torch.nn.functional.relu(x),
+            "quick_gelu" => x * torch.sigmoid(1.702f * x),
+            _ => 0.5f * x * (1 + torch.tanh(MathF.Sqrt(2 / MathF.PI) * (x + 0.044715f * x.pow(3)))),
+        };
+        float[] gate = x.data<float>().ToArray();
+        float[] ones = new float[gate.Length];
+        Array.Fill(ones, 1f);
+        Activations.Gate(Activations.Parse("test", name), gate, ones);
+        float[] reference = expected.data<float>().ToArray();
+        for (int i = 0; i < gate.Length; i++)
+            Assert.Equal(reference[i], gate[i], 2e-6f);
+    }
+}

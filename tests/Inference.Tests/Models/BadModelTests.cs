@@ -1,0 +1,106 @@
+using System.Text.Json.Nodes;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Models;
+
+/// <summary>Bad input gets one line that names the file, the field or tensor, its value and what is right.</summary>
+public class BadModelTests
+{
+    [Theory]
+    [InlineData("model_type", "\"llama\"", "model_type is \"llama\"; supported is deepseek_v2, deepseek_v3, glm4_moe, gpt_oss, granitemoe, mixtral, olmoe, phimoe, qwen2_moe, qwen3_moe")]
+    [InlineData("hidden_size", "\"64\"", "hidden_size is \"64\"; supported is an integer")]
+    [InlineData("hidden_size", "0", "hidden_size is 0; supported is an integer from 1")]
+    [InlineData("hidden_size", "null", "hidden_size is missing")]
+    [InlineData("num_key_value_heads", "3", "num_key_value_heads is 3; supported is a divisor of num_attention_heads, 4")]
+    [InlineData("num_experts_per_tok", "99", "num_experts_per_tok is 99; supported is at most the number of experts, 16")]
+    [InlineData("hidden_act", "\"tanhshrink\"", "hidden_act \"tanhshrink\" is not supported; supported are silu")]
+    [InlineData("clip_qkv", "1.5", "clip_qkv is 1.5; supported is its absence")]
+    [InlineData("mlp_bias", "true", "mlp_bias is true; supported is its absence")]
+    [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; supported is 1")]
+    [InlineData("quantization_config", "{\"quant_method\": \"fp8\"}", "quantization_config is set; supported are checkpoints in fp32, fp16 or bf16")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"mrope\"}", "rope_parameters: rope_type is \"mrope\"; supported is default, linear, dynamic, yarn, longrope or llama3")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"linear\"}", "rope_parameters: factor is missing")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"longrope\", \"factor\": 2, \"long_factor\": [1], \"short_factor\": [1]}", "short_factor is [1]; supported is a list of 16 numbers")]
+    [InlineData("rope_parameters", "{\"full_attention\": {\"rope_theta\": 1e4}}", "holds parameters per layer type")]
+    [InlineData("moe_intermediate_size", "48", "tensor \"model.layers.0.mlp.experts.0.gate_proj.weight\" has shape [32, 64]; config.json asks for [48, 64]")]
+    [InlineData("head_dim", "16", "tensor \"model.layers.0.self_attn.q_proj.weight\" has shape [128, 64]; config.json asks for [64, 64]")]
+    [InlineData("num_hidden_layers", "5", "tensor \"model.layers.4.mlp.experts.0.gate_proj.weight\" is missing")]
+    [InlineData("attention_bias", "true", "tensor \"model.layers.0.self_attn.q_proj.bias\" is missing")]
+    public void Configurations_that_cannot_be_honoured_are_refused_by_name(string field, string value, string expected)
+    {
+        using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+        model.EditConfig(config => config[field] = JsonNode.Parse(value));
+        Refused(model.Path, expected);
+    }
+
+    [Fact]
+    public void A_tensor_without_a_place_is_refused()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("phimoe"));
+        model.EditConfig(config => config["lm_head_bias"] = false);
+        Refused(model.Path, "tensor \"lm_head.bias\" has no place in phimoe as config.json describes it");
+    }
+
+    [Fact]
+    public void Missing_directory_configuration_and_weights_are_told_apart()
+    {
+        Refused("/nonexistent/model", "/nonexistent/model: model directory does not exist");
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        File.Delete(model.File_("model.safetensors"));
+        Refused(model.Path, "holds neither model.safetensors nor model.safetensors.index.json");
+        File.WriteAllText(model.File_("config.json"), "{\"model_type\": ");
+        Refused(model.Path, "config.json: is not valid JSON");
+        File.Delete(model.File_("config.json"));
+        Refused(model.Path, "config.json: is missing");
+    }
+
+    [Fact]
+    public void A_missing_shard_is_named()
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
+        string shard = Directory.GetFiles(model.Path, "model-00002*").Single();
+        File.Delete(shard);
+        Refused(model.Path, $"model.safetensors.index.json: shard {Path.GetFileName(shard)} is missing");
+    }
+
+    [Theory]
+    [InlineData("\"../model.safetensors\"", "shards must lie in the same directory")]
+    [InlineData("7", "not a valid index")]
+    [InlineData("\"model-00001-of-00004.safetensors\"", "which does not hold it")]
+    public void A_false_index_is_refused(string shard, string expected)
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
+        string path = model.File_("model.safetensors.index.json");
+        var index = JsonNode.Parse(File.ReadAllText(path))!;
+        index["weight_map"]!["model.norm.weight"] = JsonNode.Parse(shard);
+        File.WriteAllText(path, index.ToJsonString());
+        Refused(model.Path, expected);
+    }
+
+    [Fact]
+    public void A_budget_below_one_layers_experts_is_refused_with_the_number_that_would_do()
+    {
+        string directory = TestModels.Golden("qwen3_moe");
+        long smallest = TestModels.SmallestBudget(directory);
+        var refused = Assert.Throws<UserInputException>(() => TestModels.Load(directory, smallest - 1).Dispose());
+        Assert.Equal($"expert budget {smallest - 1} bytes is too small for {directory}: one layer's top-4 experts need {smallest} bytes (4 x {smallest / 4}); give at least {smallest}", refused.Message);
+        TestModels.Load(directory, smallest).Dispose();
+    }
+
+    [Theory]
+    [InlineData(0, 16, "threads is 0; it must be from 1 to 256")]
+    [InlineData(1, 0, "block tokens is 0; it must be from 1 to 1024")]
+    public void Options_out_of_range_are_refused(int threads, int blockTokens, string expected)
+    {
+        var options = new ModelLoadOptions { Threads = threads, BlockTokens = blockTokens };
+        Assert.Equal(expected, Assert.Throws<UserInputException>(() => ModelLoader.Load(TestModels.Golden("mixtral"), options)).Message);
+    }
+
+    private static void Refused(string directory, string expected)
+    {
+        var refused = Assert.Throws<UserInputException>(() => TestModels.Load(directory).Dispose());
+        Assert.Contains(expected, refused.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', refused.Message);
+    }
+}

@@ -1,0 +1,123 @@
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Models;
+
+/// <summary>What must not change a result changes no bit of it.</summary>
+public class DeterminismTests
+{
+    private static readonly int[] s_prompt = [.. Enumerable.Range(0, 53).Select(i => 3 + i * 37 % 350)];
+
+    /// <summary>One family per kind of attention and routing, and the demonstration model where it is.</summary>
+    public static TheoryData<string> Models
+    {
+        get
+        {
+            var data = new TheoryData<string> { TestModels.Golden("qwen3_moe"), TestModels.Golden("gpt_oss"), TestModels.Golden("deepseek_v3"), TestModels.Golden("phimoe") };
+            if (Demonstration() is string demonstration)
+                data.Add(demonstration);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Prefill_in_chunks_gives_the_same_bits(string directory)
+    {
+        using var model = TestModels.Load(directory);
+        float[] whole = Prefill(model, s_prompt.Length);
+        foreach (int chunk in new[] { 1, 3, 16, 50 })
+            Assert.Equal(whole, Prefill(model, chunk));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Other_chunks_of_the_step_change_no_bit(string directory)
+    {
+        using var model = TestModels.Load(directory);
+        using var alone = model.CreateSequence();
+        float[] expected = model.Forward([new SequenceChunk(alone, s_prompt, LogitsFor.All)])[0];
+        using var a = model.CreateSequence();
+        using var b = model.CreateSequence();
+        using var c = model.CreateSequence();
+        var results = model.Forward(
+        [
+            new SequenceChunk(a, s_prompt.AsMemory(5, 7), LogitsFor.Last),
+            new SequenceChunk(b, s_prompt, LogitsFor.All),
+            new SequenceChunk(c, s_prompt.AsMemory(20, 1), LogitsFor.None),
+        ]);
+        Assert.Equal(expected, results[1]);
+        Assert.Equal(model.Info.VocabularySize, results[0].Length);
+        Assert.Empty(results[2]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Exported_blocks_continue_with_the_same_bits(string directory)
+    {
+        using var model = TestModels.Load(directory);
+        using var original = model.CreateSequence();
+        model.Forward([new SequenceChunk(original, s_prompt, LogitsFor.None)]);
+        using var copy = model.CreateSequence();
+        int blocks = s_prompt.Length / model.Info.BlockTokens;
+        byte[] bytes = new byte[model.Info.BlockBytes];
+        for (int block = 0; block < blocks; block++)
+        {
+            original.ExportBlock(block, bytes);
+            copy.ImportBlock(bytes);
+        }
+        Assert.Equal(blocks * model.Info.BlockTokens, copy.Length);
+        float[] continued = model.Forward([new SequenceChunk(copy, s_prompt.AsMemory(copy.Length), LogitsFor.Last)])[0];
+        Assert.Equal(Prefill(model, s_prompt.Length), continued);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Truncated_tokens_leave_no_trace(string directory)
+    {
+        using var model = TestModels.Load(directory);
+        using var kv = model.CreateSequence();
+        model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(0, 21), LogitsFor.None)]);
+        model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(0, 30), LogitsFor.None)]);
+        kv.Truncate(21);
+        float[] continued = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(21), LogitsFor.Last)])[0];
+        Assert.Equal(Prefill(model, s_prompt.Length), continued);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Budget_threads_and_weight_storage_change_no_bit(string directory)
+    {
+        float[] expected;
+        using (var model = TestModels.Load(directory))
+            expected = Prefill(model, s_prompt.Length);
+        using (var model = TestModels.Load(directory, TestModels.SmallestBudget(directory)))
+            Assert.Equal(expected, Prefill(model, 9));
+        using (var model = TestModels.Load(directory, threads: 2))
+            Assert.Equal(expected, Prefill(model, 20));
+        using (var model = TestModels.Load(directory, weights: WeightStorage.Float32))
+            Assert.Equal(expected, Prefill(model, s_prompt.Length));
+    }
+
+    private static float[] Prefill(ICausalModel model, int chunk)
+    {
+        using var kv = model.CreateSequence();
+        float[] logits = [];
+        for (int at = 0; at < s_prompt.Length; at += chunk)
+        {
+            int count = Math.Min(chunk, s_prompt.Length - at);
+            logits = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(at, count), at + count == s_prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
+        }
+        return logits;
+    }
+
+    private static string? Demonstration()
+    {
+        for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
+        {
+            string candidate = Path.Combine(at.FullName, "samples", "models", "austen-moe");
+            if (File.Exists(Path.Combine(candidate, "config.json")))
+                return candidate;
+        }
+        return null;
+    }
+}

@@ -1,0 +1,37 @@
+using Moebius.Inference.Models;
+using Moebius.Inference.Verify;
+
+namespace Moebius.Inference.Tests.Models;
+
+/// <summary>Published checkpoints use older names; the same model under them gives the same result.</summary>
+public class OlderNamesTests
+{
+    public static TheoryData<string> Models => TestModels.All();
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Configurations_with_older_names_mean_the_same(string name)
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, name));
+        model.EditConfig(config =>
+        {
+            var rope = config["rope_parameters"]!.AsObject().DeepClone().AsObject();
+            config.Remove("rope_parameters");
+            config["rope_theta"] = rope["rope_theta"]!.DeepClone();
+            rope.Remove("rope_theta");
+            if (rope.Remove("partial_rotary_factor", out var partial))
+                config["partial_rotary_factor"] = partial!.DeepClone();
+            rope["type"] = rope["rope_type"]!.DeepClone();
+            rope.Remove("rope_type");
+            // gpt_oss without any parameters means its own YaRN, so there the plain kind has to be said.
+            bool plain = rope["type"]!.GetValue<string>() == "default" && config["model_type"]!.GetValue<string>() != "gpt_oss";
+            config["rope_scaling"] = plain ? null : rope;
+            config["torch_dtype"] = config["dtype"]?.DeepClone();
+            config.Remove("dtype");
+            if (config["model_type"]!.GetValue<string>() is "qwen3_moe" && config.Remove("num_local_experts", out var experts))
+                config["num_experts"] = experts!.DeepClone();
+        });
+        var result = ModelVerifier.Verify(model.Path, new ModelLoadOptions { Threads = 1 });
+        Assert.True(result.Passed, result.ToString());
+    }
+}

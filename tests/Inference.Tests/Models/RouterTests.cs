@@ -1,0 +1,58 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Models;
+
+public class RouterTests
+{
+    [Fact]
+    public void Softmax_then_top_k_keeps_or_normalises_the_probabilities()
+    {
+        float[] e = [1, 3, 2, 0];
+        float total = e.Sum(MathF.Exp);
+        var (experts, weights) = Route(new RouterSpec(RouterKind.SoftmaxTopK, 4, 2), e);
+        Assert.Equal([1, 2], experts);
+        Assert.Equal(MathF.Exp(3) / total, weights[0], 1e-6f);
+        (_, weights) = Route(new RouterSpec(RouterKind.SoftmaxTopK, 4, 2) { Normalize = true, Scale = 2 }, e);
+        Assert.Equal(2, weights.Sum(), 1e-6f);
+    }
+
+    [Fact]
+    public void Groups_limit_the_choice()
+    {
+        // The best single expert is 0, but the second group has the better pair.
+        float[] logits = [4, -9, 2, 2.5f];
+        var spec = new RouterSpec(RouterKind.SigmoidGroups, 4, 2) { Groups = 2, TopGroups = 1 };
+        Assert.Equal([3, 2], Route(spec, logits).Experts);
+        Assert.Equal([0, 1], Route(spec with { Kind = RouterKind.SoftmaxTopK }, logits).Experts);
+    }
+
+    [Fact]
+    public void The_correction_changes_the_choice_but_not_the_weight()
+    {
+        var spec = new RouterSpec(RouterKind.SigmoidGroups, 3, 1);
+        var (experts, weights) = Route(spec, [0, 1, 2], [0, 5, 0]);
+        Assert.Equal([1], experts);
+        Assert.Equal(1 / (1 + MathF.Exp(-1)), weights[0], 1e-6f);
+    }
+
+    [Property]
+    public void Every_scheme_chooses_distinct_experts_with_finite_weights(int seed, byte kind)
+    {
+        var random = new Random(seed);
+        var spec = new RouterSpec((RouterKind)(kind % 4), 8, 2) { Groups = 2, TopGroups = 1, Normalize = true, Jitter = 0.01f };
+        float[] logits = [.. Enumerable.Range(0, 8).Select(_ => (random.NextSingle() - 0.5f) * random.Next(1, 40))];
+        var (experts, weights) = Route(spec, logits);
+        Assert.Equal(2, experts.Distinct().Count());
+        Assert.All(experts, e => Assert.InRange(e, 0, 7));
+        Assert.All(weights, w => Assert.InRange(w, 0, 1.000001f));
+    }
+
+    private static (int[] Experts, float[] Weights) Route(RouterSpec spec, float[] logits, float[]? correction = null)
+    {
+        int[] experts = new int[spec.TopK];
+        float[] weights = new float[spec.TopK];
+        Router.Route(spec, logits.ToArray(), correction ?? [], experts, weights);
+        return (experts, weights);
+    }
+}

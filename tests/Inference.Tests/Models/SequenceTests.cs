@@ -1,0 +1,102 @@
+using Moebius.Inference.Models;
+using TorchSharp;
+
+namespace Moebius.Inference.Tests.Models;
+
+public class SequenceTests
+{
+    private static readonly int[] s_tokens = [5, 6, 7, 8];
+
+    [Fact]
+    public void Thousands_of_steps_keep_no_tensor()
+    {
+        using var model = TestModels.Load(TestModels.Golden("qwen3_moe"));
+        using var kv = model.CreateSequence();
+        Step(4);
+        long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+        for (int i = 0; i < 2000; i++)
+            Step(1);
+        Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+
+        void Step(int count)
+        {
+            if (kv.Length + count > 64)
+                kv.Truncate(0);
+            model.Forward([new SequenceChunk(kv, s_tokens.AsMemory(0, count), LogitsFor.Last)]);
+        }
+    }
+
+    [Fact]
+    public void A_refused_step_changes_nothing()
+    {
+        using var model = TestModels.Load(TestModels.Golden("mixtral"));
+        using var good = model.CreateSequence();
+        using var other = model.CreateSequence();
+        int context = model.Info.ContextLength;
+        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(good, s_tokens, LogitsFor.Last));
+        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, ReadOnlyMemory<int>.Empty, LogitsFor.Last));
+        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new[] { model.Info.VocabularySize }, LogitsFor.Last));
+        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new[] { -1 }, LogitsFor.Last));
+        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new int[context + 1], LogitsFor.Last));
+
+        void Refused(params SequenceChunk[] chunks)
+        {
+            Assert.Throws<ArgumentException>(() => model.Forward(chunks));
+            Assert.Equal(0, good.Length);
+            Assert.Equal(0, other.Length);
+        }
+    }
+
+    [Fact]
+    public void A_disposed_model_refuses_to_run()
+    {
+        var model = TestModels.Load(TestModels.Golden("mixtral"));
+        using var kv = model.CreateSequence();
+        model.Dispose();
+        model.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => model.Forward([new SequenceChunk(kv, s_tokens, LogitsFor.Last)]));
+    }
+
+    [Fact]
+    public void Blocks_are_checked()
+    {
+        using var model = TestModels.Load(TestModels.Golden("mixtral"));
+        using var kv = model.CreateSequence();
+        byte[] block = new byte[model.Info.BlockBytes];
+        model.Forward([new SequenceChunk(kv, s_tokens, LogitsFor.None)]);
+        Assert.Throws<ArgumentOutOfRangeException>(() => kv.ExportBlock(0, block));
+        Assert.Throws<InvalidOperationException>(() => kv.ImportBlock(block));
+        Assert.Throws<ArgumentOutOfRangeException>(() => kv.Truncate(5));
+        kv.Truncate(0);
+        Assert.Throws<ArgumentException>(() => kv.ImportBlock(block.AsSpan(1)));
+        kv.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => kv.ImportBlock(block));
+    }
+
+    [Fact]
+    public void Blocks_that_depend_on_their_sequence_are_refused()
+    {
+        using var model = TestModels.Load(Path.Combine(TestModels.Data, "variants", "phimoe-longrope-crossing"));
+        Assert.True(model.Info.KvDependsOnLength);
+        using var kv = model.CreateSequence();
+        Assert.Throws<NotSupportedException>(() => kv.ImportBlock(new byte[model.Info.BlockBytes]));
+    }
+
+    [Fact]
+    public void Fingerprints_tell_models_and_block_sizes_apart()
+    {
+        string[] prints =
+        [
+            Print(TestModels.Golden("mixtral"), 16), Print(TestModels.Golden("mixtral"), 32), Print(TestModels.Golden("olmoe"), 16),
+        ];
+        Assert.Equal(3, prints.Distinct().Count());
+        Assert.Equal(prints[0], Print(TestModels.Golden("mixtral"), 16));
+
+        static string Print(string directory, int blockTokens)
+        {
+            using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, BlockTokens = blockTokens });
+            Assert.Equal(32, model.Info.Fingerprint.Length);
+            return Convert.ToHexString(model.Info.Fingerprint.Span);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests;
+
+/// <summary>The miniature models beside the tests.</summary>
+internal static class TestModels
+{
+    public static string Data { get; } = Path.Combine(AppContext.BaseDirectory, "data");
+
+    public static string Golden(string family) => Path.Combine(Data, "golden", family);
+
+    public static TheoryData<string> All()
+    {
+        var data = new TheoryData<string>();
+        foreach (string group in new[] { "golden", "variants" })
+        {
+            foreach (string directory in Directory.GetDirectories(Path.Combine(Data, group)).Order(StringComparer.Ordinal))
+                data.Add(Path.Combine(group, Path.GetFileName(directory)));
+        }
+        return data;
+    }
+
+    public static ICausalModel Load(string directory, long? budget = null, int threads = 1, WeightStorage weights = WeightStorage.Stored) =>
+        ModelLoader.Load(directory, new ModelLoadOptions { ExpertBudgetBytes = budget, Threads = threads, Weights = weights });
+
+    /// <summary>The smallest budget that a model accepts, taken from its refusal of a smaller one.</summary>
+    public static long SmallestBudget(string directory)
+    {
+        var refused = Assert.Throws<Crds.UserInputException>(() => Load(directory, 1).Dispose());
+        return long.Parse(refused.Message[(refused.Message.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>A writable copy of a model in a folder that disappears with the returned object.</summary>
+    public static TemporaryModel Copy(string directory) => new(directory);
+}
+
+internal sealed class TemporaryModel : IDisposable
+{
+    public TemporaryModel(string source)
+    {
+        Path = Directory.CreateTempSubdirectory("moebius-model-").FullName;
+        foreach (string file in Directory.GetFiles(source))
+            File.Copy(file, System.IO.Path.Combine(Path, System.IO.Path.GetFileName(file)));
+    }
+
+    public string Path { get; }
+
+    public string File_(string name) => System.IO.Path.Combine(Path, name);
+
+    public void EditConfig(Action<System.Text.Json.Nodes.JsonObject> edit)
+    {
+        string path = File_("config.json");
+        var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        edit(config);
+        File.WriteAllText(path, config.ToJsonString());
+    }
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}

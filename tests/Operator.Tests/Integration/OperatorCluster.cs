@@ -1,0 +1,95 @@
+using System.Net;
+using k8s;
+using Microsoft.Extensions.Logging;
+using Moebius.KubernetesEnvironment;
+using Moebius.Operator.Planning;
+
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>
+/// A real API server with the CRDs and the operator's own rights, and a garbage collector. No workload controllers: the
+/// tests say what became of pods.
+/// </summary>
+public sealed class OperatorCluster() : KubernetesTestServer(new KubernetesTestServerOptions { ControllerManager = true, Controllers = ["garbagecollector", "namespace"] })
+{
+    internal const string OperatorUser = $"system:serviceaccount:{OperatorSettings.DefaultNamespace}:{Labels.Manager}";
+
+    protected override async Task PrepareAsync()
+    {
+        await InstallCrdsAsync(RepositoryFiles.At("crds/manifests"));
+        (await KubectlAsync("create", "namespace", OperatorSettings.DefaultNamespace)).EnsureSuccess();
+        (await KubectlAsync("apply", "-f", RepositoryFiles.At("operator/manifests/rbac.yaml"))).EnsureSuccess();
+    }
+
+    /// <summary>A fresh namespace.</summary>
+    internal async Task<string> NamespaceAsync(string name)
+    {
+        (await KubectlAsync("create", "namespace", name)).EnsureSuccess();
+        return name;
+    }
+
+    /// <summary>An operator with exactly the rights of the generated roles.</summary>
+    internal RunningOperator StartOperator(string? @namespace = null, string identity = "one", bool leaderElect = false, string user = OperatorUser) =>
+        new(CreateConfiguration(user, "system:serviceaccounts"), @namespace, identity, leaderElect);
+
+    /// <summary>Applies YAML as a user would.</summary>
+    internal async Task ApplyAsync(string yaml, params string[] more) =>
+        (await KubectlAsync(["apply", "--validate=false", "-f", "-", .. more], yaml)).EnsureSuccess();
+
+    /// <summary>A field by JSON path; empty when it or the object is missing.</summary>
+    internal async Task<string> GetAsync(string @namespace, string what, string jsonPath) =>
+        (await KubectlAsync("get", "-n", @namespace, what, "-o", $"jsonpath={{{jsonPath}}}")).StandardOutput;
+
+    internal async Task<string> ConditionAsync(string @namespace, string what, string type, string field = "status") =>
+        await GetAsync(@namespace, what, $".status.conditions[?(@.type=='{type}')].{field}");
+}
+
+/// <summary>One cluster for all tests that need one; starting it takes longer than most of them.</summary>
+[CollectionDefinition(Name)]
+public sealed class ClusterTests : ICollectionFixture<OperatorCluster>
+{
+    public const string Name = "cluster";
+}
+
+/// <summary>An operator inside the test's process.</summary>
+internal sealed class RunningOperator : IAsyncDisposable
+{
+    private readonly CancellationTokenSource stop = new();
+    private readonly ILoggerFactory loggers = LoggerFactory.Create(builder => builder.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information));
+
+    public RunningOperator(KubernetesClientConfiguration configuration, string? @namespace, string identity, bool leaderElect)
+    {
+        var options = new OperatorOptions(OperatorSettings.Default, @namespace, new IPEndPoint(IPAddress.Loopback, 0), leaderElect, identity);
+        Completion = Task.Run(() => new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(stop.Token));
+    }
+
+    public Task<bool> Completion { get; }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stop.CancelAsync();
+        await Completion;
+        stop.Dispose();
+        loggers.Dispose();
+    }
+}
+
+/// <summary>Waits for what happens sooner or later; the limit is for a broken program only.</summary>
+internal static class Eventually
+{
+    public static async Task EqualAsync<T>(T expected, Func<Task<T>> actual)
+    {
+        var until = DateTime.UtcNow.AddSeconds(60);
+        while (true)
+        {
+            var value = await actual();
+            if (EqualityComparer<T>.Default.Equals(value, expected))
+                return;
+            if (DateTime.UtcNow > until)
+                Assert.Equal(expected, value);
+            await Task.Delay(200);
+        }
+    }
+
+    public static Task TrueAsync(Func<Task<bool>> condition) => EqualAsync(true, condition);
+}

@@ -1,0 +1,158 @@
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>The operator against a real API server, under exactly the rights that its manifests give it.</summary>
+[Collection(ClusterTests.Name)]
+public sealed class ReconcileTests(OperatorCluster cluster)
+{
+    private const string Policy = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: KVPrivacyPolicy
+        metadata: {name: strict}
+        spec: {mode: SafeKV}
+        """;
+
+    private const string Deployment = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: MoEDeployment
+        metadata: {name: austen}
+        spec:
+          model: {source: {hostPath: {path: /models/austen}}}
+          experts: {fastMemory: 12Mi}
+          kvCache: {memory: 64Mi, policyRef: {name: strict}}
+        """;
+
+    private const string ReadyStatus = """{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1}}""";
+
+    [Fact]
+    public async Task Children_appear_follow_and_go()
+    {
+        var shop = await cluster.NamespaceAsync("children");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
+
+        await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        foreach (var child in new[] { "deployment/austen", "service/austen", "serviceaccount/austen", "configmap/austen-config", "configmap/strict-policy", "networkpolicy/austen" })
+            await Eventually.EqualAsync("moebius-operator", () => cluster.GetAsync(shop, child, @".metadata.labels.app\.kubernetes\.io/managed-by"));
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "PolicyResolved"));
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].name"));
+
+        // No kubelet runs here: say what became of the pods.
+        await PatchStatusAsync(shop, ReadyStatus);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "ModelLoaded"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "KVCacheReady"));
+        Assert.Equal("http://austen.children.svc:8000/v1", await cluster.GetAsync(shop, "moe/austen", ".status.endpoint"));
+
+        (await cluster.KubectlAsync("delete", "-n", shop, "moe/austen", "--wait=false")).EnsureSuccess();
+        foreach (var child in new[] { "deployment/austen", "service/austen", "serviceaccount/austen", "configmap/austen-config", "networkpolicy/austen" })
+            await Eventually.EqualAsync("", () => cluster.GetAsync(shop, child, ".metadata.name"));
+        await Eventually.EqualAsync("", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].name"));
+    }
+
+    [Fact]
+    public async Task Drift_is_repaired_and_foreign_fields_are_left_alone()
+    {
+        var shop = await cluster.NamespaceAsync("drift");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+
+        (await cluster.KubectlAsync("annotate", "-n", shop, "deployment/austen", "example.com/note=keep")).EnsureSuccess();
+        (await cluster.KubectlAsync("patch", "-n", shop, "deployment/austen", "--type=strategic", "-p",
+            """{"spec":{"replicas":5,"template":{"spec":{"containers":[{"name":"inference","image":"other:1"}]}}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("1 moebius:0.1.0", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas} {.spec.template.spec.containers[?(@.name=='inference')].image"));
+        Assert.Equal("keep", await cluster.GetAsync(shop, "deployment/austen", @".metadata.annotations.example\.com/note"));
+
+        (await cluster.KubectlAsync("delete", "-n", shop, "service/austen")).EnsureSuccess();
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "service/austen", ".metadata.name"));
+
+        // Without its labels a child is not watched; it is found again all the same.
+        (await cluster.KubectlAsync("label", "-n", shop, "configmap/austen-config", "app.kubernetes.io/managed-by-")).EnsureSuccess();
+        await Eventually.EqualAsync("moebius-operator", () => cluster.GetAsync(shop, "configmap/austen-config", @".metadata.labels.app\.kubernetes\.io/managed-by"));
+    }
+
+    [Fact]
+    public async Task A_missing_policy_is_a_condition_and_nothing_starts_without_it()
+    {
+        var shop = await cluster.NamespaceAsync("policies");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment, "-n", shop);
+        await Eventually.EqualAsync("PolicyNotFound", () => cluster.ConditionAsync(shop, "moe/austen", "PolicyResolved", "reason"));
+        Assert.Equal("", await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        Assert.Contains("there is no KVPrivacyPolicy 'strict'", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        await Eventually.EqualAsync("PolicyNotFound", () => cluster.GetAsync(shop, "events", ".items[?(@.involvedObject.name=='austen')].reason"));
+
+        await cluster.ApplyAsync(Policy, "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+
+        // A change of the policy reaches the mounted ConfigMap and rolls nothing.
+        var template = await cluster.GetAsync(shop, "deployment/austen", ".spec.template");
+        await cluster.ApplyAsync(Policy.Replace("SafeKV", "Isolate", StringComparison.Ordinal), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "configmap/strict-policy", @".data.policy\.yaml")).Contains("mode: Isolate", StringComparison.Ordinal));
+        Assert.Equal(template, await cluster.GetAsync(shop, "deployment/austen", ".spec.template"));
+
+        // A change of the configuration does roll.
+        await cluster.ApplyAsync(Deployment + "  serving: {maxBatchTokens: 64}\n", "-n", shop);
+        await Eventually.TrueAsync(async () => await cluster.GetAsync(shop, "deployment/austen", ".spec.template") != template);
+    }
+
+    [Fact]
+    public async Task What_the_engine_refuses_is_told_in_its_own_words()
+    {
+        var shop = await cluster.NamespaceAsync("refused");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment.Replace(", policyRef: {name: strict}", "", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        await cluster.ApplyAsync("""
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: austen-1
+              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: inference, app.kubernetes.io/instance: austen}
+            spec: {containers: [{name: inference, image: x}]}
+            """, "-n", shop);
+        await cluster.PatchStatusAsync(shop, "pods/austen-1", """
+            {"status":{"containerStatuses":[{"name":"inference","ready":false,"restartCount":1,"image":"x","imageID":"","state":{"waiting":{"reason":"CrashLoopBackOff"}},
+             "lastState":{"terminated":{"exitCode":2,"message":"moebius: experts.fastMemory: 1 MiB is less than one layer needs\n"}}}]}}
+            """);
+        await Eventually.EqualAsync("ModelRefused", () => cluster.ConditionAsync(shop, "moe/austen", "ModelLoaded", "reason"));
+        Assert.Equal("moebius: experts.fastMemory: 1 MiB is less than one layer needs", await cluster.ConditionAsync(shop, "moe/austen", "ModelLoaded", "message"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "Degraded"));
+    }
+
+    [Fact]
+    public async Task An_object_of_somebody_else_is_not_taken_over()
+    {
+        var shop = await cluster.NamespaceAsync("owned");
+        await cluster.ApplyAsync("{apiVersion: v1, kind: ConfigMap, metadata: {name: austen-config}, data: {mine: 'yes'}}", "-n", shop);
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
+        await Eventually.EqualAsync("ChildNotOwned", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
+        Assert.Equal("yes", await cluster.GetAsync(shop, "configmap/austen-config", ".data.mine"));
+        Assert.Equal("", await cluster.GetAsync(shop, "configmap/austen-config", @".data.inference\.yaml"));
+    }
+
+    [Fact]
+    public async Task A_field_that_somebody_else_applies_is_reported_and_not_fought_over()
+    {
+        var shop = await cluster.NamespaceAsync("conflict");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        await cluster.ApplyAsync("{apiVersion: apps/v1, kind: Deployment, metadata: {name: austen}, spec: {replicas: 4}}", "-n", shop, "--server-side", "--force-conflicts", "--field-manager=rival");
+        await Eventually.EqualAsync("ApplyConflict", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
+        Assert.Contains("rival", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
+        Assert.Equal("4", await cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+    }
+
+    [Fact]
+    public async Task Invalid_manifests_are_refused_with_a_message()
+    {
+        Assert.SkipUnless(cluster.CustomResourcesServedApart, "the API server does not evaluate CEL rules");
+        var refused = await cluster.KubectlAsync(["apply", "--validate=false", "-f", "-"], Deployment.Replace("{hostPath: {path: /models/austen}}", "{}", StringComparison.Ordinal));
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("exactly one of hostPath", refused.StandardError, StringComparison.Ordinal);
+    }
+
+    private Task PatchStatusAsync(string @namespace, string patch) => cluster.PatchDeploymentStatusAsync(@namespace, "austen", patch);
+}

@@ -1,0 +1,124 @@
+using System.Text.Json.Nodes;
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.PromptOptimizers;
+
+namespace Moebius.Operator.Tests.Planning;
+
+public sealed class DriftTests
+{
+    [Theory]
+    [InlineData("""{"a":1}""", """{"a":1,"b":2}""", null)]
+    [InlineData("""{"a":1}""", """{"a":2}""", "a")]
+    [InlineData("""{"a":{"b":"x"}}""", """{"a":{}}""", "a.b")]
+    [InlineData("""{"a":{"b":"x"}}""", """{}""", "a")]
+    [InlineData("""{"env":[{"name":"x","value":"1"}]}""", """{"env":[{"name":"y"},{"name":"x","value":"1","extra":true}]}""", null)]
+    [InlineData("""{"env":[{"name":"x","value":"1"}]}""", """{"env":[{"name":"x","value":"2"}]}""", "env[x].value")]
+    [InlineData("""{"env":[{"name":"x"}]}""", """{"env":[]}""", "env[x]")]
+    [InlineData("""{"args":["a","b"]}""", """{"args":["b","a"]}""", "args[0]")]
+    [InlineData("""{"args":["a"]}""", """{"args":["a","b"]}""", "args")]
+    [InlineData("""{"limits":{"cpu":"1000m","memory":"2048Mi"}}""", """{"limits":{"cpu":"1","memory":"2Gi"}}""", null)]
+    [InlineData("""{"limits":{"memory":"2Gi"}}""", """{"limits":{"memory":"1Gi"}}""", "limits.memory")]
+    [InlineData("""{"value":"1000m"}""", """{"value":"1"}""", "value")]
+    [InlineData("""{"a":{}}""", """{}""", null)]
+    [InlineData("""{"mounts":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}""", """{"mounts":[{"name":"v","mountPath":"/b"},{"name":"v","mountPath":"/a"}]}""", null)]
+    public void Only_planned_fields_are_compared(string planned, string live, string? path) =>
+        Assert.Equal(path, Drift.Find((JsonObject)JsonNode.Parse(planned)!, (JsonObject)JsonNode.Parse(live)!));
+}
+
+public sealed class ConditionTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 5, 1, 12, 0, 0, 250, TimeSpan.Zero);
+
+    [Fact]
+    public void The_time_moves_with_the_status_only()
+    {
+        PlannedCondition At(ConditionStatus status, string reason) => new(ConditionTypes.Ready, status, reason, "m");
+        var first = Conditions.Merge(null, [At(ConditionStatus.False, "A")], 1, Now);
+        Assert.Equal(new DateTime(2026, 5, 1, 12, 0, 0, DateTimeKind.Utc), first[0].LastTransitionTime);
+        var second = Conditions.Merge(first, [At(ConditionStatus.False, "B")], 2, Now.AddHours(1));
+        Assert.Equal(first[0].LastTransitionTime, second[0].LastTransitionTime);
+        Assert.Equal(("B", 2), (second[0].Reason, second[0].ObservedGeneration));
+        var third = Conditions.Merge(second, [At(ConditionStatus.True, "C")], 2, Now.AddHours(2));
+        Assert.Equal(14, third[0].LastTransitionTime.Hour);
+    }
+
+    [Theory]
+    [InlineData(1, 1, 1, true, "True", "AllReplicasReady", "False")]
+    [InlineData(1, 0, 1, true, "False", "ReplicasNotReady", "True")]
+    [InlineData(1, 1, 1, false, "False", "ReplicasNotReady", "True")]
+    [InlineData(0, 0, 0, true, "True", "ScaledToZero", "False")]
+    public void Ready_and_Progressing_follow_the_workload(int desired, int available, int updated, bool current, string ready, string reason, string progressing)
+    {
+        var conditions = WorkloadConditions.Of([], false, new WorkloadStatus(desired, updated, updated, available, available, current, false), []).ToDictionary(condition => condition.Type);
+        Assert.Equal((ready, reason), (conditions["Ready"].Status.ToString(), conditions["Ready"].Reason));
+        Assert.Equal(progressing, conditions["Progressing"].Status.ToString());
+        Assert.Equal(ConditionStatus.False, conditions["Degraded"].Status);
+    }
+
+    [Fact]
+    public void The_gravest_problem_gives_the_reason_and_all_give_the_message()
+    {
+        Problem[] problems = [new(Reasons.ServerCapabilityMissing, "old", false), new(Reasons.UnsupportedField, "field", false), new(Reasons.ChildNotOwned, "owned", false)];
+        var degraded = WorkloadConditions.Of(problems, false, null, [new ContainerFailure("p", "c", 2, "bad")]).Single(condition => condition.Type == ConditionTypes.Degraded);
+        Assert.Equal((Reasons.ChildNotOwned, "owned; container 'c' ended with code 2: bad; field; old"), (degraded.Reason, degraded.Message));
+    }
+}
+
+public sealed class JobStatusPlannerTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
+
+    private static PromptOptimizationJob Job() => new()
+    {
+        Metadata = new V1ObjectMeta { Name = "j", NamespaceProperty = "n", Generation = 1, Uid = "u" },
+        Spec = new PromptOptimizationJobSpec { OptimizerRef = new LocalReference { Name = "o" }, Prompts = ["secret one", "secret two"] },
+    };
+
+    private static ServiceJob One(string id, ServiceJobState state, int score = 90) => new()
+    {
+        Id = id,
+        State = state,
+        CreatedAt = Now,
+        EndedAt = state >= ServiceJobState.Succeeded ? Now.AddMinutes(1) : null,
+        Usage = new ServiceUsage { Tokens = 100 },
+        Rounds = [new ServiceRound()],
+        Result = state == ServiceJobState.Succeeded ? new ServiceResult { Prompt = "a long prompt", ScorePercent = score } : null,
+        Failure = state == ServiceJobState.Failed ? new ServiceFailure { Reason = "ModelUnreachable", Message = "no answer" } : null,
+    };
+
+    private static string Of(PromptOptimizationJobStatus status, string type) => status.Conditions!.Single(condition => condition.Type == type).Status;
+
+    [Fact]
+    public void A_job_is_complete_when_all_its_prompts_are()
+    {
+        var job = Job();
+        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Running)], null, Now);
+        Assert.Equal(("True", "False"), (Of(job.Status, "Accepted"), Of(job.Status, "Complete")));
+        Assert.Null(job.Status.Results);
+        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded, 70)], null, Now);
+        Assert.True(JobStatusPlanner.HasEnded(job));
+        Assert.Equal((70, 2, 200, 2), (job.Status.ScorePercent, job.Status.Rounds, job.Status.Tokens, job.Status.Results!.Count));
+        Assert.Equal(["1", "2"], job.Status.JobIds);
+    }
+
+    [Fact]
+    public void A_failed_prompt_fails_the_job_and_its_text_is_told_to_nobody()
+    {
+        var status = JobStatusPlanner.Status(Job(), [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Failed)], null, Now);
+        var failed = status.Conditions!.Single(condition => condition.Type == "Failed");
+        Assert.Equal(("True", "prompt 1: ModelUnreachable: no answer"), (failed.Status, failed.Message));
+        Assert.DoesNotContain(status.Conditions!, condition => condition.Message.Contains("secret", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_service_that_does_not_answer_changes_nothing_that_is_known()
+    {
+        var job = Job();
+        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now);
+        var later = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Running)], new Problem(Reasons.ServiceUnreachable, "down", false), Now);
+        Assert.Equal(["1", "2"], later.JobIds);
+        Assert.Equal(("True", "False"), (Of(later, "Accepted"), Of(later, "Complete")));
+    }
+}

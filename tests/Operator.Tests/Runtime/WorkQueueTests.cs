@@ -1,0 +1,107 @@
+using FsCheck;
+using FsCheck.Fluent;
+using FsCheck.Xunit;
+using Microsoft.Extensions.Time.Testing;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Tests.Runtime;
+
+public sealed class WorkQueueTests
+{
+    private static readonly Backoff NoJitter = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(2), () => 0);
+
+    private static WorkQueue<int> Queue(TimeProvider? time = null) => new("test", NoJitter, time ?? TimeProvider.System, new OperatorMetrics());
+
+    private static async Task<int> TakeAsync(WorkQueue<int> queue)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        var (taken, item) = await queue.TakeAsync(patience.Token);
+        Assert.True(taken);
+        return item;
+    }
+
+    /// <summary>
+    /// Any sequence of adding, taking and giving back: nothing is worked on twice at once, nothing waits twice, and
+    /// whatever was added after it was taken is taken again.
+    /// </summary>
+    [Property]
+    public Property No_wish_is_lost_and_none_is_doubled() => Prop.ForAll(Gen.Choose(-3, 3).ListOf().ToArbitrary(), steps =>
+    {
+        using var queue = Queue();
+        var wanted = new HashSet<int>();
+        var held = new List<int>();
+        foreach (var step in steps)
+        {
+            if (step > 0)
+            {
+                queue.Add(step);
+                wanted.Add(step);
+            }
+            else if (step == 0 && queue.Count > 0)
+            {
+                var taken = TakeAsync(queue).GetAwaiter().GetResult();
+                Assert.DoesNotContain(taken, held);
+                Assert.True(wanted.Remove(taken));
+                held.Add(taken);
+            }
+            else if (held.Count > 0)
+            {
+                queue.Done(held[0]);
+                held.RemoveAt(0);
+            }
+
+            Assert.Equal(wanted.Except(held).Count(), queue.Count);
+        }
+
+        foreach (var item in held)
+            queue.Done(item);
+        var rest = new HashSet<int>();
+        while (queue.Count > 0)
+            Assert.True(rest.Add(TakeAsync(queue).GetAwaiter().GetResult()));
+        Assert.Equal(wanted.Order(), rest.Order());
+    });
+
+    [Fact]
+    public void Failures_double_the_delay_up_to_a_limit_and_success_forgets_them()
+    {
+        using var queue = Queue();
+        Assert.Equal([100, 200, 400, 800, 1600, 2000, 2000], Enumerable.Range(0, 7).Select(_ => (int)queue.AddRateLimited(1).TotalMilliseconds));
+        queue.Forget(1);
+        Assert.Equal(100, queue.AddRateLimited(1).TotalMilliseconds);
+        Assert.Equal(100, queue.AddRateLimited(2).TotalMilliseconds);
+    }
+
+    [Property]
+    public bool Jitter_never_shortens_a_delay_nor_passes_the_limit(PositiveInt failures, byte random)
+    {
+        var jittered = NoJitter with { Random = () => random / 256.0 };
+        var delay = jittered.Delay(failures.Get);
+        return delay >= NoJitter.Delay(failures.Get) && delay <= NoJitter.Most;
+    }
+
+    [Fact]
+    public async Task The_earliest_of_several_delayed_wishes_counts_and_the_rest_is_forgotten()
+    {
+        var time = new FakeTimeProvider();
+        using var queue = Queue(time);
+        queue.AddAfter(1, TimeSpan.FromMinutes(5));
+        queue.AddAfter(1, TimeSpan.FromMinutes(1));
+        queue.AddAfter(1, TimeSpan.FromMinutes(3));
+        time.Advance(TimeSpan.FromSeconds(59));
+        Assert.Equal(0, queue.Count);
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(1, await TakeAsync(queue));
+        queue.Done(1);
+        time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(0, queue.Count);
+    }
+
+    [Fact]
+    public async Task A_closed_queue_lets_every_worker_go()
+    {
+        using var queue = Queue();
+        var workers = Enumerable.Range(0, 3).Select(_ => queue.TakeAsync(CancellationToken.None).AsTask()).ToList();
+        queue.Close();
+        Assert.All(await Task.WhenAll(workers), answer => Assert.False(answer.Taken));
+    }
+}

@@ -1,0 +1,42 @@
+using FsCheck.Xunit;
+using Moebius.PromptOptimizer.Agents;
+
+namespace Moebius.PromptOptimizer.Tests.Agents;
+
+public sealed class JsonExtractionTests
+{
+    [Theory]
+    [InlineData("{\"a\": 1}", "{\"a\": 1}")]
+    [InlineData("Sure! Here it is:\n```json\n{\"a\": \"}{\"}\n```\nAnything else?", "{\"a\": \"}{\"}")]
+    [InlineData("{not json} then {\"a\": {\"b\": []}} and {\"c\": 1}", "{\"a\": {\"b\": []}}")]
+    [InlineData("<think>maybe {\"a\": 0}</think>{\"a\": 1}", "{\"a\": 1}")]
+    [InlineData("{\"a\": \"cut off", null)]
+    [InlineData("prose without any object", null)]
+    [InlineData("", null)]
+    [InlineData("{\"a\": 1, \"a\": 2}", null)]
+    public void The_first_whole_object_is_found(string text, string? expected) => Assert.Equal(expected, JsonExtraction.FindObject(text));
+
+    [Fact]
+    public void Nothing_but_braces_ends_quickly_and_finds_nothing() => Assert.Null(JsonExtraction.FindObject(new string('{', 200_000)));
+
+    [Property]
+    public void No_text_breaks_it(string? text) => JsonExtraction.FindObject(text ?? "");
+
+    [Theory]
+    [InlineData("IntentInference", "{}", "PropertyRequired")]
+    [InlineData("SelfEvaluation", """{"elements": [{"number": 1, "present": "yes", "quote": ""}], "contradictions": [], "unrequested": [], "advice": []}""", "elements[0]")]
+    [InlineData("SelfEvaluation", """{"elements": [], "contradictions": [], "unrequested": [], "advice": [], "settings": {}}""", "NoAdditionalPropertiesAllowed")]
+    public void An_object_that_does_not_fit_is_refused_with_the_place(string schema, string json, string problem) =>
+        Assert.Contains(problem, new AgentSchema(Resources.Text($"{schema}.schema.json")).Problem(json), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_text_longer_than_the_schema_allows_is_refused_although_the_model_never_sees_the_bound()
+    {
+        var schema = new AgentSchema(Resources.Text("SceneAndStyle.schema.json"));
+        var draft = ScriptedEndpoint.Draft(new string('x', 4001));
+        Assert.Contains("prompt: StringTooLong", schema.Problem(draft.ToJsonString()), StringComparison.Ordinal);
+        Assert.DoesNotContain("maxLength", schema.WireText, StringComparison.Ordinal);
+        draft["prompt"] = "short";
+        Assert.Null(schema.Problem(draft.ToJsonString()));
+    }
+}

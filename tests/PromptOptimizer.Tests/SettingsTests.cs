@@ -1,0 +1,71 @@
+using Moebius.Crds;
+using Moebius.Crds.Config;
+
+namespace Moebius.PromptOptimizer.Tests;
+
+public sealed class SettingsTests
+{
+    private const string Good = """
+        languageModel:
+          url: http://model:8000/v1
+          model: m
+        """;
+
+    [Fact]
+    public void Defaults_are_those_of_the_custom_resource()
+    {
+        var settings = Load(Good);
+        Assert.Equal(new(3, 50000, 4, TimeSpan.FromMinutes(10)), settings.DefaultLimits);
+        Assert.Equal(80, settings.AcceptScorePercent);
+        Assert.Equal("http://model:8000/v1/", settings.LanguageModel.Url.AbsoluteUri);
+        Assert.Null(settings.LanguageModel.ApiKey);
+    }
+
+    [Theory]
+    [InlineData("workers: 0", "workers: 0 is out of range")]
+    [InlineData("worker: 2", "worker: unknown field")]
+    [InlineData("rounds: { max: 21 }", "rounds.max: 21 is out of range: write a whole number from 1 to 20")]
+    [InlineData("defaultBudget: { deadline: 5 }", "defaultBudget.deadline")]
+    [InlineData("defaultBudget: { deadline: 0s }", "defaultBudget.deadline: '0s' is no time at all")]
+    [InlineData("store: PostgreSQL", "store: 'PostgreSQL' is not supported by this version: write Sqlite")]
+    [InlineData("scorer: { type: Clip, clip: { path: /x, labels: [a] } }", "scorer")]
+    [InlineData("scorer: { type: VisionLanguageModel }", "scorer.endpoint: required")]
+    [InlineData("scorer: { endpoint: { url: 'http://v/v1', model: v } }", "scorer.endpoint: only scorer.type VisionLanguageModel reads it")]
+    [InlineData("scorer: { type: VisionLanguageModel, endpoint: { url: 'http://v/v1', model: v } }", "scorer.type: 'VisionLanguageModel' judges images and imageModel is not set")]
+    [InlineData("imageModel: { api: ComfyUI, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.api: 'ComfyUI' is not supported")]
+    [InlineData("imageModel: { api: OpenAI, size: huge, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.size: 'huge' does not match")]
+    [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'http://u:p@c/v1', model: c } }", "imageModel.endpoint.url: must not hold a user or password")]
+    [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'ftp://c/v1', model: c } }", "imageModel.endpoint.url: 'ftp://c/v1' does not match")]
+    public void A_setting_that_cannot_be_honoured_is_refused_by_name(string line, string message)
+    {
+        var error = Assert.Throws<UserInputException>(() => Load($"{Good}\n{line}"));
+        Assert.Contains($"file.yaml: {message}", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', error.Message);
+    }
+
+    [Fact]
+    public void A_secret_that_is_named_must_be_there()
+    {
+        var config = $"{Good}\n  apiKeySecretRef: {{ name: s, key: k }}";
+        Assert.Contains("MOEBIUS_LLM_API_KEY is empty", Assert.Throws<UserInputException>(() => Load(config)).Message, StringComparison.Ordinal);
+        Assert.Equal("secret", Load(config, _ => "secret\n").LanguageModel.ApiKey);
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0:8080", "0.0.0.0:8080")]
+    [InlineData("localhost:1", "127.0.0.1:1")]
+    [InlineData("[::]:80", "[::]:80")]
+    public void Listen_addresses_are_read(string text, string expected) => Assert.Equal(expected, ListenAddress.Parse(text).EndPoint.ToString());
+
+    [Theory]
+    [InlineData("8080")]
+    [InlineData("0.0.0.0")]
+    [InlineData("::1")]
+    [InlineData("host:8080")]
+    [InlineData("0.0.0.0:99999")]
+    public void Other_texts_are_not_addresses(string text) =>
+        Assert.StartsWith($"--listen: '{text}'", Assert.Throws<UserInputException>(() => ListenAddress.Parse(text)).Message, StringComparison.Ordinal);
+
+    private static OptimizerSettings Load(string yaml, Func<string, string?>? environment = null) =>
+        OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(yaml, "file.yaml")[0], "file.yaml"), "file.yaml", environment ?? (_ => null));
+}
