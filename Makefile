@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit crds prerequisites clean
+.PHONY: help up down build test test-unit crds charts prerequisites clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
 	@bin/moebius crds generate
 	@bin/moebius operator rbac -o operator/manifests/rbac.yaml
+
+charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
+	@charts/sync.sh
 
 prerequisites:
 	@build/prerequisites.sh

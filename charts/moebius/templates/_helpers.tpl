@@ -1,0 +1,95 @@
+{{- /* Name of the operator's objects. */ -}}
+{{- define "moebius.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $base := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- printf "%s-operator" ($base | trunc 54 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Name of objects without a namespace: one release for each watched namespace, under the same name, is fine. */ -}}
+{{- define "moebius.clusterName" -}}
+{{- include "moebius.fullname" . -}}{{- with .Values.watchNamespace -}}-{{ . }}{{- end -}}
+{{- end -}}
+
+{{- define "moebius.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "moebius.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name: is needed when serviceAccount.create is false: name an existing ServiceAccount" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Labels that select the operator's pods. They never change. */ -}}
+{{- define "moebius.selectorLabels" -}}
+app.kubernetes.io/name: moebius-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "moebius.labels" -}}
+{{- $own := dict
+  "app.kubernetes.io/name" "moebius-operator"
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/component" "operator"
+  "app.kubernetes.io/part-of" "moebius"
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_")
+-}}
+{{- merge $own .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- /* Labels of the operator's pods: none that only the chart's version changes. */ -}}
+{{- define "moebius.podLabels" -}}
+{{- $own := include "moebius.selectorLabels" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/component" "operator" -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "moebius" -}}
+{{- merge $own .Values.podLabels .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "moebius.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Namespace of the Lease and the node agents: an operator of one namespace has no agents. */ -}}
+{{- define "moebius.operatorNamespace" -}}
+{{- .Values.watchNamespace | empty | ternary .Values.nodeAgents.namespace .Release.Namespace -}}
+{{- end -}}
+
+{{- /* The rules of the generated role of a kind, ClusterRole or Role, as {rules: [...]}. */ -}}
+{{- define "moebius.generatedRules" -}}
+{{- $root := index . 0 -}}
+{{- $kind := index . 1 -}}
+{{- $found := dict -}}
+{{- range $root.Files.Get "files/rbac.yaml" | splitList "\n---\n" -}}
+{{- $object := fromYaml . -}}
+{{- if eq (toString $object.kind) $kind -}}
+{{- $_ := set $found "rules" $object.rules -}}
+{{- end -}}
+{{- end -}}
+{{- if not $found.rules -}}
+{{- fail (printf "files/rbac.yaml: holds no %s" $kind) -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}
+
+{{- /* What the schema cannot say, because it spans values. */ -}}
+{{- define "moebius.validate" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
+{{- fail (printf "replicas: is %d with leaderElection.enabled false: operators that do not elect a leader work against each other; set replicas to 1 or enable the election" (int .Values.replicas)) -}}
+{{- end -}}
+{{- if and .Values.nodeAgents.createNamespace (not .Values.watchNamespace) (eq .Values.nodeAgents.namespace .Release.Namespace) -}}
+{{- fail (printf "nodeAgents.namespace: is '%s', the release's own namespace, which this chart cannot create: name another, or set nodeAgents.createNamespace to false" .Release.Namespace) -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
+{{- fail "metrics.serviceMonitor.enabled: is true but metrics.service.enabled is false: a ServiceMonitor needs the Service" -}}
+{{- end -}}
+{{- end -}}
