@@ -313,7 +313,7 @@ internal sealed class CacheStore : IAsyncDisposable
         _metrics.Blocks.WithLabels("public").Set(publicBlocks);
         _metrics.Slots.WithLabels("free").Set(layout?.Slots.FreeCount ?? 0);
         _metrics.Slots.WithLabels("used").Set((layout?.Slots.Count - layout?.Slots.FreeCount) ?? 0);
-        _metrics.EvictedBlocks.Set(layout?.Index.EvictedBlocks ?? 0);
+        _metrics.EvictedBlocks.IncTo(layout?.Index.EvictedBlocks ?? 0);
         _metrics.Sessions.Set(_sessions.Count);
         _metrics.IsolatedTenants.Set(_monitor.Isolated);
     }
