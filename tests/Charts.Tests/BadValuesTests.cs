@@ -1,0 +1,58 @@
+namespace Moebius.Charts.Tests;
+
+/// <summary>A wrong value is refused before anything reaches a cluster, and the message names it.</summary>
+public sealed class BadValuesTests
+{
+    [Theory]
+    [InlineData("""{"replica": 3}""", "'replica' not allowed")]
+    [InlineData("""{"image": {"tagg": "v1"}}""", "at '/image': additional properties 'tagg' not allowed")]
+    [InlineData("""{"replicas": "two"}""", "at '/replicas': got string, want integer")]
+    [InlineData("""{"replicas": -1}""", "at '/replicas'")]
+    [InlineData("""{"image": {"digest": "sha256:short"}}""", "at '/image/digest'")]
+    [InlineData("""{"image": {"pullPolicy": "Sometimes"}}""", "at '/image/pullPolicy'")]
+    [InlineData("""{"image": {"repository": ""}}""", "at '/image/repository'")]
+    [InlineData("""{"watchNamespace": "Not_A_Name"}""", "at '/watchNamespace'")]
+    [InlineData("""{"nodeAgents": {"namespace": ""}}""", "at '/nodeAgents/namespace'")]
+    [InlineData("""{"nodeAgents": {"podSecurity": "lax"}}""", "at '/nodeAgents/podSecurity'")]
+    [InlineData("""{"metrics": {"port": 80}}""", "at '/metrics/port'")]
+    [InlineData("""{"metrics": {"serviceMonitor": {"interval": "30"}}}""", "at '/metrics/serviceMonitor/interval'")]
+    [InlineData("""{"resources": {"limits": {"memory": "lots"}}}""", "at '/resources/limits/memory'")]
+    [InlineData("""{"tolerations": [{"key": "a", "operater": "Exists"}]}""", "at '/tolerations/0': additional properties 'operater' not allowed")]
+    [InlineData("""{"topologySpreadConstraints": [{"maxSkew": 1}]}""", "at '/topologySpreadConstraints/0': missing properties")]
+    [InlineData("""{"networkPolicy": {"apiServerPorts": []}}""", "at '/networkPolicy/apiServerPorts'")]
+    [InlineData("""{"networkPolicy": {"metricsFrom": [{}]}}""", "at '/networkPolicy/metricsFrom/0'")]
+    [InlineData("""{"podDisruptionBudget": {"maxUnavailable": "some"}}""", "at '/podDisruptionBudget/maxUnavailable'")]
+    [InlineData("""{"livenessProbe": {"periodSeconds": 0}}""", "at '/livenessProbe/periodSeconds'")]
+    [InlineData("""{"securityContext": {"privilegd": true}}""", "at '/securityContext': additional properties 'privilegd' not allowed")]
+    [InlineData("""{"commonLabels": {"tier": 1}}""", "at '/commonLabels/tier'")]
+    [InlineData("""{"leaderElection": {"enabled": false}}""", "replicas: is 2 with leaderElection.enabled false")]
+    [InlineData("""{"nodeAgents": {"namespace": "moebius-system"}}""", "nodeAgents.namespace: is 'moebius-system', the release's own namespace")]
+    [InlineData("""{"metrics": {"service": {"enabled": false}, "serviceMonitor": {"enabled": true}}}""", "metrics.serviceMonitor.enabled: is true but metrics.service.enabled is false")]
+    [InlineData("""{"serviceAccount": {"create": false}}""", "serviceAccount.name: is needed")]
+    public async Task Wrong_value_is_refused_by_name(string values, string message)
+    {
+        var file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, values);
+
+            var refused = await Tool.HelmAsync("template", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "-f", file);
+
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains(message, refused.StandardError, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public async Task Wrong_value_of_the_definitions_is_refused_by_name()
+    {
+        var refused = await Tool.HelmAsync("template", "crds", RepositoryFiles.CrdChart, "--set", "keeep=true");
+
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("'keeep' not allowed", refused.StandardError, StringComparison.Ordinal);
+    }
+}

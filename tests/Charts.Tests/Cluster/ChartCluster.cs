@@ -1,0 +1,75 @@
+using System.Text.Json.Nodes;
+using Moebius.KubernetesEnvironment;
+
+namespace Moebius.Charts.Tests.Cluster;
+
+/// <summary>A real API server without anything of Moebius. No controller runs: namespaces stay, and so do children.</summary>
+public sealed class ChartCluster : KubernetesTestServer
+{
+    public const string OperatorNamespace = "moebius-system";
+
+    /// <summary>What kubectl and helm need for definitions: an old core's schema does not know their CEL rules.</summary>
+    internal string[] KubectlLenient => CustomResourcesServedApart ? ["--validate=false"] : [];
+
+    private string[] HelmLenient => CustomResourcesServedApart ? ["--disable-openapi-validation"] : [];
+
+    protected override async Task PrepareAsync()
+    {
+        // Routes to the resources stay when the definitions go; the tests install these as users do.
+        await InstallCrdsAsync(RepositoryFiles.At("crds/manifests"));
+        (await KubectlAsync("delete", "-f", RepositoryFiles.At("crds/manifests"), "--wait")).EnsureSuccess();
+    }
+
+    internal async Task<CommandResult> HelmAsync(params string[] arguments) => await HelmAsync(arguments, null);
+
+    internal Task<CommandResult> InstallDefinitionsAsync(params string[] more) => InstallDefinitionsFromAsync(RepositoryFiles.CrdChart, more);
+
+    internal Task<CommandResult> InstallDefinitionsFromAsync(string chart, params string[] more) =>
+        HelmAsync(["upgrade", "--install", "moebius-crds", chart, "-n", OperatorNamespace, "--create-namespace", .. HelmLenient, .. more]);
+
+    internal Task<CommandResult> InstallOperatorAsync(params string[] more) =>
+        HelmAsync(["upgrade", "--install", "moebius", RepositoryFiles.Chart, "-n", OperatorNamespace, "--create-namespace", .. more]);
+
+    /// <summary>Uninstalls everything and removes the definitions, which are kept.</summary>
+    internal async Task ClearAsync()
+    {
+        foreach (var release in new[] { "moebius", "moebius-crds" })
+            (await HelmAsync("uninstall", release, "-n", OperatorNamespace, "--ignore-not-found")).EnsureSuccess();
+        (await KubectlAsync("delete", "crd", "-l", "app.kubernetes.io/part-of=moebius", "--timeout=60s")).EnsureSuccess();
+    }
+
+    /// <summary>Applies YAML as a user would, once the resource is served.</summary>
+    internal async Task ApplyAsync(string yaml)
+    {
+        await Eventually.TrueAsync(async () => (await KubectlAsync("get", "moedeployments,kvprivacypolicies,memoryschedulingprofiles", "-A")).ExitCode == 0);
+        (await KubectlAsync(["apply", "--validate=false", "-f", "-"], yaml)).EnsureSuccess();
+    }
+
+    /// <summary>An object; null when there is none.</summary>
+    internal async Task<JsonNode?> GetAsync(string kind, string name, string? @namespace = null)
+    {
+        var result = await KubectlAsync(["get", kind, name, "-o", "json", "--ignore-not-found", .. @namespace is null ? (string[])[] : ["-n", @namespace]]);
+        var text = result.EnsureSuccess().StandardOutput;
+        return text.Length == 0 ? null : JsonNode.Parse(text);
+    }
+}
+
+/// <summary>One cluster for all tests that need one.</summary>
+[CollectionDefinition(Name)]
+public sealed class ClusterTests : ICollectionFixture<ChartCluster>
+{
+    public const string Name = "cluster";
+}
+
+/// <summary>Waits for what happens sooner or later; the limit is for a broken program only.</summary>
+internal static class Eventually
+{
+    public static async Task TrueAsync(Func<Task<bool>> condition)
+    {
+        for (var until = DateTime.UtcNow.AddSeconds(60); !await condition();)
+        {
+            Assert.True(DateTime.UtcNow < until, "did not become true within a minute");
+            await Task.Delay(200);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+namespace Moebius.Charts.Tests.Cluster;
+
+/// <summary>The kustomize base with kubectl: applied once, applying it again is no change.</summary>
+[Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
+public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
+{
+    private const string Kinds = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,service,deployment,networkpolicy,poddisruptionbudget";
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        await cluster.ClearAsync();
+        (await cluster.KubectlAsync("delete", Kinds, "-A", "-l", "app.kubernetes.io/part-of=moebius")).EnsureSuccess();
+        // The namespace stays; from now on it is the chart's.
+        (await cluster.KubectlAsync("annotate", "namespace", "moebius-node-agents", "meta.helm.sh/release-name=moebius", "meta.helm.sh/release-namespace=" + ChartCluster.OperatorNamespace, "--overwrite")).EnsureSuccess();
+        (await cluster.KubectlAsync("label", "namespace", "moebius-node-agents", "app.kubernetes.io/managed-by=Helm", "--overwrite")).EnsureSuccess();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Applied_base_has_no_difference(bool serverSide)
+    {
+        var manifest = await ManifestAsync();
+        string[] how = serverSide ? ["--server-side"] : [];
+
+        var first = await cluster.KubectlAsync(["diff", .. how, "-f", "-"], manifest);
+        Assert.NotEqual(0, first.ExitCode);
+        (await cluster.KubectlAsync(["apply", .. how, .. cluster.KubectlLenient, "-f", "-"], manifest)).EnsureSuccess();
+
+        var second = await cluster.KubectlAsync(["diff", .. how, "-f", "-"], manifest);
+        Assert.True(second.ExitCode == 0, second.StandardOutput + second.StandardError);
+    }
+
+    [Fact]
+    public async Task What_helm_installed_has_no_difference_to_what_it_renders()
+    {
+        (await cluster.InstallDefinitionsAsync()).EnsureSuccess();
+        (await cluster.InstallOperatorAsync()).EnsureSuccess();
+        var manifest = (await cluster.HelmAsync("get", "manifest", "moebius", "-n", ChartCluster.OperatorNamespace)).EnsureSuccess().StandardOutput;
+
+        var difference = await cluster.KubectlAsync(["diff", "--server-side", "--force-conflicts", "-f", "-"], manifest);
+
+        Assert.True(difference.ExitCode == 0, difference.StandardOutput + difference.StandardError);
+    }
+
+    private async Task<string> ManifestAsync()
+    {
+        var text = (await cluster.KubectlAsync("kustomize", RepositoryFiles.At("config/default"))).EnsureSuccess().StandardOutput;
+        if ((await cluster.KubectlAsync("api-versions")).EnsureSuccess().StandardOutput.Split('\n').Contains("policy/v1"))
+            return text;
+        // A server before 1.21 takes the base without its PodDisruptionBudget; the chart gives it the older version.
+        return string.Join("---\n", text.Split("---\n").Where(document => !document.Contains("kind: PodDisruptionBudget", StringComparison.Ordinal)));
+    }
+}

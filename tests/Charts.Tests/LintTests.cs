@@ -1,0 +1,29 @@
+namespace Moebius.Charts.Tests;
+
+public sealed class LintTests
+{
+    [Theory]
+    [InlineData("charts/moebius", "1.35.0")]
+    [InlineData("charts/moebius", "1.29.0")]
+    [InlineData("charts/moebius-crds", "1.35.0")]
+    public async Task Chart_passes_helm_lint(string chart, string kubernetes) =>
+        (await Tool.HelmAsync("lint", "--strict", "--kube-version", kubernetes, RepositoryFiles.At(chart))).EnsureSuccess();
+
+    [Fact]
+    public async Task Notes_name_what_was_installed_and_what_is_missing()
+    {
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", "nodeAgents.podSecurity=baseline")).EnsureSuccess().StandardOutput;
+
+        Assert.Contains("moebius-system/moebius-operator", notes, StringComparison.Ordinal);
+        Assert.Contains("THE CUSTOM RESOURCES ARE MISSING", notes, StringComparison.Ordinal);
+        Assert.Contains("nodeAgents.podSecurity is baseline: the API server will refuse node agents", notes, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Notes_of_one_namespace_say_that_profiles_have_no_effect()
+    {
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "shop", "--dry-run=client", "--set", "watchNamespace=shop")).EnsureSuccess().StandardOutput;
+
+        Assert.Contains("It works in the namespace shop only, and runs no node agents", notes, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,140 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace Moebius.Charts.Tests;
+
+/// <summary>Rules and dashboards ask for what the programs measure, in PromQL that Prometheus understands.</summary>
+public sealed partial class MonitoringTests
+{
+    /// <summary>Labels that scraping adds.</summary>
+    private static readonly string[] Scraped = ["namespace", "pod", "app_kubernetes_io_instance"];
+
+    [Fact]
+    public void Every_metric_of_a_query_is_one_that_the_programs_have()
+    {
+        var known = SourceMetrics.All.Keys.Concat(Query.Recorded()).ToHashSet(StringComparer.Ordinal);
+        var queries = Query.OfRules().Concat(Query.OfDashboards()).Concat(Query.OfVariables()).ToList();
+
+        Assert.True(queries.Count > 100, $"only {queries.Count} queries were found");
+        Assert.All(queries, query => Assert.NotEmpty(Metric().Matches(query.Expression)));
+        Assert.Empty(queries.SelectMany(query => Metric().Matches(query.Expression).Where(metric => !known.Contains(metric.Value)).Select(metric => $"{query.Place}: {metric.Value}")));
+    }
+
+    [Fact]
+    public void Every_label_of_a_query_is_one_that_its_metrics_have()
+    {
+        foreach (var query in Query.OfRules().Concat(Query.OfDashboards()).Concat(Query.OfVariables()))
+        {
+            var labels = Metric().Matches(query.Expression)
+                .SelectMany(metric => SourceMetrics.All.GetValueOrDefault(metric.Value) ?? (IEnumerable<string>)["model_name"])
+                .Concat(Scraped)
+                .ToHashSet(StringComparer.Ordinal);
+            var used = Grouping().Matches(query.Expression).SelectMany(match => match.Groups[1].Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+                .Concat(Matcher().Matches(query.Expression).Select(match => match.Groups[1].Value));
+            Assert.All(used, label => Assert.True(labels.Contains(label), $"{query.Place}: no metric of it has the label '{label}'"));
+        }
+    }
+
+    [Fact]
+    public async Task Prometheus_accepts_every_query_of_the_dashboards()
+    {
+        var rules = new JsonArray([.. Query.OfDashboards().Concat(Query.OfVariables()).Select((query, index) => (JsonNode)new JsonObject
+        {
+            ["record"] = $"dashboard:query_{index}",
+            // Grafana fills in its variables.
+            ["expr"] = query.Expression.Replace("$__rate_interval", "5m", StringComparison.Ordinal),
+        })]);
+        var file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, new JsonObject { ["groups"] = new JsonArray(new JsonObject { ["name"] = "dashboards", ["rules"] = rules }) }.ToJsonString());
+
+            var result = (await Promtool.RunAsync("check", "rules", file)).EnsureSuccess();
+
+            Assert.Contains($"{rules.Count} rules found", result.StandardOutput, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public async Task Prometheus_accepts_the_rules() =>
+        (await Promtool.RunAsync("check", "rules", RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).EnsureSuccess();
+
+    [Fact]
+    public async Task Alerts_fire_when_they_should_and_only_then() =>
+        (await Promtool.RunAsync("test", "rules", RepositoryFiles.At("tests/Charts.Tests/Rules/moebius.test.yaml"))).EnsureSuccess();
+
+    [Fact]
+    public void Every_alert_is_tested_and_says_what_to_do()
+    {
+        var groups = Rendered.Parse(File.ReadAllText(RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).Objects[0]["groups"]!.AsArray();
+        var tests = File.ReadAllText(RepositoryFiles.At("tests/Charts.Tests/Rules/moebius.test.yaml"));
+        var alerts = groups.SelectMany(group => group!["rules"]!.AsArray()).Where(rule => rule!["alert"] is not null).ToList();
+
+        Assert.NotEmpty(alerts);
+        Assert.All(alerts, alert =>
+        {
+            Assert.Contains($"alertname: {alert!["alert"]}\n", tests, StringComparison.Ordinal);
+            Assert.Contains((string?)alert["labels"]!["severity"], (string[])["critical", "warning", "info"]);
+            Assert.NotNull((string?)alert["annotations"]!["summary"]);
+            Assert.NotNull((string?)alert["annotations"]!["description"]);
+        });
+    }
+
+    [Fact]
+    public async Task Rules_are_shipped_as_they_are()
+    {
+        var shipped = (await Rendered.ChartAsync("--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus")).OfKind("PrometheusRule").Single();
+
+        Assert.True(JsonNode.DeepEquals(Rendered.Parse(File.ReadAllText(RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).Objects[0], shipped["spec"]));
+        Assert.Equal("prometheus", (string?)shipped["metadata"]!["labels"]!["release"]);
+    }
+
+    [Fact]
+    public async Task Dashboards_are_shipped_as_they_are()
+    {
+        var maps = (await Rendered.ChartAsync("--set", "dashboards.enabled=true,dashboards.namespace=grafana,dashboards.annotations.folder=Moebius")).All<k8s.Models.V1ConfigMap>().ToList();
+
+        Assert.Equal(Query.DashboardFiles().Select(Path.GetFileName), maps.SelectMany(map => map.Data.Keys));
+        foreach (var (file, map) in Query.DashboardFiles().Zip(maps))
+        {
+            Assert.Equal("grafana", map.Metadata.NamespaceProperty);
+            Assert.Equal("1", map.Metadata.Labels["grafana_dashboard"]);
+            Assert.Equal("Moebius", map.Metadata.Annotations["folder"]);
+            Assert.True(JsonNode.DeepEquals(Query.Dashboard(file), JsonNode.Parse(map.Data[Path.GetFileName(file)])));
+        }
+    }
+
+    [Fact]
+    public void Dashboards_have_distinct_names_and_panels_that_do_not_overlap()
+    {
+        var dashboards = Query.DashboardFiles().Select(Query.Dashboard).ToList();
+
+        Assert.Equal(dashboards.Count, dashboards.Select(one => (string)one["uid"]!).Distinct().Count());
+        Assert.All(dashboards, dashboard =>
+        {
+            var panels = dashboard["panels"]!.AsArray();
+            Assert.Equal(panels.Count, panels.Select(panel => (int)panel!["id"]!).Distinct().Count());
+            var cells = panels.SelectMany(panel => Cells(panel!["gridPos"]!)).ToList();
+            Assert.Equal(cells.Count, cells.Distinct().Count());
+            Assert.All(cells, cell => Assert.InRange(cell.X, 0, 23));
+        });
+
+        static IEnumerable<(int X, int Y)> Cells(JsonNode at) =>
+            from x in Enumerable.Range((int)at["x"]!, (int)at["w"]!)
+            from y in Enumerable.Range((int)at["y"]!, (int)at["h"]!)
+            select (x, y);
+    }
+
+    [GeneratedRegex(@"\b(vllm:|moebius[:_]|workqueue_)[a-z0-9_:]+")]
+    private static partial Regex Metric();
+
+    [GeneratedRegex(@"\b(?:by|on) \(([^)]*)\)")]
+    private static partial Regex Grouping();
+
+    [GeneratedRegex("([a-z_]+)(?:=~|!=|=)\"")]
+    private static partial Regex Matcher();
+}

@@ -1,0 +1,85 @@
+using k8s.Models;
+
+namespace Moebius.Charts.Tests;
+
+/// <summary>The chart grants what the operator's code asks for, and where it works in one namespace only there.</summary>
+public sealed class RightsTests
+{
+    private static readonly Rendered Generated = Rendered.Parse(File.ReadAllText(RepositoryFiles.At("operator/manifests/rbac.yaml")));
+
+    [Fact]
+    public async Task Cluster_mode_grants_exactly_the_generated_rights()
+    {
+        var rendered = await Rendered.ChartAsync();
+
+        Assert.Equal(Grants(Generated.One<V1ClusterRole>().Rules), Grants(rendered.One<V1ClusterRole>("moebius-operator").Rules));
+        var lease = rendered.One<V1Role>();
+        Assert.Equal(Grants(Generated.One<V1Role>().Rules), Grants(lease.Rules));
+        Assert.Equal("moebius-node-agents", lease.Metadata.NamespaceProperty);
+    }
+
+    [Fact]
+    public async Task Namespaced_mode_grants_the_same_in_its_namespace_and_reading_profiles_beside_it()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "watchNamespace=shop");
+
+        var all = Grants(Generated.One<V1ClusterRole>().Rules);
+        var profiles = all.Where(grant => grant.Contains("/memoryschedulingprofiles", StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(profiles);
+        var inside = rendered.One<V1Role>("moebius-operator");
+        Assert.Equal("shop", inside.Metadata.NamespaceProperty);
+        Assert.Equal(all.Except(profiles).Order(StringComparer.Ordinal), Grants(inside.Rules));
+        var group = "moebius.dev/memoryschedulingprofiles";
+        Assert.Equal([$"{group} get", $"{group} list", $"{group} watch"], Grants(rendered.One<V1ClusterRole>("moebius-operator-shop").Rules));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("shop")]
+    public async Task Every_binding_binds_a_role_that_exists_to_the_operators_account(string watch)
+    {
+        var rendered = await Rendered.ChartAsync("--set", $"watchNamespace={watch},serviceAccount.name=sa");
+
+        var roles = rendered.All<V1Role>().Select(role => $"{role.Metadata.NamespaceProperty}/{role.Metadata.Name}").ToList();
+        var bindings = rendered.All<V1RoleBinding>().ToList();
+        Assert.Equal(roles.Order(StringComparer.Ordinal), bindings.Select(binding => $"{binding.Metadata.NamespaceProperty}/{binding.RoleRef.Name}").Order(StringComparer.Ordinal));
+        var cluster = rendered.One<V1ClusterRoleBinding>();
+        Assert.Contains(rendered.All<V1ClusterRole>(), role => role.Metadata.Name == cluster.RoleRef.Name);
+        Assert.All(bindings.SelectMany(binding => binding.Subjects).Concat(cluster.Subjects), subject =>
+            Assert.Equal(("ServiceAccount", "sa", "moebius-system"), (subject.Kind, subject.Name, subject.NamespaceProperty)));
+    }
+
+    [Fact]
+    public async Task View_and_edit_cover_every_namespaced_resource()
+    {
+        var rendered = await Rendered.ChartAsync();
+        var namespaced = Directory.GetFiles(RepositoryFiles.At("crds/manifests"))
+            .Select(file => Rendered.Parse(File.ReadAllText(file)).Objects[0]["spec"]!)
+            .Where(spec => (string?)spec["scope"] == "Namespaced")
+            .Select(spec => (string)spec["names"]!["plural"]!)
+            .Order(StringComparer.Ordinal)
+            .ToList();
+
+        Assert.NotEmpty(namespaced);
+        Assert.Equal(namespaced, rendered.One<V1ClusterRole>("moebius-operator-edit").Rules[0].Resources);
+        Assert.Equal(
+            namespaced.SelectMany(plural => new[] { plural, plural + "/status" }),
+            rendered.One<V1ClusterRole>("moebius-operator-view").Rules[0].Resources);
+    }
+
+    [Fact]
+    public void Generated_rights_reach_no_secret_and_no_role()
+    {
+        // Whoever may write roles or read secrets may do anything.
+        var grants = Grants([.. Generated.One<V1ClusterRole>().Rules, .. Generated.One<V1Role>().Rules]);
+
+        Assert.DoesNotContain(grants, grant => grant.Contains('*') || grant.Contains("secrets", StringComparison.Ordinal) || grant.StartsWith("rbac.", StringComparison.Ordinal));
+    }
+
+    private static IReadOnlyList<string> Grants(IEnumerable<V1PolicyRule> rules) =>
+    [
+        .. rules
+            .SelectMany(rule => rule.ApiGroups.SelectMany(group => rule.Resources.SelectMany(resource => rule.Verbs.Select(verb => $"{group}/{resource} {verb}"))))
+            .Order(StringComparer.Ordinal),
+    ];
+}

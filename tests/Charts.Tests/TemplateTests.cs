@@ -1,0 +1,183 @@
+using System.Text.Json.Nodes;
+using k8s.Models;
+
+namespace Moebius.Charts.Tests;
+
+/// <summary>What the operator's chart renders for many values.</summary>
+public sealed class TemplateTests
+{
+    private static readonly string[] Toggles =
+    [
+        "rbac.create", "rbac.aggregateToDefaultRoles", "serviceAccount.create", "podDisruptionBudget.enabled", "networkPolicy.enabled",
+        "metrics.service.enabled", "metrics.serviceMonitor.enabled", "metrics.podMonitor.enabled", "prometheusRule.enabled", "dashboards.enabled", "nodeAgents.createNamespace",
+    ];
+
+    private static readonly string[][] Others =
+    [
+        ["--set", "nameOverride=m"],
+        ["--set", "watchNamespace=shop"],
+        ["--set", "image.repository=registry.example:5000/a/moebius,image.tag=v2,imagePullSecrets[0].name=pull"],
+        ["--set", "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,workloadImage=other:1"],
+        ["--set", "replicas=1,leaderElection.enabled=false,networkPolicy.metricsFrom=null,topologySpreadConstraints=null"],
+        ["--set", "tolerations[0].operator=Exists,nodeSelector.disk=ssd,priorityClassName=system-cluster-critical,podAnnotations.a=b,podLabels.c=d,commonLabels.e=f"],
+        ["--set-json", """affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}"""],
+        ["--set-json", """networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"a":"b"}},"podSelector":{}},{"ipBlock":{"cidr":"10.0.0.0/8"}}]"""],
+        ["--set", "podDisruptionBudget.maxUnavailable=50%,metrics.port=9090,terminationGracePeriodSeconds=5,startupProbe.initialDelaySeconds=1"],
+        ["--api-versions", "policy/v1beta1", "--kube-version", "1.20.2"],
+    ];
+
+    [Fact]
+    public async Task Options_alone_and_together_give_objects_without_unknown_fields()
+    {
+        var all = Set(_ => true);
+        var matrix = Toggled().Select(toggles => (toggles, other: (string[])[])).Concat(Others.Select(other => (toggles: all, other)));
+        await Parallel.ForEachAsync(matrix, new ParallelOptions { MaxDegreeOfParallelism = 2 }, async (one, _) =>
+        {
+            var rendered = await Rendered.ChartAsync(["--set", one.toggles, .. one.other]);
+
+            Assert.Empty(rendered.UnknownKinds().Except(["ServiceMonitor", "PodMonitor", "PrometheusRule"]));
+            Assert.Equal(rendered.Objects.Count, rendered.Objects.Select(Rendered.Name).Distinct().Count());
+            Assert.All(rendered.Objects, item => Assert.Equal("moebius", (string?)item["metadata"]!["labels"]!["app.kubernetes.io/part-of"]));
+        });
+
+        // All off, and each alone off or on.
+        static IEnumerable<string> Toggled() =>
+        [
+            Set(name => name == "serviceAccount.create"),
+            .. Toggles.Where(name => name is not ("metrics.service.enabled" or "serviceAccount.create")).Select(off => Set(name => name != off)),
+            .. Toggles.Where(name => name is not "metrics.serviceMonitor.enabled").Select(on => Set(name => name == on || name == "serviceAccount.create")),
+        ];
+
+        static string Set(Func<string, bool> on) => string.Join(',', Toggles.Select(name => $"{name}={(on(name) ? "true" : "false")}"));
+    }
+
+    [Theory]
+    [InlineData("podDisruptionBudget.enabled", "PodDisruptionBudget")]
+    [InlineData("networkPolicy.enabled", "NetworkPolicy")]
+    [InlineData("metrics.service.enabled", "Service")]
+    [InlineData("metrics.serviceMonitor.enabled", "ServiceMonitor")]
+    [InlineData("metrics.podMonitor.enabled", "PodMonitor")]
+    [InlineData("prometheusRule.enabled", "PrometheusRule")]
+    [InlineData("dashboards.enabled", "ConfigMap")]
+    [InlineData("nodeAgents.createNamespace", "Namespace")]
+    [InlineData("rbac.create", "RoleBinding")]
+    public async Task Option_switches_its_object(string option, string kind)
+    {
+        Assert.NotEmpty((await Rendered.ChartAsync("--set", option + "=true")).OfKind(kind));
+        Assert.Empty((await Rendered.ChartAsync("--set", option + "=false")).OfKind(kind));
+    }
+
+    [Fact]
+    public async Task Operator_is_started_as_the_values_say()
+    {
+        var pod = (await Rendered.ChartAsync("--set", "image.repository=r/m,image.tag=v7,metrics.port=9000,nodeAgents.namespace=agents")).One<V1Deployment>().Spec.Template.Spec;
+
+        var container = Assert.Single(pod.Containers);
+        Assert.Equal(["moebius"], container.Command);
+        Assert.Equal(["operator", "run", "--namespace=all", "--operator-namespace=agents", "--listen=0.0.0.0:9000", "--image=r/m:v7", "--leader-elect=true"], container.Args);
+        Assert.Equal("r/m:v7", container.Image);
+        Assert.Equal(9000, Assert.Single(container.Ports).ContainerPort);
+    }
+
+    [Fact]
+    public async Task Operator_of_one_namespace_keeps_its_lease_beside_itself()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "watchNamespace=shop,workloadImage=w:1,image.digest=sha256:" + new string('a', 64));
+
+        var container = rendered.One<V1Deployment>().Spec.Template.Spec.Containers[0];
+        Assert.Contains("--namespace=shop", container.Args);
+        Assert.Contains("--operator-namespace=moebius-system", container.Args);
+        Assert.Contains("--image=w:1", container.Args);
+        Assert.Equal("moebius@sha256:" + new string('a', 64), container.Image);
+        Assert.Empty(rendered.All<V1Namespace>());
+        Assert.Equal("moebius-system", rendered.One<V1Role>("moebius-operator-leader-election").Metadata.NamespaceProperty);
+    }
+
+    [Fact]
+    public async Task Operator_pod_satisfies_the_restricted_level()
+    {
+        var pod = (await Rendered.ChartAsync()).One<V1Deployment>().Spec.Template.Spec;
+
+        Assert.True(pod.SecurityContext.RunAsNonRoot);
+        Assert.Equal(65532, pod.SecurityContext.RunAsUser);
+        Assert.Equal("RuntimeDefault", pod.SecurityContext.SeccompProfile.Type);
+        var security = Assert.Single(pod.Containers).SecurityContext;
+        Assert.False(security.AllowPrivilegeEscalation);
+        Assert.True(security.ReadOnlyRootFilesystem);
+        Assert.True(security.RunAsNonRoot);
+        Assert.Equal(["ALL"], security.Capabilities.Drop);
+        Assert.Null(security.Capabilities.Add);
+        Assert.Null(pod.Volumes);
+        Assert.NotEqual(true, pod.HostNetwork);
+    }
+
+    [Fact]
+    public async Task Only_the_namespace_of_node_agents_may_hold_privileged_pods()
+    {
+        var space = (await Rendered.ChartAsync()).One<V1Namespace>();
+
+        Assert.Equal("moebius-node-agents", space.Metadata.Name);
+        Assert.All(["enforce", "audit", "warn"], mode => Assert.Equal("privileged", space.Metadata.Labels[$"pod-security.kubernetes.io/{mode}"]));
+        Assert.Equal("keep", space.Metadata.Annotations["helm.sh/resource-policy"]);
+    }
+
+    [Fact]
+    public async Task Selectors_find_the_operators_pods_and_ports()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "metrics.serviceMonitor.enabled=true,podLabels.a=b,commonLabels.c=d");
+        var deployment = rendered.One<V1Deployment>();
+        var labels = deployment.Spec.Template.Metadata.Labels;
+        var service = rendered.One<V1Service>();
+
+        Assert.All(
+            [
+                deployment.Spec.Selector.MatchLabels, service.Spec.Selector, rendered.One<V1NetworkPolicy>().Spec.PodSelector.MatchLabels,
+                rendered.One<V1PodDisruptionBudget>().Spec.Selector.MatchLabels, deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels,
+            ],
+            selector => Assert.All(selector, label => Assert.Equal(label.Value, labels[label.Key])));
+        Assert.Equal("b", labels["a"]);
+        Assert.Equal("d", labels["c"]);
+        var ports = deployment.Spec.Template.Spec.Containers[0].Ports.Select(port => port.Name).ToList();
+        Assert.Contains(service.Spec.Ports[0].TargetPort.Value, ports);
+
+        var monitor = rendered.OfKind("ServiceMonitor").Single()["spec"]!;
+        Assert.All(monitor["selector"]!["matchLabels"]!.AsObject(), label => Assert.Equal((string?)label.Value, service.Metadata.Labels[label.Key]));
+        Assert.Equal(service.Spec.Ports[0].Name, (string?)monitor["endpoints"]![0]!["port"]);
+        Assert.Equal([service.Metadata.NamespaceProperty], monitor["namespaceSelector"]!["matchNames"]!.AsArray().Select(name => (string)name!));
+    }
+
+    [Theory]
+    [InlineData("prod", "prod-moebius-operator")]
+    [InlineData("moebius", "moebius-operator")]
+    [InlineData("my-moebius-2", "my-moebius-2-operator")]
+    public async Task Names_follow_the_release(string release, string name)
+    {
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", release, RepositoryFiles.Chart)).EnsureSuccess().StandardOutput);
+
+        Assert.Equal(name, rendered.One<V1Deployment>().Metadata.Name);
+        Assert.Equal(name, rendered.One<V1ServiceAccount>().Metadata.Name);
+    }
+
+    [Fact]
+    public async Task Releases_of_two_namespaces_share_no_cluster_wide_name()
+    {
+        var names = new List<string>();
+        foreach (var space in new[] { "a", "b" })
+        {
+            var rendered = Rendered.Parse((await Tool.HelmAsync("template", "moebius", RepositoryFiles.Chart, "-n", space, "--set", $"watchNamespace={space}")).EnsureSuccess().StandardOutput);
+            names.AddRange(rendered.Objects.Where(one => one["metadata"]!["namespace"] is null).Select(Rendered.Name));
+        }
+
+        Assert.NotEmpty(names);
+        Assert.Equal(names.Count, names.Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Everything_with_a_namespace_says_so()
+    {
+        string[] clusterScoped = ["Namespace", "ClusterRole", "ClusterRoleBinding"];
+        var rendered = await Rendered.ChartAsync("--set", "dashboards.enabled=true,prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true");
+
+        Assert.All(rendered.Objects, one => Assert.Equal(!clusterScoped.Contains((string)one["kind"]!), one["metadata"]!["namespace"] is JsonValue));
+    }
+}
