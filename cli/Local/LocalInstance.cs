@@ -32,14 +32,17 @@ internal static class LocalInstance
     {
         if (!state.Exists)
             return false;
-        if (Status(state) is { } status)
-        {
-            Native.Terminate(status.SupervisorPid);
-            while (Native.IsAlive(status.SupervisorPid))
-                await Task.Delay(Poll, stop).ConfigureAwait(false);
-        }
-
-        state.Remove();
+        await StopAsync(state, Status(state)?.SupervisorPid ?? 0, stop).ConfigureAwait(false);
         return true;
+    }
+
+    /// <summary>The same for a supervisor that may not have said yet that it runs.</summary>
+    public static async Task StopAsync(StateDirectory state, int supervisor, CancellationToken stop)
+    {
+        if (Native.IsAlive(supervisor))
+            Native.Terminate(supervisor);
+        while (Native.IsAlive(supervisor))
+            await Task.Delay(Poll, stop).ConfigureAwait(false);
+        state.Remove();
     }
 }

@@ -55,7 +55,7 @@ internal sealed class UpAction(
         finally
         {
             if (!keep)
-                await LocalInstance.StopAsync(state, CancellationToken.None).ConfigureAwait(false);
+                await LocalInstance.StopAsync(state, supervisor.Id, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
