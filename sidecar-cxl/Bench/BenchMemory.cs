@@ -13,6 +13,7 @@ internal sealed unsafe partial class BenchMemory : IDisposable
     private const nint MbindX64 = 237;
     private const nint MbindArm64 = 235;
     private const int Bind = 2;
+    private const int NoFlags = 0;
     private const long HugePageBytes = 2 << 20;
 
     private readonly nuint mapped;
@@ -63,7 +64,7 @@ internal sealed unsafe partial class BenchMemory : IDisposable
         new Span<ulong>(mask, 16).Clear();
         mask[node / 64] = 1UL << (node % 64);
         var number = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? MbindArm64 : MbindX64;
-        if (LibC.syscall(number, mapping, (nint)mapped, Bind, (nint)mask, 16 * 64) != 0)
+        if (LibC.syscall(number, mapping, (nint)mapped, Bind, (nint)mask, 16 * 64, NoFlags) != 0)
             throw Refused($"--node {node}: memory cannot be bound to this node");
     }
 

@@ -14,7 +14,7 @@ internal static unsafe partial class LibC
     public static partial int name_to_handle_at(int directory, string path, void* handle, int* mountId, int flags);
 
     [LibraryImport(Library, SetLastError = true)]
-    public static partial nint syscall(nint number, void* first, nint second, nint third, nint fourth, nint fifth);
+    public static partial nint syscall(nint number, void* first, nint second, nint third, nint fourth, nint fifth, nint sixth);
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int close(int descriptor);

@@ -87,7 +87,7 @@ internal sealed unsafe class PerfCounterPair : IDisposable
         attributes.Size = (uint)sizeof(PerfEventAttributes);
         attributes.Config = perfEvent.Config;
         var number = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? PerfEventOpenArm64 : PerfEventOpenX64;
-        var descriptor = LibC.syscall(number, &attributes, -1, cpu, -1, (nint)FlagCloseOnExec);
+        var descriptor = LibC.syscall(number, &attributes, -1, cpu, -1, (nint)FlagCloseOnExec, 0);
         return descriptor >= 0
             ? (int)descriptor
             : throw new BpfException($"opening the perf event {perfEvent.Type}:{perfEvent.Config:x} on CPU {cpu}", Marshal.GetLastPInvokeError());
