@@ -23,7 +23,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     {
         await using var health = await HealthServer.StartAsync(options.Listen, () => ready, metrics.Registry, cancellationToken).ConfigureAwait(false);
         using var kubernetes = new Kubernetes(configuration);
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        using var http = new HttpClient(options.ServiceHandler()) { Timeout = TimeSpan.FromSeconds(10) };
         var api = new ApiClient(kubernetes, metrics);
         using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var informers = new Informers(api, options.Namespace, time, metrics, loggers);

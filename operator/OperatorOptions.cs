@@ -20,4 +20,7 @@ internal sealed record OperatorOptions(
 {
     /// <summary>How often the API server is asked again what it can do.</summary>
     public TimeSpan DiscoveryInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Carries requests to prompt-optimization services.</summary>
+    public Func<HttpMessageHandler> ServiceHandler { get; init; } = () => new SocketsHttpHandler { PooledConnectionLifetime = TimeSpan.FromMinutes(2) };
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Moebius.Cli.Local;
@@ -38,11 +39,16 @@ internal static partial class Native
         var log = Open(logFile, WriteCreateAppend, 384 /* 0600 */);
         if (log < 0)
             throw new IOException($"{logFile}: cannot be opened (errno {Marshal.GetLastPInvokeError()})");
-        _ = Duplicate(log, 1);
-        _ = Duplicate(log, 2);
+        // The runtime keeps duplicates of the standard streams: whoever reads a pipe waits for every one of them.
+        var old = new HashSet<string?> { Target("1"), Target("2") };
+        var duplicates = Directory.EnumerateFileSystemEntries("/proc/self/fd").Select(Path.GetFileName).Where(name => old.Contains(Target(name!))).ToList();
+        foreach (var name in duplicates)
+            _ = Duplicate(log, int.Parse(name!, CultureInfo.InvariantCulture));
         var none = Open("/dev/null", 0, 0);
         _ = Duplicate(none, 0);
     }
+
+    private static string? Target(string descriptor) => new FileInfo($"/proc/self/fd/{descriptor}").LinkTarget;
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Signal(int process, int signal);

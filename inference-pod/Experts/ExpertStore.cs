@@ -29,7 +29,7 @@ internal sealed unsafe class ExpertStore : IDisposable
         _catalog = catalog;
         BudgetBytes = budgetBytes ?? catalog.TotalBytes;
         if (BudgetBytes < catalog.MinimumBytes)
-            throw new UserInputException($"expert budget {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
+            throw new UserInputException($"experts.fastMemory (--expert-budget): {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
         int slots = (int)Math.Min(catalog.Count, BudgetBytes / Math.Max(1, catalog.Layout.Bytes));
         _cache = new ExpertCache(slots);
         _buffers = new nint[slots];

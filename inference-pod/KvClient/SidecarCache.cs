@@ -15,7 +15,7 @@ namespace Moebius.Inference.KvClient;
 internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
 {
     private const uint ProtocolVersion = 1;
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
     private readonly string socket;
     private readonly ModelInfo model;
@@ -60,7 +60,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
         stop.Dispose();
     }
 
-    /// <summary>The pause before the next attempt: doubling, up to ten seconds.</summary>
+    /// <summary>The pause before the next attempt: doubling, up to two seconds.</summary>
     public static TimeSpan Pause(int failures) =>
         TimeSpan.FromMilliseconds(Math.Min(LongestPause.TotalMilliseconds, 100 * Math.Pow(2, Math.Min(failures, 16))));
 

@@ -19,6 +19,8 @@ internal sealed class ApiRoutes(
     ILogger logger)
 {
     private const int LoadingRetrySeconds = 5;
+    private const string Completions = "/v1/completions";
+    private const string ChatCompletions = "/v1/chat/completions";
 
     public void Map(WebApplication app)
     {
@@ -28,9 +30,11 @@ internal sealed class ApiRoutes(
         app.MapGet("/metrics", WriteMetricsAsync);
         app.MapGet("/v1/models", () => Results.Json(new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) }));
         app.MapGet("/v1/models/{**name}", (string name) => Results.Json(Describe(Named(name, "model"))));
-        app.MapPost("/v1/completions", context => AnswerAsync(context, PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
-        app.MapPost("/v1/chat/completions", context => AnswerAsync(context, (root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
-        app.MapFallback(context => throw new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {context.Request.Path} here.", null, "unknown_url"));
+        app.MapPost(Completions, context => AnswerAsync(context, PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
+        app.MapPost(ChatCompletions, context => AnswerAsync(context, (root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
+        app.MapFallback(context => throw (context.Request.Path == Completions || context.Request.Path == ChatCompletions
+            ? new ApiException(405, "invalid_request_error", $"{context.Request.Path} takes POST, not {context.Request.Method}.", null, "method_not_allowed")
+            : new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {context.Request.Path} here.", null, "unknown_url")));
     }
 
     private async Task AnswerAsync(HttpContext context, Func<JsonElement, ServedModel, PreparedRequest> read, Func<ServedModel, AnswerShape> shape)
@@ -109,9 +113,7 @@ internal sealed class ApiRoutes(
         try
         {
             await next(context).ConfigureAwait(false);
-            if (context.Response.StatusCode != StatusCodes.Status405MethodNotAllowed || context.Response.HasStarted)
-                return;
-            failure = new ApiException(405, "invalid_request_error", $"{context.Request.Path} does not take {context.Request.Method}.", null, "method_not_allowed");
+            return;
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using k8s;
 using k8s.Models;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Runtime;
 
@@ -29,6 +30,19 @@ internal sealed class ControllerContext(
 
     /// <summary>What the API server can do; replaced when that changes.</summary>
     public ServerCapabilities Server { get; set; } = new(new Version(0, 0), []);
+
+    /// <summary>
+    /// An object that another one refers to. Each kind is watched apart, so one that the cache lacks may only be late:
+    /// the server is asked before anybody is told that it is missing.
+    /// </summary>
+    public async Task<T?> ReferredAsync<T>(SharedCache<T> cache, string? @namespace, LocalReference? reference, CancellationToken cancellationToken)
+        where T : class, IKubernetesObject<V1ObjectMeta>
+    {
+        if (reference?.Name is not { Length: > 0 } name)
+            return null;
+        var key = new ObjectKey(@namespace, name);
+        return cache.Find(key) ?? await Api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
+    }
 
     /// <summary>Runs a planner, and measures it.</summary>
     public T Plan<T>(string controller, Func<T> planner)

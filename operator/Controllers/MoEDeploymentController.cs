@@ -54,12 +54,8 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
 
     private async Task<MoEReferences> ReferencesAsync(MoEDeployment resource, CancellationToken cancellationToken)
     {
-        var policy = resource.Spec?.KVCache?.PolicyRef is { } policyRef
-            ? context.Informers.Policies.Cache.Find(new ObjectKey(resource.Metadata.NamespaceProperty, policyRef.Name))
-            : null;
-        var profile = resource.Spec?.MemorySchedulingProfileRef is { } profileRef
-            ? context.Informers.Profiles.Cache.Find(new ObjectKey(null, profileRef.Name))
-            : null;
+        var policy = await context.ReferredAsync(context.Informers.Policies.Cache, resource.Metadata.NamespaceProperty, resource.Spec?.KVCache?.PolicyRef, cancellationToken).ConfigureAwait(false);
+        var profile = await context.ReferredAsync(context.Informers.Profiles.Cache, null, resource.Spec?.MemorySchedulingProfileRef, cancellationToken).ConfigureAwait(false);
         Plan? plan = null;
         if (policy is not null)
             plan = KVPrivacyPolicyPlanner.Plan(policy, await KVPrivacyPolicyController.ConfigMapsAsync(context.Api, policy, cancellationToken).ConfigureAwait(false));

@@ -32,7 +32,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     {
         if (JobStatusPlanner.HasEnded(entity))
             return await ExpireAsync(entity, cancellationToken).ConfigureAwait(false);
-        var problem = Check(entity, out var address);
+        var (problem, address) = await CheckAsync(entity, cancellationToken).ConfigureAwait(false);
         var jobs = new List<ServiceJob>();
         if (problem is null && address is not null)
         {
@@ -80,7 +80,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> FinalizeAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        if (JobStatusPlanner.HasEnded(entity) || Check(entity, out var address) is not null || address is null)
+        if (JobStatusPlanner.HasEnded(entity) || (await CheckAsync(entity, cancellationToken).ConfigureAwait(false)).Address is not { } address)
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
         foreach (var id in entity.Status?.JobIds ?? [])
         {
@@ -98,16 +98,14 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
         return ReconciliationResult<PromptOptimizationJob>.Success(entity);
     }
 
-    private Problem? Check(PromptOptimizationJob entity, out Uri? address)
+    private async Task<(Problem? Problem, Uri? Address)> CheckAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        address = null;
         if (SchemaCheck.Errors(entity.Spec) is [var error, ..])
-            return new Problem(Reasons.InvalidSpec, error, Blocks: true);
-        var name = entity.Spec.OptimizerRef.Name;
-        if (context.Informers.Optimizers.Cache.Find(ObjectKey.Of(entity) with { Name = name }) is not { } optimizer)
-            return new Problem(Reasons.OptimizerNotFound, $"spec.optimizerRef.name: there is no PromptOptimizer '{name}' in namespace '{entity.Metadata.NamespaceProperty}': make it, or name one that exists", Blocks: true);
-        address = new Uri(PromptOptimizerPlanner.Endpoint(optimizer));
-        return null;
+            return (new Problem(Reasons.InvalidSpec, error, Blocks: true), null);
+        var reference = entity.Spec.OptimizerRef;
+        if (await context.ReferredAsync(context.Informers.Optimizers.Cache, entity.Metadata.NamespaceProperty, reference, cancellationToken).ConfigureAwait(false) is { } optimizer)
+            return (null, new Uri(PromptOptimizerPlanner.Endpoint(optimizer)));
+        return (new Problem(Reasons.OptimizerNotFound, $"spec.optimizerRef.name: there is no PromptOptimizer '{reference.Name}' in namespace '{entity.Metadata.NamespaceProperty}': make it, or name one that exists", Blocks: true), null);
     }
 
     private async Task<ReconciliationResult<PromptOptimizationJob>> ExpireAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)

@@ -21,9 +21,7 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
     public async Task<ReconciliationResult<PromptOptimizer>> ReconcileAsync(PromptOptimizer entity, CancellationToken cancellationToken)
     {
         var key = ObjectKey.Of(entity);
-        var model = entity.Spec?.LanguageModel?.MoeDeploymentRef is { } reference
-            ? context.Informers.MoEDeployments.Cache.Find(key with { Name = reference.Name })
-            : null;
+        var model = await context.ReferredAsync(context.Informers.MoEDeployments.Cache, key.Namespace, entity.Spec?.LanguageModel?.MoeDeploymentRef, cancellationToken).ConfigureAwait(false);
         var plan = context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings));
         var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var deployment = context.Informers.Deployments.Cache.Find(key with { Name = Names.PromptOptimizer(key.Name) });

@@ -36,8 +36,12 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             return problems;
         foreach (var child in plan.Children)
         {
-            if (await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false) is { } problem)
-                problems.Add(problem);
+            if (await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false) is not { } problem)
+                continue;
+            problems.Add(problem);
+            // What comes later needs what comes first: no pod may start with somebody else's configuration.
+            if (problem.Reason != Reasons.ApplyConflict)
+                return problems;
         }
 
         var planned = plan.Children.Select(child => (child.Kind, ObjectKey.Of(child))).ToHashSet();

@@ -1,5 +1,7 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using k8s;
+using k8s.Autorest;
 using k8s.LeaderElection;
 using k8s.LeaderElection.ResourceLock;
 using k8s.Models;
@@ -24,7 +26,7 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
         using var term = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var work = Task.CompletedTask;
         var led = false;
-        using var elector = new LeaderElector(new LeaderElectionConfig(new LeaseLock(kubernetes, @namespace, LeaseName, identity))
+        using var elector = new LeaderElector(new LeaderElectionConfig(new PatientLock(new LeaseLock(kubernetes, @namespace, LeaseName, identity)))
         {
             LeaseDuration = TimeSpan.FromSeconds(15),
             RenewDeadline = TimeSpan.FromSeconds(10),
@@ -38,16 +40,22 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
             work = Task.Run(() => lead(term.Token), CancellationToken.None);
         };
         elector.OnNewLeader += leader => logger.LogInformation("The leader is {Leader}", leader);
-        elector.OnError += error => logger.LogWarning("Leader election: {Error}", error.Message);
+        elector.OnError += error =>
+        {
+            // A Lease that does not exist yet is reported as an error; it is made next.
+            if (error is not HttpOperationException { Response.StatusCode: HttpStatusCode.NotFound } && !term.IsCancellationRequested)
+                logger.LogWarning("Leader election: {Error}", error.Message);
+        };
         try
         {
-            await elector.RunUntilLeadershipLostAsync(cancellationToken).ConfigureAwait(false);
+            await elector.RunUntilLeadershipLostAsync(term.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // Stopping.
         }
 
+        // Ends the elector's last attempt too, which might otherwise win a Lease that nobody works under.
         await term.CancelAsync().ConfigureAwait(false);
         await work.ConfigureAwait(false);
         metrics.Leader.Set(0);

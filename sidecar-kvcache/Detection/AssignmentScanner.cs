@@ -25,7 +25,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
         var weak = (hint & Hint.Secret) == 0;
         var limit = Math.Min(view.Length, end + MaxGap);
         var position = end;
-        var (assigned, spoken) = (false, false);
+        var (assigned, spoken, words) = (false, false, 0);
         while (position < limit)
         {
             var character = _text[position];
@@ -54,7 +54,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
                 var isVerb = word - position <= 8 && Verbs.Contains(_text.AsSpan(position, word - position));
                 if (spoken || (!isVerb && (word == limit || !(_text[word] is ' ' or ':' or '=' or '_' or '-'))))
                     break;
-                if (!isVerb && LooksSecret(position, out _))
+                if (!isVerb && (++words > 2 || LooksSecret(position, out _)))
                     break;
                 spoken |= isVerb;
                 position = word;

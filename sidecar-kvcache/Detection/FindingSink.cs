@@ -17,7 +17,7 @@ internal sealed class FindingSink(BitArray enabled)
     {
         if (!Wants(kind))
             return false;
-        _findings.Add(new Finding(1, kind.ToString(), view.Origin[start], Math.Max(view.Origin[end - 1] + 1, view.Origin[start] + 1)));
+        _findings.Add(new Finding(1, kind.ToString(), view.Origin[start], view.EndOf(end - 1)));
         return true;
     }
 

@@ -5,10 +5,13 @@ namespace Moebius.KvCache.Detection;
 /// <summary>A folded text with the way back to the characters it came from.</summary>
 internal sealed class ScanView
 {
-    private ScanView(char[] text, int[] origin, int length)
+    private readonly int[] _ends;
+
+    private ScanView(char[] text, int[] origin, int[] ends, int length)
     {
         Text = text;
         Origin = origin;
+        _ends = ends;
         Length = length;
     }
 
@@ -20,11 +23,15 @@ internal sealed class ScanView
 
     public int Length { get; }
 
+    /// <summary>Where the original characters end that a folded one stands for.</summary>
+    public int EndOf(int position) => _ends[position];
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView Fold(string text)
     {
         var folded = new char[text.Length];
         var origin = new int[text.Length + 1];
+        var ends = new int[text.Length];
         var length = 0;
         for (var index = 0; index < text.Length; index++)
         {
@@ -37,12 +44,12 @@ internal sealed class ScanView
                     var start = index++;
                     if (Folding.FoldAstral(char.ConvertToUtf32(character, text[index])) is var ascii and not '\0')
                     {
-                        origin[length] = start;
+                        (origin[length], ends[length]) = (start, index + 1);
                         folded[length++] = ascii;
                     }
                     else
                     {
-                        origin[length] = start;
+                        (origin[length], ends[length]) = (start, index + 1);
                         folded[length++] = '\uFFFD';
                     }
 
@@ -58,24 +65,25 @@ internal sealed class ScanView
                 plain = ' ';
             }
 
-            origin[length] = index;
+            (origin[length], ends[length]) = (index, index + 1);
             folded[length++] = plain;
         }
 
         origin[length] = text.Length;
         RestoreDigits(folded.AsSpan(0, length));
-        return new ScanView(folded, origin, length);
+        return new ScanView(folded, origin, ends, length);
     }
 
     /// <summary>A rewriting of another view.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static ScanView Rewrite(ScanView source, List<char> text, List<int> positions)
+    public static ScanView Rewrite(ScanView source, List<char> text, List<(int First, int Last)> positions)
     {
         var origin = new int[text.Count + 1];
+        var ends = new int[text.Count];
         for (var index = 0; index < positions.Count; index++)
-            origin[index] = source.Origin[positions[index]];
+            (origin[index], ends[index]) = (source.Origin[positions[index].First], source._ends[positions[index].Last]);
         origin[text.Count] = source.Origin[source.Length];
-        return new ScanView([.. text], origin, text.Count);
+        return new ScanView([.. text], origin, ends, text.Count);
     }
 
     /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>

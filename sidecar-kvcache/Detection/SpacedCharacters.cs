@@ -15,9 +15,7 @@ internal static class SpacedCharacters
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView? Rewrite(ScanView view, FindingSink sink)
     {
-        List<char>? text = null;
-        List<int>? positions = null;
-        var copied = 0;
+        RewrittenText? text = null;
         var position = 0;
         while (position + 2 < view.Length)
         {
@@ -39,27 +37,14 @@ internal static class SpacedCharacters
 
             if (HidesPhrase(view, position, end))
                 sink.Add(view, SecretKind.StreetAddress, position, end + 1);
-            text ??= new List<char>(view.Length);
-            positions ??= new List<int>(view.Length);
-            for (; copied < position; copied++)
-                Copy(copied);
-            for (; copied <= end; copied += 2)
-                Copy(copied);
-            copied = end + 1;
+            text ??= new RewrittenText(view);
+            text.MoveTo(position, end + 1);
+            for (var index = position; index <= end; index += 2)
+                text.Add(view.Text[index], index);
             position = end + 1;
         }
 
-        if (text is null)
-            return null;
-        for (; copied < view.Length; copied++)
-            Copy(copied);
-        return ScanView.Rewrite(view, text, positions!);
-
-        void Copy(int index)
-        {
-            text!.Add(view.Text[index]);
-            positions!.Add(index);
-        }
+        return text?.ToView();
     }
 
     /// <summary>

@@ -27,46 +27,27 @@ internal static class SpokenNumbers
         if (words.Count == 0)
             return null;
 
-        var text = new List<char>(view.Length);
-        var positions = new List<int>(view.Length);
-        var position = 0;
+        var text = new RewrittenText(view);
         for (var index = 0; index < words.Count; index++)
         {
             var (start, end, value) = words[index];
-            for (; position < start; position++)
-            {
-                text.Add(view.Text[position]);
-                positions.Add(position);
-            }
-
-            foreach (var character in value)
-            {
-                text.Add(character);
-                positions.Add(start);
-            }
-
             // What stands between two words of a run goes, unless it is a sign that means something.
-            position = end;
-            if (index + 1 < words.Count && words[index + 1].Start - end <= 3)
+            if (index > 0 && start - words[index - 1].End <= 3)
             {
-                for (; position < words[index + 1].Start; position++)
+                text.MoveTo(words[index - 1].End, start);
+                for (var position = words[index - 1].End; position < start; position++)
                 {
                     if (view.Text[position] is '.' or '-' or '@' or ':' or '/' or '+')
-                    {
-                        text.Add(view.Text[position]);
-                        positions.Add(position);
-                    }
+                        text.Add(view.Text[position], position);
                 }
             }
+
+            text.MoveTo(start, end);
+            foreach (var character in value)
+                text.Add(character, start, end - 1);
         }
 
-        for (; position < view.Length; position++)
-        {
-            text.Add(view.Text[position]);
-            positions.Add(position);
-        }
-
-        return ScanView.Rewrite(view, text, positions);
+        return text.ToView();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

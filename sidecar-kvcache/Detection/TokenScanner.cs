@@ -22,7 +22,12 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         while (end < view.Length && end - start < MaxToken && (char.IsAsciiLetterOrDigit(_text[end]) || _text[end] is '_' or '-'))
             end++;
         var token = _text.AsSpan(start, end - start);
-        if (TryNetwork(start, out var networkEnd))
+        // One letter with nothing but a letter's neighbours starts nothing.
+        if (token.Length == 1 && (end >= view.Length || !(_text[end] is ' ' or '.' or ':' or '*' or '/' or '|' or '\n')))
+            return false;
+        // In a chain of groups only the first can start an address.
+        var chained = start > 1 && _text[start - 1] == ':' && char.IsAsciiHexDigit(_text[start - 2]);
+        if (!chained && TryNetwork(start, out var networkEnd))
         {
             end = networkEnd;
             return true;
@@ -53,7 +58,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             }
 
             var length = position - group;
-            if (length > 4)
+            if (length > 4 || groups > 8)
                 return false;
             if (length > 0)
             {
@@ -104,7 +109,8 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         var (filled, digits, last, exact) = (2, 0, position, 0);
         while (filled < MaxIban)
         {
-            SkipSeparators(ref position);
+            if (position < view.Length && !char.IsAsciiLetterOrDigit(_text[position]))
+                SkipSeparators(ref position);
             if (position >= view.Length || !char.IsAsciiLetterOrDigit(_text[position]) || (filled < 4 && !char.IsAsciiDigit(_text[position])))
                 break;
             digits += char.IsAsciiDigit(_text[position]) ? 1 : 0;

@@ -14,10 +14,13 @@ internal enum Visibility
 }
 
 /// <summary>Why an entry is public; decides whether it stays so when the policy changes.</summary>
-/// <param name="Declaration">Digest of the declared text that covers it; null when the mode alone makes it public.</param>
-internal sealed record PublicReason(string? Declaration)
+/// <param name="Declaration">Digest of the declared text that covers it; null when no text is.</param>
+/// <param name="IsCleared">A tier has found its text harmless; only such entries can be worth probing.</param>
+internal sealed record PublicReason(string? Declaration, bool IsCleared = false)
 {
     public static PublicReason SharedByMode { get; } = new((string?)null);
+
+    public static PublicReason Cleared { get; } = new(null, IsCleared: true);
 }
 
 /// <summary>Finds a child: its domain and the hash of its first block.</summary>

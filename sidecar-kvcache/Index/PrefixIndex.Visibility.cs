@@ -16,6 +16,7 @@ internal sealed partial class PrefixIndex
             if (!_owners.TryGetValue(tenant, out var owner))
                 return 0;
             var promoted = 0;
+            upTo = Math.Min(upTo, tokens.Length / root.BlockTokens);
             var current = root.Node;
             while (current.End < upTo)
             {

@@ -45,7 +45,7 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>Told about every public node that a lookup came through, under the read lock.</summary>
-    public Action<IndexNode, TenantKey>? OnPublicHit { get; set; }
+    public Action<IndexNode, TenantKey>? OnPublicHit { get; init; }
 
     public IndexRoot Root(ModelKey model)
     {

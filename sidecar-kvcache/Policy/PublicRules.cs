@@ -11,6 +11,7 @@ internal static class PublicRules
     {
         SharingMode.Share => true,
         SharingMode.Isolate => false,
+        _ when reason.IsCleared => true,
         _ => reason.Declaration is { } digest && policy.Prefixes.Any(prefix => prefix.Digest == digest),
     };
 }

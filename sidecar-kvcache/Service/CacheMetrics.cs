@@ -14,7 +14,7 @@ internal sealed class CacheMetrics
         CommittedBlocks = factory.CreateCounter("moebius_kvcache_committed_blocks_total", "Blocks handed in by engines.");
         PromotedBlocks = factory.CreateCounter("moebius_kvcache_promoted_blocks_total", "Blocks that became public.");
         DemotedBlocks = factory.CreateCounter("moebius_kvcache_demoted_blocks_total", "Blocks that were public and are not any more.");
-        EvictedBlocks = factory.CreateGauge("moebius_kvcache_evicted_blocks", "Blocks dropped since start: for room, for age, or on request.");
+        EvictedBlocks = factory.CreateCounter("moebius_kvcache_evicted_blocks_total", "Blocks dropped since start: for room, for age, or on request.");
         PrivateVerdicts = factory.CreateCounter("moebius_kvcache_private_verdicts_total", "Commits in which a rule found something private.");
         ClassificationsDropped = factory.CreateCounter("moebius_kvcache_classifications_dropped_total", "Commits left private because too many were waiting.");
         ClassificationsFailed = factory.CreateCounter("moebius_kvcache_classifications_failed_total", "Commits left private because of an error.");
@@ -44,7 +44,7 @@ internal sealed class CacheMetrics
 
     public Counter DemotedBlocks { get; }
 
-    public Gauge EvictedBlocks { get; }
+    public Counter EvictedBlocks { get; }
 
     public Counter PrivateVerdicts { get; }
 

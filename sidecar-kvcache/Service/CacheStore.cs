@@ -6,6 +6,7 @@ using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Index;
+using Moebius.KvCache.Monitoring;
 using Moebius.KvCache.Policy;
 using Moebius.Kvcache.V1;
 
@@ -32,6 +33,7 @@ internal sealed class CacheStore : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly int? _blockTokens;
     private readonly ClassificationQueue _queue;
+    private readonly ProbeMonitor _monitor;
     private readonly ConcurrentDictionary<string, Session> _sessions = [];
     private readonly object _layoutGate = new();
     private readonly byte[] _salt = RandomNumberGenerator.GetBytes(32);
@@ -55,6 +57,7 @@ internal sealed class CacheStore : IAsyncDisposable
         _logger = logger;
         _start = time.GetTimestamp();
         _queue = new ClassificationQueue(() => policy.Current, metrics, time, logger);
+        _monitor = new ProbeMonitor(() => policy.Current.Monitor, Now);
         policy.Changed += OnPolicyChanged;
         metrics.Registry.AddBeforeCollectCallback(Observe);
     }
@@ -129,6 +132,7 @@ internal sealed class CacheStore : IAsyncDisposable
         _metrics.Lookups.Inc();
         _metrics.LookupBlocks.Inc(tokens.Length / session.Root.BlockTokens);
         _metrics.HitBlocks.Inc(found.Length);
+        ActOnAlarms(session.Layout.Index);
         return (lease, found);
     }
 
@@ -239,6 +243,7 @@ internal sealed class CacheStore : IAsyncDisposable
                 End(session);
         }
 
+        _monitor.Sweep();
         var policy = _policy.Current;
         Volatile.Read(ref _layout)?.Index.DropIdle(
             now - (long)policy.PrivateIdle.TotalMilliseconds, now - (long)policy.PublicIdle.TotalMilliseconds);
@@ -262,16 +267,32 @@ internal sealed class CacheStore : IAsyncDisposable
         return BlockClassifier.DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
     }
 
-    private static View ViewOf(CompiledPolicy policy, TenantKey tenant)
+    private View ViewOf(CompiledPolicy policy, TenantKey tenant) =>
+        policy.Mode == SharingMode.Isolate || (policy.Mode == SharingMode.SafeKV && _monitor.IsIsolated(tenant)) ? View.OwnOnly : View.Shared;
+
+    private void ActOnAlarms(PrefixIndex index)
     {
-        _ = tenant;
-        return policy.Mode == SharingMode.Isolate ? View.OwnOnly : View.Shared;
+        while (_monitor.TryTakeAlarm(out var alarm))
+        {
+            var settings = _policy.Current.Monitor;
+            var demoted = 0;
+            if (alarm!.Verdict == ProbeVerdict.Probed && settings.Demote)
+                demoted = index.DemoteProbed(alarm.Entry);
+            foreach (var suspect in alarm.Suspects)
+                _monitor.Isolate(suspect, settings.IsolateFor);
+            _metrics.ProbingVerdicts.Inc();
+            _metrics.DemotedBlocks.Inc(demoted);
+            // The audit line: figures only, neither text nor tenant.
+            _logger.LogWarning(
+                "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
+                alarm.Verdict, alarm.Entry.End, alarm.Hits, alarm.Distinct, alarm.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
+        }
     }
 
     private Layout CreateLayout(ArenaGeometry geometry)
     {
         var slots = new SlotTable(geometry.SlotCount, (slot, generation) => _arena.PublishGeneration(geometry, slot, generation));
-        return new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, new PrefixIndex(slots, Now));
+        return new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, new PrefixIndex(slots, Now) { OnPublicHit = _monitor.Record });
     }
 
     private void OnPolicyChanged(CompiledPolicy policy)
@@ -292,8 +313,9 @@ internal sealed class CacheStore : IAsyncDisposable
         _metrics.Blocks.WithLabels("public").Set(publicBlocks);
         _metrics.Slots.WithLabels("free").Set(layout?.Slots.FreeCount ?? 0);
         _metrics.Slots.WithLabels("used").Set((layout?.Slots.Count - layout?.Slots.FreeCount) ?? 0);
-        _metrics.EvictedBlocks.Set(layout?.Index.EvictedBlocks ?? 0);
+        _metrics.EvictedBlocks.IncTo(layout?.Index.EvictedBlocks ?? 0);
         _metrics.Sessions.Set(_sessions.Count);
+        _metrics.IsolatedTenants.Set(_monitor.Isolated);
     }
 
     private TenantKey Tenant(string tenant, bool anonymous) =>

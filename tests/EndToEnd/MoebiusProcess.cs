@@ -23,7 +23,10 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public static MoebiusProcess Start(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Program) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        // A test run in the background has SIGINT ignored, and children inherit that; a user's shell does not.
+        var start = new ProcessStartInfo("env") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        start.ArgumentList.Add("--default-signal=INT");
+        start.ArgumentList.Add(Program);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
         return new MoebiusProcess(Process.Start(start)!);

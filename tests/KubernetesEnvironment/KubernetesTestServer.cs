@@ -230,7 +230,7 @@ public class KubernetesTestServer : IAsyncLifetime
 
     private async Task StartControllerManagerAsync()
     {
-        Start(Programs.ControllerManager, ServerArguments.ControllerManager(Files, _ports, _options.Controllers));
+        Start(Programs.ControllerManager, ServerArguments.ControllerManager(Files, _ports, _options.Controllers, Assets.ServerVersion));
         using var manager = new ApiConnection(_ports.ControllerManager, _authority.CertificatePem, _administrator);
         await WaitAsync(Programs.ControllerManager, manager, token => manager.AnswersAsync("healthz", token)).ConfigureAwait(false);
     }

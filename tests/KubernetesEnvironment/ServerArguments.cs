@@ -63,8 +63,10 @@ internal static class ServerArguments
         "--disable-admission-plugins=ValidatingAdmissionPolicy,MutatingAdmissionPolicy", // an old core has no such resources to watch
     ];
 
-    public static IEnumerable<string> ControllerManager(ServerFiles files, ServerPorts ports, IEnumerable<string> controllers) =>
+    public static IEnumerable<string> ControllerManager(ServerFiles files, ServerPorts ports, IEnumerable<string> controllers, Version version) =>
     [
+        // Before 1.24 it also opens one fixed port, on which two test clusters would collide.
+        .. version < new Version(1, 24) ? new[] { "--port=0" } : [],
         $"--kubeconfig={files.AdminKubeconfig}",
         $"--authentication-kubeconfig={files.AdminKubeconfig}",
         $"--authorization-kubeconfig={files.AdminKubeconfig}",

@@ -50,7 +50,7 @@ internal class ExpressionParser(List<Token> tokens)
         var items = new List<Expression> { first };
         while (TakeIf(",") && Current.Kind is not (TokenKind.BlockEnd or TokenKind.PrintEnd))
             items.Add(ParseExpression());
-        return new ListLiteral(items, first.Line);
+        return new ListLiteral(items, true, first.Line);
     }
 
     protected Expression ParseExpression()
@@ -197,7 +197,7 @@ internal class ExpressionParser(List<Token> tokens)
             case TokenKind.Operator when token.Value == "(":
                 return ParseParentheses(token.Line);
             case TokenKind.Operator when token.Value == "[":
-                return new ListLiteral(ParseItems("]"), token.Line);
+                return new ListLiteral(ParseItems("]"), false, token.Line);
             case TokenKind.Operator when token.Value == "{":
                 return ParseMap(token.Line);
             default:
@@ -208,12 +208,12 @@ internal class ExpressionParser(List<Token> tokens)
     private Expression ParseParentheses(int line)
     {
         if (TakeIf(")"))
-            return new ListLiteral([], line);
+            return new ListLiteral([], true, line);
         var first = ParseExpression();
         if (TakeIf(")"))
             return first;
         Expect(",");
-        return new ListLiteral([first, .. ParseItems(")")], line);
+        return new ListLiteral([first, .. ParseItems(")")], true, line);
     }
 
     private List<Expression> ParseItems(string end)

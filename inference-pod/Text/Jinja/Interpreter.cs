@@ -243,7 +243,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
     {
         Literal literal => literal.Value,
         Variable variable => scope.Find(variable.Name),
-        ListLiteral list => new JinjaList([.. list.Items.Select(item => Evaluate(item, scope))]),
+        ListLiteral list => new JinjaList([.. list.Items.Select(item => Evaluate(item, scope))], list.Tuple),
         MapLiteral map => NewMap(map, scope),
         Attribute attribute => Operations.Attribute(Evaluate(attribute.Target, scope), attribute.Name),
         Item item => Operations.Item(Evaluate(item.Target, scope), Evaluate(item.Key, scope)),

@@ -154,7 +154,7 @@ internal sealed class Lexer
     private void Open()
     {
         position += 2;
-        if (position < source.Length && source[position] is '-' or '+')
+        if (position < source.Length && source[position] is ('-' or '+'))
             position++;
     }
 
@@ -274,6 +274,20 @@ internal sealed class Lexer
             position++;
             while (position < source.Length && char.IsAsciiDigit(source[position]))
                 position++;
+        }
+
+        var exponent = position;
+        if (exponent < source.Length && source[exponent] is ('e' or 'E'))
+        {
+            exponent++;
+            if (exponent < source.Length && source[exponent] is ('-' or '+'))
+                exponent++;
+            if (exponent < source.Length && char.IsAsciiDigit(source[exponent]))
+            {
+                isFloat = true;
+                for (position = exponent; position < source.Length && char.IsAsciiDigit(source[position]);)
+                    position++;
+            }
         }
 
         tokens.Add(new Token(isFloat ? TokenKind.Float : TokenKind.Integer, source[start..position].Replace("_", "", StringComparison.Ordinal), line));

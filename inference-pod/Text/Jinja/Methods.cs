@@ -15,7 +15,7 @@ internal static class Methods
         _ => null,
     };
 
-    public static JinjaList Pairs(JinjaMap map) => new([.. map.Select(item => (object?)new JinjaList([item.Key, item.Value]))]);
+    public static JinjaList Pairs(JinjaMap map) => new([.. map.Select(item => (object?)new JinjaList([item.Key, item.Value], tuple: true))]);
 
     public static long Runes(string text) => text.EnumerateRunes().Count();
 

@@ -7,7 +7,7 @@ internal sealed record Literal(object? Value, int Line) : Expression(Line);
 
 internal sealed record Variable(string Name, int Line) : Expression(Line);
 
-internal sealed record ListLiteral(IReadOnlyList<Expression> Items, int Line) : Expression(Line);
+internal sealed record ListLiteral(IReadOnlyList<Expression> Items, bool Tuple, int Line) : Expression(Line);
 
 internal sealed record MapLiteral(IReadOnlyList<(Expression Key, Expression Value)> Items, int Line) : Expression(Line);
 

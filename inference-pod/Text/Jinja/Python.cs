@@ -29,6 +29,8 @@ internal static class Python
                 return Float(number);
             case string text:
                 return Quote(text);
+            case JinjaList { Tuple: true } tuple:
+                return "(" + string.Join(", ", tuple.Items.Select(Repr)) + (tuple.Items.Count == 1 ? ",)" : ")");
             case JinjaList list:
                 return "[" + string.Join(", ", list.Items.Select(Repr)) + "]";
             case JinjaMap map:

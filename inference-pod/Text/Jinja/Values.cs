@@ -11,8 +11,11 @@ internal sealed record Undefined(string What)
 }
 
 /// <summary>A list or tuple.</summary>
-internal sealed class JinjaList(List<object?> items) : IEnumerable<object?>
+internal sealed class JinjaList(List<object?> items, bool tuple = false) : IEnumerable<object?>
 {
+    /// <summary>Printed with parentheses.</summary>
+    public bool Tuple => tuple;
+
     public List<object?> Items { get; } = items;
 
     public IEnumerator<object?> GetEnumerator() => Items.GetEnumerator();

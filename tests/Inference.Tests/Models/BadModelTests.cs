@@ -84,7 +84,7 @@ public class BadModelTests
         string directory = TestModels.Golden("qwen3_moe");
         long smallest = TestModels.SmallestBudget(directory);
         var refused = Assert.Throws<UserInputException>(() => TestModels.Load(directory, smallest - 1).Dispose());
-        Assert.Equal($"expert budget {smallest - 1} bytes is too small for {directory}: one layer's top-4 experts need {smallest} bytes (4 x {smallest / 4}); give at least {smallest}", refused.Message);
+        Assert.Equal($"experts.fastMemory (--expert-budget): {smallest - 1} bytes is too small for {directory}: one layer's top-4 experts need {smallest} bytes (4 x {smallest / 4}); give at least {smallest}", refused.Message);
         TestModels.Load(directory, smallest).Dispose();
     }
 

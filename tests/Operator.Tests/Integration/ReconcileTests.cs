@@ -29,7 +29,6 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         var shop = await cluster.NamespaceAsync("children");
         await using var running = cluster.StartOperator(shop);
         await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
-
         await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
         foreach (var child in new[] { "deployment/austen", "service/austen", "serviceaccount/austen", "configmap/austen-config", "configmap/strict-policy", "networkpolicy/austen" })
             await Eventually.EqualAsync("moebius-operator", () => cluster.GetAsync(shop, child, @".metadata.labels.app\.kubernetes\.io/managed-by"));
@@ -92,7 +91,7 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         Assert.Equal(template, await cluster.GetAsync(shop, "deployment/austen", ".spec.template"));
 
         // A change of the configuration does roll.
-        await cluster.ApplyAsync(Deployment + "  serving: {maxBatchTokens: 64}\n", "-n", shop);
+        await cluster.ApplyAsync(Deployment + "\n  serving: {maxBatchTokens: 64}\n", "-n", shop);
         await Eventually.TrueAsync(async () => await cluster.GetAsync(shop, "deployment/austen", ".spec.template") != template);
     }
 
@@ -129,6 +128,7 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         await cluster.ApplyAsync(Policy + "\n---\n" + Deployment, "-n", shop);
         await Eventually.EqualAsync("ChildNotOwned", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
         Assert.Equal("yes", await cluster.GetAsync(shop, "configmap/austen-config", ".data.mine"));
+        Assert.Equal("", await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
         Assert.Equal("", await cluster.GetAsync(shop, "configmap/austen-config", @".data.inference\.yaml"));
     }
 

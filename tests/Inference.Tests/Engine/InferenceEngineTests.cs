@@ -1,0 +1,160 @@
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+public class InferenceEngineTests
+{
+    private static readonly int[][] Prompts = [.. Enumerable.Range(0, 24).Select(i => Enumerable.Range(1, 3 + (i * 2)).Select(j => ((i * 131) + (j * 17)) % 4000 + 1).ToArray())];
+
+    [Theory]
+    [InlineData(1000, 8, 16)]
+    [InlineData(1000, 1, 512)]
+    [InlineData(40, 8, 7)]
+    [InlineData(20, 24, 64)]
+    public async Task Every_sequence_says_what_it_says_alone(int blocks, int sequences, int batchTokens)
+    {
+        await using var harness = new EngineHarness(blocks, sequences, batchTokens);
+        var generations = Prompts.Select((prompt, i) => harness.Submit(EngineHarness.Greedy(prompt, 20, "tenant" + (i % 3)))).ToList();
+        for (var i = 0; i < Prompts.Length; i++)
+        {
+            var (text, tokens, finish) = await EngineHarness.CollectAsync(generations[i]);
+            Assert.Equal(ToyModel.Continue(Prompts[i], 20), tokens);
+            Assert.Equal(EngineHarness.Tokenizer.Decode(tokens), text);
+            Assert.Equal(FinishReason.Length, finish);
+        }
+
+        await harness.DisposeAsync();
+        Assert.Equal(0, harness.Model.Live);
+        Assert.True(harness.Model.PeakTokens <= blocks * harness.Model.Info.BlockTokens, $"{harness.Model.PeakTokens} tokens were stored at once");
+    }
+
+    [Fact]
+    public async Task Too_little_memory_preempts_and_loses_no_token()
+    {
+        // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay.
+        await using var harness = new EngineHarness(blocks: 20);
+        var first = harness.Submit(EngineHarness.Greedy([1, 2, 3, 4, 5], 50));
+        var second = harness.Submit(EngineHarness.Greedy([9, 8, 7, 6, 5], 50));
+        Assert.Equal(ToyModel.Continue([1, 2, 3, 4, 5], 50), (await EngineHarness.CollectAsync(first)).Tokens);
+        Assert.Equal(ToyModel.Continue([9, 8, 7, 6, 5], 50), (await EngineHarness.CollectAsync(second)).Tokens);
+        var metrics = await harness.Metrics.ExportAsync(TestContext.Current.CancellationToken);
+        Assert.DoesNotContain("vllm:num_preemptions_total{model_name=\"toy\"} 0", metrics, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_same_seed_gives_the_same_output_whatever_else_runs()
+    {
+        var request = EngineHarness.Greedy(Prompts[5], 30) with { Sampling = new SamplingSettings { Temperature = 0.9, TopP = 0.95, Seed = 42, Logprobs = 0 } };
+        List<int> alone;
+        await using (var harness = new EngineHarness())
+            alone = (await harness.RunAsync(request)).Tokens;
+        await using var crowded = new EngineHarness(blocks: 60, batchTokens: 9);
+        var others = Prompts.Take(10).Select(prompt => crowded.Submit(request with { Prompt = prompt, Sampling = request.Sampling with { Seed = prompt.Length } })).ToList();
+        Assert.Equal(alone, (await crowded.RunAsync(request)).Tokens);
+        Assert.NotEqual(alone, (await crowded.RunAsync(request with { Sampling = request.Sampling with { Seed = 43 } })).Tokens);
+        foreach (var other in others)
+            await EngineHarness.CollectAsync(other);
+    }
+
+    [Fact]
+    public async Task Cancelling_frees_everything_within_one_step()
+    {
+        using var gate = new SemaphoreSlim(0);
+        var model = new ToyModel { BeforeStep = _ => gate.Wait() };
+        await using var harness = new EngineHarness(model: model);
+        var kept = harness.Submit(EngineHarness.Greedy(Prompts[1], 4));
+        var cancelled = harness.Submit(EngineHarness.Greedy(Prompts[2], 100));
+        gate.Release(1);
+        await kept.Events.Reader.WaitToReadAsync(TestContext.Current.CancellationToken);
+        cancelled.Cancel();
+        gate.Release(1);
+
+        // Its end is told after the step under way, and by then its memory is free.
+        var finish = (await EngineHarness.CollectAsync(cancelled)).Finish;
+        Assert.Equal(FinishReason.Abort, finish);
+        gate.Release(100);
+        Assert.Equal(ToyModel.Continue(Prompts[1], 4), (await EngineHarness.CollectAsync(kept)).Tokens);
+        cancelled.Cancel();
+        await harness.DisposeAsync();
+        Assert.Equal(0, model.Live);
+        Assert.True(model.Computed < 50, $"{model.Computed} tokens were computed");
+    }
+
+    [Fact]
+    public async Task A_full_queue_refuses_all_or_nothing()
+    {
+        using var gate = new SemaphoreSlim(0);
+        var model = new ToyModel { BeforeStep = _ => gate.Wait() };
+        await using var harness = new EngineHarness(sequences: 1, queued: 2, model: model);
+        var accepted = new List<Generation> { harness.Submit(EngineHarness.Greedy([1], 2)), harness.Submit(EngineHarness.Greedy([2], 2)) };
+        Assert.Throws<QueueFullException>(() => harness.Engine.Submit([EngineHarness.Greedy([3], 2), EngineHarness.Greedy([4], 2)]));
+        accepted.Add(harness.Submit(EngineHarness.Greedy([3], 2)));
+        Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([4], 2)));
+        gate.Release(1000);
+        foreach (var generation in accepted)
+            Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
+        Assert.Equal(FinishReason.Length, (await harness.RunAsync(EngineHarness.Greedy([4], 2))).Finish);
+    }
+
+    [Fact]
+    public async Task A_step_that_fails_ends_its_sequences_and_the_engine_goes_on()
+    {
+        var fail = true;
+        var model = new ToyModel { BeforeStep = _ => { if (fail) throw new InvalidOperationException("broken"); } };
+        await using var harness = new EngineHarness(model: model);
+        Assert.Equal(FinishReason.Error, (await harness.RunAsync(EngineHarness.Greedy([1, 2], 3))).Finish);
+        fail = false;
+        Assert.Equal(ToyModel.Continue([1, 2], 3), (await harness.RunAsync(EngineHarness.Greedy([1, 2], 3))).Tokens);
+    }
+
+    [Fact]
+    public async Task Draining_lets_running_requests_end_and_takes_no_new_ones()
+    {
+        using var gate = new SemaphoreSlim(0);
+        await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => gate.Wait() });
+        var running = harness.Submit(EngineHarness.Greedy([1, 2], 5));
+        var drain = harness.Engine.DrainAsync(TestContext.Current.CancellationToken);
+        Assert.Throws<EngineStoppedException>(() => harness.Submit(EngineHarness.Greedy([1], 1)));
+        Assert.False(drain.IsCompleted);
+        gate.Release(100);
+        Assert.Equal(ToyModel.Continue([1, 2], 5), (await EngineHarness.CollectAsync(running)).Tokens);
+        await drain;
+    }
+
+    [Fact]
+    public async Task A_drain_that_takes_too_long_cancels()
+    {
+        await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => Thread.Sleep(1) });
+        var running = harness.Submit(EngineHarness.Greedy([1, 2], 500));
+        using var patience = new CancellationTokenSource();
+        var drain = harness.Engine.DrainAsync(patience.Token);
+        await patience.CancelAsync();
+        await drain;
+        Assert.Equal(FinishReason.Abort, (await EngineHarness.CollectAsync(running)).Finish);
+    }
+
+    [Fact]
+    public async Task A_stop_text_ends_the_output_however_tokens_cut_it()
+    {
+        await using var harness = new EngineHarness();
+        var full = (await harness.RunAsync(EngineHarness.Greedy(Prompts[3], 60))).Text;
+        for (var start = 10; start < 30; start += 4)
+        {
+            var stop = full.Substring(start, 5);
+            var (text, _, finish) = await harness.RunAsync(EngineHarness.Greedy(Prompts[3], 60) with { Stop = ["never in it", stop] });
+            Assert.Equal(full[..full.IndexOf(stop, StringComparison.Ordinal)], text);
+            Assert.Equal(FinishReason.Stop, finish);
+        }
+    }
+
+    [Fact]
+    public async Task End_of_sequence_ends_the_output_unless_it_is_ignored()
+    {
+        await using var harness = new EngineHarness();
+        var request = EngineHarness.Greedy(Prompts[3], 10) with { Sampling = new SamplingSettings { Temperature = 0, Logprobs = 0, LogitBias = new Dictionary<int, float> { [0] = 100 } } };
+        var (text, tokens, finish) = await harness.RunAsync(request);
+        Assert.Equal(("", FinishReason.Stop), (text, finish));
+        Assert.Equal([0], tokens);
+        Assert.Equal(Enumerable.Repeat(0, 10), (await harness.RunAsync(request with { IgnoreEndOfSequence = true })).Tokens);
+    }
+}

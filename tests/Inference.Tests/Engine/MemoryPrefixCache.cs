@@ -1,0 +1,110 @@
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+/// <summary>A prefix cache in this process, private to each tenant; the real one has its own tests.</summary>
+internal sealed class MemoryPrefixCache : IPrefixCache
+{
+    private readonly Lock gate = new();
+    private readonly Dictionary<string, byte[]> blocks = [];
+
+    /// <summary>Leases and reservations not given back.</summary>
+    public int Open;
+
+    public int Room { get; set; } = int.MaxValue;
+
+    /// <summary>Makes what is read differ from what was stored, as after a restart of the sidecar.</summary>
+    public bool Stale { get; set; }
+
+    public Func<Task>? BeforeLookup { get; set; }
+
+    public int Count
+    {
+        get
+        {
+            lock (gate)
+                return blocks.Count;
+        }
+    }
+
+    public int BlockTokens { get; init; } = 4;
+
+    public List<(string Text, int[] TokenBytes)> Texts { get; } = [];
+
+    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    {
+        if (BeforeLookup is { } wait)
+            await wait();
+        lock (gate)
+        {
+            var found = new List<byte[]>();
+            while ((found.Count + 1) * BlockTokens <= tokens.Length && blocks.TryGetValue(Key(tenant, tokens[..((found.Count + 1) * BlockTokens)]), out var block))
+                found.Add(block);
+            if (found.Count == 0)
+                return null;
+            Open++;
+            return new Lease(this, found);
+        }
+    }
+
+    public Task<IBlockReservation?> ReserveAsync(Tenant tenant, int count, CancellationToken stop)
+    {
+        lock (gate)
+        {
+            var granted = Math.Min(count, Room - blocks.Count);
+            if (granted <= 0)
+                return Task.FromResult<IBlockReservation?>(null);
+            Open++;
+            return Task.FromResult<IBlockReservation?>(new Reservation(this, tenant, granted));
+        }
+    }
+
+    private static string Key(Tenant tenant, ReadOnlyMemory<int> tokens) => tenant.Name + ":" + string.Join(',', tokens.ToArray());
+
+    private sealed class Lease(MemoryPrefixCache cache, List<byte[]> found) : IPrefixLease
+    {
+        public int Blocks => found.Count;
+
+        public bool StillValid => !cache.Stale;
+
+        public bool TryRead(int block, Span<byte> destination)
+        {
+            found[block].CopyTo(destination);
+            if (cache.Stale)
+                destination.Fill(1);
+            return true;
+        }
+
+        public void Dispose() => Interlocked.Decrement(ref cache.Open);
+    }
+
+    private sealed class Reservation(MemoryPrefixCache cache, Tenant tenant, int count) : IBlockReservation
+    {
+        private readonly byte[][] written = new byte[count][];
+
+        public int Blocks => count;
+
+        public bool TryWrite(int block, ReadOnlySpan<byte> source)
+        {
+            written[block] = source.ToArray();
+            return true;
+        }
+
+        public Task<bool> CommitAsync(ReadOnlyMemory<int> tokens, int firstBlock, ReadOnlyMemory<byte> text, ReadOnlyMemory<int> tokenBytes, CancellationToken stop)
+        {
+            lock (cache.gate)
+            {
+                Assert.Equal((firstBlock + count) * cache.BlockTokens, tokens.Length);
+                Assert.Equal(tokens.Length, tokenBytes.Length);
+                Assert.Equal(text.Length, tokenBytes.ToArray().Sum());
+                cache.Texts.Add((System.Text.Encoding.UTF8.GetString(text.Span), tokenBytes.ToArray()));
+                for (var i = 0; i < count; i++)
+                    cache.blocks[Key(tenant, tokens[..((firstBlock + i + 1) * cache.BlockTokens)])] = written[i];
+            }
+
+            return Task.FromResult(true);
+        }
+
+        public void Dispose() => Interlocked.Decrement(ref cache.Open);
+    }
+}

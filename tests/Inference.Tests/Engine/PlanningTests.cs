@@ -1,0 +1,81 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+public class PlanningTests
+{
+    private static readonly SchedulerLimits Limits = new(4, 10, 4, 20);
+
+    [Fact]
+    public void Decodes_come_first_and_prefills_share_the_rest()
+    {
+        var plan = Plan([View(1, 30, 0), View(2, 9, 8), View(3, 8, 7)], []);
+        Assert.Equal([(2, 1), (3, 1), (1, 8)], plan.Chunks);
+    }
+
+    [Fact]
+    public void The_latest_arrival_is_preempted()
+    {
+        var plan = Plan([View(1, 41, 40), View(2, 20, 19), View(3, 20, 19)], [View(4, 4, 0)]);
+        Assert.Equal([3L], plan.Preempt);
+        Assert.Empty(plan.Admit);
+        Assert.Equal([(1, 1), (2, 1)], plan.Chunks);
+    }
+
+    [Fact]
+    public void The_least_served_party_is_admitted_first_and_preempted_ones_before_all()
+    {
+        var waiting = new[] { View(5, 4, 0, "busy"), View(6, 4, 0, "idle"), View(4, 4, 0, "busy") };
+        var served = new Dictionary<string, long> { ["busy"] = 100 };
+        Assert.Equal([6, 4, 5], StepPlanner.Plan([], waiting, new HashSet<long>(), served, 0, Limits).Admit);
+        Assert.Equal([5, 6, 4], StepPlanner.Plan([], waiting, new HashSet<long> { 5 }, served, 0, Limits).Admit);
+    }
+
+    [Fact]
+    public void One_that_does_not_fit_is_not_overtaken_for_ever() =>
+        Assert.Empty(Plan([View(1, 40, 39)], [View(2, 60, 0), View(3, 4, 0)]).Admit);
+
+    [Fact]
+    public void A_sequence_whose_prefix_is_looked_up_waits() =>
+        Assert.Empty(Plan([new SequenceView(1, "", 8, 0, false)], []).Chunks);
+
+    [Property(MaxTest = 500)]
+    public void No_plan_exceeds_a_limit((byte Tokens, byte Stored)[] running, byte[] waiting, byte held)
+    {
+        // As the engine has them: what is stored is less than what is known, and each fits alone.
+        var views = (running ?? []).Take(6).Select((sequence, i) => View(i, (sequence.Tokens % 80) + 1, sequence.Stored % ((sequence.Tokens % 80) + 1))).ToList();
+        var queue = (waiting ?? []).Take(6).Select((tokens, i) => View(100 + i, (tokens % 80) + 1, 0)).ToList();
+        var plan = StepPlanner.Plan(views, queue, new HashSet<long>(), new Dictionary<string, long>(), held % 10, Limits);
+        var kept = views.Where(view => !plan.Preempt.Contains(view.Id)).ToList();
+        var admitted = queue.Where(view => plan.Admit.Contains(view.Id)).ToList();
+        var blocks = (held % 10) + kept.Concat(admitted).Sum(view => StepPlanner.BlocksOf(view.Tokens, Limits));
+        Assert.True(blocks <= Limits.Blocks || plan.Chunks.Count == 0, $"{blocks} blocks");
+        Assert.True(plan.Admit.Count == 0 || kept.Count + admitted.Count <= Limits.MaxSequences);
+        Assert.True(plan.Chunks.Sum(chunk => chunk.Tokens) <= Limits.MaxBatchTokens);
+        Assert.All(plan.Chunks, chunk => Assert.InRange(chunk.Tokens, 1, kept.Single(view => view.Id == chunk.Id) is var view ? view.Tokens - view.Stored : 0));
+
+        // Something always moves, or nothing can: no plan leaves the engine stuck.
+        if (held == 0 && views.Count + queue.Count > 0)
+            Assert.True(plan.Chunks.Count + plan.Admit.Count + plan.Preempt.Count > 0);
+    }
+
+    [Fact]
+    public void A_party_that_comes_back_starts_level()
+    {
+        var shares = new FairShare();
+        shares.Join("a");
+        shares.Charge("a", 500);
+        shares.Join("b");
+        Assert.Equal(500, shares.Served["b"]);
+        shares.Charge("b", 7);
+        shares.Leave("a");
+        shares.Join("a");
+        Assert.Equal(507, shares.Served["a"]);
+    }
+
+    private static StepPlan Plan(SequenceView[] running, SequenceView[] waiting) =>
+        StepPlanner.Plan(running, waiting, new HashSet<long>(), new Dictionary<string, long>(), 0, Limits);
+
+    private static SequenceView View(long id, int tokens, int stored, string party = "") => new(id, party, tokens, stored, true);
+}

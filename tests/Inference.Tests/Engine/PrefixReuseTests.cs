@@ -1,0 +1,110 @@
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+public class PrefixReuseTests
+{
+    private static readonly int[] Prompt = [.. Enumerable.Range(100, 24)];
+
+    [Fact]
+    public async Task The_same_tenant_prefills_only_the_last_block_and_says_the_same()
+    {
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(cache: cache);
+        var first = harness.Submit(EngineHarness.Greedy(Prompt, 12, "alice"));
+        var (_, tokens, _) = await EngineHarness.CollectAsync(first);
+        await Settled(harness, cache);
+        var computed = harness.Model.Computed;
+
+        var second = harness.Submit(EngineHarness.Greedy(Prompt, 12, "alice"));
+        Assert.Equal(tokens, (await EngineHarness.CollectAsync(second)).Tokens);
+        Assert.Equal((0, 20), (first.CachedTokens, second.CachedTokens));
+        Assert.Equal(4 + 11, harness.Model.Computed - computed);
+
+        var other = harness.Submit(EngineHarness.Greedy(Prompt, 12, "bob"));
+        Assert.Equal(tokens, (await EngineHarness.CollectAsync(other)).Tokens);
+        Assert.Equal(0, other.CachedTokens);
+    }
+
+    [Fact]
+    public async Task Blocks_of_the_answer_are_reused_too()
+    {
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(cache: cache);
+        var (_, tokens, _) = await harness.RunAsync(EngineHarness.Greedy(Prompt, 41, "alice"));
+        await Settled(harness, cache);
+        int[] conversation = [.. Prompt, .. tokens, 7];
+        var next = harness.Submit(EngineHarness.Greedy(conversation, 5, "alice"));
+        Assert.Equal(ToyModel.Continue(conversation, 5), (await EngineHarness.CollectAsync(next)).Tokens);
+
+        // The answer's last token was never computed, so its block is not full in the cache.
+        Assert.Equal(64, next.CachedTokens);
+    }
+
+    [Fact]
+    public async Task Blocks_that_turn_out_void_are_recomputed()
+    {
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(cache: cache);
+        await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        await Settled(harness, cache);
+        cache.Stale = true;
+        var again = harness.Submit(EngineHarness.Greedy(Prompt, 12, "alice"));
+        Assert.Equal(ToyModel.Continue(Prompt, 12), (await EngineHarness.CollectAsync(again)).Tokens);
+        Assert.Equal(0, again.CachedTokens);
+    }
+
+    [Fact]
+    public async Task A_cache_that_fails_or_is_full_changes_nothing()
+    {
+        var cache = new MemoryPrefixCache { Room = 2, BeforeLookup = () => throw new InvalidOperationException("gone") };
+        await using var harness = new EngineHarness(cache: cache);
+        Assert.Equal(ToyModel.Continue(Prompt, 40), (await harness.RunAsync(EngineHarness.Greedy(Prompt, 40, "alice"))).Tokens);
+        await harness.DisposeAsync();
+        Assert.Equal(0, cache.Open);
+    }
+
+    [Fact]
+    public async Task Cancelling_during_a_lookup_gives_everything_back()
+    {
+        var looking = new TaskCompletionSource();
+        var answer = new TaskCompletionSource();
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(cache: cache);
+        await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        await Settled(harness, cache);
+        cache.BeforeLookup = () =>
+        {
+            looking.SetResult();
+            return answer.Task;
+        };
+        var cancelled = harness.Submit(EngineHarness.Greedy(Prompt, 4, "alice"));
+        await looking.Task;
+        cancelled.Cancel();
+        Assert.Equal(FinishReason.Abort, (await EngineHarness.CollectAsync(cancelled)).Finish);
+        answer.SetResult();
+        await Settled(harness, cache);
+        Assert.Equal(0, harness.Model.Live);
+    }
+
+    [Fact]
+    public async Task Under_memory_pressure_with_a_cache_every_answer_is_right()
+    {
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(blocks: 24, cache: cache);
+        var prompts = Enumerable.Range(0, 12).Select(i => (int[])[.. Prompt.Take(8 + (i % 3 * 4)), i]).ToList();
+        var generations = prompts.Select(prompt => harness.Submit(EngineHarness.Greedy(prompt, 30, "alice"))).ToList();
+        for (var i = 0; i < prompts.Count; i++)
+            Assert.Equal(ToyModel.Continue(prompts[i], 30), (await EngineHarness.CollectAsync(generations[i])).Tokens);
+        await harness.DisposeAsync();
+        Assert.Equal((0, 0), (harness.Model.Live, cache.Open));
+        Assert.True(harness.Model.PeakTokens <= 24 * 4);
+    }
+
+    // The last offer of a finished answer is under way for a moment.
+    private static async Task Settled(EngineHarness harness, MemoryPrefixCache cache)
+    {
+        while (harness.Model.Live > 0 || Volatile.Read(ref cache.Open) > 0)
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+    }
+}

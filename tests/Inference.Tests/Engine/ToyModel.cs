@@ -1,0 +1,143 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Engine;
+
+/// <summary>
+/// A model whose next token is a hash of everything before it, and whose keys and values are the tokens themselves: a
+/// sequence that was batched, preempted, or restored wrongly says something else than one that ran alone.
+/// </summary>
+internal sealed class ToyModel : ICausalModel
+{
+    public const int Vocabulary = 4096;
+
+    private int live;
+    private long liveBytes;
+
+    public ToyModel(int context = 512, int blockTokens = 4) =>
+        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new byte[32]);
+
+    public ModelInfo Info { get; }
+
+    public ExpertStatistics Experts => new(10, 3, 2, 0.5, 100, 50, 60);
+
+    /// <summary>Runs before each step, on the engine's thread.</summary>
+    public Action<IReadOnlyList<SequenceChunk>>? BeforeStep { get; set; }
+
+    /// <summary>Sequences that exist.</summary>
+    public int Live => Volatile.Read(ref live);
+
+    /// <summary>Most tokens that were stored at once.</summary>
+    public long PeakTokens { get; private set; }
+
+    /// <summary>Tokens computed so far.</summary>
+    public long Computed { get; private set; }
+
+    /// <summary>What a sequence that runs alone says after a prompt, greedily.</summary>
+    public static List<int> Continue(IEnumerable<int> prompt, int count)
+    {
+        var tokens = prompt.ToList();
+        var start = tokens.Count;
+        while (tokens.Count < start + count)
+        {
+            tokens.Add(Next(CollectionsMarshal.AsSpan(tokens)));
+            if (tokens[^1] == 0)
+                break;
+        }
+
+        return tokens[start..];
+    }
+
+    public ISequenceKv CreateSequence()
+    {
+        Interlocked.Increment(ref live);
+        return new Kv(this);
+    }
+
+    public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
+    {
+        BeforeStep?.Invoke(chunks);
+        var results = new List<float[]>();
+        foreach (var chunk in chunks)
+        {
+            var kv = (Kv)chunk.Kv;
+            Assert.True(chunk.Tokens.Length > 0);
+            kv.Append(chunk.Tokens.Span);
+            Computed += chunk.Tokens.Length;
+            results.Add(chunk.Logits == LogitsFor.None ? [] : Logits(kv.Tokens));
+        }
+
+        PeakTokens = Math.Max(PeakTokens, Interlocked.Read(ref liveBytes));
+        return results;
+    }
+
+    public void Dispose()
+    {
+    }
+
+    private static int Next(ReadOnlySpan<int> tokens)
+    {
+        var logits = Logits(tokens);
+        return Array.IndexOf(logits, logits.Max());
+    }
+
+    private static float[] Logits(ReadOnlySpan<int> tokens)
+    {
+        var hash = 14695981039346656037UL;
+        foreach (var token in tokens)
+            hash = unchecked((hash ^ (uint)token) * 1099511628211UL);
+        var random = new Random(unchecked((int)(hash ^ (hash >> 32))));
+        var logits = new float[Vocabulary];
+        for (var i = 0; i < logits.Length; i++)
+            logits[i] = (float)(random.NextDouble() * 8);
+        // Ending by chance would make the tests shorter than they mean to be.
+        logits[0] = -10;
+        return logits;
+    }
+
+    private sealed class Kv(ToyModel model) : ISequenceKv
+    {
+        private readonly List<int> tokens = [];
+        private bool disposed;
+
+        public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(tokens);
+
+        public int Length => tokens.Count;
+
+        public void Append(ReadOnlySpan<int> more)
+        {
+            Assert.False(disposed);
+            tokens.AddRange(more);
+            Interlocked.Add(ref model.liveBytes, more.Length);
+        }
+
+        public void ExportBlock(int block, Span<byte> destination)
+        {
+            Assert.False(disposed);
+            for (var i = 0; i < model.Info.BlockTokens; i++)
+                BinaryPrimitives.WriteInt32LittleEndian(destination[(i * 4)..], tokens[(block * model.Info.BlockTokens) + i]);
+        }
+
+        public void ImportBlock(ReadOnlySpan<byte> source)
+        {
+            Assert.Equal(0, tokens.Count % model.Info.BlockTokens);
+            for (var i = 0; i < model.Info.BlockTokens; i++)
+                Append([BinaryPrimitives.ReadInt32LittleEndian(source[(i * 4)..])]);
+        }
+
+        public void Truncate(int length)
+        {
+            Interlocked.Add(ref model.liveBytes, length - tokens.Count);
+            tokens.RemoveRange(length, tokens.Count - length);
+        }
+
+        public void Dispose()
+        {
+            Assert.False(disposed);
+            disposed = true;
+            Interlocked.Add(ref model.liveBytes, -tokens.Count);
+            Interlocked.Decrement(ref model.live);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+using System.Net;
+using System.Text;
+using Moebius.Crds;
+using Moebius.Inference.Tests.Engine;
+
+namespace Moebius.Inference.Tests.Server;
+
+public class ApiTests
+{
+    private const string Chat = """{"model":"toy","messages":[{"role":"user","content":"Hello"}],"max_tokens":12,"temperature":0}""";
+
+    [Fact]
+    public async Task A_completion_has_the_shape_that_clients_expect()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/completions", """{"model":"toy","prompt":[5,6,7],"max_tokens":9,"temperature":0,"logprobs":2,"user":"u"}""");
+        Assert.Equal(HttpStatusCode.OK, status);
+        var tokens = ToyModel.Continue([5, 6, 7], 9);
+        Assert.Equal("text_completion", (string?)body["object"]);
+        Assert.Equal(EngineHarness.Tokenizer.Decode(tokens), (string?)body["choices"]![0]!["text"]);
+        Assert.Equal("length", (string?)body["choices"]![0]!["finish_reason"]);
+        Assert.Equal(9, body["choices"]![0]!["logprobs"]!["token_logprobs"]!.AsArray().Count);
+        Assert.Equal("""{"prompt_tokens":3,"completion_tokens":9,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":0}}""", body["usage"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task A_streamed_chat_adds_up_to_the_whole_one()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (_, whole, _) = await harness.PostAsync("v1/chat/completions", Chat);
+        var events = await harness.StreamAsync("v1/chat/completions", Chat.Replace("\"temperature\"", "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"temperature\"", StringComparison.Ordinal));
+        Assert.Equal("assistant", (string?)events[0]["choices"]![0]!["delta"]!["role"]);
+        Assert.Equal((string?)whole["choices"]![0]!["message"]!["content"], string.Concat(events.Where(part => part["choices"]!.AsArray().Count > 0).Select(part => (string?)part["choices"]![0]!["delta"]!["content"])));
+        Assert.Equal("length", (string?)events[^2]["choices"]![0]!["finish_reason"]);
+        Assert.Empty(events[^1]["choices"]!.AsArray());
+        Assert.Equal(whole["usage"]!.ToJsonString(), events[^1]["usage"]!.ToJsonString());
+        Assert.All(events, part => Assert.Equal("chat.completion.chunk", (string?)part["object"]));
+    }
+
+    [Fact]
+    public async Task Several_prompts_and_choices_come_in_order()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var json = """{"model":"toy","prompt":[[1,2],[3,4]],"max_tokens":6,"n":2,"seed":5,"temperature":1}""";
+        var (_, body, _) = await harness.PostAsync("v1/completions", json);
+        var texts = body["choices"]!.AsArray().Select(choice => (string?)choice!["text"]).ToList();
+        Assert.Equal([0, 1, 2, 3], body["choices"]!.AsArray().Select(choice => (int)choice!["index"]!));
+        Assert.Equal(4, texts.Distinct().Count());
+        Assert.Equal(4, (int)body["usage"]!["prompt_tokens"]!);
+        Assert.Equal(24, (int)body["usage"]!["completion_tokens"]!);
+        var (_, again, _) = await harness.PostAsync("v1/completions", json);
+        Assert.Equal(texts, again["choices"]!.AsArray().Select(choice => (string?)choice!["text"]));
+        var events = await harness.StreamAsync("v1/completions", json.Replace("\"n\"", "\"stream\":true,\"n\"", StringComparison.Ordinal));
+        Assert.Equal(texts, Enumerable.Range(0, 4).Select(i => string.Concat(events.Where(part => (int)part["choices"]![0]!["index"]! == i).Select(part => (string?)part["choices"]![0]!["text"]))));
+    }
+
+    [Theory]
+    [InlineData("completions", """{"model":"toy"}""", 400, "prompt")]
+    [InlineData("completions", """{"prompt":"a"}""", 400, "model")]
+    [InlineData("completions", """{"model":"other","prompt":"a"}""", 404, "model")]
+    [InlineData("completions", """{"model":7,"prompt":"a"}""", 400, "model")]
+    [InlineData("completions", """{"model":"toy","prompt":5}""", 400, "prompt")]
+    [InlineData("completions", """{"model":"toy","prompt":""}""", 400, "prompt")]
+    [InlineData("completions", """{"model":"toy","prompt":[]}""", 400, "prompt")]
+    [InlineData("completions", """{"model":"toy","prompt":[1,-2]}""", 400, "prompt[1]")]
+    [InlineData("completions", """{"model":"toy","prompt":[1,99999]}""", 400, "prompt[1]")]
+    [InlineData("completions", """{"model":"toy","prompt":["a",{}]}""", 400, "prompt[1]")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","max_tokens":-1}""", 400, "max_tokens")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","max_tokens":1.5}""", 400, "max_tokens")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","max_tokens":"9"}""", 400, "max_tokens")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","max_tokens":600}""", 400, "max_tokens")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","n":1000000}""", 400, "n")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","n":0}""", 400, "n")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","temperature":-0.1}""", 400, "temperature")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","temperature":1e999}""", 400, "temperature")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","top_p":0}""", 400, "top_p")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","stop":[1]}""", 400, "stop[0]")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","stop":""}""", 400, "stop")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","stream":"yes"}""", 400, "stream")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","stream_options":{"include_usage":true}}""", 400, "stream_options")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"x":1}}""", 400, "logit_bias")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":200}}""", 400, "logit_bias.1")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","seed":"x"}""", 400, "seed")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","suffix":"x"}""", 400, "suffix")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","temprature":1}""", 400, "temprature")]
+    [InlineData("chat/completions", """{"model":"toy"}""", 400, "messages")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[]}""", 400, "messages")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"content":"x"}]}""", 400, "messages[0].role")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user"}]}""", 400, "messages[0].content")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":{"a":1}}]}""", 400, "messages[0].content")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":[{"type":"image_url"}]}]}""", 400, "messages[0].content[0].type")]
+    [InlineData("chat/completions", """{"model":"toy","messages":["x"]}""", 400, "messages[0]")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"response_format":{"type":"xml"}}""", 400, "response_format.type")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tool_choice":"required"}""", 400, "tool_choice")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"top_logprobs":3}""", 400, "top_logprobs")]
+    [InlineData("chat/completions", "[]", 400, null)]
+    [InlineData("chat/completions", "{\"model\":", 400, null)]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"\ud800"}]}""", 400, null)]
+    public async Task Bad_input_is_answered_with_the_parameter(string path, string json, int status, string? param)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (code, body, _) = await harness.PostAsync("v1/" + path, json);
+        Assert.Equal(status, (int)code);
+        Assert.Equal(param, (string?)body["error"]!["param"]);
+        Assert.NotEqual("", (string?)body["error"]!["message"]);
+        Assert.Equal("invalid_request_error", (string?)body["error"]!["type"]);
+        Assert.Equal(0, harness.Model.Computed);
+    }
+
+    [Fact]
+    public async Task A_prompt_past_the_context_is_refused_with_both_numbers()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/completions", $$"""{"model":"toy","prompt":[{{string.Join(',', Enumerable.Repeat(1, 600))}}]}""");
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.Equal("context_length_exceeded", (string?)body["error"]!["code"]);
+        Assert.Contains("600 tokens", (string?)body["error"]!["message"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Invalid_UTF8_and_other_content_are_refused_and_the_server_stays_up()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        using var broken = new ByteArrayContent([.. Encoding.UTF8.GetBytes("{\"model\":\"toy\",\"prompt\":\""), 0xff, 0xfe, .. Encoding.UTF8.GetBytes("\"}")]);
+        broken.Headers.ContentType = new("application/json");
+        Assert.Equal(HttpStatusCode.BadRequest, (await harness.Http.PostAsync(new Uri("v1/completions", UriKind.Relative), broken, TestContext.Current.CancellationToken)).StatusCode);
+        using var form = new FormUrlEncodedContent([]);
+        Assert.Equal(HttpStatusCode.UnsupportedMediaType, (await harness.Http.PostAsync(new Uri("v1/completions", UriKind.Relative), form, TestContext.Current.CancellationToken)).StatusCode);
+        Assert.Equal(HttpStatusCode.MethodNotAllowed, (await harness.Http.GetAsync(new Uri("v1/completions", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await harness.Http.GetAsync(new Uri("v1/nothing", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/chat/completions", Chat)).Status);
+    }
+
+    [Fact]
+    public async Task A_full_queue_is_answered_429_with_retry_after()
+    {
+        using var gate = new SemaphoreSlim(0);
+        await using var harness = await ServerHarness.StartAsync(
+            ServerHarness.Options with { MaxSequences = 1, MaxQueued = 1 }, new ToyModel(blockTokens: 4) { BeforeStep = _ => gate.Wait() });
+        var answers = Enumerable.Range(0, 10).Select(_ => harness.PostAsync("v1/chat/completions", Chat)).ToList();
+        for (var i = 0; i < 8; i++)
+        {
+            var first = await Task.WhenAny(answers);
+            answers.Remove(first);
+            var refused = await first;
+            Assert.Equal(HttpStatusCode.TooManyRequests, refused.Status);
+            Assert.True(refused.Response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+            Assert.Equal("queue_full", (string?)refused.Body["error"]!["code"]);
+        }
+
+        gate.Release(1000);
+        foreach (var answer in answers)
+            Assert.Equal(HttpStatusCode.OK, (await answer).Status);
+    }
+
+    [Fact]
+    public async Task A_client_that_leaves_stops_its_computation()
+    {
+        using var gate = new SemaphoreSlim(0);
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel(blockTokens: 4) { BeforeStep = _ => gate.Wait() });
+        using var leave = new CancellationTokenSource();
+        using var content = new StringContent(Chat.Replace("12", "400", StringComparison.Ordinal).Replace("\"temperature\"", "\"stream\":true,\"temperature\"", StringComparison.Ordinal), Encoding.UTF8, "application/json");
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("v1/chat/completions", UriKind.Relative)) { Content = content };
+        gate.Release(3);
+        var response = await harness.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
+        response.Dispose();
+        while (!(await harness.GetAsync("metrics")).Contains("finished_reason=\"abort\"} 1", StringComparison.Ordinal))
+        {
+            gate.Release(1);
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(harness.Model.Computed < 300, $"{harness.Model.Computed}");
+        Assert.Equal(0, harness.Model.Live);
+    }
+
+    [Fact]
+    public async Task While_the_model_loads_probes_are_answered()
+    {
+        using var loaded = new ManualResetEventSlim();
+        var model = new ToyModel(blockTokens: 4);
+        await using var harness = await ServerHarness.StartAsync(wait: false, load: () =>
+        {
+            loaded.Wait();
+            return model;
+        });
+        Assert.Equal("ok\n", await harness.GetAsync("healthz"));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await harness.Http.GetAsync(new Uri("readyz", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode);
+        var (status, body, response) = await harness.PostAsync("v1/chat/completions", Chat);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+        Assert.Equal("not_ready", (string?)body["error"]!["code"]);
+        Assert.NotNull(response.Headers.RetryAfter);
+        loaded.Set();
+        await harness.Server.Loaded;
+        Assert.Equal("ok\n", await harness.GetAsync("readyz"));
+        Assert.Contains("\"id\":\"toy\"", await harness.GetAsync("v1/models"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_model_that_cannot_be_loaded_ends_the_run_with_its_reason()
+    {
+        await using var harness = await ServerHarness.StartAsync(wait: false, load: () => throw new UserInputException("config.json: not found"));
+        var error = await Assert.ThrowsAsync<UserInputException>(() => harness.Server.RunAsync(TestContext.Current.CancellationToken));
+        Assert.Equal("config.json: not found", error.Message);
+    }
+
+    [Fact]
+    public async Task Stopping_lets_a_running_request_end()
+    {
+        using var gate = new SemaphoreSlim(0);
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel(blockTokens: 4) { BeforeStep = _ => gate.Wait() });
+        using var stop = new CancellationTokenSource();
+        var run = harness.Server.RunAsync(stop.Token);
+        var answer = harness.PostAsync("v1/chat/completions", Chat);
+        while (!(await harness.GetAsync("metrics")).Contains("vllm:num_requests_running{model_name=\"toy\"} 1", StringComparison.Ordinal))
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        await stop.CancelAsync();
+        while ((await harness.Http.GetAsync(new Uri("readyz", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode != HttpStatusCode.ServiceUnavailable)
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await harness.PostAsync("v1/chat/completions", Chat)).Status);
+        gate.Release(1000);
+        Assert.Equal(HttpStatusCode.OK, (await answer).Status);
+        await run;
+    }
+
+    [Fact]
+    public async Task Metrics_have_the_names_that_dashboards_ask_for()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        await harness.PostAsync("v1/chat/completions", Chat);
+        var metrics = await harness.GetAsync("metrics");
+        foreach (var name in new[] { "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc", "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:time_to_first_token_seconds_bucket", "vllm:inter_token_latency_seconds_bucket", "vllm:e2e_request_latency_seconds_bucket", "vllm:request_success_total" })
+            Assert.Contains("\n" + name + "{model_name=\"toy\"", metrics, StringComparison.Ordinal);
+        Assert.Contains("\n# TYPE vllm:num_requests_running gauge", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 12\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nmoebius_expert_hits_total{model_name=\"toy\"} 10\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nmoebius_expert_budget_bytes{model_name=\"toy\"} 60\n", metrics, StringComparison.Ordinal);
+        Assert.DoesNotContain("vllm_", metrics, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_address_in_use_is_named()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var error = await Assert.ThrowsAsync<UserInputException>(() => ServerHarness.StartAsync(ServerHarness.Options with { Listen = new IPEndPoint(IPAddress.Loopback, harness.Server.Address.Port) }));
+        Assert.Contains("--listen", error.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,49 @@
+using Moebius.Crds;
+using Moebius.Inference.Server;
+
+namespace Moebius.Inference.Tests.Server;
+
+public class ServeOptionsTests
+{
+    [Fact]
+    public void Flags_override_the_configuration()
+    {
+        var options = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\nserving:\n  port: 9000\n  threads: 3\n  kvMemory: 64Mi\n  drainTimeout: 5s\nblockTokens: 32\n");
+        Assert.Equal(("configured", 9000, 12L << 20, 3, 32), (options.ModelName, options.Listen.Port, options.ExpertBudgetBytes, options.Threads, options.BlockTokens));
+        Assert.Equal((64L << 20, TimeSpan.FromSeconds(5)), (options.KVMemoryBytes, options.DrainTimeout));
+        var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", ExpertBudget = "4Mi", Threads = 1 });
+        Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.ExpertBudgetBytes, overridden.Threads));
+    }
+
+    [Theory]
+    [InlineData("modelName: a\nservin: {}\n", "servin: unknown field")]
+    [InlineData("modelName: a\nexperts:\n  quantization: Int8\n", "experts.quantization: Int8 is not available")]
+    [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is not available")]
+    [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: from 16 to 65536")]
+    [InlineData("modelName: a\nserving:\n  maxConcurrentSequences: 0\n", "serving.maxConcurrentSequences: 0 is out of range")]
+    [InlineData("modelName: a\nserving:\n  computeType: BFloat16\n", "serving.computeType: BFloat16 is not available")]
+    [InlineData("serving: {}\n", "required field missing")]
+    public void A_configuration_it_cannot_honour_is_refused_by_field(string config, string message) =>
+        Assert.Contains(message, Assert.Throws<UserInputException>(() => Resolve(config)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("8000")]
+    [InlineData("0.0.0.0")]
+    [InlineData("::1:8000x")]
+    [InlineData("host.example:80")]
+    public void An_address_that_is_none_is_refused(string listen) =>
+        Assert.Contains($"--listen: '{listen}'", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Listen = listen })).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void A_missing_model_directory_is_named() =>
+        Assert.Contains("'/nowhere' is not a directory", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Model = "/nowhere" })).Message, StringComparison.Ordinal);
+
+    private static ServeOptions Resolve(string config, Func<ServeOptions.Flags, ServeOptions.Flags>? change = null)
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "config.yaml");
+        File.WriteAllText(path, config);
+        var flags = new ServeOptions.Flags(Fixtures.Model, path, null, null, null, null, null, null);
+        return ServeOptions.Resolve(change?.Invoke(flags) ?? flags, _ => null);
+    }
+}

@@ -1,0 +1,92 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Server;
+
+namespace Moebius.Inference.Tests.Server;
+
+public class TenantTests
+{
+    private static readonly SignatureSpec Signature = new() { SecretRef = new SecretKeyReference { Name = "gateway", Key = "hmac" } };
+
+    [Fact]
+    public void Every_anonymous_request_is_a_tenant_of_its_own()
+    {
+        var identity = new TenantIdentity(new IdentitySpec(), null, TimeProvider.System);
+        var first = identity.Of(new HeaderDictionary());
+        Assert.True(first.Anonymous);
+        Assert.NotEqual(first.Name, identity.Of(new HeaderDictionary()).Name);
+        Assert.Equal("alice", identity.Of(new HeaderDictionary { ["x-moebius-tenant"] = "alice" }).Name);
+    }
+
+    [Fact]
+    public void Anonymous_requests_can_be_refused()
+    {
+        var identity = new TenantIdentity(new IdentitySpec { Anonymous = AnonymousAccess.Refused }, null, TimeProvider.System);
+        Assert.Equal(401, Assert.Throws<ApiException>(() => identity.Of(new HeaderDictionary())).Status);
+    }
+
+    [Fact]
+    public void Only_the_gateway_s_signature_names_a_tenant()
+    {
+        var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, "key", TimeProvider.System);
+        var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        Assert.Equal("alice", identity.Of(Signed("alice", "alice", now, "key")).Name);
+        foreach (var forged in new[] { Signed("bob", "alice", now, "key"), Signed("alice", "alice", now, "other"), Signed("alice", "alice", now - 301, "key"), Signed("alice", "alice", now + 301, "key") })
+            Assert.Equal(401, Assert.Throws<ApiException>(() => identity.Of(forged)).Status);
+        foreach (var broken in new[] { "", "t=1", "t=x,v1=00", $"t={now},v1={new string('z', 64)}", $"t={now}" })
+            Assert.Throws<ApiException>(() => identity.Of(new HeaderDictionary { ["X-Moebius-Tenant"] = "alice", ["X-Moebius-Signature"] = broken }));
+    }
+
+    [Fact]
+    public void A_policy_that_asks_for_signatures_needs_the_key()
+    {
+        var error = Assert.Throws<UserInputException>(() => new TenantIdentity(new IdentitySpec { Signature = Signature }, null, TimeProvider.System));
+        Assert.Contains("MOEBIUS_TENANT_SIGNATURE_KEY", error.Message, StringComparison.Ordinal);
+        Assert.Contains("gateway", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_changed_policy_is_taken_up_and_a_broken_one_is_not()
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "policy.yaml");
+        Write("X-First");
+        using var identity = new PolicyIdentity(path, null, TimeProvider.System, NullLogger.Instance);
+        Assert.Equal("a", identity.Current.Of(new HeaderDictionary { ["X-First"] = "a" }).Name);
+        Write("X-Second");
+        identity.Reload();
+        Assert.Equal("b", identity.Current.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
+        File.WriteAllText(path, "kind: Nonsense");
+        identity.Reload();
+        Assert.Equal("b", identity.Current.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
+
+        void Write(string header) => File.WriteAllText(path, $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    tenantHeader: {header}\n");
+    }
+
+    [Fact]
+    public async Task The_server_asks_for_the_tenant_before_anything_else()
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "policy.yaml");
+        await File.WriteAllTextAsync(path, "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    anonymous: Refused\n", TestContext.Current.CancellationToken);
+        await using var harness = await ServerHarness.StartAsync(ServerHarness.Options with { PolicyFile = path });
+        var json = """{"model":"toy","prompt":"a","max_tokens":2}""";
+        var (status, body, _) = await harness.PostAsync("v1/completions", json);
+        Assert.Equal(HttpStatusCode.Unauthorized, status);
+        Assert.Equal("authentication_error", (string?)body["error"]!["type"]);
+        Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", json, "alice")).Status);
+    }
+
+    private static HeaderDictionary Signed(string claimed, string signed, long time, string key)
+    {
+        var seconds = time.ToString(CultureInfo.InvariantCulture);
+        var code = Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(key), Encoding.UTF8.GetBytes($"{seconds}.{signed}")));
+        return new HeaderDictionary { ["X-Moebius-Tenant"] = claimed, ["X-Moebius-Signature"] = $"t={seconds},v1={code}" };
+    }
+}

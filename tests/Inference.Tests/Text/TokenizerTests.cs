@@ -1,0 +1,159 @@
+using System.Text;
+using FsCheck.Xunit;
+using Microsoft.ML.Tokenizers;
+using Moebius.Crds;
+using Moebius.Inference.Text.Tokenization;
+using Tokenizer = Moebius.Inference.Text.Tokenization.Tokenizer;
+
+namespace Moebius.Inference.Tests.Text;
+
+public class TokenizerTests
+{
+    private static readonly Tokenizer Austen = Tokenizer.Load(Fixtures.Model);
+    private static readonly BpeTokenizer Reference = CreateReference();
+
+    [Theory]
+    [InlineData("It is a truth universally acknowledged, that a single man")]
+    [InlineData("  leading and trailing  ")]
+    [InlineData("tabs\tand\n\nnew lines \r\n  x")]
+    [InlineData("it's they're I'LL 123 4567 $%&")]
+    [InlineData("naïve café 你好 🙂👍🏽 ﷽")]
+    [InlineData("")]
+    [InlineData(" ")]
+    public void Byte_level_tokens_equal_an_independent_implementation(string text)
+    {
+        Assert.Equal(Reference.EncodeToIds(text), Austen.Encode(text, false));
+        Assert.Equal(text, Austen.Decode(Austen.Encode(text, true)));
+    }
+
+    [Property(MaxTest = 300)]
+    public void Any_text_comes_back(string? text)
+    {
+        var valid = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text ?? ""));
+        var ids = Austen.Encode(valid, false);
+        Assert.Equal(valid, Encoding.UTF8.GetString([.. ids.SelectMany(id => Austen.Bytes(id).ToArray())]));
+    }
+
+    [Fact]
+    public void Special_tokens_are_recognised_in_text_and_stand_for_no_text()
+    {
+        var ids = Austen.Encode("<|im_start|>user\nHi<|im_end|>", false);
+        Assert.Equal(1, ids[0]);
+        Assert.Equal(2, ids[^1]);
+        Assert.True(Austen.TextBytes(1).IsEmpty);
+        Assert.Equal("<|im_start|>", Encoding.UTF8.GetString(Austen.Bytes(1)));
+        Assert.Equal("user\nHi", Austen.Decode(ids));
+    }
+
+    [Fact]
+    public void Ids_out_of_range_stand_for_nothing()
+    {
+        Assert.True(Austen.Bytes(-1).IsEmpty);
+        Assert.True(Austen.Bytes(1 << 20).IsEmpty);
+    }
+
+    [Fact]
+    public void SentencePiece_style_marks_spaces_and_falls_back_to_bytes()
+    {
+        var tokenizer = Load(SentencePiece);
+        var ids = tokenizer.Encode("ab ab é", true);
+
+        // <s>, then "▁ab", "▁ab", "▁", and the two bytes of é that the vocabulary lacks.
+        Assert.Equal([1, 7, 7, 3, 8, 9], ids);
+        Assert.Equal(" ab ab é", tokenizer.Decode(ids));
+        Assert.Equal([0xC3], tokenizer.Bytes(8).ToArray());
+    }
+
+    [Fact]
+    public void SentencePiece_prepends_its_mark_after_every_special_token()
+    {
+        var tokenizer = Load(SentencePiece);
+        Assert.Equal([2, 7, 2, 7], tokenizer.Encode("</s>ab</s>ab", false));
+        var first = Load(SentencePiece
+            .Replace("\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"▁\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"▁\"}]}", "\"normalizer\": null", StringComparison.Ordinal)
+            .Replace("\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"▁\", \"prepend_scheme\": \"first\", \"split\": false}", StringComparison.Ordinal));
+        Assert.Equal([7, 2, 6], first.Encode("ab</s>ab", false));
+    }
+
+    [Theory]
+    [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type: 'Unigram' is not supported")]
+    [InlineData("\"type\": \"Sequence\", \"normalizers\"", "\"type\": \"Precompiled\", \"normalizers\"", "normalizer.type: 'Precompiled' is not supported")]
+    [InlineData("[\"a\", \"b\"]", "[\"a\", \"q\"]", "model.merges[0]: 'a' + 'q' names a token that the vocabulary lacks")]
+    [InlineData("{\"version\"", "{version", "not a tokenizer file")]
+    public void A_file_it_cannot_honour_is_refused_by_field(string old, string with, string message)
+    {
+        var error = Assert.Throws<UserInputException>(() => Load(SentencePiece.Replace(old, with, StringComparison.Ordinal)));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_missing_file_is_named() =>
+        Assert.Contains("tokenizer.json: not found", Assert.Throws<UserInputException>(() => Tokenizer.Load(Path.GetTempPath())).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("e\u0301", "é")]
+    [InlineData("\u212B", "Å")]
+    [InlineData("a\u0323\u0307", "ạ̇")]
+    [InlineData("a\u0307\u0323", "ạ̇")]
+    [InlineData("\u1112\u1161\u11AB", "한")]
+    [InlineData("\u0958", "\u0915\u093C")]
+    [InlineData("plain", "plain")]
+    public void Normalization_form_C_is_real_without_ICU(string text, string expected) =>
+        Assert.Equal(expected, UnicodeComposition.Compose(text));
+
+    [Fact]
+    public void Patterns_see_letters_outside_the_basic_plane()
+    {
+        var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex(@"\p{L}+|\p{N}"), SplitBehavior.Isolated, false);
+        Assert.Equal(["𠀀a𝒜", "𝟘", "🙂"], split.Split(new Piece("𠀀a𝒜𝟘🙂", true)).Select(piece => piece.Text));
+    }
+
+    [Theory]
+    [InlineData(SplitBehavior.Isolated, "a|-|-|b")]
+    [InlineData(SplitBehavior.Removed, "a|b")]
+    [InlineData(SplitBehavior.MergedWithPrevious, "a-|-|b")]
+    [InlineData(SplitBehavior.MergedWithNext, "a|-|-b")]
+    [InlineData(SplitBehavior.Contiguous, "a|--|b")]
+    internal void Split_behaviours(SplitBehavior behavior, string expected) =>
+        Assert.Equal(expected, string.Join('|', new SplitPreTokenizer(new System.Text.RegularExpressions.Regex("-"), behavior, false).Split(new Piece("a--b", true)).Select(piece => piece.Text)));
+
+    [Fact]
+    public void A_long_word_does_not_take_quadratic_time()
+    {
+        // With quadratic merging this would take minutes.
+        var tokenizer = Load(SentencePiece);
+        Assert.Equal(200_001, tokenizer.Encode(string.Concat(Enumerable.Repeat("ab ", 200_000)).TrimEnd() + " ", false).Count);
+    }
+
+    private const string SentencePiece = """
+        {"version": "1.0",
+         "added_tokens": [{"id": 1, "content": "<s>", "special": true, "normalized": false}, {"id": 2, "content": "</s>", "special": true, "normalized": false}],
+         "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+         "pre_tokenizer": null,
+         "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+           "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+         "decoder": {"type": "Sequence", "decoders": []},
+         "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+           "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "▁": 3, "a": 4, "b": 5, "ab": 6, "▁ab": 7, "<0xC3>": 8, "<0xA9>": 9},
+           "merges": [["a", "b"], ["▁", "ab"]]}}
+        """;
+
+    private static Tokenizer Load(string json)
+    {
+        using var directory = new TemporaryDirectory();
+        File.WriteAllText(Path.Combine(directory.Path, "tokenizer.json"), json);
+        return Tokenizer.Load(directory.Path);
+    }
+
+    private static BpeTokenizer CreateReference()
+    {
+        using var document = System.Text.Json.JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Fixtures.Model, "tokenizer.json")));
+        var model = document.RootElement.GetProperty("model");
+        return BpeTokenizer.Create(new BpeOptions(model.GetProperty("vocab").EnumerateObject().Select(token => KeyValuePair.Create(token.Name, token.Value.GetInt32())))
+        {
+            Merges = model.GetProperty("merges").EnumerateArray().Select(merge => $"{merge[0].GetString()} {merge[1].GetString()}"),
+            ByteLevel = true,
+            PreTokenizer = new RegexPreTokenizer(new System.Text.RegularExpressions.Regex(@"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"), null),
+        });
+    }
+}

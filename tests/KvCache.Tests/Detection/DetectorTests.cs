@@ -1,0 +1,161 @@
+using System.Diagnostics;
+using System.Globalization;
+using Bogus;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Detection;
+
+namespace Moebius.KvCache.Tests.Detection;
+
+public sealed class DetectorTests
+{
+    private static readonly Detector Detector = Detector.Create(new RuleSpec(), "rules");
+
+    [Fact]
+    public void Nearly_every_secret_of_fifteen_locales_is_found()
+    {
+        var missed = SecretCorpus.Generate(40)
+            .Where(sample => Detector.Scan(Fill(sample.Template, sample.Secret)).Count == 0)
+            .GroupBy(sample => sample.Kind)
+            .ToDictionary(group => group.Key, group => group.ToArray());
+        var total = 40 * SecretCorpus.Locales.Length * 16;
+        Assert.True(
+            missed.Values.Sum(samples => samples.Length) <= total / 100,
+            string.Join('\n', missed.SelectMany(kind => kind.Value.Take(5)).Select(sample => $"{sample.Kind}: {sample.Secret}")));
+    }
+
+    [Fact]
+    public void Nearly_every_disguised_secret_is_found()
+    {
+        var random = new Randomizer(11);
+        var samples = SecretCorpus.Generate(30)
+            .Select(sample => (sample.Kind, sample.Template, Secret: SecretCorpus.Disguise(sample.Kind, sample.Secret, random)))
+            .Where(sample => sample.Secret is not null)
+            .ToArray();
+        var missed = samples.Where(sample => Detector.Scan(Fill(sample.Template, sample.Secret!)).Count == 0).ToArray();
+        Assert.True(samples.Length > 2000);
+        Assert.True(missed.Length <= samples.Length / 100, string.Join('\n', missed.Take(20).Select(sample => $"{sample.Kind}: {sample.Secret}")));
+    }
+
+    [Theory]
+    [InlineData("austen.txt")]
+    [InlineData("kjv.txt")]
+    public void Prose_is_left_alone(string file)
+    {
+        const int block = 64;
+        var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Data", file));
+        var touched = Detector.Scan(text).SelectMany(finding => Enumerable.Range(finding.Start / block, ((finding.End - 1) / block) - (finding.Start / block) + 1)).Distinct().Count();
+        Assert.True(touched * 1000 <= text.Length / block, $"{touched} of {text.Length / block} blocks");
+    }
+
+    [Theory]
+    [InlineData("write to jane.doe@example.com now", SecretKind.Email, "jane.doe@example.com")]
+    [InlineData("jane (at) example (dot) com", SecretKind.Email, "jane (at) example (dot) com")]
+    [InlineData("card 4111 1111 1111 1111 ok", SecretKind.CreditCard, "4111 1111 1111 1111")]
+    [InlineData("four one one one one one one one one one one one one one one one", SecretKind.CreditCard, "four one one one one one one one one one one one one one one one")]
+    [InlineData("DE89 3704 0044 0532 0130 00", SecretKind.Iban, "DE89 3704 0044 0532 0130 00")]
+    [InlineData("ring +44 20 7946 0958.", SecretKind.Phone, "+44 20 7946 0958")]
+    [InlineData("my ssn: 078-05-1120", SecretKind.UsSsn, "078-05-1120")]
+    [InlineData("NI QQ is not, AB 12 34 56 C is", SecretKind.UkNino, "AB 12 34 56 C")]
+    [InlineData("host 10.0.0.17 up", SecretKind.NetworkAddress, "10.0.0.17")]
+    [InlineData("host fe80::1ff:fe23:4567:890a up", SecretKind.NetworkAddress, "fe80::1ff:fe23:4567:890a")]
+    [InlineData("mac 00:1B:44:11:3A:B7", SecretKind.NetworkAddress, "00:1B:44:11:3A:B7")]
+    [InlineData("at 221b Baker Street in London", SecretKind.StreetAddress, "221b Baker Street")]
+    [InlineData("wohnt Musterstraße 12 in Köln", SecretKind.StreetAddress, "Musterstraße 12")]
+    [InlineData("8 rue Laffitte à Paris", SecretKind.StreetAddress, "8 rue Laffitte")]
+    [InlineData("she was born on 14 March 1985", SecretKind.DateOfBirth, "14 March 1985")]
+    [InlineData("1985-03-14 (date of birth)", SecretKind.DateOfBirth, "1985-03-14")]
+    [InlineData("48.85837, 2.29448", SecretKind.GpsPosition, "48.85837, 2.29448")]
+    [InlineData("password = hunter2!", SecretKind.Password, "password = hunter2!")]
+    [InlineData("Пароль: qwerty12", SecretKind.Password, "Пароль: qwerty12")]
+    [InlineData("Authorization: Bearer abc123def456ghi", SecretKind.AuthorizationHeader, "Bearer abc123def456ghi")]
+    [InlineData("amqp://svc:s3cret@mq:5672/v", SecretKind.ConnectionString, "amqp://svc:s3cret@mq:5672")]
+    [InlineData("patient MRN 00482913", SecretKind.MedicalRecord, "00482913")]
+    [InlineData("passport no. C01X00T47", SecretKind.Passport, "C01X00T47")]
+    [InlineData("licence MORGA657054SM9IJ", SecretKind.DrivingLicence, "MORGA657054SM9IJ")]
+    [InlineData("0x71C7656EC7ab88b098defB751B7401B5f6d8976F", SecretKind.CryptoWallet, "0x71C7656EC7ab88b098defB751B7401B5f6d8976F")]
+    public void A_finding_has_its_kind_and_its_characters(string text, SecretKind kind, string expected)
+    {
+        var finding = Assert.Single(Detector.Scan(text), finding => finding.Kind == kind.ToString());
+        Assert.Equal(expected, text[finding.Start..finding.End]);
+    }
+
+    [Theory]
+    [InlineData("In 1805 Nelson won; 1914-1918 and 1939–1945 were wars.")]
+    [InlineData("It cost $1,234,567.89, or 12,345,678 in all.")]
+    [InlineData("Chapter 12, verse 3:16, see Psalm 23 and Route 66.")]
+    [InlineData("The bearer of bad news knows the basic principles of a secret: silence.")]
+    [InlineData("And it came to pass: the people passed over, one by one, two by two.")]
+    [InlineData("std::vector<int> values = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};")]
+    [InlineData("Version 1.2.3 of 2024-05-06 fixes issue 12345.")]
+    [InlineData("He looked at the dot on the map, and it is in town.")]
+    [InlineData("Pi is 3.14159265358979, e is 2.71828.")]
+    public void What_only_looks_like_a_secret_is_none(string text) => Assert.Empty(Detector.Scan(text));
+
+    [Fact]
+    public void A_disabled_kind_is_not_reported_and_the_others_are()
+    {
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.Email] }, "rules");
+        Assert.Equal(["UsSsn"], detector.Scan("a@example.com 078-05-1120").Select(finding => finding.Kind));
+    }
+
+    [Fact]
+    public void Own_rules_find_what_crosses_a_window()
+    {
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "project", Pattern = "PRJ-[0-9]{4}", IgnoreCase = true }] }, "rules");
+        var text = new string('x', WindowedExpression.Window - 4) + "prj-1234 " + new string('y', 20000) + "PRJ-0001";
+        Assert.Equal([(WindowedExpression.Window - 4, WindowedExpression.Window + 4), (text.Length - 8, text.Length)], detector.Scan(text).Select(finding => (finding.Start, finding.End)));
+    }
+
+    [Theory]
+    [InlineData("(a)\\1", "custom[0].pattern")]
+    [InlineData("(?=x)x", "custom[0].pattern")]
+    [InlineData("a(", "custom[0].pattern")]
+    [InlineData("a*", "matches the empty text")]
+    public void A_rule_that_cannot_be_matched_in_linear_time_is_refused(string pattern, string says)
+    {
+        var error = Assert.Throws<UserInputException>(() => Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "x", Pattern = pattern }] }, "spec.rules"));
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("1")]
+    [InlineData("4 ")]
+    [InlineData("a@")]
+    [InlineData("aA1-")]
+    [InlineData("((((")]
+    [InlineData("password ")]
+    [InlineData("one ")]
+    [InlineData("1:")]
+    [InlineData("ab:")]
+    [InlineData("rue A ")]
+    [InlineData("DE89 ")]
+    [InlineData("a://b:")]
+    [InlineData("-----BEGIN PRIVATE KEY ")]
+    [InlineData("1.")]
+    [InlineData("a @ b . c ")]
+    [InlineData("born May ")]
+    [InlineData("中")]
+    [InlineData("12 Aa ")]
+    [InlineData("{\"a\":[")]
+    public void The_work_grows_with_the_length_and_not_faster(string unit)
+    {
+        // Sixteen times the text may take somewhat more than sixteen times the time, never 256 times.
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "greedy", Pattern = "(x+x+)+y|a.*b" }] }, "rules");
+        var small = Repeat(unit, 1 << 13);
+        var large = Repeat(unit, 1 << 17);
+        detector.Scan(small);
+        Assert.InRange(Fastest(detector, large) / Math.Max(Fastest(detector, small), 0.05), 0, 90);
+    }
+
+    private static string Repeat(string unit, int length) => string.Concat(Enumerable.Repeat(unit, length / unit.Length));
+
+    private static double Fastest(Detector detector, string text) => Enumerable.Range(0, 5).Min(_ =>
+    {
+        var start = Stopwatch.GetTimestamp();
+        detector.Scan(text);
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    });
+
+    private static string Fill(string template, string secret) => string.Format(CultureInfo.InvariantCulture, template, secret);
+}

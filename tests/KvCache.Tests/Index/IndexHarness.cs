@@ -1,0 +1,80 @@
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Tests.Index;
+
+/// <summary>An index with a few slots, and what an engine would have written into each.</summary>
+internal sealed class IndexHarness
+{
+    public const int BlockTokens = 2;
+
+    private readonly Dictionary<SlotRef, (int Tenant, string Prefix)> _content = [];
+    private long _now;
+
+    public IndexHarness(int slots)
+    {
+        Slots = new SlotTable(slots, (_, _) => { });
+        Index = new PrefixIndex(Slots, () => ++_now);
+        Root = Index.Root(new ModelKey("model", BlockTokens, 1));
+    }
+
+    public SlotTable Slots { get; }
+
+    public PrefixIndex Index { get; }
+
+    public IndexRoot Root { get; }
+
+    public static TenantKey Tenant(int tenant) => new((ulong)tenant + 1, 0);
+
+    /// <summary>Two tokens for each letter.</summary>
+    public static uint[] Tokens(string text) => [.. text.SelectMany(letter => new uint[] { letter, 7 })];
+
+    /// <summary>What an engine does for a request: look up, reserve, write, commit, end the lease.</summary>
+    public int Cache(int tenant, string text, View view = View.Shared, int quota = int.MaxValue, PublicReason? shareAs = null)
+    {
+        var found = Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
+        var slots = Index.Reserve(Tenant(tenant), text.Length - found.Length + 1, quota);
+        // One slot too many, given back.
+        if (slots.Count > text.Length - found.Length)
+        {
+            Slots.Unlink(slots[^1].Index);
+            Index.EndReservation(Tenant(tenant), 1);
+            slots.RemoveAt(slots.Count - 1);
+        }
+
+        var cached = found.Length;
+        if (slots.Count > 0)
+        {
+            for (var index = 0; index < slots.Count; index++)
+                _content[slots[index]] = (tenant, text[..(found.Length + index + 1)]);
+            cached = Index.Insert(
+                Root, Tenant(tenant), Tokens(text[..(found.Length + slots.Count)]), found.Length, [.. slots.Select(slot => slot.Index)], int.MaxValue, view, shareAs, Tenant(tenant)).CachedBlocks;
+        }
+
+        Release(found);
+        return cached;
+    }
+
+    public SlotRef[] Lookup(int tenant, string text, View view = View.Shared) => Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
+
+    public int Hits(int tenant, string text, View view = View.Shared)
+    {
+        var found = Lookup(tenant, text, view);
+        Release(found);
+        return found.Length;
+    }
+
+    public void Release(IEnumerable<SlotRef> slots)
+    {
+        foreach (var slot in slots)
+            Slots.Unpin(slot.Index);
+    }
+
+    public (int Tenant, string Prefix) ContentOf(SlotRef slot) => _content[slot];
+
+    public long Blocks()
+    {
+        var (privateBlocks, publicBlocks) = Index.CountBlocks();
+        return privateBlocks + publicBlocks;
+    }
+}

@@ -1,0 +1,99 @@
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Tests.Index;
+
+public sealed class PrefixIndexTests
+{
+    [Fact]
+    public void A_conversation_that_grows_stays_one_node()
+    {
+        var harness = new IndexHarness(64);
+        harness.Cache(0, "abc");
+        harness.Cache(0, "abcdef");
+        harness.Cache(0, "abcdefghi");
+        Assert.Equal(9, harness.Root.Node.Children!.Values.Single().Count);
+    }
+
+    [Fact]
+    public void The_least_recently_used_leaf_goes_first_and_from_its_end()
+    {
+        var harness = new IndexHarness(7);
+        harness.Cache(0, "abc");
+        harness.Cache(0, "xyz");
+        harness.Hits(0, "abc");
+        harness.Cache(0, "q");
+        Assert.Equal((3, 2), (harness.Hits(0, "abc"), harness.Hits(0, "xyz")));
+    }
+
+    [Fact]
+    public void A_tenant_that_fills_the_cache_evicts_itself_and_not_its_neighbour()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcd");
+        for (var round = 0; round < 20; round++)
+            harness.Cache(1, $"{(char)('A' + round)}xyz");
+        Assert.Equal(4, harness.Hits(0, "abcd"));
+    }
+
+    [Fact]
+    public void A_tenant_at_its_quota_gets_no_more_than_it_gives_up()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcd", quota: 4);
+        var lease = harness.Lookup(0, "abcd");
+        Assert.Empty(harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4));
+        harness.Release(lease);
+        Assert.Equal(3, harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4).Count);
+    }
+
+    [Fact]
+    public void Idle_entries_are_dropped_by_their_visibility()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abc");
+        harness.Index.Promote(harness.Root, IndexHarness.Tenant(0), IndexHarness.Tokens("abc"), 1, new PublicReason("x"), IndexHarness.Tenant(0));
+        Assert.Equal(2, harness.Index.DropIdle(long.MaxValue, 0));
+        Assert.Equal(1, harness.Hits(1, "abc"));
+        Assert.Equal(1, harness.Index.DropIdle(long.MaxValue, long.MaxValue));
+        Assert.Equal(16, harness.Slots.FreeCount);
+    }
+
+    [Fact]
+    public void A_demoted_entry_falls_back_to_its_origin_and_nobody_elses_hangs_on_it()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "abcd");
+        harness.Index.Promote(harness.Root, IndexHarness.Tenant(0), IndexHarness.Tokens("ab"), 2, new PublicReason("x"), IndexHarness.Tenant(0));
+        harness.Cache(1, "abzz");
+        Assert.Equal(2, harness.Index.Retract(_ => false));
+        Assert.Equal((4, 0), (harness.Hits(0, "abcd"), harness.Hits(1, "abzz")));
+        Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
+    }
+
+    [Fact]
+    public async Task Readers_and_writers_side_by_side_lose_no_slot()
+    {
+        var harness = new IndexHarness(64);
+        var work = Enumerable.Range(0, 4).Select(worker => Task.Run(() =>
+        {
+            var random = new Random(worker);
+            for (var round = 0; round < 3000; round++)
+            {
+                var text = new string([.. Enumerable.Range(0, 1 + random.Next(8)).Select(_ => (char)('a' + random.Next(2)))]);
+                var tenant = random.Next(3);
+                var found = harness.Lookup(tenant, text);
+                var slots = harness.Index.Reserve(IndexHarness.Tenant(tenant), Math.Max(1, text.Length - found.Length), 40);
+                var blocks = found.Length + slots.Count;
+                if (slots.Count > 0)
+                    harness.Index.Insert(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text.PadRight(blocks, 'z')[..blocks]), found.Length, [.. slots.Select(slot => slot.Index)], int.MaxValue, View.Shared, null, null);
+                if (random.Next(4) == 0)
+                    harness.Index.Promote(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text), 2, new PublicReason("x"), null);
+                harness.Release(found);
+            }
+        }));
+        await Task.WhenAll(work);
+        Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
+        harness.Index.EvictUnpinned(harness.Root);
+        Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
+    }
+}

@@ -1,0 +1,97 @@
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Monitoring;
+using Moebius.KvCache.Policy;
+
+namespace Moebius.KvCache.Tests.Monitoring;
+
+public sealed class ProbeMonitorTests
+{
+    private static readonly MonitorSettings Settings = new(true, TimeSpan.FromSeconds(60), 20, 300, 20, true, TimeSpan.FromMinutes(10));
+
+    private readonly ProbeMonitor _monitor;
+    private readonly IndexNode _entry = Entry(PublicReason.Cleared);
+    private long _now = 600_000;
+
+    public ProbeMonitorTests() => _monitor = new ProbeMonitor(() => Settings, () => _now);
+
+    [Theory]
+    [InlineData(19, 1, 0, 0, ProbeVerdict.None)]
+    [InlineData(20, 1, 0, 0, ProbeVerdict.Probed)]
+    [InlineData(100, 19, 10, 1, ProbeVerdict.Probed)]
+    [InlineData(100, 20, 10, 1, ProbeVerdict.None)]
+    [InlineData(100, 1, 34, 1, ProbeVerdict.None)]
+    [InlineData(100, 1, 33, 1, ProbeVerdict.Probed)]
+    [InlineData(100, 1, 33, 2, ProbeVerdict.ProbedButCommon)]
+    public void The_verdict_follows_hits_and_diversity(int hits, int distinct, int previousHits, int previousDistinct, object expected) =>
+        Assert.Equal((ProbeVerdict)expected, ProbeRules.Judge(hits, distinct, previousHits, previousDistinct, Settings));
+
+    [Fact]
+    public void One_account_that_hammers_a_cleared_entry_is_noticed_once_a_window()
+    {
+        Hit(1, 100);
+        Assert.True(_monitor.TryTakeAlarm(out var alarm));
+        Assert.Equal((ProbeVerdict.Probed, 20, 1, 0d), (alarm!.Verdict, alarm.Hits, alarm.Distinct, alarm.Entropy));
+        Assert.Equal([Tenant(1)], alarm.Suspects);
+        Assert.False(_monitor.TryTakeAlarm(out _));
+    }
+
+    [Fact]
+    public void Many_users_are_no_probing_and_what_they_used_stays_public()
+    {
+        for (var tenant = 1; tenant <= 15; tenant++)
+            Hit(tenant, 2);
+        Assert.False(_monitor.TryTakeAlarm(out _));
+        _now += 60_000;
+        Hit(77, 200);
+        Assert.True(_monitor.TryTakeAlarm(out var alarm));
+        Assert.Equal(ProbeVerdict.ProbedButCommon, alarm!.Verdict);
+    }
+
+    [Fact]
+    public void The_entrys_own_tenant_and_declared_entries_are_not_watched()
+    {
+        _entry.Origin = Tenant(1);
+        Hit(1, 1000);
+        var declared = Entry(new PublicReason("digest"));
+        for (var hit = 0; hit < 1000; hit++)
+            _monitor.Record(declared, Tenant(2));
+        Assert.False(_monitor.TryTakeAlarm(out _));
+        Assert.Equal(0, _monitor.Watched);
+    }
+
+    [Fact]
+    public void Windows_and_isolation_pass()
+    {
+        Hit(1, 1);
+        _monitor.Isolate(Tenant(1), TimeSpan.FromMinutes(10));
+        Assert.True(_monitor.IsIsolated(Tenant(1)));
+        Assert.False(_monitor.IsIsolated(Tenant(2)));
+        _now += 600_000;
+        Assert.False(_monitor.IsIsolated(Tenant(1)));
+        _monitor.Sweep();
+        Assert.Equal((0, 0), (_monitor.Watched, _monitor.Isolated));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(10)]
+    [InlineData(100)]
+    public void The_sketch_counts_tenants_closely_enough(int tenants)
+    {
+        var sketch = new TenantSketch();
+        for (var hit = 0; hit < 5 * tenants; hit++)
+            sketch.Add(Tenant(hit % tenants));
+        Assert.InRange(sketch.Distinct(), tenants * 0.7, tenants * 1.3);
+        Assert.InRange(sketch.Entropy(), 0, Math.Log2(tenants) + 1e-9);
+    }
+
+    private static IndexNode Entry(PublicReason reason) => new() { Owner = new Owner(0, default), Visibility = Visibility.Public, Reason = reason };
+
+    private static TenantKey Tenant(int tenant) => TenantKey.Derive([1, 2, 3], $"tenant-{tenant}", anonymous: false);
+
+    private void Hit(int tenant, int times)
+    {
+        for (var hit = 0; hit < times; hit++)
+            _monitor.Record(_entry, Tenant(tenant));
+    }
+}

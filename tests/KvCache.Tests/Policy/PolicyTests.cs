@@ -1,0 +1,172 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Commands;
+using Moebius.KvCache.Policy;
+using Moebius.KvCache.Service;
+using Moebius.KvCache.Tests.Service;
+
+namespace Moebius.KvCache.Tests.Policy;
+
+public sealed class PolicyTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvpolicy-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData("mode: Everyone", "spec.mode")]
+    [InlineData("colour: red", "spec.colour: unknown field")]
+    [InlineData("promotion: {batchSize: 0}", "spec.promotion.batchSize: 0 is out of range: 1 to 65536")]
+    [InlineData("promotion: {maxDelay: soon}", "spec.promotion.maxDelay: 'soon' is not a duration")]
+    [InlineData("monitor: {window: 0s}", "spec.monitor.window: '0s' must be longer")]
+    [InlineData("classifier: {type: BuiltIn}", "spec.classifier.type: BuiltIn is not available")]
+    [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier.publicBelowPercent")]
+    [InlineData("contextCheck: {endpoint: {url: 'http://x/v1', model: m}}", "spec.contextCheck: not available")]
+    [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one")]
+    [InlineData("publicPrefixes: [{name: a, text: x}, {name: a, text: y}]", "spec.publicPrefixes: 'a' appears twice")]
+    [InlineData("publicPrefixes: [{name: a, configMapRef: {name: c, key: k}}]", "spec.publicPrefixes[0].configMapRef")]
+    [InlineData("rules: {custom: [{name: x, pattern: '(a)\\1'}]}", "spec.rules.custom[0].pattern")]
+    [InlineData("retention: {maxTenantPercent: 101}", "spec.retention.maxTenantPercent: 101 is out of range")]
+    public void A_field_that_cannot_be_honoured_is_refused_by_name(string spec, string says)
+    {
+        var error = Assert.Throws<UserInputException>(() => PolicyCompiler.Parse(Manifest(spec), "p.yaml"));
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("p.yaml: ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_kind_is_refused()
+    {
+        var error = Assert.Throws<UserInputException>(() => PolicyCompiler.Parse("apiVersion: moebius.dev/v1alpha1\nkind: MoEDeployment\n", "p.yaml"));
+        Assert.Contains("kind: 'MoEDeployment', must be KVPrivacyPolicy", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_new_file_is_taken_up_and_a_bad_one_leaves_the_old_in_force()
+    {
+        // As a mounted ConfigMap changes: a link to a folder is swapped.
+        var path = Path.Combine(_folder, "policy.yaml");
+        Swap("one", Manifest("mode: Share", 1));
+        File.CreateSymbolicLink(path, Path.Combine(_folder, "..data", "policy.yaml"));
+        var metrics = new CacheMetrics();
+        using var source = new PolicySource(path, metrics, NullLogger.Instance);
+        Assert.Equal((SharingMode.Share, 1L), (source.Current.Mode, source.Current.Generation));
+
+        Swap("two", Manifest("mode: Isolate", 2));
+        source.Poll();
+        Assert.Equal((SharingMode.Isolate, 2L, ""), (source.Current.Mode, source.Current.Generation, source.Error));
+
+        var old = source.Current;
+        Swap("three", Manifest("mode: Isolate\n  colour: red", 3));
+        source.Poll();
+        Assert.Same(old, source.Current);
+        Assert.Contains("spec.colour", source.Error, StringComparison.Ordinal);
+        Assert.Equal((1, 1), (metrics.PolicyInvalid.Value, metrics.PolicyErrors.Value));
+
+        File.Delete(Path.Combine(_folder, "..data"));
+        source.Poll();
+        Assert.Same(old, source.Current);
+        Swap("four", Manifest("mode: Isolate", 2));
+        source.Poll();
+        Assert.Equal((2L, "", 0d), (source.Current.Generation, source.Error, metrics.PolicyInvalid.Value));
+    }
+
+    [Fact]
+    public async Task Readers_see_one_whole_policy_or_the_other()
+    {
+        var path = Path.Combine(_folder, "policy.yaml");
+        await File.WriteAllTextAsync(path, Manifest("mode: Share", 1));
+        using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance);
+        using var stop = new CancellationTokenSource();
+        var reader = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                var policy = source.Current;
+                Assert.Equal(policy.Generation % 2 == 1 ? SharingMode.Share : SharingMode.Isolate, policy.Mode);
+            }
+        });
+        for (var generation = 2; generation < 40; generation++)
+        {
+            await File.WriteAllTextAsync(path, Manifest(generation % 2 == 1 ? "mode: Share" : "mode: Isolate", generation));
+            source.Poll();
+        }
+
+        await stop.CancelAsync();
+        await reader;
+        Assert.Equal(39, source.Current.Generation);
+    }
+
+    [Fact]
+    public async Task A_text_that_is_no_longer_declared_is_private_again()
+    {
+        const string declared = "publicPrefixes: [{name: shop, text: 'You sell shoes. '}]\n  promotion: {maxDelay: 1ms}";
+        await using var server = await TestServer.StartAsync(policy: Manifest(declared, 1));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", "You sell shoes. How much?");
+        await server.ClassifiedAsync();
+        Assert.Equal(4, await client.HitsAsync("bob", "You sell shoes. How much?"));
+
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, Manifest("mode: SafeKV", 2));
+        server.Server.Policy.Poll();
+        Assert.Equal(0, await client.HitsAsync("bob", "You sell shoes. How much?"));
+        Assert.Equal(6, await client.HitsAsync("alice", "You sell shoes. How much?"));
+
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, Manifest("nonsense: 1", 3));
+        server.Server.Policy.Poll();
+        var stats = await client.Api.StatsAsync(new Moebius.Kvcache.V1.StatsRequest());
+        Assert.Equal(2, stats.PolicyGeneration);
+        Assert.Contains("spec.nonsense: unknown field", stats.PolicyError, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Share", 4, 4)]
+    [InlineData("Isolate", 4, 0)]
+    [InlineData("SafeKV", 4, 0)]
+    public async Task The_mode_decides_who_finds_a_commit(string mode, int own, int other)
+    {
+        await using var server = await TestServer.StartAsync(policy: Manifest($"mode: {mode}", 1));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", "sixteen letters!");
+        await server.ClassifiedAsync();
+        Assert.Equal((own, other), (await client.HitsAsync("alice", "sixteen letters!"), await client.HitsAsync("bob", "sixteen letters!")));
+    }
+
+    [Fact]
+    public void The_test_command_reports_every_file_in_order()
+    {
+        var secret = Write("secret.txt", "mail jane@example.com");
+        var prose = Write("prose.txt", "It is a truth universally acknowledged.");
+        var declared = Write("declared.txt", "You sell shoes.");
+        var policy = Write("policy.yaml", Manifest("publicPrefixes: [{name: shop, text: 'You sell shoes.'}]"));
+        using var output = new StringWriter();
+        Assert.Equal(0, PolicyTestCommand.Run(policy, json: true, [secret, prose, declared], output));
+
+        var reports = JsonDocument.Parse(output.ToString()).RootElement.EnumerateArray().ToArray();
+        Assert.Equal(["private", "uncertain", "public"], reports.Select(report => report.GetProperty("verdict").GetString()));
+        Assert.Equal(secret, reports[0].GetProperty("file").GetString());
+        var finding = Assert.Single(reports[0].GetProperty("findings").EnumerateArray());
+        Assert.Equal((1, "Email", 5, 21), (finding.GetProperty("tier").GetInt32(), finding.GetProperty("kind").GetString(), finding.GetProperty("start").GetInt32(), finding.GetProperty("end").GetInt32()));
+        Assert.DoesNotContain("jane", output.ToString(), StringComparison.Ordinal);
+        Assert.Throws<UserInputException>(() => PolicyTestCommand.Run(null, true, [Path.Combine(_folder, "missing")], output));
+    }
+
+    private static string Manifest(string spec, long generation = 1) =>
+        $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: test\n  generation: {generation}\nspec:\n  {spec}\n";
+
+    private string Write(string name, string text)
+    {
+        File.WriteAllText(Path.Combine(_folder, name), text);
+        return Path.Combine(_folder, name);
+    }
+
+    private void Swap(string version, string manifest)
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, version));
+        File.WriteAllText(Path.Combine(_folder, version, "policy.yaml"), manifest);
+        File.Delete(Path.Combine(_folder, "..data"));
+        File.CreateSymbolicLink(Path.Combine(_folder, "..data"), version);
+    }
+}

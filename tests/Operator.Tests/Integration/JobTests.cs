@@ -1,0 +1,104 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text.Json.Nodes;
+
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>PromptOptimizationJobs on a real API server. There is no cluster DNS, so the service's side is played here.</summary>
+[Collection(ClusterTests.Name)]
+public sealed class JobTests(OperatorCluster cluster)
+{
+    private const string Job = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: PromptOptimizationJob
+        metadata: {name: sketches}
+        spec:
+          optimizerRef: {name: sculptor}
+          prompts: [a cat, a dog]
+          dialects: [Flux]
+        """;
+
+    private const string Optimizer = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: PromptOptimizer
+        metadata: {name: sculptor}
+        spec: {languageModel: {endpoint: {url: 'http://model/v1', model: m}}}
+        """;
+
+    [Fact]
+    public async Task Prompts_are_handed_in_once_followed_and_their_results_shown()
+    {
+        var shop = await cluster.NamespaceAsync("jobs");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Job, "-n", shop);
+        await Eventually.EqualAsync("OptimizerNotFound", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted", "reason"));
+
+        await cluster.ApplyAsync(Optimizer, "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
+        Assert.Equal("sculptor-optimizer.jobs.svc:8080", Assert.Single(service.Hosts.Distinct()));
+        await Eventually.EqualAsync("False JobRunning", async () => $"{await cluster.ConditionAsync(shop, "pojob/sketches", "Complete")} {await cluster.ConditionAsync(shop, "pojob/sketches", "Complete", "reason")}");
+
+        service.State = "Succeeded";
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Complete"));
+        Assert.Equal("better a dog", await cluster.GetAsync(shop, "pojob/sketches", ".status.results[1].prompt"));
+        Assert.Equal("90", await cluster.GetAsync(shop, "pojob/sketches", ".status.scorePercent"));
+        Assert.Equal(2, service.Jobs.Count);
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+    }
+
+    [Fact]
+    public async Task Deleting_a_job_cancels_it()
+    {
+        var shop = await cluster.NamespaceAsync("cancel");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+        Assert.Equal(service.Jobs.Values.Order(), service.Cancelled.Order());
+    }
+
+    private sealed class PlayedService : HttpMessageHandler
+    {
+        public ConcurrentDictionary<string, string> Jobs { get; } = new();
+
+        public ConcurrentBag<string> Cancelled { get; } = [];
+
+        public ConcurrentBag<string> Hosts { get; } = [];
+
+        public volatile string State = "Running";
+
+        private readonly ConcurrentDictionary<string, string> prompts = new();
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            Hosts.Add(request.RequestUri!.Authority);
+            string id;
+            if (request.Method == HttpMethod.Post)
+            {
+                var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
+                id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
+                prompts[id] = (string)body["prompt"]!;
+            }
+            else
+            {
+                id = request.RequestUri.Segments[^1];
+                if (request.Method == HttpMethod.Delete)
+                    Cancelled.Add(id);
+            }
+
+            var job = new JsonObject
+            {
+                ["id"] = id,
+                ["state"] = State,
+                ["createdAt"] = "2026-01-01T00:00:00Z",
+                ["rounds"] = new JsonArray(new JsonObject { ["number"] = 1, ["agent"] = "x" }),
+                ["usage"] = new JsonObject { ["tokens"] = 7 },
+            };
+            if (State == "Succeeded")
+                job["result"] = new JsonObject { ["prompt"] = "better " + prompts[id], ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
+            return new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(job.ToJsonString()) };
+        }
+    }
+}
