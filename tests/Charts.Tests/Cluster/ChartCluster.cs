@@ -11,7 +11,7 @@ public sealed class ChartCluster : KubernetesTestServer
     /// <summary>What kubectl and helm need for definitions: an old core's schema does not know their CEL rules.</summary>
     internal string[] KubectlLenient => CustomResourcesServedApart ? ["--validate=false"] : [];
 
-    private string[] HelmLenient => CustomResourcesServedApart ? ["--disable-openapi-validation"] : [];
+    internal string[] HelmLenient => CustomResourcesServedApart ? ["--disable-openapi-validation"] : [];
 
     protected override async Task PrepareAsync()
     {

@@ -14,7 +14,7 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
         await cluster.ClearAsync();
         (await cluster.KubectlAsync("delete", Kinds, "-A", "-l", "app.kubernetes.io/part-of=moebius")).EnsureSuccess();
         // The namespace stays; from now on it is the chart's.
-        (await cluster.KubectlAsync("annotate", "namespace", "moebius-node-agents", "meta.helm.sh/release-name=moebius", "meta.helm.sh/release-namespace=" + ChartCluster.OperatorNamespace, "--overwrite")).EnsureSuccess();
+        (await cluster.KubectlAsync("annotate", "namespace", "moebius-node-agents", "meta.helm.sh/release-name=moebius", "meta.helm.sh/release-namespace=" + ChartCluster.OperatorNamespace, "kubectl.kubernetes.io/last-applied-configuration-", "--overwrite")).EnsureSuccess();
         (await cluster.KubectlAsync("label", "namespace", "moebius-node-agents", "app.kubernetes.io/managed-by=Helm", "--overwrite")).EnsureSuccess();
     }
 
