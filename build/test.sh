@@ -12,7 +12,7 @@ mkdir -p bin && ln -sfn "../cli/bin/$configuration/net10.0/moebius" bin/moebius
 
 filter=()
 if [ "$which" = unit ]; then
-    filter=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=EndToEnd")
+    filter=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=EndToEnd" --filter-not-trait "Category=VirtualMachine")
 elif ! assets=$(build/kubernetes/assets.sh); then
     echo "The Kubernetes API server could not be had; its tests will say so." >&2
 else
