@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit crds charts prerequisites clean
+.PHONY: help up down build test test-unit test-vm crds charts prerequisites clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: prerequisites ## Run all tests, among them those against a real kube-apise
 
 test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 	@build/test.sh $(CONFIGURATION) unit
+
+test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
+	@build/vm/test.sh $(CONFIGURATION)
 
 crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
 	@bin/moebius crds generate

@@ -29,6 +29,10 @@ internal sealed class AgentMetrics
     private readonly Counter bursts;
     private readonly Counter losses;
     private readonly Counter readFailures;
+    private readonly Gauge schedulerUp;
+    private readonly Gauge schedulerFailures;
+    private readonly Gauge schedulerTasks;
+    private readonly Gauge schedulerSeconds;
 
     /// <summary>Creates the metrics in a registry of their own.</summary>
     public AgentMetrics()
@@ -51,6 +55,11 @@ internal sealed class AgentMetrics
         memoryEvents = factory.CreateCounter("moebius_cxl_memory_events_total", "Memory perf events by direction; 0 where there are none.", "class", "direction");
         bursts = factory.CreateCounter("moebius_cxl_bursts_total", "Stints on a CPU with unusual memory traffic.", "class");
         losses = factory.CreateCounter("moebius_cxl_losses_total", "What was not counted or not delivered.", "kind");
+        // Gauges: they start over when the scheduler is loaded again.
+        schedulerUp = factory.CreateGauge("moebius_cxl_scheduler_up", "1 if the duplex scheduler runs this machine.");
+        schedulerFailures = factory.CreateGauge("moebius_cxl_scheduler_failures", "Times the scheduler failed or could not be loaded, since the last run of ten minutes.");
+        schedulerTasks = factory.CreateGauge("moebius_cxl_scheduler_decisions", "What the scheduler did since it was loaded, by class.", "class", "decision");
+        schedulerSeconds = factory.CreateGauge("moebius_cxl_scheduler_seconds", "Run time and wait since the scheduler was loaded, by class.", "class", "kind");
         readFailures = factory.CreateCounter("moebius_cxl_read_failures_total", "Ticks on which the counters could not be read.");
     }
 
@@ -98,12 +107,33 @@ internal sealed class AgentMetrics
             bursts.WithLabels(label).Inc(delta.Bursts);
         }
 
+        schedulerUp.Set(status.Duplex?.Loaded == true ? 1 : 0);
+        schedulerFailures.Set(status.Duplex?.Failures ?? 0);
+        level.Set((int)status.Level);
+        ready.Set(status.Ready ? 1 : 0);
+        foreach (var value in status.Duplex?.Classes ?? [])
+            Set(value);
+
         var lost = status.Observer.Losses;
         losses.WithLabels("cgroups").IncTo(lost.Cgroups);
         losses.WithLabels("events").IncTo(lost.Events);
         losses.WithLabels("perf_reads").IncTo(lost.PerfReads);
         losses.WithLabels("stints").IncTo(lost.Stints);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
+    }
+
+    private void Set(DuplexClassStatus value)
+    {
+        schedulerTasks.WithLabels(value.Class, "queued").Set(value.Queued);
+        schedulerTasks.WithLabels(value.Class, "picked").Set(value.Picked);
+        schedulerTasks.WithLabels(value.Class, "paired").Set(value.Paired);
+        schedulerTasks.WithLabels(value.Class, "crossed").Set(value.Crossed);
+        schedulerTasks.WithLabels(value.Class, "aged").Set(value.Aged);
+        schedulerTasks.WithLabels(value.Class, "held").Set(value.Held);
+        schedulerTasks.WithLabels(value.Class, "preempted_bulk").Set(value.Preemptions);
+        schedulerSeconds.WithLabels(value.Class, "run").Set(value.RunSeconds);
+        schedulerSeconds.WithLabels(value.Class, "wait").Set(value.WaitSeconds);
+        schedulerSeconds.WithLabels(value.Class, "longest_wait").Set(value.LongestWaitSeconds);
     }
 
     private static void Set(Gauge gauge, string node, long? read, long? write, double unit)

@@ -21,6 +21,10 @@ internal sealed record AgentStatus
     public required string Profile { get; init; }
     public required MemoryStrategy Strategy { get; init; }
     public required ObserverStatus Observer { get; init; }
+
+    /// <summary>The duplex scheduler; null where the level rules it out.</summary>
+    public required DuplexStatus? Duplex { get; init; }
+
     public required TopologySummary Topology { get; init; }
     public required IReadOnlyDictionary<int, int>? InterleaveWeights { get; init; }
     public required IReadOnlyList<string> Warnings { get; init; }
@@ -53,6 +57,52 @@ internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong Per
         : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.PerfReads, snapshot.Losses.Stints, snapshot.SkippedRuns)
     {
     }
+}
+
+/// <summary>The duplex scheduler.</summary>
+internal sealed record DuplexStatus
+{
+    public required bool Loaded { get; init; }
+
+    /// <summary>Loaded, or the constant reason why it is not.</summary>
+    public required string Reason { get; init; }
+
+    public required string Message { get; init; }
+
+    /// <summary>The verifier's log when the kernel rejected the program.</summary>
+    public string? Log { get; init; }
+
+    /// <summary>Why the kernel took the scheduler out the last time; null if it never did.</summary>
+    public string? LastExit { get; init; }
+
+    public required int Failures { get; init; }
+
+    /// <summary>The strategy in force.</summary>
+    public required MemoryStrategy Strategy { get; init; }
+
+    public required string StrategyReason { get; init; }
+
+    /// <summary>The direction that the token bucket limits; null for none.</summary>
+    public required string? Limited { get; init; }
+
+    public required IReadOnlyList<DuplexClassStatus> Classes { get; init; }
+}
+
+/// <summary>One class of the scheduler; totals since it was loaded.</summary>
+internal sealed record DuplexClassStatus
+{
+    public required string Class { get; init; }
+    public required ulong Queued { get; init; }
+    public required ulong Picked { get; init; }
+    public required ulong Paired { get; init; }
+    public required ulong Crossed { get; init; }
+    public required ulong Aged { get; init; }
+    public required ulong Held { get; init; }
+    public required ulong Preemptions { get; init; }
+    public required ulong Runs { get; init; }
+    public required double RunSeconds { get; init; }
+    public required double WaitSeconds { get; init; }
+    public required double LongestWaitSeconds { get; init; }
 }
 
 /// <summary>The machine's memory in numbers.</summary>

@@ -10,7 +10,7 @@ namespace Moebius.Cxl.Agent;
 
 /// <summary>
 /// The agent on one node: reads the machine, chooses the level, loads the observer, and on every tick turns counters
-/// into a report. Disposing takes back what it did to the machine.
+/// into a report and hints into classes of the scheduler. Disposing takes back what it did to the machine.
 /// </summary>
 internal sealed partial class NodeAgent : IDisposable
 {
@@ -20,6 +20,7 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly HostKernel kernel;
     private readonly NodeTopology topology;
     private readonly LevelDecision level;
+    private readonly SchedulerKeeper? keeper;
     private readonly CgroupHierarchy? hierarchy;
     private readonly ObserverLoad observer;
     private readonly ActivityTracker tracker;
@@ -30,6 +31,7 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly Lock gate = new();
     private ulong bursts;
     private string? readFailure;
+    private SchedulerState? loggedScheduler;
     private bool disposed;
 
     /// <summary>Starts the agent. Throws only for wrong input; what the machine lacks is in the status.</summary>
@@ -42,7 +44,7 @@ internal sealed partial class NodeAgent : IDisposable
         kernel = HostKernel.Read(options.Sysfs, options.Procfs);
         topology = TopologyReader.Read(options.Sysfs);
         hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
-        level = LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: false);
+        level = LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null);
         warnings = [.. topology.Warnings];
         if (level.Level == SchedulingLevel.Interleave)
             (interleave, weights, level) = ApplyInterleave(level);
@@ -61,9 +63,12 @@ internal sealed partial class NodeAgent : IDisposable
             warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
         var policy = options.Config.Policy;
         tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), observer.Source == TelemetrySource.PerfEvents);
+        if (level.Level == SchedulingLevel.SchedExt)
+            keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
         Status = Report([], null);
         metrics.Describe(Status, topology);
-        LogLevel(level.Level, level.Reason, level.Message);
+        LogLevel(Status.Level, Status.Reason, Status.Message);
+        LogScheduler();
         LogObserver(observer.Reason, observer.Message, observer.Source, observer.SourceMessage);
         if (observer.Log is { } log)
             LogVerifier(log);
@@ -84,20 +89,22 @@ internal sealed partial class NodeAgent : IDisposable
         {
             if (disposed)
                 return;
-            if (observer.Observer is not { } running)
-            {
-                Status = Report([], null);
-                return;
-            }
-
             try
             {
-                var snapshot = running.Read();
+                var snapshot = observer.Observer?.Read();
                 // After reading: a cgroup that was counted and is not found now has gone.
-                var paths = hierarchy?.Scan() ?? snapshot.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}");
-                var activity = tracker.Update(snapshot.Cgroups, paths, pods is null ? new Dictionary<ulong, MemoryIntent>() : HintResolver.ByCgroup(paths, pods.Current.Intents), out var gone);
-                foreach (var id in gone)
-                    running.Forget(id);
+                var paths = hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
+                var hints = pods is null ? [] : HintResolver.ByCgroup(paths, pods.Current.Intents);
+                IReadOnlyList<CgroupActivity> activity = [];
+                if (snapshot is not null)
+                {
+                    activity = tracker.Update(snapshot.Cgroups, paths, hints, out var gone);
+                    foreach (var id in gone)
+                        observer.Observer!.Forget(id);
+                }
+
+                keeper?.Tick(SchedulerKeeper.Intents(hints, activity), activity.Aggregate(0UL, (sum, cgroup) => sum + cgroup.Delta.MemoryReads + cgroup.Delta.MemoryWrites));
+                LogScheduler();
                 readFailure = null;
                 Status = Report(activity, snapshot);
                 metrics.Update(Status, activity);
@@ -107,7 +114,7 @@ internal sealed partial class NodeAgent : IDisposable
                 // Counters come again with the next tick, or the report says why not.
                 if (readFailure is null)
                     LogReadFailure(error.Message);
-                readFailure = $"reading the observer: {error.Message}";
+                readFailure = $"reading the eBPF maps: {error.Message}";
                 Status = Report([], null);
                 metrics.ReadFailed();
             }
@@ -122,6 +129,7 @@ internal sealed partial class NodeAgent : IDisposable
             if (disposed)
                 return;
             disposed = true;
+            keeper?.Dispose();
             observer.Observer?.Dispose();
             try
             {
@@ -150,7 +158,21 @@ internal sealed partial class NodeAgent : IDisposable
         }
     }
 
-    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
+    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot)
+    {
+        // What is so now: the kernel may have taken the scheduler out since the level was chosen.
+        var now = keeper is { State: { Loaded: false } state }
+            ? level with
+            {
+                Level = SchedulingLevel.Observe,
+                Acceptable = options.Config.Fallback.WithoutSchedExt != SchedulerFallback.Fail,
+                Obstacles = [new LevelObstacle(SchedulingLevel.SchedExt, state.Reason, state.Message)],
+            }
+            : level;
+        return Report(now, keeper is null ? kernel : HostKernel.Read(options.Sysfs, options.Procfs), activity, snapshot);
+    }
+
+    private AgentStatus Report(LevelDecision level, HostKernel kernel, IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
     {
         Ready = level.Acceptable,
         Level = level.Level,
@@ -175,6 +197,7 @@ internal sealed partial class NodeAgent : IDisposable
             Bursts = bursts,
             Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
         },
+        Duplex = keeper is null ? null : Describe(keeper),
         Topology = new TopologySummary(
             topology.Nodes.Count,
             topology.MemoryOnlyNodes.Count(),
@@ -187,6 +210,48 @@ internal sealed partial class NodeAgent : IDisposable
         Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning }.OfType<string>()],
         Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(Describe)],
     };
+
+    private static DuplexStatus Describe(SchedulerKeeper keeper) => new()
+    {
+        Loaded = keeper.State.Loaded,
+        Reason = keeper.State.Reason,
+        Message = keeper.State.Message,
+        Log = keeper.State.Log,
+        LastExit = keeper.LastExit?.ToString(),
+        Failures = keeper.Failures,
+        Strategy = keeper.Strategy,
+        StrategyReason = keeper.StrategyReason,
+        Limited = keeper.Parameters.Limited == DuplexParameters.NoClass ? null : $"{(DuplexClass)keeper.Parameters.Limited}",
+        Classes = [.. keeper.Counters.Select(pair => new DuplexClassStatus
+        {
+            Class = $"{pair.Key}",
+            Queued = pair.Value.Queued,
+            Picked = pair.Value.Picked,
+            Paired = pair.Value.Paired,
+            Crossed = pair.Value.Crossed,
+            Aged = pair.Value.Aged,
+            Held = pair.Value.Held,
+            Preemptions = pair.Value.Preemptions,
+            Runs = pair.Value.Runs,
+            RunSeconds = Math.Round(pair.Value.RunNs / 1e9, 6),
+            WaitSeconds = Math.Round(pair.Value.WaitNs / 1e9, 6),
+            LongestWaitSeconds = pair.Value.MaximumWaitNs / 1e9,
+        })],
+    };
+
+    /// <summary>Says it once when the scheduler's state has changed.</summary>
+    private void LogScheduler()
+    {
+        if (keeper is null || keeper.State == loggedScheduler)
+            return;
+        loggedScheduler = keeper.State;
+        if (loggedScheduler.Loaded)
+            LogSchedulerLoaded(loggedScheduler.Message);
+        else
+            LogSchedulerLost(loggedScheduler.Reason, loggedScheduler.Message);
+        if (loggedScheduler.Log is { } log)
+            LogVerifier(log);
+    }
 
     private static CgroupStatus Describe(CgroupActivity cgroup) => new()
     {
@@ -223,4 +288,10 @@ internal sealed partial class NodeAgent : IDisposable
 
     [LoggerMessage(6, Microsoft.Extensions.Logging.LogLevel.Error, "Interleave weights could not be put back: {Message}")]
     private partial void LogRestoreFailure(string message);
+
+    [LoggerMessage(7, Microsoft.Extensions.Logging.LogLevel.Information, "Scheduler loaded: {Message}")]
+    private partial void LogSchedulerLoaded(string message);
+
+    [LoggerMessage(8, Microsoft.Extensions.Logging.LogLevel.Error, "Scheduler not loaded, {Reason}: {Message}")]
+    private partial void LogSchedulerLost(string reason, string message);
 }

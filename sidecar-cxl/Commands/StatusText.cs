@@ -21,6 +21,12 @@ internal static class StatusText
             output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.PerfReads} perf reads, {lost.Stints} stints, {lost.SkippedRuns} skipped runs");
         }
 
+        if (status.Duplex is { } duplex)
+        {
+            output.WriteLine($"scheduler  {duplex.Reason}: {duplex.Message}");
+            output.WriteLine($"strategy   {duplex.Strategy} ({duplex.StrategyReason}){(duplex.Limited is { } limited ? $"; limits {limited}" : "")}");
+        }
+
         var topology = status.Topology;
         output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
         if (status.InterleaveWeights is { } weights)

@@ -9,6 +9,7 @@ internal sealed class BpfException : Exception
     public const int EPERM = 1;
     public const int ENOENT = 2;
     public const int EACCES = 13;
+    public const int EBUSY = 16;
     public const int EINVAL = 22;
 
     private BpfException(string operation, int error, string log, string summary)

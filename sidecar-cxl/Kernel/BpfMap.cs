@@ -50,6 +50,15 @@ internal sealed unsafe class BpfMap
             return Found(LibBpf.bpf_map_lookup_elem(Descriptor, &key, values), "reading");
     }
 
+    /// <summary>The value of <paramref name="key"/> in a map that is not per CPU; false if the key is not there.</summary>
+    public bool TryRead<TKey, TValue>(TKey key, out TValue value) where TKey : unmanaged where TValue : unmanaged
+    {
+        CheckSize(sizeof(TKey), keySize, "keys");
+        CheckSize(sizeof(TValue), valueSize, "values");
+        fixed (TValue* result = &value)
+            return Found(LibBpf.bpf_map_lookup_elem(Descriptor, &key, result), "reading");
+    }
+
     /// <summary>Writes a value; creates the key or replaces it.</summary>
     public void Write<TKey, TValue>(TKey key, TValue value) where TKey : unmanaged where TValue : unmanaged
     {

@@ -33,6 +33,17 @@ internal sealed unsafe class BpfObject : IDisposable
     /// <summary>The names of the programs in the object.</summary>
     public IEnumerable<string> ProgramNames => programs.Keys;
 
+    /// <summary>The compiled program bpf/NAME.bpf.c; null when the build had no clang.</summary>
+    public static byte[]? Embedded(string name)
+    {
+        using var stream = typeof(BpfObject).Assembly.GetManifestResourceStream($"Moebius.Cxl.bpf.{name}.bpf.o");
+        if (stream is null)
+            return null;
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+
     /// <summary>Parses the ELF object in <paramref name="data"/>.</summary>
     /// <exception cref="BpfException">The object is no valid eBPF object.</exception>
     public static BpfObject Open(ReadOnlySpan<byte> data, string name)
@@ -87,6 +98,17 @@ internal sealed unsafe class BpfObject : IDisposable
         var error = Marshal.GetLastPInvokeError();
         var log = BpfLog.Take();
         return link == 0 ? throw new BpfException($"attaching the program {name}", error, log) : new BpfLink(link, name);
+    }
+
+    /// <summary>Registers a table of operations (struct_ops) with the kernel; it stays for as long as the link does.</summary>
+    /// <exception cref="BpfException">The kernel refused, or somebody else holds the place (EBUSY).</exception>
+    public BpfLink AttachOperations(string name)
+    {
+        BpfLog.Begin();
+        var link = LibBpf.bpf_map__attach_struct_ops(MapHandle(name));
+        var error = Marshal.GetLastPInvokeError();
+        var log = BpfLog.Take();
+        return link == 0 ? throw new BpfException($"attaching {name}", error, log) : new BpfLink(link, name);
     }
 
     /// <summary>A loaded map by name.</summary>

@@ -56,6 +56,9 @@ internal static unsafe partial class LibBpf
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint bpf_program__attach(nint program);
 
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial nint bpf_map__attach_struct_ops(nint map);
+
     [LibraryImport(Library)]
     public static partial int bpf_link__destroy(nint link);
 

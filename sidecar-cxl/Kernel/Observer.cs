@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
 
 namespace Moebius.Cxl.Kernel;
@@ -37,7 +36,6 @@ internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounter
 /// </summary>
 internal sealed class Observer : IDisposable
 {
-    private const string Resource = "Moebius.Cxl.bpf.observe.bpf.o";
     private static readonly string[] FaultPrograms = ["on_user_fault", "on_kernel_fault"];
 
     private readonly BpfObject program;
@@ -76,15 +74,7 @@ internal sealed class Observer : IDisposable
     public bool CountsFaults { get; private set; } = true;
 
     /// <summary>The compiled program; null when the build had no clang.</summary>
-    public static byte[]? EmbeddedObject()
-    {
-        using var stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(Resource);
-        if (stream is null)
-            return null;
-        var bytes = new byte[stream.Length];
-        stream.ReadExactly(bytes);
-        return bytes;
-    }
+    public static byte[]? EmbeddedObject() => BpfObject.Embedded("observe");
 
     /// <summary>Loads and attaches the observer.</summary>
     /// <exception cref="BpfException">The kernel refused; carries the verifier's log.</exception>

@@ -30,7 +30,8 @@ case "$(uname -m)" in
 esac
 
 mkdir -p "$(dirname "$object")"
-"$clang" -g -O2 -mcpu=v3 -target bpf "-D__TARGET_ARCH_$arch" -Wall -Werror \
+# shellcheck disable=SC2086
+"$clang" -g -O2 -mcpu=v3 -target bpf ${CLANG_FLAGS:-} "-D__TARGET_ARCH_$arch" -Wall -Werror \
   "-ffile-prefix-map=$(dirname "$source_file")=bpf" -I"$(dirname "$source_file")" -c "$source_file" -o "$object.tmp"
 # DWARF is not needed at run time (BTF is); without the stripper the object is only larger.
 if strip=$(find_tool llvm-strip); then "$strip" -g "$object.tmp"; fi

@@ -21,14 +21,16 @@ typedef _Bool bool;
 #define false 0
 
 enum {
+	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 
-enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1, BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 
@@ -64,10 +66,24 @@ struct sched_entity {
 	__u64 sum_exec_runtime;
 };
 
+struct sched_ext_entity {
+	__u32 flags;
+	__u64 slice;
+};
+
+/* Complete, because relocation tells a forward declaration from the structure. */
+struct cpumask {
+	unsigned long bits[1];
+};
+
 struct task_struct {
 	int pid;
+	unsigned int flags;
+	int nr_cpus_allowed;
+	const void *cpus_ptr; /* as struct cpumask, clang would reduce that to a forward declaration */
 	unsigned long nvcsw;
 	struct sched_entity se;
+	struct sched_ext_entity scx;
 	struct css_set *cgroups;
 };
 

@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "cgroup.h"
 #include "observe.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -63,18 +64,6 @@ static const struct cgroup_counters empty;
 static __always_inline struct losses *losses_of_cpu(void)
 {
 	return bpf_map_lookup_elem(&lost, &zero);
-}
-
-static __always_inline __u64 cgroup_id_of(struct task_struct *task)
-{
-	if (settings.use_cgroup_v1) {
-		/* A constant offset once the loader has filled in both numbers, so the verifier lets us walk on. */
-		void *slot = (void *)task->cgroups + bpf_core_field_offset(struct css_set, subsys) +
-			     bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id) * sizeof(void *);
-
-		return (*(struct cgroup_subsys_state **)slot)->cgroup->kn->id;
-	}
-	return task->cgroups->dfl_cgrp->kn->id;
 }
 
 /* The counters of a cgroup on this CPU; created on first sight. */
@@ -204,7 +193,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (!next->pid)
 		return 0;
 
-	__u64 id = cgroup_id_of(next);
+	__u64 id = cgroup_id_of(next, settings.use_cgroup_v1);
 
 	if (account->owner != id) {
 		if (account->owner)
@@ -224,7 +213,7 @@ int BPF_PROG(on_migrate, struct task_struct *task, int cpu)
 {
 	struct cpu_account *account = bpf_map_lookup_elem(&accounts, &zero);
 	struct cgroup_counters *counters;
-	__u64 id = cgroup_id_of(task);
+	__u64 id = cgroup_id_of(task, settings.use_cgroup_v1);
 
 	if (account && account->owner == id) {
 		account->pending.migrations++;

@@ -1,0 +1,171 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Policy;
+
+namespace Moebius.Cxl.VirtualMachine;
+
+/// <summary>The processes that the checks watch.</summary>
+internal static class Workers
+{
+    public const string CgroupRoot = "/sys/fs/cgroup";
+
+    private static readonly string Self = Environment.ProcessPath!;
+
+    /// <summary>Loads the scheduler as an agent does, says so, and stays until killed.</summary>
+    public static int Hold()
+    {
+        using var scheduler = DuplexScheduler.Load(DuplexScheduler.EmbeddedObject()!, false, Parameters(MemoryStrategy.DuplexPair), Lanes());
+        Console.WriteLine("loaded");
+        Thread.Sleep(Timeout.Infinite);
+        return 0;
+    }
+
+    /// <summary>Sleeps and works in turn, as a service does that must answer quickly.</summary>
+    public static int Wake(string cgroup)
+    {
+        File.WriteAllText(Path.Combine(cgroup, "cgroup.procs"), $"{Environment.ProcessId}");
+        while (true)
+        {
+            Thread.Sleep(3);
+            Thread.SpinWait(1000);
+        }
+    }
+
+    public static DuplexParameters Parameters(MemoryStrategy strategy, DirectionLoad load = default) =>
+        DuplexPlanner.Plan(strategy, new MemoryPolicySpec(), load, Environment.ProcessorCount, new DuplexParameters { Limited = DuplexParameters.NoClass });
+
+    public static Dictionary<int, DuplexClass> Lanes() => DuplexPlanner.Lanes([[.. Enumerable.Range(0, Environment.ProcessorCount)]], 50);
+
+    /// <summary>Starts this program again.</summary>
+    public static Process Again(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo(Self, arguments) { RedirectStandardOutput = true })!;
+
+    public static void Kill(this IEnumerable<Process> processes)
+    {
+        foreach (var process in processes)
+        {
+            process.Kill();
+            process.WaitForExit();
+            process.Dispose();
+        }
+    }
+}
+
+/// <summary>A cgroup with processes that never sleep.</summary>
+internal sealed class BusyCgroup : IDisposable
+{
+    private readonly List<Process> processes = [];
+    private readonly string? gate;
+
+    public BusyCgroup(string name, int busy, bool open = true)
+    {
+        Root = Path.Combine(Workers.CgroupRoot, name);
+        Directory.CreateDirectory(Root);
+        Id = Telemetry.CgroupHierarchy.Id(Root)!.Value;
+        if (busy == 0)
+            return;
+        // One shell forks them all, and they wait at a pipe: who runs slows down the start of the others.
+        gate = $"/tmp/{name}.gate";
+        processes.Add(Process.Start(new ProcessStartInfo("/bin/sh", ["-c",
+            $"echo $$ > {Root}/cgroup.procs; mkfifo {gate}; i=0; while [ $i -lt {busy} ]; do (read x < {gate}; while :; do :; done) & i=$((i+1)); done; wait"]))!);
+        while (File.ReadAllLines(Path.Combine(Root, "cgroup.procs")).Length <= busy)
+            Thread.Sleep(20);
+        if (open)
+            Open();
+    }
+
+    /// <summary>Lets them run.</summary>
+    public void Open()
+    {
+        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $": > {gate}; rm {gate}"]))!;
+        shell.WaitForExit();
+    }
+
+    public string Root { get; }
+
+    public ulong Id { get; }
+
+    public void Add(Process process) => processes.Add(process);
+
+    public void Dispose()
+    {
+        File.WriteAllText(Path.Combine(Root, "cgroup.kill"), "1");
+        processes.Kill();
+        for (var i = 0; i < 50 && Directory.Exists(Root); i++)
+        {
+            try
+            {
+                Directory.Delete(Root);
+            }
+            catch (IOException)
+            {
+                Thread.Sleep(20);
+            }
+        }
+    }
+}
+
+/// <summary>Requests and answers over a socket, all the time; a request without its answer has failed.</summary>
+internal sealed class RequestLoop : IDisposable
+{
+    private readonly Thread server;
+    private readonly Thread client;
+    private volatile bool stopped;
+
+    public RequestLoop()
+    {
+        const string Path = "/tmp/requests";
+        File.Delete(Path);
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(Path));
+        listener.Listen();
+        server = new Thread(() =>
+        {
+            using (listener)
+            using (var peer = listener.Accept())
+            {
+                var buffer = new byte[8];
+                while (peer.Receive(buffer) is > 0 and var count)
+                    peer.Send(buffer.AsSpan(0, count));
+            }
+        });
+        client = new Thread(() =>
+        {
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 5000 };
+            socket.Connect(new UnixDomainSocketEndPoint(Path));
+            var buffer = new byte[8];
+            while (!stopped)
+            {
+                try
+                {
+                    BitConverter.TryWriteBytes(buffer, Answered);
+                    socket.Send(buffer);
+                    if (socket.Receive(buffer) != 8 || BitConverter.ToInt64(buffer) != Answered)
+                        Failed++;
+                    Answered++;
+                }
+                catch (SocketException)
+                {
+                    Failed++;
+                }
+
+                Thread.Sleep(2);
+            }
+        });
+        server.Start();
+        client.Start();
+    }
+
+    public long Answered { get; private set; }
+
+    public long Failed { get; private set; }
+
+    public void Dispose()
+    {
+        stopped = true;
+        client.Join();
+        server.Join();
+    }
+}

@@ -1,0 +1,214 @@
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Policy;
+using Moebius.Cxl.Telemetry;
+
+namespace Moebius.Cxl.Agent;
+
+/// <summary>The state of the duplex scheduler.</summary>
+/// <param name="Loaded">It schedules this machine now.</param>
+/// <param name="Reason">Loaded, or why not, as a constant.</param>
+/// <param name="Message">What a person can act on.</param>
+/// <param name="Log">The verifier's log, if the kernel rejected the program.</param>
+internal sealed record SchedulerState(bool Loaded, string Reason, string Message, string? Log = null);
+
+/// <summary>
+/// Keeps the duplex scheduler in the kernel: loads it, applies hints and strategy, notices when the kernel has taken it
+/// out, and tries again with growing pauses. Not for concurrent use.
+/// </summary>
+internal sealed class SchedulerKeeper : IDisposable
+{
+    private static readonly DuplexClass[] Classes = Enum.GetValues<DuplexClass>();
+
+    private readonly byte[] program;
+    private readonly NodeAgentConfig config;
+    private readonly bool cgroupV1;
+    private readonly string sysfs;
+    private readonly string procfs;
+    private readonly Dictionary<int, DuplexClass> lanes;
+    private readonly TimeProvider clock;
+    private readonly RetryBackoff backoff = new();
+    private readonly AutoSelector? auto;
+    private readonly Dictionary<ulong, DuplexClass> applied = [];
+    private readonly DuplexCounters[] last = new DuplexCounters[Classes.Length];
+    private readonly int cpus;
+    private DuplexScheduler? scheduler;
+    private DuplexParameters parameters;
+    private DateTimeOffset lastTick;
+
+    /// <summary>Loads the scheduler, or says in <see cref="State"/> why not.</summary>
+    /// <param name="program">The compiled program.</param>
+    /// <param name="config">The profile's settings.</param>
+    /// <param name="links">CPUs by the link that they share.</param>
+    /// <param name="cgroupV1">Cgroup ids come from the v1 cpu hierarchy.</param>
+    /// <param name="sysfs">Where sysfs is mounted.</param>
+    /// <param name="procfs">Where procfs is mounted.</param>
+    /// <param name="measured">Memory traffic is measured, so that Auto can compare strategies.</param>
+    /// <param name="clock">The time.</param>
+    public SchedulerKeeper(byte[] program, NodeAgentConfig config, IReadOnlyList<IReadOnlyList<int>> links, bool cgroupV1, string sysfs, string procfs, bool measured, TimeProvider clock)
+    {
+        (this.program, this.config, this.cgroupV1, this.sysfs, this.procfs, this.clock) = (program, config, cgroupV1, sysfs, procfs, clock);
+        lanes = DuplexPlanner.Lanes(links, config.Policy.TargetReadPercent);
+        cpus = links.Sum(link => link.Count);
+        if (config.Policy.Strategy == MemoryStrategy.Auto && measured)
+            auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken, MemoryStrategy.LatencyGuard]);
+        StrategyReason = config.Policy.Strategy != MemoryStrategy.Auto
+            ? "policy.strategy"
+            : "policy.strategy Auto: memory traffic is not measured on this node, so no strategy can be compared with another";
+        State = TryLoad();
+    }
+
+    /// <summary>Whether the scheduler is loaded, and if not why.</summary>
+    public SchedulerState State { get; private set; }
+
+    /// <summary>The last exit that the kernel reported; null if there was none.</summary>
+    public SchedulerExit? LastExit { get; private set; }
+
+    /// <summary>Times the scheduler failed or could not be loaded, since the last long run.</summary>
+    public int Failures => backoff.Failures;
+
+    /// <summary>The strategy in force.</summary>
+    public MemoryStrategy Strategy => auto?.Current ?? (config.Policy.Strategy == MemoryStrategy.Auto ? MemoryStrategy.DuplexPair : config.Policy.Strategy);
+
+    /// <summary>Why this strategy.</summary>
+    public string StrategyReason { get => auto?.Reason ?? field; }
+
+    /// <summary>The parameters in force.</summary>
+    public DuplexParameters Parameters => parameters;
+
+    /// <summary>Counters by class as of the last tick.</summary>
+    public IReadOnlyDictionary<DuplexClass, DuplexCounters> Counters => Classes.ToDictionary(value => value, value => last[(int)value]);
+
+    /// <summary>The cgroups with a class in the kernel.</summary>
+    internal IReadOnlyList<ulong> HintsInKernel => scheduler?.Hints() ?? [];
+
+    /// <inheritdoc cref="DuplexScheduler.Inject"/>
+    internal void Inject(uint fault) => scheduler!.Inject(fault);
+
+    /// <summary>
+    /// Looks after the scheduler. <paramref name="intents"/> are the cgroups that have a class, hinted or by their own
+    /// mix; whoever is no longer there loses it. <paramref name="traffic"/> is what memory carried since the last tick.
+    /// </summary>
+    /// <exception cref="BpfException">A map could not be read or written.</exception>
+    public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ulong traffic)
+    {
+        var now = clock.GetUtcNow();
+        if (scheduler?.Exit is { } exit)
+        {
+            LastExit = exit;
+            Unload();
+            backoff.Failed(now);
+            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {backoff.Next:HH:mm:ss} UTC");
+        }
+
+        if (scheduler is null)
+        {
+            if (now < backoff.Next)
+                return;
+            State = TryLoad();
+            if (scheduler is null)
+                return;
+        }
+
+        ApplyHints(intents);
+        var load = Measure(now);
+        auto?.Measured(traffic);
+        var next = DuplexPlanner.Plan(Strategy, config.Policy, load, cpus, parameters);
+        if (next != parameters)
+            scheduler.SetParameters(parameters = next);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Unload();
+
+    /// <summary>What the agent asks of cgroups: hints for all that exist, and the classes of those without one.</summary>
+    public static Dictionary<ulong, MemoryIntent> Intents(IReadOnlyDictionary<ulong, MemoryIntent> hints, IEnumerable<CgroupActivity> activity)
+    {
+        var intents = new Dictionary<ulong, MemoryIntent>(hints);
+        foreach (var cgroup in activity)
+            intents.TryAdd(cgroup.Id, cgroup.Intent);
+        return intents;
+    }
+
+    private void ApplyHints(IReadOnlyDictionary<ulong, MemoryIntent> intents)
+    {
+        foreach (var (id, intent) in intents)
+        {
+            if (DuplexPlanner.ClassOf(intent) is not { } wanted || (applied.TryGetValue(id, out var before) && before == wanted))
+                continue;
+            scheduler!.SetHint(id, wanted);
+            applied[id] = wanted;
+        }
+
+        foreach (var id in applied.Keys.Where(id => !intents.TryGetValue(id, out var intent) || DuplexPlanner.ClassOf(intent) is null).ToList())
+        {
+            scheduler!.RemoveHint(id);
+            applied.Remove(id);
+        }
+    }
+
+    private DirectionLoad Measure(DateTimeOffset now)
+    {
+        var window = Math.Max((now - lastTick).TotalNanoseconds, 1);
+        Span<double> load = stackalloc double[Classes.Length];
+        foreach (var value in Classes)
+        {
+            var counters = scheduler!.Read(value);
+            load[(int)value] = (counters.RunNs - last[(int)value].RunNs) / window;
+            last[(int)value] = counters;
+        }
+
+        lastTick = now;
+        return new DirectionLoad(load[(int)DuplexClass.Read], load[(int)DuplexClass.Write]);
+    }
+
+    private SchedulerState TryLoad()
+    {
+        var now = clock.GetUtcNow();
+        var failure = LoadOrReason();
+        if (failure is null)
+        {
+            backoff.Started(now);
+            lastTick = now;
+            return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
+        }
+
+        backoff.Failed(now);
+        return failure;
+    }
+
+    private SchedulerState? LoadOrReason()
+    {
+        if (HostKernel.Read(sysfs, procfs).SchedExtScheduler is { } other)
+            return new SchedulerState(false, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded; there is one per machine");
+        try
+        {
+            if (BpfObject.LibraryVersion < DuplexScheduler.MinimumLibrary)
+                return new SchedulerState(false, "LibbpfTooOld", $"libbpf {BpfObject.LibraryVersion} cannot attach a sched_ext scheduler (needs {DuplexScheduler.MinimumLibrary})");
+            parameters = DuplexPlanner.Plan(Strategy, config.Policy, default, cpus, default);
+            scheduler = DuplexScheduler.Load(program, cgroupV1, parameters, lanes);
+            return null;
+        }
+        catch (DllNotFoundException error)
+        {
+            return new SchedulerState(false, "LibbpfMissing", $"libbpf.so.1 cannot be loaded (Debian: apt-get install libbpf1): {error.Message.Split('\n')[0]}");
+        }
+        catch (BpfException error)
+        {
+            var reason = error.Log.Contains("BEGIN PROG LOAD LOG", StringComparison.Ordinal) ? "SchedulerRejected"
+                : error.Error is BpfException.EPERM or BpfException.EACCES ? "NotPermitted"
+                : error.Error == BpfException.EBUSY ? "OtherSchedulerLoaded"
+                : "SchedulerLoadFailed";
+            return new SchedulerState(false, reason, error.Message, error.Log.Length > 0 ? error.Log : null);
+        }
+    }
+
+    private void Unload()
+    {
+        scheduler?.Dispose();
+        scheduler = null;
+        applied.Clear();
+        Array.Clear(last);
+    }
+}

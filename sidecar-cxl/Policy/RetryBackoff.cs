@@ -1,0 +1,36 @@
+namespace Moebius.Cxl.Policy;
+
+/// <summary>
+/// When to try again after a failure: after a second, then after twice as long each time, up to five minutes. A run that
+/// was long enough starts over. Pure: the caller says what time it is.
+/// </summary>
+internal sealed class RetryBackoff
+{
+    /// <summary>The longest pause.</summary>
+    internal static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
+
+    private static readonly TimeSpan LongRun = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan First = TimeSpan.FromSeconds(1);
+    private DateTimeOffset? started;
+    private TimeSpan pause = First;
+
+    /// <summary>Failures since the last long run.</summary>
+    public int Failures { get; private set; }
+
+    /// <summary>The earliest moment of the next attempt.</summary>
+    public DateTimeOffset Next { get; private set; } = DateTimeOffset.MinValue;
+
+    /// <summary>It runs.</summary>
+    public void Started(DateTimeOffset now) => started = now;
+
+    /// <summary>It failed, or could not start.</summary>
+    public void Failed(DateTimeOffset now)
+    {
+        if (started is { } since && now - since >= LongRun)
+            (pause, Failures) = (First, 0);
+        started = null;
+        Failures++;
+        Next = now + pause;
+        pause = pause * 2 < Longest ? pause * 2 : Longest;
+    }
+}

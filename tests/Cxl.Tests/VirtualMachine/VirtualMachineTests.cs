@@ -1,0 +1,36 @@
+using System.Diagnostics;
+
+namespace Moebius.Cxl.Tests.VirtualMachine;
+
+/// <summary>
+/// What only another kernel can show: the emulated CXL device and the sched_ext scheduler, in a virtual machine that
+/// build/vm/test.sh boots.
+/// </summary>
+public sealed class VirtualMachineTests(ITestOutputHelper output)
+{
+    private const int MachineMissing = 3;
+
+    [Fact]
+    [Trait("Category", "VirtualMachine")]
+    public async Task Every_check_passes_in_the_virtual_machine()
+    {
+        var script = Path.Combine(RepositoryRoot(), "build/vm/test.sh");
+        using var process = Process.Start(new ProcessStartInfo(script) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var lines = (await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        foreach (var line in lines)
+            output.WriteLine(line);
+        Assert.SkipWhen(process.ExitCode == MachineMissing, $"no virtual machine: {(await errors).TrimEnd().Split('\n')[^1]}");
+        Assert.True(process.ExitCode == 0, string.Join('\n', [.. lines.Where(line => line.StartsWith("FAIL", StringComparison.Ordinal)), await errors]));
+        Assert.Equal(13, lines.Count(line => line.StartsWith("PASS", StringComparison.Ordinal)));
+    }
+
+    private static string RepositoryRoot()
+    {
+        var directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Moebius.slnx")))
+            directory = Path.GetDirectoryName(directory) ?? throw new InvalidOperationException("the tests do not run below the repository");
+        return directory;
+    }
+}
