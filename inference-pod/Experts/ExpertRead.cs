@@ -14,18 +14,25 @@ internal sealed record ExpertRead(SafetensorsFile File, TensorEntry Entry, long 
     public long Bytes => Count * Entry.Type.Bytes();
 
     /// <summary>Reads into an expert's buffer. <paramref name="scratch"/> holds at least <see cref="Bytes"/>.</summary>
+    /// <exception cref="Crds.UserInputException">A weight is NaN or infinite.</exception>
     public void Execute(Span<byte> buffer, Span<byte> scratch)
     {
         long offset = Start * Entry.Type.Bytes();
         if (Copies is [{ IsPlain: true } only] && only.Type == Entry.Type)
         {
-            File.Read(Entry, offset, buffer.Slice((int)only.Destination, (int)Bytes));
+            Read(offset, buffer.Slice((int)only.Destination, (int)Bytes));
             return;
         }
         var raw = scratch[..(int)Bytes];
-        File.Read(Entry, offset, raw);
+        Read(offset, raw);
         foreach (var copy in Copies)
             copy.Execute(raw, Entry.Type, buffer);
+    }
+
+    private void Read(long offset, Span<byte> raw)
+    {
+        File.Read(Entry, offset, raw);
+        FiniteWeights.Check(File.Path, Entry.Name, FiniteWeights.CountOthers(raw, Entry.Type), Count);
     }
 }
 

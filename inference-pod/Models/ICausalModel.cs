@@ -107,4 +107,16 @@ public readonly record struct ExpertStatistics(
     double StallSeconds,
     long LoadedBytes,
     long ResidentBytes,
-    long BudgetBytes);
+    long BudgetBytes)
+{
+    /// <summary>These counters without what an earlier snapshot had counted; the two sizes stay as they are.</summary>
+    /// <param name="earlier">The earlier snapshot.</param>
+    public ExpertStatistics Since(ExpertStatistics earlier) => this with
+    {
+        Hits = Hits - earlier.Hits,
+        Misses = Misses - earlier.Misses,
+        Evictions = Evictions - earlier.Evictions,
+        StallSeconds = StallSeconds - earlier.StallSeconds,
+        LoadedBytes = LoadedBytes - earlier.LoadedBytes,
+    };
+}

@@ -63,17 +63,21 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
         bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
         var tensor = torch.empty(shape.ToArray(), dtype: stored && entry.Type == TensorType.BF16 ? ScalarType.BFloat16 : ScalarType.Float32);
         byte* destination = tensor.Address();
+        long others = 0;
         byte[] buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
         for (long at = 0; at < entry.Length;)
         {
             int bytes = (int)Math.Min(ReadBytes, entry.Length - at);
             if (stored)
             {
-                file.Read(entry, at, new Span<byte>(destination + at, bytes));
+                var raw = new Span<byte>(destination + at, bytes);
+                file.Read(entry, at, raw);
+                others += FiniteWeights.CountOthers(raw, entry.Type);
             }
             else
             {
                 file.Read(entry, at, buffer.AsSpan(0, bytes));
+                others += FiniteWeights.CountOthers(buffer.AsSpan(0, bytes), entry.Type);
                 var halves = MemoryMarshal.Cast<byte, ushort>(buffer.AsSpan(0, bytes));
                 float* floats = (float*)destination + at / 2;
                 for (int i = 0; i < halves.Length; i++)
@@ -81,6 +85,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
             }
             at += bytes;
         }
+        FiniteWeights.Check(file.Path, name, others, entry.Elements);
         return tensor;
     }
 }

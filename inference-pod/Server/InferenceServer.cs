@@ -153,16 +153,23 @@ internal sealed class InferenceServer : IAsyncDisposable
         var tokenizer = Tokenizer.Load(options.ModelDirectory);
         var template = ChatTemplate.Load(options.ModelDirectory);
         var model = load(new Reporter(now => progress = $"the model is loading ({now.Stage} {now.Done} of {now.Total})"));
+        var limits = Limits(model.Info);
+        var warmUp = default(ExpertStatistics);
+        if (options.WarmUp && !stopping)
+        {
+            progress = "the model is warming up";
+            warmUp = WarmUp.RunAsync(model, tokenizer, template, limits, clock, logger).GetAwaiter().GetResult();
+        }
+
         if (stopping)
         {
             model.Dispose();
             return;
         }
 
-        var limits = Limits(model.Info);
         cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
         var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
-        metrics.Watch(() => model.Experts, () => cache is { Connected: true });
+        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true });
         engine.Start();
         var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)

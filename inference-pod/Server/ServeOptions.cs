@@ -42,6 +42,9 @@ internal sealed record ServeOptions
 
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Answer made-up requests before the first real one.</summary>
+    public bool WarmUp { get; init; } = true;
+
     /// <summary>Flags as given; null where absent.</summary>
     internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, string? ExpertBudget, int? Threads);
 

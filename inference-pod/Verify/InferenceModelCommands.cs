@@ -1,11 +1,12 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Verify;
 
-/// <summary>The command line of the models: <c>verify</c>.</summary>
+/// <summary>The command line of the models: <c>verify</c> and <c>perplexity</c>.</summary>
 public static class InferenceModelCommands
 {
     private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
@@ -13,55 +14,95 @@ public static class InferenceModelCommands
     /// <summary>
     /// The commands to add to <c>moebius</c>. They throw <see cref="UserInputException"/> on bad input.
     /// </summary>
-    public static IEnumerable<Command> Create() => [Verify()];
+    public static IEnumerable<Command> Create() => [Verify(), Perplexity()];
 
     private static Command Verify()
     {
         var directory = new Argument<string>("DIR") { Description = "Model directory in Hub layout, with expected.safetensors." };
-        var budget = new Option<string?>("--expert-budget")
-        {
-            Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.",
-            HelpName = "BYTES",
-        };
-        var threads = new Option<int>("--threads")
-        {
-            Description = "Compute threads.",
-            DefaultValueFactory = _ => Environment.ProcessorCount,
-        };
-        var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
-        var command = new Command("verify", "Compare a model's logits and greedy tokens with the reference outputs in its directory. Exits 1 where they differ.")
-        {
-            directory,
-            budget,
-            threads,
-            output,
-        };
+        var common = new CommonOptions();
+        var command = new Command("verify", "Compare a model's logits and greedy tokens with the reference outputs in its directory. Exits 1 where they differ.") { directory };
+        common.AddTo(command);
         command.SetAction(parsed =>
         {
-            string format = parsed.GetRequiredValue(output);
-            if (format is not ("text" or "json"))
-                throw new UserInputException($"--output is \"{format}\"; it must be text or json");
-            var result = ModelVerifier.Verify(parsed.GetRequiredValue(directory), new ModelLoadOptions
-            {
-                ExpertBudgetBytes = ParseBudget(parsed.GetValue(budget)),
-                Threads = parsed.GetValue(threads),
-            });
-            var writer = parsed.InvocationConfiguration.Output;
-            writer.WriteLine(format == "json" ? JsonSerializer.Serialize(result, s_json) : Text(result));
+            bool json = common.Json(parsed);
+            var result = ModelVerifier.Verify(parsed.GetRequiredValue(directory), common.Load(parsed));
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : Text(result));
             return result.Passed ? 0 : 1;
         });
         return command;
     }
 
-    private static long? ParseBudget(string? text) => text is null ? null
-        : ByteQuantity.TryParse(text, out long bytes) ? bytes
-        : throw new UserInputException($"--expert-budget is \"{text}\"; it must be a whole number of bytes, for example 4194304 or 4Mi");
+    private static Command Perplexity()
+    {
+        var directory = new Argument<string>("MODEL") { Description = "Model directory in Hub layout, with tokenizer.json." };
+        var text = new Option<string>("--text") { Description = "UTF-8 text to predict.", HelpName = "FILE", Required = true };
+        var window = new Option<int?>("--window") { Description = "Most tokens the model sees at once. Default: its context, at most 2048.", HelpName = "N" };
+        var stride = new Option<int?>("--stride") { Description = "Tokens from the beginning of a window to that of the next. Default: half the window.", HelpName = "N" };
+        var common = new CommonOptions();
+        var command = new Command("perplexity", "Measure how well a model predicts a text, over sliding windows.") { directory, text, window, stride };
+        common.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            bool json = common.Json(parsed);
+            var result = PerplexityMeter.Measure(
+                parsed.GetRequiredValue(directory), parsed.GetRequiredValue(text), parsed.GetValue(window), parsed.GetValue(stride), common.Load(parsed), TimeProvider.System);
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : Text(result));
+            return 0;
+        });
+        return command;
+    }
 
-    private static string Text(VerifyResult r) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"""
+    private static string Text(VerifyResult r) => string.Create(CultureInfo.InvariantCulture, $"""
         {r.Directory} ({r.Architecture}): {(r.Passed ? "passed" : "FAILED")}
         maxAbsError      {r.MaxAbsError:0.00e-0} (at most {r.Tolerance:0e-0})
         greedyIdentical  {(r.GreedyIdentical ? "true" : "false")} ({r.GreedyTokens} tokens)
         expert budget    {r.ExpertBudgetBytes} bytes, {r.ExpertResidentBytes} in use
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, {r.ExpertEvictions} evictions
         """);
+
+    private static string Text(PerplexityResult r) => string.Create(CultureInfo.InvariantCulture, $"""
+        {r.Directory} ({r.Architecture}) on {r.Text}
+        perplexity       {r.Perplexity:0.0000} ({r.NegativeLogLikelihood:0.00000} nats a token)
+        tokens           {r.ScoredTokens} scored of {r.Tokens}, window {r.Window}, stride {r.Stride}
+        seconds          {r.Seconds:0.00} ({r.ScoredTokens / r.Seconds:0} tokens/s)
+        expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, budget {r.ExpertBudgetBytes} bytes
+        """);
+
+    /// <summary>The options that every command which loads a model has.</summary>
+    private sealed class CommonOptions
+    {
+        private readonly Option<string?> _budget = new("--expert-budget")
+        {
+            Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.",
+            HelpName = "QUANTITY",
+        };
+
+        private readonly Option<int> _threads = new("--threads")
+        {
+            Description = "Compute threads.",
+            DefaultValueFactory = _ => Environment.ProcessorCount,
+        };
+
+        private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
+
+        public void AddTo(Command command)
+        {
+            command.Add(_budget);
+            command.Add(_threads);
+            command.Add(_output);
+        }
+
+        public bool Json(ParseResult parsed) => parsed.GetRequiredValue(_output) switch
+        {
+            "text" => false,
+            "json" => true,
+            var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
+        };
+
+        public ModelLoadOptions Load(ParseResult parsed) => new()
+        {
+            ExpertBudgetBytes = parsed.GetValue(_budget) is { } text ? Quantities.ParseBytes(text, "--expert-budget") : null,
+            Threads = parsed.GetValue(_threads),
+        };
+    }
 }

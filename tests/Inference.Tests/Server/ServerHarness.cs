@@ -28,6 +28,7 @@ internal sealed class ServerHarness : IAsyncDisposable
         Listen = new IPEndPoint(IPAddress.Loopback, 0),
         KVMemoryBytes = 1 << 20,
         BlockTokens = 4,
+        WarmUp = false,
     };
 
     public HttpClient Http { get; }

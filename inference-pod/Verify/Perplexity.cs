@@ -1,0 +1,140 @@
+using System.Numerics.Tensors;
+using System.Text;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Verify;
+
+/// <summary>How well a model predicts a text; the property names are those of the JSON output.</summary>
+/// <param name="Directory">The model.</param>
+/// <param name="Architecture">Its <c>model_type</c>.</param>
+/// <param name="Text">The text's file.</param>
+/// <param name="Perplexity">The exponential of the mean negative log-likelihood of the scored tokens.</param>
+/// <param name="NegativeLogLikelihood">That mean, in nats.</param>
+/// <param name="Tokens">Tokens of the text.</param>
+/// <param name="ScoredTokens">Tokens whose prediction counts.</param>
+/// <param name="Window">Most tokens the model saw at once.</param>
+/// <param name="Stride">Tokens from the beginning of a window to that of the next.</param>
+/// <param name="Seconds">Time for the evaluation, without loading the model.</param>
+/// <param name="ExpertBudgetBytes">Limit of the expert memory.</param>
+/// <param name="ExpertHits">Expert uses that found the expert resident.</param>
+/// <param name="ExpertMisses">Expert uses that waited for a load.</param>
+internal sealed record PerplexityResult(
+    string Directory,
+    string Architecture,
+    string Text,
+    double Perplexity,
+    double NegativeLogLikelihood,
+    int Tokens,
+    int ScoredTokens,
+    int Window,
+    int Stride,
+    double Seconds,
+    long ExpertBudgetBytes,
+    long ExpertHits,
+    long ExpertMisses);
+
+/// <summary>Measures perplexity over sliding windows.</summary>
+internal static class PerplexityMeter
+{
+    private const int LargestDefaultWindow = 2048;
+
+    /// <summary>Logits that are held at a time, 32 MiB: a whole window's would be gigabytes with a large vocabulary.</summary>
+    private const int LogitsAtOnce = 8 << 20;
+
+    private const int MostTokensAtOnce = 512;
+
+    /// <param name="directory">The model.</param>
+    /// <param name="textFile">UTF-8 text.</param>
+    /// <param name="window">Null: the model's context, at most 2048.</param>
+    /// <param name="stride">Null: half the window.</param>
+    /// <param name="options">Budget and threads.</param>
+    /// <param name="clock">Time.</param>
+    /// <exception cref="UserInputException">A file or a number cannot be honoured; the message names it.</exception>
+    public static PerplexityResult Measure(string directory, string textFile, int? window, int? stride, ModelLoadOptions options, TimeProvider clock)
+    {
+        // What is cheap to refuse first, before the weights are read.
+        _ = ModelConfig.Read(directory);
+        string text = ReadText(textFile);
+        int[] tokens = [.. Tokenizer.Load(directory).Encode(text, true)];
+        if (tokens.Length < 2)
+            throw new UserInputException($"--text: {textFile} has {tokens.Length} tokens; at least 2 are needed to predict one from another");
+        using var model = ModelLoader.Load(directory, options);
+        int context = model.Info.ContextLength;
+        int size = window ?? Math.Min(context, LargestDefaultWindow);
+        if (size < 2 || size > context)
+            throw new UserInputException($"--window is {size}; it must be from 2 to the model's context of {context}");
+        int step = stride ?? Math.Max(1, size / 2);
+        if (step < 1 || step > size)
+            throw new UserInputException($"--stride is {step}; it must be from 1 to the window of {size}");
+        if (tokens.Max() >= model.Info.VocabularySize)
+            throw new UserInputException($"{directory}: tokenizer.json gives token id {tokens.Max()}; the model's vocabulary has {model.Info.VocabularySize}");
+
+        long began = clock.GetTimestamp();
+        double sum = 0;
+        int scored = 0;
+        using var kv = model.CreateSequence();
+        foreach (var part in EvaluationWindows.Plan(tokens.Length, size, step))
+        {
+            sum += Score(model, kv, tokens, part);
+            scored += part.End - part.Scored;
+        }
+        double mean = sum / scored;
+        var experts = model.Experts;
+        return new PerplexityResult(directory, model.Info.Architecture, textFile, Math.Exp(mean), mean, tokens.Length, scored, size, step,
+            clock.GetElapsedTime(began).TotalSeconds, experts.BudgetBytes, experts.Hits, experts.Misses);
+    }
+
+    /// <summary>Sum of a window's negative log-likelihoods.</summary>
+    private static double Score(ICausalModel model, ISequenceKv kv, int[] tokens, EvaluationWindow window)
+    {
+        kv.Truncate(0);
+        int vocabulary = model.Info.VocabularySize;
+        int limit = Math.Clamp(LogitsAtOnce / vocabulary, 1, MostTokensAtOnce);
+        double sum = 0;
+        // The last token predicts nothing inside the window. Logits of a token predict the one after it.
+        for (int at = window.Begin; at < window.End - 1;)
+        {
+            bool wanted = at >= window.Scored - 1;
+            int until = wanted ? window.End - 1 : window.Scored - 1;
+            // Where keys depend on the length, a cut would change them: the window goes in whole.
+            int count = model.Info.KvDependsOnLength ? window.End - 1 - at : Math.Min(until - at, wanted ? limit : MostTokensAtOnce);
+            wanted |= model.Info.KvDependsOnLength;
+            float[] logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(at, count), wanted ? LogitsFor.All : LogitsFor.None)])[0];
+            for (int i = 0; wanted && i < count; i++)
+            {
+                if (at + i + 1 >= window.Scored)
+                    sum += NegativeLogLikelihood(logits.AsSpan(i * vocabulary, vocabulary), tokens[at + i + 1]);
+            }
+            at += count;
+        }
+        return sum;
+    }
+
+    /// <summary>Of one token, from the logits before it.</summary>
+    internal static double NegativeLogLikelihood(ReadOnlySpan<float> logits, int token)
+    {
+        float max = TensorPrimitives.Max(logits);
+        double sum = 0;
+        foreach (float logit in logits)
+            sum += Math.Exp((double)logit - max);
+        return Math.Log(sum) + max - logits[token];
+    }
+
+    private static string ReadText(string file)
+    {
+        try
+        {
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(File.ReadAllBytes(file));
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new UserInputException($"--text: {file} is not UTF-8 at byte {e.Index}", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"--text: {file} cannot be read ({e.Message})", e);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+using System.Text.Json;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text.Tokenization;
+using Moebius.Inference.Verify;
+
+namespace Moebius.Inference.Tests.Verify;
+
+public sealed class PerplexityTests : IDisposable
+{
+    private const string Prose = "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a wife.";
+
+    private readonly TemporaryModel _model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+
+    public PerplexityTests()
+    {
+        // The miniature models have no tokenizer: this one gives each letter of the text a token.
+        var vocabulary = Prose.Select(c => c == ' ' ? "\u0120" : c.ToString()).Distinct().Select((text, id) => (text, id)).ToDictionary(p => p.text, p => p.id);
+        File.WriteAllText(_model.File_("tokenizer.json"), JsonSerializer.Serialize(new
+        {
+            version = "1.0",
+            added_tokens = Array.Empty<object>(),
+            pre_tokenizer = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true },
+            decoder = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true },
+            model = new { type = "BPE", vocab = vocabulary, merges = Array.Empty<string>() },
+        }));
+        File.WriteAllText(TextFile, Prose);
+    }
+
+    private string TextFile => _model.File_("text.txt");
+
+    public void Dispose() => _model.Dispose();
+
+    [Theory]
+    [InlineData(100, 16, 8)]
+    [InlineData(100, 16, 1)]
+    [InlineData(97, 16, 15)]
+    [InlineData(5, 16, 8)]
+    [InlineData(17, 16, 8)]
+    public void Overlapping_windows_score_every_token_but_the_first_once(int tokens, int window, int stride)
+    {
+        var windows = EvaluationWindows.Plan(tokens, window, stride).ToList();
+        Assert.Equal(Enumerable.Range(1, tokens - 1), windows.SelectMany(w => Enumerable.Range(w.Scored, w.End - w.Scored)));
+        Assert.All(windows, w => Assert.True(w.Begin < w.Scored && w.End - w.Begin <= window));
+    }
+
+    [Fact]
+    public void Windows_side_by_side_leave_out_the_first_token_of_each()
+    {
+        EvaluationWindow[] expected = [new(0, 4, 1), new(4, 8, 5)];
+        Assert.Equal(expected, EvaluationWindows.Plan(9, 4, 4));
+    }
+
+    [Theory]
+    [InlineData(200, 200)]
+    [InlineData(16, 16)]
+    [InlineData(16, 5)]
+    public void The_figure_is_that_of_each_window_computed_whole(int window, int stride)
+    {
+        int[] tokens = [.. Tokenizer.Load(_model.Path).Encode(Prose, true)];
+        Assert.Equal(Prose.Length, tokens.Length);
+        double sum = 0;
+        int count = 0;
+        using (var model = TestModels.Load(_model.Path))
+        {
+            int vocabulary = model.Info.VocabularySize;
+            for (int begin = 0, scored = 0; scored < tokens.Length; begin += stride)
+            {
+                int end = Math.Min(tokens.Length, begin + window);
+                using var kv = model.CreateSequence();
+                float[] logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(begin, end - begin), LogitsFor.All)])[0];
+                for (int at = Math.Max(scored, begin + 1); at < end; at++, count++)
+                {
+                    double[] row = [.. logits.Skip((at - 1 - begin) * vocabulary).Take(vocabulary).Select(l => (double)l)];
+                    sum += Math.Log(row.Sum(Math.Exp)) - row[tokens[at]];
+                }
+                scored = end;
+            }
+        }
+        using var json = JsonDocument.Parse(Run("--window", $"{window}", "--stride", $"{stride}", "-o", "json").Output);
+        Assert.Equal(Math.Exp(sum / count), json.RootElement.GetProperty("perplexity").GetDouble(), 1e-3);
+        Assert.Equal(count, json.RootElement.GetProperty("scoredTokens").GetInt32());
+        Assert.Equal(tokens.Length, json.RootElement.GetProperty("tokens").GetInt32());
+    }
+
+    [Fact]
+    public void A_small_expert_budget_changes_nothing()
+    {
+        long smallest = TestModels.SmallestBudget(_model.Path);
+        using var all = JsonDocument.Parse(Run("-o", "json").Output);
+        using var few = JsonDocument.Parse(Run("-o", "json", "--expert-budget", $"{smallest}").Output);
+        Assert.Equal(all.RootElement.GetProperty("perplexity").GetDouble(), few.RootElement.GetProperty("perplexity").GetDouble());
+        Assert.True(few.RootElement.GetProperty("expertMisses").GetInt64() > 0);
+        Assert.Equal(smallest, few.RootElement.GetProperty("expertBudgetBytes").GetInt64());
+    }
+
+    [Fact]
+    public void Bad_input_is_refused()
+    {
+        Assert.StartsWith("--window is 1;", Refused("--window", "1"), StringComparison.Ordinal);
+        Assert.StartsWith("--window is 999999;", Refused("--window", "999999"), StringComparison.Ordinal);
+        Assert.StartsWith("--stride is 17; it must be from 1 to the window of 16", Refused("--window", "16", "--stride", "17"), StringComparison.Ordinal);
+        Assert.StartsWith("--stride is 0;", Refused("--stride", "0"), StringComparison.Ordinal);
+        File.WriteAllText(TextFile, "I");
+        Assert.Contains("has 1 tokens; at least 2", Refused(), StringComparison.Ordinal);
+        File.WriteAllBytes(TextFile, [0x49, 0x74, 0xFF]);
+        Assert.EndsWith("is not UTF-8 at byte 2", Refused(), StringComparison.Ordinal);
+        File.Delete(TextFile);
+        Assert.Contains("cannot be read", Refused(), StringComparison.Ordinal);
+    }
+
+    private string Refused(params string[] arguments) => Assert.Throws<UserInputException>(() => Run(arguments)).Message;
+
+    private (int Code, string Output) Run(params string[] arguments) =>
+        ModelCommands.Run(["perplexity", _model.Path, "--text", TextFile, "--threads", "1", .. arguments]);
+}
