@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Google.Protobuf;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.Bench;
+
+/// <summary>
+/// Lookup of a cached prefix of 128 blocks over the Unix socket of a real sidecar process, beside the floor of a unary
+/// gRPC call on the same connections: a Release that names no lease and no slots. Every client has a connection and a
+/// session of its own; all clients run in this process, on the same processors as the sidecar.
+/// </summary>
+internal static class LookupBench
+{
+    private const int BlockTokens = 16;
+    private const int Blocks = 128;
+    private const int Clients = 64;
+    private const int Repeats = 5;
+    private static readonly TimeSpan PhaseLength = TimeSpan.FromMilliseconds(1000);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    public static async Task RunAsync()
+    {
+        var folder = Directory.CreateTempSubdirectory("moebius-bench-");
+        try
+        {
+            var socket = Path.Combine(folder.FullName, "kv.sock");
+            await using var sidecar = ProductProcess.Start("kvcache", "serve", "--socket", socket, "--arena", folder.FullName, "--arena-size", "16Mi");
+            await sidecar.SaysAsync("Serving on");
+            var random = new Random(4);
+            uint[] tokens = [.. Enumerable.Range(0, Blocks * BlockTokens).Select(_ => (uint)random.Next(150_000))];
+            var clients = new List<Client>();
+            try
+            {
+                for (var i = 0; i < Clients; i++)
+                    clients.Add(await Client.ConnectAsync(socket, tokens));
+                await clients[0].CacheAsync();
+
+                Report.Title(
+                    $"Lookup of {Blocks} blocks over the Unix socket ({Repeats} repeats of {PhaseLength.TotalSeconds:F0} s; microseconds)",
+                    "load", "lookups/s", "lookup p50", "lookup p99", "floor p50", "floor p99", "p50, lookup over floor", "p99, lookup over floor", "bar on lookup p99", "");
+                await ShowAsync("1 client, closed loop", clients[..1], TimeSpan.Zero, 250);
+                await ShowAsync("64 clients, closed loop", clients, TimeSpan.Zero, 1000);
+                await ShowAsync("64 clients, 100 ms between calls", clients, Pause, 1000);
+            }
+            finally
+            {
+                foreach (var client in clients)
+                    client.Dispose();
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static async Task ShowAsync(string name, List<Client> clients, TimeSpan pause, double bar)
+    {
+        var results = new List<(double[] Lookup, double[] Floor)>();
+        for (var repeat = -2; repeat < Repeats; repeat++)
+        {
+            var floor = await PhaseAsync(clients, pause, static client => client.FloorAsync());
+            var lookup = await PhaseAsync(clients, pause, static client => client.LookupAsync());
+            if (repeat >= 0)
+                results.Add((lookup, floor));
+        }
+
+        var p99 = Over(static result => Spread.Quantile(result.Lookup, 0.99));
+        Report.Row(
+            name,
+            Over(static result => result.Lookup.Length / PhaseLength.TotalSeconds).Text("F0"),
+            Over(static result => Spread.Quantile(result.Lookup, 0.5)).Text("F0"),
+            p99.Text("F0"),
+            Over(static result => Spread.Quantile(result.Floor, 0.5)).Text("F0"),
+            Over(static result => Spread.Quantile(result.Floor, 0.99)).Text("F0"),
+            Over(static result => Spread.Quantile(result.Lookup, 0.5) / Spread.Quantile(result.Floor, 0.5)).Text("F2", "x"),
+            Over(static result => Spread.Quantile(result.Lookup, 0.99) / Spread.Quantile(result.Floor, 0.99)).Text("F2", "x"),
+            $"<= {bar}",
+            Report.AtMost(p99.Median, bar));
+
+        Spread Over(Func<(double[] Lookup, double[] Floor), double> of) => Spread.Of(results.Select(of));
+    }
+
+    /// <summary>Sorted times of one kind of call, all clients together, in microseconds.</summary>
+    private static async Task<double[]> PhaseAsync(List<Client> clients, TimeSpan pause, Func<Client, Task<TimeSpan>> call)
+    {
+        var end = Stopwatch.GetTimestamp() + (long)(PhaseLength.TotalSeconds * Stopwatch.Frequency);
+        var times = await Task.WhenAll(clients.Select((client, number) => Task.Run(async () =>
+        {
+            var own = new List<double>();
+            // Clients that pause do not all begin at once.
+            if (pause > TimeSpan.Zero)
+                await Task.Delay(pause * number / clients.Count);
+            while (Stopwatch.GetTimestamp() < end)
+            {
+                own.Add((await call(client)).TotalMicroseconds);
+                if (pause > TimeSpan.Zero)
+                    await Task.Delay(pause);
+            }
+
+            return own;
+        })));
+        return [.. times.SelectMany(static own => own).Order()];
+    }
+
+    private sealed class Client : IDisposable
+    {
+        private readonly GrpcChannel _channel;
+        private readonly Kvcache.V1.KvCache.KvCacheClient _client;
+        private readonly LookupRequest _lookup;
+        private string _session = "";
+        private AsyncServerStreamingCall<HoldResponse>? _hold;
+
+        private Client(string socket, uint[] tokens)
+        {
+            _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
+            {
+                HttpHandler = new SocketsHttpHandler
+                {
+                    ConnectCallback = async (_, cancel) =>
+                    {
+                        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                        await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancel);
+                        return new NetworkStream(connection, ownsSocket: true);
+                    },
+                },
+                DisposeHttpClient = true,
+            });
+            _client = new Kvcache.V1.KvCache.KvCacheClient(_channel);
+            _lookup = new LookupRequest { Tenant = "tenant" };
+            _lookup.Tokens.Add(tokens);
+        }
+
+        public static async Task<Client> ConnectAsync(string socket, uint[] tokens)
+        {
+            var client = new Client(socket, tokens);
+            var attached = await client._client.AttachAsync(new AttachRequest
+            {
+                ProtocolVersion = 1,
+                Fingerprint = ByteString.CopyFrom(new byte[32]),
+                BlockTokens = BlockTokens,
+                BlockBytes = 4096,
+                EngineId = "bench",
+            });
+            client._session = client._lookup.Session = attached.Session;
+            client._hold = client._client.Hold(new HoldRequest { Session = attached.Session });
+            await client._hold.ResponseStream.MoveNext(CancellationToken.None);
+            return client;
+        }
+
+        public async Task CacheAsync()
+        {
+            var reserved = await _client.ReserveAsync(new ReserveRequest { Session = _session, Tenant = _lookup.Tenant, Count = Blocks });
+            var commit = new CommitRequest { Session = _session, Tenant = _lookup.Tenant, Text = ByteString.Empty };
+            commit.Tokens.Add(_lookup.Tokens);
+            commit.TokenBytes.Add(Enumerable.Repeat(0u, _lookup.Tokens.Count));
+            commit.Slots.Add(reserved.Slots);
+            var committed = await _client.CommitAsync(commit);
+            if (committed.CachedBlocks != Blocks)
+                throw new InvalidOperationException($"{committed.CachedBlocks} blocks are cached instead of {Blocks}");
+        }
+
+        /// <summary>The lease is released after the measured time.</summary>
+        public async Task<TimeSpan> LookupAsync()
+        {
+            var begun = Stopwatch.GetTimestamp();
+            var found = await _client.LookupAsync(_lookup);
+            var taken = Stopwatch.GetElapsedTime(begun);
+            if (found.Blocks.Count != Blocks)
+                throw new InvalidOperationException($"{found.Blocks.Count} blocks were found instead of {Blocks}");
+            await _client.ReleaseAsync(new ReleaseRequest { Session = _session, Lease = found.Lease });
+            return taken;
+        }
+
+        public async Task<TimeSpan> FloorAsync()
+        {
+            var begun = Stopwatch.GetTimestamp();
+            await _client.ReleaseAsync(new ReleaseRequest { Session = _session });
+            return Stopwatch.GetElapsedTime(begun);
+        }
+
+        public void Dispose()
+        {
+            _hold?.Dispose();
+            _channel.Dispose();
+        }
+    }
+}

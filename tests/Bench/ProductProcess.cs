@@ -1,0 +1,78 @@
+using System.Diagnostics;
+using Moebius.Crds;
+
+namespace Moebius.Bench;
+
+/// <summary>A process of <c>bin/moebius</c>, ended with this object.</summary>
+internal sealed class ProductProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly List<string> _lines = [];
+
+    private ProductProcess(Process process)
+    {
+        _process = process;
+        process.OutputDataReceived += (_, line) => Add(line.Data);
+        process.ErrorDataReceived += (_, line) => Add(line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    public static string Repository { get; } = FindRepository();
+
+    public static ProductProcess Start(params string[] arguments)
+    {
+        var program = Path.Combine(Repository, "bin", "moebius");
+        if (!File.Exists(program))
+            throw new UserInputException($"'{program}' does not exist: run make build");
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true, WorkingDirectory = Repository };
+        // Should this process be killed, the pipe closes and the other one stops too.
+        start.Environment["MOEBIUS_STOP_ON_STDIN_CLOSE"] = "1";
+        foreach (var argument in arguments)
+            start.ArgumentList.Add(argument);
+        return new ProductProcess(Process.Start(start)!);
+    }
+
+    /// <summary>Waits until the process has logged a text.</summary>
+    public async Task SaysAsync(string text)
+    {
+        for (var patience = Stopwatch.StartNew(); patience.Elapsed < TimeSpan.FromSeconds(60); await Task.Delay(20))
+        {
+            lock (_lines)
+            {
+                if (_lines.Exists(line => line.Contains(text, StringComparison.Ordinal)))
+                    return;
+            }
+
+            if (_process.HasExited)
+                break;
+        }
+
+        lock (_lines)
+            throw new InvalidOperationException($"the process did not say '{text}'; it said: {string.Join(" / ", _lines)}");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+
+    private void Add(string? line)
+    {
+        if (line is null)
+            return;
+        lock (_lines)
+            _lines.Add(line);
+    }
+
+    private static string FindRepository()
+    {
+        var directory = new DirectoryInfo(AppContext.BaseDirectory);
+        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Moebius.slnx")))
+            directory = directory.Parent;
+        return directory?.FullName ?? throw new InvalidOperationException("the benchmark runs outside the repository");
+    }
+}

@@ -1,0 +1,147 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+
+namespace Moebius.Bench;
+
+/// <summary>
+/// Chats on the demonstration model through real processes, one server and one sidecar for each mode. Time to first
+/// token: one request at a time, each turn sent to all modes one after the other in changing order, so that what
+/// disturbs the machine disturbs all. Throughput: one mode at a time, several clients, on system prompts not yet seen.
+/// </summary>
+internal static class TtftBench
+{
+    private const int Repeats = 3;
+    private const int Turns = 20;
+    private const int LoadTurns = 20;
+    private const int LoadClients = 4;
+    private const int OutputTokens = 8;
+    private const int SafeKV = 0;
+    private const int Isolate = 1;
+    private const int Share = 2;
+    private static readonly string[] Modes = ["SafeKV", "Isolate", "Share"];
+    private static readonly int[][] Orders = [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [2, 0, 1], [1, 0, 2]];
+
+    public static async Task RunAsync()
+    {
+        var prose = await File.ReadAllTextAsync(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+        var results = new List<Result[]>();
+        for (var repeat = 0; repeat < Repeats; repeat++)
+        {
+            var begun = Stopwatch.GetTimestamp();
+            results.Add(await RepeatAsync(prose, repeat));
+            await Console.Error.WriteLineAsync($"ttft: repeat {repeat + 1} of {Repeats} took {Stopwatch.GetElapsedTime(begun).TotalSeconds:F0} s");
+        }
+
+
+        var prompt = results.SelectMany(static modes => modes[SafeKV].Answers).Average(static answer => answer.PromptTokens);
+        Report.Title(
+            $"Chats on the demonstration model ({Repeats} repeats; {ChatTrace.Tenants} tenants, Zipf {ChatTrace.Exponent:F1}, 2 system prompts at a time, prompts of {prompt:F0} tokens on average)",
+            "mode", "TTFT mean, ms", "TTFT p50, ms", "TTFT p90, ms", "prompt tokens from the cache", $"requests/s, {LoadClients} clients");
+        for (var mode = 0; mode < Modes.Length; mode++)
+        {
+            Report.Row(
+                Modes[mode],
+                Over(modes => modes[mode].Mean).Text("F1"),
+                Over(modes => modes[mode].At(0.5)).Text("F1"),
+                Over(modes => modes[mode].At(0.9)).Text("F1"),
+                Over(modes => 100 * modes[mode].Cached).Text("F0", "%"),
+                Over(modes => modes[mode].Throughput).Text("F2"));
+        }
+
+        Report.Title("Ratios of the chats", "figure", "ratio", "bar", "");
+        var gain = Over(static modes => modes[SafeKV].Mean / modes[Isolate].Mean);
+        Report.Row("TTFT mean, SafeKV / Isolate", gain.Text("F3", "x"), "<= 0.60x", Report.AtMost(gain.Median, 0.60));
+        Report.Row("TTFT p50, SafeKV / Isolate", Over(static modes => modes[SafeKV].At(0.5) / modes[Isolate].At(0.5)).Text("F3", "x"), "", "");
+        var overhead = Over(static modes => 100 * ((modes[SafeKV].Mean / modes[Share].Mean) - 1));
+        Report.Row("TTFT mean, SafeKV over Share", overhead.Text("F1", "%"), "<= 5%", Report.AtMost(overhead.Median, 5));
+        Report.Row("TTFT p50, SafeKV over Share", Over(static modes => 100 * ((modes[SafeKV].At(0.5) / modes[Share].At(0.5)) - 1)).Text("F1", "%"), "", "");
+        var throughput = Over(static modes => modes[SafeKV].Throughput / modes[Isolate].Throughput);
+        Report.Row("throughput, SafeKV / Isolate", throughput.Text("F2", "x"), "aim 2.66x", Report.AtLeast(throughput.Median, 2.66));
+        Report.Row("throughput, SafeKV / Share", Over(static modes => modes[SafeKV].Throughput / modes[Share].Throughput).Text("F2", "x"), "", "");
+        Report.Line("");
+        Report.Line($"Greedy answers that are the same in all modes: {results.Sum(Same)} of {Repeats * Turns}.");
+
+        Spread Over(Func<Result[], double> of) => Spread.Of(results.Select(of));
+    }
+
+    private static int Same(Result[] modes) =>
+        modes[SafeKV].Answers.Where((answer, turn) => answer.Text == modes[Isolate].Answers[turn].Text && answer.Text == modes[Share].Answers[turn].Text).Count();
+
+    private static async Task<Result[]> RepeatAsync(string prose, int repeat)
+    {
+        var trace = new ChatTrace(prose, repeat, systems: 4);
+        var servers = new ChatMode[Modes.Length];
+        var results = Modes.Select(static _ => new Result()).ToArray();
+        try
+        {
+            for (var mode = 0; mode < Modes.Length; mode++)
+                servers[mode] = await ChatMode.StartAsync(Modes[mode], trace.Systems);
+            await WarmUpAsync(servers);
+
+            var turns = trace.Take(Turns, 0, 1);
+            for (var turn = 0; turn < turns.Count; turn++)
+            {
+                foreach (var mode in Orders[turn % Orders.Length])
+                    results[mode].Answers.Add(await servers[mode].AskAsync(turns[turn], OutputTokens));
+            }
+
+            var load = trace.Take(LoadTurns, 2, 3);
+            foreach (var mode in Orders[repeat % Orders.Length])
+                results[mode].Throughput = await LoadAsync(servers[mode], load);
+            return results;
+        }
+        finally
+        {
+            foreach (var server in servers)
+            {
+                if (server is not null)
+                    await server.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Compiles the servers' code: prompts that no measured request shares, misses and hits of all lengths.</summary>
+    private static async Task WarmUpAsync(ChatMode[] servers)
+    {
+        for (var round = 0; round < 3; round++)
+        {
+            var text = string.Concat(Enumerable.Range(0, 60 * (1 + round)).Select(word => $"{(char)('a' + round)} word of no meaning {word} "))[..(600 * (1 + round))];
+            foreach (var server in servers)
+            {
+                await server.SendAsync("warm-up", [("user", text)], OutputTokens);
+                await server.SendAsync("warm-up", [("user", text), ("user", "again")], OutputTokens);
+            }
+        }
+    }
+
+    /// <summary>Requests per second. The turns of one chat keep their order.</summary>
+    private static async Task<double> LoadAsync(ChatMode server, IReadOnlyList<Turn> turns)
+    {
+        var waiting = new ConcurrentQueue<Turn>(turns);
+        var last = new ConcurrentDictionary<int, Task>();
+        var begun = Stopwatch.GetTimestamp();
+        await Task.WhenAll(Enumerable.Range(0, LoadClients).Select(async _ =>
+        {
+            while (waiting.TryDequeue(out var turn))
+            {
+                if (last.TryGetValue(turn.Chat, out var earlier))
+                    await earlier;
+                await (last[turn.Chat] = server.AskAsync(turn, OutputTokens));
+            }
+        }));
+        return turns.Count / Stopwatch.GetElapsedTime(begun).TotalSeconds;
+    }
+
+    private sealed class Result
+    {
+        public List<Answer> Answers { get; } = [];
+
+        public double Throughput { get; set; }
+
+        public double Mean => Answers.Average(static answer => answer.FirstToken);
+
+        public double Cached => (double)Answers.Sum(static answer => answer.CachedTokens) / Answers.Sum(static answer => answer.PromptTokens);
+
+        public double At(double share) => Spread.Quantile([.. Answers.Select(static answer => answer.FirstToken).Order()], share);
+    }
+}
