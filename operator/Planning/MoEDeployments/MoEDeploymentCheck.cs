@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
@@ -9,7 +10,7 @@ internal static class MoEDeploymentCheck
 {
     public static IEnumerable<Problem> Problems(MoEDeployment resource, MemorySchedulingProfile? profile, ServerCapabilities server)
     {
-        var errors = NameCheck.Errors(resource.Metadata.Name, NameCheck.LabelLength).Concat(SchemaCheck.Errors(resource.Spec)).ToList();
+        var errors = NameCheck.Errors(resource.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(resource.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
             errors.AddRange(CrossField(resource.Spec, profile));
         var problems = errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));

@@ -147,16 +147,16 @@ public sealed class MoEDeploymentPlannerTests
     }
 
     [Theory]
-    [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: write a number from 1 to 65535")]
+    [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: use a whole number from 1 to 65535")]
     [InlineData("serving: {drainTimeout: soon}", "spec.serving.drainTimeout: 'soon' is not a duration")]
     [InlineData("serving: {port: 9401}", "spec.serving.port: 9401 is the port of the cache's metrics")]
     [InlineData("serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing")]
-    [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a number of bytes")]
+    [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a quantity of bytes")]
     [InlineData("experts: {prefetch: {mode: Fixed}}", "spec.experts.prefetch: horizon must be set for mode Fixed and only then")]
     [InlineData("kvCache: {enabled: false, policyRef: {name: strict}}", "spec: spec.kvCache.policyRef has no effect")]
     [InlineData("resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of")]
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
-    [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' must match")]
+    [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' does not match")]
     public void A_broken_rule_names_field_value_and_remedy(string spec, string message)
     {
         var plan = Plan(Samples.MoE(spec));
