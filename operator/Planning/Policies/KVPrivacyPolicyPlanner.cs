@@ -144,8 +144,6 @@ public static class KVPrivacyPolicyPlanner
         if (spec.ContextCheck is not null)
             yield return Unsupported("spec.contextCheck: not supported yet: remove it");
         // A promise of safety that is not kept must not look kept.
-        if (spec.Identity.Signature is not null)
-            yield return Unsupported("spec.identity.signature: not supported yet: remove it, and let only the gateway reach the pods");
         if (spec.Encryption is not null)
             yield return Unsupported("spec.encryption: not supported yet: remove it; blocks never leave the pod's memory");
     }

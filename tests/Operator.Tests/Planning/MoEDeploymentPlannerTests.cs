@@ -166,6 +166,35 @@ public sealed class MoEDeploymentPlannerTests
         Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_key_of_signed_tenants_reaches_the_engine_alone_and_never_as_text()
+    {
+        var policy = Samples.Policy("identity: {signature: {secretRef: {name: gateway, key: hmac}}}");
+        var policyPlan = KVPrivacyPolicyPlanner.Plan(policy, new Dictionary<string, V1ConfigMap>());
+        Assert.Empty(policyPlan.Problems);
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), new MoEReferences(policy, policyPlan, null));
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        var key = Assert.Single(pod.Containers.Single(container => container.Name == "inference").Env, variable => variable.Name == "MOEBIUS_TENANT_SIGNATURE_KEY");
+        Assert.Equal((null, "gateway", "hmac"), (key.Value, key.ValueFrom.SecretKeyRef.Name, key.ValueFrom.SecretKeyRef.Key));
+        Assert.NotEqual(true, key.ValueFrom.SecretKeyRef.Optional);
+        Assert.DoesNotContain(Assert.Single(pod.InitContainers).Env, variable => variable.ValueFrom is not null);
+    }
+
+    [Fact]
+    public void An_integration_that_is_not_made_is_reported_only_where_its_kind_is_installed()
+    {
+        var server = new ServerCapabilities(new Version(1, 36), ["v1", "policy/v1", "networking.k8s.io/v1", "monitoring.coreos.com/v1", "inference.networking.k8s.io/v1"]);
+        var plan = MoEDeploymentPlanner.Plan(Samples.MoE(), MoEReferences.None, OperatorSettings.Default, server);
+        Assert.NotEmpty(plan.Children);
+        Assert.All(plan.Problems, problem => Assert.Equal((Reasons.IntegrationNotMade, false), (problem.Reason, problem.Blocks)));
+        Assert.Collection(
+            plan.Problems,
+            problem => Assert.StartsWith("spec.integrations.podMonitor: the server has monitoring.coreos.com/v1", problem.Message, StringComparison.Ordinal),
+            problem => Assert.StartsWith("spec.integrations.inferencePool: the server has inference.networking.k8s.io/v1", problem.Message, StringComparison.Ordinal));
+        Assert.Empty(MoEDeploymentPlanner.Plan(Samples.MoE("integrations: {podMonitor: Disabled, inferencePool: Disabled}"), MoEReferences.None, OperatorSettings.Default, server).Problems);
+        Assert.Empty(Plan(Samples.MoE()).Problems);
+    }
+
     [Theory]
     [InlineData("autoscaling: {maxReplicas: 3}", "spec.autoscaling: not supported yet", false)]
     [InlineData("kvCache: {ssd: {size: 1Gi}}", "spec.kvCache.ssd: not supported yet", false)]
