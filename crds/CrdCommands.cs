@@ -34,7 +34,7 @@ public static class CrdCommands
     private static Command Validate()
     {
         var files = new Option<string[]>("--filename", "-f") { Description = "Manifest files to check.", Required = true, AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.OneOrMore };
-        var command = new Command("validate", "Check manifests of Moebius resources against their schemas, offline. Rules that span fields are checked by the API server and the operator.") { files };
+        var command = new Command("validate", "Check manifests of Moebius resources against their schemas and rules, offline.") { files };
         command.SetAction(parsed =>
         {
             var failed = false;

@@ -22,6 +22,14 @@ public static partial class Durations
             + TimeSpan.FromSeconds(Part(match, 3)) + TimeSpan.FromMilliseconds(Part(match, 4));
     }
 
+    /// <summary>Parses a duration that may not be zero.</summary>
+    /// <param name="value">The text.</param>
+    /// <param name="field">Where it stands, for the message.</param>
+    /// <exception cref="UserInputException">The text is not a duration, or is one of zero.</exception>
+    public static TimeSpan ParsePositive(string value, string field) => Parse(value, field) is var parsed && parsed > TimeSpan.Zero
+        ? parsed
+        : throw new UserInputException($"{field}: '{value}' must be longer than 0s");
+
     private static long Part(Match match, int group) =>
         match.Groups[group] is { Success: true, Value: var text }
             ? long.Parse(text.AsSpan().TrimEnd("hms"), CultureInfo.InvariantCulture)

@@ -1,6 +1,7 @@
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 
 namespace Moebius.PromptOptimizer;
 
@@ -33,13 +34,14 @@ internal sealed record OptimizerSettings(
     /// <exception cref="UserInputException">A value is out of bounds or cannot be honoured.</exception>
     public static OptimizerSettings From(PromptOptimizerConfig config, string source, Func<string, string?> environment)
     {
-        if (Bounds.Check(config).FirstOrDefault() is { } wrong)
-            throw new UserInputException($"{source}: {wrong.Field}: {wrong.Problem}");
-        if (config.Workers is < 1 or > 256)
-            throw new UserInputException($"{source}: workers: {config.Workers} is out of range: write a whole number from 1 to 256");
+        // Before its other fields are asked for.
+        if (config.Scorer is { Type: ScorerType.Clip })
+            throw new UserInputException($"{source}: scorer.type: 'Clip' is not supported by this version: write Text or VisionLanguageModel");
+        SpecCheck.Require(config, "", source);
         if (config.Store != JobStoreType.Sqlite)
             throw new UserInputException($"{source}: store: '{config.Store}' is not supported by this version: write Sqlite");
-        RefuseScorer(config, source);
+        if (config.Scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
+            throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
         if (config.ImageModel is { Api: not ImageApi.OpenAI } image)
             throw new UserInputException($"{source}: imageModel.api: '{image.Api}' is not supported by this version: write OpenAI");
 
@@ -50,23 +52,8 @@ internal sealed record OptimizerSettings(
                 ? new(Endpoint(images.Endpoint, "imageModel.endpoint", "MOEBIUS_IMAGE_API_KEY", source, environment), images.Size)
                 : null,
             config.Rounds.AcceptScorePercent,
-            new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.Parse(config.DefaultBudget.Deadline, "defaultBudget.deadline")),
+            new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.ParsePositive(config.DefaultBudget.Deadline, $"{source}: defaultBudget.deadline")),
             config.Workers);
-    }
-
-    private static void RefuseScorer(PromptOptimizerConfig config, string source)
-    {
-        var scorer = config.Scorer;
-        if (scorer.Type == ScorerType.Clip)
-            throw new UserInputException($"{source}: scorer.type: 'Clip' is not supported by this version: write Text or VisionLanguageModel");
-        if (scorer.Clip is not null)
-            throw new UserInputException($"{source}: scorer.clip: only scorer.type Clip reads it: remove it");
-        if (scorer.Type == ScorerType.VisionLanguageModel && scorer.Endpoint is null)
-            throw new UserInputException($"{source}: scorer.endpoint: required for scorer.type VisionLanguageModel");
-        if (scorer.Type == ScorerType.Text && scorer.Endpoint is not null)
-            throw new UserInputException($"{source}: scorer.endpoint: only scorer.type VisionLanguageModel reads it: set the type or remove it");
-        if (scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
-            throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
     }
 
     private static EndpointSettings Endpoint(ModelEndpoint endpoint, string field, string variable, string source, Func<string, string?> environment)
@@ -81,6 +68,6 @@ internal sealed record OptimizerSettings(
         var key = environment(variable) is { Length: > 0 } value ? value.Trim() : null;
         if (endpoint.ApiKeySecretRef is not null && key is null)
             throw new UserInputException($"{source}: {field}.apiKeySecretRef: is set, but the variable {variable} is empty: put the key there");
-        return new(field, new Uri(url.AbsoluteUri.TrimEnd('/') + "/"), endpoint.Model, key, Durations.Parse(endpoint.Timeout, $"{field}.timeout"));
+        return new(field, new Uri(url.AbsoluteUri.TrimEnd('/') + "/"), endpoint.Model, key, Durations.ParsePositive(endpoint.Timeout, $"{source}: {field}.timeout"));
     }
 }

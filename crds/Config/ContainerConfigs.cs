@@ -1,3 +1,4 @@
+using Moebius.Crds.Schema;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Crds.Config;
@@ -70,5 +71,6 @@ public sealed class PromptOptimizerConfig
     public JobStoreType Store { get; set; } = JobStoreType.Sqlite;
 
     /// <summary>Jobs worked on at once.</summary>
+    [Range(1, 256)]
     public int Workers { get; set; } = 2;
 }

@@ -20,9 +20,9 @@ internal sealed class ApiReference
         - **Quantity**: a Kubernetes quantity of bytes, such as `512Mi` or `2Gi`; a plain number counts bytes.
         - **Duration**: whole numbers with units, largest first, such as `1h30m`, `60s` or `250ms`.
         - A field with a default may be left out; so may a field without one unless it is marked *required*.
-        - **Rules** span several fields. The API server checks them when a resource is written (CEL), and the operator
-          again when it plans, for servers without CEL. `moebius validate` checks each field by itself, offline, and not
-          these rules.
+        - **Rules** span several fields. The API server checks them when a resource is written (CEL), the operator again
+          when it plans, for servers without CEL, and `moebius validate` offline. What compares with the resource as it
+          was, such as a spec that cannot be changed, only the API server can check.
 
 
         """;

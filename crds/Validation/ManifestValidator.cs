@@ -6,8 +6,8 @@ using Moebius.Crds.Generation;
 namespace Moebius.Crds.Validation;
 
 /// <summary>
-/// Checks manifests of Moebius resources against the schemas that the CustomResourceDefinitions carry, without a
-/// cluster. Rules that span fields (CEL) are not evaluated here: the API server and the planners do that.
+/// Checks manifests of Moebius resources against the schemas and rules that the CustomResourceDefinitions carry,
+/// without a cluster.
 /// </summary>
 public static partial class ManifestValidator
 {
@@ -40,6 +40,9 @@ public static partial class ManifestValidator
         var errors = SchemaValidator.Validate(manifest, schema);
         if (manifest["metadata"] is null or JsonObject)
             CheckName(manifest["metadata"] as JsonObject, errors);
+        // Rules that span fields make sense only when each field does.
+        if (errors.Count == 0)
+            errors.AddRange(ObjectRules.Broken(Convert(manifest, "manifest"), ""));
         return errors;
     }
 
@@ -72,9 +75,11 @@ public static partial class ManifestValidator
             throw new UserInputException($"{source}: {string.Join("; ", errors.Take(ErrorsShown))}{more}");
         }
 
-        var kind = ResourceKinds.All.Single(kind => kind.Kind == Text(document, "kind"));
-        return Manifests.Convert(WithoutNulls(document), kind.Type, source);
+        return Convert(document, source);
     }
+
+    private static object Convert(JsonObject document, string source) =>
+        Manifests.Convert(WithoutNulls(document), ResourceKinds.All.Single(kind => kind.Kind == Text(document, "kind")).Type, source);
 
     private static void CheckName(JsonObject? metadata, List<FieldError> errors)
     {

@@ -18,10 +18,10 @@ internal sealed class SchemaValidator
     private readonly List<FieldError> errors = [];
 
     /// <summary>Everything that is wrong, in the order of the document.</summary>
-    public static List<FieldError> Validate(JsonObject value, V1JSONSchemaProps schema)
+    public static List<FieldError> Validate(JsonObject value, V1JSONSchemaProps schema, string path = "")
     {
         var validator = new SchemaValidator();
-        validator.Visit(value, schema, "");
+        validator.Visit(value, schema, path);
         return validator.errors;
     }
 

@@ -2,9 +2,9 @@ using System.Globalization;
 using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Planning.PromptOptimizers;
-using Moebius.Operator.Planning.Validation;
 using Moebius.Operator.Runtime;
 
 namespace Moebius.Operator.Controllers;
@@ -100,8 +100,8 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 
     private async Task<(Problem? Problem, Uri? Address)> CheckAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        if (SchemaCheck.Errors(entity.Spec) is [var error, ..])
-            return (new Problem(Reasons.InvalidSpec, error, Blocks: true), null);
+        if (SpecCheck.Errors(entity.Spec, "spec") is [var error, ..])
+            return (new Problem(Reasons.InvalidSpec, error.ToString(), Blocks: true), null);
         var reference = entity.Spec.OptimizerRef;
         if (await context.ReferredAsync(context.Informers.Optimizers.Cache, entity.Metadata.NamespaceProperty, reference, cancellationToken).ConfigureAwait(false) is { } optimizer)
             return (null, new Uri(PromptOptimizerPlanner.Endpoint(optimizer)));

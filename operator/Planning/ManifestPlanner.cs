@@ -3,11 +3,11 @@ using System.Text;
 using k8s;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.Policies;
 using Moebius.Operator.Planning.Profiles;
 using Moebius.Operator.Planning.PromptOptimizers;
-using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning;
 
@@ -63,7 +63,7 @@ public static class ManifestPlanner
             case PromptOptimizer optimizer:
                 return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(optimizer.Spec?.LanguageModel?.MoeDeploymentRef, optimizer, all), settings);
             case PromptOptimizationJob job:
-                return new Plan([], [.. SchemaCheck.Errors(job.Spec).Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))], []);
+                return new Plan([], [.. SpecCheck.Errors(job.Spec, "spec").Select(error => new Problem(Reasons.InvalidSpec, error.ToString(), Blocks: true))], []);
             default:
                 throw new InvalidOperationException($"{owner.Kind}: no planner");
         }

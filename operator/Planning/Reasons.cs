@@ -12,6 +12,9 @@ public static class Reasons
     /// <summary>A field that this version does not honour is set.</summary>
     public const string UnsupportedField = "UnsupportedField";
 
+    /// <summary>The server has the kind of an integration, but Moebius does not make its object yet.</summary>
+    public const string IntegrationNotMade = "IntegrationNotMade";
+
     /// <summary>The API server is too old for something that was asked for.</summary>
     public const string ServerCapabilityMissing = "ServerCapabilityMissing";
 

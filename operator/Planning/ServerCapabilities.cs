@@ -37,9 +37,17 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     /// <summary>Whether the server has NetworkPolicies of <c>networking.k8s.io/v1</c>.</summary>
     public bool NetworkPolicies => Serves("networking.k8s.io/v1");
 
+    /// <summary>The API of the Prometheus operator's PodMonitor, when it is installed.</summary>
+    public string? PodMonitorApi => First("monitoring.coreos.com/v1");
+
+    /// <summary>The API of the Gateway API's InferencePool, when it is installed: the stable one first.</summary>
+    public string? InferencePoolApi => First("inference.networking.k8s.io/v1", "inference.networking.x-k8s.io/v1alpha2");
+
     /// <summary>Whether the server serves a group and version.</summary>
     /// <param name="apiVersion">For example <c>policy/v1</c>.</param>
     public bool Serves(string apiVersion) => apiVersions.Contains(apiVersion);
+
+    private string? First(params string[] choices) => choices.FirstOrDefault(Serves);
 
     /// <inheritdoc />
     public bool Equals(ServerCapabilities? other) =>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Moebius.Crds;
+using Moebius.Crds.Validation;
 
 namespace Moebius.PromptOptimizer.Api;
 
@@ -17,8 +18,8 @@ internal sealed record Problem(int Status, string Title, string Detail, IReadOnl
     public static Problem Of(IReadOnlyList<FieldError> errors) => new(
         StatusCodes.Status400BadRequest,
         "The request cannot be honoured",
-        string.Join("; ", errors.Select(error => $"{error.Field}: {error.Problem}")),
-        errors.GroupBy(error => error.Field).ToDictionary(group => group.Key, group => group.Select(error => error.Problem).ToArray()));
+        string.Join("; ", errors),
+        errors.GroupBy(error => error.Path).ToDictionary(group => group.Key, group => group.Select(error => error.Message).ToArray()));
 
     public static Problem Of(string field, string problem) => Of([new(field, problem)]);
 
@@ -49,7 +50,7 @@ internal static class Wire
         if (!context.Request.HasJsonContentType())
             throw new ProblemException(new(StatusCodes.Status415UnsupportedMediaType, "Unsupported media type", "Content-Type: write application/json"));
         var value = Convert<T>(await BodyAsync(context).ConfigureAwait(false));
-        var errors = Bounds.Check(value).ToList();
+        var errors = SpecCheck.Errors(value, "");
         return errors.Count == 0 ? value : throw new ProblemException(Problem.Of(errors));
     }
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.Validation;
 using Moebius.KvCache.Service;
 
 namespace Moebius.KvCache.Commands;
@@ -30,7 +31,7 @@ internal static class ServeCommand
         var config = configFile is null ? null : Manifests.LoadFile<KVCacheConfig>(configFile).KVCache;
         if (config is not null)
         {
-            Policy.SchemaCheck.Check(config, $"{configFile}: kvCache");
+            SpecCheck.Require(config, "kvCache", configFile!);
             Refuse(!config.Enabled, $"{configFile}: kvCache.enabled: false, but this process is the cache: do not start it");
             Refuse(config.Ssd is not null, $"{configFile}: kvCache.ssd: not available in this version: remove it");
             Refuse(config.Shared is not null, $"{configFile}: kvCache.shared: not available in this version: remove it");

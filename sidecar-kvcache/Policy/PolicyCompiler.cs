@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.KvCache.Detection;
 
 namespace Moebius.KvCache.Policy;
@@ -33,21 +34,15 @@ internal static class PolicyCompiler
     /// <exception cref="UserInputException">A field that cannot be honoured.</exception>
     public static CompiledPolicy Compile(KVPrivacyPolicySpec spec, long generation, string source)
     {
-        SchemaCheck.Check(spec, $"{source}: spec");
-        Refuse(
-            spec.Classifier.PublicBelowPercent > spec.Classifier.PrivateAbovePercent,
-            $"{source}: spec.classifier.publicBelowPercent: {spec.Classifier.PublicBelowPercent} exceeds privateAbovePercent ({spec.Classifier.PrivateAbovePercent})");
+        SpecCheck.Require(spec, "spec", source);
         Refuse(
             spec.Classifier.Type != ClassifierType.Disabled,
             $"{source}: spec.classifier.type: {spec.Classifier.Type} is not available in this version: use {ClassifierType.Disabled} and declare public texts in spec.publicPrefixes");
         Refuse(
-            spec.Classifier.Onnx is not null,
-            $"{source}: spec.classifier.onnx: must be set for type {ClassifierType.Onnx} and only then: remove it");
-        Refuse(
             spec.ContextCheck is not null,
             $"{source}: spec.contextCheck: not available in this version: remove it");
 
-        var window = Positive(spec.Monitor.Window, $"{source}: spec.monitor.window");
+        var window = Durations.ParsePositive(spec.Monitor.Window, $"{source}: spec.monitor.window");
         var warnings = new List<string>();
         var detector = Detector.Create(spec.Rules, $"{source}: spec.rules");
         var prefixes = (spec.PublicPrefixes ?? []).Select((prefix, index) => Prefix(prefix, $"{source}: spec.publicPrefixes[{index}]")).ToArray();
@@ -80,8 +75,8 @@ internal static class PolicyCompiler
                 spec.Monitor.ReuseDiversityPercent,
                 spec.Monitor.Demote,
                 Durations.Parse(spec.Monitor.IsolateFor, $"{source}: spec.monitor.isolateFor")),
-            PrivateIdle = Positive(spec.Retention.PrivateIdle, $"{source}: spec.retention.privateIdle"),
-            PublicIdle = Positive(spec.Retention.PublicIdle, $"{source}: spec.retention.publicIdle"),
+            PrivateIdle = Durations.ParsePositive(spec.Retention.PrivateIdle, $"{source}: spec.retention.privateIdle"),
+            PublicIdle = Durations.ParsePositive(spec.Retention.PublicIdle, $"{source}: spec.retention.publicIdle"),
             MaxTenantPercent = spec.Retention.MaxTenantPercent,
             Generation = generation,
             Warnings = warnings,
@@ -90,15 +85,8 @@ internal static class PolicyCompiler
 
     private static DeclaredPrefix Prefix(PublicPrefix prefix, string field)
     {
-        Refuse((prefix.Text is null) == (prefix.ConfigMapRef is null), $"{field}: exactly one of text and configMapRef must be set");
         Refuse(prefix.ConfigMapRef is not null, $"{field}.configMapRef: a ConfigMap can only be read in the cluster; write the text itself in {field}.text");
         return new DeclaredPrefix(prefix.Name, prefix.Text!);
-    }
-
-    private static TimeSpan Positive(string duration, string field)
-    {
-        var value = Durations.Parse(duration, field);
-        return value > TimeSpan.Zero ? value : throw new UserInputException($"{field}: '{duration}' must be longer than 0s");
     }
 
     private static void Expect(System.Text.Json.Nodes.JsonObject document, string field, string value, string source)

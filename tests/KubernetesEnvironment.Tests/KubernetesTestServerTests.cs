@@ -4,6 +4,7 @@ using k8s.Models;
 
 namespace Moebius.KubernetesEnvironment.Tests;
 
+[Trait("Category", "Cluster")]
 public sealed class KubernetesTestServerTests(KubernetesTestServer server) : IClassFixture<KubernetesTestServer>
 {
     private static readonly string WidgetCrd = TestData.Path("crds/widgets.example.moebius.dev.yaml");

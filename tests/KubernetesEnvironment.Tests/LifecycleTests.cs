@@ -5,6 +5,7 @@ using k8s.Models;
 namespace Moebius.KubernetesEnvironment.Tests;
 
 /// <summary>What needs a server of its own: restart, end, other options.</summary>
+[Trait("Category", "Cluster")]
 public sealed class LifecycleTests
 {
     [Fact]

@@ -12,17 +12,20 @@ internal static class InferencePod
     public const string KVCacheContainer = "kvcache";
     public const string SocketFile = PodPaths.Run + "/kvcache.sock";
 
+    /// <summary>Holds the key that the gateway signs tenants with; the engine refuses a policy with signatures without it.</summary>
+    public const string SignatureKey = "MOEBIUS_TENANT_SIGNATURE_KEY";
+
     /// <summary>Time for the endpoints to forget the pod before the engine stops taking requests.</summary>
     private const int PreStopSeconds = 5;
 
     /// <summary>Time to end after the last request has been drained.</summary>
     private const int ExitSeconds = 10;
 
-    public static V1PodSpec Plan(MoEDeployment resource, MemorySchedulingProfile? profile, OperatorSettings settings, ServerCapabilities server)
+    public static V1PodSpec Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec;
         var image = spec.Image ?? settings.Image;
-        var inference = Inference(resource, image, server);
+        var inference = Inference(resource, references.Policy, image, server);
         var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, image, server) : null;
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
         var pod = new V1PodSpec
@@ -40,11 +43,11 @@ internal static class InferencePod
             pod.InitContainers = [kvCache];
         else if (kvCache is not null)
             pod.Containers = [kvCache, inference];
-        Place(pod, resource, profile);
+        Place(pod, resource, references.Profile);
         return pod;
     }
 
-    private static V1Container Inference(MoEDeployment resource, string image, ServerCapabilities server)
+    private static V1Container Inference(MoEDeployment resource, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
     {
         var spec = resource.Spec;
         List<string> args =
@@ -70,6 +73,10 @@ internal static class InferencePod
             mounts.Add(Containers.Mount("arena", PodPaths.Arena, readOnly: false));
         }
 
+        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        if (policy?.Spec.Identity.Signature is { SecretRef: var key })
+            environment.Add(Containers.FromSecret(SignatureKey, key));
+
         return new V1Container
         {
             Name = InferenceContainer,
@@ -77,7 +84,7 @@ internal static class InferencePod
             ImagePullPolicy = spec.ImagePullPolicy.ToString(),
             Command = [PodPaths.Program],
             Args = args,
-            Env = [Containers.NoDiagnostics()],
+            Env = environment,
             Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Serving.Port, Protocol = "TCP" }],
             Resources = spec.Resources ?? PodMemory.InferenceRequests(spec),
             StartupProbe = Containers.Startup("http"),

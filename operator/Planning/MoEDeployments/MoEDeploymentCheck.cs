@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
@@ -9,11 +10,11 @@ internal static class MoEDeploymentCheck
 {
     public static IEnumerable<Problem> Problems(MoEDeployment resource, MemorySchedulingProfile? profile, ServerCapabilities server)
     {
-        var errors = NameCheck.Errors(resource.Metadata.Name, NameCheck.LabelLength).Concat(SchemaCheck.Errors(resource.Spec)).ToList();
+        var errors = NameCheck.Errors(resource.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(resource.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
             errors.AddRange(CrossField(resource.Spec, profile));
         var problems = errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));
-        return errors.Count > 0 ? problems : Unsupported(resource.Spec).Concat(Missing(resource.Spec, server));
+        return errors.Count > 0 ? problems : Unsupported(resource.Spec).Concat(Missing(resource.Spec, server)).Concat(NotMade(resource.Spec.Integrations, server));
     }
 
     private static IEnumerable<string> CrossField(MoEDeploymentSpec spec, MemorySchedulingProfile? profile)
@@ -88,6 +89,18 @@ internal static class MoEDeploymentCheck
         if (spec.NetworkPolicy.Enabled && !server.NetworkPolicies)
             yield return new Problem(Reasons.ServerCapabilityMissing, "spec.networkPolicy: the server has no networking.k8s.io/v1: traffic is not restricted", Blocks: false);
     }
+
+    // Auto promises an object where the server has its kind; elsewhere there is nothing to report.
+    private static IEnumerable<Problem> NotMade(IntegrationSpec spec, ServerCapabilities server)
+    {
+        if (spec.PodMonitor == IntegrationMode.Auto && server.PodMonitorApi is { } monitors)
+            yield return NotMade("podMonitor", $"the server has {monitors}, but no PodMonitor is made yet: make one for port http of the pods, and write Disabled");
+        if (spec.InferencePool == IntegrationMode.Auto && server.InferencePoolApi is { } pools)
+            yield return NotMade("inferencePool", $"the server has {pools}, but no InferencePool is made yet: make one for port http of the pods, and write Disabled");
+    }
+
+    private static Problem NotMade(string field, string message) =>
+        new(Reasons.IntegrationNotMade, $"spec.integrations.{field}: {message}", Blocks: false);
 
     private static Problem Unsupported(string field, string remedy, bool blocks) =>
         new(Reasons.UnsupportedField, $"{field}: not supported yet: {remedy}", blocks);

@@ -41,7 +41,7 @@ public static class MoEDeploymentPlanner
             children.Add(InferenceNetworkPolicy.Plan(resource, child, settings));
         if (server.PodDisruptionBudgets)
             children.Add(DisruptionBudget(resource, child));
-        children.Add(Deployment(resource, references.Profile, child, config, settings, server));
+        children.Add(Deployment(resource, references, child, config, settings, server));
         return new Plan(children, problems, conditions);
     }
 
@@ -89,7 +89,7 @@ public static class MoEDeploymentPlanner
 
     private static V1Deployment Deployment(
         MoEDeployment resource,
-        MemorySchedulingProfile? profile,
+        MoEReferences references,
         ChildBuilder child,
         Dictionary<string, string> config,
         OperatorSettings settings,
@@ -109,7 +109,7 @@ public static class MoEDeploymentPlanner
                 Template = new V1PodTemplateSpec
                 {
                     Metadata = child.PodMetadata(InferenceConfiguration.HashSource(config)),
-                    Spec = InferencePod.Plan(resource, profile, settings, server),
+                    Spec = InferencePod.Plan(resource, references, settings, server),
                 },
             },
         };

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.Policies;
@@ -48,7 +49,7 @@ public static class KVPrivacyPolicyPlanner
     /// <summary>What is wrong with a policy, references aside.</summary>
     internal static IEnumerable<Problem> Problems(KVPrivacyPolicy policy)
     {
-        var errors = NameCheck.Errors(policy.Metadata.Name, NameCheck.LabelLength).Concat(SchemaCheck.Errors(policy.Spec)).ToList();
+        var errors = NameCheck.Errors(policy.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(policy.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
             errors.AddRange(ExpressionErrors(policy.Spec).Concat(DurationErrors(policy.Spec)));
         return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true)).Concat(errors.Count > 0 ? [] : Unsupported(policy.Spec));
@@ -131,8 +132,8 @@ public static class KVPrivacyPolicyPlanner
             ("spec.retention.publicIdle", spec.Retention.PublicIdle),
         })
         {
-            if (Durations.Parse(value, field) <= TimeSpan.Zero)
-                yield return $"{field}: '{value}' must be longer than 0s";
+            foreach (var error in NameCheck.Catch(() => Durations.ParsePositive(value, field)))
+                yield return error;
         }
     }
 
@@ -143,8 +144,6 @@ public static class KVPrivacyPolicyPlanner
         if (spec.ContextCheck is not null)
             yield return Unsupported("spec.contextCheck: not supported yet: remove it");
         // A promise of safety that is not kept must not look kept.
-        if (spec.Identity.Signature is not null)
-            yield return Unsupported("spec.identity.signature: not supported yet: remove it, and let only the gateway reach the pods");
         if (spec.Encryption is not null)
             yield return Unsupported("spec.encryption: not supported yet: remove it; blocks never leave the pod's memory");
     }

@@ -2,6 +2,7 @@ using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.Profiles;
@@ -18,7 +19,7 @@ public static class MemorySchedulingProfilePlanner
     public static Plan Plan(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others, OperatorSettings settings)
     {
         var errors = NameCheck.Errors(profile.Metadata.Name, NameCheck.LabelLength - Names.NodeAgent("").Length)
-            .Concat(SchemaCheck.Errors(profile.Spec))
+            .Concat(SpecCheck.Errors(profile.Spec, "spec").Select(error => error.ToString()))
             .Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))
             .ToList();
         if (errors.Count > 0)

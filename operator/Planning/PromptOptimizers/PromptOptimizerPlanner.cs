@@ -3,6 +3,7 @@ using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.Validation;
 
@@ -51,7 +52,7 @@ public static class PromptOptimizerPlanner
     private static IEnumerable<Problem> Problems(PromptOptimizer resource)
     {
         var room = NameCheck.LabelLength - Names.PromptOptimizer("").Length;
-        var errors = NameCheck.Errors(resource.Metadata.Name, room).Concat(SchemaCheck.Errors(resource.Spec)).ToList();
+        var errors = NameCheck.Errors(resource.Metadata.Name, room).Concat(SpecCheck.Errors(resource.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
             errors.AddRange(CrossField(resource.Spec));
         foreach (var error in errors)
@@ -93,7 +94,7 @@ public static class PromptOptimizerPlanner
                 $"spec.languageModel.moeDeploymentRef.name: there is no MoEDeployment '{name}' in namespace '{resource.Metadata.NamespaceProperty}': make it, or use spec.languageModel.endpoint"));
         }
 
-        if (SchemaCheck.Errors(model.Spec) is [var error, ..])
+        if (SpecCheck.Errors(model.Spec, "spec") is [var error, ..])
             return (null, new(ConditionTypes.ModelResolved, ConditionStatus.False, Reasons.MoEDeploymentInvalid, $"spec.languageModel.moeDeploymentRef.name: MoEDeployment '{name}' is not usable: {error}"));
         var found = new ModelEndpoint { Url = MoEDeploymentPlanner.Endpoint(model), Model = MoEDeploymentPlanner.ModelName(model) };
         return (found, new(ConditionTypes.ModelResolved, ConditionStatus.True, Reasons.Resolved, $"model '{found.Model}' of MoEDeployment '{name}'"));

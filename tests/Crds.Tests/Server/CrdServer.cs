@@ -1,8 +1,5 @@
 using System.Text.Json.Nodes;
-using Moebius.Crds.Tests.Server;
 using Moebius.KubernetesEnvironment;
-
-[assembly: AssemblyFixture(typeof(CrdServer))]
 
 namespace Moebius.Crds.Tests.Server;
 
@@ -47,4 +44,11 @@ public sealed class CrdServer : KubernetesTestServer
                 target[name] = change.DeepClone();
         }
     }
+}
+
+/// <summary>Tests that share the server; one for the whole assembly would start for every other test, too.</summary>
+[CollectionDefinition(Name)]
+public sealed class CrdServerTests : ICollectionFixture<CrdServer>
+{
+    public const string Name = "CRD server";
 }

@@ -4,7 +4,8 @@ using Moebius.Crds.Validation;
 
 namespace Moebius.Crds.Tests.Server;
 
-[Trait("Category", "Kubernetes")]
+[Trait("Category", "Cluster")]
+[Collection(CrdServerTests.Name)]
 public sealed class DefinitionTests(CrdServer server)
 {
     public static TheoryData<string> Kinds { get; } = [.. ResourceKinds.All.Select(kind => kind.Kind)];

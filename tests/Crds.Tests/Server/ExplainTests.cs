@@ -18,7 +18,7 @@ public sealed class ExplainServer() : KubernetesTestServer(new KubernetesTestSer
     }
 }
 
-[Trait("Category", "Kubernetes")]
+[Trait("Category", "Cluster")]
 public sealed class ExplainTests(ExplainServer server) : IClassFixture<ExplainServer>
 {
     [Theory]

@@ -3,7 +3,8 @@ using k8s.Models;
 namespace Moebius.Crds.Tests.Server;
 
 /// <summary>Every CEL rule, broken once, on a real API server.</summary>
-[Trait("Category", "Kubernetes")]
+[Trait("Category", "Cluster")]
+[Collection(CrdServerTests.Name)]
 public sealed class RuleTests(CrdServer server)
 {
     private const string Immutable = "the spec of a PromptOptimizationJob cannot be changed: make a new job";

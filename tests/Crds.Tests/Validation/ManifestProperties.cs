@@ -13,9 +13,13 @@ public sealed class ManifestProperties
     public void A_valid_manifest_is_valid_again_when_read_and_written(DoNotSize<int> seed)
     {
         var (kind, manifest) = Manifest(seed.Item);
-        Assert.Empty(ManifestValidator.Validate(manifest));
-        var written = Write(Manifests.Convert(manifest, kind.Type, "m"));
-        Assert.Empty(ManifestValidator.Validate(written));
+        var errors = ManifestValidator.Validate(manifest);
+        // A random manifest fits its schema, but may break a rule that spans fields.
+        Assert.All(errors, error => Assert.Contains(CelRules.Messages, rule => error.Message.EndsWith(rule, StringComparison.Ordinal)));
+        var read = Manifests.Convert(manifest, kind.Type, "m");
+        var written = Write(read);
+        Assert.Equal(errors, ManifestValidator.Validate(written));
+        Assert.Equal(errors, SpecCheck.Errors(kind.Type.GetProperty("Spec")!.GetValue(read), "spec"));
         AssertSame(written, Write(Manifests.Convert(written, kind.Type, "m")));
         AssertSame(written, Manifests.ParseDocuments(Manifests.ToYaml(written), "y").Single());
     }

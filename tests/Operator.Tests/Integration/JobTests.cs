@@ -6,6 +6,7 @@ namespace Moebius.Operator.Tests.Integration;
 
 /// <summary>PromptOptimizationJobs on a real API server. There is no cluster DNS, so the service's side is played here.</summary>
 [Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
 public sealed class JobTests(OperatorCluster cluster)
 {
     private const string Job = """

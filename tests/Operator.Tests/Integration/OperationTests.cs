@@ -4,6 +4,7 @@ namespace Moebius.Operator.Tests.Integration;
 
 /// <summary>How the operator behaves over time: at rest, in company, and when the API server goes away.</summary>
 [Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
 public sealed class OperationTests(OperatorCluster cluster)
 {
     private const string Agent = "moebius-operator";

@@ -2,6 +2,7 @@ namespace Moebius.Operator.Tests.Integration;
 
 /// <summary>The operator against a real API server, under exactly the rights that its manifests give it.</summary>
 [Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
 public sealed class ReconcileTests(OperatorCluster cluster)
 {
     private const string Policy = """

@@ -147,16 +147,16 @@ public sealed class MoEDeploymentPlannerTests
     }
 
     [Theory]
-    [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: write a number from 1 to 65535")]
+    [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: use a whole number from 1 to 65535")]
     [InlineData("serving: {drainTimeout: soon}", "spec.serving.drainTimeout: 'soon' is not a duration")]
     [InlineData("serving: {port: 9401}", "spec.serving.port: 9401 is the port of the cache's metrics")]
     [InlineData("serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing")]
-    [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a number of bytes")]
+    [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a quantity of bytes")]
     [InlineData("experts: {prefetch: {mode: Fixed}}", "spec.experts.prefetch: horizon must be set for mode Fixed and only then")]
     [InlineData("kvCache: {enabled: false, policyRef: {name: strict}}", "spec: spec.kvCache.policyRef has no effect")]
     [InlineData("resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of")]
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
-    [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' must match")]
+    [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' does not match")]
     public void A_broken_rule_names_field_value_and_remedy(string spec, string message)
     {
         var plan = Plan(Samples.MoE(spec));
@@ -164,6 +164,35 @@ public sealed class MoEDeploymentPlannerTests
         var problem = Assert.Single(plan.Problems);
         Assert.Equal(Reasons.InvalidSpec, problem.Reason);
         Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_key_of_signed_tenants_reaches_the_engine_alone_and_never_as_text()
+    {
+        var policy = Samples.Policy("identity: {signature: {secretRef: {name: gateway, key: hmac}}}");
+        var policyPlan = KVPrivacyPolicyPlanner.Plan(policy, new Dictionary<string, V1ConfigMap>());
+        Assert.Empty(policyPlan.Problems);
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), new MoEReferences(policy, policyPlan, null));
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        var key = Assert.Single(pod.Containers.Single(container => container.Name == "inference").Env, variable => variable.Name == "MOEBIUS_TENANT_SIGNATURE_KEY");
+        Assert.Equal((null, "gateway", "hmac"), (key.Value, key.ValueFrom.SecretKeyRef.Name, key.ValueFrom.SecretKeyRef.Key));
+        Assert.NotEqual(true, key.ValueFrom.SecretKeyRef.Optional);
+        Assert.DoesNotContain(Assert.Single(pod.InitContainers).Env, variable => variable.ValueFrom is not null);
+    }
+
+    [Fact]
+    public void An_integration_that_is_not_made_is_reported_only_where_its_kind_is_installed()
+    {
+        var server = new ServerCapabilities(new Version(1, 36), ["v1", "policy/v1", "networking.k8s.io/v1", "monitoring.coreos.com/v1", "inference.networking.k8s.io/v1"]);
+        var plan = MoEDeploymentPlanner.Plan(Samples.MoE(), MoEReferences.None, OperatorSettings.Default, server);
+        Assert.NotEmpty(plan.Children);
+        Assert.All(plan.Problems, problem => Assert.Equal((Reasons.IntegrationNotMade, false), (problem.Reason, problem.Blocks)));
+        Assert.Collection(
+            plan.Problems,
+            problem => Assert.StartsWith("spec.integrations.podMonitor: the server has monitoring.coreos.com/v1", problem.Message, StringComparison.Ordinal),
+            problem => Assert.StartsWith("spec.integrations.inferencePool: the server has inference.networking.k8s.io/v1", problem.Message, StringComparison.Ordinal));
+        Assert.Empty(MoEDeploymentPlanner.Plan(Samples.MoE("integrations: {podMonitor: Disabled, inferencePool: Disabled}"), MoEReferences.None, OperatorSettings.Default, server).Problems);
+        Assert.Empty(Plan(Samples.MoE()).Problems);
     }
 
     [Theory]

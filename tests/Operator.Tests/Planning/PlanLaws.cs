@@ -1,14 +1,11 @@
-using System.Reflection;
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
 using k8s;
 using k8s.Models;
 using Moebius.Crds;
-using Moebius.Crds.Schema;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
-using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Tests.Planning;
 
@@ -46,25 +43,6 @@ public sealed class PlanLaws
             Assert.All(plan.Problems, problem => Assert.DoesNotContain('\n', problem.Message));
         }
     });
-
-    [Fact]
-    public void Every_CEL_rule_has_its_counterpart_and_none_is_left_over()
-    {
-        var types = typeof(MoEDeployment).Assembly.GetTypes();
-        var rules = types.SelectMany(type => type.GetCustomAttributes<CelRuleAttribute>())
-            .Concat(types.SelectMany(type => type.GetProperties()).SelectMany(property => property.GetCustomAttributes<CelRuleAttribute>()))
-            .Select(rule => rule.Message);
-        Assert.Equal(rules.Order(StringComparer.Ordinal), CelRules.Messages.Order(StringComparer.Ordinal));
-    }
-
-    [Fact]
-    public void Required_fields_that_are_null_are_named()
-    {
-        var resource = Samples.MoE();
-        resource.Spec.Model = null!;
-        resource.Spec.Serving.KVMemory = null!;
-        Assert.Equal(["spec.model: must be set", "spec.serving.kvMemory: must be set"], SchemaCheck.Errors(resource.Spec));
-    }
 
     private static IReadOnlyList<PlannedResource> Plan(string manifest)
     {

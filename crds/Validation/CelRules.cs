@@ -1,6 +1,6 @@
 using Moebius.Crds.V1Alpha1;
 
-namespace Moebius.Operator.Planning.Validation;
+namespace Moebius.Crds.Validation;
 
 /// <summary>
 /// The CEL rules of the CRDs in C#, by their message. A test holds the two lists together.
