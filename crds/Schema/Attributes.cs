@@ -16,6 +16,9 @@ public sealed class ResourceAttribute(string plural, params string[] shortNames)
     /// <summary>True for a resource without a namespace.</summary>
     public bool ClusterScoped { get; init; }
 
+    /// <summary>Most characters of the resource's name, when objects made for it are named after it; 0 for no limit of its own.</summary>
+    public int MaxNameLength { get; init; }
+
     /// <summary>JSON path of the replica count when the resource has a scale subresource.</summary>
     public string? ScaleSpecPath { get; init; }
 

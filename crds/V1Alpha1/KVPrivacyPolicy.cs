@@ -8,7 +8,7 @@ namespace Moebius.Crds.V1Alpha1;
 /// what is done about probing. Running sidecars take a change up without a restart.
 /// </summary>
 [KubernetesEntity(Group = ApiGroup.Name, ApiVersion = ApiGroup.Version, Kind = KindName, PluralName = "kvprivacypolicies")]
-[Resource("kvprivacypolicies", "kvp")]
+[Resource("kvprivacypolicies", "kvp", MaxNameLength = 63)]
 [PrinterColumn("Mode", ".spec.mode")]
 [PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status")]
 [PrinterColumn("Users", ".status.userCount", "integer")]

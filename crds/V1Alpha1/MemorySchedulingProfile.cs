@@ -8,7 +8,7 @@ namespace Moebius.Crds.V1Alpha1;
 /// writes, and schedules them so that full-duplex links are used in both directions.
 /// </summary>
 [KubernetesEntity(Group = ApiGroup.Name, ApiVersion = ApiGroup.Version, Kind = KindName, PluralName = "memoryschedulingprofiles")]
-[Resource("memoryschedulingprofiles", "msp", ClusterScoped = true)]
+[Resource("memoryschedulingprofiles", "msp", ClusterScoped = true, MaxNameLength = 49)]
 [PrinterColumn("Strategy", ".spec.policy.strategy")]
 [PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status")]
 [PrinterColumn("Nodes", ".status.readyNodes", "integer")]

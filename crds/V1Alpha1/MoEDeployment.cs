@@ -9,7 +9,7 @@ namespace Moebius.Crds.V1Alpha1;
 /// smaller than the model.
 /// </summary>
 [KubernetesEntity(Group = ApiGroup.Name, ApiVersion = ApiGroup.Version, Kind = KindName, PluralName = "moedeployments")]
-[Resource("moedeployments", "moe", ScaleSpecPath = ".spec.replicas", ScaleStatusPath = ".status.replicas", ScaleSelectorPath = ".status.selector")]
+[Resource("moedeployments", "moe", ScaleSpecPath = ".spec.replicas", ScaleStatusPath = ".status.replicas", ScaleSelectorPath = ".status.selector", MaxNameLength = 63)]
 [PrinterColumn("Model", ".status.model")]
 [PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status")]
 [PrinterColumn("Replicas", ".status.readyReplicas", "integer")]

@@ -7,7 +7,7 @@ namespace Moebius.Crds.V1Alpha1;
 /// PromptOptimizer runs the service that turns short text-to-image prompts into detailed ones with four agents.
 /// </summary>
 [KubernetesEntity(Group = ApiGroup.Name, ApiVersion = ApiGroup.Version, Kind = KindName, PluralName = "promptoptimizers")]
-[Resource("promptoptimizers", "popt")]
+[Resource("promptoptimizers", "popt", MaxNameLength = 53)]
 [PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status")]
 [PrinterColumn("Endpoint", ".status.endpoint")]
 [PrinterColumn("Reason", ".status.conditions[?(@.type=='Ready')].reason", Priority = 1)]

@@ -1,7 +1,9 @@
+using System.Reflection;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Crds.Generation;
+using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.Validation;
 
@@ -39,7 +41,7 @@ public static partial class ManifestValidator
 
         var errors = SchemaValidator.Validate(manifest, schema);
         if (manifest["metadata"] is null or JsonObject)
-            CheckName(manifest["metadata"] as JsonObject, errors);
+            CheckName(manifest["metadata"] as JsonObject, ResourceKinds.All.Single(kind => kind.Kind == name).Type.GetCustomAttribute<ResourceAttribute>()!.MaxNameLength, errors);
         // Rules that span fields make sense only when each field does.
         if (errors.Count == 0)
             errors.AddRange(ObjectRules.Broken(Convert(manifest, "manifest"), ""));
@@ -81,7 +83,7 @@ public static partial class ManifestValidator
     private static object Convert(JsonObject document, string source) =>
         Manifests.Convert(WithoutNulls(document), ResourceKinds.All.Single(kind => kind.Kind == Text(document, "kind")).Type, source);
 
-    private static void CheckName(JsonObject? metadata, List<FieldError> errors)
+    private static void CheckName(JsonObject? metadata, int limit, List<FieldError> errors)
     {
         if (metadata?["generateName"] is not null)
             return;
@@ -90,7 +92,10 @@ public static partial class ManifestValidator
             case null:
                 errors.Add(new FieldError("metadata.name", "required field is missing: give the resource a name"));
                 break;
-            case JsonValue value when value.TryGetValue<string>(out var name) && (name.Length > 253 || !SubdomainName().IsMatch(name)):
+            case JsonValue value when limit > 0 && value.TryGetValue<string>(out var name) && (name.Length > limit || !SchemaValidator.Matches(SchemaGenerator.NamePattern, name)):
+                errors.Add(new FieldError("metadata.name", $"{ValueText.Of(value)} is not a name: use at most {limit} lower-case letters, digits and '-', starting with a letter and ending with a letter or digit: objects made for it are named after it"));
+                break;
+            case JsonValue value when limit == 0 && value.TryGetValue<string>(out var name) && (name.Length > 253 || !SubdomainName().IsMatch(name)):
                 errors.Add(new FieldError("metadata.name", $"{ValueText.Of(value)} is not a name: use at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or digit"));
                 break;
         }

@@ -199,6 +199,6 @@ internal sealed class SchemaValidator
     };
 
     // In RE2 a dollar sign is the end of the text only; in .NET it also stands before a last line break.
-    private static bool Matches(string pattern, string text) => Expressions.GetOrAdd(pattern, static expression =>
+    public static bool Matches(string pattern, string text) => Expressions.GetOrAdd(pattern, static expression =>
         new Regex(expression.EndsWith('$') ? expression[..^1] + @"\z" : expression, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)).IsMatch(text);
 }

@@ -58,6 +58,24 @@ public sealed class DefinitionTests(CrdServer server)
     }
 
     [Theory]
+    [InlineData("MoEDeployment", 63)]
+    [InlineData("KVPrivacyPolicy", 63)]
+    [InlineData("MemorySchedulingProfile", 49)]
+    [InlineData("PromptOptimizer", 53)]
+    public async Task A_name_leaves_room_for_what_is_named_after_it(string kind, int longest)
+    {
+        (await server.KubectlAsync(["create", "--dry-run=server", "-f", "-"], CrdServer.Minimal(kind, new string('a', longest)).ToJsonString())).EnsureSuccess();
+        foreach (var name in new[] { new string('a', longest + 1), "1a", "a.b" })
+        {
+            var manifest = CrdServer.Minimal(kind, name);
+            var refused = await server.CreateAsync(manifest);
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains("metadata.name", refused.StandardError, StringComparison.Ordinal);
+            Assert.Equal("metadata.name", Assert.Single(ManifestValidator.Validate(manifest)).Path);
+        }
+    }
+
+    [Theory]
     [InlineData("MoEDeployment", "{experts: {fastMemory: 1048576}, image: null, kvCache: null, resources: {limits: {cpu: 2, memory: 1.5Gi}}}")]
     [InlineData("MoEDeployment", "{podTemplate: {spec: {anything: [1, {x: y}]}}, placement: {tolerations: [{operator: Exists}]}}")]
     [InlineData("KVPrivacyPolicy", "{classifier: {publicBelowPercent: 70}, identity: {tenantHeader: X}}")]
