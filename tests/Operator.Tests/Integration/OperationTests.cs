@@ -64,7 +64,11 @@ public sealed class OperationTests(OperatorCluster cluster)
 
         var mark = await cluster.Audit.MarkAsync();
         await Task.Delay(TimeSpan.FromSeconds(60));
-        Assert.Empty(await cluster.Audit.WritesSinceAsync(mark, Agent));
+        // Namespaces of other tests hold resources that are deliberately not at rest.
+        Assert.DoesNotContain(await cluster.Audit.WritesSinceAsync(mark, Agent), write =>
+            !write.RequestUri.Contains("/namespaces/", StringComparison.Ordinal)
+            || write.RequestUri.Contains($"/namespaces/{shop}/", StringComparison.Ordinal)
+            || write.RequestUri.Contains("/namespaces/moebius-system/", StringComparison.Ordinal));
         (await cluster.KubectlAsync("delete", "msp/rest")).EnsureSuccess();
     }
 

@@ -144,6 +144,9 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         await Eventually.EqualAsync("ApplyConflict", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
         Assert.Contains("rival", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
         Assert.Equal("4", await cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+
+        // The dispute would go on for as long as the resource is there, and operators of other tests would join it.
+        (await cluster.KubectlAsync("delete", "moe/austen", "-n", shop)).EnsureSuccess();
     }
 
     [Fact]
