@@ -1,0 +1,48 @@
+using Moebius.Inference.Experts;
+
+namespace Moebius.Inference.Prefetch;
+
+/// <summary>
+/// Decides which experts to load ahead of their layer. Pure: it sees routing and gate probabilities, never weights or
+/// clocks, so that the engine and the simulator run the same code.
+/// </summary>
+internal interface IPrefetchPolicy
+{
+    /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
+    int Horizon(int layer);
+
+    /// <summary>
+    /// Tells what a layer's router chose, before its experts run, and returns what to load for later layers, the most
+    /// useful first. A later layer past the last wraps to the first layers of the next step.
+    /// </summary>
+    IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing);
+
+    /// <summary>Tells what the plan cost: feeds the horizon's counters.</summary>
+    void Observe(PrefetchFeedback feedback);
+}
+
+/// <summary>Routing of one step in one MoE layer.</summary>
+/// <param name="Layer">Index among the MoE layers.</param>
+/// <param name="Tokens">Tokens of the step.</param>
+/// <param name="Chosen">[tokens, top-k] experts, in the router's order.</param>
+/// <param name="Ahead">Gates of later layers applied to this layer's router input, the nearest first.</param>
+internal sealed record LayerRouting(int Layer, int Tokens, IReadOnlyList<int> Chosen, IReadOnlyList<PreGate> Ahead);
+
+/// <summary>What the gate of a later layer says of this layer's hidden states.</summary>
+/// <param name="Layer">The later MoE layer, less than the number of layers.</param>
+/// <param name="Probabilities">[tokens, experts] softmax of that gate.</param>
+internal readonly record struct PreGate(int Layer, float[] Probabilities);
+
+/// <summary>An expert worth loading.</summary>
+/// <param name="Key">The expert.</param>
+/// <param name="Score">Expected number of the step's tokens that use it; above 0.</param>
+internal readonly record struct PrefetchRequest(ExpertKey Key, float Score);
+
+/// <summary>What happened in one layer of one step.</summary>
+/// <param name="Layer">Index among the MoE layers.</param>
+/// <param name="StallSeconds">Time that compute waited for experts.</param>
+/// <param name="Misses">Experts that were wanted and not resident.</param>
+/// <param name="OverFetched">Experts loaded ahead and evicted unused since the layer before.</param>
+/// <param name="ComputeSeconds">Time of the layer without the stall.</param>
+/// <param name="ExpertSeconds">Time the link takes for one expert, as measured so far; 0 when unknown.</param>
+internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds);
