@@ -3,24 +3,25 @@ using System.Text;
 namespace Moebius.Inference.Constraints;
 
 /// <summary>
-/// The grammar of JSON (RFC 8259), within bounds that keep a model from writing for ever: at most
-/// <see cref="MostSpace"/> blanks in a row, and numbers of at most 15 digits.
+/// The grammar of JSON (RFC 8259), within bounds that keep a model from writing for ever: blanks only where printers of
+/// JSON put them (on one line, or indented), and numbers of at most 15 digits.
 /// </summary>
 internal static class JsonGrammar
 {
-    /// <summary>Most blanks between two tokens of JSON.</summary>
-    public const int MostSpace = 24;
+    private const int MostIndent = 32;
 
     private static readonly ByteSetNode Hex = new(('0', '9'), ('a', 'f'), ('A', 'F'));
     private static readonly ByteSetNode AnyDigit = new(('0', '9'));
     private static readonly ByteSetNode Continuation = new((0x80, 0xBF));
     private static readonly RuleNode AnyValue = new();
 
-    /// <summary>Blanks, or none.</summary>
-    public static GrammarNode Space { get; } = new RepeatNode(ByteSetNode.Of(" \t\r\n"), 0, MostSpace);
+    /// <summary>What may stand before an item and before the closing bracket: nothing, a blank, or a new line with its indent.</summary>
+    public static GrammarNode Space { get; } = Optional(new ChoiceNode(Exactly(" "), new SequenceNode(Exactly("\n"), new RepeatNode(ByteSetNode.Of(" \t"), 0, MostIndent))));
 
     /// <summary>What stands between two items.</summary>
-    public static GrammarNode Comma { get; } = new SequenceNode(Space, Exactly(","));
+    public static GrammarNode Comma { get; } = Exactly(",");
+
+    private static readonly GrammarNode Colon = new SequenceNode(Exactly(":"), Optional(Exactly(" ")));
 
     /// <summary>One character of a string, as itself or escaped; never half a surrogate pair.</summary>
     public static GrammarNode Character { get; } = new ChoiceNode(
@@ -77,14 +78,14 @@ internal static class JsonGrammar
     /// <summary>An object of any names.</summary>
     public static GrammarNode Map(GrammarNode value)
     {
-        var pair = new SequenceNode(Space, StringOf(0, null), Space, Exactly(":"), Space, value);
+        var pair = new SequenceNode(Space, StringOf(0, null), Colon, value);
         return new SequenceNode(Exactly("{"), Optional(new SequenceNode(pair, new RepeatNode(new SequenceNode(Comma, pair), 0, null))), Space, Exactly("}"));
     }
 
     /// <summary>A name with its value.</summary>
     /// <param name="name">The name as JSON, in quotes.</param>
     /// <param name="value">The value.</param>
-    public static GrammarNode Pair(string name, GrammarNode value) => new SequenceNode(Space, Exactly(name), Space, Exactly(":"), Space, value);
+    public static GrammarNode Pair(string name, GrammarNode value) => new SequenceNode(Space, Exactly(name), Colon, value);
 
     /// <summary>Exactly this text.</summary>
     public static GrammarNode Exactly(string text) => new LiteralNode(Encoding.UTF8.GetBytes(text));
