@@ -155,7 +155,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var generation in generations)
         {
-            var sequence = new RunningSequence(nextId++, generation, tokenizer, arrived);
+            var sequence = new RunningSequence(nextId++, generation, tokenizer, model.Info.EndOfSequence, arrived);
             waiting.Add(sequence.Id, sequence);
             shares.Join(generation.Request.Tenant.Party);
         }
@@ -273,7 +273,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         ChosenToken choice;
         try
         {
-            choice = sequence.Sampler.Next(logits);
+            choice = sequence.Sampler.Next(logits, sequence.Constraint);
         }
         catch (InvalidDataException error)
         {
@@ -288,7 +288,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         else
             observer.NextToken(clock.GetElapsedTime(sequence.LastToken, now));
         sequence.LastToken = now;
-        var finish = sequence.Accept(choice, model.Info.EndOfSequence);
+        var finish = sequence.Accept(choice);
         exchange.Offer(sequence, final: finish is not null);
         if (finish is { } reason)
             Retire(sequence, reason);

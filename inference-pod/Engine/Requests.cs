@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Moebius.Inference.Constraints;
 
 namespace Moebius.Inference.Engine;
 
@@ -60,6 +61,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
 
     /// <summary>Go on past the end-of-sequence token.</summary>
     public bool IgnoreEndOfSequence { get; init; }
+
+    /// <summary>What the output must look like; null: anything.</summary>
+    public OutputGrammar? Grammar { get; init; }
 }
 
 /// <summary>Why a generation ended.</summary>

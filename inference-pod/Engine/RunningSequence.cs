@@ -1,3 +1,4 @@
+using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text;
 using Moebius.Inference.Text.Tokenization;
@@ -5,7 +6,7 @@ using Moebius.Inference.Text.Tokenization;
 namespace Moebius.Inference.Engine;
 
 /// <summary>A sequence inside the engine. Touched by the engine's thread only.</summary>
-internal sealed class RunningSequence(long id, Generation generation, Tokenizer tokenizer, long arrived)
+internal sealed class RunningSequence(long id, Generation generation, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence, long arrived)
 {
     private readonly Utf8Stream decoder = new();
     private readonly StopText stop = new(generation.Request.Stop);
@@ -20,6 +21,9 @@ internal sealed class RunningSequence(long id, Generation generation, Tokenizer 
     public List<int> Tokens { get; } = [.. generation.Request.Prompt];
 
     public Sampler Sampler { get; } = new(generation.Request.Sampling, generation.Request.Prompt);
+
+    /// <summary>What the output must look like; null: anything.</summary>
+    public OutputConstraint? Constraint { get; } = generation.Request.Grammar is { } grammar ? new OutputConstraint(grammar, tokenizer, endOfSequence) : null;
 
     public ISequenceKv? Kv { get; set; }
 
@@ -50,13 +54,15 @@ internal sealed class RunningSequence(long id, Generation generation, Tokenizer 
     public SequenceView View => new(id, Request.Tenant.Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp);
 
     /// <summary>Takes a chosen token and tells the client. Answers whether the sequence has ended.</summary>
-    public FinishReason? Accept(ChosenToken choice, IReadOnlySet<int> endOfSequence)
+    /// <exception cref="InvalidDataException">The token does not fit the constraint.</exception>
+    public FinishReason? Accept(ChosenToken choice)
     {
         var token = choice.Chosen.Token;
+        Constraint?.Accept(token);
         Tokens.Add(token);
         generation.GeneratedTokens = Generated;
         var (text, stopped) = stop.Append(decoder.Append(tokenizer.TextBytes(token)));
-        FinishReason? finish = stopped || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
+        FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;
         if (finish is not null && !stopped)

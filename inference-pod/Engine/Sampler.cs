@@ -1,3 +1,5 @@
+using Moebius.Inference.Constraints;
+
 namespace Moebius.Inference.Engine;
 
 /// <summary>
@@ -26,11 +28,13 @@ internal sealed class Sampler
 
     /// <summary>Chooses the next token and remembers it.</summary>
     /// <param name="logits">One row; it is changed.</param>
-    /// <exception cref="InvalidDataException">The logits hold no finite number.</exception>
-    public ChosenToken Next(Span<float> logits)
+    /// <param name="constraint">What the output must look like; null: anything.</param>
+    /// <exception cref="InvalidDataException">The logits hold no finite number, or the constraint cannot be followed.</exception>
+    public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null)
     {
         var report = settings.Logprobs is { } count ? new LogprobReport(logits, count) : (LogprobReport?)null;
         Adjust(logits);
+        constraint?.Restrict(logits);
         var token = settings.Temperature <= 0 || settings.TopK == 1 ? Largest(logits) : Draw(logits);
         generated[token] = generated.GetValueOrDefault(token) + 1;
         return report is { } lines ? lines.For(token) : new ChosenToken(new TokenLogprob(token, 0), []);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Text.Jinja;
 
@@ -22,6 +23,9 @@ internal sealed record PreparedRequest(
 {
     private const int MostPrompts = 256;
 
+    /// <summary>What each output must look like; null: anything.</summary>
+    public OutputGrammar? Grammar { get; init; }
+
     /// <summary>Reads a request for <c>/v1/completions</c>.</summary>
     public static PreparedRequest Completion(JsonElement root, ServedModel model)
     {
@@ -36,8 +40,11 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("echo", "'echo' together with 'logprobs' is not supported.");
         var special = body.Flag("add_special_tokens") ?? true;
         var prompts = ReadPrompts(body, model, special);
+        var grammar = ResponseFormat.Read(body, model, common.IgnoreEndOfSequence);
+        if (grammar is not null && echo)
+            throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
-        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens");
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { Grammar = grammar };
     }
 
     /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
@@ -54,7 +61,7 @@ internal sealed record PreparedRequest(
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
         var tools = Tools(body);
-        Format(body);
+        var grammar = ResponseFormat.Read(body, model, common.IgnoreEndOfSequence);
         body.Flag("parallel_tool_calls");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
@@ -71,7 +78,7 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
         }
 
-        return new PreparedRequest(common, [[.. model.Tokenizer.Encode(text, false)]], maxTokens ?? older, null, "messages", field);
+        return new PreparedRequest(common, [[.. model.Tokenizer.Encode(text, false)]], maxTokens ?? older, null, "messages", field) { Grammar = grammar };
     }
 
     /// <summary>The sequences to generate: for each prompt, each choice.</summary>
@@ -93,7 +100,7 @@ internal sealed record PreparedRequest(
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence });
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, Grammar = Grammar });
             }
         }
 
@@ -141,16 +148,6 @@ internal sealed record PreparedRequest(
         if (tools.ValueKind != JsonValueKind.Array)
             throw body.Wrong("tools", "an array", tools);
         return choice == "none" || tools.GetArrayLength() == 0 ? null : tools;
-    }
-
-    private static void Format(RequestBody body)
-    {
-        if (body.Object("response_format") is not { } format)
-            return;
-        var type = format.Text("type");
-        if (type != "text")
-            throw ApiException.Invalid("response_format.type", $"'response_format.type' is '{type}': only 'text' is supported.");
-        format.RefuseOthers();
     }
 
     private static JsonElement? Variables(RequestBody body)

@@ -1,0 +1,164 @@
+namespace Moebius.Inference.Constraints;
+
+/// <summary>
+/// Follows a grammar byte by byte. A state is the set of places where the grammar may be; states and the steps between
+/// them are made when first asked for and kept. Not thread-safe.
+/// </summary>
+internal sealed class GrammarMachine
+{
+    // A grammar may be ambiguous, and whoever wrote it may be hostile: one state never holds more places than this.
+    private const int MostPlaces = 4096;
+    private const int MostKept = 100_000;
+
+    private readonly Dictionary<(GrammarNode, int, Place?), Place> places = [];
+    private readonly Dictionary<int[], GrammarState> states = new(new IdComparer());
+    private readonly Dictionary<Place, bool> visited = [];
+    private readonly Stack<Place> pending = new();
+    private int nextId;
+
+    public GrammarMachine(GrammarNode root) => Start = Close([Intern(root, 0, null)], false);
+
+    /// <summary>Where every text begins.</summary>
+    public GrammarState Start { get; }
+
+    /// <summary>The state after one more byte, or null where the grammar does not allow it.</summary>
+    /// <exception cref="InvalidDataException">The grammar is too ambiguous to follow.</exception>
+    public GrammarState? Next(GrammarState state, byte value)
+    {
+        if (!state.Known(value, out var next))
+        {
+            next = Step(state, value);
+            state.Learn(value, next);
+        }
+
+        return next;
+    }
+
+    /// <summary>Forgets what was learned, except the way to <paramref name="current"/>, when there is much of it.</summary>
+    /// <returns>The state to go on from.</returns>
+    public GrammarState Trim(GrammarState current)
+    {
+        if (places.Count + states.Count < MostKept)
+            return current;
+        places.Clear();
+        states.Clear();
+        foreach (var top in current.Places)
+        {
+            for (var place = top; place is not null; place = place.Rest)
+                places[(place.Node, place.Position, place.Rest)] = place;
+        }
+
+        return State([.. current.Places], current.Accepting);
+    }
+
+    private GrammarState? Step(GrammarState state, byte value)
+    {
+        var reached = new List<Place?>();
+        foreach (var place in state.Places)
+        {
+            if (place.Node is LiteralNode literal)
+            {
+                if (literal.Bytes[place.Position] == value)
+                    reached.Add(place.Position + 1 < literal.Bytes.Length ? Intern(literal, place.Position + 1, place.Rest) : place.Rest);
+            }
+            else if (((ByteSetNode)place.Node).Holds(value))
+            {
+                reached.Add(place.Rest);
+            }
+        }
+
+        return reached.Count == 0 ? null : Close([.. reached.OfType<Place>()], reached.Contains(null));
+    }
+
+    // Goes from places inside the grammar to the places where the next byte is.
+    private GrammarState Close(List<Place> from, bool accepting)
+    {
+        visited.Clear();
+        foreach (var place in from)
+            Visit(place);
+        var found = new List<Place>();
+        while (pending.TryPop(out var place))
+        {
+            var (position, rest) = (place.Position, place.Rest);
+            switch (place.Node)
+            {
+                case SequenceNode sequence when position < sequence.Parts.Count:
+                    Visit(Intern(sequence.Parts[position], 0, position + 1 < sequence.Parts.Count ? Intern(sequence, position + 1, rest) : rest));
+                    break;
+                case SequenceNode:
+                    Leave(rest);
+                    break;
+                case ChoiceNode choice:
+                    foreach (var alternative in choice.Alternatives)
+                        Visit(Intern(alternative, 0, rest));
+                    break;
+                case RepeatNode repeat:
+                    if (position >= repeat.Least)
+                        Leave(rest);
+                    if (repeat.Most is not { } most)
+                        Visit(Intern(repeat.Child, 0, Intern(repeat, Math.Min(position + 1, repeat.Least), rest)));
+                    else if (position < most)
+                        Visit(Intern(repeat.Child, 0, Intern(repeat, position + 1, rest)));
+                    break;
+                case RuleNode rule:
+                    Visit(Intern(rule.Target ?? throw new InvalidOperationException("a rule of the grammar has no target"), 0, rest));
+                    break;
+                default:
+                    found.Add(place);
+                    break;
+            }
+        }
+
+        return State(found, accepting);
+
+        void Leave(Place? rest)
+        {
+            if (rest is null)
+                accepting = true;
+            else
+                Visit(rest);
+        }
+    }
+
+    private void Visit(Place place)
+    {
+        if (!visited.TryAdd(place, true))
+            return;
+        if (visited.Count > MostPlaces)
+        {
+            pending.Clear();
+            throw new InvalidDataException($"the output's grammar is too ambiguous: more than {MostPlaces} readings at once");
+        }
+
+        pending.Push(place);
+    }
+
+    private GrammarState State(List<Place> found, bool accepting)
+    {
+        found.Sort(static (left, right) => left.Id.CompareTo(right.Id));
+        int[] key = [accepting ? 1 : 0, .. found.Select(place => place.Id)];
+        if (!states.TryGetValue(key, out var state))
+            states.Add(key, state = new GrammarState([.. found], accepting));
+        return state;
+    }
+
+    private Place Intern(GrammarNode node, int position, Place? rest)
+    {
+        if (!places.TryGetValue((node, position, rest), out var place))
+            places.Add((node, position, rest), place = new Place(nextId++, node, position, rest));
+        return place;
+    }
+
+    private sealed class IdComparer : IEqualityComparer<int[]>
+    {
+        public bool Equals(int[]? left, int[]? right) => left.AsSpan().SequenceEqual(right);
+
+        public int GetHashCode(int[] ids)
+        {
+            var hash = default(HashCode);
+            foreach (var id in ids)
+                hash.Add(id);
+            return hash.ToHashCode();
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Constraints;
+
+/// <summary>What an output must look like.</summary>
+/// <param name="Root">The grammar of the whole text.</param>
+/// <param name="Trie">The vocabulary that writes it.</param>
+internal sealed record OutputGrammar(GrammarNode Root, TokenTrie Trie);
+
+/// <summary>Keeps one sequence to its grammar: before a choice, what does not fit is ruled out. Not thread-safe.</summary>
+internal sealed class OutputConstraint
+{
+    private const int MostMasks = 64;
+
+    private readonly Dictionary<GrammarState, ulong[]> masks = [];
+    private readonly GrammarMachine machine;
+    private readonly TokenTrie trie;
+    private readonly Tokenizer tokenizer;
+    private readonly IReadOnlySet<int> endOfSequence;
+    private GrammarState state;
+
+    public OutputConstraint(OutputGrammar grammar, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence)
+    {
+        machine = new GrammarMachine(grammar.Root);
+        trie = grammar.Trie;
+        this.tokenizer = tokenizer;
+        this.endOfSequence = endOfSequence;
+        state = machine.Start;
+    }
+
+    /// <summary>The text is whole and nothing can follow.</summary>
+    public bool Finished => state.Complete;
+
+    /// <summary>Makes every token that does not fit impossible. The end of sequence fits where the text may end.</summary>
+    /// <param name="logits">[vocabulary]</param>
+    /// <exception cref="InvalidDataException">The grammar cannot be followed.</exception>
+    public void Restrict(Span<float> logits)
+    {
+        if (!masks.TryGetValue(state, out var mask))
+        {
+            mask = new ulong[(trie.Vocabulary + 63) / 64];
+            trie.Fitting(machine, state, mask);
+            foreach (var token in endOfSequence.Where(token => state.Accepting && (uint)token < (uint)trie.Vocabulary))
+                mask[token >> 6] |= 1UL << (token & 63);
+            if (masks.Count >= MostMasks)
+                masks.Clear();
+            masks.Add(state, mask);
+        }
+
+        for (var token = 0; token < logits.Length; token++)
+        {
+            if (token >= trie.Vocabulary || (mask[token >> 6] & (1UL << (token & 63))) == 0)
+                logits[token] = float.NegativeInfinity;
+        }
+    }
+
+    /// <summary>Goes on past a chosen token.</summary>
+    /// <exception cref="InvalidDataException">The token does not fit.</exception>
+    public void Accept(int token)
+    {
+        if (state.Accepting && endOfSequence.Contains(token))
+            return;
+        foreach (var value in tokenizer.TextBytes(token))
+            state = machine.Next(state, value) ?? throw new InvalidDataException("a token outside the output's grammar was chosen");
+        var trimmed = machine.Trim(state);
+        if (!ReferenceEquals(trimmed, state))
+            masks.Clear();
+        state = trimmed;
+    }
+}

@@ -1,0 +1,58 @@
+using System.Text.RegularExpressions;
+using Moebius.Inference.Constraints;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>Reads <c>response_format</c>: text, any JSON object, or JSON under a schema.</summary>
+internal static partial class ResponseFormat
+{
+    private const string Field = "response_format";
+
+    /// <returns>The grammar of the output; null: any text.</returns>
+    /// <exception cref="ApiException">The format is wrong, or its schema says what is not supported.</exception>
+    public static OutputGrammar? Read(RequestBody body, ServedModel model, bool ignoreEndOfSequence)
+    {
+        if (body.Object(Field) is not { } format)
+            return null;
+        var type = format.Text("type");
+        GrammarNode? root = type switch
+        {
+            "text" => null,
+            "json_object" => JsonGrammar.Object,
+            "json_schema" => Schema(format),
+            _ => throw ApiException.Invalid($"{Field}.type", $"'{Field}.type' is '{type}': it must be 'text', 'json_object' or 'json_schema'."),
+        };
+        format.RefuseOthers();
+        if (root is null)
+            return null;
+        return ignoreEndOfSequence
+            ? throw ApiException.Invalid("ignore_eos", $"'ignore_eos' together with '{Field}' is not supported: the format says where the output ends.")
+            : new OutputGrammar(root, model.Trie);
+    }
+
+    private static GrammarNode Schema(RequestBody format)
+    {
+        const string field = $"{Field}.json_schema";
+        var named = format.Object("json_schema") ?? throw ApiException.Invalid(field, $"'{field}' is required.", "missing_required_parameter");
+        var name = named.Text("name") ?? throw ApiException.Invalid($"{field}.name", $"'{field}.name' is required.", "missing_required_parameter");
+        if (!Name().IsMatch(name))
+            throw ApiException.Invalid($"{field}.name", $"'{field}.name' must be 1 to 64 letters, digits, '_' or '-'.");
+        named.Text("description");
+        named.Flag("strict"); // Without it, too, the schema is kept.
+        var schema = named.Get("schema");
+        named.RefuseOthers();
+        if (schema is not { } element)
+            return JsonGrammar.Object;
+        try
+        {
+            return JsonSchemaCompiler.Compile(element);
+        }
+        catch (SchemaException error)
+        {
+            throw ApiException.Invalid($"{field}.schema", $"'{field}.schema': {error.Message}.");
+        }
+    }
+
+    [GeneratedRegex("^[A-Za-z0-9_-]{1,64}$")]
+    private static partial Regex Name();
+}
