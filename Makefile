@@ -34,9 +34,9 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
 	@build/vm/test.sh $(CONFIGURATION)
 
-bench-kvcache: build ## Measure the KV cache, as docs/benchmarks.md describes; takes a few minutes.
+bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes a few minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
-	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench
+	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench kvcache
 
 crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
 	@bin/moebius crds generate

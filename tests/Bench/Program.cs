@@ -1,22 +1,21 @@
 using System.Diagnostics;
 using Moebius.Bench;
+using Moebius.Bench.KvCache;
 using Moebius.Crds;
 
-// Measures the KV cache. Arguments: which benchmarks to run (index, lookup, ttft); none: all.
-var known = new Dictionary<string, Func<Task>>
-{
-    ["lookup"] = LookupBench.RunAsync,
-    ["index"] = () => Task.Run(IndexBench.Run),
-    ["ttft"] = TtftBench.RunAsync,
-};
+// Arguments: a suite, then which of its benchmarks to run; none: all of them.
+Suite[] suites = [KvCacheSuite.Suite];
 try
 {
-    if (args.FirstOrDefault(name => !known.ContainsKey(name)) is { } unknown)
-        throw new UserInputException($"'{unknown}' is not a benchmark: use {string.Join(", ", known.Keys)}, or nothing for all of them");
+    var suite = suites.FirstOrDefault(candidate => candidate.Name == args.FirstOrDefault())
+        ?? throw new UserInputException($"'{args.FirstOrDefault()}' is not a suite: name one of {string.Join(", ", suites.Select(candidate => candidate.Name))}");
+    var names = suite.Benchmarks.Select(benchmark => benchmark.Name).ToList();
+    if (args.Skip(1).FirstOrDefault(name => !names.Contains(name)) is { } unknown)
+        throw new UserInputException($"'{unknown}' is not a benchmark of {suite.Name}: use {string.Join(", ", names)}, or nothing for all of them");
     var begun = Stopwatch.GetTimestamp();
     Report.Machine();
-    foreach (var name in args.Length > 0 ? args : [.. known.Keys])
-        await known[name]();
+    foreach (var benchmark in suite.Benchmarks.Where(benchmark => args.Length == 1 || args.Skip(1).Contains(benchmark.Name)))
+        await benchmark.RunAsync();
     Report.Line("");
     Report.Line($"Took {Stopwatch.GetElapsedTime(begun).TotalSeconds:F0} s; load average at the end: {Report.Load()}.");
     return 0;

@@ -5,7 +5,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Moebius.Kvcache.V1;
 
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>
 /// Lookup of a cached prefix of 128 blocks over the Unix socket of a real sidecar process, beside the floor of a unary

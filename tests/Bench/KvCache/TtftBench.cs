@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>
 /// Chats on the demonstration model through real processes, one server and one sidecar for each mode. Time to first

@@ -6,7 +6,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>What one request took and got.</summary>
 /// <param name="FirstToken">Milliseconds until the first token arrived.</param>

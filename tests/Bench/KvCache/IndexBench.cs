@@ -3,7 +3,7 @@ using System.Globalization;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Index;
 
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>
 /// The index in process, one thread, against <see cref="RadixBaseline{TPage}"/> on the same prompts: 4,000 prompts of

@@ -1,4 +1,4 @@
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>
 /// The named baseline of the index: the algorithm of SGLang's RadixCache (arXiv 2312.07104, section 3), in C# and plain

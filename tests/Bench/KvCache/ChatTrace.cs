@@ -1,4 +1,4 @@
-namespace Moebius.Bench;
+namespace Moebius.Bench.KvCache;
 
 /// <summary>One turn of a chat.</summary>
 /// <param name="Chat">Which chat; its earlier turns go before this one.</param>
