@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit test-vm bench-kvcache crds charts prerequisites clean
+.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache crds charts prerequisites clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,10 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
 	@build/vm/test.sh $(CONFIGURATION)
+
+bench-cxl: prerequisites ## Measure the node agent, as docs/benchmarks/cxl.md describes; takes about ten minutes.
+	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench cxl
 
 bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes a few minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
