@@ -123,17 +123,17 @@ internal sealed class CacheStore : IAsyncDisposable
         _logger.LogInformation("Engine {EngineId} is gone; its leases and reservations are reclaimed", Printable(session.EngineId));
     }
 
-    public (string Lease, SlotRef[] Blocks) Lookup(string sessionId, string tenant, bool anonymous, ReadOnlySpan<uint> tokens)
+    public (ulong Lease, SlotRef[] Blocks) Lookup(string sessionId, string tenant, bool anonymous, ReadOnlySpan<uint> tokens)
     {
         var session = Session(sessionId);
         var key = Tenant(tenant, anonymous);
         var found = session.Layout.Index.Lookup(session.Root, key, tokens, ViewOf(_policy.Current, key));
-        var lease = session.AddLease(found) ?? throw UnknownSession();
+        var lease = session.AddLease(found.Lease) ?? throw UnknownSession();
         _metrics.Lookups.Inc();
         _metrics.LookupBlocks.Inc(tokens.Length / session.Root.BlockTokens);
-        _metrics.HitBlocks.Inc(found.Length);
+        _metrics.HitBlocks.Inc(found.Blocks);
         ActOnAlarms(session.Layout.Index);
-        return (lease, found);
+        return (lease, found.Slots);
     }
 
     public IReadOnlyList<SlotRef> Reserve(string sessionId, string tenant, bool anonymous, uint count)
@@ -194,7 +194,7 @@ internal sealed class CacheStore : IAsyncDisposable
         return result.CachedBlocks;
     }
 
-    public void Release(string sessionId, string lease, IReadOnlyList<SlotRef> slots)
+    public void Release(string sessionId, ulong lease, IReadOnlyList<SlotRef> slots)
     {
         var session = Session(sessionId);
         CheckRange(session, slots);
