@@ -12,6 +12,14 @@ internal sealed partial class PrefixIndex
     public int Promote(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, int upTo, PublicReason reason, TenantKey? origin)
     {
         var keys = root.Keys(tokens);
+        var promoted = Promote(root, tenant, keys, upTo, reason, origin);
+        if (promoted > 0)
+            OnPromoted?.Invoke(root, tenant, tokens[..Math.Min(upTo * root.BlockTokens, tokens.Length)].ToArray());
+        return promoted;
+    }
+
+    private int Promote(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, int upTo, PublicReason reason, TenantKey? origin)
+    {
         using (_lock.Write())
         {
             if (!_owners.TryGetValue(tenant, out var owner))
@@ -83,9 +91,10 @@ internal sealed partial class PrefixIndex
     /// <summary>Takes every public entry back whose reason no longer holds.</summary>
     public int Retract(Func<PublicReason, bool> holds)
     {
+        var keys = new List<BlockKey>();
+        var demoted = 0;
         using (_lock.Write())
         {
-            var demoted = 0;
             foreach (var root in _roots.Values)
             {
                 var pending = new Stack<IndexNode>(PublicChildren(root.Node));
@@ -93,6 +102,7 @@ internal sealed partial class PrefixIndex
                 {
                     if (!holds(node.Reason!))
                     {
+                        CollectPublic(node, keys);
                         demoted += Demote(node, Visibility.Unproven);
                         continue;
                     }
@@ -101,17 +111,75 @@ internal sealed partial class PrefixIndex
                         pending.Push(child);
                 }
             }
-
-            return demoted;
         }
+
+        Announce(keys);
+        return demoted;
     }
 
     /// <summary>Makes a probed entry, and all that follows it, private for good.</summary>
     /// <returns>Blocks that are no longer public.</returns>
     public int DemoteProbed(IndexNode node)
     {
+        var keys = new List<BlockKey>();
+        var demoted = 0;
         using (_lock.Write())
-            return node is { Removed: false, Visibility: Visibility.Public } ? Demote(node, Visibility.Private) : 0;
+        {
+            if (node is { Removed: false, Visibility: Visibility.Public })
+            {
+                CollectPublic(node, keys);
+                demoted = Demote(node, Visibility.Private);
+            }
+        }
+
+        Announce(keys);
+        return demoted;
+    }
+
+    /// <summary>Takes the public entries along a path back, from a block on and with all that follows.</summary>
+    public int DemotePath(IndexRoot root, ReadOnlySpan<BlockKey> keys, int fromBlock)
+    {
+        using (_lock.Write())
+        {
+            var current = root.Node;
+            while (current.End < keys.Length && TryChild(current, Owner.PublicId, keys[current.End], out var next))
+            {
+                var matched = next.Start + next.MatchingBlocks(keys);
+                if (fromBlock < matched)
+                {
+                    if (fromBlock > next.Start)
+                    {
+                        Split(next, fromBlock - next.Start);
+                        next = next.Children!.Values.Single();
+                    }
+
+                    return Demote(next, Visibility.Unproven);
+                }
+
+                if (matched < next.End)
+                    break;
+                current = next;
+            }
+
+            return 0;
+        }
+    }
+
+    private void Announce(List<BlockKey> demoted)
+    {
+        if (demoted.Count > 0)
+            OnDemoted?.Invoke(demoted);
+    }
+
+    private static void CollectPublic(IndexNode node, List<BlockKey> keys)
+    {
+        var pending = new Stack<IndexNode>([node]);
+        while (pending.TryPop(out var next))
+        {
+            keys.AddRange(next.Keys.AsSpan(0, next.Count));
+            foreach (var child in PublicChildren(next))
+                pending.Push(child);
+        }
     }
 
     private static List<IndexNode> PublicChildren(IndexNode node) =>

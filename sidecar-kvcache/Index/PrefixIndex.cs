@@ -46,6 +46,12 @@ internal sealed partial class PrefixIndex
     /// <summary>Told about every public node that a lookup came through, under the read lock.</summary>
     public Action<IndexNode, TenantKey>? OnPublicHit { get; init; }
 
+    /// <summary>Told, without a lock, that leading blocks of a prompt have become public.</summary>
+    public Action<IndexRoot, TenantKey, uint[]>? OnPromoted { get; init; }
+
+    /// <summary>Told, without a lock, which blocks have ceased to be public.</summary>
+    public Action<IReadOnlyList<BlockKey>>? OnDemoted { get; init; }
+
     public IndexRoot Root(ModelKey model)
     {
         using (_lock.Write())
@@ -84,7 +90,7 @@ internal sealed partial class PrefixIndex
                     OnPublicHit?.Invoke(node, tenant);
             }
 
-            return new FoundPrefix(found, new IndexLease(pins));
+            return new FoundPrefix(found, new IndexLease(pins), match.Node.Visibility == Visibility.Public);
         }
     }
 

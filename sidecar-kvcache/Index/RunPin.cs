@@ -105,7 +105,10 @@ internal readonly struct IndexLease(RunPin[] pins)
 }
 
 /// <summary>The answer to a lookup: slots of the leading blocks, pinned until the lease is released.</summary>
-internal readonly record struct FoundPrefix(SlotRef[] Slots, IndexLease Lease)
+/// <param name="Slots">One for each block.</param>
+/// <param name="Lease">What pins them.</param>
+/// <param name="EndsPublic">All of it is public; also true when nothing was found.</param>
+internal readonly record struct FoundPrefix(SlotRef[] Slots, IndexLease Lease, bool EndsPublic)
 {
     public int Blocks => Slots.Length;
 }

@@ -45,13 +45,21 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         }
     }
 
-    public override Task<LookupResponse> Lookup(LookupRequest request, ServerCallContext context) => Answer(() =>
+    public override async Task<LookupResponse> Lookup(LookupRequest request, ServerCallContext context)
     {
-        var (lease, blocks) = store.Lookup(request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens));
-        var response = new LookupResponse { Lease = lease.ToString("x16", CultureInfo.InvariantCulture) };
-        Add(response.Blocks, blocks);
-        return response;
-    });
+        try
+        {
+            var answer = await store.LookupAsync(
+                request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens), request.WaitMilliseconds, context.CancellationToken);
+            var response = new LookupResponse { Lease = answer.Lease.ToString("x16", CultureInfo.InvariantCulture), StagingBlocks = (uint)answer.Staging };
+            Add(response.Blocks, answer.Blocks);
+            return response;
+        }
+        catch (CacheException error)
+        {
+            throw new RpcException(new Status(error.Code, error.Message));
+        }
+    }
 
     public override Task<ReserveResponse> Reserve(ReserveRequest request, ServerCallContext context) => Answer(() =>
     {

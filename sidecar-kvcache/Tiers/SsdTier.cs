@@ -93,6 +93,15 @@ internal sealed class SsdTier : IDisposable
             return new SsdStatistics(_catalog.Count, _catalog.LiveBytes, _written, _read, _dropped, _damaged, _refused, _state.Length == 0, _state);
     }
 
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (_gate)
+                return _catalog.Count == 0;
+        }
+    }
+
     public bool Contains(BlockId id)
     {
         lock (_gate)

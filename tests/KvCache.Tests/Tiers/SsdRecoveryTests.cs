@@ -8,7 +8,7 @@ namespace Moebius.KvCache.Tests.Tiers;
 /// <summary>Whatever a crash or a disk makes of the files: every block is either found with its bytes or not found.</summary>
 public sealed class SsdRecoveryTests
 {
-    private const int Length = 200;
+    private const int Length = 64;
 
     private static readonly (TierBlock Block, string? Tenant)[] Blocks =
         [(SsdHarness.Block("a"), null), (SsdHarness.Block("b", "alice"), "alice"), (SsdHarness.Block("c", "bob"), "bob"), (SsdHarness.Block("d"), null)];
