@@ -44,7 +44,7 @@ internal sealed unsafe class ExpertStore : IDisposable
 
     public ExpertStatistics Statistics => new(_hits, _misses, _evictions, _stall.TotalSeconds, _loadedBytes, _cache.Count * Layout.Bytes, BudgetBytes);
 
-    public bool IsResident(ExpertKey key) => _cache.Contains(key);
+    public bool IsResident(ExpertKey key) => _cache.IsResident(key);
 
     /// <summary>
     /// Fills the buffers before the first request when every expert fits: nothing would ever be loaded on demand.
@@ -97,7 +97,7 @@ internal sealed unsafe class ExpertStore : IDisposable
 
     private int Load(ExpertKey key)
     {
-        if (!_cache.TryAdmit(key, out int slot, out var evicted))
+        if (!_cache.TryAdmit(key, ahead: false, out int slot, out var evicted))
             throw new InvalidOperationException($"all {_cache.Slots} expert buffers are in use; release one before acquiring another");
         if (evicted is not null)
             _evictions++;
@@ -111,6 +111,8 @@ internal sealed unsafe class ExpertStore : IDisposable
                 read.Execute(buffer, _scratch);
                 _loadedBytes += read.Bytes;
             }
+            _cache.Loaded(key);
+            _cache.TryPin(key, out _);
             return slot;
         }
         catch
