@@ -56,6 +56,9 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public ModelInfo Info { get; }
 
+    /// <summary>Bytes of one routed expert in the fast tier.</summary>
+    public long ExpertBytes => _store.Layout.Bytes;
+
     public ExpertStatistics Experts => _store.Statistics;
 
     /// <summary>The sizes of what a token stores, the same in all layers.</summary>
