@@ -1,3 +1,5 @@
+using Moebius.Inference.Prefetch;
+
 namespace Moebius.Inference.Models;
 
 /// <summary>How to load a model.</summary>
@@ -20,6 +22,9 @@ public sealed record ModelLoadOptions
 
     /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
     public WeightStorage Weights { get; init; } = WeightStorage.Stored;
+
+    /// <summary>Sees the routing and says which experts to load ahead; null loads on demand.</summary>
+    internal IPrefetchPolicy? Prefetch { get; init; }
 
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }

@@ -41,7 +41,7 @@ public static class ModelLoader
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
             store = new ExpertStore(Catalog(spec, weights, options.Weights), options.ExpertBudgetBytes, directory);
             var info = Describe(spec, config, checkpoint, options, directory);
-            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store,
+            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, options.Prefetch,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
             weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));

@@ -22,6 +22,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private readonly Tensor? _correction;
     private readonly DenseFeedForward? _shared;
     private readonly LinearWeight? _sharedGate;
+    private readonly RoutingTap? _tap;
 
     /// <param name="kernels">Operations.</param>
     /// <param name="weights">Dense weights.</param>
@@ -30,13 +31,15 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     /// <param name="hidden">Width.</param>
     /// <param name="store">Holds the experts.</param>
     /// <param name="moeLayer">Index among the MoE layers.</param>
-    public MoeFeedForward(TensorKernels kernels, WeightReader weights, string layer, MoeSpec spec, int hidden, ExpertStore store, int moeLayer)
+    /// <param name="tap">Watches the routing; null for nobody.</param>
+    public MoeFeedForward(TensorKernels kernels, WeightReader weights, string layer, MoeSpec spec, int hidden, ExpertStore store, int moeLayer, RoutingTap? tap)
     {
-        (_kernels, _spec, _store, _moeLayer) = (kernels, spec, store, moeLayer);
+        (_kernels, _spec, _store, _moeLayer, _tap) = (kernels, spec, store, moeLayer, tap);
         _router = weights.Linear(layer + spec.RouterName, spec.Router.Experts, hidden, spec.RouterBias);
         _correction = spec.CorrectionName is null ? null : weights.Vector(layer + spec.CorrectionName, spec.Router.Experts);
         _shared = spec.Shared is null ? null : new DenseFeedForward(kernels, weights, layer, spec.Shared, hidden);
         _sharedGate = spec.SharedGateName is null ? null : weights.Linear(layer + spec.SharedGateName, 1, hidden);
+        tap?.Add(_router);
     }
 
     public Tensor Forward(Tensor x)
@@ -74,10 +77,13 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private void Route(Tensor x, int[] experts, float[] weights)
     {
         int k = _spec.Router.TopK, n = _spec.Router.Experts;
-        float* logits = _kernels.Linear(x, _router).Floats();
+        var scores = _kernels.Linear(x, _router);
+        float[]? gate = _tap is null ? null : RoutingTap.Probabilities(scores);
+        float* logits = scores.Floats();
         var correction = _correction is null ? default : new ReadOnlySpan<float>(_correction.Floats(), n);
         for (int t = 0; t < x.shape[0]; t++)
             Router.Route(_spec.Router, new Span<float>(logits + (nint)t * n, n), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
+        _tap?.Routed(_moeLayer, x, gate!, experts);
     }
 
     private void RunAll(ExpertPlan plan, Rows rows, int hidden)
