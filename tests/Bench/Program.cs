@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using Moebius.Bench;
+using Moebius.Bench.Inference;
 using Moebius.Bench.KvCache;
 using Moebius.Crds;
 
 // Arguments: a suite, then which of its benchmarks to run; none: all of them.
-Suite[] suites = [KvCacheSuite.Suite];
+Suite[] suites = [KvCacheSuite.Suite, InferenceSuite.Suite];
 try
 {
     var suite = suites.FirstOrDefault(candidate => candidate.Name == args.FirstOrDefault())

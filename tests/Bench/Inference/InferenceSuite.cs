@@ -1,0 +1,9 @@
+namespace Moebius.Bench.Inference;
+
+/// <summary>Benchmarks of the inference pod: <c>make bench-inference</c>.</summary>
+internal static class InferenceSuite
+{
+    public static Suite Suite { get; } = new("inference",
+    [
+    ]);
+}
