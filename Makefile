@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache crds charts prerequisites clean images
+.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache crds charts prerequisites clean images bench-inference
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,10 @@ bench-cxl: prerequisites ## Measure the node agent, as docs/benchmarks/cxl.md de
 bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes a few minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench kvcache
+
+bench-inference: build ## Measure the inference pod, as docs/benchmarks/inference-speed.md describes.
+	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench inference
 
 crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
 	@bin/moebius crds generate

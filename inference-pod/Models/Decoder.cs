@@ -1,5 +1,6 @@
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
+using Moebius.Inference.Prefetch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,10 +17,12 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly Layer[] _layers;
     private readonly Norm _norm;
     private readonly IDisposable _checkpoint;
+    private readonly RoutingTap? _tap;
     private bool _disposed;
 
-    public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, Action<int>? layerLoaded)
+    public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
     {
+        _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
         (_spec, _kernels, _store, _checkpoint, Info) = (spec, kernels, store, weights.Checkpoint, info);
         _kvShape = KvShape(spec);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
@@ -40,7 +43,7 @@ internal sealed unsafe class Decoder : ICausalModel
                 spec.FeedForward[i] switch
                 {
                     DenseSpec dense => new DenseFeedForward(kernels, weights, name, dense, spec.Hidden),
-                    MoeSpec moe => new MoeFeedForward(kernels, weights, name, moe, spec.Hidden, store, moeLayer++),
+                    MoeSpec moe => new MoeFeedForward(kernels, weights, name, moe, spec.Hidden, store, moeLayer++, _tap),
                     _ => throw new NotSupportedException(spec.FeedForward[i].GetType().Name),
                 });
             layerLoaded?.Invoke(i);
@@ -53,7 +56,10 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public ModelInfo Info { get; }
 
-    public ExpertStatistics Experts => _store.Statistics;
+    /// <summary>Bytes of one routed expert in the fast tier.</summary>
+    public long ExpertBytes => _store.Layout.Bytes;
+
+    public ExpertStatistics Experts => _tap?.Complete(_store.Statistics) ?? _store.Statistics;
 
     /// <summary>The sizes of what a token stores, the same in all layers.</summary>
     public static AttentionShape KvShape(DecoderSpec spec) => spec.Attention switch
@@ -74,6 +80,7 @@ internal sealed unsafe class Decoder : ICausalModel
             return [];
         using var noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
+        _tap?.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
         var x = Embed(step, rows);
         foreach (var layer in _layers)
             RunLayer(layer, x, step);

@@ -3,13 +3,21 @@ using Moebius.Inference.Experts;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Decides which experts to load ahead of their layer. Pure: it sees routing and gate probabilities, never weights or
-/// clocks, so that the engine and the simulator run the same code.
+/// Decides which experts to load ahead of their layer. Pure: it sees token ids, routing and gate probabilities, never
+/// weights or clocks, so that the engine and the simulator run the same code. Not thread-safe: the compute thread calls
+/// it.
+/// <para>
+/// Every plan replaces the one before: what was asked for, is not in the new plan and has not started loading is no
+/// longer wanted. Experts of a plan that are resident are to be kept while it holds.
+/// </para>
 /// </summary>
 internal interface IPrefetchPolicy
 {
     /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
     int Horizon(int layer);
+
+    /// <summary>Tells the token ids of a step before its first layer, and returns what to load for its first layers.</summary>
+    IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens);
 
     /// <summary>
     /// Tells what a layer's router chose, before its experts run, and returns what to load for later layers, the most
@@ -25,17 +33,18 @@ internal interface IPrefetchPolicy
 /// <param name="Layer">Index among the MoE layers.</param>
 /// <param name="Tokens">Tokens of the step.</param>
 /// <param name="Chosen">[tokens, top-k] experts, in the router's order.</param>
+/// <param name="Gate">[tokens, experts] softmax of the layer's own gate.</param>
 /// <param name="Ahead">Gates of later layers applied to this layer's router input, the nearest first.</param>
-internal sealed record LayerRouting(int Layer, int Tokens, IReadOnlyList<int> Chosen, IReadOnlyList<PreGate> Ahead);
+internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead);
 
 /// <summary>What the gate of a later layer says of this layer's hidden states.</summary>
-/// <param name="Layer">The later MoE layer, less than the number of layers.</param>
+/// <param name="Layer">The later MoE layer, modulo the number of layers.</param>
 /// <param name="Probabilities">[tokens, experts] softmax of that gate.</param>
 internal readonly record struct PreGate(int Layer, float[] Probabilities);
 
-/// <summary>An expert worth loading.</summary>
+/// <summary>An expert worth having in the fast tier.</summary>
 /// <param name="Key">The expert.</param>
-/// <param name="Score">Expected number of the step's tokens that use it; above 0.</param>
+/// <param name="Score">Estimated probability that its layer uses it the next time that it runs; above 0, at most 1.</param>
 internal readonly record struct PrefetchRequest(ExpertKey Key, float Score);
 
 /// <summary>What happened in one layer of one step.</summary>

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
-using System.Text;
 using Moebius.Crds;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Verify;
@@ -56,7 +56,7 @@ internal static class PerplexityMeter
     {
         // What is cheap to refuse first, before the weights are read.
         _ = ModelConfig.Read(directory);
-        string text = ReadText(textFile);
+        string text = TraceRun.ReadText(textFile);
         int[] tokens = [.. Tokenizer.Load(directory).Encode(text, true)];
         if (tokens.Length < 2)
             throw new UserInputException($"--text: {textFile} has {tokens.Length} tokens; at least 2 are needed to predict one from another");
@@ -120,21 +120,5 @@ internal static class PerplexityMeter
         foreach (float logit in logits)
             sum += Math.Exp((double)logit - max);
         return Math.Log(sum) + max - logits[token];
-    }
-
-    private static string ReadText(string file)
-    {
-        try
-        {
-            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(File.ReadAllBytes(file));
-        }
-        catch (DecoderFallbackException e)
-        {
-            throw new UserInputException($"--text: {file} is not UTF-8 at byte {e.Index}", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserInputException($"--text: {file} cannot be read ({e.Message})", e);
-        }
     }
 }

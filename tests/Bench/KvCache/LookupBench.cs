@@ -1,9 +1,11 @@
+extern alias sidecar;
+
 using System.Diagnostics;
 using System.Net.Sockets;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
-using Moebius.Kvcache.V1;
+using sidecar::Moebius.Kvcache.V1;
 
 namespace Moebius.Bench.KvCache;
 
@@ -109,7 +111,7 @@ internal static class LookupBench
     private sealed class Client : IDisposable
     {
         private readonly GrpcChannel _channel;
-        private readonly Kvcache.V1.KvCache.KvCacheClient _client;
+        private readonly sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient _client;
         private readonly LookupRequest _lookup;
         private string _session = "";
         private AsyncServerStreamingCall<HoldResponse>? _hold;
@@ -129,7 +131,7 @@ internal static class LookupBench
                 },
                 DisposeHttpClient = true,
             });
-            _client = new Kvcache.V1.KvCache.KvCacheClient(_channel);
+            _client = new sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient(_channel);
             _lookup = new LookupRequest { Tenant = "tenant" };
             _lookup.Tokens.Add(tokens);
         }

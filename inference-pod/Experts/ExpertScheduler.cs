@@ -1,0 +1,119 @@
+using System.Diagnostics.CodeAnalysis;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Experts;
+
+/// <summary>A load that begins now.</summary>
+/// <param name="Request">What is loaded, and why.</param>
+/// <param name="Slot">The buffer to fill.</param>
+internal sealed record Transfer(TransferRequest Request, int Slot)
+{
+    public ExpertKey Key => Request.Key;
+}
+
+/// <summary>
+/// The whole decision of what is loaded, when and over what: cache and queue together. Pure, so that the engine (under
+/// its lock) and the simulator (on its clock) run the same code.
+/// </summary>
+/// <param name="cache">Who has a buffer.</param>
+internal sealed class ExpertScheduler(ExpertCache cache)
+{
+    private readonly TransferQueue _queue = new();
+    private readonly HashSet<ExpertKey> _wanted = [];
+
+    public ExpertCache Cache => cache;
+
+    /// <summary>Loads that wait to begin.</summary>
+    public int Waiting => _queue.Waiting;
+
+    /// <summary>Compute waits for a load that has not begun.</summary>
+    public bool DemandWaits => _queue.Demanded > 0;
+
+    /// <summary>Loads on their way.</summary>
+    public int Running => _queue.Running;
+
+    /// <summary>Uses that found the expert resident.</summary>
+    public long Hits { get; private set; }
+
+    /// <summary>Uses that had to wait for a load.</summary>
+    public long Misses { get; private set; }
+
+    /// <summary>Those of the misses for which a load ahead had begun.</summary>
+    public long Late { get; private set; }
+
+    /// <summary>Loads ahead that began.</summary>
+    public long Prefetched { get; private set; }
+
+    /// <summary>
+    /// The running layer uses an expert. True: it is resident, and pinned until <see cref="Release"/>. False: it is
+    /// loaded before anything else, and <see cref="Complete"/> will pin it.
+    /// </summary>
+    public bool TryUse(ExpertKey key, out int slot)
+    {
+        if (cache.TryPin(key, out slot))
+        {
+            Hits++;
+            return true;
+        }
+        Misses++;
+        if (_queue.IsRunning(key))
+            Late++;
+        _wanted.Add(key);
+        _queue.Demand(key);
+        return false;
+    }
+
+    public void Release(ExpertKey key) => cache.Unpin(key);
+
+    /// <summary>
+    /// Takes over a policy's plan in place of the one before. A layer's uses come before the plan that is made in it,
+    /// so that they are pinned when the earlier plan loses its claim on them.
+    /// </summary>
+    public void Plan(IReadOnlyList<PrefetchRequest> plan)
+    {
+        cache.BeginPlan();
+        _queue.CancelPrefetches();
+        foreach (var (key, _) in plan)
+        {
+            if (!cache.TryPredict(key))
+                _queue.Prefetch(key);
+        }
+        cache.EndPlan();
+    }
+
+    /// <summary>The next load, if there is one and a buffer for it.</summary>
+    public bool TryBegin([NotNullWhen(true)] out Transfer? transfer)
+    {
+        transfer = null;
+        int slot = -1;
+        if (!_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
+            return false;
+        if (!request.Demanded)
+            Prefetched++;
+        transfer = new Transfer(request, slot);
+        return true;
+    }
+
+    /// <summary>A load is done. True: the running layer waits for the expert, which is now pinned.</summary>
+    public bool Complete(ExpertKey key)
+    {
+        _queue.End(key);
+        cache.Loaded(key);
+        return _wanted.Remove(key) && cache.TryPin(key, out _);
+    }
+
+    /// <summary>A load failed; its buffer is free. True: the running layer waits for the expert.</summary>
+    public bool Fail(ExpertKey key)
+    {
+        _queue.End(key);
+        cache.Discard(key);
+        return _wanted.Remove(key);
+    }
+
+    /// <summary>The running layer gives up on an expert that it waits for.</summary>
+    public void Abandon(ExpertKey key)
+    {
+        _wanted.Remove(key);
+        _queue.Withdraw(key);
+    }
+}

@@ -1,0 +1,89 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.Security.Cryptography;
+using System.Text;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Prediction;
+
+/// <summary>
+/// A small binary file that is either whole or refused: 8 bytes of magic, version (4), length of the rest (8), its
+/// SHA-256 (32), then the deflated body. It is written beside its place and renamed.
+/// </summary>
+internal static class BinaryFile
+{
+    private const int HeaderBytes = 8 + 4 + 8 + 32;
+
+    /// <exception cref="UserInputException">The file cannot be written.</exception>
+    public static void Write(string path, ReadOnlySpan<byte> magic, int version, Action<BinaryWriter> body)
+    {
+        using var content = new MemoryStream();
+        using (var deflate = new DeflateStream(content, CompressionLevel.Fastest, leaveOpen: true))
+        using (var buffered = new BufferedStream(deflate, 1 << 16))
+        using (var writer = new BinaryWriter(buffered, Encoding.UTF8))
+            body(writer);
+        var bytes = content.GetBuffer().AsSpan(0, (int)content.Length);
+        var header = new byte[HeaderBytes];
+        magic.CopyTo(header);
+        BinaryPrimitives.WriteInt32LittleEndian(header.AsSpan(8), version);
+        BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(12), bytes.Length);
+        SHA256.HashData(bytes, header.AsSpan(20));
+        var temporary = path + ".partial";
+        try
+        {
+            using (var file = File.Create(temporary))
+            {
+                file.Write(header);
+                file.Write(bytes);
+                file.Flush(flushToDisk: true);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            File.Delete(temporary);
+            throw new UserInputException($"{path} cannot be written ({error.Message})", error);
+        }
+    }
+
+    /// <param name="path">The file.</param>
+    /// <param name="kind">What it should be, for messages.</param>
+    /// <param name="source">What makes such files, for messages.</param>
+    /// <param name="magic">Its first 8 bytes.</param>
+    /// <param name="version">The version that can be read.</param>
+    /// <param name="body">Reads the body; throws <see cref="InvalidDataException"/> on what makes no sense.</param>
+    /// <exception cref="UserInputException">It is missing, damaged, or of another kind or version.</exception>
+    public static T Read<T>(string path, string kind, string source, ReadOnlySpan<byte> magic, int version, Func<BinaryReader, T> body)
+    {
+        byte[] bytes;
+        try
+        {
+            bytes = File.ReadAllBytes(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"{path} cannot be read ({error.Message})", error);
+        }
+
+        if (bytes.Length < HeaderBytes || !bytes.AsSpan(0, 8).SequenceEqual(magic))
+            throw new UserInputException($"{path} is not a {kind}: make one with {source}");
+        var found = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8));
+        if (found != version)
+            throw new UserInputException($"{path} is a {kind} of version {found}; this program reads version {version}: make it again with {source}");
+        var length = BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(12));
+        if (length != bytes.Length - HeaderBytes || !SHA256.HashData(bytes.AsSpan(HeaderBytes)).AsSpan().SequenceEqual(bytes.AsSpan(20, 32)))
+            throw new UserInputException($"{path} is damaged (its checksum does not match): make it again with {source}");
+        try
+        {
+            using var deflate = new DeflateStream(new MemoryStream(bytes, HeaderBytes, bytes.Length - HeaderBytes), CompressionMode.Decompress);
+            using var buffered = new BufferedStream(deflate, 1 << 16);
+            using var reader = new BinaryReader(buffered, Encoding.UTF8);
+            return body(reader);
+        }
+        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or OverflowException)
+        {
+            throw new UserInputException($"{path} is not a {kind} that makes sense ({error.Message}): make it again with {source}", error);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+namespace Moebius.Inference.Prediction;
+
+/// <summary>What a routing trace is of.</summary>
+/// <param name="Architecture">The model's <c>model_type</c>.</param>
+/// <param name="Layers">MoE layers, 1..65535.</param>
+/// <param name="Experts">Experts of a layer, 1..65535.</param>
+/// <param name="TopK">Experts of a token in a layer, 1..Experts.</param>
+/// <param name="Horizon">Layers ahead for which pre-gates were recorded, 0..64.</param>
+/// <param name="Vocabulary">Token ids are below this.</param>
+/// <param name="ExpertBytes">Size of one expert.</param>
+internal sealed record TraceShape(string Architecture, int Layers, int Experts, int TopK, int Horizon, int Vocabulary, long ExpertBytes)
+{
+    /// <summary>Gate values of one token in one layer: its own gate, then one per layer ahead.</summary>
+    public int GateValues => (Horizon + 1) * Experts;
+}
+
+/// <summary>Tokens of one sequence that were computed in one step.</summary>
+/// <param name="Step">Number of the step.</param>
+/// <param name="Sequence">Number of the sequence.</param>
+/// <param name="First">Index of the first token in the trace.</param>
+/// <param name="Count">Tokens.</param>
+internal readonly record struct TraceChunk(int Step, int Sequence, int First, int Count);
+
+/// <summary>
+/// The routing of many tokens: for each token and MoE layer what the router chose, and the probabilities of the layer's
+/// own gate and of later layers' gates on the same hidden state. It holds token ids, which a tokenizer turns back into
+/// text: it is as confidential as the text.
+/// </summary>
+internal sealed class RoutingTrace
+{
+    /// <summary>Steps of the logarithm in which probabilities are kept: 16 to a factor of e, down to e^-15.9.</summary>
+    private const float Resolution = 16;
+
+    private static readonly float[] s_probability = [.. Enumerable.Range(0, 256).Select(code => MathF.Exp(-code / Resolution))];
+
+    /// <param name="shape">What it is of.</param>
+    /// <param name="chunks">In order of steps; together they cover the tokens once, in order.</param>
+    /// <param name="tokens">Token ids.</param>
+    /// <param name="chosen">[tokens, layers, top-k].</param>
+    /// <param name="gates">[tokens, layers, horizon + 1, experts], coded.</param>
+    public RoutingTrace(TraceShape shape, IReadOnlyList<TraceChunk> chunks, int[] tokens, ushort[] chosen, byte[] gates)
+    {
+        (Shape, Chunks, Tokens, Chosen, Gates) = (shape, chunks, tokens, chosen, gates);
+        if (chosen.LongLength != (long)tokens.Length * shape.Layers * shape.TopK || gates.LongLength != (long)tokens.Length * shape.Layers * shape.GateValues)
+            throw new ArgumentException("the arrays do not have the sizes that the shape says", nameof(shape));
+    }
+
+    public TraceShape Shape { get; }
+
+    public IReadOnlyList<TraceChunk> Chunks { get; }
+
+    public int[] Tokens { get; }
+
+    public ushort[] Chosen { get; }
+
+    public byte[] Gates { get; }
+
+    /// <summary>What the router chose, best first.</summary>
+    public ReadOnlySpan<ushort> ChosenAt(int token, int layer) => Chosen.AsSpan((token * Shape.Layers + layer) * Shape.TopK, Shape.TopK);
+
+    /// <summary>Decodes the gate that lies <paramref name="distance"/> layers ahead; 0 is the layer's own.</summary>
+    public void GateAt(int token, int layer, int distance, Span<float> probabilities)
+    {
+        var coded = Gates.AsSpan((token * Shape.Layers + layer) * Shape.GateValues + distance * Shape.Experts, Shape.Experts);
+        for (int e = 0; e < coded.Length; e++)
+            probabilities[e] = s_probability[coded[e]];
+    }
+
+    public static byte Code(float probability) =>
+        (byte)Math.Clamp(MathF.Round(-MathF.Log(Math.Max(probability, 1e-30f)) * Resolution), 0, 255);
+
+    /// <summary>The tokens [first, first + count) as a trace of their own.</summary>
+    public RoutingTrace Slice(int first, int count)
+    {
+        int chosen = Shape.Layers * Shape.TopK, gates = Shape.Layers * Shape.GateValues;
+        var chunks = Chunks
+            .Select(chunk => (chunk, From: Math.Max(chunk.First, first), To: Math.Min(chunk.First + chunk.Count, first + count)))
+            .Where(part => part.From < part.To)
+            .Select(part => part.chunk with { First = part.From - first, Count = part.To - part.From });
+        return new RoutingTrace(Shape, [.. chunks], Tokens[first..(first + count)], Chosen[(first * chosen)..((first + count) * chosen)], Gates[(first * gates)..((first + count) * gates)]);
+    }
+}

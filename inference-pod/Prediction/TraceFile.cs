@@ -1,0 +1,95 @@
+using Moebius.Crds;
+
+namespace Moebius.Inference.Prediction;
+
+/// <summary>
+/// A routing trace on disk: <c>MOEBTRC1</c>, a version, the length and SHA-256 of what follows, and a deflated body:
+/// the shape, the chunks, then token ids, choices and gates. Numbers are little-endian.
+/// </summary>
+internal static class TraceFile
+{
+    private const int Version = 1;
+
+    /// <summary>More than any trace that fits in memory; protects against a length that a damaged file states.</summary>
+    private const int MostTokens = 1 << 24;
+
+    private static ReadOnlySpan<byte> Magic => "MOEBTRC1"u8;
+
+    /// <summary>Writes a trace; a file of that name is replaced only when the new one is whole.</summary>
+    /// <exception cref="UserInputException">The file cannot be written.</exception>
+    public static void Write(string path, RoutingTrace trace) => BinaryFile.Write(path, Magic, Version, writer => Body(writer, trace));
+
+    /// <exception cref="UserInputException">It is not a whole trace of this version; the message says what is wrong.</exception>
+    public static RoutingTrace Read(string path) => BinaryFile.Read(path, "routing trace", "moebius trace", Magic, Version, Body);
+
+    private static void Body(BinaryWriter writer, RoutingTrace trace)
+    {
+        var shape = trace.Shape;
+        writer.Write(shape.Architecture);
+        foreach (var number in new[] { shape.Layers, shape.Experts, shape.TopK, shape.Horizon, shape.Vocabulary })
+            writer.Write(number);
+        writer.Write(shape.ExpertBytes);
+        writer.Write(trace.Tokens.Length);
+        writer.Write(trace.Chunks.Count);
+        foreach (var chunk in trace.Chunks)
+        {
+            writer.Write(chunk.Step);
+            writer.Write(chunk.Sequence);
+            writer.Write(chunk.Count);
+        }
+
+        foreach (var token in trace.Tokens)
+            writer.Write(token);
+        foreach (var expert in trace.Chosen)
+            writer.Write(expert);
+        writer.Write(trace.Gates);
+    }
+
+    private static RoutingTrace Body(BinaryReader reader)
+    {
+        var architecture = reader.ReadString();
+        var layers = Number(reader, "layers", 1, ushort.MaxValue);
+        var experts = Number(reader, "experts", 1, ushort.MaxValue);
+        var shape = new TraceShape(
+            architecture,
+            layers,
+            experts,
+            Number(reader, "top-k", 1, experts),
+            Number(reader, "horizon", 0, 64),
+            Number(reader, "vocabulary", 1, int.MaxValue),
+            reader.ReadInt64());
+        if (shape.ExpertBytes < 1)
+            throw new InvalidDataException($"expert bytes is {shape.ExpertBytes}");
+        var tokens = new int[Number(reader, "tokens", 0, MostTokens)];
+        var chunks = new TraceChunk[Number(reader, "chunks", 0, tokens.Length)];
+        var first = 0;
+        for (var i = 0; i < chunks.Length; i++)
+        {
+            var (step, sequence) = (Number(reader, "step", i == 0 ? 0 : chunks[i - 1].Step, int.MaxValue), Number(reader, "sequence", 0, int.MaxValue));
+            chunks[i] = new TraceChunk(step, sequence, first, Number(reader, "chunk", 1, tokens.Length - first));
+            first += chunks[i].Count;
+        }
+
+        if (first != tokens.Length)
+            throw new InvalidDataException($"chunks cover {first} of {tokens.Length} tokens");
+        for (var i = 0; i < tokens.Length; i++)
+            tokens[i] = Number(reader, "token", 0, shape.Vocabulary - 1);
+        var chosen = new ushort[checked(tokens.Length * layers * shape.TopK)];
+        for (var i = 0; i < chosen.Length; i++)
+        {
+            chosen[i] = reader.ReadUInt16();
+            if (chosen[i] >= experts)
+                throw new InvalidDataException($"expert {chosen[i]} of {experts}");
+        }
+
+        var gates = new byte[checked(tokens.Length * layers * shape.GateValues)];
+        reader.BaseStream.ReadExactly(gates);
+        return new RoutingTrace(shape, chunks, tokens, chosen, gates);
+    }
+
+    private static int Number(BinaryReader reader, string what, int least, int most)
+    {
+        var value = reader.ReadInt32();
+        return value >= least && value <= most ? value : throw new InvalidDataException($"{what} is {value}; it must be from {least} to {most}");
+    }
+}

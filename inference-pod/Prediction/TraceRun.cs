@@ -1,0 +1,95 @@
+using System.Text;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+using Moebius.Inference.Text.Tokenization;
+using Decoder = Moebius.Inference.Models.Decoder;
+
+namespace Moebius.Inference.Prediction;
+
+/// <summary>Runs a model over a text, or lets it go on from a prompt, and records its routing.</summary>
+internal static class TraceRun
+{
+    /// <summary>Tokens of a step while a text is read: routing does not depend on it.</summary>
+    private const int ChunkTokens = 256;
+
+    /// <summary>Tokens after which a text begins a new sequence.</summary>
+    private const int WindowTokens = 1024;
+
+    /// <summary>Records the routing of a text, up to a number of tokens.</summary>
+    public static RoutingTrace OfText(string directory, string text, int maxTokens, int? horizon, ModelLoadOptions options)
+    {
+        var tokens = Tokenizer.Load(directory).Encode(text, false);
+        if (tokens.Count == 0)
+            throw new UserInputException("the text has no tokens; there is nothing to trace");
+        return Record(directory, horizon, options, (model, recorder) =>
+        {
+            using var kv = model.CreateSequence();
+            var window = Math.Min(WindowTokens, model.Info.ContextLength);
+            var end = Math.Min(tokens.Count, maxTokens);
+            for (int at = 0, sequence = 0; at < end; sequence++)
+            {
+                kv.Truncate(0);
+                for (var until = Math.Min(end, at + window); at < until;)
+                {
+                    // Where keys depend on the length, a cut would change them: the window goes in whole.
+                    var count = model.Info.KvDependsOnLength ? until - at : Math.Min(ChunkTokens, until - at);
+                    model.Forward([new SequenceChunk(kv, tokens.GetRange(at, count).ToArray(), LogitsFor.None)]);
+                    recorder.EndStep([(sequence, count)]);
+                    at += count;
+                }
+            }
+        });
+    }
+
+    /// <summary>Records the routing of a prompt and of the greedy answer to it.</summary>
+    public static RoutingTrace OfPrompt(string directory, string prompt, int maxTokens, int? horizon, ModelLoadOptions options)
+    {
+        var tokens = Tokenizer.Load(directory).Encode(prompt, true);
+        return Record(directory, horizon, options, (model, recorder) =>
+        {
+            if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
+                throw new UserInputException($"--prompt has {tokens.Count} tokens; it must have from 1 to {model.Info.ContextLength}, the model's context");
+            using var kv = model.CreateSequence();
+            var step = tokens.ToArray();
+            while (true)
+            {
+                var logits = model.Forward([new SequenceChunk(kv, step, LogitsFor.Last)])[0];
+                recorder.EndStep([(0, step.Length)]);
+                var next = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(logits);
+                if (recorder.Tokens >= maxTokens || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
+                    return;
+                step = [next];
+            }
+        });
+    }
+
+    /// <exception cref="UserInputException">The file cannot be read as UTF-8.</exception>
+    public static string ReadText(string file)
+    {
+        try
+        {
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(File.ReadAllBytes(file));
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new UserInputException($"--text: {file} is not UTF-8 at byte {error.Index}", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"--text: {file} cannot be read ({error.Message})", error);
+        }
+    }
+
+    private static RoutingTrace Record(string directory, int? horizon, ModelLoadOptions options, Action<ICausalModel, TraceRecorder> run)
+    {
+        var layers = Architectures.Describe(ModelConfig.Read(directory)).FeedForward.Count(part => part is MoeSpec);
+        if (layers == 0)
+            throw new UserInputException($"{directory}: the model has no MoE layers; there is no routing to trace");
+        if (horizon is { } asked && (asked < 0 || asked > layers))
+            throw new UserInputException($"--horizon is {asked}; it must be from 0 to {layers}, the model's MoE layers");
+        var recorder = new TraceRecorder(horizon ?? Math.Min(8, layers));
+        using var model = (Decoder)ModelLoader.Load(directory, options with { Prefetch = recorder });
+        run(model, recorder);
+        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes);
+    }
+}

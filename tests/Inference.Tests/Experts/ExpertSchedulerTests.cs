@@ -1,0 +1,110 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Tests.Experts;
+
+public class ExpertSchedulerTests
+{
+    [Fact]
+    public void A_load_ahead_that_is_done_is_a_hit_and_one_on_its_way_a_miss()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        scheduler.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 0.5f)]);
+        Assert.True(scheduler.TryBegin(out var first));
+        Assert.Equal(new ExpertKey(1, 0), first.Key);
+        Assert.False(scheduler.Complete(first.Key));
+        Assert.True(scheduler.TryBegin(out var second));
+        Assert.True(scheduler.TryUse(first.Key, out int slot));
+        Assert.Equal(first.Slot, slot);
+        Assert.False(scheduler.TryUse(second.Key, out _));
+        Assert.False(scheduler.TryBegin(out _));
+        Assert.True(scheduler.Complete(second.Key));
+        Assert.Equal((1, 1, 1, 2), (scheduler.Hits, scheduler.Misses, scheduler.Late, scheduler.Prefetched));
+        Assert.Equal(2, scheduler.Cache.PrefetchesUsed);
+    }
+
+    [Fact]
+    public void A_plan_replaces_the_one_before()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        scheduler.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 1)]);
+        Assert.True(scheduler.TryBegin(out var begun));
+        scheduler.Plan([new PrefetchRequest(new(2, 0), 1), new PrefetchRequest(new(1, 0), 1)]);
+        Assert.Equal((1, 1), (scheduler.Waiting, scheduler.Running));
+        Assert.True(scheduler.TryBegin(out var next));
+        Assert.Equal((new ExpertKey(1, 0), new ExpertKey(2, 0)), (begun.Key, next.Key));
+    }
+
+    [Fact]
+    public void A_failed_load_is_told_to_who_waits_and_can_be_asked_for_again()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(1));
+        Assert.False(scheduler.TryUse(new(0, 0), out _));
+        Assert.True(scheduler.TryBegin(out var transfer));
+        Assert.True(scheduler.Fail(transfer.Key));
+        Assert.False(scheduler.TryUse(new(0, 0), out _));
+        Assert.True(scheduler.TryBegin(out transfer));
+        Assert.True(scheduler.Complete(transfer.Key));
+        scheduler.Release(transfer.Key);
+    }
+
+    /// <summary>
+    /// Steps of random routing through layers, with random plans, loads that end in random order and some that fail:
+    /// every expert that a layer uses is handed out, within the budget, and nothing is left over.
+    /// </summary>
+    [Property]
+    public void Every_use_is_served_whatever_is_planned(int seed, byte slots)
+    {
+        var random = new Random(seed);
+        const int Layers = 3, Experts = 6;
+        var scheduler = new ExpertScheduler(new ExpertCache(slots % 8 + 1));
+        var running = new List<Transfer>();
+        long uses = 0;
+        for (int step = 0; step < 12; step++)
+        {
+            for (int layer = 0; layer < Layers; layer++)
+            {
+                var missing = new List<ExpertKey>();
+                foreach (int expert in Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(Experts)))
+                {
+                    uses++;
+                    var key = new ExpertKey(layer, expert);
+                    if (scheduler.TryUse(key, out _))
+                        scheduler.Release(key);
+                    else
+                        missing.Add(key);
+                }
+                scheduler.Plan([.. Enumerable.Range(0, random.Next(6)).Select(_ => new PrefetchRequest(new(random.Next(Layers), random.Next(Experts)), random.NextSingle()))]);
+                while (missing.Count > 0)
+                {
+                    while (running.Count < 3 && scheduler.TryBegin(out var transfer))
+                        running.Add(transfer);
+                    Assert.NotEmpty(running);
+                    int i = random.Next(running.Count);
+                    var done = running[i];
+                    running.RemoveAt(i);
+                    if (random.Next(5) == 0)
+                    {
+                        if (scheduler.Fail(done.Key))
+                        {
+                            // Whoever waits asks again.
+                            Assert.False(scheduler.TryUse(done.Key, out _));
+                            uses++;
+                        }
+                    }
+                    else if (scheduler.Complete(done.Key))
+                    {
+                        Assert.True(missing.Remove(done.Key));
+                        scheduler.Release(done.Key);
+                    }
+                    Assert.InRange(scheduler.Cache.Count, 0, scheduler.Cache.Slots);
+                    Assert.Equal(running.Count, scheduler.Running);
+                    Assert.Distinct(running.Select(r => r.Slot));
+                }
+            }
+        }
+        Assert.Equal(uses, scheduler.Hits + scheduler.Misses);
+        Assert.True(scheduler.Cache.PrefetchesUsed + scheduler.Cache.OverFetched <= scheduler.Prefetched);
+    }
+}
