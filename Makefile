@@ -59,7 +59,6 @@ crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.m
 charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
 	@charts/sync.sh
 
-.PHONY: images
 images: prerequisites ## Build the container images, without a container engine or a registry, into bin/images.
 	@$(DOTNET) build build/images -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@build/images/bin/$(CONFIGURATION)/net10.0/Moebius.Images --output bin/images $(if $(REGISTRY),--registry $(REGISTRY))
