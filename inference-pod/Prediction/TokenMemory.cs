@@ -9,7 +9,7 @@ namespace Moebius.Inference.Prediction;
 /// </summary>
 internal sealed class TokenMemory(int buckets, int experts)
 {
-    private const float Rate = 0.1f;
+    private const float Rate = 0.25f;
 
     private readonly float[] _rows = new float[buckets * experts];
     private readonly float[] _squares = LinearGate.Filled(buckets);
