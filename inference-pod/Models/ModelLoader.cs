@@ -3,6 +3,7 @@ using Moebius.Crds;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
+using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -45,7 +46,7 @@ public static class ModelLoader
             byte[] fingerprint = WeightFingerprint(checkpoint);
             var catalog = Catalog(spec, weights, options.Weights);
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
-            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, catalog.PerLayer.Count, catalog.TopK));
+            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,

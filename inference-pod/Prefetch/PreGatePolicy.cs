@@ -3,54 +3,37 @@ using Moebius.Inference.Experts;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the gates of the next layers choose for the current hidden states: the pre-gate alone, a fixed number of
-/// layers ahead. The nearest layer comes first, and in a layer the experts that most tokens choose.
+/// Loads what the gate of the layer a fixed number of layers ahead chooses on the current hidden state: each token's
+/// top k. One layer ahead it is the pre-gate of Pre-gated MoE.
 /// </summary>
-/// <param name="horizon">Layers ahead, at least 1.</param>
-/// <param name="layers">MoE layers of the model; the horizon is less.</param>
-/// <param name="topK">Experts of a token.</param>
-internal sealed class PreGatePolicy(int horizon, int layers, int topK) : IPrefetchPolicy
+/// <param name="distance">Layers ahead, 1..layers.</param>
+internal sealed class PreGatePolicy(int distance) : IPrefetchPolicy
 {
-    private readonly int _horizon = Math.Min(horizon, layers - 1);
-
-    /// <summary>As far as the last layer: the next step's first layers see other tokens.</summary>
-    public int Horizon(int layer) => Math.Min(_horizon, layers - 1 - layer);
+    public int Horizon(int layer) => distance;
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => [];
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
-        var plan = new List<PrefetchRequest>();
-        foreach (var (layer, probabilities) in routing.Ahead)
+        var ahead = routing.Ahead[distance - 1];
+        int experts = ahead.Probabilities.Length / routing.Tokens, k = routing.Chosen.Length / routing.Tokens;
+        var mass = new float[experts];
+        for (var token = 0; token < routing.Tokens; token++)
         {
-            int experts = probabilities.Length / routing.Tokens;
-            float[] scores = new float[experts];
-            for (int token = 0; token < routing.Tokens; token++)
-                AddChosen(probabilities.AsSpan(token * experts, experts), scores);
-            plan.AddRange(Enumerable.Range(0, experts).Where(e => scores[e] > 0).OrderByDescending(e => scores[e])
-                .Select(e => new PrefetchRequest(new ExpertKey(layer, e), Math.Min(1, scores[e]))));
+            var row = ahead.Probabilities[(token * experts)..((token + 1) * experts)];
+            int[] order = [.. Enumerable.Range(0, experts)];
+            Array.Sort([.. row.Select(p => -p)], order);
+            foreach (var expert in order.AsSpan(0, k))
+                mass[expert] = Math.Max(mass[expert], row[expert]);
         }
-        return plan;
+
+        return [.. Enumerable.Range(0, experts)
+            .Where(expert => mass[expert] > 0)
+            .OrderByDescending(expert => mass[expert])
+            .Select(expert => new PrefetchRequest(new ExpertKey(ahead.Layer, expert), mass[expert]))];
     }
 
     public void Observe(PrefetchFeedback feedback)
     {
-    }
-
-    /// <summary>Adds the probabilities of a token's best experts.</summary>
-    private void AddChosen(ReadOnlySpan<float> probabilities, float[] scores)
-    {
-        Span<bool> taken = stackalloc bool[probabilities.Length];
-        for (int choice = 0; choice < topK; choice++)
-        {
-            int best = -1;
-            for (int e = 0; e < probabilities.Length; e++)
-            {
-                if (!taken[e] && (best < 0 || probabilities[e] > probabilities[best]))
-                    best = e;
-            }
-            taken[best] = true;
-            scores[best] += probabilities[best];
-        }
     }
 }

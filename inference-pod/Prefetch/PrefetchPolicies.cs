@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Prediction;
 
 namespace Moebius.Inference.Prefetch;
 
@@ -30,14 +31,14 @@ internal static class PrefetchPolicies
 
     /// <summary>Makes the policy; null for loads on demand.</summary>
     /// <param name="spec">The settings, checked.</param>
-    /// <param name="layers">MoE layers.</param>
-    /// <param name="topK">Experts of a token.</param>
-    public static IPrefetchPolicy? Create(PrefetchSpec spec, int layers, int topK) => spec.Mode switch
+    /// <param name="shape">The model's routing.</param>
+    public static IPrefetchPolicy? Create(PrefetchSpec spec, RoutingShape shape) => spec.Mode switch
     {
-        // With one layer there is none ahead.
         PrefetchMode.OnDemand => null,
-        _ when layers < 2 => null,
-        PrefetchMode.Fixed => new PreGatePolicy(spec.Horizon!.Value, layers, topK),
-        _ => throw new UserInputException($"experts.prefetch.mode (--prefetch): {spec.Mode} is not available in this version: use OnDemand or Fixed"),
+        PrefetchMode.Fixed => new ExpertFlowPolicy(new RoutingPredictor(shape), Limits(spec), horizon: spec.Horizon!.Value),
+        PrefetchMode.Adaptive => new ExpertFlowPolicy(new RoutingPredictor(shape), Limits(spec)),
+        _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Mode, null),
     };
+
+    private static HorizonLimits Limits(PrefetchSpec spec) => new(spec.MaxHorizon, spec.StallThreshold, spec.OverfetchThreshold);
 }

@@ -8,9 +8,9 @@ namespace Moebius.Bench.Inference;
 
 /// <summary>What decoding took.</summary>
 /// <param name="Seconds">All of it.</param>
-/// <param name="Tokens">Tokens decoded.</param>
+/// <param name="Tokens">Tokens measured.</param>
 /// <param name="Experts">The expert store's counters of the time.</param>
-/// <param name="Output">The tokens.</param>
+/// <param name="Output">The likeliest token after each.</param>
 internal sealed record DecodeResult(double Seconds, int Tokens, ExpertStatistics Experts, int[] Output)
 {
     public double TokensPerSecond => Tokens / Seconds;
@@ -21,12 +21,15 @@ internal sealed record DecodeResult(double Seconds, int Tokens, ExpertStatistics
     public double HitRate => (double)Experts.Hits / (Experts.Hits + Experts.Misses);
 }
 
-/// <summary>A model's greedy decoding of one sequence, in this process, with reads past the page cache.</summary>
+/// <summary>
+/// A model that reads one sequence token by token, as decoding does, in this process, with reads past the page cache.
+/// The tokens are given: a small model left to itself soon repeats itself, and its routing with it.
+/// </summary>
 /// <param name="Directory">The model, packed.</param>
+/// <param name="Script">The tokens; as many as are prefilled, warm and measured.</param>
 /// <param name="Prompt">Tokens that are prefilled.</param>
-/// <param name="Warm">Tokens decoded before those that are measured: they fill the cache.</param>
-/// <param name="Tokens">Tokens decoded and measured.</param>
-internal sealed record DecodeRun(string Directory, int[] Prompt, int Warm, int Tokens)
+/// <param name="Tokens">The last tokens, which are measured; those between fill the cache and teach the predictor.</param>
+internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int Tokens)
 {
     public const int Threads = 2;
 
@@ -47,14 +50,15 @@ internal sealed record DecodeRun(string Directory, int[] Prompt, int Warm, int T
             NextUse = nextUse,
         });
         using var kv = model.CreateSequence();
-        int next = Best(model.Forward([new SequenceChunk(kv, Prompt, LogitsFor.Last)])[0]);
-        for (int i = 0; i < Warm; i++)
-            next = Best(model.Forward([new SequenceChunk(kv, new[] { next }, LogitsFor.Last)])[0]);
+        model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);
+        int at = Prompt;
+        for (; at < Script.Length - Tokens; at++)
+            model.Forward([new SequenceChunk(kv, Script.AsMemory(at, 1), LogitsFor.Last)]);
         var before = model.Experts;
         int[] output = new int[Tokens];
         long begun = Stopwatch.GetTimestamp();
         for (int i = 0; i < Tokens; i++)
-            next = output[i] = Best(model.Forward([new SequenceChunk(kv, new[] { next }, LogitsFor.Last)])[0]);
+            output[i] = Best(model.Forward([new SequenceChunk(kv, Script.AsMemory(at + i, 1), LogitsFor.Last)])[0]);
         return new DecodeResult(Stopwatch.GetElapsedTime(begun).TotalSeconds, Tokens, model.Experts.Since(before), output);
     }
 

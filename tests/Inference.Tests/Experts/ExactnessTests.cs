@@ -38,7 +38,7 @@ public class ExactnessTests
             {
                 foreach (long budget in new[] { least, all / 2, all })
                 {
-                    foreach (var prefetch in new PrefetchSpec[] { new(), new() { Mode = PrefetchMode.Fixed, Horizon = 2 } })
+                    foreach (var prefetch in new PrefetchSpec[] { new(), new() { Mode = PrefetchMode.Fixed, Horizon = 2 }, new() { Mode = PrefetchMode.Adaptive } })
                     {
                         using var model = ModelLoader.Load(copy.Path, new ModelLoadOptions { ExpertBudgetBytes = Math.Max(budget, least), Threads = 1, SlowTier = tier, PrefetchSpec = prefetch });
                         string what = $"{family}, budget {budget} of {all}, {model.Info.ExpertTier}, {prefetch.Mode}";

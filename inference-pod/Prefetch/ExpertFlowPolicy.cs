@@ -1,0 +1,76 @@
+using System.Numerics.Tensors;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Prediction;
+
+namespace Moebius.Inference.Prefetch;
+
+/// <summary>
+/// Loads what the predictor expects in the layers up to the horizon, which the controller adapts. Before the first
+/// layer the token ids speak for the first layers. A layer is predicted again from each layer that comes nearer to it.
+/// </summary>
+internal sealed class ExpertFlowPolicy : IPrefetchPolicy
+{
+    private readonly RoutingPredictor _predictor;
+    private readonly HorizonController? _controller;
+    private readonly int _fixed;
+    private readonly float _threshold;
+    private readonly float[] _use;
+
+    /// <param name="predictor">Predicts; it goes on learning.</param>
+    /// <param name="limits">Bounds of the horizon.</param>
+    /// <param name="threshold">Probability from which an expert is worth loading ahead, above 0, at most 1.</param>
+    /// <param name="horizon">A fixed horizon instead of an adapted one; 0 adapts.</param>
+    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, float threshold = DefaultThreshold, int horizon = 0)
+    {
+        _predictor = predictor;
+        // A layer predicts no farther than itself in the next step.
+        limits = limits with { MaxHorizon = Math.Min(limits.MaxHorizon, predictor.Shape.Layers) };
+        _controller = horizon == 0 ? new HorizonController(limits) : null;
+        _fixed = Math.Min(horizon, predictor.Shape.Layers);
+        _threshold = threshold;
+        _use = new float[predictor.Shape.Experts];
+    }
+
+    /// <summary>The probability that was best in simulation (docs/benchmarks/inference-planner.md).</summary>
+    public const float DefaultThreshold = 0.3f;
+
+    /// <summary>Layers ahead, now.</summary>
+    public int CurrentHorizon => _controller?.Horizon ?? _fixed;
+
+    public RoutingPredictor Predictor => _predictor;
+
+    public int Horizon(int layer) => CurrentHorizon;
+
+    public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
+    {
+        _predictor.Begin(tokens);
+        return Plan(null, CurrentHorizon);
+    }
+
+    public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
+    {
+        _predictor.Learn(routing.Layer, routing.Chosen);
+        return Plan(routing, routing.Ahead.Count);
+    }
+
+    public void Observe(PrefetchFeedback feedback) => _controller?.Observe(feedback);
+
+    private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
+    {
+        var plan = new List<PrefetchRequest>();
+        for (int distance = 1; distance <= horizon; distance++)
+        {
+            _predictor.Predict(routing, distance, _use);
+            if (distance == 1)
+                _controller?.Expect(TensorPrimitives.Sum<float>(_use));
+            int layer = ((routing?.Layer ?? -1) + distance) % _predictor.Shape.Layers, first = plan.Count;
+            for (int e = 0; e < _use.Length; e++)
+            {
+                if (_use[e] >= _threshold)
+                    plan.Add(new PrefetchRequest(new ExpertKey(layer, e), _use[e]));
+            }
+            plan.Sort(first, plan.Count - first, Comparer<PrefetchRequest>.Create((a, b) => b.Score.CompareTo(a.Score)));
+        }
+        return plan;
+    }
+}
