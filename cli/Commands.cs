@@ -3,6 +3,7 @@ using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
 using Moebius.Inference.Server;
+using Moebius.Inference.Simulation;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
 using Moebius.Operator;
@@ -20,6 +21,7 @@ internal static class Commands
         .. CrdCommands.Create(),
         .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
+        .. PlannerCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
         .. PromptOptimizerCommands.Create(),
