@@ -2,6 +2,7 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Models;
 using Moebius.Inference.Server;
 using Moebius.Inference.Simulation;
 using Moebius.Inference.Verify;
@@ -22,6 +23,7 @@ internal static class Commands
         .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
         .. PlannerCommands.Create(),
+        .. PackCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
         .. PromptOptimizerCommands.Create(),

@@ -26,6 +26,9 @@ internal sealed class ExpertScheduler(ExpertCache cache)
     /// <summary>Loads that wait to begin.</summary>
     public int Waiting => _queue.Waiting;
 
+    /// <summary>Compute waits for a load that has not begun.</summary>
+    public bool DemandWaits => _queue.Demanded > 0;
+
     /// <summary>Loads on their way.</summary>
     public int Running => _queue.Running;
 

@@ -22,7 +22,7 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
     {
-        _tap = policy is null ? null : new RoutingTap(policy, kernels);
+        _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
         (_spec, _kernels, _store, _checkpoint, Info) = (spec, kernels, store, weights.Checkpoint, info);
         _kvShape = KvShape(spec);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
@@ -59,7 +59,7 @@ internal sealed unsafe class Decoder : ICausalModel
     /// <summary>Bytes of one routed expert in the fast tier.</summary>
     public long ExpertBytes => _store.Layout.Bytes;
 
-    public ExpertStatistics Experts => _store.Statistics;
+    public ExpertStatistics Experts => _tap?.Complete(_store.Statistics) ?? _store.Statistics;
 
     /// <summary>The sizes of what a token stores, the same in all layers.</summary>
     public static AttentionShape KvShape(DecoderSpec spec) => spec.Attention switch
@@ -80,7 +80,7 @@ internal sealed unsafe class Decoder : ICausalModel
             return [];
         using var noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        _tap?.Policy.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
+        _tap?.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
         var x = Embed(step, rows);
         foreach (var layer in _layers)
             RunLayer(layer, x, step);

@@ -3,6 +3,8 @@ using Moebius.Crds;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
 
@@ -10,7 +12,7 @@ namespace Moebius.Inference.Models;
 public static class ModelLoader
 {
     /// <summary>Bumped when keys and values of the same weights change their bytes or their layout.</summary>
-    private const string KvLayout = "moebius-kv-1-f32";
+    private const string KvLayout = "moebius-kv-2-f32";
 
     /// <summary>Bytes of each tensor that stand for it in the fingerprint.</summary>
     private const int FingerprintSample = 4096;
@@ -30,18 +32,28 @@ public static class ModelLoader
             throw new UserInputException($"threads is {options.Threads}; it must be from 1 to 256");
         if (options.BlockTokens is < 1 or > 1024)
             throw new UserInputException($"block tokens is {options.BlockTokens}; it must be from 1 to 1024");
+        if (options.Readers is < 1 or > 64)
+            throw new UserInputException($"readers is {options.Readers}; it must be from 1 to 64");
         var config = ModelConfig.Read(directory);
         var spec = Architectures.Describe(config);
-        var checkpoint = Checkpoint.Open(directory);
+        var checkpoint = Checkpoint.Open(directory, options.SlowTier);
         ExpertStore? store = null;
         try
         {
             // libtorch's pool is process-wide; element-wise work is all that it gets here.
             TorchSharp.torch.set_num_threads(options.Threads);
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
-            store = new ExpertStore(Catalog(spec, weights, options.Weights), options.ExpertBudgetBytes, directory);
-            var info = Describe(spec, config, checkpoint, options, directory);
-            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, options.Prefetch,
+            byte[] fingerprint = WeightFingerprint(checkpoint);
+            var catalog = Catalog(spec, weights, options.Weights);
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
+            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            var info = Describe(spec, config, fingerprint, options, directory) with
+            {
+                ExpertCount = catalog.Count,
+                ExpertBytes = catalog.TotalBytes,
+                ExpertTier = catalog.Count == 0 ? "" : store.Description,
+            };
+            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
             weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));
@@ -55,7 +67,7 @@ public static class ModelLoader
         }
     }
 
-    private static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage)
+    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage)
     {
         var checkpoint = weights.Checkpoint;
         var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
@@ -73,7 +85,16 @@ public static class ModelLoader
         return new ExpertCatalog(layout, reads, first.Router.TopK);
     }
 
-    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, Checkpoint checkpoint, ModelLoadOptions options, string directory)
+    /// <summary>The pack beside the model where there is one, and otherwise the checkpoint itself.</summary>
+    private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, byte[] fingerprint, ModelLoadOptions options)
+    {
+        string? pack = options.Pack ?? (File.Exists(ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout)) ? ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout) : null);
+        return pack is null || catalog.Count == 0
+            ? new CheckpointExperts(catalog, checkpoint)
+            : PackedExperts.Open(pack, catalog, fingerprint, options.SlowTier);
+    }
+
+    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, byte[] fingerprint, ModelLoadOptions options, string directory)
     {
         var end = new HashSet<int>(config.Integers("eos_token_id"));
         string generation = Path.Combine(directory, "generation_config.json");
@@ -87,21 +108,29 @@ public static class ModelLoader
             end,
             options.BlockTokens,
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
-            Fingerprint(config, checkpoint, options.BlockTokens))
+            KvFingerprint(config, fingerprint, options.BlockTokens))
         {
             KvDependsOnLength = spec.Rope.DependsOnLength,
         };
     }
 
-    /// <summary>
-    /// Over the layout of the keys and values, the configuration, the headers and the beginning of every tensor. Two
-    /// checkpoints that agree on all of these but differ further inside a tensor are not told apart.
-    /// </summary>
-    private static byte[] Fingerprint(ModelConfig config, Checkpoint checkpoint, int blockTokens)
+    /// <summary>Over all that makes the bytes of keys and values interchangeable.</summary>
+    private static byte[] KvFingerprint(ModelConfig config, byte[] weights, int blockTokens)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{blockTokens}/"));
         hash.AppendData(config.Json);
+        hash.AppendData(weights);
+        return hash.GetHashAndReset();
+    }
+
+    /// <summary>
+    /// Over the headers and the beginning of every tensor. Two checkpoints that agree on these but differ further inside
+    /// a tensor are not told apart.
+    /// </summary>
+    internal static byte[] WeightFingerprint(Checkpoint checkpoint)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] sample = new byte[FingerprintSample];
         foreach (var file in checkpoint.Files)
         {

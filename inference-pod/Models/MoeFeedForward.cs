@@ -9,7 +9,7 @@ namespace Moebius.Inference.Models;
 
 /// <summary>
 /// A mixture of experts over the <see cref="ExpertStore"/>. Experts that are resident run first, then the missing ones
-/// as they load. The order changes nothing: each expert writes its rows to a place of its own, and a token's rows are
+/// in the order in which they arrive. The order changes nothing: each expert writes its rows to a place of its own, and a token's rows are
 /// added in the order in which its router ranked them.
 /// </summary>
 internal sealed unsafe class MoeFeedForward : IFeedForward
@@ -47,8 +47,11 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int tokens = (int)x.shape[0], hidden = (int)x.shape[1], k = _spec.Router.TopK;
         int[] experts = new int[tokens * k];
         float[] weights = new float[tokens * k];
-        Route(x, experts, weights);
-        var plan = ExpertPlan.Group(experts, _spec.Router.Experts, e => _store.IsResident(new ExpertKey(_moeLayer, e)));
+        float[]? scores = Route(x, experts, weights);
+        var plan = ExpertPlan.Group(experts, _spec.Router.Experts);
+        // Loads begin here; the rest of the layer's preparation runs while they do.
+        using var use = _store.Use(_moeLayer, plan.Groups);
+        _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups);
 
         var inputs = tokens == 1 ? null : TensorMemory.Empty((long)tokens * k, hidden);
         var gate = TensorMemory.Empty((long)tokens * k, _spec.Intermediate);
@@ -57,7 +60,8 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         var rows = new Rows(inputs is null ? x.Floats() : inputs.Floats(), inputs is null ? 0 : hidden, gate.Floats(), up.Floats(), outputs.Floats());
         if (inputs is not null)
             Gather(x.Floats(), inputs.Floats(), plan.Slots, k, hidden);
-        RunAll(plan, rows, hidden);
+        RunAll(plan.Groups, use, rows, hidden);
+        _tap?.Ran(_moeLayer, use.Missing);
 
         var y = torch.zeros([tokens, hidden], dtype: ScalarType.Float32);
         Combine(y.Floats(), outputs.Floats(), plan.RowOf, weights, tokens, k, hidden);
@@ -74,7 +78,8 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         _sharedGate?.Dispose();
     }
 
-    private void Route(Tensor x, int[] experts, float[] weights)
+    /// <summary>Chooses experts. Returns the softmax of the gate where somebody watches.</summary>
+    private float[]? Route(Tensor x, int[] experts, float[] weights)
     {
         int k = _spec.Router.TopK, n = _spec.Router.Experts;
         var scores = _kernels.Linear(x, _router);
@@ -83,43 +88,20 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         var correction = _correction is null ? default : new ReadOnlySpan<float>(_correction.Floats(), n);
         for (int t = 0; t < x.shape[0]; t++)
             Router.Route(_spec.Router, new Span<float>(logits + (nint)t * n, n), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
-        _tap?.Routed(_moeLayer, x, gate!, experts);
+        return gate;
     }
 
-    private void RunAll(ExpertPlan plan, Rows rows, int hidden)
+    /// <summary>Runs the experts in the order in which they are there: the resident ones, then each as it arrives.</summary>
+    private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows rows, int hidden)
     {
-        // All resident experts are pinned before the first load, so that none of them is evicted while it waits.
-        var resident = plan.Groups.Where(g => g.Resident).ToArray();
-        nint[] buffers = new nint[resident.Length];
-        int pinned = 0;
-        try
+        for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
-            for (; pinned < resident.Length; pinned++)
-                buffers[pinned] = (nint)_store.Acquire(new ExpertKey(_moeLayer, resident[pinned].Expert));
-            long work = resident.Sum(g => (long)g.Count) * 3 * hidden * _spec.Intermediate;
-            if (resident.Length >= _kernels.Workers.Threads)
-                _kernels.Workers.Run(resident.Length, work, i => Run(resident[i], (byte*)buffers[i], rows, hidden, split: false));
+            long work = ready.Sum(r => (long)groups[r.Group].Count) * 3 * hidden * _spec.Intermediate;
+            if (ready.Count >= _kernels.Workers.Threads)
+                _kernels.Workers.Run(ready.Count, work, i => Run(groups[ready[i].Group], (byte*)ready[i].Buffer, rows, hidden, split: false));
             else
-                for (int i = 0; i < resident.Length; i++)
-                    Run(resident[i], (byte*)buffers[i], rows, hidden, split: true);
-        }
-        finally
-        {
-            for (int i = 0; i < pinned; i++)
-                _store.Release(new ExpertKey(_moeLayer, resident[i].Expert));
-        }
-        foreach (var group in plan.Groups.Where(g => !g.Resident))
-        {
-            var key = new ExpertKey(_moeLayer, group.Expert);
-            byte* buffer = _store.Acquire(key);
-            try
-            {
-                Run(group, buffer, rows, hidden, split: true);
-            }
-            finally
-            {
-                _store.Release(key);
-            }
+                foreach (var (group, buffer) in ready)
+                    Run(groups[group], (byte*)buffer, rows, hidden, split: true);
         }
     }
 

@@ -3,6 +3,7 @@ using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Server;
 
@@ -23,8 +24,7 @@ internal sealed record ServeOptions
 
     public string? SignatureKey { get; init; }
 
-    /// <summary>Null: all experts are resident.</summary>
-    public long? ExpertBudgetBytes { get; init; }
+    public ExpertSettings Experts { get; init; } = new(null, SlowTier.DirectIO, null, ModelLoadOptions.DefaultReaders, new PrefetchSpec());
 
     public int? Threads { get; init; }
 
@@ -46,7 +46,7 @@ internal sealed record ServeOptions
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, string? ExpertBudget, int? Threads);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -60,8 +60,6 @@ internal sealed record ServeOptions
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
         Refuse(config.Experts.Quantization != ExpertQuantization.None, $"{source}: experts.quantization: {config.Experts.Quantization} is not available in this version: use None");
-        Refuse(config.Experts.Prefetch.Mode != PrefetchMode.OnDemand, $"{source}: experts.prefetch.mode: {config.Experts.Prefetch.Mode} is not available in this version: use OnDemand");
-        Refuse(config.Experts.SlowTier != SlowTier.DirectIO, $"{source}: experts.slowTier: {config.Experts.SlowTier} is not available in this version: use DirectIO");
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
@@ -73,9 +71,7 @@ internal sealed record ServeOptions
             KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
-            ExpertBudgetBytes = flags.ExpertBudget is { } budget
-                ? Quantities.ParseBytes(budget, "--expert-budget")
-                : config.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, $"{source}: experts.fastMemory") : null,
+            Experts = flags.Experts.Over(config.Experts, source),
             Threads = flags.Threads is { } threads
                 ? Range(threads, 1, 256, "--threads")
                 : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,

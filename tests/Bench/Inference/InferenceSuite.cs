@@ -5,5 +5,9 @@ internal static class InferenceSuite
 {
     public static Suite Suite { get; } = new("inference",
     [
+        new("stall-demo", () => Task.Run(StallBench.Demonstration)),
+        new("stall-large", () => Task.Run(StallBench.Large)),
+        new("memory-limit", MemoryLimitBench.RunAsync),
+        new("rss", RssBench.RunAsync),
     ]);
 }

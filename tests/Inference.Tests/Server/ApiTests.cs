@@ -233,8 +233,13 @@ public class ApiTests
             Assert.Contains("\n" + name + "{model_name=\"toy\"", metrics, StringComparison.Ordinal);
         Assert.Contains("\n# TYPE vllm:num_requests_running gauge", metrics, StringComparison.Ordinal);
         Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 12\n", metrics, StringComparison.Ordinal);
-        Assert.Contains("\nmoebius_expert_hits_total{model_name=\"toy\"} 10\n", metrics, StringComparison.Ordinal);
-        Assert.Contains("\nmoebius_expert_budget_bytes{model_name=\"toy\"} 60\n", metrics, StringComparison.Ordinal);
+        foreach (var (name, value) in new[]
+        {
+            ("hits_total", "10"), ("misses_total", "3"), ("stall_seconds_total", "0.5"), ("prefetched_total", "7"), ("prefetched_late_total", "1"), ("overfetched_total", "4"),
+            ("predictable_uses_total", "13"), ("predicted_uses_total", "12"), ("horizon_layers", "2.5"), ("bandwidth_bytes_per_second", "500000000"), ("resident_bytes", "50"), ("budget_bytes", "60"),
+        })
+            Assert.Contains($"\nmoebius_expert_{name}{{model_name=\"toy\"}} {value}\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nmoebius_expert_predictor_recall_ratio{model_name=\"toy\"} 0.923", metrics, StringComparison.Ordinal);
         Assert.DoesNotContain("vllm_", metrics, StringComparison.Ordinal);
     }
 
