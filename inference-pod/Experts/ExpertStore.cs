@@ -35,7 +35,7 @@ internal sealed unsafe class ExpertStore : IDisposable
         _buffers = new nint[slots];
         // Only parts that change type or order pass through here: at most one tensor of one expert.
         _scratch = new byte[catalog.PerLayer.SelectMany(l => l).SelectMany(e => e)
-            .Where(r => r.Copies.Count > 1 || !r.Copies[0].IsPlain || r.Copies[0].Type != r.Entry.Type).Select(r => r.Bytes).DefaultIfEmpty(0).Max()];
+            .Where(r => !r.IsDirect).Select(r => r.Bytes).DefaultIfEmpty(0).Max()];
     }
 
     public long BudgetBytes { get; }

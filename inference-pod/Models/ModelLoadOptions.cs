@@ -1,3 +1,4 @@
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -22,6 +23,12 @@ public sealed record ModelLoadOptions
 
     /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
     public WeightStorage Weights { get; init; } = WeightStorage.Stored;
+
+    /// <summary>
+    /// How routed experts are stored in memory. Anything but <see cref="ExpertQuantization.None"/> changes results; the
+    /// budget then holds about twice (Int8) or four times (Int4) as many experts as in bf16.
+    /// </summary>
+    public ExpertQuantization Quantization { get; init; } = ExpertQuantization.None;
 
     /// <summary>Sees the routing and says which experts to load ahead; null loads on demand.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }

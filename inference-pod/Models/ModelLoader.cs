@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
@@ -10,7 +11,7 @@ namespace Moebius.Inference.Models;
 public static class ModelLoader
 {
     /// <summary>Bumped when keys and values of the same weights change their bytes or their layout.</summary>
-    private const string KvLayout = "moebius-kv-1-f32";
+    private const string KvLayout = "moebius-kv-2-f32";
 
     /// <summary>Bytes of each tensor that stand for it in the fingerprint.</summary>
     private const int FingerprintSample = 4096;
@@ -39,7 +40,7 @@ public static class ModelLoader
             // libtorch's pool is process-wide; element-wise work is all that it gets here.
             TorchSharp.torch.set_num_threads(options.Threads);
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
-            store = new ExpertStore(Catalog(spec, weights, options.Weights), options.ExpertBudgetBytes, directory);
+            store = new ExpertStore(Catalog(spec, weights, options), options.ExpertBudgetBytes, directory);
             var info = Describe(spec, config, checkpoint, options, directory);
             var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, options.Prefetch,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
@@ -55,17 +56,24 @@ public static class ModelLoader
         }
     }
 
-    private static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage)
+    private static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, ModelLoadOptions options)
     {
         var checkpoint = weights.Checkpoint;
         var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
         if (layers.Length == 0)
-            return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, TensorType.F32, false), [], 0);
+            return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, WeightFormat.Float32, false), [], 0);
         var first = layers[0].Moe!;
         string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
         weights.MarkUsed(names);
-        bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
-        var layout = new ExpertLayout(spec.Hidden, first.Intermediate, keep ? TensorType.BF16 : TensorType.F32, first.Naming.HasBiases);
+        bool keep = options.Weights == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        var format = options.Quantization switch
+        {
+            ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
+            ExpertQuantization.Int8 => WeightFormat.Int8,
+            ExpertQuantization.Int4 => WeightFormat.Int4,
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Quantization, "not a quantisation"),
+        };
+        var layout = new ExpertLayout(spec.Hidden, first.Intermediate, format, first.Naming.HasBiases);
         if (layout.Bytes > int.MaxValue)
             throw new UserInputException($"{checkpoint.Directory}: one expert takes {layout.Bytes} bytes; the largest supported is {int.MaxValue}");
         var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe!.Router.Experts)
@@ -87,20 +95,20 @@ public static class ModelLoader
             end,
             options.BlockTokens,
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
-            Fingerprint(config, checkpoint, options.BlockTokens))
+            Fingerprint(config, checkpoint, options))
         {
             KvDependsOnLength = spec.Rope.DependsOnLength,
         };
     }
 
     /// <summary>
-    /// Over the layout of the keys and values, the configuration, the headers and the beginning of every tensor. Two
+    /// Over the layout of the keys and values, the experts' quantisation, the configuration, the headers and the beginning of every tensor. Two
     /// checkpoints that agree on all of these but differ further inside a tensor are not told apart.
     /// </summary>
-    private static byte[] Fingerprint(ModelConfig config, Checkpoint checkpoint, int blockTokens)
+    private static byte[] Fingerprint(ModelConfig config, Checkpoint checkpoint, ModelLoadOptions options)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{blockTokens}/"));
+        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{options.BlockTokens}/{options.Quantization}/"));
         hash.AppendData(config.Json);
         byte[] sample = new byte[FingerprintSample];
         foreach (var file in checkpoint.Files)

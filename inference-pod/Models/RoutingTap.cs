@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using Moebius.Inference.Kernels;
 using Moebius.Inference.Prefetch;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -23,7 +22,7 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
     /// <param name="x">The router's input, [tokens, hidden].</param>
     /// <param name="gate">[tokens, experts] softmax of the layer's own gate.</param>
     /// <param name="chosen">[tokens, top-k].</param>
-    public IReadOnlyList<PrefetchRequest> Routed(int layer, Tensor x, float[] gate, int[] chosen)
+    public IReadOnlyList<PrefetchRequest> Routed(int layer, Rows x, float[] gate, int[] chosen)
     {
         int horizon = policy.Horizon(layer);
         var ahead = new PreGate[horizon];
@@ -32,16 +31,15 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
             int target = (layer + distance) % _gates.Count;
             ahead[distance - 1] = new PreGate(target, Probabilities(kernels.Linear(x, _gates[target])));
         }
-        return policy.Plan(new LayerRouting(layer, (int)x.shape[0], chosen, gate, ahead));
+        return policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead));
     }
 
     /// <summary>Softmax of each row of logits.</summary>
-    public static float[] Probabilities(Tensor logits)
+    public static float[] Probabilities(Rows logits)
     {
-        int rows = (int)logits.shape[0], columns = (int)logits.shape[1];
-        float[] result = new float[rows * columns];
-        for (int row = 0; row < rows; row++)
-            TensorPrimitives.SoftMax(new ReadOnlySpan<float>(logits.Floats() + (nint)row * columns, columns), result.AsSpan(row * columns, columns));
+        float[] result = new float[logits.Count * logits.Width];
+        for (int row = 0; row < logits.Count; row++)
+            TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));
         return result;
     }
 }
