@@ -5,5 +5,7 @@ internal static class InferenceSuite
 {
     public static Suite Suite { get; } = new("inference",
     [
+        new("profile", () => Task.Run(ProfileBench.Run)),
+        new("speed", SpeedBench.RunAsync),
     ]);
 }
