@@ -17,7 +17,8 @@ public static class ServeCommands
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
         var budget = new Option<string?>("--expert-budget") { Description = "Hard limit for resident experts, such as 512Mi. Default: experts.fastMemory, or all experts.", HelpName = "QUANTITY" };
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, budget, threads };
+        var quantize = new Option<string?>("--quantize") { Description = "Store experts in memory as int8 or int4 (changes results). Default: experts.quantization, or as in the checkpoint.", HelpName = "none|int8|int4" };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, budget, threads, quantize };
         command.SetAction(async (parsed, stop) =>
         {
             var options = ServeOptions.Resolve(
@@ -29,12 +30,14 @@ public static class ServeCommands
                     parsed.GetValue(socket),
                     parsed.GetValue(policy),
                     parsed.GetValue(budget),
-                    parsed.GetValue(threads)),
+                    parsed.GetValue(threads),
+                    parsed.GetValue(quantize)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, new ModelLoadOptions
             {
                 ExpertBudgetBytes = options.ExpertBudgetBytes,
                 Threads = options.Threads ?? Environment.ProcessorCount,
+                Quantization = options.Quantization,
                 BlockTokens = options.BlockTokens,
                 Progress = progress,
             });

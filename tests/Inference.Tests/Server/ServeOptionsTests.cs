@@ -1,4 +1,5 @@
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Tests.Server;
@@ -17,7 +18,6 @@ public class ServeOptionsTests
 
     [Theory]
     [InlineData("modelName: a\nservin: {}\n", "servin: unknown field")]
-    [InlineData("modelName: a\nexperts:\n  quantization: Int8\n", "experts.quantization: Int8 is not available")]
     [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is not available")]
     [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: from 16 to 65536")]
     [InlineData("modelName: a\nserving:\n  maxConcurrentSequences: 0\n", "serving.maxConcurrentSequences: 0 is out of range")]
@@ -33,6 +33,17 @@ public class ServeOptionsTests
     [InlineData("host.example:80")]
     public void An_address_that_is_none_is_refused(string listen) =>
         Assert.Contains($"--listen: '{listen}'", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Listen = listen })).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Quantisation_comes_from_the_configuration_or_the_flag()
+    {
+        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Quantization);
+        Assert.Equal(ExpertQuantization.Int8, Resolve("modelName: a\nexperts:\n  quantization: Int8\n").Quantization);
+        Assert.Equal(ExpertQuantization.Int4, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "int4" }).Quantization);
+        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "none" }).Quantization);
+        var refused = Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Quantize = "int3" }));
+        Assert.Equal("--quantize is \"int3\"; it must be none, int8 or int4", refused.Message);
+    }
 
     [Fact]
     public void A_missing_model_directory_is_named() =>
