@@ -6,6 +6,7 @@ internal static class InferenceSuite
     public static Suite Suite { get; } = new("inference",
     [
         new("profile", () => Task.Run(ProfileBench.Run)),
-        new("speed", SpeedBench.RunAsync),
+        new("speed", SpeedBench.LargeAsync),
+        new("overhead", SpeedBench.SmallAsync),
     ]);
 }
