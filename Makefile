@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit test-vm bench-kvcache bench-inference crds charts prerequisites clean
+.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache crds charts prerequisites clean images bench-inference
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,10 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
 	@build/vm/test.sh $(CONFIGURATION)
 
+bench-cxl: prerequisites ## Measure the node agent, as docs/benchmarks/cxl.md describes; takes about ten minutes.
+	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench cxl
+
 bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes a few minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench kvcache
@@ -49,8 +53,12 @@ crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.m
 charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
 	@charts/sync.sh
 
+images: prerequisites ## Build the container images, without a container engine or a registry, into bin/images.
+	@$(DOTNET) build build/images -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@build/images/bin/$(CONFIGURATION)/net10.0/Moebius.Images --output bin/images $(if $(REGISTRY),--registry $(REGISTRY))
+
 prerequisites:
 	@build/prerequisites.sh
 
 clean: ## Remove what was built.
-	@rm -rf bin cli/bin cli/obj */bin */obj tests/*/bin tests/*/obj
+	@rm -rf bin cli/bin cli/obj */bin */obj build/images/bin build/images/obj tests/*/bin tests/*/obj

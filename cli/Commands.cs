@@ -2,6 +2,7 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Models;
 using Moebius.Inference.Server;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
@@ -20,6 +21,7 @@ internal static class Commands
         .. CrdCommands.Create(),
         .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
+        .. PackCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
         .. PromptOptimizerCommands.Create(),

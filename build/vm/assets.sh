@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Fetches what the virtual machine tests boot, as Debian packages unpacked into a cache folder, and prints that folder.
-# Nothing is installed. In it: vmlinux, modules/, busybox, qemu/ (with the libraries this machine lacks), version.
+# Nothing is installed. In it: vmlinux, modules/, busybox, qemu/ (with the libraries this machine lacks, Redis and
+# hackbench), version.
 #
 # The kernel needs sched_ext, QEMU needs volatile CXL memory (10 or later).
 set -euo pipefail
 
 cache=${MOEBIUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moebius}/vm
-folder=$cache/assets-1
+folder=$cache/assets-2
 say() { echo "test-vm: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -60,11 +61,13 @@ version=${image#linux-image-}
 say "downloading Linux $version and QEMU (about 90 MB)"
 (cd "$work/kernel" && apt-get -q download "linux-binary-$version" "linux-modules-$version") >"$work/log" 2>&1 ||
   (cd "$work/kernel" && apt-get -q download "$image") >>"$work/log" 2>&1 || { cat "$work/log" >&2; fail "the kernel could not be downloaded"; }
-apt-get -q -y --download-only --reinstall -t "$qemu" install qemu-system-x86 libbpf1 busybox-static zstd >>"$work/log" 2>&1 ||
-  { cat "$work/log" >&2; fail "QEMU could not be downloaded"; }
+apt-get -q -y --download-only --reinstall -t "$qemu" install qemu-system-x86 libbpf1 busybox-static zstd redis-server redis-tools rt-tests >>"$work/log" 2>&1 ||
+  { cat "$work/log" >&2; fail "QEMU, Redis or hackbench could not be downloaded"; }
 
 for deb in "$work"/kernel/*.deb; do dpkg-deb -x "$deb" "$work/kernel"; done
 for deb in "$work"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$work/part/qemu"; done
+# Debian 12's packages still have a /lib beside /usr/lib.
+if [ -d "$work/part/qemu/lib" ]; then cp -a "$work/part/qemu/lib/." "$work/part/qemu/usr/lib/"; fi
 
 # QEMU starts an uncompressed kernel (PVH) sooner than the kernel can unpack itself under emulation.
 image_file=$(find "$work/kernel" -name 'vmlinuz*' -type f | head -n 1)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Inference.Checkpoints;
 
@@ -14,8 +15,9 @@ internal sealed class Checkpoint : IDisposable
 
     private readonly Dictionary<string, (SafetensorsFile File, TensorEntry Entry)> _tensors = new(StringComparer.Ordinal);
     private readonly List<SafetensorsFile> _files = [];
+    private readonly SlowTier _tier;
 
-    private Checkpoint(string directory) => Directory = directory;
+    private Checkpoint(string directory, SlowTier tier) => (Directory, _tier) = (directory, tier);
 
     public string Directory { get; }
 
@@ -23,9 +25,12 @@ internal sealed class Checkpoint : IDisposable
 
     public IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    public static Checkpoint Open(string directory)
+    /// <summary>Opens all files of a directory.</summary>
+    /// <param name="directory">The directory.</param>
+    /// <param name="tier">How their bytes are read.</param>
+    public static Checkpoint Open(string directory, SlowTier tier = SlowTier.DirectIO)
     {
-        var checkpoint = new Checkpoint(directory);
+        var checkpoint = new Checkpoint(directory, tier);
         try
         {
             string index = Path.Combine(directory, Index);
@@ -102,7 +107,7 @@ internal sealed class Checkpoint : IDisposable
 
     private void Add(string path)
     {
-        var file = SafetensorsFile.Open(path);
+        var file = SafetensorsFile.Open(path, _tier);
         _files.Add(file);
         foreach (var entry in file.Entries)
         {

@@ -1,22 +1,18 @@
-using Microsoft.Win32.SafeHandles;
-using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Checkpoints;
 
-/// <summary>
-/// One open safetensors file. Reads are positioned (<c>pread</c>), from any thread. They are not a memory map: a
-/// mapping whose file is truncated while a server runs kills the process with SIGBUS, a positioned read is an error
-/// that names the tensor; and a mapping's pages would count as resident beside the expert budget.
-/// </summary>
+/// <summary>One open safetensors file. Reads are positioned, from any thread.</summary>
 internal sealed class SafetensorsFile : IDisposable
 {
-    private readonly SafeFileHandle _handle;
+    private readonly StoredFile _file;
 
-    private SafetensorsFile(string path, SafeFileHandle handle, IReadOnlyList<TensorEntry> entries, byte[] header)
+    private SafetensorsFile(StoredFile file, IReadOnlyList<TensorEntry> entries, byte[] header)
     {
-        Path = path;
+        Path = file.Path;
         Header = header;
-        _handle = handle;
+        _file = file;
         Entries = entries;
     }
 
@@ -28,30 +24,26 @@ internal sealed class SafetensorsFile : IDisposable
     /// <summary>All tensors, by offset.</summary>
     public IReadOnlyList<TensorEntry> Entries { get; }
 
-    public static SafetensorsFile Open(string path)
+    /// <summary>How its bytes are read, in words for the log.</summary>
+    public string Access => _file.Access;
+
+    /// <summary>Opens a file and checks its header.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="tier">How its bytes are read.</param>
+    public static SafetensorsFile Open(string path, SlowTier tier = SlowTier.DirectIO)
     {
-        SafeFileHandle handle;
+        var file = StoredFile.Open(path, tier);
         try
         {
-            handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.RandomAccess);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserInputException($"{path}: cannot be opened ({e.Message})", e);
-        }
-        try
-        {
-            long bytes = RandomAccess.GetLength(handle);
-            byte[] prefix = new byte[SafetensorsHeader.PrefixBytes];
-            int read = RandomAccess.Read(handle, prefix, 0);
-            int length = SafetensorsHeader.ReadLength(path, prefix.AsSpan(0, read), bytes);
-            byte[] header = new byte[length];
-            ReadFully(handle, path, header, SafetensorsHeader.PrefixBytes, "header");
-            return new SafetensorsFile(path, handle, SafetensorsHeader.Parse(path, header, bytes), header);
+            byte[] prefix = new byte[Math.Min(SafetensorsHeader.PrefixBytes, file.Length)];
+            file.Read(0, prefix, "header length");
+            byte[] header = new byte[SafetensorsHeader.ReadLength(path, prefix, file.Length)];
+            file.Read(SafetensorsHeader.PrefixBytes, header, "header");
+            return new SafetensorsFile(file, SafetensorsHeader.Parse(path, header, file.Length), header);
         }
         catch
         {
-            handle.Dispose();
+            file.Dispose();
             throw;
         }
     }
@@ -61,20 +53,8 @@ internal sealed class SafetensorsFile : IDisposable
     {
         if (start < 0 || start + destination.Length > entry.Length)
             throw new ArgumentOutOfRangeException(nameof(start), start, $"tensor {entry.Name} has {entry.Length} bytes");
-        ReadFully(_handle, Path, destination, entry.Offset + start, entry.Name);
+        _file.Read(entry.Offset + start, destination, entry.Name);
     }
 
-    public void Dispose() => _handle.Dispose();
-
-    private static void ReadFully(SafeFileHandle handle, string path, Span<byte> destination, long offset, string what)
-    {
-        while (!destination.IsEmpty)
-        {
-            int read = RandomAccess.Read(handle, destination, offset);
-            if (read == 0)
-                throw new IOException($"{path}: {what}: the file ended at byte {offset}; it was truncated after it was opened");
-            destination = destination[read..];
-            offset += read;
-        }
-    }
+    public void Dispose() => _file.Dispose();
 }

@@ -2,8 +2,8 @@ namespace Moebius.Inference.Experts;
 
 /// <summary>
 /// Decides which expert is in which buffer: the two-level LRU of ExpertFlow (arXiv 2510.26730). The high level holds
-/// experts that were used recently or are predicted for a layer that has not run yet; the low level holds the rest and
-/// is evicted first. What is pinned or on its way is never evicted. Pure bookkeeping: it reads nothing and holds no
+/// experts that were used recently or are in the plan of a prefetch policy; the low level holds the rest and is evicted
+/// first. What is pinned or on its way is never evicted. Pure bookkeeping: it reads nothing and holds no
 /// weights.
 /// <para>Without predictions the two levels together are a plain LRU.</para>
 /// </summary>
@@ -19,7 +19,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     private readonly Dictionary<ExpertKey, Entry> _byKey = [];
     private readonly LinkedList<Entry> _high = new();
     private readonly LinkedList<Entry> _low = new();
-    private readonly Dictionary<int, HashSet<ExpertKey>> _predicted = [];
+    private readonly List<Entry> _predicted = [];
+    private int _plan;
     private readonly Stack<int> _free = new(Enumerable.Range(0, slots).Reverse());
 
     public int Slots => slots;
@@ -59,9 +60,12 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     }
 
     /// <summary>
-    /// Keeps an expert that a policy expects in a layer to come. Returns false when it has no buffer: it is worth
-    /// loading.
+    /// A new plan begins: <see cref="TryPredict"/> and <see cref="TryAdmit"/> say what is in it, then
+    /// <see cref="EndPlan"/> drops the claims of the one before.
     /// </summary>
+    public void BeginPlan() => _plan++;
+
+    /// <summary>Keeps an expert that is in the plan. Returns false when it has no buffer: it is worth loading.</summary>
     public bool TryPredict(ExpertKey key)
     {
         if (!_byKey.TryGetValue(key, out var entry))
@@ -71,15 +75,15 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         return true;
     }
 
-    /// <summary>A layer has run: what was predicted for it and not used has lost its claim.</summary>
-    public void EndLayer(int layer)
+    /// <summary>What was in the plan before and is not in this one has lost its claim.</summary>
+    public void EndPlan()
     {
-        if (!_predicted.Remove(layer, out var keys))
-            return;
-        foreach (var key in keys)
+        for (int i = _predicted.Count - 1; i >= 0; i--)
         {
-            var entry = _byKey[key];
-            entry.Predicted = false;
+            var entry = _predicted[i];
+            if (entry.Plan == _plan)
+                continue;
+            Forget(entry);
             entry.Node.List!.Remove(entry.Node);
             // Loaded ahead in vain: first to go. Used before: as good as anything that is not predicted.
             if (entry.Unused)
@@ -174,20 +178,17 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
 
     private void Remember(Entry entry)
     {
-        if (entry.Predicted)
-            return;
-        entry.Predicted = true;
-        if (!_predicted.TryGetValue(entry.Key.Layer, out var keys))
-            _predicted[entry.Key.Layer] = keys = [];
-        keys.Add(entry.Key);
+        if (!entry.Predicted)
+            _predicted.Add(entry);
+        entry.Plan = _plan;
     }
 
     private void Forget(Entry entry)
     {
         if (!entry.Predicted)
             return;
-        entry.Predicted = false;
-        _predicted[entry.Key.Layer].Remove(entry.Key);
+        _predicted.Remove(entry);
+        entry.Plan = null;
     }
 
     private void ToHigh(Entry entry)
@@ -240,8 +241,10 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         /// <summary>Loaded ahead, and not used since.</summary>
         public bool Unused { get; set; }
 
-        /// <summary>Expected in a layer that has not run yet.</summary>
-        public bool Predicted { get; set; }
+        /// <summary>The last plan that it was in; null since it was used or dropped.</summary>
+        public int? Plan { get; set; }
+
+        public bool Predicted => Plan is not null;
 
         public bool Evictable => Pins == 0 && !Loading;
     }

@@ -25,7 +25,7 @@ internal sealed unsafe record ExpertLayout
         GateBias = Place(biases ? 4L * intermediate : 0);
         UpBias = Place(biases ? 4L * intermediate : 0);
         DownBias = Place(biases ? 4L * hidden : 0);
-        Bytes = at;
+        Bytes = (at + Storage.DirectFile.Alignment - 1) / Storage.DirectFile.Alignment * Storage.DirectFile.Alignment;
 
         long Place(long bytes)
         {
@@ -56,7 +56,7 @@ internal sealed unsafe record ExpertLayout
 
     public long DownBias { get; }
 
-    /// <summary>Bytes of a buffer.</summary>
+    /// <summary>Bytes of a buffer, a multiple of what one direct read needs.</summary>
     public long Bytes { get; }
 
     /// <summary>The matrices in a buffer, for the rows that pass through them.</summary>

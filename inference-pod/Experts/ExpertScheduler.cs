@@ -16,18 +16,18 @@ internal sealed record Transfer(TransferRequest Request, int Slot)
 /// its lock) and the simulator (on its clock) run the same code.
 /// </summary>
 /// <param name="cache">Who has a buffer.</param>
-/// <param name="layers">MoE layers of the model.</param>
-internal sealed class ExpertScheduler(ExpertCache cache, int layers)
+internal sealed class ExpertScheduler(ExpertCache cache)
 {
     private readonly TransferQueue _queue = new();
     private readonly HashSet<ExpertKey> _wanted = [];
-    private long _passed;
-    private int _current = -1;
 
     public ExpertCache Cache => cache;
 
     /// <summary>Loads that wait to begin.</summary>
     public int Waiting => _queue.Waiting;
+
+    /// <summary>Compute waits for a load that has not begun.</summary>
+    public bool DemandWaits => _queue.Demanded > 0;
 
     /// <summary>Loads on their way.</summary>
     public int Running => _queue.Running;
@@ -43,15 +43,6 @@ internal sealed class ExpertScheduler(ExpertCache cache, int layers)
 
     /// <summary>Loads ahead that began.</summary>
     public long Prefetched { get; private set; }
-
-    /// <summary>
-    /// A layer begins to run. Steps pass through the layers in order; one that is not after the last is of a new step.
-    /// </summary>
-    public void BeginLayer(int layer)
-    {
-        _passed += layer > _current ? layer - _current : layer - _current + layers;
-        _current = layer;
-    }
 
     /// <summary>
     /// The running layer uses an expert. True: it is resident, and pinned until <see cref="Release"/>. False: it is
@@ -74,21 +65,20 @@ internal sealed class ExpertScheduler(ExpertCache cache, int layers)
 
     public void Release(ExpertKey key) => cache.Unpin(key);
 
-    /// <summary>Takes over a policy's plan, made in the running layer.</summary>
-    public void Prefetch(IReadOnlyList<PrefetchRequest> plan)
+    /// <summary>
+    /// Takes over a policy's plan in place of the one before. A layer's uses come before the plan that is made in it,
+    /// so that they are pinned when the earlier plan loses its claim on them.
+    /// </summary>
+    public void Plan(IReadOnlyList<PrefetchRequest> plan)
     {
-        foreach (var (key, score) in plan)
+        cache.BeginPlan();
+        _queue.CancelPrefetches();
+        foreach (var (key, _) in plan)
         {
-            if (key.Layer != _current && !cache.TryPredict(key))
-                _queue.Prefetch(key, Due(key.Layer), score);
+            if (!cache.TryPredict(key))
+                _queue.Prefetch(key);
         }
-    }
-
-    /// <summary>The running layer has used all its experts: what was meant for it and has not begun is withdrawn.</summary>
-    public void EndLayer()
-    {
-        _queue.CancelDue(_passed);
-        cache.EndLayer(_current);
+        cache.EndPlan();
     }
 
     /// <summary>The next load, if there is one and a buffer for it.</summary>
@@ -124,12 +114,6 @@ internal sealed class ExpertScheduler(ExpertCache cache, int layers)
     public void Abandon(ExpertKey key)
     {
         _wanted.Remove(key);
-        _queue.Cancel(key);
-    }
-
-    private long Due(int layer)
-    {
-        int ahead = layer - _current;
-        return _passed + (ahead > 0 ? ahead : ahead + layers);
+        _queue.Withdraw(key);
     }
 }

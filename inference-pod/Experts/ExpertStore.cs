@@ -1,124 +1,167 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Moebius.Crds;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Experts;
 
 /// <summary>
-/// The two tiers of expert weights: buffers in memory, at most the budget, and the checkpoint file. The policy is in
-/// <see cref="ExpertCache"/>; this class holds the buffers, reads and counts. One compute thread uses it.
+/// The two tiers of expert weights: buffers in memory, at most the budget, and files. One compute thread uses it; it
+/// waits only when an expert that a layer uses is not there, and the time of that is counted.
 /// </summary>
 internal sealed unsafe class ExpertStore : IDisposable
 {
     private readonly ExpertCatalog _catalog;
-    private readonly ExpertCache _cache;
-    private readonly nint[] _buffers;
-    private readonly byte[] _scratch;
-    private long _hits;
-    private long _misses;
-    private long _evictions;
-    private long _loadedBytes;
+    private readonly IExpertSource _source;
+    private readonly ExpertBuffers _buffers;
+    private readonly TransferLink _link;
+    private readonly int _slots;
+    private long _preloaded;
     private TimeSpan _stall;
 
     /// <param name="catalog">The experts.</param>
+    /// <param name="source">The slow tier; disposed with the store.</param>
     /// <param name="budgetBytes">Hard limit of the buffers; null for all experts.</param>
+    /// <param name="readers">Threads that load, 1..64.</param>
     /// <param name="directory">Of the model, for messages.</param>
-    public ExpertStore(ExpertCatalog catalog, long? budgetBytes, string directory)
+    /// <param name="nextUse">For an oracle: when an expert is used next, so that the farthest is evicted. Null for LRU.</param>
+    public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, string directory, Func<ExpertKey, long>? nextUse = null)
     {
-        _catalog = catalog;
+        (_catalog, _source) = (catalog, source);
         BudgetBytes = budgetBytes ?? catalog.TotalBytes;
         if (BudgetBytes < catalog.MinimumBytes)
             throw new UserInputException($"experts.fastMemory (--expert-budget): {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
-        int slots = (int)Math.Min(catalog.Count, BudgetBytes / Math.Max(1, catalog.Layout.Bytes));
-        _cache = new ExpertCache(slots);
-        _buffers = new nint[slots];
-        // Only parts that change type or order pass through here: at most one tensor of one expert.
-        _scratch = new byte[catalog.PerLayer.SelectMany(l => l).SelectMany(e => e)
-            .Where(r => !r.IsDirect).Select(r => r.Bytes).DefaultIfEmpty(0).Max()];
+        _slots = (int)Math.Min(catalog.Count, BudgetBytes / catalog.Layout.Bytes);
+        _buffers = new ExpertBuffers(_slots, catalog.Layout.Bytes);
+        _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse)), source, _buffers, _slots == 0 ? 0 : readers);
     }
 
     public long BudgetBytes { get; }
 
     public ExpertLayout Layout => _catalog.Layout;
 
-    public ExpertStatistics Statistics => new(_hits, _misses, _evictions, _stall.TotalSeconds, _loadedBytes, _cache.Count * Layout.Bytes, BudgetBytes);
+    /// <summary>Every expert has a buffer: nothing is loaded after <see cref="Preload"/>.</summary>
+    public bool HoldsAll => _slots == _catalog.Count;
 
-    public bool IsResident(ExpertKey key) => _cache.IsResident(key);
+    /// <summary>Where experts come from and how they are read.</summary>
+    public string Description => _source.Description;
+
+    public ExpertStatistics Statistics => _link.Read((scheduler, meter, loaded) => new ExpertStatistics(
+        scheduler.Hits, scheduler.Misses, scheduler.Cache.Evictions, _stall.TotalSeconds, loaded, scheduler.Cache.Count * Layout.Bytes, BudgetBytes)
+    {
+        Prefetched = scheduler.Prefetched - _preloaded,
+        Late = scheduler.Late,
+        OverFetched = scheduler.Cache.OverFetched,
+        BytesPerSecond = meter.BytesPerSecond,
+        SecondsPerExpert = meter.SecondsPerTransfer,
+    });
 
     /// <summary>
     /// Fills the buffers before the first request when every expert fits: nothing would ever be loaded on demand.
     /// </summary>
     public void Preload(Action<int, int>? progress)
     {
-        if (_cache.Slots < _catalog.Count)
+        if (!HoldsAll || _slots == 0)
             return;
-        int done = 0;
-        for (int layer = 0; layer < _catalog.PerLayer.Count; layer++)
-        {
-            for (int expert = 0; expert < _catalog.PerLayer[layer].Count; expert++)
-            {
-                var key = new ExpertKey(layer, expert);
-                Load(key);
-                _cache.Unpin(key);
-                progress?.Invoke(++done, _catalog.Count);
-            }
-        }
+        _link.Fill([.. _catalog.PerLayer.SelectMany((experts, layer) => experts.Select((_, expert) => new ExpertKey(layer, expert)))],
+            done => progress?.Invoke(done, _catalog.Count));
+        _preloaded = _link.Read((scheduler, _, _) => scheduler.Prefetched);
     }
 
-    /// <summary>
-    /// The address of an expert's buffer, loaded if it was not resident, and pinned until <see cref="Release"/>. The
-    /// caller holds fewer than the budget's number of experts at a time.
-    /// </summary>
-    public byte* Acquire(ExpertKey key)
-    {
-        if (_cache.TryPin(key, out int slot))
-        {
-            _hits++;
-            return (byte*)_buffers[slot];
-        }
-        _misses++;
-        long start = Stopwatch.GetTimestamp();
-        slot = Load(key);
-        _stall += Stopwatch.GetElapsedTime(start);
-        return (byte*)_buffers[slot];
-    }
+    /// <summary>A layer begins to use experts: those that are resident are pinned, the others are on their way first.</summary>
+    /// <param name="layer">Index among the MoE layers.</param>
+    /// <param name="groups">The experts; the layer may use more than there are buffers.</param>
+    public ExpertUse Use(int layer, IReadOnlyList<ExpertGroup> groups) => new(this, _link, layer, groups);
 
-    public void Release(ExpertKey key) => _cache.Unpin(key);
+    /// <summary>Takes over a policy's plan. A layer's <see cref="Use"/> comes before the plan made in it.</summary>
+    public void Plan(IReadOnlyList<PrefetchRequest> plan) => _link.Plan(plan);
+
+    public byte* Buffer(int slot) => _buffers[slot];
+
+    public void CountStall(TimeSpan waited) => _stall += waited;
 
     public void Dispose()
     {
-        for (int i = 0; i < _buffers.Length; i++)
+        _link.Dispose();
+        _buffers.Dispose();
+        _source.Dispose();
+    }
+}
+
+/// <summary>An expert that can run now.</summary>
+/// <param name="Group">Index of its group.</param>
+/// <param name="Buffer">Its weights.</param>
+internal readonly record struct ReadyExpert(int Group, nint Buffer);
+
+/// <summary>
+/// Hands out a layer's experts: first all that are resident, then the others as they arrive. What was handed out is
+/// released by the next call, so that a layer with more experts than buffers goes through them in waves.
+/// </summary>
+internal sealed unsafe class ExpertUse : IDisposable
+{
+    private readonly ExpertStore _store;
+    private readonly TransferLink _link;
+    private readonly int _layer;
+    private readonly Dictionary<int, int> _groupOf = [];
+    private readonly List<ArrivedExpert> _pinned = [];
+    private readonly List<ReadyExpert> _ready = [];
+    private bool _begun;
+
+    public ExpertUse(ExpertStore store, TransferLink link, int layer, IReadOnlyList<ExpertGroup> groups)
+    {
+        (_store, _link, _layer) = (store, link, layer);
+        var keys = new ExpertKey[groups.Count];
+        for (int i = 0; i < keys.Length; i++)
         {
-            NativeMemory.AlignedFree((void*)_buffers[i]);
-            _buffers[i] = 0;
+            keys[i] = new ExpertKey(layer, groups[i].Expert);
+            _groupOf[groups[i].Expert] = i;
         }
+        Missing = link.Use(keys, _pinned);
     }
 
-    private int Load(ExpertKey key)
+    /// <summary>Experts that were not resident when the layer began.</summary>
+    public int Missing { get; }
+
+    /// <summary>The experts that can run now, at least one, waiting for it if need be; none when all have been handed out.</summary>
+    /// <exception cref="IOException">An expert cannot be read, or what its source throws.</exception>
+    public IReadOnlyList<ReadyExpert> Next()
     {
-        if (!_cache.TryAdmit(key, ahead: false, out int slot, out var evicted))
-            throw new InvalidOperationException($"all {_cache.Slots} expert buffers are in use; release one before acquiring another");
-        if (evicted is not null)
-            _evictions++;
-        try
+        if (_begun || _pinned.Count == 0)
         {
-            if (_buffers[slot] == 0)
-                _buffers[slot] = (nint)NativeMemory.AlignedAlloc((nuint)Layout.Bytes, 4096);
-            var buffer = new Span<byte>((void*)_buffers[slot], checked((int)Layout.Bytes));
-            foreach (var read in _catalog.PerLayer[key.Layer][key.Expert])
+            Release();
+            if (_groupOf.Count > 0)
             {
-                read.Execute(buffer, _scratch);
-                _loadedBytes += read.Bytes;
+                long start = Stopwatch.GetTimestamp();
+                try
+                {
+                    _link.WaitForArrivals(_pinned);
+                }
+                finally
+                {
+                    _store.CountStall(Stopwatch.GetElapsedTime(start));
+                }
             }
-            _cache.Loaded(key);
-            _cache.TryPin(key, out _);
-            return slot;
         }
-        catch
+        _begun = true;
+        _ready.Clear();
+        foreach (var (key, slot) in _pinned)
         {
-            _cache.Discard(key);
-            throw;
+            _groupOf.Remove(key.Expert, out int group);
+            _ready.Add(new ReadyExpert(group, (nint)_store.Buffer(slot)));
         }
+        return _ready;
+    }
+
+    public void Dispose()
+    {
+        Release();
+        if (_groupOf.Count > 0)
+            _link.Abandon(_groupOf.Keys.Select(expert => new ExpertKey(_layer, expert)));
+    }
+
+    private void Release()
+    {
+        _link.Release(_pinned);
+        _pinned.Clear();
     }
 }

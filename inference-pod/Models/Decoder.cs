@@ -25,7 +25,7 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
     {
-        _tap = policy is null ? null : new RoutingTap(policy, kernels);
+        _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
         (_spec, _kernels, _store, _checkpoint, Info) = (spec, kernels, store, weights.Checkpoint, info);
         _kvShape = KvShape(spec);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
@@ -69,7 +69,7 @@ internal sealed unsafe class Decoder : ICausalModel
     /// <summary>Bytes of one routed expert in the fast tier.</summary>
     public long ExpertBytes => _store.Layout.Bytes;
 
-    public ExpertStatistics Experts => _store.Statistics;
+    public ExpertStatistics Experts => _tap?.Complete(_store.Statistics) ?? _store.Statistics;
 
     /// <summary>The sizes of what a token stores, the same in all layers.</summary>
     public static AttentionShape KvShape(DecoderSpec spec) => spec.Attention switch
@@ -89,7 +89,7 @@ internal sealed unsafe class Decoder : ICausalModel
         int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
         if (rows == 0)
             return [];
-        _tap?.Policy.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
+        _tap?.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
         _kernels.Scratch.Reset();
         var x = Embed(step, rows);
         _kernels.Profile?.Mark(StepPart.Prepare);

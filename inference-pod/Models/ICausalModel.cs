@@ -50,6 +50,15 @@ public sealed record ModelInfo(
     /// <see cref="NotSupportedException"/>.
     /// </summary>
     public bool KvDependsOnLength { get; init; }
+
+    /// <summary>Routed experts of all layers.</summary>
+    public int ExpertCount { get; init; }
+
+    /// <summary>Bytes that all routed experts take when they are resident.</summary>
+    public long ExpertBytes { get; init; }
+
+    /// <summary>Where experts are loaded from and how, in words for the log; empty where a model has no experts.</summary>
+    public string ExpertTier { get; init; } = "";
 }
 
 /// <summary>Which positions of a chunk need logits.</summary>
@@ -109,7 +118,31 @@ public readonly record struct ExpertStatistics(
     long ResidentBytes,
     long BudgetBytes)
 {
-    /// <summary>These counters without what an earlier snapshot had counted; the two sizes stay as they are.</summary>
+    /// <summary>Loads ahead of their layer that began.</summary>
+    public long Prefetched { get; init; }
+
+    /// <summary>Those of the misses for which a load ahead had begun: it came too late.</summary>
+    public long Late { get; init; }
+
+    /// <summary>Experts loaded ahead and evicted unused.</summary>
+    public long OverFetched { get; init; }
+
+    /// <summary>Bytes a second of the link while it is busy, as measured so far; 0 before the first load.</summary>
+    public double BytesPerSecond { get; init; }
+
+    /// <summary>Seconds from one expert to the next on the busy link; 0 before the first load.</summary>
+    public double SecondsPerExpert { get; init; }
+
+    /// <summary>Expert uses, one for each expert of a layer and step, that a policy could have foreseen.</summary>
+    public long Uses { get; init; }
+
+    /// <summary>Those of them that were in the plan: the predictor's recall is the ratio.</summary>
+    public long Foreseen { get; init; }
+
+    /// <summary>Layers ahead that the policy last looked, averaged over the layers of a step; 0 on demand.</summary>
+    public double Horizon { get; init; }
+
+    /// <summary>These counters without what an earlier snapshot had counted; sizes and measurements stay as they are.</summary>
     /// <param name="earlier">The earlier snapshot.</param>
     public ExpertStatistics Since(ExpertStatistics earlier) => this with
     {
@@ -118,5 +151,10 @@ public readonly record struct ExpertStatistics(
         Evictions = Evictions - earlier.Evictions,
         StallSeconds = StallSeconds - earlier.StallSeconds,
         LoadedBytes = LoadedBytes - earlier.LoadedBytes,
+        Prefetched = Prefetched - earlier.Prefetched,
+        Late = Late - earlier.Late,
+        OverFetched = OverFetched - earlier.OverFetched,
+        Uses = Uses - earlier.Uses,
+        Foreseen = Foreseen - earlier.Foreseen,
     };
 }

@@ -1,4 +1,5 @@
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -6,6 +7,8 @@ namespace Moebius.Inference.Models;
 /// <summary>How to load a model.</summary>
 public sealed record ModelLoadOptions
 {
+    internal const int DefaultReaders = 3;
+
     /// <summary>
     /// Hard limit, in bytes, of the memory that holds routed experts. At least one layer's top-k experts. Null holds
     /// all of them, loaded before <see cref="ModelLoader.Load"/> returns.
@@ -21,6 +24,21 @@ public sealed record ModelLoadOptions
     /// <summary>Tokens of one KV block, 1..1024.</summary>
     public int BlockTokens { get; init; } = 16;
 
+    /// <summary>How weight files are read. Results are the same, bit for bit.</summary>
+    public SlowTier SlowTier { get; init; } = SlowTier.DirectIO;
+
+    /// <summary>
+    /// A file that <c>moebius pack</c> made; it must have been made from this model. By default the one beside the model
+    /// is used where there is one, and otherwise experts are read from the safetensors.
+    /// </summary>
+    public string? Pack { get; init; }
+
+    /// <summary>
+    /// Threads that load experts, 1..64; the compute thread is one more while it waits for an expert. Some loads at a
+    /// time keep a device busy; more only share its bandwidth.
+    /// </summary>
+    public int Readers { get; init; } = DefaultReaders;
+
     /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
     public WeightStorage Weights { get; init; } = WeightStorage.Stored;
 
@@ -30,8 +48,14 @@ public sealed record ModelLoadOptions
     /// </summary>
     public ExpertQuantization Quantization { get; init; } = ExpertQuantization.None;
 
-    /// <summary>Sees the routing and says which experts to load ahead; null loads on demand.</summary>
+    /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
+    public PrefetchSpec PrefetchSpec { get; init; } = new();
+
+    /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
+
+    /// <summary>For an oracle: when an expert is used next, so that the farthest is evicted; null for LRU.</summary>
+    internal Func<ExpertKey, long>? NextUse { get; init; }
 
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }

@@ -4,6 +4,7 @@ using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
+using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
 
@@ -31,18 +32,28 @@ public static class ModelLoader
             throw new UserInputException($"threads is {options.Threads}; it must be from 1 to 256");
         if (options.BlockTokens is < 1 or > 1024)
             throw new UserInputException($"block tokens is {options.BlockTokens}; it must be from 1 to 1024");
+        if (options.Readers is < 1 or > 64)
+            throw new UserInputException($"readers is {options.Readers}; it must be from 1 to 64");
         var config = ModelConfig.Read(directory);
         var spec = Architectures.Describe(config);
-        var checkpoint = Checkpoint.Open(directory);
+        var checkpoint = Checkpoint.Open(directory, options.SlowTier);
         ExpertStore? store = null;
         try
         {
             // libtorch's pool is process-wide; element-wise work is all that it gets here.
             TorchSharp.torch.set_num_threads(options.Threads);
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
-            store = new ExpertStore(Catalog(spec, weights, options), options.ExpertBudgetBytes, directory);
-            var info = Describe(spec, config, checkpoint, options, directory);
-            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, options.Prefetch,
+            byte[] fingerprint = WeightFingerprint(checkpoint);
+            var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
+            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, catalog.PerLayer.Count, catalog.TopK));
+            var info = Describe(spec, config, fingerprint, options, directory) with
+            {
+                ExpertCount = catalog.Count,
+                ExpertBytes = catalog.TotalBytes,
+                ExpertTier = catalog.Count == 0 ? "" : store.Description,
+            };
+            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
             weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));
@@ -56,7 +67,7 @@ public static class ModelLoader
         }
     }
 
-    private static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, ModelLoadOptions options)
+    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage, ExpertQuantization quantization)
     {
         var checkpoint = weights.Checkpoint;
         var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
@@ -65,13 +76,13 @@ public static class ModelLoader
         var first = layers[0].Moe!;
         string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
         weights.MarkUsed(names);
-        bool keep = options.Weights == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
-        var format = options.Quantization switch
+        bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        var format = quantization switch
         {
             ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
             ExpertQuantization.Int8 => WeightFormat.Int8,
             ExpertQuantization.Int4 => WeightFormat.Int4,
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Quantization, "not a quantisation"),
+            _ => throw new ArgumentOutOfRangeException(nameof(quantization), quantization, "not a quantisation"),
         };
         var layout = new ExpertLayout(spec.Hidden, first.Intermediate, format, first.Naming.HasBiases);
         if (layout.Bytes > int.MaxValue)
@@ -81,7 +92,16 @@ public static class ModelLoader
         return new ExpertCatalog(layout, reads, first.Router.TopK);
     }
 
-    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, Checkpoint checkpoint, ModelLoadOptions options, string directory)
+    /// <summary>The pack beside the model where there is one, and otherwise the checkpoint itself.</summary>
+    private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, byte[] fingerprint, ModelLoadOptions options)
+    {
+        string? pack = options.Pack ?? (File.Exists(ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout)) ? ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout) : null);
+        return pack is null || catalog.Count == 0
+            ? new CheckpointExperts(catalog, checkpoint)
+            : PackedExperts.Open(pack, catalog, fingerprint, options.SlowTier);
+    }
+
+    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, byte[] fingerprint, ModelLoadOptions options, string directory)
     {
         var end = new HashSet<int>(config.Integers("eos_token_id"));
         string generation = Path.Combine(directory, "generation_config.json");
@@ -95,21 +115,29 @@ public static class ModelLoader
             end,
             options.BlockTokens,
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
-            Fingerprint(config, checkpoint, options))
+            KvFingerprint(config, fingerprint, options))
         {
             KvDependsOnLength = spec.Rope.DependsOnLength,
         };
     }
 
-    /// <summary>
-    /// Over the layout of the keys and values, the experts' quantisation, the configuration, the headers and the beginning of every tensor. Two
-    /// checkpoints that agree on all of these but differ further inside a tensor are not told apart.
-    /// </summary>
-    private static byte[] Fingerprint(ModelConfig config, Checkpoint checkpoint, ModelLoadOptions options)
+    /// <summary>Over all that makes the bytes of keys and values interchangeable.</summary>
+    private static byte[] KvFingerprint(ModelConfig config, byte[] weights, ModelLoadOptions options)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{options.BlockTokens}/{options.Quantization}/"));
         hash.AppendData(config.Json);
+        hash.AppendData(weights);
+        return hash.GetHashAndReset();
+    }
+
+    /// <summary>
+    /// Over the headers and the beginning of every tensor. Two checkpoints that agree on these but differ further inside
+    /// a tensor are not told apart.
+    /// </summary>
+    internal static byte[] WeightFingerprint(Checkpoint checkpoint)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] sample = new byte[FingerprintSample];
         foreach (var file in checkpoint.Files)
         {

@@ -7,7 +7,7 @@ namespace Moebius.Inference.Models;
 
 /// <summary>
 /// A mixture of experts over the <see cref="ExpertStore"/>. Experts that are resident run first, then the missing ones
-/// as they load. The order changes nothing: each expert writes its rows to a place of its own, and a token's rows are
+/// in the order in which they arrive. The order changes nothing: each expert writes its rows to a place of its own, and a token's rows are
 /// added in the order in which its router ranked them.
 /// </summary>
 internal sealed unsafe class MoeFeedForward : IFeedForward
@@ -45,16 +45,19 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int k = _spec.Router.TopK, slots = x.Count * k;
         int[] experts = new int[slots];
         float[] weights = new float[slots];
-        Route(x, experts, weights);
-        var plan = ExpertPlan.Group(experts, _spec.Router.Experts, e => _store.IsResident(new ExpertKey(_moeLayer, e)));
+        float[]? scores = Route(x, experts, weights);
+        var plan = ExpertPlan.Group(experts, _spec.Router.Experts);
+        _kernels.Profile?.Mark(StepPart.Routing);
+        // Loads begin here; the rest of the layer's preparation runs while they do.
+        using var use = _store.Use(_moeLayer, plan.Groups);
+        _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups);
         int[] tokenOf = new int[slots];
         for (int row = 0; row < slots; row++)
             tokenOf[row] = plan.Slots[row] / k;
-        _kernels.Profile?.Mark(StepPart.Routing);
-
         var outputs = _kernels.Take(slots, x.Width);
         fixed (int* index = tokenOf)
-            RunAll(plan, x, index, outputs);
+            RunAll(plan.Groups, use, x, index, outputs);
+        _tap?.Ran(_moeLayer, use.Missing);
         Combine(y, outputs, plan.RowOf, weights, k);
         _kernels.Profile?.Mark(StepPart.Combine);
         if (_shared is not null)
@@ -69,7 +72,8 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         _sharedGate?.Dispose();
     }
 
-    private void Route(Rows x, int[] experts, float[] weights)
+    /// <summary>Chooses experts. Returns the softmax of the gate where somebody watches.</summary>
+    private float[]? Route(Rows x, int[] experts, float[] weights)
     {
         int k = _spec.Router.TopK;
         var scores = _kernels.Linear(x, _router);
@@ -81,46 +85,25 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
             for (int t = from; t < to; t++)
                 Router.Route(_spec.Router, scores.Span(t), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
         });
-        _tap?.Routed(_moeLayer, x, gate!, experts);
+        return gate;
     }
 
-    private void RunAll(ExpertPlan plan, Rows x, int* index, Rows outputs)
+    /// <summary>Runs the experts in the order in which they are there: the resident ones, then each as it arrives.</summary>
+    private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows x, int* index, Rows outputs)
     {
-        // All resident experts are pinned before the first load, so that none of them is evicted while it waits.
-        var resident = plan.Groups.Where(g => g.Resident).ToArray();
-        var buffers = new GatedWeights[resident.Length];
-        int pinned = 0;
-        try
+        for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
-            for (; pinned < resident.Length; pinned++)
-                buffers[pinned] = Acquire(resident[pinned]);
             _kernels.Profile?.Mark(StepPart.Acquire);
-            GatedExperts.Run(_kernels, _spec.Activation, buffers, x, index, _spec.Intermediate, outputs);
+            var experts = new GatedWeights[ready.Count];
+            for (int i = 0; i < experts.Length; i++)
+            {
+                var group = groups[ready[i].Group];
+                experts[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
+            }
+            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
             _kernels.Profile?.Mark(StepPart.Experts);
         }
-        finally
-        {
-            for (int i = 0; i < pinned; i++)
-                _store.Release(new ExpertKey(_moeLayer, resident[i].Expert));
-        }
-        foreach (var group in plan.Groups.Where(g => !g.Resident))
-        {
-            var buffer = Acquire(group);
-            _kernels.Profile?.Mark(StepPart.Acquire);
-            try
-            {
-                GatedExperts.Run(_kernels, _spec.Activation, [buffer], x, index, _spec.Intermediate, outputs);
-                _kernels.Profile?.Mark(StepPart.Experts);
-            }
-            finally
-            {
-                _store.Release(new ExpertKey(_moeLayer, group.Expert));
-            }
-        }
     }
-
-    private GatedWeights Acquire(ExpertGroup group) =>
-        _store.Layout.Weights(_store.Acquire(new ExpertKey(_moeLayer, group.Expert)), group.First, group.Count);
 
     /// <summary>For each token the weighted sum of its experts' rows, in the order in which its router ranked them.</summary>
     private void Combine(Rows y, Rows outputs, int[] rowOf, float[] weights, int k) => _kernels.ForRows(y.Count, (long)y.Width * k, (from, to) =>

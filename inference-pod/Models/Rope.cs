@@ -88,9 +88,9 @@ internal sealed class Rope
         if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "llama3"))
             throw settings.Bad(settings.Has("rope_type") ? "rope_type" : "type", Supported);
         double theta = settings.NumberOrNull("rope_theta") ?? config.Number(defaultTheta, "rope_theta");
-        double share = config.NumberOrNull("partial_rotary_factor") ?? settings.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
+        double share = settings.NumberOrNull("partial_rotary_factor") ?? config.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
         if (partialFactor is null && share != 1)
-            throw (config.Has("partial_rotary_factor") ? config : settings).Bad("partial_rotary_factor", "1 for this architecture");
+            throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "1 for this architecture");
         int dimensions = (int)(headDim * share);
         if (theta <= 0)
             throw (settings.Has("rope_theta") ? settings : config).Bad("rope_theta", "a number above 0");

@@ -1,38 +1,74 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
 
 /// <summary>
-/// Shows a policy what the routers choose and what later gates say already. It knows the gates of all MoE layers; each
-/// layer adds its own when it is built.
+/// Shows a policy what the routers choose and what later gates say already, gives its plans to the store, and tells it
+/// what they cost. It knows the gates of all MoE layers; each layer adds its own when it is built.
 /// </summary>
-internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels)
+internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
 {
     private readonly List<LinearWeight> _gates = [];
-
-    public IPrefetchPolicy Policy => policy;
+    private readonly HashSet<ExpertKey> _planned = [];
+    private ExpertStatistics _before;
+    private long _layerBegan;
+    private long _uses, _foreseen, _horizons, _layers;
 
     /// <summary>Adds the gate of the next MoE layer; the layer keeps owning it.</summary>
     public void Add(LinearWeight gate) => _gates.Add(gate);
 
-    /// <summary>Tells the policy a layer's routing, with as many pre-gates as it asks for.</summary>
+    /// <summary>A step begins.</summary>
+    public void Begin(ReadOnlySpan<int> tokens)
+    {
+        _before = store.Statistics;
+        _layerBegan = Stopwatch.GetTimestamp();
+        (_horizons, _layers) = (0, 0);
+        Take(policy.Begin(tokens));
+    }
+
+    /// <summary>Tells the policy a layer's routing, with as many pre-gates as it asks for, and takes its plan.</summary>
     /// <param name="layer">Index among the MoE layers.</param>
     /// <param name="x">The router's input, [tokens, hidden].</param>
     /// <param name="gate">[tokens, experts] softmax of the layer's own gate.</param>
     /// <param name="chosen">[tokens, top-k].</param>
-    public IReadOnlyList<PrefetchRequest> Routed(int layer, Rows x, float[] gate, int[] chosen)
+    /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
+    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
     {
+        foreach (var group in groups)
+            _foreseen += _planned.Contains(new ExpertKey(layer, group.Expert)) ? 1 : 0;
+        _uses += groups.Count;
         int horizon = policy.Horizon(layer);
+        _horizons += horizon;
+        _layers++;
         var ahead = new PreGate[horizon];
         for (int distance = 1; distance <= horizon; distance++)
         {
             int target = (layer + distance) % _gates.Count;
             ahead[distance - 1] = new PreGate(target, Probabilities(kernels.Linear(x, _gates[target])));
         }
-        return policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead));
+        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead)));
     }
+
+    /// <summary>A layer's experts have run.</summary>
+    /// <param name="layer">Index among the MoE layers.</param>
+    /// <param name="missing">Experts that were wanted and not resident.</param>
+    public void Ran(int layer, int missing)
+    {
+        var now = store.Statistics;
+        double stall = now.StallSeconds - _before.StallSeconds;
+        double elapsed = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
+        policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert));
+        _before = now;
+        _layerBegan = Stopwatch.GetTimestamp();
+    }
+
+    /// <summary>Adds what is known here to the store's counters.</summary>
+    public ExpertStatistics Complete(ExpertStatistics statistics) =>
+        statistics with { Uses = _uses, Foreseen = _foreseen, Horizon = _layers == 0 ? 0 : (double)_horizons / _layers };
 
     /// <summary>Softmax of each row of logits.</summary>
     public static float[] Probabilities(Rows logits)
@@ -41,5 +77,13 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
         for (int row = 0; row < logits.Count; row++)
             TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));
         return result;
+    }
+
+    private void Take(IReadOnlyList<PrefetchRequest> plan)
+    {
+        _planned.Clear();
+        foreach (var request in plan)
+            _planned.Add(request.Key);
+        store.Plan(plan);
     }
 }

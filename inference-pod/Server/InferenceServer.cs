@@ -175,6 +175,8 @@ internal sealed class InferenceServer : IAsyncDisposable
         if (engine.ContextLength < model.Info.ContextLength)
             logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
         served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow());
+        if (model.Info.ExpertTier.Length > 0)
+            logger.LogInformation("Experts come from {Tier}", model.Info.ExpertTier);
         logger.LogInformation(
             "Ready after {Seconds:0.0} s: {Architecture}, context {Context}, {Blocks} KV blocks of {BlockTokens} tokens, expert budget {Budget}",
             clock.GetElapsedTime(began).TotalSeconds, model.Info.Architecture, context, limits.Blocks, limits.BlockTokens, Quantities.Format(model.Experts.BudgetBytes));

@@ -15,10 +15,10 @@ public static class ServeCommands
         var listen = new Option<string?>("--listen") { Description = "Address and port of the HTTP API. Default: 0.0.0.0 and serving.port (8000).", HelpName = "HOST:PORT" };
         var socket = new Option<string?>("--kv-socket") { Description = "Unix socket of the SafeKV sidecar. Default: no prefix cache.", HelpName = "PATH" };
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
-        var budget = new Option<string?>("--expert-budget") { Description = "Hard limit for resident experts, such as 512Mi. Default: experts.fastMemory, or all experts.", HelpName = "QUANTITY" };
+        var experts = new ExpertFlags();
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
-        var quantize = new Option<string?>("--quantize") { Description = "Store experts in memory as int8 or int4 (changes results). Default: experts.quantization, or as in the checkpoint.", HelpName = "none|int8|int4" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, budget, threads, quantize };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads };
+        experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
             var options = ServeOptions.Resolve(
@@ -29,18 +29,15 @@ public static class ServeCommands
                     parsed.GetValue(listen),
                     parsed.GetValue(socket),
                     parsed.GetValue(policy),
-                    parsed.GetValue(budget),
                     parsed.GetValue(threads),
-                    parsed.GetValue(quantize)),
+                    experts.Read(parsed)),
                 Environment.GetEnvironmentVariable);
-            var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, new ModelLoadOptions
+            var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {
-                ExpertBudgetBytes = options.ExpertBudgetBytes,
                 Threads = options.Threads ?? Environment.ProcessorCount,
-                Quantization = options.Quantization,
                 BlockTokens = options.BlockTokens,
                 Progress = progress,
-            });
+            }));
             var server = await InferenceServer.StartAsync(options, load, TimeProvider.System).ConfigureAwait(false);
             await using (server.ConfigureAwait(false))
                 await server.RunAsync(stop).ConfigureAwait(false);

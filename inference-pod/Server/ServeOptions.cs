@@ -3,7 +3,7 @@ using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Server;
 
@@ -24,11 +24,7 @@ internal sealed record ServeOptions
 
     public string? SignatureKey { get; init; }
 
-    /// <summary>Null: all experts are resident.</summary>
-    public long? ExpertBudgetBytes { get; init; }
-
-    /// <summary>How experts are stored in the fast tier.</summary>
-    public ExpertQuantization Quantization { get; init; }
+    public ExpertSettings Experts { get; init; } = new(null, SlowTier.DirectIO, null, ModelLoadOptions.DefaultReaders, new PrefetchSpec());
 
     public int? Threads { get; init; }
 
@@ -50,7 +46,7 @@ internal sealed record ServeOptions
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, string? ExpertBudget, int? Threads, string? Quantize = null);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -63,8 +59,6 @@ internal sealed record ServeOptions
         var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
-        Refuse(config.Experts.Prefetch.Mode != PrefetchMode.OnDemand, $"{source}: experts.prefetch.mode: {config.Experts.Prefetch.Mode} is not available in this version: use OnDemand");
-        Refuse(config.Experts.SlowTier != SlowTier.DirectIO, $"{source}: experts.slowTier: {config.Experts.SlowTier} is not available in this version: use DirectIO");
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
@@ -76,10 +70,7 @@ internal sealed record ServeOptions
             KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
-            ExpertBudgetBytes = flags.ExpertBudget is { } budget
-                ? Quantities.ParseBytes(budget, "--expert-budget")
-                : config.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, $"{source}: experts.fastMemory") : null,
-            Quantization = flags.Quantize is { } quantize ? ExpertQuantizations.Parse(quantize) : config.Experts.Quantization,
+            Experts = flags.Experts.Over(config.Experts, source),
             Threads = flags.Threads is { } threads
                 ? Range(threads, 1, 256, "--threads")
                 : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,

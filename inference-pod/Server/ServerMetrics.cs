@@ -92,6 +92,14 @@ internal sealed partial class ServerMetrics : IEngineObserver
         var stall = Counter("moebius_expert_stall_seconds_total", "Time that computation waited for experts.");
         var loaded = Counter("moebius_expert_loaded_bytes_total", "Bytes of experts read from the slow tier.");
         var resident = Gauge("moebius_expert_resident_bytes", "Bytes of experts in fast memory.");
+        var prefetched = Counter("moebius_expert_prefetched_total", "Experts whose load ahead of their layer began.");
+        var late = Counter("moebius_expert_prefetched_late_total", "Expert uses that waited for a load ahead which had begun.");
+        var overFetched = Counter("moebius_expert_overfetched_total", "Experts loaded ahead and dropped before anything used them.");
+        var predictable = Counter("moebius_expert_predictable_uses_total", "Expert uses in steps of a prefetch policy.");
+        var predicted = Counter("moebius_expert_predicted_uses_total", "Those of them that the policy had planned; the ratio is the predictor's recall.");
+        var recall = Gauge("moebius_expert_predictor_recall_ratio", "Share of expert uses that the prefetch policy had planned, since the start; 0 on demand.");
+        var horizon = Gauge("moebius_expert_horizon_layers", "Layers ahead that the prefetch policy looked in the last step, averaged over its layers; 0 on demand.");
+        var bandwidth = Gauge("moebius_expert_bandwidth_bytes_per_second", "Bytes a second that loads of experts get while any is on its way, as measured lately.");
         var budget = Gauge("moebius_expert_budget_bytes", "Hard limit of the bytes of experts in fast memory.");
         experts = now =>
         {
@@ -102,6 +110,14 @@ internal sealed partial class ServerMetrics : IEngineObserver
             loaded.IncTo(now.LoadedBytes);
             resident.Set(now.ResidentBytes);
             budget.Set(now.BudgetBytes);
+            prefetched.IncTo(now.Prefetched);
+            late.IncTo(now.Late);
+            overFetched.IncTo(now.OverFetched);
+            predictable.IncTo(now.Uses);
+            predicted.IncTo(now.Foreseen);
+            recall.Set(now.Uses == 0 ? 0 : (double)now.Foreseen / now.Uses);
+            horizon.Set(now.Horizon);
+            bandwidth.Set(now.BytesPerSecond);
         };
         connected = cache;
         source = statistics;

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Verify;
@@ -60,6 +59,7 @@ public static class InferenceModelCommands
         greedyIdentical  {(r.GreedyIdentical ? "true" : "false")} ({r.GreedyTokens} tokens)
         expert budget    {r.ExpertBudgetBytes} bytes, {r.ExpertResidentBytes} in use
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, {r.ExpertEvictions} evictions
+        experts from     {r.ExpertTier}
         """);
 
     private static string Text(PerplexityResult r) => string.Create(CultureInfo.InvariantCulture, $"""
@@ -74,11 +74,7 @@ public static class InferenceModelCommands
     /// <summary>The options that every command which loads a model has.</summary>
     private sealed class CommonOptions
     {
-        private readonly Option<string?> _budget = new("--expert-budget")
-        {
-            Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.",
-            HelpName = "QUANTITY",
-        };
+        private readonly ExpertFlags _experts = new();
 
         private readonly Option<int> _threads = new("--threads")
         {
@@ -86,19 +82,12 @@ public static class InferenceModelCommands
             DefaultValueFactory = _ => Environment.ProcessorCount,
         };
 
-        private readonly Option<string?> _quantize = new("--quantize")
-        {
-            Description = "Store experts in memory as int8 or int4 (changes results). As in the checkpoint when absent.",
-            HelpName = "none|int8|int4",
-        };
-
         private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
 
         public void AddTo(Command command)
         {
-            command.Add(_budget);
+            _experts.AddTo(command);
             command.Add(_threads);
-            command.Add(_quantize);
             command.Add(_output);
         }
 
@@ -109,11 +98,7 @@ public static class InferenceModelCommands
             var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
         };
 
-        public ModelLoadOptions Load(ParseResult parsed) => new()
-        {
-            ExpertBudgetBytes = parsed.GetValue(_budget) is { } text ? Quantities.ParseBytes(text, "--expert-budget") : null,
-            Threads = parsed.GetValue(_threads),
-            Quantization = parsed.GetValue(_quantize) is { } quantize ? ExpertQuantizations.Parse(quantize) : ExpertQuantization.None,
-        };
+        public ModelLoadOptions Load(ParseResult parsed) =>
+            _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions { Threads = parsed.GetValue(_threads) });
     }
 }

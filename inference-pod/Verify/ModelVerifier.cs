@@ -15,6 +15,7 @@ namespace Moebius.Inference.Verify;
 /// <param name="ExpertHits">Expert uses that found the expert resident.</param>
 /// <param name="ExpertMisses">Expert uses that waited for a load.</param>
 /// <param name="ExpertEvictions">Experts dropped to stay inside the budget.</param>
+/// <param name="ExpertTier">Where experts were loaded from and how.</param>
 /// <param name="Passed">Within tolerance, and greedy tokens identical.</param>
 internal sealed record VerifyResult(
     string Directory,
@@ -28,6 +29,7 @@ internal sealed record VerifyResult(
     long ExpertHits,
     long ExpertMisses,
     long ExpertEvictions,
+    string ExpertTier,
     bool Passed);
 
 /// <summary>Compares a model's logits and greedy continuations with the reference implementation's.</summary>
@@ -48,7 +50,7 @@ internal static class ModelVerifier
         bool identical = expected.GreedyInputs.Zip(expected.GreedyOutputs).All(p => Greedy(model, p.First, p.Second.Length).SequenceEqual(p.Second));
         var experts = model.Experts;
         return new VerifyResult(directory, model.Info.Architecture, error, Tolerance, identical, decoded,
-            experts.BudgetBytes, experts.ResidentBytes, experts.Hits, experts.Misses, experts.Evictions, error <= Tolerance && identical);
+            experts.BudgetBytes, experts.ResidentBytes, experts.Hits, experts.Misses, experts.Evictions, model.Info.ExpertTier, error <= Tolerance && identical);
     }
 
     /// <summary>Continues a prompt greedily to a number of tokens; ties go to the lower id.</summary>

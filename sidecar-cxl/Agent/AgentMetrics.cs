@@ -117,8 +117,8 @@ internal sealed class AgentMetrics
         var lost = status.Observer.Losses;
         losses.WithLabels("cgroups").IncTo(lost.Cgroups);
         losses.WithLabels("events").IncTo(lost.Events);
-        losses.WithLabels("perf_reads").IncTo(lost.PerfReads);
-        losses.WithLabels("stints").IncTo(lost.Stints);
+        losses.WithLabels("tasks").IncTo(lost.Tasks);
+        losses.WithLabels("perf_events").IncTo(lost.Samples);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
     }
 

@@ -51,10 +51,10 @@ internal sealed record ObserverStatus
 }
 
 /// <summary>What was not counted or not delivered.</summary>
-internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong PerfReads, ulong Stints, ulong SkippedRuns)
+internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong Tasks, ulong Samples, ulong SkippedRuns)
 {
     public ObserverLossStatus(ObserverSnapshot snapshot)
-        : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.PerfReads, snapshot.Losses.Stints, snapshot.SkippedRuns)
+        : this(snapshot.Losses.Cgroups, snapshot.Losses.Events, snapshot.Losses.Tasks, snapshot.Unsampled, snapshot.SkippedRuns)
     {
     }
 }

@@ -59,6 +59,8 @@ internal sealed partial class NodeAgent : IDisposable
             warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}");
         if (hierarchy is null)
             warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
+        if (observer.Observer is not null && kernel.SeesOwnTasksOnly)
+            warnings.Add("the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true");
         if (pods is null && options.Config.Workloads is { Count: > 0 } workloads)
             warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
         var policy = options.Config.Policy;

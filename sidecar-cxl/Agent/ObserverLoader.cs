@@ -71,7 +71,7 @@ internal static class ObserverLoader
             try
             {
                 var observer = Observer.Load(objectBytes, options with { PerfEvents = (PerfEvent.MemoryReads, PerfEvent.MemoryWrites) });
-                return new ObserverLoad(observer, "Loaded", Describe(observer), null, TelemetrySource.PerfEvents, "last-level cache misses of loads and stores, attributed at context switches");
+                return new ObserverLoad(observer, "Loaded", Describe(observer), null, TelemetrySource.PerfEvents, "last-level cache misses of loads and stores, sampled");
             }
             catch (BpfException error) when (error.Message.Contains("perf event", StringComparison.Ordinal))
             {

@@ -8,6 +8,7 @@ internal sealed class BpfException : Exception
 {
     public const int EPERM = 1;
     public const int ENOENT = 2;
+    public const int EAGAIN = 11;
     public const int EACCES = 13;
     public const int EBUSY = 16;
     public const int EINVAL = 22;

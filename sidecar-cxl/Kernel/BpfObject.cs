@@ -114,6 +114,9 @@ internal sealed unsafe class BpfObject : IDisposable
     /// <summary>A loaded map by name.</summary>
     public BpfMap Map(string name) => new(MapHandle(name), name);
 
+    /// <summary>A loaded program's file descriptor, owned by the object.</summary>
+    public int Descriptor(string name) => LibBpf.bpf_program__fd(Program(name));
+
     /// <summary>How often the kernel skipped a program because it was already running on that CPU.</summary>
     public ulong RecursionMisses(string name)
     {

@@ -22,6 +22,9 @@ internal sealed record HostKernel
     /// <summary>The lockdown mode: none, integrity or confidentiality.</summary>
     public required string Lockdown { get; init; }
 
+    /// <summary>The process is in a PID namespace of its own, so that a walk over tasks misses those outside.</summary>
+    public bool SeesOwnTasksOnly { get; init; }
+
     /// <summary>The state of the sched_ext class (disabled, enabling, enabled, disabling); null if the kernel has none.</summary>
     public required string? SchedExtState { get; init; }
 
@@ -44,6 +47,8 @@ internal sealed record HostKernel
             HasBtf = File.Exists(Path.Combine(sysfs, "kernel/btf/vmlinux")),
             Capabilities = ParseCapabilities(Text(Path.Combine(procfs, "self/status"))),
             Lockdown = ParseLockdown(Text(Path.Combine(sysfs, "kernel/security/lockdown"))),
+            // The first namespace's number is a constant of the kernel (PROC_PID_INIT_INO).
+            SeesOwnTasksOnly = new FileInfo(Path.Combine(procfs, "self/ns/pid")).LinkTarget is { } link && link != "pid:[4026531836]",
             SchedExtState = state,
             SchedExtScheduler = state is null or "disabled" ? null : Text(Path.Combine(sysfs, "kernel/sched_ext/root/ops")),
         };

@@ -63,6 +63,12 @@ internal static unsafe partial class LibBpf
     public static partial int bpf_link__destroy(nint link);
 
     [LibraryImport(Library)]
+    public static partial int bpf_link__fd(nint link);
+
+    [LibraryImport(Library)]
+    public static partial int bpf_iter_create(int linkFd);
+
+    [LibraryImport(Library)]
     public static partial byte* bpf_map__name(nint map);
 
     [LibraryImport(Library)]

@@ -5,14 +5,20 @@ namespace Moebius.Cxl.Kernel;
 /// <summary>How the observer is loaded.</summary>
 internal sealed record ObserverOptions
 {
+    /// <summary>Reads plus writes in one stint that count as a burst where traffic is estimated: pages of 4 KiB.</summary>
+    internal const ulong BurstPages = 4096;
+
+    /// <summary>The same where it is measured: lines of memory.</summary>
+    internal const ulong BurstLines = 1 << 20;
+
     /// <summary>Most cgroups counted at once; 72 bytes each per CPU.</summary>
     public uint MaximumCgroups { get; init; } = 4096;
 
     /// <summary>Cgroup ids come from the v1 cpu hierarchy.</summary>
     public bool CgroupV1 { get; init; }
 
-    /// <summary>Reads plus writes in one stint on a CPU that count as a burst; 0 for none.</summary>
-    public ulong BurstThreshold { get; init; } = 4096;
+    /// <summary>Reads plus writes in one stint on a CPU that count as a burst; 0 for none; null for what suits the source.</summary>
+    public ulong? BurstThreshold { get; init; }
 
     /// <summary>The pair of perf events to attribute; null for page faults alone.</summary>
     public (PerfEvent Reads, PerfEvent Writes)? PerfEvents { get; init; }
@@ -27,8 +33,9 @@ internal sealed record ObserverOptions
 /// <summary>What the observer has counted up to a moment.</summary>
 /// <param name="Cgroups">Counters by cgroup id.</param>
 /// <param name="Losses">What was not counted.</param>
+/// <param name="Unsampled">Perf events that the hardware counted and no sample stands for.</param>
 /// <param name="SkippedRuns">Program runs that the kernel skipped because of recursion.</param>
-internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounters> Cgroups, ObserverLosses Losses, ulong SkippedRuns);
+internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounters> Cgroups, ObserverLosses Losses, ulong Unsampled, ulong SkippedRuns);
 
 /// <summary>
 /// observe.bpf.c in the kernel: loaded, attached and read. Disposing detaches and unloads it; nothing stays behind. Not
@@ -36,7 +43,11 @@ internal sealed record ObserverSnapshot(IReadOnlyDictionary<ulong, CgroupCounter
 /// </summary>
 internal sealed class Observer : IDisposable
 {
+    private const string Walk = "walk";
+    private const string ReadSample = "on_memory_reads";
+    private const string WriteSample = "on_memory_writes";
     private static readonly string[] FaultPrograms = ["on_user_fault", "on_kernel_fault"];
+    private static readonly string[] SamplePrograms = [ReadSample, WriteSample];
 
     private readonly BpfObject program;
     private readonly List<BpfLink> links = [];
@@ -49,6 +60,7 @@ internal sealed class Observer : IDisposable
     private readonly Dictionary<ulong, CgroupCounters> published = [];
     private readonly Dictionary<ulong, CgroupCounters> sums = [];
     private BpfRingBuffer? bursts;
+    private BpfLink? walk;
     private PerfCounterPair? perf;
 
     private Observer(BpfObject program, ObserverOptions options)
@@ -92,9 +104,13 @@ internal sealed class Observer : IDisposable
         }
     }
 
-    /// <summary>Reads all counters, hands over pending bursts, and never lets a counter go backwards.</summary>
+    /// <summary>
+    /// Walks all tasks, reads all counters, hands over pending bursts, and never lets a counter go backwards. A task that
+    /// has ended is counted when the kernel has let go of it, a few milliseconds after its parent has learned of it.
+    /// </summary>
     public ObserverSnapshot Read()
     {
+        walk!.Iterate();
         bursts!.Drain();
         foreach (var id in cgroups.Keys<ulong>())
         {
@@ -110,15 +126,16 @@ internal sealed class Observer : IDisposable
         accounts.TryReadPerCpu(0u, accountSlots.AsSpan());
         foreach (ref readonly var account in accountSlots.AsSpan())
         {
-            if (account.Owner != 0)
-                Merge(sums, account.Owner, account.Pending);
+            if (account.Pending is var pending && pending != default)
+                Merge(sums, account.Owner, pending);
         }
 
         foreach (var (id, sum) in sums)
             published[id] = CgroupCounters.Max(published.GetValueOrDefault(id), sum);
         sums.Clear();
         var skipped = links.Aggregate(0UL, (total, link) => total + program.RecursionMisses(link.Program));
-        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), skipped);
+        var unsampled = perf?.Unsampled(ReadLossSlots) ?? 0;
+        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), unsampled, skipped);
     }
 
     /// <summary>Drops the counters of a cgroup that is gone.</summary>
@@ -134,6 +151,7 @@ internal sealed class Observer : IDisposable
         foreach (var link in links)
             link.Dispose();
         links.Clear();
+        walk = null;
         bursts?.Dispose();
         bursts = null;
         program.Dispose();
@@ -148,16 +166,22 @@ internal sealed class Observer : IDisposable
         target[id] = sum;
     }
 
-    private ObserverLosses ReadLosses()
+    private ObserverLosses[] ReadLossSlots()
     {
         lost.TryReadPerCpu(0u, lossSlots.AsSpan());
+        return lossSlots;
+    }
+
+    private ObserverLosses ReadLosses()
+    {
         ObserverLosses sum = default;
-        foreach (var slot in lossSlots)
+        foreach (var slot in ReadLossSlots())
         {
             sum.Cgroups += slot.Cgroups;
             sum.Events += slot.Events;
-            sum.PerfReads += slot.PerfReads;
-            sum.Stints += slot.Stints;
+            sum.Tasks += slot.Tasks;
+            sum.ReadSamples += slot.ReadSamples;
+            sum.WriteSamples += slot.WriteSamples;
         }
 
         return sum;
@@ -175,30 +199,37 @@ internal sealed class Observer : IDisposable
             {
                 UseCgroupV1 = options.CgroupV1 ? 1u : 0,
                 UsePerfEvents = options.PerfEvents is null ? 0u : 1,
-                BurstThreshold = options.BurstThreshold,
+                BurstThreshold = options.BurstThreshold ?? (options.PerfEvents is null ? ObserverOptions.BurstPages : ObserverOptions.BurstLines),
+                ReadPeriod = options.PerfEvents?.Reads.Period ?? 0,
+                WritePeriod = options.PerfEvents?.Writes.Period ?? 0,
             });
-            foreach (var name in withFaults ? [] : FaultPrograms)
+            string[] left = [.. withFaults ? [] : FaultPrograms, .. options.PerfEvents is null ? SamplePrograms : []];
+            foreach (var name in left)
                 program.SkipProgram(name);
-            program.Load();
-            observer = new Observer(program, options) { CountsFaults = withFaults };
             if (options.PerfEvents is var (reads, writes))
-            {
                 perf = PerfCounterPair.Open(reads, writes, options.Cpus);
-                perf.Fill(program.Map("perf_reads"), program.Map("perf_writes"));
-                observer.perf = perf;
-            }
-
-            foreach (var name in program.ProgramNames.Where(name => withFaults || !FaultPrograms.Contains(name)))
+            program.Load();
+            observer = new Observer(program, options) { CountsFaults = withFaults, perf = perf };
+            foreach (var name in program.ProgramNames.Except(left).Except(SamplePrograms))
                 observer.links.Add(program.Attach(name));
+            perf?.Start(program.Descriptor(ReadSample), program.Descriptor(WriteSample));
+            observer.walk = observer.links.Find(link => link.Program == Walk)!;
+            // From here on everything is counted.
+            observer.walk.Iterate();
             return observer;
         }
         catch
         {
-            perf?.Dispose();
             if (observer is not null)
+            {
                 observer.Dispose();
+            }
             else
+            {
+                perf?.Dispose();
                 program.Dispose();
+            }
+
             throw;
         }
     }

@@ -26,13 +26,13 @@ internal record struct CgroupCounters
     /// <summary>Page faults on user memory for a write.</summary>
     public ulong WriteFaults;
 
-    /// <summary>Read-direction perf events; 0 without perf events.</summary>
+    /// <summary>Read-direction perf events, in whole sampling periods; 0 without perf events.</summary>
     public ulong MemoryReads;
 
-    /// <summary>Write-direction perf events; 0 without perf events.</summary>
+    /// <summary>Write-direction perf events, in whole sampling periods; 0 without perf events.</summary>
     public ulong MemoryWrites;
 
-    /// <summary>Stints whose traffic reached the burst threshold.</summary>
+    /// <summary>Times a stint's traffic reached the burst threshold.</summary>
     public ulong Bursts;
 
     /// <summary>Adds another record, field by field.</summary>
@@ -64,34 +64,42 @@ internal record struct CgroupCounters
     };
 }
 
-/// <summary>One CPU's running account: its owner's counts since the last flush into the map of cgroups.</summary>
+/// <summary>One CPU's faults since its last flush into the map of cgroups, and the stint that runs on it.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CpuAccount
 {
     public ulong Owner;
+    public ulong ReadFaults;
+    public ulong WriteFaults;
+    public ulong Bursts;
     public ulong Task;
-    public CgroupCounters Pending;
+    public ulong Departures;
+    public ulong Reads;
+    public ulong Writes;
     public ulong ExecBase;
-    public ulong SleepBase;
-    public ulong ReadBase;
-    public ulong WriteBase;
+
+    /// <summary>What is not flushed yet.</summary>
+    public readonly CgroupCounters Pending => new() { ReadFaults = ReadFaults, WriteFaults = WriteFaults, Bursts = Bursts };
 }
 
 /// <summary>What could not be counted or delivered.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal record struct ObserverLosses
 {
-    /// <summary>Updates dropped because the map of cgroups was full.</summary>
+    /// <summary>Updates dropped because the map of cgroups was full or busy.</summary>
     public ulong Cgroups;
 
     /// <summary>Burst events dropped because the ring buffer was full.</summary>
     public ulong Events;
 
-    /// <summary>Perf counters that could not be read.</summary>
-    public ulong PerfReads;
+    /// <summary>Times a task could not be looked up.</summary>
+    public ulong Tasks;
 
-    /// <summary>Stints on a CPU whose beginning was not seen.</summary>
-    public ulong Stints;
+    /// <summary>No loss: samples of reads that were taken.</summary>
+    public ulong ReadSamples;
+
+    /// <summary>No loss: samples of writes that were taken.</summary>
+    public ulong WriteSamples;
 }
 
 /// <summary>A stint on a CPU with unusual memory traffic.</summary>
@@ -113,4 +121,6 @@ internal struct ObserverSettings
     public uint UseCgroupV1;
     public uint UsePerfEvents;
     public ulong BurstThreshold;
+    public ulong ReadPeriod;
+    public ulong WritePeriod;
 }

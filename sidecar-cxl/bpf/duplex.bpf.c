@@ -28,222 +28,12 @@
 #include "cgroup.h"
 #include "duplex.h"
 #include "sched_ext.h"
+#include "duplex_maps.h"
+#include "duplex_tokens.h"
+#include "duplex_queues.h"
+#include "duplex_pairing.h"
 
 char LICENSE[] SEC("license") = "GPL";
-
-#define QUEUE(class) (0x100ULL + (class))
-#define CPU_QUEUE(cpu) (0x10000ULL + (cpu))
-#define MAX_LEAD 4
-#define TIMER_NS 1000000ULL
-#define IDLE_TIMER_NS 50000000ULL
-#define CLOCK_MONOTONIC 1
-#define EINVAL 22
-
-const volatile struct duplex_settings settings SEC(".rodata.settings") = {};
-
-struct task_state {
-	__u64 queued_at;  /* 0: not in a queue */
-	__u64 started_at; /* 0: not running */
-	__u32 class;
-	__u32 padding;
-};
-
-/* Written by its own CPU; others only look. */
-struct cpu_state {
-	__u64 preempted_at;
-	__u32 running;	    /* class; NO_CLASS while idle or unknown */
-	__u32 after_latency; /* the last pick was a latency task */
-	__u32 lead;	    /* stints by which the running task has gone on */
-	__u32 held;	    /* the CPU passed tasks over for want of tokens */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct duplex_parameters);
-} parameters SEC(".maps");
-
-/* By CPU: CLASS_READ or CLASS_WRITE. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_CPUS);
-	__type(key, __u32);
-	__type(value, __u32);
-} lanes SEC(".maps");
-
-/* Cgroup id to class. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __u32);
-} hints SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, CLASSES);
-	__type(key, __u32);
-	__type(value, struct class_counters);
-} counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct exit_record);
-} exits SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_CPUS);
-	__type(key, __u32);
-	__type(value, struct cpu_state);
-} cpus SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct task_state);
-} tasks SEC(".maps");
-
-struct refill {
-	struct bpf_timer timer;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct refill);
-} refills SEC(".maps");
-
-static __s64 tokens;
-static const __u32 zero;
-
-#ifdef MOEBIUS_FAULTS
-/* For the tests of what happens then: 1 breaks a rule of sched_ext, 2 lets every task wait. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} faults SEC(".maps");
-
-static __always_inline __u32 fault(void)
-{
-	__u32 *wanted = bpf_map_lookup_elem(&faults, &zero);
-
-	return wanted ? *wanted : 0;
-}
-#else
-#define fault() 0
-#endif
-
-static __always_inline struct task_state *state_of(struct task_struct *p)
-{
-	return bpf_task_storage_get(&tasks, p, 0, 0);
-}
-
-static __always_inline struct cpu_state *cpu_state_of(__s32 cpu)
-{
-	__u32 key = cpu;
-
-	return bpf_map_lookup_elem(&cpus, &key);
-}
-
-static __always_inline struct class_counters *counters_of(__u32 class)
-{
-	return bpf_map_lookup_elem(&counters, &class);
-}
-
-static __always_inline __u32 class_of(struct task_struct *p)
-{
-	__u64 id;
-	__u32 *hint;
-
-	/* Others wait for what they do; among them is the kernel's watchdog over this scheduler. */
-	if (p->flags & PF_KTHREAD)
-		return CLASS_LATENCY;
-	id = cgroup_id_of(p, settings.use_cgroup_v1);
-	hint = bpf_map_lookup_elem(&hints, &id);
-	return hint && *hint < CLASSES ? *hint : CLASS_BALANCED;
-}
-
-static __always_inline bool out_of_tokens(const struct duplex_parameters *now, __u32 class)
-{
-	return now->limited == class && tokens <= 0;
-}
-
-/* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
-static __always_inline __u64 slice(const struct duplex_parameters *now)
-{
-	__u64 waiting = scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
-			scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
-	__u64 result = now->slice_ns / (1 + waiting / (scx_bpf_nr_cpu_ids() ?: 1));
-
-	return result > now->minimum_ns ? result : now->minimum_ns;
-}
-
-/* When the first task of a queue began to wait; 0 if the queue is empty. */
-static __always_inline __u64 first_since(__u64 queue)
-{
-	struct bpf_iter_scx_dsq iterator;
-	struct task_struct *p;
-	__u64 since = 0;
-
-	if (scx_bpf_dsq_nr_queued(queue) <= 0)
-		return 0;
-	if (!bpf_iter_scx_dsq_new(&iterator, queue, 0)) {
-		p = bpf_iter_scx_dsq_next(&iterator);
-		if (p) {
-			struct task_state *state = state_of(p);
-
-			since = state && state->queued_at ? state->queued_at : 1;
-		}
-	}
-	bpf_iter_scx_dsq_destroy(&iterator);
-	return since;
-}
-
-/* Takes the first task of a class that may run here. */
-static __always_inline bool take(__u32 class, __u32 lane, bool aged)
-{
-	struct class_counters *counts;
-
-	if (!scx_bpf_dsq_move_to_local(QUEUE(class)))
-		return false;
-	counts = counters_of(class);
-	if (counts) {
-		counts->picked++;
-		if (class == lane)
-			counts->paired++;
-		else if (class < CLASS_BALANCED)
-			counts->crossed++;
-		if (aged)
-			counts->aged++;
-	}
-	return true;
-}
-
-/* As take, for the queue of the CPU itself when that is who waits longer. */
-static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 own_since, __u32 lane, bool aged)
-{
-	if (own_since && (!shared_since || own_since < shared_since) && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu))) {
-		struct class_counters *counts = counters_of(CLASS_BALANCED);
-
-		if (counts) {
-			counts->picked++;
-			if (aged)
-				counts->aged++;
-		}
-		return true;
-	}
-	if (shared_since && take(CLASS_BALANCED, lane, aged))
-		return true;
-	return own_since && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu));
-}
 
 SEC("struct_ops/duplex_select_cpu")
 __s32 BPF_PROG(duplex_select_cpu, struct task_struct *p, __s32 prev_cpu, __u64 wake_flags)
@@ -330,97 +120,9 @@ void BPF_PROG(duplex_dispatch, __s32 cpu, struct task_struct *prev)
 {
 	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	struct cpu_state *here = cpu_state_of(cpu);
-	__u64 since[CLASSES], own_since, oldest_since = 0, time = bpf_ktime_get_ns();
-	__u32 oldest = NO_CLASS, own, other, key = cpu, *lane = bpf_map_lookup_elem(&lanes, &key);
-	bool aged, prev_waits, prev_own = false;
 
-	if (!now || !here || !lane || fault() == 2)
-		return;
-	own = now->pair ? *lane & 1 : NO_CLASS;
-	for (__u32 class = 0; class < CLASSES; class++)
-		since[class] = first_since(QUEUE(class));
-	own_since = first_since(CPU_QUEUE(cpu));
-	for (__u32 class = 0; class < CLASS_LATENCY; class++) {
-		if (since[class] && (!oldest_since || since[class] < oldest_since)) {
-			oldest_since = since[class];
-			oldest = class;
-		}
-	}
-	if (own_since && (!oldest_since || own_since < oldest_since)) {
-		oldest_since = own_since;
-		oldest = CLASS_BALANCED;
-	}
-	aged = oldest_since && time > oldest_since && time - oldest_since >= now->aging_ns;
-	here->held = 0;
-
-	if (since[CLASS_LATENCY] && !(aged && here->after_latency) && take(CLASS_LATENCY, own, false)) {
-		here->after_latency = 1;
-		goto switched;
-	}
-	here->after_latency = 0;
-
-	if (aged) {
-		if (own < CLASS_BALANCED && since[own] && since[own] <= oldest_since + now->aging_ns && !out_of_tokens(now, own) &&
-		    take(own, own, time - since[own] >= now->aging_ns))
-			goto switched;
-		if (oldest == CLASS_BALANCED ? take_balanced(cpu, since[CLASS_BALANCED], own_since, own, true)
-					     : oldest < CLASS_BALANCED && take(oldest, own, true))
-			goto switched;
-	}
-
-	prev_waits = prev && (prev->scx.flags & SCX_TASK_QUEUED);
-	if (own < CLASS_BALANCED) {
-		__u64 balanced_since = since[CLASS_BALANCED];
-		bool own_may = since[own] && !out_of_tokens(now, own);
-
-		if (own_since && (!balanced_since || own_since < balanced_since))
-			balanced_since = own_since;
-		if (own_may && (!balanced_since || since[own] <= balanced_since) && take(own, own, false))
-			goto switched;
-		if (balanced_since && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
-			goto switched;
-		if (own_may && take(own, own, false))
-			goto switched;
-		other = !own;
-		prev_own = prev_waits && here->running == own && here->lead < MAX_LEAD;
-		if (since[other] && !prev_own && !out_of_tokens(now, other) && take(other, own, false))
-			goto switched;
-	} else if (oldest == CLASS_BALANCED && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false)) {
-		goto switched;
-	} else {
-		__u32 first = since[CLASS_READ] && (!since[CLASS_WRITE] || since[CLASS_READ] <= since[CLASS_WRITE]) ? CLASS_READ : CLASS_WRITE;
-
-		if (out_of_tokens(now, first))
-			first = !first;
-		if (since[first] && !out_of_tokens(now, first) && take(first, own, false))
-			goto switched;
-		if (take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
-			goto switched;
-		first = !first;
-		if (since[first] && !out_of_tokens(now, first) && take(first, own, false))
-			goto switched;
-	}
-
-	if (now->limited < CLASS_BALANCED && tokens <= 0) {
-		/* limited is masked again for the verifier, which has forgotten its bound. */
-		__u32 limited = now->limited & 1;
-
-		if (since[limited]) {
-			struct class_counters *counts = counters_of(limited);
-
-			here->held = 1;
-			if (counts)
-				counts->held++;
-		}
-	}
-	/* Nobody else: who was running goes on, unless it has no tokens; then it is queued and the timer looks after it. */
-	if (prev_waits && !out_of_tokens(now, here->running)) {
-		prev->scx.slice = now->slice_ns;
-		here->lead++;
-	}
-	return;
-switched:
-	here->lead = 0;
+	if (now && here && fault() != 2)
+		pick(now, here, cpu, prev);
 }
 
 SEC("struct_ops/duplex_running")
@@ -469,33 +171,7 @@ void BPF_PROG(duplex_stopping, struct task_struct *p, bool runnable)
 	counts = counters_of(state->class);
 	if (counts)
 		counts->run_ns += ran;
-	if (now && now->limited == state->class)
-		__sync_fetch_and_sub(&tokens, ran);
-}
-
-static int on_refill(void *map, int *key, struct bpf_timer *timer)
-{
-	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
-	bool limits = now && now->limited < CLASSES;
-	__u32 count = scx_bpf_nr_cpu_ids();
-
-	if (limits) {
-		__s64 have = tokens, burst = now->burst_ns;
-
-		/* A long stint may leave a debt, but no more than what can be saved up. */
-		if (have < -burst)
-			__sync_fetch_and_add(&tokens, -burst - have);
-		if (have < burst)
-			__sync_fetch_and_add(&tokens, now->refill_ns);
-	}
-	for (__u32 cpu = 0; cpu < MAX_CPUS && cpu < count; cpu++) {
-		struct cpu_state *state = cpu_state_of(cpu);
-
-		if (state && state->held)
-			scx_bpf_kick_cpu(cpu, 0);
-	}
-	bpf_timer_start(timer, limits ? TIMER_NS : IDLE_TIMER_NS, 0);
-	return 0;
+	spend(now, state->class, ran);
 }
 
 SEC("struct_ops.s/duplex_init_task")
@@ -504,16 +180,14 @@ __s32 BPF_PROG(duplex_init_task, struct task_struct *p, struct scx_init_task_arg
 	/* Here and not on the way to a CPU, where it might fail. */
 	return bpf_task_storage_get(&tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) ? 0 : -12;
 }
-
 SEC("struct_ops.s/duplex_init")
 __s32 BPF_PROG(duplex_init)
 {
-	struct refill *refill = bpf_map_lookup_elem(&refills, &zero);
 	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	__u32 count = scx_bpf_nr_cpu_ids();
 	__s32 error;
 
-	if (!refill || !now || !now->slice_ns || count > MAX_CPUS)
+	if (!now || !now->slice_ns || count > MAX_CPUS)
 		return -EINVAL;
 	for (__u32 class = 0; class < CLASSES; class++) {
 		error = scx_bpf_create_dsq(QUEUE(class), -1);
@@ -529,11 +203,7 @@ __s32 BPF_PROG(duplex_init)
 		if (error)
 			return error;
 	}
-	error = bpf_timer_init(&refill->timer, &refills, CLOCK_MONOTONIC);
-	if (error)
-		return error;
-	bpf_timer_set_callback(&refill->timer, on_refill);
-	return bpf_timer_start(&refill->timer, TIMER_NS, 0);
+	return start_refill();
 }
 
 SEC("struct_ops/duplex_exit")

@@ -23,7 +23,6 @@ typedef _Bool bool;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -31,14 +30,6 @@ enum {
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1, BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
-
-#define BPF_F_CURRENT_CPU 0xffffffffULL
-
-struct bpf_perf_event_value {
-	__u64 counter;
-	__u64 enabled;
-	__u64 running;
-};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -64,6 +55,7 @@ struct css_set {
 
 struct sched_entity {
 	__u64 sum_exec_runtime;
+	__u64 nr_migrations;
 };
 
 struct sched_ext_entity {
@@ -82,9 +74,15 @@ struct task_struct {
 	int nr_cpus_allowed;
 	const void *cpus_ptr; /* as struct cpumask, clang would reduce that to a forward declaration */
 	unsigned long nvcsw;
+	unsigned long nivcsw;
+	__u64 start_time;
 	struct sched_entity se;
 	struct sched_ext_entity scx;
 	struct css_set *cgroups;
+};
+
+struct bpf_iter__task {
+	struct task_struct *task;
 };
 
 enum cgroup_subsys_id {

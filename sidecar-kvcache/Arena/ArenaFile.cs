@@ -70,6 +70,14 @@ internal sealed unsafe class ArenaFile : IDisposable
     public void PublishGeneration(ArenaGeometry geometry, int slot, ulong generation) =>
         Volatile.Write(ref *(ulong*)(_base + geometry.GenerationTableOffset + ((long)slot * sizeof(ulong))), generation);
 
+    /// <summary>The leading bytes of a slot. The caller keeps the slot: reserved for itself, or under a lease.</summary>
+    public Span<byte> Slot(ArenaGeometry geometry, int slot, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)geometry.SlotCount);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, geometry.SlotBytes);
+        return new Span<byte>(_base + (slot * geometry.SlotBytes), length);
+    }
+
     public void Dispose()
     {
         _view.SafeMemoryMappedViewHandle.ReleasePointer();

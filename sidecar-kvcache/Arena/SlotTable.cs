@@ -4,16 +4,13 @@ namespace Moebius.KvCache.Arena;
 internal readonly record struct SlotRef(int Index, ulong Generation);
 
 /// <summary>
-/// The slots of the arena. A slot is free, taken (reserved, or an index entry points at it), or doomed: nothing points
-/// at it any more but a lease still reads it. Pins are taken without a lock; whoever ends the last use frees the slot.
+/// The slots of the arena. A slot is free or taken: reserved, in the index, or still read under a lease. A slot that is
+/// freed gets a new generation.
 /// </summary>
 internal sealed class SlotTable
 {
-    private const int Doomed = int.MinValue;
-
     private readonly object _gate = new();
     private readonly ulong[] _generation;
-    private readonly int[] _pins;
     private readonly int[] _free;
     private readonly Action<int, ulong> _publish;
     private int _freeCount;
@@ -23,7 +20,6 @@ internal sealed class SlotTable
     public SlotTable(int count, Action<int, ulong> publish)
     {
         _generation = new ulong[count];
-        _pins = new int[count];
         _free = new int[count];
         _publish = publish;
         _freeCount = count;
@@ -41,7 +37,12 @@ internal sealed class SlotTable
 
     public SlotRef Reference(int slot) => new(slot, Volatile.Read(ref _generation[slot]));
 
-    public bool IsPinned(int slot) => (Volatile.Read(ref _pins[slot]) & ~Doomed) != 0;
+    /// <summary>References to slots that are in the index; the caller keeps them there meanwhile.</summary>
+    public void Reference(ReadOnlySpan<int> slots, Span<SlotRef> references)
+    {
+        for (var index = 0; index < slots.Length; index++)
+            references[index] = new SlotRef(slots[index], _generation[slots[index]]);
+    }
 
     /// <summary>Takes up to <paramref name="count"/> free slots.</summary>
     public List<SlotRef> Take(int count)
@@ -59,34 +60,20 @@ internal sealed class SlotTable
         }
     }
 
-    /// <summary>Pins a cached slot. The caller holds the index's read lock, so the entry cannot go away meanwhile.</summary>
-    public void Pin(int slot) => Interlocked.Increment(ref _pins[slot]);
-
-    public void Unpin(int slot)
-    {
-        if (Interlocked.Decrement(ref _pins[slot]) == Doomed)
-            Free(slot);
-    }
-
-    /// <summary>
-    /// Nothing points at the slot any more: free now, or when the last lease on it ends. For a cached slot the caller
-    /// holds the index's write lock.
-    /// </summary>
-    public void Unlink(int slot)
-    {
-        if ((Interlocked.Or(ref _pins[slot], Doomed) & ~Doomed) == 0)
-            Free(slot);
-    }
-
-    private void Free(int slot)
+    /// <summary>Frees slots that nothing points at or reads any more.</summary>
+    public void Free(ReadOnlySpan<int> slots)
     {
         lock (_gate)
         {
-            _pins[slot] = 0;
-            var generation = _generation[slot] + 1;
-            Volatile.Write(ref _generation[slot], generation);
-            _publish(slot, generation);
-            _free[_freeCount++] = slot;
+            foreach (var slot in slots)
+            {
+                var generation = _generation[slot] + 1;
+                Volatile.Write(ref _generation[slot], generation);
+                _publish(slot, generation);
+                _free[_freeCount++] = slot;
+            }
         }
     }
+
+    public void Free(int slot) => Free([slot]);
 }

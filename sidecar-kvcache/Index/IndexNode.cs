@@ -23,8 +23,12 @@ internal sealed record PublicReason(string? Declaration, bool IsCleared = false)
     public static PublicReason Cleared { get; } = new(null, IsCleared: true);
 }
 
-/// <summary>Finds a child: its domain and the hash of its first block.</summary>
-internal readonly record struct ChildKey(long Owner, ulong Hash);
+/// <summary>Finds a child: its domain and the key of its first block.</summary>
+internal readonly record struct ChildKey(long Owner, BlockKey Key)
+{
+    // Keys are random already.
+    public override int GetHashCode() => (int)(Key.Low ^ (ulong)Owner);
+}
 
 /// <summary>
 /// A run of consecutive blocks without a branch in between (the compressed edge of the radix tree). All blocks of a run
@@ -51,13 +55,16 @@ internal sealed class IndexNode
 
     public int End => Start + Count;
 
-    /// <summary>Token ids of the run; the array may be longer.</summary>
-    public uint[] Tokens { get; set; } = [];
+    /// <summary>Key of each block; the array may be longer.</summary>
+    public BlockKey[] Keys { get; set; } = [];
 
     /// <summary>Arena slot of each block; the array may be longer.</summary>
     public int[] Slots { get; set; } = [];
 
-    public ulong Hash { get; set; }
+    /// <summary>Leases on this run.</summary>
+    public RunPin Pin { get; set; } = new();
+
+    public ChildKey ChildKey => new(Owner.Id, Keys[0]);
 
     public Dictionary<ChildKey, IndexNode>? Children { get; set; }
 
@@ -74,28 +81,41 @@ internal sealed class IndexNode
 
     public bool IsLeaf => Children is not { Count: > 0 };
 
-    public void Append(ReadOnlySpan<uint> tokens, ReadOnlySpan<int> slots, int blockTokens)
+    public void Append(ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots)
     {
         var needed = Count + slots.Length;
         if (Slots.Length < needed)
         {
             // Exact at first, doubling when a conversation keeps growing.
             var capacity = Count == 0 ? needed : Math.Max(needed, 2 * Slots.Length);
-            var (newSlots, newTokens) = (Slots, Tokens);
+            var (newSlots, newKeys) = (Slots, Keys);
             Array.Resize(ref newSlots, capacity);
-            Array.Resize(ref newTokens, capacity * blockTokens);
-            (Slots, Tokens) = (newSlots, newTokens);
+            Array.Resize(ref newKeys, capacity);
+            (Slots, Keys) = (newSlots, newKeys);
         }
 
         slots.CopyTo(Slots.AsSpan(Count));
-        tokens.CopyTo(Tokens.AsSpan(Count * blockTokens));
+        keys.CopyTo(Keys.AsSpan(Count));
         Count = needed;
     }
 
-    /// <summary>How many leading blocks of the run equal those of <paramref name="tokens"/>.</summary>
-    public int MatchingBlocks(ReadOnlySpan<uint> tokens, int blockTokens)
+    /// <summary>How many leading blocks of the run lie on the path of a prompt's keys. A key covers all before it, so the first difference is searched for by halving.</summary>
+    public int MatchingBlocks(ReadOnlySpan<BlockKey> keys)
     {
-        var mine = Tokens.AsSpan(0, Count * blockTokens);
-        return mine.CommonPrefixLength(tokens) / blockTokens;
+        var theirs = keys[Start..];
+        var common = Math.Min(Count, theirs.Length);
+        if (common == 0 || Keys[common - 1] == theirs[common - 1])
+            return common;
+        var (equal, different) = (0, common - 1);
+        while (equal < different)
+        {
+            var middle = (equal + different) / 2;
+            if (Keys[middle] == theirs[middle])
+                equal = middle + 1;
+            else
+                different = middle;
+        }
+
+        return equal;
     }
 }

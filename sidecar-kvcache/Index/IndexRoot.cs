@@ -1,16 +1,24 @@
 namespace Moebius.KvCache.Index;
 
 /// <summary>
-/// The tree of one model. Nothing is shared between trees: the key is everything that makes KV bytes interchangeable,
-/// and the seed salts the hashes of this tree.
+/// The tree of one model. Nothing is shared between trees: the model's key is everything that makes KV bytes
+/// interchangeable, and the hasher's secret is this tree's own.
 /// </summary>
-internal sealed class IndexRoot(ModelKey model, ulong seed, Owner publicOwner)
+internal sealed class IndexRoot(ModelKey model, Owner publicOwner)
 {
     public ModelKey Model { get; } = model;
 
     public int BlockTokens => Model.BlockTokens;
 
-    public ulong Seed { get; } = seed;
+    private readonly BlockHasher _hasher = new(model.BlockTokens);
+
+    /// <summary>Keys of a prompt's full blocks. Made once for each call and used for all that is looked for in this tree.</summary>
+    public BlockKey[] Keys(ReadOnlySpan<uint> tokens)
+    {
+        var keys = GC.AllocateUninitializedArray<BlockKey>(tokens.Length / BlockTokens);
+        _hasher.Compute(tokens, keys);
+        return keys;
+    }
 
     public IndexNode Node { get; } = new() { Owner = publicOwner, Visibility = Visibility.Public };
 }

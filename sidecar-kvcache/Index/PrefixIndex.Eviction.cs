@@ -114,24 +114,13 @@ internal sealed partial class PrefixIndex
                 var node = order[index];
                 if (!node.IsLeaf || !drop(node, node.Count))
                     continue;
-                if (trim || !AnyPinned(node))
+                if (trim || node.Pin.UpTo == 0)
                     dropped += TrimLeaf(node, int.MaxValue);
             }
 
             EvictedBlocks += dropped;
             return dropped;
         }
-    }
-
-    private bool AnyPinned(IndexNode node)
-    {
-        for (var index = 0; index < node.Count; index++)
-        {
-            if (_slots.IsPinned(node.Slots[index]))
-                return true;
-        }
-
-        return false;
     }
 
     private void MakeRoom(int count)
@@ -173,7 +162,7 @@ internal sealed partial class PrefixIndex
             evicted += TrimLeaf(node, wanted - evicted);
             if (node.Removed)
                 continue;
-            if (_slots.IsPinned(node.Slots[node.Count - 1]))
+            if (node.Pin.UpTo >= node.Count)
                 pinned.Add(node);
             else
                 Enqueue(node);
@@ -189,13 +178,9 @@ internal sealed partial class PrefixIndex
     /// <summary>Drops blocks from the end of a leaf, up to the first pinned one.</summary>
     private int TrimLeaf(IndexNode node, int wanted)
     {
-        var dropped = 0;
-        while (dropped < wanted && node.Count > 0 && !_slots.IsPinned(node.Slots[node.Count - 1]))
-        {
-            _slots.Unlink(node.Slots[--node.Count]);
-            dropped++;
-        }
-
+        var dropped = Math.Min(wanted, node.Count - Math.Min(node.Pin.UpTo, node.Count));
+        node.Count -= dropped;
+        _slots.Free(node.Slots.AsSpan(node.Count, dropped));
         Account(node.Owner, -dropped, 0);
         if (node.Count == 0)
             Unhook(node);
@@ -208,8 +193,7 @@ internal sealed partial class PrefixIndex
         var dropped = 0;
         foreach (var child in node.Children?.Values.ToArray() ?? [])
             dropped += RemoveSubtree(child);
-        for (var index = 0; index < node.Count; index++)
-            _slots.Unlink(node.Slots[index]);
+        node.Pin.CloseAndFree(_slots, node.Slots.AsSpan(0, node.Count));
         dropped += node.Count;
         Account(node.Owner, -node.Count, 0);
         node.Count = 0;
@@ -220,7 +204,7 @@ internal sealed partial class PrefixIndex
     private void Unhook(IndexNode node)
     {
         var parent = node.Parent!;
-        parent.Children!.Remove(new ChildKey(node.Owner.Id, node.Hash));
+        parent.Children!.Remove(node.ChildKey);
         node.Removed = true;
         Account(node.Owner, 0, -1);
         DropIfUnused(node.Owner);

@@ -11,36 +11,45 @@ internal sealed partial class PrefixIndex
     /// <returns>Blocks that became public or were merged.</returns>
     public int Promote(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, int upTo, PublicReason reason, TenantKey? origin)
     {
+        var keys = root.Keys(tokens);
+        var promoted = Promote(root, tenant, keys, upTo, reason, origin);
+        if (promoted > 0)
+            OnPromoted?.Invoke(root, tenant, tokens[..Math.Min(upTo * root.BlockTokens, tokens.Length)].ToArray());
+        return promoted;
+    }
+
+    private int Promote(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, int upTo, PublicReason reason, TenantKey? origin)
+    {
         using (_lock.Write())
         {
             if (!_owners.TryGetValue(tenant, out var owner))
                 return 0;
             var promoted = 0;
-            upTo = Math.Min(upTo, tokens.Length / root.BlockTokens);
+            upTo = Math.Min(upTo, keys.Length);
             var current = root.Node;
             while (current.End < upTo)
             {
-                var key = BlockHash.Compute(Block(tokens, current.End, root), root.Seed);
-                var hasOwn = TryChild(root, current, owner.Id, key, tokens, out var own);
-                var hasPublic = TryChild(root, current, Owner.PublicId, key, tokens, out var shared);
+                var key = keys[current.End];
+                var hasOwn = TryChild(current, owner.Id, key, out var own);
+                var hasPublic = TryChild(current, Owner.PublicId, key, out var shared);
                 if (hasOwn && own!.Visibility == Visibility.Private)
                     break;
                 if (hasOwn)
                 {
-                    var limit = Math.Min(own!.MatchingBlocks(tokens[(own.Start * root.BlockTokens)..], root.BlockTokens), upTo - own.Start);
+                    var limit = Math.Min(own!.MatchingBlocks(keys), upTo - own.Start);
                     if (hasPublic)
-                        limit = Math.Min(limit, shared!.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens));
+                        limit = Math.Min(limit, shared!.MatchingBlocks(keys));
                     if (limit < own.Count)
-                        Split(root, own, limit);
+                        Split(own, limit);
                     promoted += limit;
                     if (hasPublic)
-                        current = Merge(root, own, shared!, limit);
+                        current = Merge(own, shared!, limit);
                     else if (!TryMakePublic(own, reason, origin))
                         break;
                     else
                         current = own;
                 }
-                else if (hasPublic && shared!.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens) == shared.Count)
+                else if (hasPublic && shared!.MatchingBlocks(keys) == shared.Count)
                 {
                     current = shared;
                 }
@@ -58,20 +67,22 @@ internal sealed partial class PrefixIndex
     /// <summary>Makes a tenant's entries private for good, from a block on and all that follows it.</summary>
     public void MarkPrivate(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, int fromBlock)
     {
+        var keys = root.Keys(tokens);
         using (_lock.Write())
         {
-            foreach (var own in OwnRuns(root, tenant, tokens))
-                MarkRun(root, own, tokens, fromBlock);
+            foreach (var own in OwnRuns(root, tenant, keys))
+                MarkRun(own, keys, fromBlock);
         }
     }
 
     /// <summary>Drops a tenant's private entries along one path, with all that follows them.</summary>
     public int DropPath(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens)
     {
+        var keys = root.Keys(tokens);
         using (_lock.Write())
         {
             var dropped = 0;
-            foreach (var own in OwnRuns(root, tenant, tokens))
+            foreach (var own in OwnRuns(root, tenant, keys))
                 dropped += RemoveSubtree(own);
             return dropped;
         }
@@ -80,9 +91,10 @@ internal sealed partial class PrefixIndex
     /// <summary>Takes every public entry back whose reason no longer holds.</summary>
     public int Retract(Func<PublicReason, bool> holds)
     {
+        var keys = new List<BlockKey>();
+        var demoted = 0;
         using (_lock.Write())
         {
-            var demoted = 0;
             foreach (var root in _roots.Values)
             {
                 var pending = new Stack<IndexNode>(PublicChildren(root.Node));
@@ -90,6 +102,7 @@ internal sealed partial class PrefixIndex
                 {
                     if (!holds(node.Reason!))
                     {
+                        CollectPublic(node, keys);
                         demoted += Demote(node, Visibility.Unproven);
                         continue;
                     }
@@ -98,36 +111,94 @@ internal sealed partial class PrefixIndex
                         pending.Push(child);
                 }
             }
-
-            return demoted;
         }
+
+        Announce(keys);
+        return demoted;
     }
 
     /// <summary>Makes a probed entry, and all that follows it, private for good.</summary>
     /// <returns>Blocks that are no longer public.</returns>
     public int DemoteProbed(IndexNode node)
     {
+        var keys = new List<BlockKey>();
+        var demoted = 0;
         using (_lock.Write())
-            return node is { Removed: false, Visibility: Visibility.Public } ? Demote(node, Visibility.Private) : 0;
+        {
+            if (node is { Removed: false, Visibility: Visibility.Public })
+            {
+                CollectPublic(node, keys);
+                demoted = Demote(node, Visibility.Private);
+            }
+        }
+
+        Announce(keys);
+        return demoted;
+    }
+
+    /// <summary>Takes the public entries along a path back, from a block on and with all that follows.</summary>
+    public int DemotePath(IndexRoot root, ReadOnlySpan<BlockKey> keys, int fromBlock)
+    {
+        using (_lock.Write())
+        {
+            var current = root.Node;
+            while (current.End < keys.Length && TryChild(current, Owner.PublicId, keys[current.End], out var next))
+            {
+                var matched = next.Start + next.MatchingBlocks(keys);
+                if (fromBlock < matched)
+                {
+                    if (fromBlock > next.Start)
+                    {
+                        Split(next, fromBlock - next.Start);
+                        next = next.Children!.Values.Single();
+                    }
+
+                    return Demote(next, Visibility.Unproven);
+                }
+
+                if (matched < next.End)
+                    break;
+                current = next;
+            }
+
+            return 0;
+        }
+    }
+
+    private void Announce(List<BlockKey> demoted)
+    {
+        if (demoted.Count > 0)
+            OnDemoted?.Invoke(demoted);
+    }
+
+    private static void CollectPublic(IndexNode node, List<BlockKey> keys)
+    {
+        var pending = new Stack<IndexNode>([node]);
+        while (pending.TryPop(out var next))
+        {
+            keys.AddRange(next.Keys.AsSpan(0, next.Count));
+            foreach (var child in PublicChildren(next))
+                pending.Push(child);
+        }
     }
 
     private static List<IndexNode> PublicChildren(IndexNode node) =>
         [.. (node.Children?.Values ?? Enumerable.Empty<IndexNode>()).Where(child => child.Visibility == Visibility.Public)];
 
     /// <summary>The tenant's private runs that leave the public path along these tokens.</summary>
-    private List<IndexNode> OwnRuns(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens)
+    private List<IndexNode> OwnRuns(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys)
     {
         var runs = new List<IndexNode>();
         if (!_owners.TryGetValue(tenant, out var owner))
             return runs;
         var current = root.Node;
-        while (current.End < tokens.Length / root.BlockTokens)
+        while (current.End < keys.Length)
         {
-            var key = BlockHash.Compute(Block(tokens, current.End, root), root.Seed);
-            if (TryChild(root, current, owner.Id, key, tokens, out var own))
+            var key = keys[current.End];
+            if (TryChild(current, owner.Id, key, out var own))
                 runs.Add(own);
-            if (!TryChild(root, current, Owner.PublicId, key, tokens, out var shared)
-                || shared.MatchingBlocks(tokens[(shared.Start * root.BlockTokens)..], root.BlockTokens) < shared.Count)
+            if (!TryChild(current, Owner.PublicId, key, out var shared)
+                || shared.MatchingBlocks(keys) < shared.Count)
                 break;
             current = shared;
         }
@@ -135,16 +206,16 @@ internal sealed partial class PrefixIndex
         return runs;
     }
 
-    private void MarkRun(IndexRoot root, IndexNode? node, ReadOnlySpan<uint> tokens, int fromBlock)
+    private void MarkRun(IndexNode? node, ReadOnlySpan<BlockKey> keys, int fromBlock)
     {
         while (node is { Visibility: Visibility.Unproven })
         {
-            var matched = node.Start + node.MatchingBlocks(tokens[(node.Start * root.BlockTokens)..], root.BlockTokens);
+            var matched = node.Start + node.MatchingBlocks(keys);
             if (fromBlock < matched)
             {
                 if (fromBlock > node.Start)
                 {
-                    Split(root, node, fromBlock - node.Start);
+                    Split(node, fromBlock - node.Start);
                     node = node.Children!.Values.Single();
                 }
 
@@ -152,10 +223,10 @@ internal sealed partial class PrefixIndex
                 return;
             }
 
-            if (matched < node.End || node.End >= tokens.Length / root.BlockTokens)
+            if (matched < node.End || node.End >= keys.Length)
                 return;
-            var key = BlockHash.Compute(Block(tokens, node.End, root), root.Seed);
-            node = TryChild(root, node, node.Owner.Id, key, tokens, out var next) ? next : null;
+            var key = keys[node.End];
+            node = TryChild(node, node.Owner.Id, key, out var next) ? next : null;
         }
     }
 
@@ -173,9 +244,9 @@ internal sealed partial class PrefixIndex
     private bool Relink(IndexNode node, Owner to)
     {
         var siblings = node.Parent!.Children!;
-        if (!siblings.TryAdd(new ChildKey(to.Id, node.Hash), node))
+        if (!siblings.TryAdd(new ChildKey(to.Id, node.Keys[0]), node))
             return false;
-        siblings.Remove(new ChildKey(node.Owner.Id, node.Hash));
+        siblings.Remove(node.ChildKey);
         Account(node.Owner, -node.Count, -1);
         Account(to, node.Count, 1);
         node.Owner = to;
@@ -185,10 +256,10 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>Replaces a private run by the equal leading blocks of a public one and hangs its children there.</summary>
-    private IndexNode Merge(IndexRoot root, IndexNode own, IndexNode shared, int blocks)
+    private IndexNode Merge(IndexNode own, IndexNode shared, int blocks)
     {
         if (blocks < shared.Count)
-            Split(root, shared, blocks);
+            Split(shared, blocks);
         TouchPath(shared, own.LastUse);
         foreach (var (key, child) in own.Children?.ToArray() ?? [])
         {

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Security.Cryptography;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Index;
@@ -47,41 +46,51 @@ internal sealed partial class PrefixIndex
     /// <summary>Told about every public node that a lookup came through, under the read lock.</summary>
     public Action<IndexNode, TenantKey>? OnPublicHit { get; init; }
 
+    /// <summary>Told, without a lock, that leading blocks of a prompt have become public.</summary>
+    public Action<IndexRoot, TenantKey, uint[]>? OnPromoted { get; init; }
+
+    /// <summary>Told, without a lock, which blocks have ceased to be public.</summary>
+    public Action<IReadOnlyList<BlockKey>>? OnDemoted { get; init; }
+
     public IndexRoot Root(ModelKey model)
     {
         using (_lock.Write())
         {
             if (!_roots.TryGetValue(model, out var root))
-                _roots[model] = root = new IndexRoot(model, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), _public);
+                _roots[model] = root = new IndexRoot(model, _public);
             return root;
         }
     }
 
-    /// <summary>The longest prefix that the tenant may use, every block of it pinned.</summary>
-    public SlotRef[] Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, View view)
+    /// <summary>The longest prefix that the tenant may use, pinned until the lease is released.</summary>
+    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, View view) => Lookup(root, tenant, root.Keys(tokens), view);
+
+    /// <inheritdoc cref="Lookup(IndexRoot, TenantKey, ReadOnlySpan{uint}, View)"/>
+    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view)
     {
         using (_lock.Read())
         {
             _owners.TryGetValue(tenant, out var owner);
-            var match = Match(root, owner, tokens, view);
-            var found = new SlotRef[match.Depth];
+            var match = Match(root, owner, keys, view);
+            var found = GC.AllocateUninitializedArray<SlotRef>(match.Depth);
+            var runs = 0;
+            for (var node = match.Node; node.Parent is not null; node = node.Parent)
+                runs++;
+            var pins = runs == 0 ? [] : new RunPin[runs];
             var now = _now();
             var within = match.Within;
             for (var node = match.Node; node.Parent is not null; node = node.Parent, within = node.Count)
             {
-                for (var index = 0; index < within; index++)
-                {
-                    _slots.Pin(node.Slots[index]);
-                    found[node.Start + index] = _slots.Reference(node.Slots[index]);
-                }
-
+                node.Pin.Take(within);
+                pins[--runs] = node.Pin;
+                _slots.Reference(node.Slots.AsSpan(0, within), found.AsSpan(node.Start, within));
                 Touch(node, now);
                 Interlocked.Increment(ref node.Hits);
                 if (node.Visibility == Visibility.Public)
                     OnPublicHit?.Invoke(node, tenant);
             }
 
-            return found;
+            return new FoundPrefix(found, new IndexLease(pins), match.Node.Visibility == Visibility.Public);
         }
     }
 
@@ -102,35 +111,48 @@ internal sealed partial class PrefixIndex
         int keep,
         View view,
         PublicReason? shareAs,
-        TenantKey? origin)
+        TenantKey? origin) => Insert(root, tenant, root.Keys(tokens), firstBlock, slots, keep, view, shareAs, origin);
+
+    /// <inheritdoc cref="Insert(IndexRoot, TenantKey, ReadOnlySpan{uint}, int, ReadOnlySpan{int}, int, View, PublicReason?, TenantKey?)"/>
+    /// <param name="sealedPrivate">Blocks that are not shared are private for good, not until they are cleared.</param>
+    public InsertResult Insert(
+        IndexRoot root,
+        TenantKey tenant,
+        ReadOnlySpan<BlockKey> keys,
+        int firstBlock,
+        ReadOnlySpan<int> slots,
+        int keep,
+        View view,
+        PublicReason? shareAs,
+        TenantKey? origin,
+        bool sealedPrivate = false)
     {
         using (_lock.Write())
         {
             var owner = GetOrAddOwner(tenant);
             owner.Reserved -= slots.Length;
-            var match = Match(root, owner, tokens, view);
+            var match = Match(root, owner, keys, view);
             var end = Math.Min(firstBlock + slots.Length, keep);
             var from = Math.Min(Math.Max(match.Depth, firstBlock), firstBlock + slots.Length);
             if (match.Depth < firstBlock || end <= from)
             {
-                FreeUnused(slots);
+                _slots.Free(slots);
                 DropIfUnused(owner);
                 return new InsertResult(match.Depth, match.Depth);
             }
 
-            FreeUnused(slots[..(from - firstBlock)]);
-            FreeUnused(slots[(end - firstBlock)..]);
+            _slots.Free(slots[..(from - firstBlock)]);
+            _slots.Free(slots[(end - firstBlock)..]);
             var added = slots[(from - firstBlock)..(end - firstBlock)];
-            var addedTokens = tokens[(from * root.BlockTokens)..(end * root.BlockTokens)];
 
             var parent = match.Node;
             if (match.Within < parent.Count)
-                Split(root, parent, match.Within);
-            var placed = Attach(root, parent, owner, addedTokens, added, shareAs, origin);
+                Split(parent, match.Within);
+            var placed = Attach(parent, owner, keys[from..end], added, shareAs, origin, sealedPrivate);
             DropIfUnused(owner);
             if (placed is null)
             {
-                FreeUnused(added);
+                _slots.Free(added);
                 return new InsertResult(from, from);
             }
 
@@ -140,13 +162,13 @@ internal sealed partial class PrefixIndex
     }
 
     private IndexNode? Attach(
-        IndexRoot root, IndexNode parent, Owner tenant, ReadOnlySpan<uint> tokens, ReadOnlySpan<int> slots, PublicReason? shareAs, TenantKey? origin)
+        IndexNode parent, Owner tenant, ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots, PublicReason? shareAs, TenantKey? origin, bool sealedPrivate)
     {
         var visibility = parent.Visibility switch
         {
             Visibility.Public when shareAs is not null => Visibility.Public,
-            Visibility.Public => Visibility.Unproven,
-            var inherited => inherited,
+            Visibility.Private => Visibility.Private,
+            _ => sealedPrivate ? Visibility.Private : Visibility.Unproven,
         };
         var owner = visibility == Visibility.Public ? _public : tenant;
 
@@ -154,7 +176,7 @@ internal sealed partial class PrefixIndex
         if (parent.IsLeaf && parent.Parent is not null && parent.Owner == owner && parent.Visibility == visibility
             && Equals(parent.Reason, visibility == Visibility.Public ? shareAs : null) && (visibility != Visibility.Public || parent.Origin == origin))
         {
-            parent.Append(tokens, slots, root.BlockTokens);
+            parent.Append(keys, slots);
             owner.Blocks += slots.Length;
             return parent;
         }
@@ -167,9 +189,8 @@ internal sealed partial class PrefixIndex
             Reason = visibility == Visibility.Public ? shareAs : null,
             Origin = visibility == Visibility.Public ? origin : null,
             Start = parent.End,
-            Hash = BlockHash.Compute(tokens[..root.BlockTokens], root.Seed),
         };
-        node.Append(tokens, slots, root.BlockTokens);
+        node.Append(keys, slots);
         if (!TryLink(parent, node))
             return null;
         owner.Blocks += slots.Length;
@@ -179,27 +200,26 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>
-    /// The deepest position whose blocks equal the tokens'. The public path is followed as far as it goes, and each
-    /// private run of the tenant that leaves it is tried; on a tie the public one wins.
+    /// The deepest position on the keys' path. The public path is followed as far as it goes, and each private run of the
+    /// tenant that leaves it is tried; on a tie the public one wins.
     /// </summary>
-    private static Position Match(IndexRoot root, Owner? owner, ReadOnlySpan<uint> tokens, View view)
+    private static Position Match(IndexRoot root, Owner? owner, ReadOnlySpan<BlockKey> keys, View view)
     {
-        var blocks = tokens.Length / root.BlockTokens;
         var best = new Position(root.Node, 0);
         var current = root.Node;
-        while (current.End < blocks)
+        while (current.End < keys.Length)
         {
-            var key = BlockHash.Compute(Block(tokens, current.End, root), root.Seed);
-            if (owner is not null && TryChild(root, current, owner.Id, key, tokens, out var own))
+            var key = keys[current.End];
+            if (owner is not null && TryChild(current, owner.Id, key, out var own))
             {
-                var position = FollowOwn(root, own, tokens);
+                var position = FollowOwn(own, keys);
                 if (position.Depth > best.Depth)
                     best = position;
             }
 
-            if (view == View.OwnOnly || !TryChild(root, current, Owner.PublicId, key, tokens, out var next))
+            if (view == View.OwnOnly || !TryChild(current, Owner.PublicId, key, out var next))
                 break;
-            var within = next.MatchingBlocks(tokens[(next.Start * root.BlockTokens)..], root.BlockTokens);
+            var within = next.MatchingBlocks(keys);
             if (next.Start + within >= best.Depth)
                 best = new Position(next, within);
             if (within < next.Count)
@@ -210,37 +230,26 @@ internal sealed partial class PrefixIndex
         return best;
     }
 
-    private static Position FollowOwn(IndexRoot root, IndexNode node, ReadOnlySpan<uint> tokens)
+    private static Position FollowOwn(IndexNode node, ReadOnlySpan<BlockKey> keys)
     {
-        var blocks = tokens.Length / root.BlockTokens;
         while (true)
         {
-            var within = node.MatchingBlocks(tokens[(node.Start * root.BlockTokens)..], root.BlockTokens);
-            if (within < node.Count || node.End >= blocks)
-                return new Position(node, within);
-            var key = BlockHash.Compute(Block(tokens, node.End, root), root.Seed);
-            if (!TryChild(root, node, node.Owner.Id, key, tokens, out var next))
+            var within = node.MatchingBlocks(keys);
+            if (within < node.Count || node.End >= keys.Length || !TryChild(node, node.Owner.Id, keys[node.End], out var next))
                 return new Position(node, within);
             node = next;
         }
     }
 
-    private static bool TryChild(
-        IndexRoot root, IndexNode parent, long owner, ulong key, ReadOnlySpan<uint> tokens, [NotNullWhen(true)] out IndexNode? child)
+    private static bool TryChild(IndexNode parent, long owner, BlockKey key, [NotNullWhen(true)] out IndexNode? child)
     {
         child = null;
-        return parent.Children is { } children
-            && children.TryGetValue(new ChildKey(owner, key), out child)
-            && child.Tokens.AsSpan(0, root.BlockTokens).SequenceEqual(Block(tokens, child.Start, root));
+        return parent.Children is { } children && children.TryGetValue(new ChildKey(owner, key), out child);
     }
-
-    private static ReadOnlySpan<uint> Block(ReadOnlySpan<uint> tokens, int block, IndexRoot root) =>
-        tokens.Slice(block * root.BlockTokens, root.BlockTokens);
 
     private static bool TryLink(IndexNode parent, IndexNode node)
     {
-        // A hash collision with different tokens: rather not cached than confused.
-        if (!(parent.Children ??= []).TryAdd(new ChildKey(node.Owner.Id, node.Hash), node))
+        if (!(parent.Children ??= []).TryAdd(node.ChildKey, node))
             return false;
         node.Parent = parent;
         return true;
@@ -271,15 +280,10 @@ internal sealed partial class PrefixIndex
             _owners.Remove(owner.Key);
     }
 
-    private void FreeUnused(ReadOnlySpan<int> slots)
-    {
-        foreach (var slot in slots)
-            _slots.Unlink(slot);
-    }
-
     /// <summary>Cuts a run in two; the node keeps the first <paramref name="within"/> blocks and its place.</summary>
-    private void Split(IndexRoot root, IndexNode node, int within)
+    private static void Split(IndexNode node, int within)
     {
+        var (head, rest) = node.Pin.Cut(within);
         var tail = new IndexNode
         {
             Parent = node,
@@ -288,22 +292,20 @@ internal sealed partial class PrefixIndex
             Origin = node.Origin,
             Reason = node.Reason,
             Start = node.Start + within,
-            Hash = BlockHash.Compute(node.Tokens.AsSpan(within * root.BlockTokens, root.BlockTokens), root.Seed),
+            Pin = rest,
             LastUse = node.LastUse,
             Hits = node.Hits,
             Children = node.Children,
         };
-        tail.Append(
-            node.Tokens.AsSpan(within * root.BlockTokens, (node.Count - within) * root.BlockTokens),
-            node.Slots.AsSpan(within, node.Count - within),
-            root.BlockTokens);
+        tail.Append(node.Keys.AsSpan(within, node.Count - within), node.Slots.AsSpan(within, node.Count - within));
         foreach (var child in tail.Children?.Values ?? Enumerable.Empty<IndexNode>())
             child.Parent = tail;
 
-        node.Tokens = node.Tokens[..(within * root.BlockTokens)];
+        node.Pin = head;
+        node.Keys = node.Keys[..within];
         node.Slots = node.Slots[..within];
         node.Count = within;
-        node.Children = new() { [new ChildKey(tail.Owner.Id, tail.Hash)] = tail };
+        node.Children = new() { [tail.ChildKey] = tail };
         node.Owner.Nodes++;
         if (tail.IsLeaf)
             Enqueue(tail);

@@ -25,6 +25,12 @@ internal sealed record CompiledPolicy
 
     public required int MaxTenantPercent { get; init; }
 
+    /// <summary>The policy asks for private blocks outside the arena, encrypted.</summary>
+    public bool HasEncryption { get; init; }
+
+    /// <summary>Private blocks, encrypted, may go into the tier between pods.</summary>
+    public bool SharePrivate { get; init; }
+
     /// <summary><c>metadata.generation</c>; 0 when no policy is mounted.</summary>
     public required long Generation { get; init; }
 

@@ -57,8 +57,6 @@ internal static class PolicyCompiler
             warnings.Add($"publicPrefixes have no effect in mode {spec.Mode}");
         if (spec.Mode == SharingMode.Share)
             warnings.Add("mode Share lets every tenant learn what others asked");
-        if (spec.Encryption is not null)
-            warnings.Add("encryption has nothing to encrypt: no block leaves the arena");
 
         return new CompiledPolicy
         {
@@ -78,6 +76,8 @@ internal static class PolicyCompiler
             PrivateIdle = Durations.ParsePositive(spec.Retention.PrivateIdle, $"{source}: spec.retention.privateIdle"),
             PublicIdle = Durations.ParsePositive(spec.Retention.PublicIdle, $"{source}: spec.retention.publicIdle"),
             MaxTenantPercent = spec.Retention.MaxTenantPercent,
+            HasEncryption = spec.Encryption is not null,
+            SharePrivate = spec.Encryption?.SharePrivate ?? false,
             Generation = generation,
             Warnings = warnings,
         };

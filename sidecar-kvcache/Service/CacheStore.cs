@@ -8,9 +8,16 @@ using Moebius.KvCache.Detection;
 using Moebius.KvCache.Index;
 using Moebius.KvCache.Monitoring;
 using Moebius.KvCache.Policy;
+using Moebius.KvCache.Tiers;
 using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Service;
+
+/// <summary>The answer to a lookup.</summary>
+/// <param name="Lease">Its number.</param>
+/// <param name="Blocks">Slots of the leading blocks.</param>
+/// <param name="Staging">Blocks after those that are on their way into the arena.</param>
+internal readonly record struct LookupAnswer(ulong Lease, SlotRef[] Blocks, int Staging);
 
 /// <summary>
 /// The cache: sessions, the arena and its index, and the policy that decides what each call may see. Knows nothing of
@@ -24,7 +31,8 @@ internal sealed class CacheStore : IAsyncDisposable
     public static readonly TimeSpan HoldGrace = TimeSpan.FromSeconds(30);
 
     private static readonly TimeSpan MaintenancePeriod = TimeSpan.FromSeconds(5);
-    private static readonly uint MaxBlockTokens = 1024;
+    private const uint MaxBlockTokens = 1024;
+    private const uint MaxWaitMilliseconds = 10_000;
 
     private readonly ArenaFile _arena;
     private readonly PolicySource _policy;
@@ -36,7 +44,9 @@ internal sealed class CacheStore : IAsyncDisposable
     private readonly ProbeMonitor _monitor;
     private readonly ConcurrentDictionary<string, Session> _sessions = [];
     private readonly object _layoutGate = new();
-    private readonly byte[] _salt = RandomNumberGenerator.GetBytes(32);
+    private readonly byte[] _salt;
+    private readonly TierSet _tiers;
+    private readonly TierMetrics _tierMetrics;
     private readonly long _start;
     private Layout? _layout;
     private ITimer? _maintenance;
@@ -47,7 +57,12 @@ internal sealed class CacheStore : IAsyncDisposable
     /// <param name="metrics">Counters.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">For what an operator should know.</param>
-    public CacheStore(ArenaFile arena, PolicySource policy, int? blockTokens, CacheMetrics metrics, TimeProvider time, ILogger logger)
+    /// <param name="ssd">The tier on disk, owned from now on; null: none.</param>
+    /// <param name="shared">The tier between pods, owned from now on; null: none.</param>
+    /// <param name="master">What tenants' keys are derived from; null: private blocks do not leave the arena.</param>
+    public CacheStore(
+        ArenaFile arena, PolicySource policy, int? blockTokens, CacheMetrics metrics, TimeProvider time, ILogger logger,
+        SsdTier? ssd = null, Func<TierMetrics, SharedTier>? shared = null, MasterSecret? master = null)
     {
         _arena = arena;
         _policy = policy;
@@ -58,12 +73,23 @@ internal sealed class CacheStore : IAsyncDisposable
         _start = time.GetTimestamp();
         _queue = new ClassificationQueue(() => policy.Current, metrics, time, logger);
         _monitor = new ProbeMonitor(() => policy.Current.Monitor, Now);
+        // With a secret tenants keep their names over a restart, as their blocks on disk do.
+        _salt = master?.TenantSalt ?? RandomNumberGenerator.GetBytes(32);
+        _tierMetrics = new TierMetrics(metrics.Registry);
+        _tiers = new TierSet(
+            new TierContext(arena, () => policy.Current, TryBeginCopy, EndCopy), ssd, shared?.Invoke(_tierMetrics), master, _tierMetrics, time, logger);
         policy.Changed += OnPolicyChanged;
         metrics.Registry.AddBeforeCollectCallback(Observe);
     }
 
     /// <summary>Commits whose text has not been classified yet.</summary>
     public long PendingClassifications => _queue.Pending;
+
+    /// <summary>Prompts whose blocks are on their way between the arena and another tier.</summary>
+    public int PendingCopies => _tiers.Pending;
+
+    /// <summary>What an operator should know about the tiers; empty when all is well.</summary>
+    public IEnumerable<string> TierStates => _tiers.States;
 
     public string ArenaPath => _arena.Path;
 
@@ -89,6 +115,8 @@ internal sealed class CacheStore : IAsyncDisposable
 
         lock (_layoutGate)
         {
+            while (_sessions.IsEmpty && _layout is { Copies: > 0 } busy && busy.Geometry != wanted)
+                System.Threading.Monitor.Wait(_layoutGate);
             var layout = _layout;
             if (layout is null || (layout.Geometry != wanted && _sessions.IsEmpty))
             {
@@ -123,17 +151,47 @@ internal sealed class CacheStore : IAsyncDisposable
         _logger.LogInformation("Engine {EngineId} is gone; its leases and reservations are reclaimed", Printable(session.EngineId));
     }
 
-    public (string Lease, SlotRef[] Blocks) Lookup(string sessionId, string tenant, bool anonymous, ReadOnlySpan<uint> tokens)
+    /// <summary>The longest prefix that the tenant may use. What lies in slower tiers is staged beside the call, which may wait for it.</summary>
+    public ValueTask<LookupAnswer> LookupAsync(string sessionId, string tenant, bool anonymous, uint[] tokens, uint waitMilliseconds, CancellationToken cancel)
     {
+        if (waitMilliseconds > MaxWaitMilliseconds)
+            throw Invalid($"wait_milliseconds: {waitMilliseconds}, must be 0 to {MaxWaitMilliseconds}");
         var session = Session(sessionId);
         var key = Tenant(tenant, anonymous);
-        var found = session.Layout.Index.Lookup(session.Root, key, tokens, ViewOf(_policy.Current, key));
-        var lease = session.AddLease(found) ?? throw UnknownSession();
+        var view = ViewOf(_policy.Current, key);
+        var keys = session.Root.Keys(tokens);
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
+        var staging = found.Blocks == keys.Length ? null
+            : _tiers.Stage(new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(tenant, anonymous), tokens, view), keys, found);
+        if (staging is null || waitMilliseconds == 0)
+            return ValueTask.FromResult(Answer(session, keys.Length, found, staging?.Blocks ?? 0));
+        found.Lease.Release();
+        return WaitAsync(session, key, keys, view, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
+    }
+
+    private async ValueTask<LookupAnswer> WaitAsync(Session session, TenantKey key, BlockKey[] keys, View view, Staging staging, TimeSpan wait, CancellationToken cancel)
+    {
+        try
+        {
+            await staging.Done.WaitAsync(wait, _time, cancel);
+        }
+        catch (TimeoutException)
+        {
+            // What has not arrived is not in the answer.
+        }
+
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
+        return Answer(session, keys.Length, found, staging.Done.IsCompleted ? 0 : staging.Blocks);
+    }
+
+    private LookupAnswer Answer(Session session, int asked, in FoundPrefix found, int staging)
+    {
+        var lease = session.AddLease(found.Lease) ?? throw UnknownSession();
         _metrics.Lookups.Inc();
-        _metrics.LookupBlocks.Inc(tokens.Length / session.Root.BlockTokens);
-        _metrics.HitBlocks.Inc(found.Length);
+        _metrics.LookupBlocks.Inc(asked);
+        _metrics.HitBlocks.Inc(found.Blocks);
         ActOnAlarms(session.Layout.Index);
-        return (lease, found);
+        return new LookupAnswer(lease, found.Slots, staging);
     }
 
     public IReadOnlyList<SlotRef> Reserve(string sessionId, string tenant, bool anonymous, uint count)
@@ -182,6 +240,7 @@ internal sealed class CacheStore : IAsyncDisposable
         var result = session.Layout.Index.Insert(
             root, key, tokens, (int)firstBlock, indexes, keep, view, share, anonymous ? null : key);
 
+        _tiers.Changed(new TierJob(session.Layout, root, key, _tiers.SecretOf(tenant, anonymous), tokens, view));
         // Under a policy that clears nothing there is no verdict to wait for.
         if (result.Undecided < result.CachedBlocks && policy.Mode == SharingMode.SafeKV && view == View.Shared)
         {
@@ -194,7 +253,7 @@ internal sealed class CacheStore : IAsyncDisposable
         return result.CachedBlocks;
     }
 
-    public void Release(string sessionId, string lease, IReadOnlyList<SlotRef> slots)
+    public void Release(string sessionId, ulong lease, IReadOnlyList<SlotRef> slots)
     {
         var session = Session(sessionId);
         CheckRange(session, slots);
@@ -206,9 +265,9 @@ internal sealed class CacheStore : IAsyncDisposable
     public long Evict(string sessionId, string tenant)
     {
         var session = Session(sessionId);
-        return tenant.Length == 0
-            ? session.Layout.Index.EvictUnpinned(session.Root)
-            : session.Layout.Index.EvictTenant(session.Root, TenantKey.Derive(_salt, tenant, anonymous: false));
+        TenantKey? key = tenant.Length == 0 ? null : TenantKey.Derive(_salt, tenant, anonymous: false);
+        var evicted = key is { } one ? session.Layout.Index.EvictTenant(session.Root, one) : session.Layout.Index.EvictUnpinned(session.Root);
+        return evicted + _tiers.Evict(session.Root, key);
     }
 
     public StatsResponse Stats(string sessionId)
@@ -247,6 +306,7 @@ internal sealed class CacheStore : IAsyncDisposable
         var policy = _policy.Current;
         Volatile.Read(ref _layout)?.Index.DropIdle(
             now - (long)policy.PrivateIdle.TotalMilliseconds, now - (long)policy.PublicIdle.TotalMilliseconds);
+        _tiers.Maintain(policy);
     }
 
     public async ValueTask DisposeAsync()
@@ -256,6 +316,7 @@ internal sealed class CacheStore : IAsyncDisposable
         await _queue.DisposeAsync();
         foreach (var session in _sessions.Values)
             End(session);
+        await _tiers.DisposeAsync();
         _arena.Dispose();
     }
 
@@ -292,11 +353,39 @@ internal sealed class CacheStore : IAsyncDisposable
     private Layout CreateLayout(ArenaGeometry geometry)
     {
         var slots = new SlotTable(geometry.SlotCount, (slot, generation) => _arena.PublishGeneration(geometry, slot, generation));
-        return new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, new PrefixIndex(slots, Now) { OnPublicHit = _monitor.Record });
+        Layout? layout = null;
+        var index = new PrefixIndex(slots, Now)
+        {
+            OnPublicHit = _monitor.Record,
+            OnPromoted = (root, tenant, tokens) => _tiers.Changed(new TierJob(layout!, root, tenant, null, tokens, View.Shared)),
+            OnDemoted = _tiers.Demoted,
+        };
+        return layout = new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, index);
+    }
+
+    private bool TryBeginCopy(Layout layout)
+    {
+        lock (_layoutGate)
+        {
+            if (_layout != layout)
+                return false;
+            layout.Copies++;
+            return true;
+        }
+    }
+
+    private void EndCopy(Layout layout)
+    {
+        lock (_layoutGate)
+        {
+            layout.Copies--;
+            System.Threading.Monitor.PulseAll(_layoutGate);
+        }
     }
 
     private void OnPolicyChanged(CompiledPolicy policy)
     {
+        _tiers.OnPolicy(policy);
         if (Volatile.Read(ref _layout) is not { } layout)
             return;
         var demoted = layout.Index.Retract(reason => PublicRules.Holds(policy, reason));
@@ -314,6 +403,7 @@ internal sealed class CacheStore : IAsyncDisposable
         _metrics.Slots.WithLabels("free").Set(layout?.Slots.FreeCount ?? 0);
         _metrics.Slots.WithLabels("used").Set((layout?.Slots.Count - layout?.Slots.FreeCount) ?? 0);
         _metrics.EvictedBlocks.IncTo(layout?.Index.EvictedBlocks ?? 0);
+        _tiers.Observe(_tierMetrics);
         _metrics.Sessions.Set(_sessions.Count);
         _metrics.IsolatedTenants.Set(_monitor.Isolated);
     }

@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Policy;
+using Moebius.KvCache.Tiers;
 using Prometheus;
 
 namespace Moebius.KvCache.Service;
@@ -70,9 +71,23 @@ internal sealed class KvCacheServer : IAsyncDisposable
         var loggers = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true));
         var metrics = new CacheMetrics();
         var policy = new PolicySource(options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"));
-        var arena = ArenaFile.Create(options.ArenaPath, options.ArenaBytes);
+        var logger = loggers.CreateLogger("Moebius.KvCache");
+        var master = options.EncryptionKeyPath is null ? null : MasterSecret.Load(options.EncryptionKeyPath);
+        var ssd = options.SsdPath is null ? null : SsdTier.Open(options.SsdPath, options.SsdBytes, master?.Check ?? 0, time, logger);
+        ArenaFile arena;
+        try
+        {
+            arena = ArenaFile.Create(options.ArenaPath, options.ArenaBytes);
+        }
+        catch
+        {
+            ssd?.Dispose();
+            throw;
+        }
+
         WebApplication? app = null;
-        var store = new CacheStore(arena, policy, options.BlockTokens, metrics, time, loggers.CreateLogger("Moebius.KvCache"));
+        var store = new CacheStore(arena, policy, options.BlockTokens, metrics, time, logger,
+            ssd, options.Shared is null ? null : tierMetrics => SharedTier.Open(options.Shared, tierMetrics, time, logger), master);
         try
         {
             builder.Services.AddSingleton(store);
@@ -80,12 +95,12 @@ internal sealed class KvCacheServer : IAsyncDisposable
             app.Use(OnlyOnItsOwnListener);
             app.MapGrpcService<KvCacheService>();
             app.MapGet("/healthz", () => "ok");
-            app.MapGet("/readyz", () => "ok");
+            app.MapGet("/readyz", () => string.Join('\n', store.TierStates.Prepend("ok")));
             app.MapMetrics("/metrics", metrics.Registry);
             store.Start();
             await app.StartAsync(cancel);
             File.SetUnixFileMode(options.SocketPath, SocketMode);
-            loggers.CreateLogger("Moebius.KvCache").LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
+            logger.LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
             return new KvCacheServer(app, store, metrics, policy, loggers, options.SocketPath);
         }
         catch (Exception error)

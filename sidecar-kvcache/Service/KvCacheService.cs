@@ -1,3 +1,4 @@
+using System.Globalization;
 using Google.Protobuf.Collections;
 using Grpc.Core;
 using Moebius.KvCache.Arena;
@@ -44,13 +45,21 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         }
     }
 
-    public override Task<LookupResponse> Lookup(LookupRequest request, ServerCallContext context) => Answer(() =>
+    public override async Task<LookupResponse> Lookup(LookupRequest request, ServerCallContext context)
     {
-        var (lease, blocks) = store.Lookup(request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens));
-        var response = new LookupResponse { Lease = lease };
-        Add(response.Blocks, blocks);
-        return response;
-    });
+        try
+        {
+            var answer = await store.LookupAsync(
+                request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens), request.WaitMilliseconds, context.CancellationToken);
+            var response = new LookupResponse { Lease = answer.Lease.ToString("x16", CultureInfo.InvariantCulture), StagingBlocks = (uint)answer.Staging };
+            Add(response.Blocks, answer.Blocks);
+            return response;
+        }
+        catch (CacheException error)
+        {
+            throw new RpcException(new Status(error.Code, error.Message));
+        }
+    }
 
     public override Task<ReserveResponse> Reserve(ReserveRequest request, ServerCallContext context) => Answer(() =>
     {
@@ -74,7 +83,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
 
     public override Task<ReleaseResponse> Release(ReleaseRequest request, ServerCallContext context) => Answer(() =>
     {
-        store.Release(request.Session, request.Lease, Slots(request.Slots));
+        store.Release(request.Session, LeaseNumber(request.Lease), Slots(request.Slots));
         return new ReleaseResponse();
     });
 
@@ -94,6 +103,9 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
             throw new RpcException(new Status(error.Code, error.Message));
         }
     }
+
+    // What is no number was never a lease, which is no error.
+    private static ulong LeaseNumber(string lease) => ulong.TryParse(lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     private static uint[] ToArray(RepeatedField<uint> values)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Service;
 
@@ -17,6 +18,18 @@ internal sealed record ServerOptions
     public int? BlockTokens { get; init; }
 
     public string? PolicyPath { get; init; }
+
+    /// <summary>Folder of the SSD tier, absolute; null: no such tier.</summary>
+    public string? SsdPath { get; init; }
+
+    /// <summary>Bytes that the SSD tier may use.</summary>
+    public long SsdBytes { get; init; }
+
+    /// <summary>The tier between pods; null: none.</summary>
+    public SharedTierOptions? Shared { get; init; }
+
+    /// <summary>File with the secret that tenants' keys are derived from; null: private blocks do not leave the arena.</summary>
+    public string? EncryptionKeyPath { get; init; }
 
     /// <summary>Health and metrics; null: none.</summary>
     public IPEndPoint? Listen { get; init; }

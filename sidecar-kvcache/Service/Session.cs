@@ -1,4 +1,3 @@
-using System.Globalization;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Index;
 
@@ -11,7 +10,7 @@ namespace Moebius.KvCache.Service;
 internal sealed class Session(string id, string engineId, Layout layout, IndexRoot root, long attachedAt)
 {
     private readonly object _gate = new();
-    private readonly Dictionary<string, SlotRef[]> _leases = [];
+    private readonly Dictionary<ulong, IndexLease> _leases = [];
     private readonly Dictionary<SlotRef, TenantKey> _reserved = [];
     private ulong _leaseNumber;
     private bool _ended;
@@ -30,35 +29,34 @@ internal sealed class Session(string id, string engineId, Layout layout, IndexRo
     /// <summary>1 while a Hold call is open.</summary>
     public int Holders;
 
-    /// <summary>Keeps pinned slots under a new lease.</summary>
-    /// <returns>Null: the session ended meanwhile and the slots are unpinned again.</returns>
-    public string? AddLease(SlotRef[] pinned)
+    /// <summary>Keeps a lease until it is ended or the session is.</summary>
+    /// <returns>Its number, never 0. Null: the session ended meanwhile and the lease is released again.</returns>
+    public ulong? AddLease(IndexLease lease)
     {
         lock (_gate)
         {
             if (!_ended)
             {
-                var lease = (++_leaseNumber).ToString("x", CultureInfo.InvariantCulture);
-                _leases[lease] = pinned;
-                return lease;
+                _leases[++_leaseNumber] = lease;
+                return _leaseNumber;
             }
         }
 
-        Unpin(pinned);
+        lease.Release();
         return null;
     }
 
     /// <summary>Ends a lease; an unknown one is no error.</summary>
-    public void EndLease(string lease)
+    public void EndLease(ulong number)
     {
-        SlotRef[]? pinned;
+        IndexLease lease;
         lock (_gate)
         {
-            if (!_leases.Remove(lease, out pinned))
+            if (!_leases.Remove(number, out lease))
                 return;
         }
 
-        Unpin(pinned);
+        lease.Release();
     }
 
     /// <summary>Notes reserved slots. False: the session ended meanwhile and the slots are free again.</summary>
@@ -120,7 +118,7 @@ internal sealed class Session(string id, string engineId, Layout layout, IndexRo
     /// <summary>Reclaims everything. Later calls find nothing to do.</summary>
     public void End()
     {
-        List<SlotRef[]> leases;
+        List<IndexLease> leases;
         List<IGrouping<TenantKey, SlotRef>> reserved;
         lock (_gate)
         {
@@ -134,21 +132,15 @@ internal sealed class Session(string id, string engineId, Layout layout, IndexRo
         }
 
         foreach (var lease in leases)
-            Unpin(lease);
+            lease.Release();
         foreach (var group in reserved)
             Cancel(group.Key, [.. group]);
-    }
-
-    private void Unpin(SlotRef[] pinned)
-    {
-        foreach (var slot in pinned)
-            Layout.Slots.Unpin(slot.Index);
     }
 
     private void Cancel(TenantKey tenant, IReadOnlyList<SlotRef> slots)
     {
         foreach (var slot in slots)
-            Layout.Slots.Unlink(slot.Index);
+            Layout.Slots.Free(slot.Index);
         Layout.Index.EndReservation(tenant, slots.Count);
     }
 }

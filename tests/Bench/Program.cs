@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using Moebius.Bench;
+using Moebius.Bench.Cxl;
 using Moebius.Bench.Inference;
 using Moebius.Bench.KvCache;
 using Moebius.Crds;
 
 // Arguments: a suite, then which of its benchmarks to run; none: all of them.
-Suite[] suites = [KvCacheSuite.Suite, InferenceSuite.Suite];
+Suite[] suites = [CxlSuite.Suite, InferenceSuite.Suite, KvCacheSuite.Suite];
 try
 {
     var suite = suites.FirstOrDefault(candidate => candidate.Name == args.FirstOrDefault())

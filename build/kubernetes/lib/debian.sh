@@ -24,14 +24,24 @@ mirror_in_lists() { # the security archive carries the label Debian-Security and
         awk -F'|' '$1 == "Debian" && $2 == "Debian" && !uri { uri = $3 } END { print uri }'
 }
 
-# debian_suite SUITE: from here on apt-get and apt-cache speak of that suite.
+# security_in_lists: the archive of security updates that this machine uses, if it uses one.
+security_in_lists() {
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' | awk -F'|' '$1 == "Debian-Security" && !uri { uri = $2 } END { print uri }'
+}
+
+# debian_suite SUITE: from here on apt-get and apt-cache speak of that suite. With with_security set, also of its security
+# updates, where this machine has an archive of them.
 debian_suite() {
     debian_mirror
     local folder=$CACHE/apt/$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options=
     [[ -r $keyring ]] && options="[signed-by=$keyring] "
+    local security=
+    [[ -z ${with_security:-} ]] || security=$(security_in_lists)
     mkdir -p "$folder"/{lists/partial,cache/archives/partial,none}
     : >"$folder/status"
     printf '%s %s%s %s main\n' deb "$options" "$mirror" "$1" deb-src "$options" "$mirror" "$1" >"$folder/sources.list"
+    [[ -z $security ]] || printf 'deb %s%s %s-security main\n' "$options" "$security" "$1" >>"$folder/sources.list"
     # Snapshots and mirrors of sid carry an old Valid-Until; the signature is still verified.
     cat >"$folder/apt.conf" <<CONF
 Dir::State::Lists "$folder/lists";

@@ -1,11 +1,14 @@
 using Moebius.Cxl.VirtualMachine;
 
-// vm-driver check FAULTY-OBJECT: all checks, one line each, and an exit code.
+// vm-driver all|short FAULTY-OBJECT: the checks, one line each, and an exit code.
+// vm-driver bench: the duplex scheduler against the kernel's own.
 // vm-driver hold: loads the scheduler and waits to be killed.
 // vm-driver wake CGROUP: joins a cgroup, then sleeps and works in turn.
 return args switch
 {
-    ["check", var faulty] => Checks.Run(faulty),
+    ["all", var faulty] => Checks.Run(all: true, faulty),
+    ["short", var faulty] => Checks.Run(all: false, faulty),
+    ["bench", ..] => Comparison.Run(),
     ["hold"] => Workers.Hold(),
     ["wake", var cgroup] => Workers.Wake(cgroup),
     _ => 2,

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net.Sockets;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
@@ -104,68 +103,5 @@ internal sealed class BusyCgroup : IDisposable
                 Thread.Sleep(20);
             }
         }
-    }
-}
-
-/// <summary>Requests and answers over a socket, all the time; a request without its answer has failed.</summary>
-internal sealed class RequestLoop : IDisposable
-{
-    private readonly Thread server;
-    private readonly Thread client;
-    private volatile bool stopped;
-
-    public RequestLoop()
-    {
-        const string Path = "/tmp/requests";
-        File.Delete(Path);
-        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(Path));
-        listener.Listen();
-        server = new Thread(() =>
-        {
-            using (listener)
-            using (var peer = listener.Accept())
-            {
-                var buffer = new byte[8];
-                while (peer.Receive(buffer) is > 0 and var count)
-                    peer.Send(buffer.AsSpan(0, count));
-            }
-        });
-        client = new Thread(() =>
-        {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 5000 };
-            socket.Connect(new UnixDomainSocketEndPoint(Path));
-            var buffer = new byte[8];
-            while (!stopped)
-            {
-                try
-                {
-                    BitConverter.TryWriteBytes(buffer, Answered);
-                    socket.Send(buffer);
-                    if (socket.Receive(buffer) != 8 || BitConverter.ToInt64(buffer) != Answered)
-                        Failed++;
-                    Answered++;
-                }
-                catch (SocketException)
-                {
-                    Failed++;
-                }
-
-                Thread.Sleep(2);
-            }
-        });
-        server.Start();
-        client.Start();
-    }
-
-    public long Answered { get; private set; }
-
-    public long Failed { get; private set; }
-
-    public void Dispose()
-    {
-        stopped = true;
-        client.Join();
-        server.Join();
     }
 }

@@ -1,3 +1,7 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+
 namespace Moebius.Inference.Text.Tokenization;
 
 /// <summary>A token that is matched in the text as a whole, before anything is split.</summary>
@@ -5,7 +9,7 @@ namespace Moebius.Inference.Text.Tokenization;
 /// <param name="Content">What it matches.</param>
 /// <param name="Special">Control token: it stands for no text.</param>
 /// <param name="Normalized">Matched in normalized text rather than in the raw one.</param>
-/// <param name="SingleWord">Matches only where no letter, digit or underscore touches it.</param>
+/// <param name="SingleWord">Matches only where no letter, mark, digit or underscore touches it.</param>
 /// <param name="StripLeft">Swallows white space before it.</param>
 /// <param name="StripRight">Swallows white space after it.</param>
 internal sealed record AddedToken(int Id, string Content, bool Special, bool Normalized, bool SingleWord, bool StripLeft, bool StripRight);
@@ -63,7 +67,12 @@ internal sealed class AddedTokens
     }
 
     private static bool StandsAlone(string text, int start, int length) =>
-        (start == 0 || !IsWord(text[start - 1])) && (start + length >= text.Length || !IsWord(text[start + length]));
+        (Rune.DecodeLastFromUtf16(text.AsSpan(0, start), out var before, out _) != OperationStatus.Done || !IsWord(before))
+        && (Rune.DecodeFromUtf16(text.AsSpan(start + length), out var after, out _) != OperationStatus.Done || !IsWord(after));
 
-    private static bool IsWord(char value) => char.IsLetterOrDigit(value) || value == '_';
+    /// <summary>What <c>\w</c> of Unicode Technical Standard 18 takes in.</summary>
+    private static bool IsWord(Rune value) => value.Value is 0x200C or 0x200D || Rune.GetUnicodeCategory(value)
+        is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter
+        or UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark
+        or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation;
 }

@@ -52,30 +52,31 @@ internal readonly struct CodePointText
         return from == 0 && to == source.Length ? source : source[from..to];
     }
 
-    // Characters of the category that no known pattern names literally.
+    // Characters of the category that no known pattern names: they lie outside of ASCII and of the ranges of scripts that
+    // DeepSeek's patterns have, U+0800 to U+9FA5 and U+AC00 to U+D7FF.
     private static char StandIn(UnicodeCategory category) => category switch
     {
         UnicodeCategory.UppercaseLetter => '\uA7AA',
         UnicodeCategory.LowercaseLetter => '\uA73D',
-        UnicodeCategory.TitlecaseLetter => '\u1F88',
-        UnicodeCategory.ModifierLetter => '\u1D2C',
-        UnicodeCategory.OtherLetter => '\u1401',
-        UnicodeCategory.NonSpacingMark => '\u1DC0',
-        UnicodeCategory.SpacingCombiningMark => '\u1A57',
-        UnicodeCategory.EnclosingMark => '\u0488',
-        UnicodeCategory.DecimalDigitNumber => '\u1A80',
-        UnicodeCategory.LetterNumber => '\u2160',
-        UnicodeCategory.OtherNumber => '\u2460',
-        UnicodeCategory.ConnectorPunctuation => '\u2054',
-        UnicodeCategory.DashPunctuation => '\u2E17',
-        UnicodeCategory.OpenPunctuation => '\u2E22',
-        UnicodeCategory.ClosePunctuation => '\u2E23',
-        UnicodeCategory.OtherPunctuation => '\u2E2A',
-        UnicodeCategory.MathSymbol => '\u2A00',
-        UnicodeCategory.CurrencySymbol => '\u20A0',
+        UnicodeCategory.TitlecaseLetter => '\u01C5',
+        UnicodeCategory.ModifierLetter => '\uA717',
+        UnicodeCategory.OtherLetter => '\uA000',
+        UnicodeCategory.NonSpacingMark => '\uA66F',
+        UnicodeCategory.SpacingCombiningMark => '\uA880',
+        UnicodeCategory.EnclosingMark => '\uA670',
+        UnicodeCategory.DecimalDigitNumber => '\uA620',
+        UnicodeCategory.LetterNumber => '\uA6E6',
+        UnicodeCategory.OtherNumber => '\uA830',
+        UnicodeCategory.ConnectorPunctuation => '\uFE33',
+        UnicodeCategory.DashPunctuation => '\uFE31',
+        UnicodeCategory.OpenPunctuation => '\uFE35',
+        UnicodeCategory.ClosePunctuation => '\uFE36',
+        UnicodeCategory.OtherPunctuation => '\uA60D',
+        UnicodeCategory.MathSymbol => '\uFB29',
+        UnicodeCategory.CurrencySymbol => '\uA838',
         UnicodeCategory.ModifierSymbol => '\uA700',
-        UnicodeCategory.OtherSymbol => '\u2600',
-        UnicodeCategory.Format => '\u2060',
+        UnicodeCategory.OtherSymbol => '\uA490',
+        UnicodeCategory.Format => '\uFEFF',
         _ => '\uE000',
     };
 }

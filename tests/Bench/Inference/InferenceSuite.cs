@@ -8,5 +8,9 @@ internal static class InferenceSuite
         new("profile", () => Task.Run(ProfileBench.Run)),
         new("speed", SpeedBench.LargeAsync),
         new("overhead", SpeedBench.SmallAsync),
+        new("stall-demo", () => Task.Run(StallBench.Demonstration)),
+        new("stall-large", () => Task.Run(StallBench.Large)),
+        new("memory-limit", MemoryLimitBench.RunAsync),
+        new("rss", RssBench.RunAsync),
     ]);
 }

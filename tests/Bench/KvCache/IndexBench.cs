@@ -91,9 +91,8 @@ internal static class IndexBench
         for (var prompt = 0; prompt < prompts.Length; prompt++)
         {
             var found = index.Lookup(root, new TenantKey((ulong)prompt, 2), prompts[prompt], View.Shared);
-            Expect(found.Length, PromptBlocks);
-            foreach (var slot in found)
-                slots.Unpin(slot.Index);
+            Expect(found.Blocks, PromptBlocks);
+            found.Lease.Release();
         }
 
         return new Times(insert, Microseconds(begun));

@@ -4,7 +4,7 @@ namespace Moebius.Cxl.Tests.VirtualMachine;
 
 /// <summary>
 /// What only another kernel can show: the emulated CXL device and the sched_ext scheduler, in a virtual machine that
-/// build/vm/test.sh boots.
+/// build/vm/test.sh boots. This is the short list; <c>make test-vm</c> has the rest.
 /// </summary>
 public sealed class VirtualMachineTests(ITestOutputHelper output)
 {
@@ -12,10 +12,10 @@ public sealed class VirtualMachineTests(ITestOutputHelper output)
 
     [Fact]
     [Trait("Category", "VirtualMachine")]
-    public async Task Every_check_passes_in_the_virtual_machine()
+    public async Task The_short_list_passes_in_the_virtual_machine()
     {
         var script = Path.Combine(RepositoryRoot(), "build/vm/test.sh");
-        using var process = Process.Start(new ProcessStartInfo(script) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(script, ["Release", "short"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         var lines = (await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
@@ -23,7 +23,7 @@ public sealed class VirtualMachineTests(ITestOutputHelper output)
             output.WriteLine(line);
         Assert.SkipWhen(process.ExitCode == MachineMissing, $"no virtual machine: {(await errors).TrimEnd().Split('\n')[^1]}");
         Assert.True(process.ExitCode == 0, string.Join('\n', [.. lines.Where(line => line.StartsWith("FAIL", StringComparison.Ordinal)), await errors]));
-        Assert.Equal(13, lines.Count(line => line.StartsWith("PASS", StringComparison.Ordinal)));
+        Assert.Equal(7, lines.Count(line => line.StartsWith("PASS", StringComparison.Ordinal)));
     }
 
     private static string RepositoryRoot()

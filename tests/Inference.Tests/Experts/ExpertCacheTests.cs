@@ -61,7 +61,7 @@ public class ExpertCacheTests
     }
 
     [Fact]
-    public void A_prediction_keeps_an_expert_until_its_layer_has_run()
+    public void A_prediction_keeps_an_expert_while_the_plan_holds()
     {
         var cache = new ExpertCache(4);
         for (int expert = 0; expert < 4; expert++)
@@ -71,7 +71,8 @@ public class ExpertCacheTests
         Assert.Equal(Key(1), Use(cache, 4));
         Assert.Equal(Key(2), Use(cache, 5));
         Assert.Equal(Key(3), Use(cache, 6));
-        cache.EndLayer(0);
+        cache.BeginPlan();
+        cache.EndPlan();
         Assert.Equal(Key(4), Use(cache, 7));
         Assert.Equal(Key(0), Use(cache, 8));
         Assert.Equal(Key(5), Use(cache, 9));
@@ -86,7 +87,8 @@ public class ExpertCacheTests
         Load(cache, 2, ahead: true, pin: false);
         Load(cache, 3, ahead: true, pin: false);
         Use(cache, 3);
-        cache.EndLayer(0);
+        cache.BeginPlan();
+        cache.EndPlan();
         Assert.Equal(0, cache.OverFetched);
         Assert.Equal(Key(2), Use(cache, 4));
         Assert.Equal((1, 1), (cache.OverFetched, cache.PrefetchesUsed));
@@ -186,7 +188,10 @@ public class ExpertCacheTests
                     Assert.Equal(held.ContainsKey(key), cache.TryPredict(key));
                     break;
                 case 7:
-                    cache.EndLayer(key.Layer);
+                    if (operation / 8 % 2 == 0)
+                        cache.BeginPlan();
+                    else
+                        cache.EndPlan();
                     break;
             }
             Assert.Equal(held.Count, cache.Count);

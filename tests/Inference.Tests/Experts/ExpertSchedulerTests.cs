@@ -9,15 +9,12 @@ public class ExpertSchedulerTests
     [Fact]
     public void A_load_ahead_that_is_done_is_a_hit_and_one_on_its_way_a_miss()
     {
-        var scheduler = new ExpertScheduler(new ExpertCache(4), 3);
-        scheduler.BeginLayer(0);
-        scheduler.Prefetch([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 0.5f)]);
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        scheduler.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 0.5f)]);
         Assert.True(scheduler.TryBegin(out var first));
         Assert.Equal(new ExpertKey(1, 0), first.Key);
         Assert.False(scheduler.Complete(first.Key));
         Assert.True(scheduler.TryBegin(out var second));
-        scheduler.EndLayer();
-        scheduler.BeginLayer(1);
         Assert.True(scheduler.TryUse(first.Key, out int slot));
         Assert.Equal(first.Slot, slot);
         Assert.False(scheduler.TryUse(second.Key, out _));
@@ -28,28 +25,21 @@ public class ExpertSchedulerTests
     }
 
     [Fact]
-    public void A_plan_for_a_layer_that_has_run_is_withdrawn_and_one_for_the_next_step_is_not()
+    public void A_plan_replaces_the_one_before()
     {
-        var scheduler = new ExpertScheduler(new ExpertCache(4), 2);
-        scheduler.BeginLayer(0);
-        scheduler.Prefetch([new PrefetchRequest(new(1, 0), 1)]);
-        scheduler.EndLayer();
-        scheduler.BeginLayer(1);
-        scheduler.Prefetch([new PrefetchRequest(new(0, 3), 1)]);
-        Assert.Equal(2, scheduler.Waiting);
-        scheduler.EndLayer();
-        Assert.Equal(1, scheduler.Waiting);
-        scheduler.BeginLayer(0);
-        Assert.Equal(1, scheduler.Waiting);
-        scheduler.EndLayer();
-        Assert.Equal(0, scheduler.Waiting);
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        scheduler.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 1)]);
+        Assert.True(scheduler.TryBegin(out var begun));
+        scheduler.Plan([new PrefetchRequest(new(2, 0), 1), new PrefetchRequest(new(1, 0), 1)]);
+        Assert.Equal((1, 1), (scheduler.Waiting, scheduler.Running));
+        Assert.True(scheduler.TryBegin(out var next));
+        Assert.Equal((new ExpertKey(1, 0), new ExpertKey(2, 0)), (begun.Key, next.Key));
     }
 
     [Fact]
     public void A_failed_load_is_told_to_who_waits_and_can_be_asked_for_again()
     {
-        var scheduler = new ExpertScheduler(new ExpertCache(1), 1);
-        scheduler.BeginLayer(0);
+        var scheduler = new ExpertScheduler(new ExpertCache(1));
         Assert.False(scheduler.TryUse(new(0, 0), out _));
         Assert.True(scheduler.TryBegin(out var transfer));
         Assert.True(scheduler.Fail(transfer.Key));
@@ -68,15 +58,13 @@ public class ExpertSchedulerTests
     {
         var random = new Random(seed);
         const int Layers = 3, Experts = 6;
-        var scheduler = new ExpertScheduler(new ExpertCache(slots % 8 + 1), Layers);
+        var scheduler = new ExpertScheduler(new ExpertCache(slots % 8 + 1));
         var running = new List<Transfer>();
         long uses = 0;
         for (int step = 0; step < 12; step++)
         {
             for (int layer = 0; layer < Layers; layer++)
             {
-                scheduler.BeginLayer(layer);
-                scheduler.Prefetch([.. Enumerable.Range(0, random.Next(6)).Select(_ => new PrefetchRequest(new(random.Next(Layers), random.Next(Experts)), 1 + random.NextSingle()))]);
                 var missing = new List<ExpertKey>();
                 foreach (int expert in Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(Experts)))
                 {
@@ -87,6 +75,7 @@ public class ExpertSchedulerTests
                     else
                         missing.Add(key);
                 }
+                scheduler.Plan([.. Enumerable.Range(0, random.Next(6)).Select(_ => new PrefetchRequest(new(random.Next(Layers), random.Next(Experts)), random.NextSingle()))]);
                 while (missing.Count > 0)
                 {
                     while (running.Count < 3 && scheduler.TryBegin(out var transfer))
@@ -113,7 +102,6 @@ public class ExpertSchedulerTests
                     Assert.Equal(running.Count, scheduler.Running);
                     Assert.Distinct(running.Select(r => r.Slot));
                 }
-                scheduler.EndLayer();
             }
         }
         Assert.Equal(uses, scheduler.Hits + scheduler.Misses);

@@ -6,38 +6,28 @@ namespace Moebius.Inference.Tests.Experts;
 public class TransferQueueTests
 {
     [Fact]
-    public void Demand_comes_first_then_the_soonest_due_then_the_likeliest()
+    public void Demand_comes_first_then_the_plan_in_its_order()
     {
         var queue = new TransferQueue();
-        queue.Prefetch(Key(1), due: 2, score: 9);
-        queue.Prefetch(Key(2), due: 1, score: 0.5f);
-        queue.Prefetch(Key(3), due: 1, score: 0.9f);
+        queue.Prefetch(Key(1));
+        queue.Prefetch(Key(2));
         queue.Demand(Key(4));
-        queue.Prefetch(Key(5), due: 1, score: 0.9f);
+        queue.Prefetch(Key(3));
+        queue.Prefetch(Key(1));
         queue.Demand(Key(6));
-        Assert.Equal([4, 6, 3, 5, 2, 1], Drain(queue));
+        Assert.Equal([4, 6, 1, 2, 3], Drain(queue));
     }
 
     [Fact]
     public void A_prefetch_is_promoted_when_compute_comes_to_need_it()
     {
         var queue = new TransferQueue();
-        queue.Prefetch(Key(1), 1, 1);
-        queue.Prefetch(Key(2), 5, 0.1f);
+        queue.Prefetch(Key(1));
+        queue.Prefetch(Key(2));
         queue.Demand(Key(2));
-        queue.Prefetch(Key(2), 1, 1);
+        queue.Prefetch(Key(2));
         Assert.Equal(2, queue.Waiting);
         Assert.Equal([2, 1], Drain(queue));
-    }
-
-    [Fact]
-    public void A_later_prediction_replaces_an_earlier_one()
-    {
-        var queue = new TransferQueue();
-        queue.Prefetch(Key(1), 1, 0.1f);
-        queue.Prefetch(Key(2), 1, 0.5f);
-        queue.Prefetch(Key(1), 1, 0.7f);
-        Assert.Equal([1, 2], Drain(queue));
     }
 
     [Fact]
@@ -47,8 +37,8 @@ public class TransferQueueTests
         queue.Demand(Key(1));
         Assert.True(queue.TryBegin(_ => true, out _));
         queue.Demand(Key(1));
-        queue.Prefetch(Key(1), 1, 1);
-        Assert.False(queue.Cancel(Key(1)));
+        queue.Prefetch(Key(1));
+        Assert.False(queue.Withdraw(Key(1)));
         Assert.Equal((0, 1), (queue.Waiting, queue.Running));
         queue.End(Key(1));
         Assert.Throws<InvalidOperationException>(() => queue.End(Key(1)));
@@ -59,21 +49,21 @@ public class TransferQueueTests
     {
         var queue = new TransferQueue();
         queue.Demand(Key(1));
-        queue.Prefetch(Key(2), 1, 1);
+        queue.Prefetch(Key(2));
         Assert.False(queue.TryBegin(r => !r.Demanded, out _));
         Assert.Equal(2, queue.Waiting);
     }
 
     [Fact]
-    public void Prefetches_whose_layer_has_run_are_withdrawn()
+    public void A_new_plan_withdraws_what_has_not_begun_but_no_demand()
     {
         var queue = new TransferQueue();
-        queue.Prefetch(Key(1), 3, 1);
-        queue.Prefetch(Key(2), 4, 1);
-        queue.Prefetch(Key(3), 5, 1);
-        queue.Demand(Key(3));
-        Assert.Equal(2, queue.CancelDue(4));
-        Assert.Equal([3], Drain(queue));
+        queue.Prefetch(Key(1));
+        queue.Prefetch(Key(2));
+        queue.Demand(Key(2));
+        queue.CancelPrefetches();
+        queue.Prefetch(Key(3));
+        Assert.Equal([2, 3], Drain(queue));
     }
 
     [Property]
@@ -82,14 +72,13 @@ public class TransferQueueTests
         var queue = new TransferQueue();
         var waiting = new Dictionary<ExpertKey, bool>();
         var running = new HashSet<ExpertKey>();
-        long due = 0;
         foreach (ushort operation in operations)
         {
             var key = new ExpertKey(0, operation / 8 % 6);
             switch (operation % 8)
             {
                 case 0 or 1:
-                    queue.Prefetch(key, due + operation % 5, operation % 7);
+                    queue.Prefetch(key);
                     if (!running.Contains(key))
                         waiting.TryAdd(key, false);
                     break;
@@ -112,17 +101,12 @@ public class TransferQueueTests
                     queue.End(key);
                     break;
                 case 6:
-                    Assert.Equal(waiting.Remove(key), queue.Cancel(key));
+                    Assert.Equal(waiting.Remove(key), queue.Withdraw(key));
                     break;
                 case 7:
-                    int before = queue.Waiting;
-                    int cancelled = queue.CancelDue(due++);
-                    Assert.Equal(before - cancelled, queue.Waiting);
-                    foreach (var gone in waiting.Keys.Where(k => !queue.IsWaiting(k)).ToArray())
-                    {
-                        Assert.False(waiting[gone]);
+                    queue.CancelPrefetches();
+                    foreach (var gone in waiting.Where(w => !w.Value).Select(w => w.Key).ToArray())
                         waiting.Remove(gone);
-                    }
                     break;
             }
             Assert.Equal((waiting.Count, running.Count), (queue.Waiting, queue.Running));

@@ -34,4 +34,14 @@ public class OlderNamesTests
         var result = ModelVerifier.Verify(model.Path, new ModelLoadOptions { Threads = 1 });
         Assert.True(result.Passed, result.ToString());
     }
+
+    // The reference library writes the family's default at the top level beside the rope parameters that are in force.
+    [Fact]
+    public void Rope_parameters_win_over_a_partial_factor_beside_them()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("glm4_moe"));
+        model.EditConfig(config => config["partial_rotary_factor"] = 0.25);
+        var result = ModelVerifier.Verify(model.Path, new ModelLoadOptions { Threads = 1 });
+        Assert.True(result.Passed, result.ToString());
+    }
 }

@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
 using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Tests.Server;
@@ -10,21 +11,45 @@ public class ServeOptionsTests
     public void Flags_override_the_configuration()
     {
         var options = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\nserving:\n  port: 9000\n  threads: 3\n  kvMemory: 64Mi\n  drainTimeout: 5s\nblockTokens: 32\n");
-        Assert.Equal(("configured", 9000, 12L << 20, 3, 32), (options.ModelName, options.Listen.Port, options.ExpertBudgetBytes, options.Threads, options.BlockTokens));
+        Assert.Equal(("configured", 9000, 12L << 20, 3, 32), (options.ModelName, options.Listen.Port, options.Experts.BudgetBytes, options.Threads, options.BlockTokens));
         Assert.Equal((64L << 20, TimeSpan.FromSeconds(5)), (options.KVMemoryBytes, options.DrainTimeout));
-        var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", ExpertBudget = "4Mi", Threads = 1 });
-        Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.ExpertBudgetBytes, overridden.Threads));
+        var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", Threads = 1, Experts = new("4Mi") });
+        Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.Experts.BudgetBytes, overridden.Threads));
     }
 
     [Theory]
     [InlineData("modelName: a\nservin: {}\n", "servin: unknown field")]
-    [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is not available")]
+    [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is for a fast tier on a device, and this build computes on the processor")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    mode: Fixed\n", "experts.prefetch.horizon: missing: mode Fixed needs it, from 1 to 8")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    horizon: 3\n", "experts.prefetch.horizon: 3 is given with mode OnDemand: only mode Fixed has a horizon")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    stallThreshold: 0\n", "experts.prefetch.stallThreshold: 0 is out of range: from 1 to 1000")]
     [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: from 16 to 65536")]
     [InlineData("modelName: a\nserving:\n  maxConcurrentSequences: 0\n", "serving.maxConcurrentSequences: 0 is out of range")]
     [InlineData("modelName: a\nserving:\n  computeType: BFloat16\n", "serving.computeType: BFloat16 is not available")]
     [InlineData("serving: {}\n", "required field missing")]
     public void A_configuration_it_cannot_honour_is_refused_by_field(string config, string message) =>
         Assert.Contains(message, Assert.Throws<UserInputException>(() => Resolve(config)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Flags_of_the_experts_are_checked_by_name()
+    {
+        Assert.Equal((SlowTier.MemoryMap, 2, PrefetchMode.Fixed, 3), Experts(new(SlowTier: "MemoryMap", Readers: 2, Prefetch: "Fixed", Horizon: 3)));
+        Assert.Equal("--slow-tier: 'mmap' is not one of DirectIO, MemoryMap, HostMemory", Refused(new(SlowTier: "mmap")));
+        Assert.StartsWith("--slow-tier: HostMemory is for a fast tier on a device", Refused(new(SlowTier: "HostMemory")), StringComparison.Ordinal);
+        Assert.Equal("--prefetch: '1' is not one of OnDemand, Fixed, Adaptive", Refused(new(Prefetch: "1")));
+        Assert.Equal("--horizon: 9 is out of range: from 1 to 8", Refused(new(Prefetch: "Fixed", Horizon: 9)));
+        Assert.Equal("--horizon: missing: mode Fixed needs it, from 1 to 8", Refused(new(Prefetch: "Fixed")));
+        Assert.Equal("--horizon: 2 is given with mode OnDemand: only mode Fixed has a horizon", Refused(new(Horizon: 2)));
+        Assert.Equal("--readers: 0 is out of range: from 1 to 64", Refused(new(Readers: 0)));
+
+        static (SlowTier, int, PrefetchMode, int?) Experts(ExpertFlags.Given given)
+        {
+            var experts = Resolve("modelName: a\n", flags => flags with { Experts = given }).Experts;
+            return (experts.SlowTier, experts.Readers, experts.Prefetch.Mode, experts.Prefetch.Horizon);
+        }
+
+        static string Refused(ExpertFlags.Given given) => Assert.Throws<UserInputException>(() => Experts(given)).Message;
+    }
 
     [Theory]
     [InlineData("8000")]
@@ -37,11 +62,12 @@ public class ServeOptionsTests
     [Fact]
     public void Quantisation_comes_from_the_configuration_or_the_flag()
     {
-        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Quantization);
-        Assert.Equal(ExpertQuantization.Int8, Resolve("modelName: a\nexperts:\n  quantization: Int8\n").Quantization);
-        Assert.Equal(ExpertQuantization.Int4, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "int4" }).Quantization);
-        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "none" }).Quantization);
-        var refused = Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Quantize = "int3" }));
+        const string Configured = "modelName: a\nexperts:\n  quantization: Int8\n";
+        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int8, Resolve(Configured).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int4, Resolve(Configured, flags => flags with { Experts = new(Quantize: "int4") }).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.None, Resolve(Configured, flags => flags with { Experts = new(Quantize: "none") }).Experts.Quantization);
+        var refused = Assert.Throws<UserInputException>(() => Resolve(Configured, flags => flags with { Experts = new(Quantize: "int3") }));
         Assert.Equal("--quantize is \"int3\"; it must be none, int8 or int4", refused.Message);
     }
 
@@ -54,7 +80,7 @@ public class ServeOptionsTests
         using var directory = new TemporaryDirectory();
         var path = Path.Combine(directory.Path, "config.yaml");
         File.WriteAllText(path, config);
-        var flags = new ServeOptions.Flags(Fixtures.Model, path, null, null, null, null, null, null);
+        var flags = new ServeOptions.Flags(Fixtures.Model, path, null, null, null, null, null, new());
         return ServeOptions.Resolve(change?.Invoke(flags) ?? flags, _ => null);
     }
 }

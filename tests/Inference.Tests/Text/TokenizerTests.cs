@@ -108,6 +108,45 @@ public class TokenizerTests
         Assert.Equal(["𠀀a𝒜", "𝟘", "🙂"], split.Split(new Piece("𠀀a𝒜𝟘🙂", true)).Select(piece => piece.Text));
     }
 
+    // DeepSeek-V2 names this range of CJK and other scripts; an emoji lies outside the basic plane and so outside of it.
+    [Fact]
+    public void Ranges_in_patterns_do_not_take_in_what_lies_outside_the_basic_plane()
+    {
+        var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"), SplitBehavior.Isolated, false);
+        Assert.Equal(["カ", "👩𝟘𝒜", "好"], split.Split(new Piece("カ👩𝟘𝒜好", true)).Select(piece => piece.Text));
+    }
+
+    [Fact]
+    public void A_code_point_outside_the_basic_plane_is_seen_as_one_of_its_category()
+    {
+        for (var value = 0x10000; value <= 0x10FFFF; value += 7)
+        {
+            var text = new System.Text.Rune(value).ToString();
+            var expected = System.Text.Rune.GetUnicodeCategory(new System.Text.Rune(value));
+            var seen = char.GetUnicodeCategory(Assert.Single(new CodePointText(text).Shadow));
+            Assert.True(seen == expected || (expected is System.Globalization.UnicodeCategory.OtherNotAssigned && seen is System.Globalization.UnicodeCategory.PrivateUse), $"U+{value:X}: {expected} seen as {seen}");
+        }
+    }
+
+    // Expected: what the reference library (tokenizers 0.23) does.
+    [Theory]
+    [InlineData("GoD", true)]
+    [InlineData("-GoD.", true)]
+    [InlineData("GoDs", false)]
+    [InlineData("_GoD", false)]
+    [InlineData("GoD𝒜", false)]
+    [InlineData("𝟛GoD", false)]
+    [InlineData("GoD\u0301", false)]
+    [InlineData("ⅧGoD", false)]
+    [InlineData("①GoD", true)]
+    [InlineData("\u200DGoD", false)]
+    [InlineData("🙂GoD🙂", true)]
+    public void A_single_word_token_stands_alone(string text, bool matches)
+    {
+        var tokens = new AddedTokens([new AddedToken(9, "GoD", false, false, SingleWord: true, false, false)]);
+        Assert.Equal(matches, tokens.Split(new Piece(text, true)).Any(part => part.Token is not null));
+    }
+
     [Theory]
     [InlineData(SplitBehavior.Isolated, "a|-|-|b")]
     [InlineData(SplitBehavior.Removed, "a|b")]

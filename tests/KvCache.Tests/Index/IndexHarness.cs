@@ -33,41 +33,35 @@ internal sealed class IndexHarness
     public int Cache(int tenant, string text, View view = View.Shared, int quota = int.MaxValue, PublicReason? shareAs = null)
     {
         var found = Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
-        var slots = Index.Reserve(Tenant(tenant), text.Length - found.Length + 1, quota);
+        var slots = Index.Reserve(Tenant(tenant), text.Length - found.Blocks + 1, quota);
         // One slot too many, given back.
-        if (slots.Count > text.Length - found.Length)
+        if (slots.Count > text.Length - found.Blocks)
         {
-            Slots.Unlink(slots[^1].Index);
+            Slots.Free(slots[^1].Index);
             Index.EndReservation(Tenant(tenant), 1);
             slots.RemoveAt(slots.Count - 1);
         }
 
-        var cached = found.Length;
+        var cached = found.Blocks;
         if (slots.Count > 0)
         {
             for (var index = 0; index < slots.Count; index++)
-                _content[slots[index]] = (tenant, text[..(found.Length + index + 1)]);
+                _content[slots[index]] = (tenant, text[..(found.Blocks + index + 1)]);
             cached = Index.Insert(
-                Root, Tenant(tenant), Tokens(text[..(found.Length + slots.Count)]), found.Length, [.. slots.Select(slot => slot.Index)], int.MaxValue, view, shareAs, Tenant(tenant)).CachedBlocks;
+                Root, Tenant(tenant), Tokens(text[..(found.Blocks + slots.Count)]), found.Blocks, [.. slots.Select(slot => slot.Index)], int.MaxValue, view, shareAs, Tenant(tenant)).CachedBlocks;
         }
 
-        Release(found);
+        found.Lease.Release();
         return cached;
     }
 
-    public SlotRef[] Lookup(int tenant, string text, View view = View.Shared) => Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
+    public FoundPrefix Lookup(int tenant, string text, View view = View.Shared) => Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
 
     public int Hits(int tenant, string text, View view = View.Shared)
     {
         var found = Lookup(tenant, text, view);
-        Release(found);
-        return found.Length;
-    }
-
-    public void Release(IEnumerable<SlotRef> slots)
-    {
-        foreach (var slot in slots)
-            Slots.Unpin(slot.Index);
+        found.Lease.Release();
+        return found.Blocks;
     }
 
     public (int Tenant, string Prefix) ContentOf(SlotRef slot) => _content[slot];

@@ -1,7 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
 using FsCheck.Xunit;
-using Moebius.KvCache.Arena;
 using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Tests.Index;
@@ -80,7 +79,7 @@ public sealed class PrefixIndexProperties
     public void Under_pressure_no_block_is_wrong_foreign_or_reused_while_leased(Step[] steps)
     {
         var harness = new IndexHarness(9);
-        var leases = new List<SlotRef[]>();
+        var leases = new List<FoundPrefix>();
         var released = new HashSet<string>();
         foreach (var step in steps)
         {
@@ -98,7 +97,7 @@ public sealed class PrefixIndexProperties
                     leases.Add(harness.Lookup(step.Tenant, step.Text));
                     break;
                 case Verb.Release when leases.Count > 0:
-                    harness.Release(leases[step.Blocks % leases.Count]);
+                    leases[step.Blocks % leases.Count].Lease.Release();
                     leases.RemoveAt(step.Blocks % leases.Count);
                     break;
                 case Verb.Promote:
@@ -125,12 +124,12 @@ public sealed class PrefixIndexProperties
             for (var reader = 0; reader < 4; reader++)
                 CheckAnswer(harness, reader, step.Text, released);
             // What is leased keeps its generation: it has not been handed to anybody else.
-            Assert.All(leases.SelectMany(lease => lease), slot => Assert.Equal(slot, harness.Slots.Reference(slot.Index)));
+            Assert.All(leases.SelectMany(lease => lease.Slots), slot => Assert.Equal(slot, harness.Slots.Reference(slot.Index)));
             Assert.True(harness.Slots.FreeCount + harness.Blocks() <= harness.Slots.Count);
         }
 
         foreach (var lease in leases)
-            harness.Release(lease);
+            lease.Lease.Release();
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
         harness.Index.EvictUnpinned(harness.Root);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
@@ -139,17 +138,17 @@ public sealed class PrefixIndexProperties
     private static void CheckAnswer(IndexHarness harness, int reader, string text, HashSet<string> released)
     {
         var found = harness.Lookup(reader, text);
-        for (var block = 0; block < found.Length; block++)
+        for (var block = 0; block < found.Blocks; block++)
         {
-            var (writer, prefix) = harness.ContentOf(found[block]);
+            var (writer, prefix) = harness.ContentOf(found.Slots[block]);
             Assert.Equal(text[..(block + 1)], prefix);
             Assert.True(writer == reader || released.Contains(prefix), "another tenant's private block");
         }
 
         var alone = harness.Lookup(reader, text, View.OwnOnly);
-        Assert.All(alone, slot => Assert.Equal(reader, harness.ContentOf(slot).Tenant));
-        harness.Release(found);
-        harness.Release(alone);
+        Assert.All(alone.Slots, slot => Assert.Equal(reader, harness.ContentOf(slot).Tenant));
+        found.Lease.Release();
+        alone.Lease.Release();
     }
 
     /// <summary>Sets of prefixes: public ones, and each tenant's with whether they are private for good.</summary>

@@ -42,7 +42,7 @@ public sealed class PrefixIndexTests
         harness.Cache(0, "abcd", quota: 4);
         var lease = harness.Lookup(0, "abcd");
         Assert.Empty(harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4));
-        harness.Release(lease);
+        lease.Lease.Release();
         Assert.Equal(3, harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4).Count);
     }
 
@@ -82,13 +82,13 @@ public sealed class PrefixIndexTests
                 var text = new string([.. Enumerable.Range(0, 1 + random.Next(8)).Select(_ => (char)('a' + random.Next(2)))]);
                 var tenant = random.Next(3);
                 var found = harness.Lookup(tenant, text);
-                var slots = harness.Index.Reserve(IndexHarness.Tenant(tenant), Math.Max(1, text.Length - found.Length), 40);
-                var blocks = found.Length + slots.Count;
+                var slots = harness.Index.Reserve(IndexHarness.Tenant(tenant), Math.Max(1, text.Length - found.Blocks), 40);
+                var blocks = found.Blocks + slots.Count;
                 if (slots.Count > 0)
-                    harness.Index.Insert(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text.PadRight(blocks, 'z')[..blocks]), found.Length, [.. slots.Select(slot => slot.Index)], int.MaxValue, View.Shared, null, null);
+                    harness.Index.Insert(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text.PadRight(blocks, 'z')[..blocks]), found.Blocks, [.. slots.Select(slot => slot.Index)], int.MaxValue, View.Shared, null, null);
                 if (random.Next(4) == 0)
                     harness.Index.Promote(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text), 2, new PublicReason("x"), null);
-                harness.Release(found);
+                found.Lease.Release();
             }
         }));
         await Task.WhenAll(work);

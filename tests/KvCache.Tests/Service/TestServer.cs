@@ -23,13 +23,13 @@ internal sealed class TestServer : IAsyncDisposable
         Folder = folder;
     }
 
-    public KvCacheServer Server { get; }
+    public KvCacheServer Server { get; private set; }
 
     public ServerOptions Options { get; }
 
     public string Folder { get; }
 
-    public static async Task<TestServer> StartAsync(int slots = 64, string? policy = null, TimeProvider? time = null)
+    public static async Task<TestServer> StartAsync(int slots = 64, string? policy = null, TimeProvider? time = null, Func<string, ServerOptions, ServerOptions>? configure = null)
     {
         var folder = Directory.CreateTempSubdirectory("kvcache-").FullName;
         var policyPath = policy is null ? null : Path.Combine(folder, "policy.yaml");
@@ -42,6 +42,7 @@ internal sealed class TestServer : IAsyncDisposable
             ArenaBytes = slots * (BlockBytes + 8L),
             PolicyPath = policyPath,
         };
+        options = configure?.Invoke(folder, options) ?? options;
         return new TestServer(await KvCacheServer.StartAsync(options, time ?? TimeProvider.System, CancellationToken.None), options, folder);
     }
 
@@ -52,6 +53,21 @@ internal sealed class TestServer : IAsyncDisposable
     {
         while (Server.Store.PendingClassifications > 0)
             await Task.Delay(5);
+    }
+
+    /// <summary>Waits until nothing is on its way between the arena and another tier.</summary>
+    public async Task CopiedAsync()
+    {
+        while (Server.Store.PendingCopies > 0)
+            await Task.Delay(5);
+    }
+
+    /// <summary>Stops the server and starts another one on the same files.</summary>
+    public async Task RestartAsync(Action? whileStopped = null)
+    {
+        await Server.DisposeAsync();
+        whileStopped?.Invoke();
+        Server = await KvCacheServer.StartAsync(Options, TimeProvider.System, CancellationToken.None);
     }
 
     public async ValueTask DisposeAsync()
@@ -106,9 +122,9 @@ internal sealed class TestClient : IDisposable
         return this;
     }
 
-    public async Task<LookupResponse> LookupAsync(string tenant, string text, bool anonymous = false)
+    public async Task<LookupResponse> LookupAsync(string tenant, string text, bool anonymous = false, uint wait = 0)
     {
-        var request = new LookupRequest { Session = Session, Tenant = tenant, Anonymous = anonymous };
+        var request = new LookupRequest { Session = Session, Tenant = tenant, Anonymous = anonymous, WaitMilliseconds = wait };
         request.Tokens.AddRange(Tokens(text));
         return await Api.LookupAsync(request);
     }
@@ -135,6 +151,47 @@ internal sealed class TestClient : IDisposable
         return slots.Count == 0
             ? new CommitResponse { CachedBlocks = (uint)found }
             : await Api.CommitAsync(Commit(tenant, text[..((found + slots.Count) * TestServer.BlockTokens)], found, slots, anonymous));
+    }
+
+    /// <summary>As <see cref="CacheAsync"/>, with bytes that follow from each block's prefix.</summary>
+    public async Task<CommitResponse> CacheBytesAsync(string tenant, string text, bool anonymous = false)
+    {
+        var found = await HitsAsync(tenant, text, anonymous);
+        var slots = await ReserveAsync(tenant, (text.Length / TestServer.BlockTokens) - found, anonymous);
+        await using var arena = new FileStream(Attached.ArenaPath, FileMode.Open, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        for (var index = 0; index < slots.Count; index++)
+        {
+            arena.Position = (long)(slots[index].Index * Attached.SlotBytes);
+            await arena.WriteAsync(BytesOf(text[..((found + index + 1) * TestServer.BlockTokens)]));
+        }
+
+        await arena.FlushAsync();
+        return await Api.CommitAsync(Commit(tenant, text[..((found + slots.Count) * TestServer.BlockTokens)], found, slots, anonymous));
+    }
+
+    /// <summary>Looks up with patience and checks every byte of what is found.</summary>
+    public async Task<int> ReadsAsync(string tenant, string text, bool anonymous = false)
+    {
+        var found = await LookupAsync(tenant, text, anonymous, wait: 10_000);
+        await using var arena = new FileStream(Attached.ArenaPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        for (var block = 0; block < found.Blocks.Count; block++)
+        {
+            var bytes = new byte[TestServer.BlockBytes];
+            arena.Position = (long)(found.Blocks[block].Index * Attached.SlotBytes);
+            await arena.ReadExactlyAsync(bytes);
+            Assert.Equal(BytesOf(text[..((block + 1) * TestServer.BlockTokens)]), bytes);
+        }
+
+        await Api.ReleaseAsync(new ReleaseRequest { Session = Session, Lease = found.Lease });
+        return found.Blocks.Count;
+    }
+
+    /// <summary>A block's KV bytes, as a model would compute them from its prefix.</summary>
+    public static byte[] BytesOf(string prefix)
+    {
+        var bytes = new byte[TestServer.BlockBytes];
+        new Random(BitConverter.ToInt32(SHA256.HashData(Encoding.UTF8.GetBytes(prefix)))).NextBytes(bytes);
+        return bytes;
     }
 
     public CommitRequest Commit(string tenant, string text, int firstBlock, IEnumerable<Slot> slots, bool anonymous = false)

@@ -1,0 +1,96 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Agent;
+using Moebius.Cxl.Hints;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Telemetry;
+using Moebius.Cxl.Topology;
+using static Moebius.Cxl.VirtualMachine.Checks;
+
+namespace Moebius.Cxl.VirtualMachine;
+
+/// <summary>The agent and its parts, on this machine.</summary>
+internal static class AgentChecks
+{
+    public static string Discovery()
+    {
+        var topology = TopologyReader.Read("/sys");
+        var node = topology.CxlNodes.Single();
+        Require(node.MemoryBytes == 512L << 20 && node.Cpus.Count == 0, $"{node}");
+        Require(topology.MemoryDevices.Count == 1 && topology.Regions.Single().Mode == "ram", "devices or regions are missing");
+        Require(topology.Warnings.Count == 0, string.Join("; ", topology.Warnings));
+        return $"node{node.Id}, {node.Performance}";
+    }
+
+    /// <summary>A hundred pods at a time, each with a container, as a container runtime would name them.</summary>
+    public static string Pods()
+    {
+        const int Batches = 10;
+        const int Batch = 100;
+        var root = Path.Combine(Workers.CgroupRoot, "kubepods");
+        var hierarchy = CgroupHierarchy.Find(Workers.CgroupRoot, "/sys")!;
+        Directory.CreateDirectory(root);
+        using var keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.DuplexPair } }, [[0, 1]], false, "/sys", "/proc", false, TimeProvider.System);
+        Require(keeper.State.Loaded, keeper.State.Message);
+        long first = 0;
+        for (var batch = 0; batch < Batches; batch++)
+        {
+            var uids = Enumerable.Range(0, Batch).Select(_ => $"{Guid.NewGuid()}").ToList();
+            foreach (var uid in uids)
+                Directory.CreateDirectory(Path.Combine(root, $"pod{uid}", string.Concat(Enumerable.Repeat(uid.Replace("-", "", StringComparison.Ordinal), 2))));
+            Tick(uids.ToDictionary(uid => uid, _ => MemoryIntent.ReadHeavy));
+            Require(keeper.HintsInKernel.Count == 2 * Batch, $"{keeper.HintsInKernel.Count} hints in the kernel, expected {2 * Batch}");
+            foreach (var uid in uids)
+            {
+                Directory.Delete(Directory.GetDirectories(Path.Combine(root, $"pod{uid}")).Single());
+                Directory.Delete(Path.Combine(root, $"pod{uid}"));
+            }
+
+            Tick(new Dictionary<string, MemoryIntent>());
+            Require(keeper.HintsInKernel.Count == 0, $"{keeper.HintsInKernel.Count} hints are left in the kernel");
+            if (batch == 0)
+                first = GC.GetTotalMemory(forceFullCollection: true);
+        }
+
+        Directory.Delete(root);
+        var grown = GC.GetTotalMemory(forceFullCollection: true) - first;
+        Require(grown < 1 << 20, $"the heap grew by {grown} bytes");
+        return $"{Batches * Batch} pods, no hint left; the heap grew by {grown / 1024} KiB since the first {Batch}";
+
+        void Tick(Dictionary<string, MemoryIntent> pods) => keeper.Tick(HintResolver.ByCgroup(hierarchy.Scan(), pods), 0);
+    }
+
+    private static NodeAgent StartAgent() => new(
+        new AgentOptions { Config = new NodeAgentConfig { Profile = "p" }, Cgroups = Workers.CgroupRoot }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+
+    public static string Agent()
+    {
+        string message;
+        using (var agent = StartAgent())
+        {
+            agent.Tick();
+            Thread.Sleep(500);
+            agent.Tick();
+            var status = agent.Status;
+            Require(status.Level == SchedulingLevel.SchedExt, $"the level is {status.Level}: {status.Reason}: {status.Message}");
+            Require(SchedExt == "enabled" && status.Duplex?.Loaded == true, $"the state is {SchedExt}");
+            Require(status.Observer.Loaded, $"{status.Observer.Reason}: {status.Observer.Message}");
+            message = $"{status.Level}, {status.Duplex!.Strategy}: {status.Duplex.StrategyReason}; {status.Scheduler}";
+        }
+
+        Back();
+        return message;
+    }
+
+    public static string OtherScheduler()
+    {
+        using var other = SchedulerChecks.Load();
+        using var agent = StartAgent();
+        agent.Tick();
+        Require(agent.Status.Level != SchedulingLevel.SchedExt, $"the level is {agent.Status.Level}");
+        Require(agent.Status.Message.Contains("is loaded already", StringComparison.Ordinal), agent.Status.Message);
+        Require(SchedExt == "enabled" && other.Exit is null, "the other scheduler was disturbed");
+        return $"{agent.Status.Level}: {agent.Status.Message}";
+    }
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.IO.Pipes;
+
+namespace Moebius.Cxl.VirtualMachine;
+
+/// <summary>
+/// Ordinary work under the kernel's own scheduler and under the duplex scheduler, in turn. Prints the figures of every
+/// round; whoever started the machine compares them.
+/// </summary>
+internal static class Comparison
+{
+    private const int Rounds = 7;
+    private const int Wakeups = 1500;
+
+    public static int Run()
+    {
+        using var redis = RedisLoop.Start();
+        Measure(); // whatever is cold
+        for (var round = 0; round < Rounds; round++)
+        {
+            // Position in the round must not favour anybody.
+            foreach (var scheduler in round % 2 == 0 ? (string[])["kernel", "duplex"] : ["duplex", "kernel"])
+            {
+                using var duplex = scheduler == "duplex" ? SchedulerChecks.Load() : null;
+                foreach (var (name, value) in Measure())
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"BENCH {round} {scheduler} {name} {value:F6}"));
+                if (duplex?.Exit is { } exit)
+                    Console.WriteLine($"FAIL the scheduler has left: {exit}");
+            }
+        }
+
+        new[] { redis }.Kill();
+        Console.WriteLine("DONE 0 failed");
+        return 0;
+    }
+
+    private static List<(string Name, double Value)> Measure()
+    {
+        var figures = new List<(string, double)> { ("hackbench-seconds", Hackbench()) };
+        figures.AddRange(Wakes());
+        figures.AddRange(Redis());
+        return figures;
+    }
+
+    private static double Hackbench()
+    {
+        // "Time: 0.123"
+        var line = Output("/bin/hackbench", "--groups", "2", "--fds", "5", "--loops", "100").Split('\n').First(line => line.StartsWith("Time:", StringComparison.Ordinal));
+        return double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>As schbench does: a thread wakes workers, and each says how long it took until it ran; then it works.</summary>
+    private static IEnumerable<(string, double)> Wakes()
+    {
+        const int Workers = 3;
+        var latencies = new List<double>();
+        var threads = Enumerable.Range(0, Workers).Select(_ =>
+        {
+            var pipe = new AnonymousPipeServerStream(PipeDirection.Out);
+            var reader = new AnonymousPipeClientStream(PipeDirection.In, pipe.ClientSafePipeHandle);
+            var thread = new Thread(() =>
+            {
+                Span<byte> buffer = stackalloc byte[8];
+                var mine = new List<double>();
+                while (reader.Read(buffer) == 8)
+                {
+                    mine.Add(Stopwatch.GetElapsedTime(BitConverter.ToInt64(buffer)).TotalMicroseconds);
+                    Thread.SpinWait(500);
+                }
+
+                lock (latencies)
+                    latencies.AddRange(mine);
+            });
+            thread.Start();
+            return (pipe, thread);
+        }).ToList();
+        Span<byte> stamp = stackalloc byte[8];
+        for (var i = 0; i < Wakeups; i++)
+        {
+            foreach (var (pipe, _) in threads)
+            {
+                BitConverter.TryWriteBytes(stamp, Stopwatch.GetTimestamp());
+                pipe.Write(stamp);
+            }
+
+            Thread.Sleep(1);
+        }
+
+        foreach (var (pipe, thread) in threads)
+        {
+            pipe.Dispose();
+            thread.Join();
+        }
+
+        latencies.Sort();
+        return [("wake-p50-us", latencies[latencies.Count / 2]), ("wake-p99-us", latencies[(int)(latencies.Count * 0.99)])];
+    }
+
+    private static IEnumerable<(string, double)> Redis()
+    {
+        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+        var line = Output("/bin/redis-benchmark", "-s", RedisLoop.SocketPath, "-t", "get", "-n", "8000", "-c", "16", "--csv").Split('\n').First(line => line.StartsWith("\"GET", StringComparison.Ordinal));
+        var fields = line.Split(',').Select(field => field.Trim('"', '\r')).ToArray();
+        return [("redis-requests-per-second", double.Parse(fields[1], CultureInfo.InvariantCulture)), ("redis-p99-ms", double.Parse(fields[6], CultureInfo.InvariantCulture))];
+    }
+
+    private static string Output(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program} ended with {process.ExitCode}: {output}");
+    }
+}

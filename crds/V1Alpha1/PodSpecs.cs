@@ -1,0 +1,57 @@
+using k8s.Models;
+using Moebius.Crds.Schema;
+
+namespace Moebius.Crds.V1Alpha1;
+
+/// <summary>When to pull an image.</summary>
+public enum ImagePullPolicy
+{
+    /// <summary>When the node does not have it.</summary>
+    IfNotPresent,
+
+    /// <summary>At every start.</summary>
+    Always,
+
+    /// <summary>Not at all: the node must have it.</summary>
+    Never,
+}
+
+/// <summary>Where pods may run.</summary>
+public sealed class PodPlacement
+{
+    /// <summary>Labels a node must have. The profile's node selector is added.</summary>
+    [Size(0, 64)]
+    [ItemSize(0, 63)]
+    public Dictionary<string, string>? NodeSelector { get; set; }
+
+    /// <summary>Taints the pods tolerate.</summary>
+    [Size(0, 64)]
+    public List<V1Toleration>? Tolerations { get; set; }
+
+    /// <summary>Spread over zones or nodes. A missing label selector is filled in.</summary>
+    [Size(0, 16)]
+    public List<V1TopologySpreadConstraint>? TopologySpreadConstraints { get; set; }
+
+    /// <summary>Priority class.</summary>
+    [Size(1, 253)]
+    public string? PriorityClassName { get; set; }
+}
+
+/// <summary>The PodDisruptionBudget.</summary>
+public sealed class DisruptionSpec
+{
+    /// <summary>Pods that a voluntary disruption may take at once.</summary>
+    [Range(0, 1000)]
+    public int MaxUnavailable { get; set; } = 1;
+}
+
+/// <summary>The NetworkPolicy of the pods: everything is denied but what is listed here and what Moebius needs.</summary>
+public sealed class NetworkPolicySpec
+{
+    /// <summary>Make a NetworkPolicy.</summary>
+    public bool Enabled { get; set; } = true;
+
+    /// <summary>Who may call the API. Absent: every pod of the namespace.</summary>
+    [Size(0, 32)]
+    public List<V1NetworkPolicyPeer>? AllowFrom { get; set; }
+}

@@ -1,0 +1,55 @@
+using k8s.Models;
+using Moebius.Crds.Schema;
+
+namespace Moebius.Crds.V1Alpha1;
+
+/// <summary>The engine's limits.</summary>
+public sealed class ServingSpec
+{
+    /// <summary>Largest prompt plus output, in tokens. Absent: what the model allows.</summary>
+    [Range(16, 16777216)]
+    public int? ContextLength { get; set; }
+
+    /// <summary>Sequences computed at once.</summary>
+    [Range(1, 4096)]
+    public int MaxConcurrentSequences { get; set; } = 16;
+
+    /// <summary>Requests that may wait; more are answered 429 with Retry-After.</summary>
+    [Range(0, 100000)]
+    public int MaxQueuedRequests { get; set; } = 128;
+
+    /// <summary>Tokens of one step, decodes and prefill chunks together.</summary>
+    [Range(16, 65536)]
+    public int MaxBatchTokens { get; set; } = 512;
+
+    /// <summary>Memory for keys and values of running sequences.</summary>
+    public ResourceQuantity KVMemory { get; set; } = new("512Mi");
+
+    /// <summary>Number format of the dense weights and the arithmetic.</summary>
+    public ComputeType ComputeType { get; set; } = ComputeType.Float32;
+
+    /// <summary>Compute threads. Absent: the container's CPU limit, or all cores.</summary>
+    [Range(1, 1024)]
+    public int? Threads { get; set; }
+
+    /// <summary>How long running requests may finish after a stop is asked for.</summary>
+    [Duration]
+    public string DrainTimeout { get; set; } = "30s";
+
+    /// <summary>TCP port of the HTTP API.</summary>
+    [Range(1, 65535)]
+    public int Port { get; set; } = 8000;
+}
+
+/// <summary>Number formats.</summary>
+public enum ComputeType
+{
+    /// <summary>32-bit floating point.</summary>
+    Float32,
+
+    /// <summary>bfloat16.</summary>
+    BFloat16,
+
+    /// <summary>16-bit floating point.</summary>
+    Float16,
+}

@@ -1,0 +1,87 @@
+using System.IO.Hashing;
+using Moebius.Crds;
+using Moebius.Inference.Storage;
+
+namespace Moebius.Inference.Experts;
+
+/// <summary>
+/// Writes a packed expert file: under another name until it is whole and on the device, then under its own. Memory is
+/// that of one expert; the same model gives the same bytes.
+/// </summary>
+internal static class PackWriter
+{
+    /// <param name="path">The file to make; one that is there is replaced at the end.</param>
+    /// <param name="catalog">The experts.</param>
+    /// <param name="source">Where they come from.</param>
+    /// <param name="fingerprint">Of the weights.</param>
+    /// <param name="progress">Told how many experts are written.</param>
+    /// <param name="stop">Ends early; nothing is left behind.</param>
+    /// <exception cref="UserInputException">The file cannot be written: no room, no permission, another writer.</exception>
+    public static void Write(string path, ExpertCatalog catalog, IExpertSource source, byte[] fingerprint, Action<int>? progress, CancellationToken stop)
+    {
+        string part = path + ".part";
+        var pack = new ExpertPack(PackDescription.Of(catalog, fingerprint), new ulong[catalog.Count]);
+        try
+        {
+            using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, bufferSize: 0))
+            {
+                try
+                {
+                    Reserve(file, path, pack.FileBytes);
+                    WriteExperts(file, catalog, source, pack, progress, stop);
+                    file.Position = 0;
+                    file.Write(pack.Head());
+                    file.Flush(flushToDisk: true);
+                    File.Move(part, path, overwrite: true);
+                }
+                catch
+                {
+                    // While the file is still locked, so that it is not another writer's.
+                    File.Delete(part);
+                    throw;
+                }
+            }
+            FlushDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"{path}: cannot be written: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Takes the room at once: a full disk is found at the beginning, not after minutes.</summary>
+    private static void Reserve(FileStream file, string path, long bytes)
+    {
+        file.SetLength(0);
+        long free = new DriveInfo(Path.GetDirectoryName(Path.GetFullPath(path))!).AvailableFreeSpace;
+        if (free < bytes)
+            throw new IOException($"it needs {bytes} bytes and its file system has {free} left");
+    }
+
+    private static void WriteExperts(FileStream file, ExpertCatalog catalog, IExpertSource source, ExpertPack pack, Action<int>? progress, CancellationToken stop)
+    {
+        byte[] buffer = new byte[catalog.Layout.Bytes];
+        int index = 0;
+        for (int layer = 0; layer < catalog.PerLayer.Count; layer++)
+        {
+            for (int expert = 0; expert < catalog.PerLayer[layer].Count; expert++)
+            {
+                stop.ThrowIfCancellationRequested();
+                Array.Clear(buffer);
+                source.Read(new ExpertKey(layer, expert), buffer);
+                pack.Checksums[index] = XxHash3.HashToUInt64(buffer);
+                file.Position = pack.Offset(index);
+                file.Write(buffer);
+                progress?.Invoke(++index);
+            }
+        }
+    }
+
+    /// <summary>Makes the new name itself last through a power cut.</summary>
+    private static void FlushDirectory(string directory)
+    {
+        using var handle = LibC.OpenDirectory(directory);
+        if (!handle.IsInvalid)
+            _ = LibC.fsync(handle);
+    }
+}

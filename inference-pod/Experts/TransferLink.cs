@@ -1,0 +1,282 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Experts;
+
+/// <summary>An expert whose weights are there and stay until it is released.</summary>
+/// <param name="Key">The expert.</param>
+/// <param name="Slot">Its buffer.</param>
+internal readonly record struct ArrivedExpert(ExpertKey Key, int Slot);
+
+/// <summary>
+/// Carries experts from the slow tier to their buffers on a few threads that block in reads. What to load and over what
+/// is decided by <see cref="ExpertScheduler"/>, under the one lock of this class. The compute thread does not stand by
+/// while something that it needs waits for a thread: it reads it itself.
+/// </summary>
+internal sealed class TransferLink : IDisposable
+{
+    private readonly ExpertScheduler _scheduler;
+    private readonly IExpertSource _source;
+    private readonly ExpertBuffers _buffers;
+    private readonly Thread[] _readers;
+    private readonly TransferMeter _meter = new();
+
+    /// <summary>Guards everything; the compute thread waits on it for arrivals.</summary>
+    private readonly object _gate = new();
+    private readonly List<ArrivedExpert> _arrived = [];
+    private readonly List<Exception> _failed = [];
+    private long _loadedBytes;
+    private int _idle;
+    private bool _filling;
+    private bool _stopping;
+
+    /// <summary>Idle readers wait on it, apart from the compute thread, so that an arrival wakes only who waits for one.</summary>
+    private readonly object _work = new();
+    private int _permits;
+
+    /// <param name="scheduler">Decides; only this class calls it from now on.</param>
+    /// <param name="source">The slow tier.</param>
+    /// <param name="buffers">The fast tier.</param>
+    /// <param name="readers">Threads, at least 1; the compute thread is one more while it waits.</param>
+    public TransferLink(ExpertScheduler scheduler, IExpertSource source, ExpertBuffers buffers, int readers)
+    {
+        (_scheduler, _source, _buffers) = (scheduler, source, buffers);
+        _readers = new Thread[readers];
+        for (int i = 0; i < readers; i++)
+        {
+            _readers[i] = new Thread(ReadLoop) { IsBackground = true, Name = $"experts-{i}" };
+            _readers[i].Start();
+        }
+    }
+
+    /// <summary>Pins those of the experts that are resident into <paramref name="resident"/>, and demands the others.</summary>
+    /// <returns>How many are to arrive.</returns>
+    public int Use(IReadOnlyList<ExpertKey> keys, List<ArrivedExpert> resident)
+    {
+        lock (_gate)
+        {
+            foreach (var key in keys)
+            {
+                if (_scheduler.TryUse(key, out int slot))
+                    resident.Add(new ArrivedExpert(key, slot));
+            }
+            Signal();
+            return keys.Count - resident.Count;
+        }
+    }
+
+    /// <summary>Waits until something that was demanded is there; returns all that is.</summary>
+    /// <exception cref="IOException">A demanded load failed, or what its source throws.</exception>
+    public void WaitForArrivals(List<ArrivedExpert> arrived)
+    {
+        while (true)
+        {
+            Transfer? own;
+            lock (_gate)
+            {
+                while (true)
+                {
+                    if (_arrived.Count > 0)
+                    {
+                        arrived.AddRange(_arrived);
+                        _arrived.Clear();
+                        return;
+                    }
+                    if (_failed.Count > 0)
+                        ExceptionDispatchInfo.Throw(_failed[0]);
+                    if (_scheduler.DemandWaits && TryBegin(out own))
+                        break;
+                    Monitor.Wait(_gate);
+                }
+            }
+            Carry(own!);
+        }
+    }
+
+    public void Release(IReadOnlyList<ArrivedExpert> experts)
+    {
+        if (experts.Count == 0)
+            return;
+        lock (_gate)
+        {
+            foreach (var expert in experts)
+                _scheduler.Release(expert.Key);
+            Signal();
+        }
+    }
+
+    /// <summary>A layer ends: what it still waits for is no longer wanted, and what arrived unseen is released.</summary>
+    public void Abandon(IEnumerable<ExpertKey> keys)
+    {
+        lock (_gate)
+        {
+            foreach (var key in keys)
+                _scheduler.Abandon(key);
+            foreach (var expert in _arrived)
+                _scheduler.Release(expert.Key);
+            _arrived.Clear();
+            _failed.Clear();
+            Signal();
+        }
+    }
+
+    /// <summary>Takes over a policy's plan.</summary>
+    public void Plan(IReadOnlyList<PrefetchRequest> plan)
+    {
+        lock (_gate)
+        {
+            _scheduler.Plan(plan);
+            Signal();
+        }
+    }
+
+    /// <summary>Loads experts into free buffers and waits for all of them, the compute thread reading too.</summary>
+    /// <param name="keys">No more than there are buffers.</param>
+    /// <param name="done">Told how many are there.</param>
+    public void Fill(IReadOnlyList<ExpertKey> keys, Action<int>? done)
+    {
+        lock (_gate)
+        {
+            _filling = true;
+            _scheduler.Plan([.. keys.Select(k => new PrefetchRequest(k, 1))]);
+            Signal();
+        }
+        while (true)
+        {
+            Transfer? own;
+            lock (_gate)
+            {
+                if (_failed.Count > 0)
+                    ExceptionDispatchInfo.Throw(_failed[0]);
+                if (!TryBegin(out own))
+                {
+                    if (_scheduler.Running == 0)
+                    {
+                        _filling = false;
+                        return;
+                    }
+                    Monitor.Wait(_gate);
+                }
+            }
+            if (own is not null)
+                Carry(own);
+            done?.Invoke(Count());
+        }
+    }
+
+    /// <summary>Reads the counters under the lock.</summary>
+    public T Read<T>(Func<ExpertScheduler, TransferMeter, long, T> read)
+    {
+        lock (_gate)
+            return read(_scheduler, _meter, _loadedBytes);
+    }
+
+    /// <summary>Loads that have begun end; what waits is dropped. No thread touches a buffer after this.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_stopping)
+                return;
+            _stopping = true;
+        }
+        lock (_work)
+        {
+            _permits += _readers.Length;
+            Monitor.PulseAll(_work);
+        }
+        foreach (var reader in _readers)
+            reader.Join();
+    }
+
+    private int Count()
+    {
+        lock (_gate)
+            return _scheduler.Cache.Count - _scheduler.Running;
+    }
+
+    private void ReadLoop()
+    {
+        while (true)
+        {
+            Transfer? transfer;
+            lock (_gate)
+            {
+                if (_stopping)
+                    return;
+                if (!TryBegin(out transfer))
+                    _idle++;
+            }
+            if (transfer is not null)
+            {
+                Carry(transfer);
+                continue;
+            }
+            lock (_work)
+            {
+                while (_permits == 0)
+                    Monitor.Wait(_work);
+                _permits--;
+            }
+        }
+    }
+
+    private bool TryBegin(out Transfer? transfer)
+    {
+        if (!_scheduler.TryBegin(out transfer))
+            return false;
+        _meter.Begin(Now());
+        return true;
+    }
+
+    /// <summary>Performs one load, on whichever thread took it.</summary>
+    private void Carry(Transfer transfer)
+    {
+        double begun = Now();
+        long bytes = 0;
+        Exception? failure = null;
+        try
+        {
+            bytes = _source.Read(transfer.Key, _buffers.Span(transfer.Slot));
+        }
+#pragma warning disable CA1031 // Whatever the source throws belongs to who waits for the expert, not to this thread.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            failure = e;
+        }
+        lock (_gate)
+        {
+            _meter.End(begun, Now(), bytes);
+            _loadedBytes += bytes;
+            // A load ahead that failed harms nobody yet: whoever comes to need the expert tries again and is told.
+            if (failure is null ? _scheduler.Complete(transfer.Key) : _scheduler.Fail(transfer.Key) || _filling)
+            {
+                if (failure is null)
+                    _arrived.Add(new ArrivedExpert(transfer.Key, transfer.Slot));
+                else
+                    _failed.Add(failure);
+            }
+            Monitor.PulseAll(_gate);
+            Signal();
+        }
+    }
+
+    /// <summary>Wakes as many idle readers as there is work for. Called under the lock after anything that may make work.</summary>
+    private void Signal()
+    {
+        int wake = Math.Min(_idle, _scheduler.Waiting);
+        if (wake == 0)
+            return;
+        _idle -= wake;
+        lock (_work)
+        {
+            _permits += wake;
+            for (int i = 0; i < wake; i++)
+                Monitor.Pulse(_work);
+        }
+    }
+
+    private static double Now() => (double)Stopwatch.GetTimestamp() / Stopwatch.Frequency;
+}

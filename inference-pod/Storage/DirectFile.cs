@@ -1,0 +1,78 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Moebius.Inference.Storage;
+
+/// <summary>
+/// Reads past the page cache (O_DIRECT): what is resident is what the budget says, and what is measured is the device.
+/// A read whose offset, length and memory are multiples of <see cref="Alignment"/> goes straight to its place; any
+/// other passes through an aligned buffer.
+/// </summary>
+internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : StoredFile(path, handle)
+{
+    /// <summary>Enough for every device: blocks are of 512 or 4096 bytes.</summary>
+    public const int Alignment = 4096;
+
+    /// <summary>Bytes of a bounce buffer.</summary>
+    private const int BounceBytes = 1 << 20;
+
+    private readonly ConcurrentBag<nint> _bounces = [];
+
+    public override string Access => "direct I/O";
+
+    public override void Read(long offset, Span<byte> destination, string what)
+    {
+        if (destination.IsEmpty)
+            return;
+        nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(destination));
+        if ((offset | address | (long)destination.Length) % Alignment == 0)
+            Fill(offset, destination, destination.Length, what);
+        else
+            ThroughBounce(offset, destination, what);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        while (_bounces.TryTake(out nint bounce))
+            NativeMemory.AlignedFree((void*)bounce);
+    }
+
+    private void ThroughBounce(long offset, Span<byte> destination, string what)
+    {
+        if (!_bounces.TryTake(out nint bounce))
+            bounce = (nint)NativeMemory.AlignedAlloc(BounceBytes, Alignment);
+        try
+        {
+            while (!destination.IsEmpty)
+            {
+                int skip = (int)(offset % Alignment);
+                int count = Math.Min(destination.Length, BounceBytes - skip);
+                int aligned = (skip + count + Alignment - 1) / Alignment * Alignment;
+                Fill(offset - skip, new Span<byte>((void*)bounce, aligned), skip + count, what);
+                new ReadOnlySpan<byte>((byte*)bounce + skip, count).CopyTo(destination);
+                destination = destination[count..];
+                offset += count;
+            }
+        }
+        finally
+        {
+            _bounces.Add(bounce);
+        }
+    }
+
+    /// <summary>Reads aligned blocks until at least <paramref name="needed"/> bytes are there: the file may end inside the last.</summary>
+    private void Fill(long offset, Span<byte> blocks, int needed, string what)
+    {
+        for (int done = 0; done < needed;)
+        {
+            int read = RandomAccess.Read(Handle, blocks[done..], offset + done);
+            // A read that ends inside a block ended at the end of the file, and cannot be continued from there.
+            if (read == 0 || (done + read < needed && read % Alignment != 0))
+                throw Truncated(what, offset + done + read);
+            done += read;
+        }
+    }
+}

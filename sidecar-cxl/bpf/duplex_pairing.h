@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Who runs next on a CPU: the rules at the head of duplex.bpf.c.
+ */
+#pragma once
+
+#define MAX_LEAD 4
+
+static __always_inline void pick(const struct duplex_parameters *now, struct cpu_state *here, __s32 cpu, struct task_struct *prev)
+{
+	__u64 since[CLASSES], own_since, oldest_since = 0, time = bpf_ktime_get_ns();
+	__u32 oldest = NO_CLASS, own, other, key = cpu, *lane = bpf_map_lookup_elem(&lanes, &key);
+	bool aged, prev_waits, prev_own = false;
+
+	if (!lane)
+		return;
+	own = now->pair ? *lane & 1 : NO_CLASS;
+	for (__u32 class = 0; class < CLASSES; class++)
+		since[class] = first_since(QUEUE(class));
+	own_since = first_since(CPU_QUEUE(cpu));
+	for (__u32 class = 0; class < CLASS_LATENCY; class++) {
+		if (since[class] && (!oldest_since || since[class] < oldest_since)) {
+			oldest_since = since[class];
+			oldest = class;
+		}
+	}
+	if (own_since && (!oldest_since || own_since < oldest_since)) {
+		oldest_since = own_since;
+		oldest = CLASS_BALANCED;
+	}
+	aged = oldest_since && time > oldest_since && time - oldest_since >= now->aging_ns;
+	here->held = 0;
+
+	if (since[CLASS_LATENCY] && !(aged && here->after_latency) && take(CLASS_LATENCY, own, false)) {
+		here->after_latency = 1;
+		goto switched;
+	}
+	here->after_latency = 0;
+
+	if (aged) {
+		if (own < CLASS_BALANCED && since[own] && since[own] <= oldest_since + now->aging_ns && !out_of_tokens(now, own) &&
+		    take(own, own, time - since[own] >= now->aging_ns))
+			goto switched;
+		if (oldest == CLASS_BALANCED ? take_balanced(cpu, since[CLASS_BALANCED], own_since, own, true)
+					     : oldest < CLASS_BALANCED && take(oldest, own, true))
+			goto switched;
+	}
+
+	prev_waits = prev && (prev->scx.flags & SCX_TASK_QUEUED);
+	if (own < CLASS_BALANCED) {
+		__u64 balanced_since = since[CLASS_BALANCED];
+		bool own_may = since[own] && !out_of_tokens(now, own);
+
+		if (own_since && (!balanced_since || own_since < balanced_since))
+			balanced_since = own_since;
+		if (own_may && (!balanced_since || since[own] <= balanced_since) && take(own, own, false))
+			goto switched;
+		if (balanced_since && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
+			goto switched;
+		if (own_may && take(own, own, false))
+			goto switched;
+		other = !own;
+		prev_own = prev_waits && here->running == own && here->lead < MAX_LEAD;
+		if (since[other] && !prev_own && !out_of_tokens(now, other) && take(other, own, false))
+			goto switched;
+	} else if (oldest == CLASS_BALANCED && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false)) {
+		goto switched;
+	} else {
+		__u32 first = since[CLASS_READ] && (!since[CLASS_WRITE] || since[CLASS_READ] <= since[CLASS_WRITE]) ? CLASS_READ : CLASS_WRITE;
+
+		if (out_of_tokens(now, first))
+			first = !first;
+		if (since[first] && !out_of_tokens(now, first) && take(first, own, false))
+			goto switched;
+		if (take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
+			goto switched;
+		first = !first;
+		if (since[first] && !out_of_tokens(now, first) && take(first, own, false))
+			goto switched;
+	}
+
+	if (now->limited < CLASS_BALANCED && tokens <= 0) {
+		/* limited is masked again for the verifier, which has forgotten its bound. */
+		__u32 limited = now->limited & 1;
+
+		if (since[limited]) {
+			struct class_counters *counts = counters_of(limited);
+
+			here->held = 1;
+			if (counts)
+				counts->held++;
+		}
+	}
+	/* Nobody else: who was running goes on, unless it has no tokens; then it is queued and the timer looks after it. */
+	if (prev_waits && !out_of_tokens(now, here->running)) {
+		prev->scx.slice = now->slice_ns;
+		here->lead++;
+	}
+	return;
+switched:
+	here->lead = 0;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The queues: one for each class, first in first out, and one for each CPU with the tasks that are bound to it, which
+ * wait there as balanced ones.
+ */
+#pragma once
+
+#define QUEUE(class) (0x100ULL + (class))
+#define CPU_QUEUE(cpu) (0x10000ULL + (cpu))
+
+/* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
+static __always_inline __u64 slice(const struct duplex_parameters *now)
+{
+	__u64 waiting = scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
+			scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
+	__u64 result = now->slice_ns / (1 + waiting / (scx_bpf_nr_cpu_ids() ?: 1));
+
+	return result > now->minimum_ns ? result : now->minimum_ns;
+}
+
+/* When the first task of a queue began to wait; 0 if the queue is empty. */
+static __always_inline __u64 first_since(__u64 queue)
+{
+	struct bpf_iter_scx_dsq iterator;
+	struct task_struct *p;
+	__u64 since = 0;
+
+	if (scx_bpf_dsq_nr_queued(queue) <= 0)
+		return 0;
+	if (!bpf_iter_scx_dsq_new(&iterator, queue, 0)) {
+		p = bpf_iter_scx_dsq_next(&iterator);
+		if (p) {
+			struct task_state *state = state_of(p);
+
+			since = state && state->queued_at ? state->queued_at : 1;
+		}
+	}
+	bpf_iter_scx_dsq_destroy(&iterator);
+	return since;
+}
+
+/* Takes the first task of a class that may run here. */
+static __always_inline bool take(__u32 class, __u32 lane, bool aged)
+{
+	struct class_counters *counts;
+
+	if (!scx_bpf_dsq_move_to_local(QUEUE(class)))
+		return false;
+	counts = counters_of(class);
+	if (counts) {
+		counts->picked++;
+		if (class == lane)
+			counts->paired++;
+		else if (class < CLASS_BALANCED)
+			counts->crossed++;
+		if (aged)
+			counts->aged++;
+	}
+	return true;
+}
+
+/* As take, for the queue of the CPU itself when that is who waits longer. */
+static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 own_since, __u32 lane, bool aged)
+{
+	if (own_since && (!shared_since || own_since < shared_since) && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu))) {
+		struct class_counters *counts = counters_of(CLASS_BALANCED);
+
+		if (counts) {
+			counts->picked++;
+			if (aged)
+				counts->aged++;
+		}
+		return true;
+	}
+	if (shared_since && take(CLASS_BALANCED, lane, aged))
+		return true;
+	return own_since && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu));
+}

@@ -1,0 +1,99 @@
+using System.Buffers.Binary;
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Tiers;
+
+/// <summary>
+/// What a segment's directory says about one block; 256 bytes, closed by a CRC-32C of their own. It holds neither text
+/// nor a tenant's name.
+/// </summary>
+internal sealed record SegmentRecord
+{
+    public const int Size = 256;
+
+    private const uint Magic = 0x45564B4D;
+    private const ushort Version = 1;
+    private const byte IsPublic = 1;
+    private const byte IsCleared = 2;
+    private const byte IsDeclared = 4;
+
+    public required TierBlock Block { get; init; }
+
+    /// <summary>Grows with every record: of two with the same name the later counts.</summary>
+    public required ulong Sequence { get; init; }
+
+    /// <summary>Where the body begins in the data file, in bytes.</summary>
+    public required long Offset { get; init; }
+
+    /// <summary>Bytes of the body without padding.</summary>
+    public required int Length { get; init; }
+
+    /// <summary>CRC-32C of the body as it is stored.</summary>
+    public required uint BodyCrc { get; init; }
+
+    /// <summary>Milliseconds since 1970.</summary>
+    public required long WrittenAt { get; init; }
+
+    /// <summary>Nonce and tag of a private block; empty for a public one.</summary>
+    public required byte[] Seal { get; init; }
+
+    /// <summary>Bytes that the body takes in the data file.</summary>
+    public int StoredBytes => (int)DirectFile.AlignUp(Length);
+
+    /// <summary>Whether a reason can be written down: a declaration must be a SHA-256 in hexadecimal.</summary>
+    public static bool CanHold(PublicReason? reason) => reason?.Declaration is not { } digest || (digest.Length == 64 && digest.All(char.IsAsciiHexDigitLower));
+
+    public void Encode(Span<byte> target)
+    {
+        target[..Size].Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(target, Magic);
+        BinaryPrimitives.WriteUInt16LittleEndian(target[4..], Version);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[8..], Sequence);
+        Block.Id.Write(target[16..]);
+        Block.Model.Write(target[48..]);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[80..], Block.Owner.High);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[88..], Block.Owner.Low);
+        BinaryPrimitives.WriteInt32LittleEndian(target[96..], Block.Depth);
+        if (Block.Reason is { } reason)
+        {
+            target[100] = (byte)(IsPublic | (reason.IsCleared ? IsCleared : 0) | (reason.Declaration is null ? 0 : IsDeclared));
+            if (reason.Declaration is { } digest)
+                Convert.FromHexString(digest, target[104..136], out _, out _);
+        }
+
+        BinaryPrimitives.WriteInt64LittleEndian(target[136..], Offset);
+        BinaryPrimitives.WriteInt32LittleEndian(target[144..], Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[148..], BodyCrc);
+        BinaryPrimitives.WriteInt64LittleEndian(target[152..], WrittenAt);
+        Seal.CopyTo(target[160..]);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[(Size - 4)..], Crc32C.Compute(target[..(Size - 4)]));
+    }
+
+    /// <summary>Reads a record. Null: torn, damaged, dropped, or of a version not known here.</summary>
+    public static SegmentRecord? Decode(ReadOnlySpan<byte> source)
+    {
+        if (BinaryPrimitives.ReadUInt32LittleEndian(source) != Magic
+            || BinaryPrimitives.ReadUInt16LittleEndian(source[4..]) != Version
+            || BinaryPrimitives.ReadUInt32LittleEndian(source[(Size - 4)..]) != Crc32C.Compute(source[..(Size - 4)]))
+            return null;
+        var flags = source[100];
+        var reason = (flags & IsPublic) == 0 ? null : new PublicReason(
+            (flags & IsDeclared) == 0 ? null : Convert.ToHexStringLower(source[104..136]), (flags & IsCleared) != 0);
+        var record = new SegmentRecord
+        {
+            Block = new TierBlock(
+                BlockId.Read(source[16..]),
+                BlockId.Read(source[48..]),
+                new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(source[80..]), BinaryPrimitives.ReadUInt64LittleEndian(source[88..])),
+                reason,
+                BinaryPrimitives.ReadInt32LittleEndian(source[96..])),
+            Sequence = BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
+            Offset = BinaryPrimitives.ReadInt64LittleEndian(source[136..]),
+            Length = BinaryPrimitives.ReadInt32LittleEndian(source[144..]),
+            BodyCrc = BinaryPrimitives.ReadUInt32LittleEndian(source[148..]),
+            WrittenAt = BinaryPrimitives.ReadInt64LittleEndian(source[152..]),
+            Seal = reason is null ? source.Slice(160, BlockCipher.NonceSize + BlockCipher.TagSize).ToArray() : [],
+        };
+        return record.Length > 0 && record.Offset >= 0 && record.Offset % DirectFile.Alignment == 0 ? record : null;
+    }
+}

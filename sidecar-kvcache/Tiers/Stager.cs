@@ -1,0 +1,174 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Policy;
+
+namespace Moebius.KvCache.Tiers;
+
+/// <summary>Blocks on their way into the arena.</summary>
+/// <param name="Blocks">How many are known to come.</param>
+/// <param name="Done">Ends when they have come or could not.</param>
+internal sealed record Staging(int Blocks, Task Done);
+
+/// <summary>
+/// Brings blocks back into the arena, on behalf of one tenant and on its account: public ones as public, its private ones
+/// as private for good, because what is known about a text stays with the process that has seen it. Two requests for the
+/// same blocks of the same tenant share the work.
+/// </summary>
+internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
+{
+    private const int MaxStagings = 64;
+    private const int Readers = 4;
+
+    [ThreadStatic]
+    private static AlignedBuffer? _buffer;
+
+    private readonly ConcurrentDictionary<(TenantKey Tenant, BlockKey End), Staging> _running = [];
+
+    public int Running => _running.Count;
+
+    /// <summary>Begins to stage what continues a prefix. Null: there is nothing, or too much is being staged already.</summary>
+    public Staging? Begin(TierJob job, ReadOnlySpan<BlockKey> keys, int from, bool endsPublic)
+    {
+        if (from >= keys.Length)
+            return null;
+        var end = (job.Tenant, keys[^1]);
+        if (_running.TryGetValue(end, out var running))
+            return running;
+        var chain = BlockChain.Of(job.Root.Model, job.Tokens);
+        var policy = context.Policy();
+        var entries = ssd is null ? [] : TierPlan.Continue(
+            chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null, reason => PublicRules.Holds(policy, reason));
+        var asksShared = shared is { IsAvailable: true } && from + entries.Count < chain.Count && (job.View == View.Shared || policy.SharePrivate);
+        if (entries.Count == 0 && !asksShared)
+            return null;
+        if (_running.Count >= MaxStagings)
+        {
+            metrics.JobsDropped.Inc();
+            return null;
+        }
+
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var staging = new Staging(entries.Count, done.Task);
+        if (!_running.TryAdd(end, staging))
+            return _running.TryGetValue(end, out running) ? running : null;
+        if (!context.TryBeginCopy(job.Layout))
+        {
+            _running.TryRemove(end, out _);
+            return null;
+        }
+
+        var copied = keys.ToArray();
+        _ = Task.Run(async () =>
+        {
+            try
+            {
+                var reached = from + StageFromDisk(job, copied, from, entries);
+                if (asksShared && reached == from + entries.Count)
+                    await StageFromSharedAsync(job, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
+            }
+            catch (Exception error) when (error is not OutOfMemoryException)
+            {
+                logger.LogError("Staging blocks failed with {Error}", error.GetType().Name);
+            }
+            finally
+            {
+                context.EndCopy(job.Layout);
+                _running.TryRemove(end, out _);
+                done.SetResult();
+            }
+        });
+        return staging;
+    }
+
+    private int StageFromDisk(TierJob job, BlockKey[] keys, int from, List<SsdEntry> entries)
+    {
+        if (entries.Count == 0)
+            return 0;
+        var slots = Reserve(job, entries.Count);
+        var arrived = slots.Length;
+        Parallel.For(0, slots.Length, new ParallelOptions { MaxDegreeOfParallelism = Readers }, (index, loop) =>
+        {
+            if (ssd!.TryRead(entries[index], job.Secret, _buffer ??= new AlignedBuffer(), Bytes(job, slots[index])))
+                return;
+            loop.Break();
+            for (var known = Volatile.Read(ref arrived); index < known;)
+                known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
+        });
+        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => (entry.Block.Id, entry.Block.Reason))], index => !entries[index].Removed);
+        metrics.Staged.WithLabels("ssd").Inc(staged);
+        return staged;
+    }
+
+    private async Task StageFromSharedAsync(TierJob job, BlockChain chain, BlockKey[] keys, int from, bool isPublic)
+    {
+        const int Lot = 16;
+        while (from < chain.Count)
+        {
+            var slots = Reserve(job, Math.Min(Lot, chain.Count - from));
+            if (slots.Length == 0)
+                return;
+            var found = new List<(BlockId Id, PublicReason? Reason)>();
+            try
+            {
+                found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, job.Secret, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
+            }
+            finally
+            {
+                var staged = Publish(job, keys, from, slots, found, static _ => true);
+                metrics.Staged.WithLabels("shared").Inc(staged);
+                from += staged;
+                isPublic &= found.TrueForAll(static block => block.Reason is not null);
+                if (staged < slots.Length)
+                    from = int.MaxValue;
+            }
+        }
+    }
+
+    private int[] Reserve(TierJob job, int count) =>
+    [
+        .. job.Layout.Index.Reserve(job.Tenant, count, EvictionPolicy.Quota(job.Layout.Slots.Count, context.Policy().MaxTenantPercent))
+            .Select(static slot => slot.Index),
+    ];
+
+    /// <summary>Hands filled slots to the index and gives the others back.</summary>
+    /// <returns>Blocks that are cached now.</returns>
+    private int Publish(TierJob job, BlockKey[] keys, int from, int[] slots, List<(BlockId Id, PublicReason? Reason)> blocks, Func<int, bool> isWanted)
+    {
+        var index = job.Layout.Index;
+        var policy = context.Policy();
+        var done = 0;
+        while (done < blocks.Count && (blocks[done].Reason is not { } reason || (isWanted(done) && PublicRules.Holds(policy, reason))))
+        {
+            var group = done + 1;
+            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && isWanted(group))
+                group++;
+            if (blocks[done].Reason is not null)
+            {
+                for (var block = done; block < group; block++)
+                    writer.Know(keys[from + block], blocks[block].Id);
+            }
+
+            var cached = index.Insert(
+                job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View, blocks[done].Reason, null, sealedPrivate: true).CachedBlocks;
+            // Withdrawn while it was on its way: it must not come back as public.
+            if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !isWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var withdrawn and >= 0)
+                index.DemotePath(job.Root, keys, from + withdrawn);
+            done = group;
+            if (cached < from + group)
+                break;
+        }
+
+        if (!ReferenceEquals(context.Policy(), policy))
+            index.Retract(reason => PublicRules.Holds(context.Policy(), reason));
+        if (done < slots.Length)
+        {
+            job.Layout.Slots.Free(slots.AsSpan(done));
+            index.EndReservation(job.Tenant, slots.Length - done);
+        }
+
+        return done;
+    }
+
+    private Span<byte> Bytes(TierJob job, int slot) => context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
+}

@@ -1,0 +1,14 @@
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Tiers;
+
+/// <summary>A block as a tier outside the arena knows it.</summary>
+/// <param name="Id">Its name in its visibility domain.</param>
+/// <param name="Model">The model, as <see cref="BlockChain.NameOf"/> names it.</param>
+/// <param name="Owner">The tenant of a private block; default for a public one.</param>
+/// <param name="Reason">Why it is public; null: private.</param>
+/// <param name="Depth">Blocks before it in its prompt.</param>
+internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey Owner, PublicReason? Reason, int Depth)
+{
+    public bool IsPublic => Reason is not null;
+}

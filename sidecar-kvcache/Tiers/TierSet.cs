@@ -1,0 +1,112 @@
+using Microsoft.Extensions.Logging;
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Policy;
+
+namespace Moebius.KvCache.Tiers;
+
+/// <summary>The tiers outside the arena, as the cache sees them. With none configured every call is a no-op.</summary>
+internal sealed class TierSet : IAsyncDisposable
+{
+    private static readonly TimeSpan SweepPeriod = TimeSpan.FromMinutes(1);
+
+    private readonly SsdTier? _ssd;
+    private readonly SharedTier? _shared;
+    private readonly MasterSecret? _master;
+    private readonly TierWriter? _writer;
+    private readonly Stager? _stager;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private long _swept;
+
+    public TierSet(TierContext context, SsdTier? ssd, SharedTier? shared, MasterSecret? master, TierMetrics metrics, TimeProvider time, ILogger logger)
+    {
+        _ssd = ssd;
+        _shared = shared;
+        _master = master;
+        _time = time;
+        _logger = logger;
+        _swept = time.GetTimestamp();
+        if (ssd is null && shared is null)
+            return;
+        _writer = new TierWriter(context, ssd, shared, metrics, time, logger);
+        _stager = new Stager(context, ssd, shared, _writer, metrics, logger);
+        if (ssd is not null)
+            metrics.Observe(ssd.Statistics());
+        OnPolicy(context.Policy());
+    }
+
+    /// <summary>Prompts that are being copied in either direction, or wait for it.</summary>
+    public int Pending => (_writer?.Waiting ?? 0) + (_stager?.Running ?? 0);
+
+    /// <summary>One line for each tier that has something to say.</summary>
+    public IEnumerable<string> States
+    {
+        get
+        {
+            if (_ssd?.Statistics() is { Admits: false } ssd)
+                yield return $"ssd: serving, not admitting: {ssd.State}";
+            if (_shared is { IsAvailable: false })
+                yield return $"shared: {_shared.State}";
+        }
+    }
+
+    /// <summary>A tenant's keys; null: its private blocks do not leave the arena.</summary>
+    public TenantSecret? SecretOf(string tenant, bool anonymous) => anonymous || _writer is null ? null : _master?.Tenant(tenant);
+
+    /// <summary>Blocks were committed or became public.</summary>
+    public void Changed(TierJob job) => _writer?.Add(job);
+
+    /// <summary>Blocks are no longer public.</summary>
+    public void Demoted(IReadOnlyList<BlockKey> keys) => _writer?.Withdraw(keys);
+
+    /// <summary>Begins to bring back what continues a prefix; null when there is nothing.</summary>
+    public Staging? Stage(TierJob job, ReadOnlySpan<BlockKey> keys, in FoundPrefix found) =>
+        _shared is null && _ssd is null or { IsEmpty: true } ? null : _stager!.Begin(job, keys, found.Blocks, found.EndsPublic);
+
+    /// <summary>A policy has come into force: what it does not let be public any more goes.</summary>
+    public void OnPolicy(CompiledPolicy policy)
+    {
+        _ssd?.Drop(entry => entry.Block.Reason is { } reason && !PublicRules.Holds(policy, reason));
+        if (_writer is not null && policy.HasEncryption && _master is null)
+            _logger.LogWarning("Policy: encryption is asked for, but no key is mounted (--encryption-key): private blocks stay in the arena");
+    }
+
+    /// <summary>Drops a tenant's private blocks of a model; a null tenant: all blocks of the model.</summary>
+    public int Evict(IndexRoot root, TenantKey? tenant)
+    {
+        var model = BlockChain.NameOf(root.Model);
+        if (tenant is { } key)
+            _shared?.ForgetTenant(key);
+        return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
+    }
+
+    /// <summary>Drops what has been idle for longer than the policy keeps it.</summary>
+    public void Maintain(CompiledPolicy policy)
+    {
+        if (_writer is null || _time.GetElapsedTime(_swept) < SweepPeriod)
+            return;
+        _swept = _time.GetTimestamp();
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        _ssd?.Drop(entry => now - entry.LastUse > (entry.Block.IsPublic ? policy.PublicIdle : policy.PrivateIdle).TotalMilliseconds);
+        _writer.Sweep();
+    }
+
+    public void Observe(TierMetrics metrics)
+    {
+        if (_ssd is not null)
+            metrics.Observe(_ssd.Statistics());
+        if (_shared is not null)
+            metrics.Admits.WithLabels("shared").Set(_shared.IsAvailable ? 1 : 0);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_writer is not null)
+            await _writer.DisposeAsync();
+        while (_stager?.Running > 0)
+            await Task.Delay(5);
+        if (_shared is not null)
+            await _shared.DisposeAsync();
+        _ssd?.Dispose();
+    }
+}

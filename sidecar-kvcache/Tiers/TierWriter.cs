@@ -1,0 +1,211 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using Moebius.KvCache.Index;
+
+namespace Moebius.KvCache.Tiers;
+
+/// <summary>
+/// Copies committed blocks to the tiers outside the arena, some time after the commit and beside the requests: public
+/// blocks under their public name, private ones under their tenant's. What is in a tier already is not copied again, so
+/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue is not copied.
+/// </summary>
+internal sealed class TierWriter : IAsyncDisposable
+{
+    /// <summary>Time for classification to come first: most blocks that become public are then written once.</summary>
+    public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(250);
+
+    private const int MaxWaiting = 1024;
+    private const int MaxNames = 1 << 20;
+
+    private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ConcurrentDictionary<BlockKey, BlockId> _publicNames = [];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TierContext _context;
+    private readonly SsdTier? _ssd;
+    private readonly SharedTier? _shared;
+    private readonly TierMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Task _loop;
+    private int _waiting;
+
+    public TierWriter(TierContext context, SsdTier? ssd, SharedTier? shared, TierMetrics metrics, TimeProvider time, ILogger logger)
+    {
+        _context = context;
+        _ssd = ssd;
+        _shared = shared;
+        _metrics = metrics;
+        _time = time;
+        _logger = logger;
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>Prompts accepted and not copied yet.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
+
+    public void Add(TierJob job)
+    {
+        if (Interlocked.Increment(ref _waiting) > MaxWaiting)
+        {
+            Interlocked.Decrement(ref _waiting);
+            _metrics.JobsDropped.Inc();
+            return;
+        }
+
+        _jobs.Writer.TryWrite((job, _time.GetTimestamp() + (long)(Settle.TotalSeconds * _time.TimestampFrequency)));
+    }
+
+    /// <summary>Takes blocks that are no longer public out of the tiers.</summary>
+    public void Withdraw(IReadOnlyList<BlockKey> keys)
+    {
+        var names = new List<BlockId>();
+        foreach (var key in keys)
+        {
+            if (_publicNames.TryRemove(key, out var name))
+                names.Add(name);
+        }
+
+        _ssd?.Drop(names);
+        _shared?.Forget(names);
+    }
+
+    /// <summary>Notes under which name a public block is in a tier, so that it can be withdrawn.</summary>
+    /// <returns>False: too many are known; the block must stay where it is.</returns>
+    public bool Know(BlockKey key, BlockId name)
+    {
+        if (_publicNames.Count >= MaxNames && !_publicNames.ContainsKey(key))
+            return false;
+        _publicNames[key] = name;
+        return true;
+    }
+
+    /// <summary>Whether the block has not been withdrawn since it was known.</summary>
+    public bool IsKnown(BlockKey key) => _publicNames.ContainsKey(key);
+
+    /// <summary>Forgets names of blocks that no tier has any more.</summary>
+    public void Sweep()
+    {
+        if (_shared is not null)
+            return;
+        foreach (var (key, name) in _publicNames)
+        {
+            if (_ssd?.Contains(name) != true)
+                _publicNames.TryRemove(key, out _);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _loop;
+        _stop.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await foreach (var (job, due) in _jobs.Reader.ReadAllAsync(_stop.Token))
+            {
+                if (_time.GetElapsedTime(_time.GetTimestamp(), due) is { Ticks: > 0 } rest)
+                    await Task.Delay(rest, _time, _stop.Token);
+                try
+                {
+                    await CopyAsync(job);
+                }
+                catch (Exception error) when (error is not (OutOfMemoryException or OperationCanceledException))
+                {
+                    // Neither names nor texts are logged, so no message of an exception either.
+                    _logger.LogError("Copying blocks to another tier failed with {Error}", error.GetType().Name);
+                }
+                finally
+                {
+                    Interlocked.Decrement(ref _waiting);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // Stopping: what is left is not copied.
+        }
+    }
+
+    private async Task CopyAsync(TierJob job)
+    {
+        if (!_context.TryBeginCopy(job.Layout))
+            return;
+        try
+        {
+            var keys = job.Root.Keys(job.Tokens);
+            var chain = BlockChain.Of(job.Root.Model, job.Tokens);
+            // Names first, then a second look: a withdrawal in between is seen by one or the other.
+            var publicBlocks = Inspect(job, keys, out var first).TakeWhile(static run => run.Reason is not null).Sum(static run => run.Slots.Length);
+            first.Release();
+            for (var block = 0; block < publicBlocks; block++)
+                Know(keys[block], chain.Public(block));
+            var runs = Inspect(job, keys, out var lease);
+            try
+            {
+                var sharing = new List<(TierBlock Block, int Slot)>();
+                foreach (var run in runs)
+                {
+                    for (var index = 0; index < run.Slots.Length; index++)
+                    {
+                        if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || IsKnown(keys[block.Depth])))
+                            Write(job, block, run.Slots[index], sharing);
+                    }
+                }
+
+                if (_shared is not null && sharing.Count > 0)
+                {
+                    await _shared.WriteAsync(
+                        [.. sharing.Select(static item => item.Block)], job.Secret, index => Bytes(job, sharing[index].Slot), job.Root.Model.BlockBytes,
+                        (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
+                }
+
+                for (var block = 0; block < publicBlocks; block++)
+                {
+                    if (!IsKnown(keys[block]))
+                        Forget(chain.Public(block));
+                }
+            }
+            finally
+            {
+                lease.Release();
+            }
+        }
+        finally
+        {
+            _context.EndCopy(job.Layout);
+        }
+    }
+
+    private static IReadOnlyList<CachedRun> Inspect(TierJob job, BlockKey[] keys, out IndexLease lease) =>
+        job.Layout.Index.Inspect(job.Root, job.Tenant, keys, job.View, out lease);
+
+    private static TierBlock? BlockOf(TierJob job, BlockChain chain, CachedRun run, int block)
+    {
+        if (run.Reason is { } reason)
+            return new TierBlock(chain.Public(block), chain.Model, default, reason, block);
+        return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block);
+    }
+
+    private void Write(TierJob job, TierBlock block, int slot, List<(TierBlock Block, int Slot)> sharing)
+    {
+        var policy = _context.Policy();
+        // Without an entry of its own on this disk a block that was shared already costs one question to the server.
+        if (_shared is not null && (block.IsPublic || policy.SharePrivate))
+            sharing.Add((block, slot));
+        if (_ssd is not null && !_ssd.Contains(block.Id))
+            _ssd.TryWrite(block, Bytes(job, slot), job.Secret, _ssd.Bytes / 100 * policy.MaxTenantPercent);
+    }
+
+    private Span<byte> Bytes(TierJob job, int slot) => _context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
+
+    private void Forget(BlockId name)
+    {
+        _ssd?.Drop([name]);
+        _shared?.Forget([name]);
+    }
+}

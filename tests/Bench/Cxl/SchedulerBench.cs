@@ -1,0 +1,6 @@
+namespace Moebius.Bench.Cxl;
+
+internal static class SchedulerBench
+{
+    public static Task RunAsync() => Task.CompletedTask;
+}

@@ -1,0 +1,30 @@
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
+
+namespace Moebius.Bench.Inference;
+
+/// <summary>Models that benchmarks run, with their experts packed, in the cache folder.</summary>
+internal static class BenchModels
+{
+    /// <summary>The demonstration model.</summary>
+    public static string Demonstration()
+    {
+        string source = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
+        string directory = Path.Combine(BenchCache.Models, "austen-moe");
+        Directory.CreateDirectory(directory);
+        foreach (string file in Directory.GetFiles(source))
+            File.Copy(file, Path.Combine(directory, Path.GetFileName(file)), overwrite: true);
+        return Packed(directory);
+    }
+
+    /// <summary>The random model of 2.5 GB.</summary>
+    public static string Large() => Packed(LargeModel.Ensure());
+
+    private static string Packed(string directory)
+    {
+        string[] packs = Directory.GetFiles(directory, "experts-*.moebius");
+        if (packs.Length == 0)
+            ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
+        return directory;
+    }
+}

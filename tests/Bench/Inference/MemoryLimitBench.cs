@@ -1,0 +1,82 @@
+using Moebius.Inference.Models;
+
+namespace Moebius.Bench.Inference;
+
+/// <summary>
+/// Decoding the 2.5 GB model in a control group of 900 MB, page cache included and dropped before: a real server that
+/// reads experts past the page cache, the same server with a memory map of the safetensors, and llama.cpp with its
+/// memory map of the same weights. Beside them what the device gives.
+/// </summary>
+internal static class MemoryLimitBench
+{
+    private const long LimitBytes = 900_000_000;
+    private const string Budget = "480Mi";
+    private const int Repeats = 3;
+    private const int Tokens = 12;
+    private const int MappedTokens = 4;
+    private const string Prompt = "It was the custom of the family";
+
+    private static readonly (string Name, int Tokens, string[] Arguments)[] s_modes =
+    [
+        ("on demand, direct I/O", Tokens, []),
+        ("Adaptive, direct I/O", Tokens, ["--prefetch", "Adaptive"]),
+        ("on demand, memory map", MappedTokens, ["--slow-tier", "MemoryMap"]),
+    ];
+
+    public static async Task RunAsync()
+    {
+        string model = BenchModels.Large();
+        string pack = Directory.GetFiles(model, "experts-*.moebius").Single();
+        long expert = ExpertBytes(model);
+        var peer = await LlamaPeer.EnsureAsync();
+        string gguf = GgufModel.Ensure(LargeModel.Ensure());
+        var speeds = s_modes.Select(_ => new List<double>()).ToArray();
+        var loaded = s_modes.Select(_ => new List<double>()).ToArray();
+        var peaks = s_modes.Select(_ => new List<double>()).ToArray();
+        var llama = new List<double>();
+        var disk = new List<double>();
+        for (int repeat = 0; repeat < Repeats; repeat++)
+        {
+            disk.Add(DiskBandwidth.Measure(pack, expert, atOnce: 4, seconds: 2));
+            for (int mode = 0; mode < s_modes.Length; mode++)
+            {
+                MemoryLimit.DropPageCache();
+                using var limit = new MemoryLimit(LimitBytes);
+                await using var server = await ServedDecode.StartAsync(limit, model, ["--threads", "2", "--expert-budget", Budget, .. s_modes[mode].Arguments]);
+                await server.AnswerAsync(Prompt, 2);
+                double before = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                double first = await server.AnswerAsync(Prompt, 1);
+                double between = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                double all = await server.AnswerAsync(Prompt, s_modes[mode].Tokens + 1);
+                double after = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                speeds[mode].Add(s_modes[mode].Tokens / (all - first));
+                // Both answers load for the prompt and the first token; the rest is of the tokens between.
+                loaded[mode].Add((after - between - (between - before)) / s_modes[mode].Tokens);
+                peaks[mode].Add(limit.Peak / 1e6);
+            }
+            llama.Add(await peer.LimitedAsync(gguf, LimitBytes, MappedTokens));
+        }
+
+        Report.Title($"Decoding the model of 2.5 GB within {LimitBytes / 1_000_000} MB ({Repeats} repeats, one sequence, expert budget {Budget})", "server", "tokens/s", "MB loaded a token", "MB at most in the group", "of what the device allows");
+        for (int mode = 0; mode < s_modes.Length; mode++)
+        {
+            int at = mode;
+            Report.Row(s_modes[mode].Name, Spread.Of(speeds[mode]).Text("F2"), Spread.Of(loaded[mode].Select(b => b / 1e6)).Text("F0"), Spread.Of(peaks[mode]).Text("F0"),
+                Spread.Of(Enumerable.Range(0, Repeats).Select(r => 100 * speeds[at][r] * loaded[at][r] / disk[r])).Text("F0", "%"));
+        }
+        Report.Row("llama.cpp, memory map", Spread.Of(llama).Text("F2"), "", "", "");
+        Report.Line("");
+        Report.Line($"The device gives {Spread.Of(disk.Select(d => d / 1e6)).Text("F0", " MB/s")} to 4 direct reads of {expert} bytes at a time; what it allows is that over the bytes loaded a token, with computing hidden entirely.");
+        foreach (int mode in new[] { 0, 1 })
+        {
+            var ratio = Spread.Of(speeds[mode].Zip(llama, (own, other) => own / other));
+            Report.Line($"Bar: at least 8x llama.cpp: {s_modes[mode].Name}: {ratio.Text("F1", "x")}, {Report.AtLeast(ratio.Median, 8)}.");
+        }
+    }
+
+    private static long ExpertBytes(string model)
+    {
+        using var loaded = ModelLoader.Load(model, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = 64 << 20 });
+        return loaded.Info.ExpertBytes / loaded.Info.ExpertCount;
+    }
+}

@@ -1,0 +1,200 @@
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Experts;
+
+public class ExpertPackTests
+{
+    [Fact]
+    public void The_same_model_gives_the_same_bytes_and_serving_from_them_the_same_logits()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("gpt_oss"));
+        float[] expected = Logits(model.Path, null, out string tier);
+        Assert.StartsWith("safetensors, read with ", tier, StringComparison.Ordinal);
+        var packed = Pack(model.Path);
+        byte[] first = File.ReadAllBytes(packed.Path);
+        Assert.Equal(first.Length, packed.Bytes);
+        Assert.Equal(first, File.ReadAllBytes(Pack(model.Path).Path));
+        Assert.Equal(expected, Logits(model.Path, null, out tier));
+        Assert.StartsWith($"pack {packed.Path}, read with ", tier, StringComparison.Ordinal);
+        Assert.Equal([packed.Path], Directory.GetFiles(model.Path, "*moebius*"));
+    }
+
+    [Fact]
+    public void A_pack_of_other_weights_or_another_model_is_refused_by_name()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+        string pack = Pack(model.Path).Path;
+        using (var other = TestModels.Copy(TestModels.Golden("mixtral")))
+        {
+            string stranger = Path.Combine(other.Path, Path.GetFileName(pack));
+            File.Copy(pack, stranger);
+            Assert.StartsWith($"{stranger}: holds experts as F32 hidden", Refused(other.Path), StringComparison.Ordinal);
+        }
+        byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
+        weights[^1] ^= 1;
+        File.WriteAllBytes(model.File_("model.safetensors"), weights);
+        Assert.Equal($"{pack}: was made from other weights than those in the model's directory; make it anew with 'moebius pack', or delete it to read the safetensors", Refused(model.Path));
+    }
+
+    /// <summary>A byte changed anywhere, or a file cut anywhere, is noticed: at load in the head, at the latest when an expert is read.</summary>
+    [Fact]
+    public void A_corrupt_pack_is_refused_by_name_wherever_it_is_corrupt()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        string pack = Pack(model.Path).Path;
+        byte[] whole = File.ReadAllBytes(pack);
+        var random = new Random(3);
+        int[] heads = [0, 8, 9, 12, 15, 16, 24, 60, 400];
+        foreach (int at in heads.Concat(Enumerable.Range(0, 12).Select(_ => random.Next(4096, whole.Length))))
+        {
+            byte[] bytes = [.. whole];
+            bytes[at] ^= 0x10;
+            File.WriteAllBytes(pack, bytes);
+            // Bytes behind the checksums fill the head up to the first expert and mean nothing.
+            if (at >= 24 && at < 4096 && whole[at] == 0)
+                continue;
+            var error = Assert.ThrowsAny<Exception>(() => TestModels.Load(model.Path).Dispose());
+            Assert.True(error is UserInputException or IOException, error.ToString());
+            Assert.StartsWith(pack, error.Message, StringComparison.Ordinal);
+            Assert.Contains("moebius pack", error.Message, StringComparison.Ordinal);
+        }
+        foreach (int length in new[] { 0, 5, 23, 24, 200, 4096, whole.Length - 4096, whole.Length - 1 })
+        {
+            File.WriteAllBytes(pack, whole[..length]);
+            Assert.StartsWith(pack, Refused(model.Path), StringComparison.Ordinal);
+        }
+        File.WriteAllBytes(pack, [.. whole, 0]);
+        Assert.Contains($"has {whole.Length + 1} bytes instead of {whole.Length}", Refused(model.Path), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_expert_that_is_corrupt_on_demand_fails_its_step_and_the_model_lives_on()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+        string pack = Pack(model.Path).Path;
+        using var loaded = TestModels.Load(model.Path, TestModels.SmallestBudget(model.Path));
+        byte[] bytes = File.ReadAllBytes(pack);
+        byte[] good = [.. bytes];
+        Array.Fill(bytes, (byte)7, 4096, bytes.Length - 4096);
+        Overwrite(pack, bytes);
+        using var kv = loaded.CreateSequence();
+        var error = Assert.Throws<IOException>(() => loaded.Forward([new SequenceChunk(kv, new[] { 5, 6 }, LogitsFor.Last)]));
+        Assert.Contains("is corrupt: its checksum is wrong", error.Message, StringComparison.Ordinal);
+        Overwrite(pack, good);
+        Assert.NotEmpty(loaded.Forward([new SequenceChunk(kv, new[] { 5, 6 }, LogitsFor.Last)])[0]);
+
+        static void Overwrite(string path, byte[] bytes)
+        {
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+            stream.Write(bytes);
+        }
+    }
+
+    [Fact]
+    public void Weights_that_are_no_numbers_are_not_packed_and_nothing_is_left()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
+        for (int i = 0; i < 8; i++)
+            weights[weights.Length / 2 + i] = 0xFF;
+        File.WriteAllBytes(model.File_("model.safetensors"), weights);
+        Assert.Contains("NaN or infinite", Assert.Throws<UserInputException>(() => Pack(model.Path)).Message, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(model.Path, "*moebius*"));
+    }
+
+    [Fact]
+    public void Interrupted_it_leaves_nothing_and_an_older_pack_stays()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        string pack = Pack(model.Path).Path;
+        byte[] before = File.ReadAllBytes(pack);
+        using var stop = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
+        {
+            if (done == 3)
+                stop.Cancel();
+        }, stop.Token));
+        Assert.Equal([pack], Directory.GetFiles(model.Path, "*moebius*"));
+        Assert.Equal(before, File.ReadAllBytes(pack));
+        // What a killed writer leaves is another file, which no model is served from and the next writer takes over.
+        File.WriteAllBytes(pack + ".part", new byte[100_000_0]);
+        Assert.StartsWith($"pack {pack}", Tier(model.Path), StringComparison.Ordinal);
+        Pack(model.Path);
+        Assert.Equal([pack], Directory.GetFiles(model.Path, "*moebius*"));
+        Assert.Equal(before, File.ReadAllBytes(pack));
+    }
+
+    [Fact]
+    public void Two_writers_do_not_mix()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        var refused = new List<string>();
+        ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
+        {
+            if (done == 2)
+                refused.Add(Assert.Throws<UserInputException>(() => Pack(model.Path)).Message);
+        }, CancellationToken.None);
+        Assert.Contains("being used by another process", Assert.Single(refused), StringComparison.Ordinal);
+        Assert.StartsWith("pack ", Tier(model.Path), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_there_is_no_room_or_no_directory_it_says_so_and_leaves_nothing()
+    {
+        string model = TestModels.Golden("mixtral");
+        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message);
+        using var directory = new TemporaryDirectory();
+        using var disk = SmallDisk.TryMount(directory.Path, 64 << 10);
+        Assert.SkipWhen(disk is null, "a small file system cannot be mounted here; it needs root");
+        string message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message;
+        Assert.StartsWith($"{directory.Path}/experts-f32.moebius: cannot be written: it needs ", message, StringComparison.Ordinal);
+        Assert.Contains(" left", message, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(directory.Path));
+    }
+
+    private static PackResult Pack(string directory) => ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
+
+    private static string Refused(string directory) => Assert.Throws<UserInputException>(() => TestModels.Load(directory).Dispose()).Message;
+
+    private static string Tier(string directory)
+    {
+        using var model = TestModels.Load(directory);
+        return model.Info.ExpertTier;
+    }
+
+    private static float[] Logits(string directory, long? budget, out string tier)
+    {
+        using var model = TestModels.Load(directory, budget);
+        tier = model.Info.ExpertTier;
+        using var kv = model.CreateSequence();
+        return model.Forward([new SequenceChunk(kv, Enumerable.Range(3, 20).ToArray(), LogitsFor.All)])[0];
+    }
+}
+
+/// <summary>A file system in memory that is full soon.</summary>
+internal sealed class SmallDisk : IDisposable
+{
+    private readonly string _path;
+
+    private SmallDisk(string path) => _path = path;
+
+    public static SmallDisk? TryMount(string path, int bytes) => Run("mount", "-t", "tmpfs", "-o", $"size={bytes}", "tmpfs", path) ? new SmallDisk(path) : null;
+
+    public void Dispose() => Run("umount", _path);
+
+    private static bool Run(string program, params string[] arguments)
+    {
+        try
+        {
+            using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+            process.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+using System.Collections.Concurrent;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Tests.Experts;
+
+public class TransferLinkTests
+{
+    private const int Layers = 4, Experts = 12, ExpertBytes = 4096;
+
+    /// <summary>Random layers, plans and failures on several threads: who uses an expert finds that expert's bytes.</summary>
+    [Theory]
+    [InlineData(2, 1, 1)]
+    [InlineData(3, 3, 2)]
+    [InlineData(20, 4, 3)]
+    [InlineData(48, 2, 4)]
+    public void Every_use_gets_its_own_weights_while_loads_fail_and_are_slow(int slots, int readers, int seed)
+    {
+        var source = new UnreliableSource(seed);
+        var random = new Random(seed);
+        using var buffers = new ExpertBuffers(slots, ExpertBytes);
+        var scheduler = new ExpertScheduler(new ExpertCache(slots));
+        using var link = new TransferLink(scheduler, source, buffers, readers);
+        int failures = 0;
+        for (int pass = 0; pass < 400; pass++)
+        {
+            int layer = pass % Layers;
+            ExpertKey[] keys = [.. Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(5)).Select(e => new ExpertKey(layer, e))];
+            var outstanding = keys.ToHashSet();
+            var handed = new List<ArrivedExpert>();
+            link.Use(keys, handed);
+            link.Plan([.. Enumerable.Range(0, random.Next(8)).Select(_ => new PrefetchRequest(new((layer + 1) % Layers, random.Next(Experts)), 1))]);
+            try
+            {
+                while (true)
+                {
+                    foreach (var (key, slot) in handed)
+                    {
+                        Assert.True(outstanding.Remove(key));
+                        Assert.True(source.Holds(key, buffers.Span(slot)), $"{key} is not in its buffer");
+                    }
+                    link.Release(handed);
+                    handed.Clear();
+                    if (outstanding.Count == 0)
+                        break;
+                    link.WaitForArrivals(handed);
+                }
+            }
+            catch (IOException)
+            {
+                failures++;
+                link.Abandon(outstanding);
+            }
+            Assert.InRange(link.Read((s, _, _) => s.Cache.Count), 0, slots);
+        }
+        Assert.True(failures > 0);
+        Assert.Equal(0, source.Overlaps);
+        link.Dispose();
+        Assert.Equal(source.Reads.Values.Sum() * (long)ExpertBytes, link.Read((_, _, bytes) => bytes));
+    }
+
+    [Fact]
+    public async Task The_end_waits_for_loads_on_their_way_and_begins_no_other()
+    {
+        using var begun = new CountdownEvent(2);
+        using var go = new ManualResetEventSlim();
+        int ended = 0;
+        using var buffers = new ExpertBuffers(8, ExpertBytes);
+        var link = new TransferLink(new ExpertScheduler(new ExpertCache(8)), new Source(_ =>
+        {
+            begun.Signal();
+            go.Wait();
+            Interlocked.Increment(ref ended);
+        }), buffers, 2);
+        link.Plan([.. Enumerable.Range(0, 6).Select(e => new PrefetchRequest(new(1, e), 1))]);
+        begun.Wait();
+        var end = Task.Run(link.Dispose);
+        Assert.False(end.IsCompleted);
+        go.Set();
+        await end;
+        Assert.Equal(2, ended);
+    }
+
+    [Fact]
+    public void A_demand_overtakes_what_is_planned_and_compute_reads_it_itself_when_all_readers_are_busy()
+    {
+        using var begun = new CountdownEvent(1);
+        using var go = new ManualResetEventSlim();
+        var order = new ConcurrentQueue<ExpertKey>();
+        using var buffers = new ExpertBuffers(8, ExpertBytes);
+        using var link = new TransferLink(new ExpertScheduler(new ExpertCache(8)), new Source(key =>
+        {
+            order.Enqueue(key);
+            if (key.Layer != 1)
+                return;
+            begun.Signal();
+            go.Wait();
+        }), buffers, 1);
+        link.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(2, 0), 1)]);
+        begun.Wait();
+        var arrived = new List<ArrivedExpert>();
+        Assert.Equal(1, link.Use([new ExpertKey(0, 5)], arrived));
+        link.WaitForArrivals(arrived);
+        Assert.Equal(new ExpertKey(0, 5), Assert.Single(arrived).Key);
+        Assert.Equal([new ExpertKey(1, 0), new ExpertKey(0, 5)], order);
+        link.Release(arrived);
+        go.Set();
+    }
+
+    [Fact]
+    public void Filling_reports_the_first_failure()
+    {
+        using var buffers = new ExpertBuffers(6, ExpertBytes);
+        using var link = new TransferLink(new ExpertScheduler(new ExpertCache(6)), new Source(key =>
+        {
+            if (key.Expert == 3)
+                throw new IOException("expert 3");
+        }), buffers, 2);
+        Assert.Equal("expert 3", Assert.Throws<IOException>(() => link.Fill([.. Enumerable.Range(0, 6).Select(e => new ExpertKey(0, e))], null)).Message);
+    }
+
+    [Fact]
+    public void The_meter_counts_shared_time_once_and_idle_time_not_at_all()
+    {
+        var meter = new TransferMeter();
+        meter.Begin(0);
+        meter.Begin(0);
+        meter.End(0, 0.010, 1000);
+        meter.End(0, 0.020, 1000);
+        meter.Begin(5);
+        meter.End(5, 5.010, 1000);
+        Assert.Equal(100_000, meter.BytesPerSecond, 1);
+        Assert.Equal(0.010, meter.SecondsPerTransfer, 6);
+        Assert.Equal(0.010 + 0.2 * 0.010 * 0.8, meter.LatencySeconds, 6);
+        meter.Begin(6);
+        meter.End(6, 7, 0);
+        Assert.Equal(100_000, meter.BytesPerSecond, 1);
+    }
+
+    private sealed class Source(Action<ExpertKey> read) : IExpertSource
+    {
+        public string Description => "test";
+
+        public long Read(ExpertKey key, Span<byte> buffer)
+        {
+            read(key);
+            return buffer.Length;
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
+    /// <summary>Writes an expert's own pattern slowly, sometimes fails, and notices two writers of one buffer.</summary>
+    private sealed unsafe class UnreliableSource(int seed) : IExpertSource
+    {
+        private readonly ConcurrentDictionary<nint, bool> _writing = new();
+        private int _calls = seed;
+
+        public ConcurrentDictionary<ExpertKey, int> Reads { get; } = new();
+
+        public int Overlaps { get; private set; }
+
+        public string Description => "test";
+
+        public bool Holds(ExpertKey key, ReadOnlySpan<byte> buffer) => buffer.IndexOfAnyExcept(Pattern(key)) < 0;
+
+        public long Read(ExpertKey key, Span<byte> buffer)
+        {
+            int call = Interlocked.Increment(ref _calls);
+            nint address = (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref buffer[0]);
+            if (!_writing.TryAdd(address, true))
+                Overlaps++;
+            try
+            {
+                buffer[..(buffer.Length / 2)].Fill(Pattern(key));
+                if (call % 3 == 0)
+                    Thread.Yield();
+                if (call % 11 == 0)
+                    throw new IOException($"{key} cannot be read");
+                buffer[(buffer.Length / 2)..].Fill(Pattern(key));
+                Reads.AddOrUpdate(key, 1, (_, n) => n + 1);
+                return buffer.Length;
+            }
+            finally
+            {
+                _writing.TryRemove(address, out _);
+            }
+        }
+
+        public void Dispose()
+        {
+        }
+
+        private static byte Pattern(ExpertKey key) => (byte)(1 + key.Layer * Experts + key.Expert);
+    }
+}

@@ -1,0 +1,170 @@
+using System.Security.Cryptography;
+using Moebius.KvCache.Tests.Service;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.KvCache.Tests.Tiers;
+
+/// <summary>The SSD tier behind a real server: what survives a restart or eviction, and for whom.</summary>
+public sealed class SsdServiceTests
+{
+    private const string SystemPrompt = "You are a helpful assistant in a shop. ";
+    private const string Question = SystemPrompt + "Where is my order, please?";
+    private const string PolicyHead = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: KVPrivacyPolicy
+        metadata:
+          name: test
+        spec:
+          promotion:
+            maxDelay: 1ms
+        """;
+
+    private const string PolicyWithPrefix = $"""
+        {PolicyHead}
+          publicPrefixes:
+          - name: shop
+            text: "{SystemPrompt}"
+        """;
+
+    private static int DeclaredBlocks => SystemPrompt.Length / TestServer.BlockTokens;
+
+    private static int AllBlocks => Question.Length / TestServer.BlockTokens;
+
+    [Fact]
+    public async Task After_a_restart_a_tenant_finds_its_blocks_and_others_find_the_public_ones()
+    {
+        await using var server = await StartAsync();
+        await CacheQuestionAsync(server);
+        await server.RestartAsync();
+
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal(DeclaredBlocks, await client.ReadsAsync("bob", Question));
+        Assert.Equal(DeclaredBlocks, await client.ReadsAsync("x", Question, anonymous: true));
+        Assert.Equal(AllBlocks, await client.ReadsAsync("alice", Question));
+        // Staged for Alice, and still hers alone.
+        Assert.Equal(DeclaredBlocks, await client.ReadsAsync("bob", Question));
+        using var other = await server.Connect().AttachAsync("another model");
+        Assert.Equal(0, await other.ReadsAsync("alice", Question));
+    }
+
+    [Fact]
+    public async Task A_lookup_that_does_not_wait_says_what_is_coming_and_to_strangers_nothing()
+    {
+        await using var server = await StartAsync();
+        await CacheQuestionAsync(server);
+        await server.RestartAsync();
+        using var client = await server.Connect().AttachAsync();
+        var stranger = await client.LookupAsync("bob", "Where is my order, please?");
+        var nobodys = await client.LookupAsync("bob", "Where is my other, please?");
+        Assert.Equal(0u, stranger.StagingBlocks);
+        Assert.Equal(nobodys.CalculateSize(), stranger.CalculateSize());
+        var first = await client.LookupAsync("alice", Question);
+        Assert.Equal((0, (uint)AllBlocks), (first.Blocks.Count, first.StagingBlocks));
+        await server.CopiedAsync();
+        Assert.Equal(AllBlocks, await client.HitsAsync("alice", Question));
+    }
+
+    [Fact]
+    public async Task Without_a_key_only_public_blocks_are_stored()
+    {
+        await using var server = await StartAsync(withKey: false);
+        await CacheQuestionAsync(server);
+        await server.RestartAsync();
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal(DeclaredBlocks, await client.ReadsAsync("alice", Question));
+    }
+
+    [Fact]
+    public async Task What_the_arena_evicts_comes_back_from_the_disk()
+    {
+        await using var server = await StartAsync(slots: 24);
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheBytesAsync("alice", "aaaabbbbccccdddd");
+        await server.CopiedAsync();
+        for (var round = 0; round < 6; round++)
+        {
+            await client.CacheBytesAsync("alice", $"{round}111222233334444");
+            await server.CopiedAsync();
+        }
+
+        Assert.Equal(0, await client.HitsAsync("alice", "aaaabbbbccccdddd") / 4);
+        await server.CopiedAsync();
+        Assert.Equal(4, await client.ReadsAsync("alice", "aaaabbbbccccdddd"));
+    }
+
+    [Fact]
+    public async Task What_the_policy_takes_back_or_a_tenant_evicts_does_not_return()
+    {
+        await using var server = await StartAsync();
+        await CacheQuestionAsync(server);
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, PolicyHead);
+        server.Server.Policy.Poll();
+        using (var client = await server.Connect().AttachAsync())
+            Assert.Equal(0, await client.ReadsAsync("bob", Question));
+        await server.RestartAsync();
+        using (var client = await server.Connect().AttachAsync())
+        {
+            Assert.Equal(0, await client.ReadsAsync("bob", Question));
+            await client.Api.EvictAsync(new EvictRequest { Session = client.Session, Tenant = "alice" });
+        }
+
+        await server.RestartAsync();
+        using (var client = await server.Connect().AttachAsync())
+            Assert.Equal(0, await client.ReadsAsync("alice", Question));
+    }
+
+    [Fact]
+    public async Task A_damaged_block_ends_the_prefix_before_it()
+    {
+        await using var server = await StartAsync();
+        await CacheQuestionAsync(server);
+        await server.RestartAsync(() =>
+        {
+            using var file = new FileStream(Directory.GetFiles(server.Options.SsdPath!, "*.data").Single(), FileMode.Open);
+            file.Position = (3 * TestServer.BlockBytes) + 17;
+            var value = file.ReadByte();
+            file.Position--;
+            file.WriteByte((byte)(value ^ 4));
+        });
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal(3, await client.ReadsAsync("alice", Question));
+        // The slots that were taken for the rest are free again.
+        var stats = await client.Api.StatsAsync(new StatsRequest());
+        Assert.Equal(stats.SlotsTotal - stats.SlotsFree, stats.BlocksPublic + stats.BlocksPrivate);
+    }
+
+    [Theory]
+    [InlineData("--ssd-size: 10 bytes, must be at least", "10")]
+    [InlineData("--ssd-size: missing", null)]
+    public void Sizes_that_make_no_sense_are_refused(string message, string? size)
+    {
+        var error = Assert.Throws<Crds.UserInputException>(() => Commands.ServeCommand.Options(
+            "s", "a", "1Mi", null, null, null, new Commands.ServeCommand.TierArguments("/tmp/x", size, null, null)));
+        Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_key_that_is_too_short_is_refused()
+    {
+        var path = Path.GetTempFileName();
+        File.WriteAllText(path, "short");
+        var error = Assert.Throws<Crds.UserInputException>(() => KvCache.Tiers.MasterSecret.Load(path));
+        Assert.Equal($"--encryption-key: '{path}' holds 5 bytes, must hold at least 32 random ones", error.Message);
+        File.Delete(path);
+    }
+
+    private static async Task CacheQuestionAsync(TestServer server)
+    {
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal((uint)AllBlocks, (await client.CacheBytesAsync("alice", Question)).CachedBlocks);
+        await server.ClassifiedAsync();
+        await server.CopiedAsync();
+    }
+
+    private static Task<TestServer> StartAsync(bool withKey = true, int slots = 64) => TestServer.StartAsync(slots, PolicyWithPrefix, configure: (folder, options) =>
+    {
+        var key = Path.Combine(folder, "key");
+        File.WriteAllBytes(key, RandomNumberGenerator.GetBytes(32));
+        return options with { SsdPath = Path.Combine(folder, "ssd"), SsdBytes = 16 << 20, EncryptionKeyPath = withKey ? key : null };
+    });
+}
