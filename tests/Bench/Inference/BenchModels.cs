@@ -24,7 +24,7 @@ internal static class BenchModels
     {
         string[] packs = Directory.GetFiles(directory, "experts-*.moebius");
         if (packs.Length == 0)
-            ModelPacker.Pack(directory, null, SlowTier.DirectIO, null, CancellationToken.None);
+            ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
         return directory;
     }
 }

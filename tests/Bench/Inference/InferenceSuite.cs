@@ -5,6 +5,9 @@ internal static class InferenceSuite
 {
     public static Suite Suite { get; } = new("inference",
     [
+        new("profile", () => Task.Run(ProfileBench.Run)),
+        new("speed", SpeedBench.LargeAsync),
+        new("overhead", SpeedBench.SmallAsync),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
         new("stall-large", () => Task.Run(StallBench.Large)),
         new("memory-limit", MemoryLimitBench.RunAsync),
