@@ -16,6 +16,8 @@ internal readonly record struct ArrivedExpert(ExpertKey Key, int Slot);
 /// </summary>
 internal sealed class TransferLink : IDisposable
 {
+    private const double SpinSeconds = 60e-6;
+
     private readonly ExpertScheduler _scheduler;
     private readonly IExpertSource _source;
     private readonly ExpertBuffers _buffers;
@@ -27,6 +29,7 @@ internal sealed class TransferLink : IDisposable
     private readonly List<ArrivedExpert> _arrived = [];
     private readonly List<Exception> _failed = [];
     private long _loadedBytes;
+    private volatile bool _news;
     private int _idle;
     private bool _filling;
     private bool _stopping;
@@ -70,27 +73,27 @@ internal sealed class TransferLink : IDisposable
     /// <exception cref="IOException">A demanded load failed, or what its source throws.</exception>
     public void WaitForArrivals(List<ArrivedExpert> arrived)
     {
-        while (true)
+        for (bool blocks = false; ;)
         {
-            Transfer? own;
+            Transfer? own = null;
             lock (_gate)
             {
-                while (true)
+                if (_arrived.Count > 0)
                 {
-                    if (_arrived.Count > 0)
-                    {
-                        arrived.AddRange(_arrived);
-                        _arrived.Clear();
-                        return;
-                    }
-                    if (_failed.Count > 0)
-                        ExceptionDispatchInfo.Throw(_failed[0]);
-                    if (_scheduler.DemandWaits && TryBegin(out own))
-                        break;
-                    Monitor.Wait(_gate);
+                    arrived.AddRange(_arrived);
+                    _arrived.Clear();
+                    _news = false;
+                    return;
                 }
+                if (_failed.Count > 0)
+                    ExceptionDispatchInfo.Throw(_failed[0]);
+                if (!(_scheduler.DemandWaits && TryBegin(out own)) && blocks)
+                    Monitor.Wait(_gate);
             }
-            Carry(own!);
+            if (own is not null)
+                Carry(own);
+            else if (!blocks)
+                blocks = !SpinForNews();
         }
     }
 
@@ -117,6 +120,7 @@ internal sealed class TransferLink : IDisposable
                 _scheduler.Release(expert.Key);
             _arrived.Clear();
             _failed.Clear();
+            _news = false;
             Signal();
         }
     }
@@ -257,6 +261,7 @@ internal sealed class TransferLink : IDisposable
                     _arrived.Add(new ArrivedExpert(transfer.Key, transfer.Slot));
                 else
                     _failed.Add(failure);
+                _news = true;
             }
             Monitor.PulseAll(_gate);
             Signal();
@@ -276,6 +281,18 @@ internal sealed class TransferLink : IDisposable
             for (int i = 0; i < wake; i++)
                 Monitor.Pulse(_work);
         }
+    }
+
+    /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>
+    private bool SpinForNews()
+    {
+        for (double end = Now() + SpinSeconds; Now() < end;)
+        {
+            if (_news)
+                return true;
+            Thread.SpinWait(10);
+        }
+        return false;
     }
 
     private static double Now() => (double)Stopwatch.GetTimestamp() / Stopwatch.Frequency;

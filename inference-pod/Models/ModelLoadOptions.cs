@@ -45,6 +45,12 @@ public sealed record ModelLoadOptions
     /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
     public PrefetchSpec PrefetchSpec { get; init; } = new();
 
+    /// <summary>
+    /// How routed experts are stored in memory. Anything but <see cref="ExpertQuantization.None"/> changes results; the
+    /// budget then holds about twice (Int8) or four times (Int4) as many experts as in bf16.
+    /// </summary>
+    public ExpertQuantization Quantization { get; init; } = ExpertQuantization.None;
+
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 

@@ -3,6 +3,7 @@ using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Server;
@@ -26,6 +27,9 @@ internal sealed record ServeOptions
 
     public ExpertSettings Experts { get; init; } = new(null, SlowTier.DirectIO, null, ModelLoadOptions.DefaultReaders, new PrefetchSpec());
 
+    /// <summary>How experts are stored in the fast tier.</summary>
+    public ExpertQuantization Quantization { get; init; }
+
     public int? Threads { get; init; }
 
     public int BlockTokens { get; init; } = 16;
@@ -46,7 +50,7 @@ internal sealed record ServeOptions
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? Quantize = null);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -59,7 +63,6 @@ internal sealed record ServeOptions
         var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
-        Refuse(config.Experts.Quantization != ExpertQuantization.None, $"{source}: experts.quantization: {config.Experts.Quantization} is not available in this version: use None");
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
@@ -72,6 +75,7 @@ internal sealed record ServeOptions
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
             Experts = flags.Experts.Over(config.Experts, source),
+            Quantization = flags.Quantize is { } quantize ? ExpertQuantizations.Parse(quantize) : config.Experts.Quantization,
             Threads = flags.Threads is { } threads
                 ? Range(threads, 1, 256, "--threads")
                 : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,

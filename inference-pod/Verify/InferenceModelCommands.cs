@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Verify;
@@ -66,6 +67,7 @@ public static class InferenceModelCommands
         {r.Directory} ({r.Architecture}) on {r.Text}
         perplexity       {r.Perplexity:0.0000} ({r.NegativeLogLikelihood:0.00000} nats a token)
         tokens           {r.ScoredTokens} scored of {r.Tokens}, window {r.Window}, stride {r.Stride}
+        experts          {(r.Quantization == "none" ? "as in the checkpoint" : r.Quantization)}
         seconds          {r.Seconds:0.00} ({r.ScoredTokens / r.Seconds:0} tokens/s)
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, budget {r.ExpertBudgetBytes} bytes
         """);
@@ -81,12 +83,19 @@ public static class InferenceModelCommands
             DefaultValueFactory = _ => Environment.ProcessorCount,
         };
 
+        private readonly Option<string?> _quantize = new("--quantize")
+        {
+            Description = "Store experts in memory as int8 or int4 (changes results). As in the checkpoint when absent.",
+            HelpName = "none|int8|int4",
+        };
+
         private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
 
         public void AddTo(Command command)
         {
             _experts.AddTo(command);
             command.Add(_threads);
+            command.Add(_quantize);
             command.Add(_output);
         }
 
@@ -97,7 +106,10 @@ public static class InferenceModelCommands
             var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
         };
 
-        public ModelLoadOptions Load(ParseResult parsed) =>
-            _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions { Threads = parsed.GetValue(_threads) });
+        public ModelLoadOptions Load(ParseResult parsed) => _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions
+        {
+            Threads = parsed.GetValue(_threads),
+            Quantization = parsed.GetValue(_quantize) is { } quantize ? ExpertQuantizations.Parse(quantize) : ExpertQuantization.None,
+        });
     }
 }
