@@ -34,6 +34,12 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
 	@build/vm/test.sh $(CONFIGURATION)
 
+.PHONY: test-cluster
+test-cluster: images ## Run the quickstart on a real node with the images of this checkout; needs root and takes some minutes.
+	@build/kubernetes/assets.sh >/dev/null
+	@$(DOTNET) build tests/Cluster.Tests -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@tests/Cluster.Tests/bin/$(CONFIGURATION)/net10.0/Moebius.Cluster.Tests
+
 bench-cxl: prerequisites ## Measure the node agent, as docs/benchmarks/cxl.md describes; takes about ten minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench cxl

@@ -4,6 +4,7 @@ using Moebius.Crds;
 using Moebius.Cxl;
 using Moebius.Inference.Models;
 using Moebius.Inference.Server;
+using Moebius.Inference.Simulation;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
 using Moebius.Operator;
@@ -21,6 +22,7 @@ internal static class Commands
         .. CrdCommands.Create(),
         .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
+        .. PlannerCommands.Create(),
         .. PackCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),

@@ -13,12 +13,12 @@ namespace Moebius.Operator;
 /// <summary>The verbs of the operator.</summary>
 public static class OperatorCommands
 {
-    private const string AllNamespaces = "all";
+    internal const string AllNamespaces = "all";
 
     /// <summary><c>moebius operator</c> with its verbs.</summary>
     public static IEnumerable<Command> Create()
     {
-        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac() };
+        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), CheckCommand.Create(Configuration) };
     }
 
     private static Command Run()
@@ -27,7 +27,7 @@ public static class OperatorCommands
         var @namespace = new Option<string>("--namespace") { Description = "The one namespace to work in, or 'all'.", DefaultValueFactory = _ => AllNamespaces };
         var operatorNamespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator's Lease and of the node agents.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz and /metrics.", DefaultValueFactory = _ => "0.0.0.0:8081" };
-        var image = new Option<string>("--image") { Description = "Image of containers whose resource names none.", DefaultValueFactory = _ => OperatorSettings.DefaultImage };
+        var image = new Option<string>("--image") { Description = "Image of containers whose resource names none; {component} in it stands for inference, kvcache, node-agent or prompt-optimizer.", DefaultValueFactory = _ => OperatorSettings.DefaultImage };
         var leaderElect = new Option<bool>("--leader-elect") { Description = "Work only while holding a Lease, so that several replicas can run.", DefaultValueFactory = _ => true };
         var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
         var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, identity };

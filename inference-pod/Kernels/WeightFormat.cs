@@ -31,5 +31,15 @@ internal static class WeightFormats
         _ => throw new ArgumentOutOfRangeException(nameof(format), format, null),
     };
 
+    /// <summary>As in the names of files.</summary>
+    public static string Name(this WeightFormat format) => format switch
+    {
+        WeightFormat.Float32 => "f32",
+        WeightFormat.BFloat16 => "bf16",
+        WeightFormat.Int8 => "int8",
+        WeightFormat.Int4 => "int4",
+        _ => throw new ArgumentOutOfRangeException(nameof(format), format, null),
+    };
+
     public static bool IsQuantized(this WeightFormat format) => format is WeightFormat.Int8 or WeightFormat.Int4;
 }

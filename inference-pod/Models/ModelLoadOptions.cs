@@ -42,14 +42,14 @@ public sealed record ModelLoadOptions
     /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
     public WeightStorage Weights { get; init; } = WeightStorage.Stored;
 
-    /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
-    public PrefetchSpec PrefetchSpec { get; init; } = new();
-
     /// <summary>
     /// How routed experts are stored in memory. Anything but <see cref="ExpertQuantization.None"/> changes results; the
     /// budget then holds about twice (Int8) or four times (Int4) as many experts as in bf16.
     /// </summary>
     public ExpertQuantization Quantization { get; init; } = ExpertQuantization.None;
+
+    /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
+    public PrefetchSpec PrefetchSpec { get; init; } = new();
 
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }

@@ -45,7 +45,7 @@ public static class ModelLoader
             TorchSharp.torch.set_num_threads(options.Threads);
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
             byte[] fingerprint = WeightFingerprint(checkpoint);
-            var catalog = Catalog(spec, weights, options);
+            var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
             var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
             var info = Describe(spec, config, fingerprint, options, directory) with
@@ -68,7 +68,7 @@ public static class ModelLoader
         }
     }
 
-    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, ModelLoadOptions options)
+    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage, ExpertQuantization quantization)
     {
         var checkpoint = weights.Checkpoint;
         var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
@@ -77,13 +77,13 @@ public static class ModelLoader
         var first = layers[0].Moe!;
         string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
         weights.MarkUsed(names);
-        bool keep = options.Weights == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
-        var format = options.Quantization switch
+        bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        var format = quantization switch
         {
             ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
             ExpertQuantization.Int8 => WeightFormat.Int8,
             ExpertQuantization.Int4 => WeightFormat.Int4,
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Quantization, "not a quantisation"),
+            _ => throw new ArgumentOutOfRangeException(nameof(quantization), quantization, "not a quantisation"),
         };
         var layout = new ExpertLayout(spec.Hidden, first.Intermediate, format, first.Naming.HasBiases);
         if (layout.Bytes > int.MaxValue)
@@ -122,7 +122,7 @@ public static class ModelLoader
         };
     }
 
-    /// <summary>Over all that makes the bytes of keys and values interchangeable, the experts' quantisation among it.</summary>
+    /// <summary>Over all that makes the bytes of keys and values interchangeable.</summary>
     private static byte[] KvFingerprint(ModelConfig config, byte[] weights, ModelLoadOptions options)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -45,16 +45,15 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int k = _spec.Router.TopK, slots = x.Count * k;
         int[] experts = new int[slots];
         float[] weights = new float[slots];
-        float[]? gate = Route(x, experts, weights);
+        float[]? scores = Route(x, experts, weights);
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts);
+        _kernels.Profile?.Mark(StepPart.Routing);
         // Loads begin here; the rest of the layer's preparation runs while they do.
         using var use = _store.Use(_moeLayer, plan.Groups);
-        _tap?.Routed(_moeLayer, x, gate!, experts, plan.Groups);
+        _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups);
         int[] tokenOf = new int[slots];
         for (int row = 0; row < slots; row++)
             tokenOf[row] = plan.Slots[row] / k;
-        _kernels.Profile?.Mark(StepPart.Routing);
-
         var outputs = _kernels.Take(slots, x.Width);
         fixed (int* index = tokenOf)
             RunAll(plan.Groups, use, x, index, outputs);
@@ -95,10 +94,13 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
             _kernels.Profile?.Mark(StepPart.Acquire);
-            var buffers = new GatedWeights[ready.Count];
-            for (int i = 0; i < buffers.Length; i++)
-                buffers[i] = _store.Layout.Weights((byte*)ready[i].Buffer, groups[ready[i].Group].First, groups[ready[i].Group].Count);
-            GatedExperts.Run(_kernels, _spec.Activation, buffers, x, index, _spec.Intermediate, outputs);
+            var experts = new GatedWeights[ready.Count];
+            for (int i = 0; i < experts.Length; i++)
+            {
+                var group = groups[ready[i].Group];
+                experts[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
+            }
+            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
             _kernels.Profile?.Mark(StepPart.Experts);
         }
     }

@@ -10,7 +10,7 @@ namespace Moebius.Inference.Models;
 /// Shows a policy what the routers choose and what later gates say already, gives its plans to the store, and tells it
 /// what they cost. It knows the gates of all MoE layers; each layer adds its own when it is built.
 /// </summary>
-internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
+internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
 {
     private readonly List<LinearWeight> _gates = [];
     private readonly HashSet<ExpertKey> _planned = [];

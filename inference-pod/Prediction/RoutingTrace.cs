@@ -8,7 +8,8 @@ namespace Moebius.Inference.Prediction;
 /// <param name="Horizon">Layers ahead for which pre-gates were recorded, 0..64.</param>
 /// <param name="Vocabulary">Token ids are below this.</param>
 /// <param name="ExpertBytes">Size of one expert.</param>
-internal sealed record TraceShape(string Architecture, int Layers, int Experts, int TopK, int Horizon, int Vocabulary, long ExpertBytes)
+/// <param name="DenseBytes">Size of all other weights.</param>
+internal sealed record TraceShape(string Architecture, int Layers, int Experts, int TopK, int Horizon, int Vocabulary, long ExpertBytes, long DenseBytes)
 {
     /// <summary>Gate values of one token in one layer: its own gate, then one per layer ahead.</summary>
     public int GateValues => (Horizon + 1) * Experts;

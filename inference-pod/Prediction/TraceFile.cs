@@ -29,6 +29,7 @@ internal static class TraceFile
         foreach (var number in new[] { shape.Layers, shape.Experts, shape.TopK, shape.Horizon, shape.Vocabulary })
             writer.Write(number);
         writer.Write(shape.ExpertBytes);
+        writer.Write(shape.DenseBytes);
         writer.Write(trace.Tokens.Length);
         writer.Write(trace.Chunks.Count);
         foreach (var chunk in trace.Chunks)
@@ -57,9 +58,10 @@ internal static class TraceFile
             Number(reader, "top-k", 1, experts),
             Number(reader, "horizon", 0, 64),
             Number(reader, "vocabulary", 1, int.MaxValue),
+            reader.ReadInt64(),
             reader.ReadInt64());
-        if (shape.ExpertBytes < 1)
-            throw new InvalidDataException($"expert bytes is {shape.ExpertBytes}");
+        if (shape.ExpertBytes < 1 || shape.DenseBytes < 0)
+            throw new InvalidDataException($"experts of {shape.ExpertBytes} bytes and {shape.DenseBytes} others");
         var tokens = new int[Number(reader, "tokens", 0, MostTokens)];
         var chunks = new TraceChunk[Number(reader, "chunks", 0, tokens.Length)];
         var first = 0;

@@ -73,9 +73,10 @@ internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
     /// <param name="architecture">The model's <c>model_type</c>.</param>
     /// <param name="vocabulary">Token ids are below this.</param>
     /// <param name="expertBytes">Size of one expert.</param>
-    public RoutingTrace Finish(string architecture, int vocabulary, long expertBytes)
+    /// <param name="denseBytes">Size of all other weights.</param>
+    public RoutingTrace Finish(string architecture, int vocabulary, long expertBytes, long denseBytes)
     {
-        var shape = new TraceShape(architecture, layers, experts, topK, horizon, vocabulary, expertBytes);
+        var shape = new TraceShape(architecture, layers, experts, topK, horizon, vocabulary, expertBytes, denseBytes);
         var allChosen = new ushort[(long)tokens.Count * layers * topK];
         var allGates = new byte[(long)tokens.Count * layers * shape.GateValues];
         foreach (var (index, at, count) in Steps())

@@ -1,5 +1,6 @@
 using System.Text;
 using Moebius.Crds;
+using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
 using Decoder = Moebius.Inference.Models.Decoder;
@@ -90,6 +91,8 @@ internal static class TraceRun
         var recorder = new TraceRecorder(horizon ?? Math.Min(8, layers));
         using var model = (Decoder)ModelLoader.Load(directory, options with { Prefetch = recorder });
         run(model, recorder);
-        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes);
+        using var checkpoint = Checkpoint.Open(directory);
+        var stored = checkpoint.Files.Sum(file => file.Entries.Where(entry => !entry.Name.Contains(".experts.", StringComparison.Ordinal)).Sum(entry => entry.Length));
+        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes, stored);
     }
 }

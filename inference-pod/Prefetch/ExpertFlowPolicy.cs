@@ -15,6 +15,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private readonly int _fixed;
     private readonly float _threshold;
     private readonly float[] _use;
+    private readonly ReuseEstimate _reuse;
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
@@ -29,6 +30,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _fixed = Math.Min(horizon, predictor.Shape.Layers);
         _threshold = threshold;
         _use = new float[predictor.Shape.Experts];
+        _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
     }
 
     /// <summary>The probability that was best in simulation (docs/benchmarks/inference-planner.md).</summary>
@@ -38,6 +40,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;
 
     public RoutingPredictor Predictor => _predictor;
+
+    public Func<ExpertKey, long>? NextUse => Environment.GetEnvironmentVariable("NOREUSE") is null ? _reuse.NextUse : null;
 
     public int Horizon(int layer) => CurrentHorizon;
 
@@ -50,6 +54,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
         _predictor.Learn(routing.Layer, routing.Chosen);
+        _reuse.Used(routing.Layer, routing.Chosen);
         return Plan(routing, routing.Ahead.Count);
     }
 
@@ -64,6 +69,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             if (distance == 1)
                 _controller?.Expect(TensorPrimitives.Sum<float>(_use));
             int layer = ((routing?.Layer ?? -1) + distance) % _predictor.Shape.Layers, first = plan.Count;
+            _reuse.Predicted(layer, _use);
             for (int e = 0; e < _use.Length; e++)
             {
                 if (_use[e] >= _threshold)

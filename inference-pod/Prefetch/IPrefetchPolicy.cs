@@ -16,6 +16,12 @@ internal interface IPrefetchPolicy
     /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
     int Horizon(int layer);
 
+    /// <summary>
+    /// When an expert is probably used next, for a cache that evicts what is used last; larger is later. Null leaves
+    /// eviction to the cache.
+    /// </summary>
+    Func<ExpertKey, long>? NextUse => null;
+
     /// <summary>Tells the token ids of a step before its first layer, and returns what to load for its first layers.</summary>
     IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens);
 

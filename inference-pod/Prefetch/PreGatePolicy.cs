@@ -9,9 +9,12 @@ namespace Moebius.Inference.Prefetch;
 /// <param name="distance">Layers ahead, 1..layers.</param>
 internal sealed class PreGatePolicy(int distance) : IPrefetchPolicy
 {
+    /// <summary>What was planned for layers that have not run yet, the next one first.</summary>
+    private readonly Queue<PrefetchRequest[]> _plans = new();
+
     public int Horizon(int layer) => distance;
 
-    public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => [];
+    public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => [.. _plans.SelectMany(plan => plan)];
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
@@ -27,10 +30,13 @@ internal sealed class PreGatePolicy(int distance) : IPrefetchPolicy
                 mass[expert] = Math.Max(mass[expert], row[expert]);
         }
 
-        return [.. Enumerable.Range(0, experts)
+        if (_plans.Count == distance)
+            _plans.Dequeue();
+        _plans.Enqueue([.. Enumerable.Range(0, experts)
             .Where(expert => mass[expert] > 0)
             .OrderByDescending(expert => mass[expert])
-            .Select(expert => new PrefetchRequest(new ExpertKey(ahead.Layer, expert), mass[expert]))];
+            .Select(expert => new PrefetchRequest(new ExpertKey(ahead.Layer, expert), mass[expert]))]);
+        return [.. _plans.SelectMany(plan => plan)];
     }
 
     public void Observe(PrefetchFeedback feedback)

@@ -17,8 +17,7 @@ public static class ServeCommands
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
         var experts = new ExpertFlags();
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
-        var quantize = new Option<string?>("--quantize") { Description = "Store experts in memory as int8 or int4 (changes results). Default: experts.quantization, or as in the checkpoint.", HelpName = "none|int8|int4" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, quantize };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads };
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
@@ -31,13 +30,11 @@ public static class ServeCommands
                     parsed.GetValue(socket),
                     parsed.GetValue(policy),
                     parsed.GetValue(threads),
-                    experts.Read(parsed),
-                    parsed.GetValue(quantize)),
+                    experts.Read(parsed)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {
                 Threads = options.Threads ?? Environment.ProcessorCount,
-                Quantization = options.Quantization,
                 BlockTokens = options.BlockTokens,
                 Progress = progress,
             }));

@@ -3,7 +3,6 @@ using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Server;
@@ -27,9 +26,6 @@ internal sealed record ServeOptions
 
     public ExpertSettings Experts { get; init; } = new(null, SlowTier.DirectIO, null, ModelLoadOptions.DefaultReaders, new PrefetchSpec());
 
-    /// <summary>How experts are stored in the fast tier.</summary>
-    public ExpertQuantization Quantization { get; init; }
-
     public int? Threads { get; init; }
 
     public int BlockTokens { get; init; } = 16;
@@ -50,7 +46,7 @@ internal sealed record ServeOptions
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? Quantize = null);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -75,7 +71,6 @@ internal sealed record ServeOptions
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
             Experts = flags.Experts.Over(config.Experts, source),
-            Quantization = flags.Quantize is { } quantize ? ExpertQuantizations.Parse(quantize) : config.Experts.Quantization,
             Threads = flags.Threads is { } threads
                 ? Range(threads, 1, 256, "--threads")
                 : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,

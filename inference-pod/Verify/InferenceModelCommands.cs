@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Verify;
@@ -83,19 +82,12 @@ public static class InferenceModelCommands
             DefaultValueFactory = _ => Environment.ProcessorCount,
         };
 
-        private readonly Option<string?> _quantize = new("--quantize")
-        {
-            Description = "Store experts in memory as int8 or int4 (changes results). As in the checkpoint when absent.",
-            HelpName = "none|int8|int4",
-        };
-
         private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
 
         public void AddTo(Command command)
         {
             _experts.AddTo(command);
             command.Add(_threads);
-            command.Add(_quantize);
             command.Add(_output);
         }
 
@@ -106,10 +98,7 @@ public static class InferenceModelCommands
             var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
         };
 
-        public ModelLoadOptions Load(ParseResult parsed) => _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions
-        {
-            Threads = parsed.GetValue(_threads),
-            Quantization = parsed.GetValue(_quantize) is { } quantize ? ExpertQuantizations.Parse(quantize) : ExpertQuantization.None,
-        });
+        public ModelLoadOptions Load(ParseResult parsed) =>
+            _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions { Threads = parsed.GetValue(_threads) });
     }
 }

@@ -323,6 +323,8 @@ internal sealed class CacheStore : IAsyncDisposable
     private static int KeptForAnonymous(CompiledPolicy policy, View view, ReadOnlySpan<byte> text, uint[] tokenBytes, int blockTokens)
     {
         // Nobody comes back for an anonymous request's private blocks: only what may become public is worth a slot.
+        if (view == View.Shared && policy.Tiers.Classifier is not null && policy.Mode == SharingMode.SafeKV)
+            return int.MaxValue;
         if (view == View.OwnOnly || policy.DeclaredPrefixOf(text, out var declaredBytes) is null)
             return 0;
         return BlockClassifier.DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
@@ -346,7 +348,7 @@ internal sealed class CacheStore : IAsyncDisposable
             // The audit line: figures only, neither text nor tenant.
             _logger.LogWarning(
                 "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
-                alarm.Verdict, alarm.Entry.End, alarm.Hits, alarm.Distinct, alarm.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
+                alarm.Verdict, alarm.Entry.End, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
         }
     }
 

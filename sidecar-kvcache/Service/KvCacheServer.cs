@@ -8,6 +8,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.KvCache.Arena;
+using Moebius.KvCache.Detection;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Tiers;
 using Prometheus;
@@ -70,7 +71,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
 
         var loggers = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true));
         var metrics = new CacheMetrics();
-        var policy = new PolicySource(options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"));
+        var policy = new PolicySource(
+            options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"), new TierFactory(options.ClassifierRoot, options.ContextKey, metrics, time));
         var logger = loggers.CreateLogger("Moebius.KvCache");
         var master = options.EncryptionKeyPath is null ? null : MasterSecret.Load(options.EncryptionKeyPath);
         var ssd = options.SsdPath is null ? null : SsdTier.Open(options.SsdPath, options.SsdBytes, master?.Check ?? 0, time, logger);

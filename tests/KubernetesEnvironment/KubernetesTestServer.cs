@@ -1,4 +1,5 @@
 using k8s;
+using Moebius.KubernetesEnvironment.Node;
 using Xunit;
 
 namespace Moebius.KubernetesEnvironment;
@@ -27,6 +28,7 @@ public class KubernetesTestServer : IAsyncLifetime
     private CustomResources? _customResources;
     private AuditLog? _audit;
     private KubernetesAssetsMissingException? _missing;
+    private KubernetesNode? _node;
     private int _kubeconfigs;
 
     /// <summary>A server with default options, not started yet.</summary>
@@ -60,6 +62,9 @@ public class KubernetesTestServer : IAsyncLifetime
 
     /// <summary>What clients asked of the API server.</summary>
     public AuditLog Audit => Usable(_audit);
+
+    /// <summary>The node that runs pods, when the options ask for one.</summary>
+    public KubernetesNode Node => Usable(_node);
 
     /// <summary>The process ids of the servers that run.</summary>
     public IReadOnlyList<int> ProcessIds => [.. _processes.Select(p => p.Id)];
@@ -181,10 +186,20 @@ public class KubernetesTestServer : IAsyncLifetime
     /// <param name="program">etcd, kube-apiserver, apiextensions-apiserver or kube-controller-manager.</param>
     public string ReadLog(string program) => ServerProcess.ReadShared(Path.Combine(Files.Logs, program + ".log"));
 
+    /// <summary>Imports the images that the node needs before its first pod, <see cref="KubernetesTestServerOptions.NodePauseImage"/> among them.</summary>
+    protected virtual Task ImportNodeImagesAsync(KubernetesNode node) => Task.CompletedTask;
+
+    /// <summary>What a derived fixture does once no pod runs any more, such as removing files that pods used.</summary>
+    protected virtual Task CleanUpAsync() => Task.CompletedTask;
+
     /// <summary>Ends all servers and removes their files.</summary>
     public async ValueTask DisposeAsync()
     {
         AppDomain.CurrentDomain.ProcessExit -= OnProcessExit;
+        if (_node is not null)
+            await _node.DisposeAsync().ConfigureAwait(false);
+        _node = null;
+        await CleanUpAsync().ConfigureAwait(false);
         foreach (var process in _processes.AsEnumerable().Reverse())
             await process.DisposeAsync().ConfigureAwait(false);
         _processes.Clear();
@@ -196,6 +211,8 @@ public class KubernetesTestServer : IAsyncLifetime
 
     private async Task StartAllAsync()
     {
+        if (_options.NodePauseImage is not null)
+            _node = await KubernetesNode.TakeMachineAsync(Assets).ConfigureAwait(false);
         Files.WritePki(_authority);
         var address = new Uri(FormattableString.Invariant($"https://127.0.0.1:{_ports.ApiServer}"));
         await File.WriteAllTextAsync(Files.AdminKubeconfig, Kubeconfig.Render(address, _authority.CertificatePem, _administrator)).ConfigureAwait(false);
@@ -219,6 +236,22 @@ public class KubernetesTestServer : IAsyncLifetime
             await _customResources.RouteDefinitionsAsync(CancellationToken.None).ConfigureAwait(false);
         if (_options.ControllerManager)
             await StartControllerManagerAsync().ConfigureAwait(false);
+        if (_node is not null)
+            await StartNodeAsync(_node, _options.NodePauseImage!).ConfigureAwait(false);
+    }
+
+    private async Task StartNodeAsync(KubernetesNode node, string pauseImage)
+    {
+        await File.WriteAllTextAsync(Files.NodeKubeconfig, Kubeconfig.Render(ApiServer, _authority.CertificatePem, _authority.IssueClient("system:node:" + KubernetesNode.Name, "system:nodes"))).ConfigureAwait(false);
+        await node.StartContainerdAsync(Files, pauseImage, _options.Timeout).ConfigureAwait(false);
+        await ImportNodeImagesAsync(node).ConfigureAwait(false);
+        node.StartKubelet(Assets, Files);
+        await WaitAsync(Programs.Kubelet, Api, async token =>
+        {
+            node.ThrowIfExited();
+            var status = await Api.GetAsync($"api/v1/nodes/{KubernetesNode.Name}", token).ConfigureAwait(false);
+            return status?["status"]?["conditions"]?.AsArray().Any(condition => (string?)condition!["type"] == "Ready" && (string?)condition["status"] == "True") ?? false;
+        }).ConfigureAwait(false);
     }
 
     private async Task ApplyLenientlyAsync(string manifest, CancellationToken cancellationToken) =>
@@ -226,7 +259,8 @@ public class KubernetesTestServer : IAsyncLifetime
 
     private void StartApiServer() => Start(
         Programs.ApiServer,
-        ServerArguments.ApiServer(Files, _ports, CustomResourcesServedApart, _options.ControllerManager && _options.Controllers.Contains("serviceaccount")));
+        ServerArguments.ApiServer(Files, _ports, CustomResourcesServedApart, _options.ControllerManager && _options.Controllers.Any(name => name is "*" or "serviceaccount"),
+        _node is not null));
 
     private async Task StartControllerManagerAsync()
     {

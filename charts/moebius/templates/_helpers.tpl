@@ -59,6 +59,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Image of what the operator starts: the five images differ in the end of their name. */ -}}
+{{- define "moebius.workloadImage" -}}
+{{- if hasSuffix "-operator" .Values.image.repository -}}
+{{- printf "%s-{component}:%s" (trimSuffix "-operator" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) -}}
+{{- else -}}
+{{- include "moebius.image" . -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Namespace of the Lease and the node agents: an operator of one namespace has no agents. */ -}}
 {{- define "moebius.operatorNamespace" -}}
 {{- .Values.watchNamespace | empty | ternary .Values.nodeAgents.namespace .Release.Namespace -}}

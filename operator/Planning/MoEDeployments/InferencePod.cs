@@ -24,9 +24,8 @@ internal static class InferencePod
     public static V1PodSpec Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec;
-        var image = spec.Image ?? settings.Image;
-        var inference = Inference(resource, references.Policy, image, server);
-        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, image, server) : null;
+        var inference = Inference(resource, references.Policy, spec.Image ?? settings.ImageOf(Components.Inference), server);
+        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, spec.Image ?? settings.ImageOf(KVCacheContainer), server) : null;
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
         var pod = new V1PodSpec
         {

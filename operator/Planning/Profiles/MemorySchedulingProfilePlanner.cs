@@ -85,7 +85,7 @@ public static class MemorySchedulingProfilePlanner
                     Spec = new V1PodSpec
                     {
                         ServiceAccountName = name,
-                        AutomountServiceAccountToken = false,
+                        AutomountServiceAccountToken = true,
                         EnableServiceLinks = false,
                         PriorityClassName = agent.PriorityClassName,
                         NodeSelector = profile.Spec.NodeSelector is { Count: > 0 } selector ? selector : null,
@@ -110,7 +110,7 @@ public static class MemorySchedulingProfilePlanner
     private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings) => new()
     {
         Name = "agent",
-        Image = agent.Image ?? settings.Image,
+        Image = agent.Image ?? settings.ImageOf(Components.NodeAgent),
         ImagePullPolicy = nameof(ImagePullPolicy.IfNotPresent),
         Command = [PodPaths.Program],
         Args =
@@ -150,7 +150,7 @@ public static class MemorySchedulingProfilePlanner
             // No AllowPrivilegeEscalation = false: it contradicts SYS_ADMIN.
             ReadOnlyRootFilesystem = true,
             RunAsUser = 0,
-            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE", "SYS_RESOURCE"] },
+            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"] },
         };
 
     private static V1Volume HostPath(string name, string path, string type) =>

@@ -8,11 +8,11 @@ internal static class InferenceSuite
         new("profile", () => Task.Run(ProfileBench.Run)),
         new("speed", SpeedBench.LargeAsync),
         new("overhead", SpeedBench.SmallAsync),
-        new("sweep", () => Task.Run(Sweep.Run)),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
         new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
         new("stall-large-50", () => Task.Run(() => StallBench.Large(50))),
         new("stall-large-75", () => Task.Run(() => StallBench.Large(75))),
+        new("sweep", () => Task.Run(Sweep.Run)),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
     ]);

@@ -38,17 +38,14 @@ internal sealed class LlamaPeer
         return [.. sequences.Select(count => lines.Where(line => line.GetProperty("pl").GetInt32() == count).Select(line => line.GetProperty("speed_tg").GetDouble()).Single())];
     }
 
-    /// <summary>
-    /// Tokens per second of <c>llama-bench -p 0 -n TOKENS -r 1 --load-mode mmap</c> within a memory limit that counts the page
-    /// cache, which is dropped before.
-    /// </summary>
-    public async Task<double> DecodeWithinAsync(string gguf, int threads, long limitBytes, int tokens)
+    /// <summary>Tokens a second of <c>llama-bench -p 0 -n TOKENS -r 1 -t 2 --no-warmup --load-mode mmap</c> within a memory limit, page cache dropped before.</summary>
+    public async Task<double> LimitedAsync(string gguf, long limitBytes, int tokens)
     {
         MemoryLimit.DropPageCache();
         using var limit = new MemoryLimit(limitBytes);
-        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-t", $"{threads}", "-p", "0", "-n", $"{tokens}", "-r", "1", "--no-warmup", "--load-mode", "mmap", "-o", "jsonl"]);
-        using var line = JsonDocument.Parse(output.Split('\n').First(text => text.StartsWith('{')));
-        return line.RootElement.GetProperty("avg_ts").GetDouble();
+        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "--no-warmup", "--load-mode", "mmap", "-o", "json"]);
+        using var json = JsonDocument.Parse(output);
+        return json.RootElement[0].GetProperty("avg_ts").GetDouble();
     }
 
     private async Task<List<JsonElement>> LinesAsync(params string[] arguments)

@@ -26,10 +26,10 @@ internal static class MemoryLimitBench
     public static async Task RunAsync()
     {
         string model = BenchModels.Large();
-        string pack = Directory.GetFiles(model, "experts-*.moebius").Single();
+        string pack = Directory.GetFiles(model, "experts-bf16.moebius").Single();
         long expert = ExpertBytes(model);
         var peer = await LlamaPeer.EnsureAsync();
-        string gguf = GgufModel.Ensure(model);
+        string gguf = GgufModel.Ensure(LargeModel.Ensure());
         var speeds = s_modes.Select(_ => new List<double>()).ToArray();
         var loaded = s_modes.Select(_ => new List<double>()).ToArray();
         var peaks = s_modes.Select(_ => new List<double>()).ToArray();
@@ -54,7 +54,7 @@ internal static class MemoryLimitBench
                 loaded[mode].Add((after - between - (between - before)) / s_modes[mode].Tokens);
                 peaks[mode].Add(limit.Peak / 1e6);
             }
-            llama.Add(await peer.DecodeWithinAsync(gguf, DecodeRun.Threads, LimitBytes, MappedTokens));
+            llama.Add(await peer.LimitedAsync(gguf, LimitBytes, MappedTokens));
         }
 
         Report.Title($"Decoding the model of 2.5 GB within {LimitBytes / 1_000_000} MB ({Repeats} repeats, one sequence, expert budget {Budget})", "server", "tokens/s", "MB loaded a token", "MB at most in the group", "of what the device allows");

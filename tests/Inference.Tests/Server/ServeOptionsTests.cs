@@ -62,11 +62,12 @@ public class ServeOptionsTests
     [Fact]
     public void Quantisation_comes_from_the_configuration_or_the_flag()
     {
-        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Quantization);
-        Assert.Equal(ExpertQuantization.Int8, Resolve("modelName: a\nexperts:\n  quantization: Int8\n").Quantization);
-        Assert.Equal(ExpertQuantization.Int4, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "int4" }).Quantization);
-        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\nexperts:\n  quantization: Int8\n", flags => flags with { Quantize = "none" }).Quantization);
-        var refused = Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Quantize = "int3" }));
+        const string Configured = "modelName: a\nexperts:\n  quantization: Int8\n";
+        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int8, Resolve(Configured).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int4, Resolve(Configured, flags => flags with { Experts = new(Quantize: "int4") }).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.None, Resolve(Configured, flags => flags with { Experts = new(Quantize: "none") }).Experts.Quantization);
+        var refused = Assert.Throws<UserInputException>(() => Resolve(Configured, flags => flags with { Experts = new(Quantize: "int3") }));
         Assert.Equal("--quantize is \"int3\"; it must be none, int8 or int4", refused.Message);
     }
 

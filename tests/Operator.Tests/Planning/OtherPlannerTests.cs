@@ -74,7 +74,7 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal("yes", pod.NodeSelector["cxl"]);
         var agent = Assert.Single(pod.Containers);
         Assert.Equal(["cxl", "agent", "--config=/etc/moebius/config/agent.yaml", "--sysfs=/sys", "--cgroups=/sys/fs/cgroup", "--listen=0.0.0.0:9402"], agent.Args);
-        Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE", "SYS_RESOURCE"], agent.SecurityContext.Capabilities.Add);
+        Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"], agent.SecurityContext.Capabilities.Add);
         Assert.Null(agent.SecurityContext.Privileged);
         Assert.True(Plan(Samples.Profile("agent: {privilege: Privileged}")).Child<V1DaemonSet>().Spec.Template.Spec.Containers[0].SecurityContext.Privileged);
     }

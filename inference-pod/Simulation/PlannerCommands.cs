@@ -1,0 +1,55 @@
+using System.CommandLine;
+using System.Globalization;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
+
+namespace Moebius.Inference.Simulation;
+
+/// <summary>The command line of prefetch planning: <c>trace</c> and <c>simulate</c>.</summary>
+public static class PlannerCommands
+{
+    /// <summary>
+    /// The commands to add to <c>moebius</c>. They throw <see cref="UserInputException"/> on bad input.
+    /// </summary>
+    public static IEnumerable<Command> Create() => [Trace(), SimulateCommand.Create()];
+
+    private static Command Trace()
+    {
+        var directory = new Argument<string>("MODEL") { Description = "Model directory in Hub layout, with tokenizer.json." };
+        var text = new Option<string?>("--text") { Description = "UTF-8 text to read.", HelpName = "FILE" };
+        var prompt = new Option<string?>("--prompt") { Description = "Text to go on from, greedily.", HelpName = "TEXT" };
+        var output = new Option<string>("--out") { Description = "Where to write the trace.", HelpName = "FILE", Required = true };
+        var tokens = new Option<int?>("--max-tokens") { Description = "Tokens to record. Default: the whole text, or 256 with --prompt.", HelpName = "N" };
+        var horizon = new Option<int?>("--horizon") { Description = "Layers ahead to record pre-gates for. Default: the model's MoE layers, at most 8.", HelpName = "N" };
+        var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
+        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => Environment.ProcessorCount };
+        var command = new Command("trace", "Record which experts a model's routers choose, token by token, for moebius simulate. The file holds token ids: keep it as confidential as the text.")
+        {
+            directory, text, prompt, output, tokens, horizon, budget, threads,
+        };
+        command.SetAction(parsed =>
+        {
+            var (file, start) = (parsed.GetValue(text), parsed.GetValue(prompt));
+            if (file is null == start is null)
+                throw new UserInputException("give either --text or --prompt");
+            int? most = parsed.GetValue(tokens);
+            if (most is < 1)
+                throw new UserInputException($"--max-tokens is {most}; it must be 1 or more");
+            var options = new ModelLoadOptions
+            {
+                Threads = parsed.GetValue(threads),
+                ExpertBudgetBytes = parsed.GetValue(budget) is { } quantity ? Quantities.ParseBytes(quantity, "--expert-budget") : null,
+            };
+            string model = parsed.GetRequiredValue(directory), to = parsed.GetRequiredValue(output);
+            var trace = file is not null
+                ? TraceRun.OfText(model, TraceRun.ReadText(file), most ?? int.MaxValue, parsed.GetValue(horizon), options)
+                : TraceRun.OfPrompt(model, start!, most ?? 256, parsed.GetValue(horizon), options);
+            TraceFile.Write(to, trace);
+            parsed.InvocationConfiguration.Output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{to}: {trace.Tokens.Length} tokens of {trace.Shape.Architecture}, {trace.Shape.Layers} layers x {trace.Shape.Experts} experts, top-{trace.Shape.TopK}, pre-gates up to {trace.Shape.Horizon} layers ahead"));
+            return 0;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,174 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Moebius.Crds;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Simulation;
+
+/// <summary>The command <c>simulate</c>.</summary>
+internal static class SimulateCommand
+{
+    /// <summary>Fewer steps say nothing after the warm-up.</summary>
+    private const int LeastSteps = 16;
+
+    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+
+    public static Command Create()
+    {
+        var trace = new Option<string>("--trace") { Description = "Routing that moebius trace recorded.", HelpName = "FILE", Required = true };
+        var hardware = new Option<string>("--hardware") { Description = "a6000, h20, a100, nvme, or a YAML file.", HelpName = "NAME", Required = true };
+        var shape = new Option<string?>("--model-shape") { Description = "Stretch the trace to deepseek-v2-lite, qwen1.5-moe or the shape in a YAML file. Default: the model that was traced.", HelpName = "NAME" };
+        var budget = new Option<string?>("--budget") { Description = "Memory for experts: a quantity such as 15G, or a percentage of the experts such as 50%. Default: what the hardware's memory leaves.", HelpName = "SIZE" };
+        var batch = new Option<int>("--batch") { Description = "Sequences decoded together; each gets a stretch of the trace.", DefaultValueFactory = _ => 1 };
+        var steps = new Option<int?>("--steps") { Description = "Steps to run, the first half to warm up. Default: as many as the trace has.", HelpName = "N" };
+        var maxHorizon = new Option<int>("--max-horizon") { Description = "Largest horizon of ExpertFlow.", DefaultValueFactory = _ => 8 };
+        var predictor = new Option<string?>("--predictor") { Description = "What ExpertFlow's predictor has learned before. Default: nothing.", HelpName = "FILE" };
+        var save = new Option<string?>("--save-predictor") { Description = "Train a predictor on the whole trace and write it.", HelpName = "FILE" };
+        var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
+        var plot = new Option<string?>("--plot") { Description = "Draw the result as SVG.", HelpName = "FILE" };
+        var command = new Command("simulate", "SIMULATION: replay recorded routing on a simulated machine with every way to load experts, through the engine's own planner.")
+        {
+            trace, hardware, shape, budget, batch, steps, maxHorizon, predictor, save, output, plot,
+        };
+        command.SetAction(parsed =>
+        {
+            bool json = parsed.GetRequiredValue(output) switch
+            {
+                "text" => false,
+                "json" => true,
+                var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
+            };
+            int horizon = parsed.GetValue(maxHorizon);
+            if (horizon is < 1 or > 64)
+                throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
+            var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
+            var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
+            string file = parsed.GetRequiredValue(trace);
+            var source = Source(TraceFile.Read(file), ref model, parsed.GetValue(batch), parsed.GetValue(steps), out int maxStep);
+            var setup = new SimulationSetup(machine, model!, parsed.GetValue(batch), Slots(machine, model!, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
+            var learned = parsed.GetValue(predictor);
+            var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
+            var to = parsed.InvocationConfiguration.Output;
+            if (json)
+                to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), s_json));
+            else
+                Print(to, setup, file, source.Steps, runs);
+            if (parsed.GetValue(plot) is { } picture)
+                Write(picture, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
+            if (parsed.GetValue(save) is { } learnt)
+            {
+                var trained = new RoutingPredictor(source.Shape);
+                RecallMeter.Measure(source, trained, ExpertFlowPolicy.DefaultThreshold, count: false);
+                PredictorFile.Write(learnt, trained);
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    private static IRoutingSource Source(RoutingTrace trace, ref ModelShape? model, int batch, int? steps, out int maxStep)
+    {
+        if (batch < 1 || trace.Tokens.Length / batch < LeastSteps)
+            throw new UserInputException($"--batch is {batch}; it must be from 1 to {trace.Tokens.Length / LeastSteps}, a share of {LeastSteps} tokens of the trace's {trace.Tokens.Length} for each sequence");
+        if (steps is { } limit)
+        {
+            if (limit < LeastSteps || limit > trace.Tokens.Length / batch)
+                throw new UserInputException($"--steps is {limit}; it must be from {LeastSteps} to {trace.Tokens.Length / batch}, what the trace has for each sequence");
+            trace = trace.Slice(0, limit * batch);
+        }
+        var recorded = trace.Shape;
+        if (model is null)
+        {
+            model = new ModelShape
+            {
+                Title = recorded.Architecture,
+                Layers = recorded.Layers,
+                Experts = recorded.Experts,
+                TopK = recorded.TopK,
+                ExpertBytes = recorded.ExpertBytes,
+                LayerBytes = recorded.DenseBytes / (recorded.Layers + 1),
+                OtherBytes = recorded.DenseBytes / (recorded.Layers + 1),
+            };
+            maxStep = Math.Min(recorded.Horizon, recorded.Layers);
+            return new TraceReplay(trace, batch);
+        }
+        if (recorded.Horizon < recorded.Layers)
+            throw new UserInputException($"--model-shape: the trace has pre-gates up to {recorded.Horizon} layers ahead; stretching needs all {recorded.Layers}: record it with --horizon {recorded.Layers}");
+        var stretched = new StretchedReplay(trace, new RoutingShape(model.Layers, model.Experts, model.TopK, recorded.Vocabulary), batch);
+        maxStep = Enumerable.Range(0, model.Layers).Min(stretched.MaxHorizon);
+        return stretched;
+    }
+
+    private static int Slots(HardwareProfile machine, ModelShape model, string? budget)
+    {
+        int all = model.Layers * model.Experts;
+        double bytes = budget switch
+        {
+            null => (machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)model.LayerBytes * model.Layers - model.OtherBytes,
+            _ when budget.EndsWith('%') => double.TryParse(budget[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out double percent) && percent is > 0 and <= 100
+                ? percent / 100 * all * model.ExpertBytes
+                : throw new UserInputException($"--budget is {budget}; a percentage must be above 0 and at most 100"),
+            _ => Quantities.ParseBytes(budget, "--budget"),
+        };
+        int slots = (int)Math.Clamp(Math.Floor(bytes / model.ExpertBytes), 0, all);
+        return slots >= model.TopK
+            ? slots
+            : throw new UserInputException($"{(budget is null ? "--hardware: memoryGB" : "--budget")}: {slots} experts of {model.ExpertBytes} bytes fit; a layer needs {model.TopK}");
+    }
+
+    private static void Print(TextWriter to, SimulationSetup setup, string trace, int steps, List<SimulatedPolicy> runs)
+    {
+        var times = SimulatedTimes.Of(setup.Hardware, setup.Shape, setup.Batch);
+        to.WriteLine("SIMULATION, not a measurement: recorded routing, the engine's planner, cache and queue, a simulated machine.");
+        to.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{setup.Shape.Title} on {setup.Hardware.Title}; routing from {trace}, {steps} steps of {setup.Batch}, counted from step {setup.WarmUp} on"));
+        to.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{setup.Slots} of {setup.Shape.Layers * setup.Shape.Experts} experts fit; one takes {times.Transfer * 1e6:0} us to load and {times.Expert(1) * 1e6:0} us to run; a layer's other weights {times.Dense * 1e6:0} us"));
+        to.WriteLine();
+        to.WriteLine($"{"policy",-20} {"tokens/s",9} {"stall",7} {"of on-demand",13} {"hit rate",9} {"over-fetch",11} {"horizon",8} {"recall",7} {"precision",10}");
+        foreach (var (name, run) in runs)
+        {
+            bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.ExpertFlow;
+            to.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {run.StallSeconds / runs[0].Run.StallSeconds,13:0.0%} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
+        }
+    }
+
+    private static object Result(SimulationSetup setup, string trace, List<SimulatedPolicy> runs) => new
+    {
+        Simulation = true,
+        Trace = trace,
+        Hardware = setup.Hardware.Title,
+        Model = setup.Shape.Title,
+        setup.Batch,
+        setup.Slots,
+        Experts = setup.Shape.Layers * setup.Shape.Experts,
+        Policies = runs.Select(policy => new
+        {
+            policy.Name,
+            policy.Run.TokensPerSecond,
+            policy.Run.StallSeconds,
+            StallShare = policy.Run.StallSeconds / policy.Run.Seconds,
+            StallOfOnDemand = runs[0].Run.StallSeconds > 0 ? policy.Run.StallSeconds / runs[0].Run.StallSeconds : 0,
+            policy.Run.HitRate,
+            policy.Run.OverFetchRate,
+            policy.Run.Loaded,
+            policy.Run.MeanHorizon,
+            policy.Run.Recall,
+            policy.Run.Precision,
+        }),
+    };
+
+    private static void Write(string path, string text)
+    {
+        try
+        {
+            File.WriteAllText(path, text);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"--plot: {path} cannot be written ({error.Message})", error);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Simulation;
+
+/// <summary>One way to load experts, simulated.</summary>
+/// <param name="Name">What it is.</param>
+/// <param name="Run">What it cost.</param>
+internal sealed record SimulatedPolicy(string Name, SimulatedRun Run);
+
+/// <summary>What a simulation is of.</summary>
+/// <param name="Hardware">The machine.</param>
+/// <param name="Shape">The model.</param>
+/// <param name="Batch">Sequences decoded together.</param>
+/// <param name="Slots">Experts that fit the fast tier.</param>
+/// <param name="WarmUp">Steps before counting begins.</param>
+/// <param name="Limits">Of the adaptive horizon.</param>
+internal sealed record SimulationSetup(HardwareProfile Hardware, ModelShape Shape, int Batch, int Slots, int WarmUp, HorizonLimits Limits);
+
+/// <summary>SIMULATION: every way to load experts on the same routing, machine and budget.</summary>
+internal static class SimulationStudy
+{
+    /// <summary>Largest fixed step that is tried.</summary>
+    private const int MostSteps = 8;
+
+    private static readonly int[] s_windows = [1, 2, 4, 8, 16];
+
+    public const string OnDemand = "on-demand LRU";
+    public const string NextLayer = "next-layer pre-gate";
+    public const string ExpertFlow = "ExpertFlow";
+    public const string Oracle = "oracle";
+    public const string Belady = "oracle, Belady";
+
+    /// <summary>
+    /// Runs all, the baseline first and the oracles last. The oracles know the routing of the next layers, as far ahead
+    /// as is best for them; the second also evicts what is used last.
+    /// </summary>
+    /// <param name="setup">Machine, model and budget.</param>
+    /// <param name="source">Routing.</param>
+    /// <param name="maxStep">Largest distance for which the routing has pre-gates.</param>
+    /// <param name="predictor">Where ExpertFlow begins; null: knowing nothing.</param>
+    public static IEnumerable<SimulatedPolicy> Run(SimulationSetup setup, IRoutingSource source, int maxStep, Func<RoutingPredictor>? predictor = null)
+    {
+        predictor ??= () => new RoutingPredictor(source.Shape);
+        yield return One(OnDemand, new OnDemandPolicy());
+        for (int step = 1; step <= Math.Min(MostSteps, maxStep); step++)
+            yield return One(step == 1 ? NextLayer : $"fixed step {step}", new PreGatePolicy(step));
+        var limits = setup.Limits with { MaxHorizon = Math.Min(setup.Limits.MaxHorizon, maxStep) };
+        yield return One(ExpertFlow, new ExpertFlowPolicy(predictor(), limits));
+        yield return s_windows.Select(horizon => One(Oracle, new OraclePolicy(source, horizon))).MinBy(run => run.Run.StallSeconds)!;
+        yield return s_windows.Append(2 * source.Shape.Layers).Select(horizon =>
+            One(Belady, new OraclePolicy(source, horizon, new FutureUses(source)))).MinBy(run => run.Run.StallSeconds)!;
+
+        SimulatedPolicy One(string name, IPrefetchPolicy policy) =>
+            new(name, new Simulator(source, SimulatedTimes.Of(setup.Hardware, setup.Shape, setup.Batch), policy, setup.Slots).Run(setup.WarmUp));
+    }
+}

@@ -1,0 +1,145 @@
+using System.Numerics.Tensors;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Simulation;
+
+/// <summary>
+/// A trace of a small model in the shape of a larger one. SYNTHETIC: it keeps the small model's popularity, temporal
+/// locality and how well gates foretell later gates, and nothing else of the larger model.
+/// <list type="bullet">
+/// <item>Depth: layer j of the larger model lies at depth j * L / L' of the small one, between two of its layers; its gate
+/// is the blend of theirs, in logits, by nearness. The pre-gate of a later layer is the same blend of the recorded
+/// pre-gates, so it is exact at no distance and fades as it does in the small model over the same share of the depth.</item>
+/// <item>Experts: each expert is split into as many as are needed. Which of them a token prefers is decided by the
+/// gate's value for an unrelated expert, plus and minus, so that it varies from token to token and is as hard to foretell
+/// as the rest.</item>
+/// <item>Choice: the top k of these logits. Experts of different layers are numbered independently of each other.</item>
+/// </list>
+/// </summary>
+internal sealed class StretchedReplay : IRoutingSource
+{
+    /// <summary>How strongly the unrelated expert decides between the parts of a split one.</summary>
+    private const float Split = 0.5f;
+
+    private readonly RoutingTrace _trace;
+    private readonly int _batch;
+    private readonly int[][] _labels;
+    private readonly int[]?[] _chosen;
+
+    /// <param name="trace">With pre-gates for all its layers: recorded with the horizon that the model allows.</param>
+    /// <param name="shape">The larger model; its vocabulary is that of the trace.</param>
+    /// <param name="batch">Sequences decoded together.</param>
+    public StretchedReplay(RoutingTrace trace, RoutingShape shape, int batch)
+    {
+        (_trace, _batch, Shape, Steps) = (trace, batch, shape with { Vocabulary = trace.Shape.Vocabulary }, trace.Tokens.Length / batch);
+        _chosen = new int[Steps * shape.Layers][];
+        var random = new Random(20251026);
+        _labels = new int[shape.Layers][];
+        for (int layer = 0; layer < shape.Layers; layer++)
+        {
+            _labels[layer] = [.. Enumerable.Range(0, shape.Experts)];
+            random.Shuffle(_labels[layer]);
+        }
+    }
+
+    public RoutingShape Shape { get; }
+
+    public int Steps { get; }
+
+    /// <summary>Layers ahead for which the trace holds what is needed.</summary>
+    public int MaxHorizon(int layer)
+    {
+        int horizon = 0;
+        while (horizon < Shape.Layers && Depth(layer + horizon + 1).Later - (int)Depth(layer).Position <= _trace.Shape.Horizon)
+            horizon++;
+        return horizon;
+    }
+
+    public int[] Tokens(int step) => [.. Rows(step).Select(row => _trace.Tokens[row])];
+
+    public int[] Chosen(int step, int layer) => _chosen[step * Shape.Layers + layer] ??= Choose(step, layer);
+
+    private int[] Choose(int step, int layer)
+    {
+        float[] logits = new float[Shape.Experts];
+        int[] chosen = new int[_batch * Shape.TopK];
+        int at = 0;
+        foreach (int row in Rows(step))
+        {
+            Logits(row, layer, 0, logits);
+            int[] order = [.. Enumerable.Range(0, Shape.Experts)];
+            Array.Sort([.. logits.Select(v => -v)], order);
+            order.AsSpan(0, Shape.TopK).CopyTo(chosen.AsSpan(at));
+            at += Shape.TopK;
+        }
+        return chosen;
+    }
+
+    public LayerRouting Routing(int step, int layer, int horizon)
+    {
+        horizon = Math.Min(horizon, MaxHorizon(layer));
+        var ahead = new PreGate[horizon];
+        for (int distance = 1; distance <= horizon; distance++)
+            ahead[distance - 1] = new PreGate((layer + distance) % Shape.Layers, Gate(step, layer, distance));
+        return new LayerRouting(layer, _batch, Chosen(step, layer), Gate(step, layer, 0), ahead);
+    }
+
+    private float[] Gate(int step, int layer, int distance)
+    {
+        float[] gate = new float[_batch * Shape.Experts];
+        int at = 0;
+        foreach (int row in Rows(step))
+        {
+            var part = gate.AsSpan(at++ * Shape.Experts, Shape.Experts);
+            Logits(row, layer, distance, part);
+            TensorPrimitives.SoftMax(part, part);
+        }
+        return gate;
+    }
+
+    /// <summary>Logits of the layer at a distance, as the hidden state of <paramref name="layer"/> has them.</summary>
+    private void Logits(int row, int layer, int distance, Span<float> logits)
+    {
+        int from = (int)Depth(layer).Position, n = _trace.Shape.Experts;
+        var (position, later) = Depth(layer + distance);
+        int near = (int)position, source = Math.Min(from, _trace.Shape.Layers - 1);
+        Span<float> first = stackalloc float[n], second = stackalloc float[n];
+        // A layer's own gate is known exactly: it may look at both of its neighbours as they really are.
+        Recorded(row, distance == 0 ? near : source, distance == 0 ? 0 : near - source, first);
+        Recorded(row, distance == 0 ? later : source, distance == 0 ? 0 : later - source, second);
+        float share = (float)(position - near);
+        float mean = 0;
+        for (int e = 0; e < n; e++)
+        {
+            first[e] = (1 - share) * first[e] + share * second[e];
+            mean += first[e] / n;
+        }
+        var labels = _labels[(layer + distance) % Shape.Layers];
+        for (int e = 0; e < Shape.Experts; e++)
+        {
+            int of = e % n, part = e / n;
+            float other = Split * (first[(of * 7 + 5 * (part / 2) + 3) % n] - mean);
+            logits[labels[e]] = first[of] + (part % 2 == 0 ? other : -other);
+        }
+    }
+
+    /// <summary>Logarithms of a recorded gate.</summary>
+    private void Recorded(int row, int layer, int distance, Span<float> logits)
+    {
+        _trace.GateAt(row, layer, distance, logits);
+        TensorPrimitives.Log(logits, logits);
+    }
+
+    /// <summary>Where a layer lies among the layers of the trace, and the later of the two around it.</summary>
+    private (double Position, int Later) Depth(int layer)
+    {
+        int layers = _trace.Shape.Layers, step = layer / Shape.Layers;
+        double within = (double)(layer % Shape.Layers) * layers / Shape.Layers;
+        // The last layer's neighbour would be of the next step: it is its own.
+        int later = Math.Min((int)within + 1, layers - 1);
+        return (within + step * layers, later + step * layers);
+    }
+
+    private IEnumerable<int> Rows(int step) => Enumerable.Range(0, _batch).Select(sequence => sequence * Steps + step);
+}

@@ -1,0 +1,2 @@
+// One node, two cores: one test at a time.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
