@@ -1,5 +1,4 @@
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -53,9 +52,6 @@ public sealed record ModelLoadOptions
 
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
-
-    /// <summary>For an oracle: when an expert is used next, so that the farthest is evicted; null for LRU.</summary>
-    internal Func<ExpertKey, long>? NextUse { get; init; }
 
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }

@@ -65,7 +65,7 @@ internal static class StallBench
     private static DecodeResult Run(DecodeRun run, string mode, long budget, RoutingRecord record, int slots)
     {
         // A plan may fill the high level of the cache and leaves the rest to what is in use.
-        var oracle = new Oracle(record, s_oracleHorizon, slots * 3 / 4);
+        var oracle = new Oracle(record, s_oracleHorizon, slots * 3 / 4, mode.EndsWith("Belady", StringComparison.Ordinal));
         return mode switch
         {
             "OnDemand, LRU" => run.Run(budget),
@@ -73,8 +73,7 @@ internal static class StallBench
             "Fixed, 1 layer" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 1 }),
             "Fixed, 3 layers" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 }),
             "Adaptive" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }),
-            "oracle" => run.Run(budget, policy: oracle),
-            _ => run.Run(budget, policy: oracle, nextUse: oracle.NextUse),
+            _ => run.Run(budget, policy: oracle),
         };
     }
 
@@ -109,7 +108,7 @@ internal static class StallBench
 
     private static (long All, long Expert) Sizes(string directory)
     {
-        using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = null });
+        using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = 64 << 20 });
         return (model.Info.ExpertBytes, model.Info.ExpertBytes / model.Info.ExpertCount);
     }
 }

@@ -1,5 +1,3 @@
-using Moebius.Inference.Experts;
-using Moebius.Inference.Models;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
 using Moebius.Inference.Text.Tokenization;
@@ -24,7 +22,7 @@ internal static class Sweep
             Row("on demand rec", run.Run(budget, policy: new Recorder(record)));
             for (int r = 0; r < 2; r++)
             {
-                var oracle = new Oracle(record, 8, (int)(budget / 61440) * 3 / 4);
+                var oracle = new Oracle(record, 8, (int)(budget / 61440) * 3 / 4, false);
                 Row("oracle", run.Run(budget, policy: oracle));
                 foreach (int h in new[] { 0, 2, 4 })
                     foreach (float t in new[] { 0.05f, 0.1f, 0.2f, 0.3f })
