@@ -11,9 +11,9 @@ internal static class MemoryLimitBench
 {
     private const long LimitBytes = 900_000_000;
     private const string Budget = "480Mi";
-    private const int Repeats = 3;
-    private const int Tokens = 12;
-    private const int MappedTokens = 4;
+    private const int Repeats = 2;
+    private const int Tokens = 10;
+    private const int MappedTokens = 3;
     private const string Prompt = "It was the custom of the family";
 
     private static readonly (string Name, int Tokens, string[] Arguments)[] s_modes =
@@ -53,8 +53,10 @@ internal static class MemoryLimitBench
                 // Both answers load for the prompt and the first token; the rest is of the tokens between.
                 loaded[mode].Add((after - between - (between - before)) / s_modes[mode].Tokens);
                 peaks[mode].Add(limit.Peak / 1e6);
+                await Console.Error.WriteLineAsync($"memory-limit: repeat {repeat + 1}: {s_modes[mode].Name}: {speeds[mode][^1]:F2} tokens/s");
             }
             llama.Add(await peer.LimitedAsync(gguf, LimitBytes, MappedTokens));
+            await Console.Error.WriteLineAsync($"memory-limit: repeat {repeat + 1}: llama.cpp: {llama[^1]:F2} tokens/s");
         }
 
         Report.Title($"Decoding the model of 2.5 GB within {LimitBytes / 1_000_000} MB ({Repeats} repeats, one sequence, expert budget {Budget})", "server", "tokens/s", "MB loaded a token", "MB at most in the group", "of what the device allows");
