@@ -1,9 +1,10 @@
+extern alias sidecar;
+
 using System.Net.Sockets;
-using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
-using Moebius.Kvcache.V1;
+using sidecar::Moebius.Kvcache.V1;
 
 namespace Moebius.Bench.KvCache.Attack;
 
@@ -11,7 +12,7 @@ namespace Moebius.Bench.KvCache.Attack;
 internal sealed class CacheClient : IDisposable
 {
     private readonly GrpcChannel _channel;
-    private readonly Kvcache.V1.KvCache.KvCacheClient _client;
+    private readonly sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient _client;
     private string _session = "";
     private AsyncServerStreamingCall<HoldResponse>? _hold;
 
@@ -30,7 +31,7 @@ internal sealed class CacheClient : IDisposable
             },
             DisposeHttpClient = true,
         });
-        _client = new Kvcache.V1.KvCache.KvCacheClient(_channel);
+        _client = new sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient(_channel);
     }
 
     public static async Task<CacheClient> ConnectAsync(string socket, uint blockBytes)
