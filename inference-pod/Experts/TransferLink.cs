@@ -31,7 +31,6 @@ internal sealed class TransferLink : IDisposable
     private long _loadedBytes;
     private volatile bool _news;
     private int _idle;
-    private bool _filling;
     private bool _stopping;
 
     /// <summary>Idle readers wait on it, apart from the compute thread, so that an arrival wakes only who waits for one.</summary>
@@ -142,7 +141,7 @@ internal sealed class TransferLink : IDisposable
     {
         lock (_gate)
         {
-            _filling = true;
+            _scheduler.Filling = true;
             _scheduler.Plan([.. keys.Select(k => new PrefetchRequest(k, 1))]);
             Signal();
         }
@@ -157,7 +156,7 @@ internal sealed class TransferLink : IDisposable
                 {
                     if (_scheduler.Running == 0)
                     {
-                        _filling = false;
+                        _scheduler.Filling = false;
                         return;
                     }
                     Monitor.Wait(_gate);
@@ -255,7 +254,7 @@ internal sealed class TransferLink : IDisposable
             _meter.End(begun, Now(), bytes);
             _loadedBytes += bytes;
             // A load ahead that failed harms nobody yet: whoever comes to need the expert tries again and is told.
-            if (failure is null ? _scheduler.Complete(transfer.Key) : _scheduler.Fail(transfer.Key) || _filling)
+            if (failure is null ? _scheduler.Complete(transfer.Key) : _scheduler.Fail(transfer.Key) || _scheduler.Filling)
             {
                 if (failure is null)
                     _arrived.Add(new ArrivedExpert(transfer.Key, transfer.Slot));

@@ -53,6 +53,9 @@ public sealed record ModelLoadOptions
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 
+    /// <summary>Most loads ahead on their way at once, 1 or more; see docs/benchmarks/inference.md for what was measured.</summary>
+    internal int AheadAtOnce { get; init; } = 2;
+
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }
 }

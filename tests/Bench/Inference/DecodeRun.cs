@@ -35,7 +35,8 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
     /// <param name="budget">Of the experts, in bytes; null for all.</param>
     /// <param name="prefetch">The policy's settings.</param>
     /// <param name="policy">A policy in place of them.</param>
-    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null)
+    /// <param name="aheadAtOnce">Most loads ahead on their way at once.</param>
+    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null, int aheadAtOnce = 2)
     {
         using var model = ModelLoader.Load(Directory, new ModelLoadOptions
         {
@@ -43,6 +44,7 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
             Threads = Threads,
             PrefetchSpec = prefetch ?? new PrefetchSpec(),
             Prefetch = policy,
+            AheadAtOnce = aheadAtOnce,
         });
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);
