@@ -31,6 +31,9 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     /// <summary>Loads that wait to begin.</summary>
     public int Waiting => _queue.Waiting;
 
+    /// <summary>Those of them that may begin as far as their number goes; there may be no buffer for them.</summary>
+    public int Ready => Filling ? Waiting : _queue.Demanded + Math.Clamp(aheadAtOnce - _ahead.Count, 0, Waiting - _queue.Demanded);
+
     /// <summary>Compute waits for a load that has not begun.</summary>
     public bool DemandWaits => _queue.Demanded > 0;
 

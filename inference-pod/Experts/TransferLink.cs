@@ -270,7 +270,7 @@ internal sealed class TransferLink : IDisposable
     /// <summary>Wakes as many idle readers as there is work for. Called under the lock after anything that may make work.</summary>
     private void Signal()
     {
-        int wake = Math.Min(_idle, _scheduler.Waiting);
+        int wake = Math.Min(_idle, _scheduler.Ready);
         if (wake == 0)
             return;
         _idle -= wake;
