@@ -98,9 +98,10 @@ internal static class StallBench
 
             Spread Over(Func<DecodeResult, double> of) => Spread.Of(all.Select(of));
         }
+        double oracle = Spread.Of(results["oracle"].Select(r => r.Stall)).Median;
         var against = Ratio("Adaptive", "oracle");
         Report.Line("");
-        Report.Line($"Bar: Adaptive's stall at most 1.20x the oracle's: {against.Text("F2", "x")}, {Report.AtMost(against.Median, 1.2)}.");
+        Report.Line($"Bar: Adaptive's stall at most 1.20x the oracle's: {against.Text("F2", "x")}, {Report.AtMost(against.Median, 1.2)}.{(oracle < 5e-6 ? " The oracle waits less than 5 us a token: the ratio is one of disturbances." : "")}");
         if (Ratio("oracle", "OnDemand, LRU").Median < 0.02)
             Report.Line($"Bar: at most 5% of on demand's, since the oracle's is below 2%: {Ratio("Adaptive", "OnDemand, LRU").Text("F3", "x")}, {Report.AtMost(Ratio("Adaptive", "OnDemand, LRU").Median, 0.05)}.");
 
