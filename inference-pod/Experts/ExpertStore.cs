@@ -24,7 +24,7 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <param name="budgetBytes">Hard limit of the buffers; null for all experts.</param>
     /// <param name="readers">Threads that load, 1..64.</param>
     /// <param name="directory">Of the model, for messages.</param>
-    /// <param name="nextUse">For an oracle: when an expert is used next, so that the farthest is evicted. Null for LRU.</param>
+    /// <param name="nextUse">When an expert is used next, as a policy or an oracle says, so that the farthest is evicted. Null for LRU.</param>
     public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, string directory, Func<ExpertKey, long>? nextUse = null)
     {
         (_catalog, _source) = (catalog, source);

@@ -48,7 +48,7 @@ public sealed record ModelLoadOptions
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 
-    /// <summary>For an oracle: when an expert is used next, so that the farthest is evicted; null for LRU.</summary>
+    /// <summary>For an oracle: when an expert is used next, in place of what the policy says.</summary>
     internal Func<ExpertKey, long>? NextUse { get; init; }
 
     /// <summary>Reports how far loading is; null for no reports.</summary>

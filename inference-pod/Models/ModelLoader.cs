@@ -45,8 +45,8 @@ public static class ModelLoader
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
             byte[] fingerprint = WeightFingerprint(checkpoint);
             var catalog = Catalog(spec, weights, options.Weights);
-            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
-            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            var policy = options.Prefetch ?? (options.ExpertBudgetBytes is null || options.ExpertBudgetBytes >= catalog.TotalBytes ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse ?? policy?.NextUse);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,

@@ -9,5 +9,7 @@ internal static class InferenceSuite
         new("stall-large", () => Task.Run(StallBench.Large)),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
+        new("recall", () => Task.Run(RecallBench.Run)),
+        new("simulation", () => Task.Run(SimulationBench.Run)),
     ]);
 }
