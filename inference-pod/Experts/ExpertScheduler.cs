@@ -97,7 +97,7 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     {
         transfer = null;
         int slot = -1;
-        if (!_queue.TryBegin(r => (r.Demanded || _ahead.Count < aheadAtOnce || Filling) && cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
+        if (Ready == 0 || !_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
             return false;
         if (!request.Demanded)
         {

@@ -14,5 +14,7 @@ internal static class InferenceSuite
         new("stall-large-75", () => Task.Run(() => StallBench.Large(75))),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
+        new("recall", () => Task.Run(RecallBench.Run)),
+        new("simulation", () => Task.Run(SimulationBench.Run)),
     ]);
 }
