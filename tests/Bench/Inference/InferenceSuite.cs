@@ -8,6 +8,8 @@ internal static class InferenceSuite
         new("profile", () => Task.Run(ProfileBench.Run)),
         new("speed", SpeedBench.LargeAsync),
         new("overhead", SpeedBench.SmallAsync),
+        new("step", StepBench.RunAsync),
+        new("quantized", () => Task.Run(QuantizedBench.Run)),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
         new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
         new("stall-large-50", () => Task.Run(() => StallBench.Large(50))),
