@@ -70,22 +70,30 @@ internal sealed class TransferQueue
         return true;
     }
 
-    /// <summary>Takes the first request if it may begin now; it is then on its way until <see cref="End"/>.</summary>
+    /// <summary>
+    /// Takes the first request that may begin now; it is then on its way until <see cref="End"/>. Nothing overtakes what
+    /// compute waits for; a load ahead that finds no room lets the next one try, which may be worth more.
+    /// </summary>
     /// <param name="mayBegin">Whether there is room for it.</param>
     /// <param name="request">The request.</param>
     public bool TryBegin(Func<TransferRequest, bool> mayBegin, [NotNullWhen(true)] out TransferRequest? request)
     {
         request = null;
-        if ((_demanded.First ?? _ahead.First) is not { } node)
-            return false;
-        var first = new TransferRequest(node.Value, node.List == _demanded);
-        // Where the first finds no room none does: the others may replace no more than it may.
-        if (!mayBegin(first))
-            return false;
-        Withdraw(first.Key);
-        _running.Add(first.Key);
-        request = first;
-        return true;
+        bool demanded = _demanded.First is not null;
+        for (var node = demanded ? _demanded.First : _ahead.First; node is not null; node = node.Next)
+        {
+            var candidate = new TransferRequest(node.Value, demanded);
+            if (mayBegin(candidate))
+            {
+                Withdraw(candidate.Key);
+                _running.Add(candidate.Key);
+                request = candidate;
+                return true;
+            }
+            if (demanded)
+                return false;
+        }
+        return false;
     }
 
     /// <summary>A load ended, well or badly.</summary>

@@ -1,5 +1,4 @@
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -54,8 +53,8 @@ public sealed record ModelLoadOptions
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 
-    /// <summary>For an oracle: when an expert is used next, so that the farthest is evicted; null for LRU.</summary>
-    internal Func<ExpertKey, long>? NextUse { get; init; }
+    /// <summary>Most loads ahead on their way at once, 1 or more; see docs/benchmarks/inference.md for what was measured.</summary>
+    internal int AheadAtOnce { get; init; } = 2;
 
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }

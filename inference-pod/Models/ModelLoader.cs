@@ -46,8 +46,10 @@ public static class ModelLoader
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
             byte[] fingerprint = WeightFingerprint(checkpoint);
             var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
-            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse);
-            var policy = options.Prefetch ?? (store.HoldsAll ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            // Where all experts fit there is nothing to load ahead.
+            bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
+            var policy = options.Prefetch ?? (all ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,

@@ -61,7 +61,8 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         var now = store.Statistics;
         double stall = now.StallSeconds - _before.StallSeconds;
         double elapsed = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
-        policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert));
+        policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert,
+            (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late))));
         _before = now;
         _layerBegan = Stopwatch.GetTimestamp();
     }

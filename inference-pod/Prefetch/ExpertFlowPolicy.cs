@@ -16,6 +16,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private readonly float _threshold;
     private readonly float[] _use;
     private readonly ReuseEstimate _reuse;
+    private readonly HashSet<ExpertKey> _planned = [];
+    private int _used, _unforeseen;
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
@@ -34,14 +36,14 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     }
 
     /// <summary>The probability that was best in simulation (docs/benchmarks/inference-planner.md).</summary>
-    public const float DefaultThreshold = 0.3f;
+    public const float DefaultThreshold = 0.2f;
 
     /// <summary>Layers ahead, now.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;
 
     public RoutingPredictor Predictor => _predictor;
 
-    public Func<ExpertKey, long>? NextUse => Environment.GetEnvironmentVariable("NOREUSE") is null ? _reuse.NextUse : null;
+    public Func<ExpertKey, long>? NextUse => _reuse.NextUse;
 
     public int Horizon(int layer) => CurrentHorizon;
 
@@ -55,14 +57,17 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     {
         _predictor.Learn(routing.Layer, routing.Chosen);
         _reuse.Used(routing.Layer, routing.Chosen);
+        int[] used = [.. routing.Chosen.Distinct()];
+        (_used, _unforeseen) = (used.Length, used.Count(expert => !_planned.Contains(new ExpertKey(routing.Layer, expert))));
         return Plan(routing, routing.Ahead.Count);
     }
 
-    public void Observe(PrefetchFeedback feedback) => _controller?.Observe(feedback);
+    public void Observe(PrefetchFeedback feedback) => _controller?.Observe(feedback, _used, Math.Max(0, feedback.Misses - _unforeseen));
 
     private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
     {
         var plan = new List<PrefetchRequest>();
+        _planned.Clear();
         for (int distance = 1; distance <= horizon; distance++)
         {
             _predictor.Predict(routing, distance, _use);
@@ -72,7 +77,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _reuse.Predicted(layer, _use);
             for (int e = 0; e < _use.Length; e++)
             {
-                if (_use[e] >= _threshold)
+                if (_use[e] >= _threshold && _planned.Add(new ExpertKey(layer, e)))
                     plan.Add(new PrefetchRequest(new ExpertKey(layer, e), _use[e]));
             }
             plan.Sort(first, plan.Count - first, Comparer<PrefetchRequest>.Create((a, b) => b.Score.CompareTo(a.Score)));

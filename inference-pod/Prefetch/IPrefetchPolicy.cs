@@ -18,7 +18,7 @@ internal interface IPrefetchPolicy
 
     /// <summary>
     /// When an expert is probably used next, for a cache that evicts what is used last; larger is later. Null leaves
-    /// eviction to the cache.
+    /// eviction to the cache. Threads that load call it while the compute thread plans: an answer may be a layer old.
     /// </summary>
     Func<ExpertKey, long>? NextUse => null;
 
@@ -60,4 +60,5 @@ internal readonly record struct PrefetchRequest(ExpertKey Key, float Score);
 /// <param name="OverFetched">Experts loaded ahead and evicted unused since the layer before.</param>
 /// <param name="ComputeSeconds">Time of the layer without the stall.</param>
 /// <param name="ExpertSeconds">Time the link takes for one expert, as measured so far; 0 when unknown.</param>
-internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds);
+/// <param name="Loaded">Experts whose load began since the layer before, ahead or on demand.</param>
+internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds, int Loaded);

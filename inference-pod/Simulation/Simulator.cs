@@ -47,7 +47,7 @@ internal sealed class Simulator
     private double _now;
     private Transfer? _moving;
     private double _arrival;
-    private long _loaded;
+    private long _loaded, _begun;
     private readonly Queue<ExpertKey> _arrived = new();
     private readonly HashSet<ExpertKey> _plan = [];
     private long _planned, _used, _foreseen;
@@ -98,7 +98,7 @@ internal sealed class Simulator
     /// <summary>One layer; returns its stall.</summary>
     private double Layer(int step, int layer)
     {
-        long overFetched = _scheduler.Cache.OverFetched;
+        long overFetched = _scheduler.Cache.OverFetched, begun = _begun;
         Advance(_times.Dense);
         var rows = _source.Chosen(step, layer).GroupBy(e => e).OrderBy(g => g.Key).ToDictionary(g => new ExpertKey(layer, g.Key), g => g.Count());
         Score(layer, rows.Keys);
@@ -120,7 +120,7 @@ internal sealed class Simulator
             var key = _arrived.Dequeue();
             compute += Compute(key, rows[key]);
         }
-        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer));
+        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun)));
         return stall;
     }
 
@@ -176,6 +176,9 @@ internal sealed class Simulator
     private void Pump()
     {
         if (_moving is null && _scheduler.TryBegin(out _moving))
+        {
+            _begun++;
             _arrival = _now + _times.Transfer;
+        }
     }
 }

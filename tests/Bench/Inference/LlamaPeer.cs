@@ -38,12 +38,12 @@ internal sealed class LlamaPeer
         return [.. sequences.Select(count => lines.Where(line => line.GetProperty("pl").GetInt32() == count).Select(line => line.GetProperty("speed_tg").GetDouble()).Single())];
     }
 
-    /// <summary>Tokens a second of <c>llama-bench -p 0 -n TOKENS -r 1 -t 2 -mmp 1</c> within a memory limit, page cache dropped before.</summary>
+    /// <summary>Tokens a second of <c>llama-bench -p 0 -n TOKENS -r 1 -t 2 --no-warmup --load-mode mmap</c> within a memory limit, page cache dropped before.</summary>
     public async Task<double> LimitedAsync(string gguf, long limitBytes, int tokens)
     {
         MemoryLimit.DropPageCache();
         using var limit = new MemoryLimit(limitBytes);
-        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "-mmp", "1", "-o", "json"]);
+        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "--no-warmup", "--load-mode", "mmap", "-o", "json"]);
         using var json = JsonDocument.Parse(output);
         return json.RootElement[0].GetProperty("avg_ts").GetDouble();
     }

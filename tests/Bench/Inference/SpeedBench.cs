@@ -12,7 +12,7 @@ internal static class SpeedBench
     private const int BatchPrompt = 16;
     private static readonly int[] s_batches = [1, 4, 16];
 
-    public static Task LargeAsync() => CompareAsync("2.5 GB model", LargeModel.Ensure(), repeats: 3, output: 32);
+    public static Task LargeAsync() => CompareAsync("2.5 GB model", LargeModel.Ensure(), repeats: 3, output: 24);
 
     /// <summary>So small that it measures what a step costs beside its products.</summary>
     public static Task SmallAsync() =>
@@ -32,6 +32,7 @@ internal static class SpeedBench
         var bandwidth = new List<double>();
         for (int repeat = 0; repeat < repeats; repeat++)
         {
+            long begun = Stopwatch.GetTimestamp();
             var (prefill, decode) = await llama.BenchAsync(gguf, Threads, Prompt, output);
             double[] batched = await llama.BatchedAsync(gguf, Threads, BatchPrompt, output, s_batches);
             double[] their = [prefill, decode, .. batched];
@@ -42,6 +43,8 @@ internal static class SpeedBench
                 theirs[i].Add(their[i]);
             }
             bandwidth.Add(ReadBandwidth());
+            await Console.Error.WriteLineAsync(
+                $"{name}: repeat {repeat + 1} of {repeats} took {Stopwatch.GetElapsedTime(begun).TotalSeconds:F0} s; this {string.Join(' ', our.Select(speed => $"{speed:F0}"))}, llama.cpp {string.Join(' ', their.Select(speed => $"{speed:F0}"))}");
         }
 
         Report.Title($"{name}, bf16, {Threads} threads, all experts resident ({repeats} repeats; tokens/s)", "", "this", "llama.cpp", "ratio", "bar", "");

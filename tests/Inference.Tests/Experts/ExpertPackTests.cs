@@ -30,7 +30,7 @@ public class ExpertPackTests
         {
             string stranger = Path.Combine(other.Path, Path.GetFileName(pack));
             File.Copy(pack, stranger);
-            Assert.StartsWith($"{stranger}: holds experts as F32 hidden", Refused(other.Path), StringComparison.Ordinal);
+            Assert.StartsWith($"{stranger}: holds experts as f32 hidden", Refused(other.Path), StringComparison.Ordinal);
         }
         byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
         weights[^1] ^= 1;

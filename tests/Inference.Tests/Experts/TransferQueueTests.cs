@@ -45,6 +45,17 @@ public class TransferQueueTests
     }
 
     [Fact]
+    public void A_load_ahead_without_room_lets_the_next_one_try()
+    {
+        var queue = new TransferQueue();
+        queue.Prefetch(new ExpertKey(0, 1));
+        queue.Prefetch(new ExpertKey(0, 2));
+        Assert.True(queue.TryBegin(r => r.Key.Expert == 2, out var request));
+        Assert.Equal(new TransferRequest(new ExpertKey(0, 2), false), request);
+        Assert.True(queue.IsWaiting(new ExpertKey(0, 1)));
+    }
+
+    [Fact]
     public void Nothing_begins_where_the_first_finds_no_room()
     {
         var queue = new TransferQueue();

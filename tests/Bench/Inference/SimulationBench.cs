@@ -1,0 +1,49 @@
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+using Moebius.Inference.Simulation;
+
+namespace Moebius.Bench.Inference;
+
+/// <summary>
+/// SIMULATION of the paper's machines and models at its cap of 20 GB, on the demonstration model's routing, stretched:
+/// every way to load experts, beside loading on demand.
+/// </summary>
+internal static class SimulationBench
+{
+    private const double Bar = 0.015;
+
+    private const int Tokens = 1600;
+
+    public static void Run()
+    {
+        var trace = DemonstrationTrace.Record(letters: 8 * Tokens).Slice(0, Tokens);
+        var ours = new List<double>();
+        foreach (string hardware in new[] { "a6000", "h20" })
+        {
+            foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
+                ours.Add(One(trace, Profiles.Hardware(hardware), Profiles.Shape(name)));
+        }
+        Report.Line("");
+        Report.Line($"Bar (SIMULATION): ExpertFlow's stall at most {100 * Bar:F1}% of on demand's, mean of the four: {100 * ours.Average():F1}%, {Report.AtMost(ours.Average(), Bar)}.");
+    }
+
+    private static double One(RoutingTrace trace, HardwareProfile hardware, ModelShape shape)
+    {
+        var source = new StretchedReplay(trace, new RoutingShape(shape.Layers, shape.Experts, shape.TopK, trace.Shape.Vocabulary), 1);
+        int slots = (int)(((hardware.MemoryGB - hardware.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
+        var setup = new SimulationSetup(hardware, shape, 1, slots, source.Steps / 2, new HorizonLimits(8, 4, 8));
+        Report.Title(
+            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {source.Steps} tokens of one sequence, the second half counted",
+            "policy", "tokens/s", "stall, share of the time", "stall / on demand's", "hits", "loaded ahead in vain", "experts loaded", "mean horizon");
+        double baseline = 0, ours = 0;
+        foreach (var (policy, run) in SimulationStudy.Run(setup, source, Enumerable.Range(0, shape.Layers).Min(source.MaxHorizon)))
+        {
+            baseline = baseline == 0 ? run.StallSeconds : baseline;
+            if (policy == SimulationStudy.ExpertFlow)
+                ours = run.StallSeconds / baseline;
+            Report.Row(policy, $"{run.TokensPerSecond:F1}", $"{100 * run.StallSeconds / run.Seconds:F2}%", $"{100 * run.StallSeconds / baseline:F1}%",
+                $"{100 * run.HitRate:F2}%", $"{100 * run.OverFetchRate:F1}%", $"{run.Loaded}", policy == SimulationStudy.ExpertFlow ? $"{run.MeanHorizon:F1}" : "");
+        }
+        return ours;
+    }
+}

@@ -1,0 +1,123 @@
+using FsCheck.Xunit;
+using Moebius.Crds;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Tests.Prediction;
+
+public class RoutingPredictorTests
+{
+    private static readonly RoutingShape s_shape = new(2, 8, 2, 32);
+
+    [Fact]
+    public void It_learns_what_the_pre_gate_gets_wrong()
+    {
+        // Layer 1 uses the experts after those that its pre-gate favours: a rule that the bare pre-gate breaks always.
+        var predictor = new RoutingPredictor(s_shape);
+        Assert.Equal(0, Recall(predictor, 0, 1));
+        Assert.InRange(Recall(predictor, 1, 400), 0.3, 1);
+        Assert.Equal(1, Recall(predictor, 401, 50));
+    }
+
+    [Fact]
+    public void It_learns_what_a_token_says_before_the_first_layer()
+    {
+        var predictor = new RoutingPredictor(s_shape);
+        float[] use = new float[8];
+        for (int step = 0; step < 400; step++)
+        {
+            predictor.Begin([step % 4]);
+            predictor.Predict(null, 1, use);
+            predictor.Learn(0, [step % 4, 7]);
+        }
+        for (int token = 0; token < 4; token++)
+        {
+            predictor.Begin([token]);
+            predictor.Predict(null, 1, use);
+            Assert.True(use[token] > 0.7 && use[7] > 0.7, string.Join(' ', use));
+            Assert.True(use[(token + 1) % 4] < 0.3, string.Join(' ', use));
+            predictor.Learn(0, [token, 7]);
+        }
+    }
+
+    [Property]
+    public void Probabilities_are_in_bounds_for_any_batch(byte[] tokens, byte seed)
+    {
+        if (tokens.Length == 0)
+            return;
+        var predictor = new RoutingPredictor(s_shape);
+        float[] use = new float[8];
+        predictor.Begin([.. tokens.Select(token => token % 32)]);
+        predictor.Predict(Routing(tokens.Length, seed), 1, use);
+        Assert.All(use, probability => Assert.InRange(probability, 0, 1));
+    }
+
+    [Fact]
+    public void What_is_saved_predicts_the_same_and_only_for_its_shape()
+    {
+        using var folder = new TemporaryDirectory();
+        string file = Path.Combine(folder.Path, "predictor");
+        var predictor = new RoutingPredictor(s_shape);
+        Recall(predictor, 0, 100);
+        PredictorFile.Write(file, predictor);
+        var restored = PredictorFile.Read(file, s_shape);
+        float[] expected = new float[8], found = new float[8];
+        // What was used last is not part of what was learned: both begin anew.
+        foreach (var (one, use) in new[] { (predictor, expected), (restored, found) })
+        {
+            one.Begin([3]);
+            one.Learn(0, [0, 1]);
+            one.Learn(1, [0, 1]);
+            one.Begin([3]);
+            one.Predict(Routing(1, 5), 1, use);
+        }
+        Assert.Equal(expected, found);
+        var refused = Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape with { Experts = 16 }));
+        Assert.Contains("2 layers, 8 experts", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Property(MaxTest = 50)]
+    public void A_damaged_file_is_refused(int position, byte flip)
+    {
+        using var folder = new TemporaryDirectory();
+        string file = Path.Combine(folder.Path, "predictor");
+        PredictorFile.Write(file, new RoutingPredictor(s_shape));
+        byte[] bytes = File.ReadAllBytes(file);
+        bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
+        File.WriteAllBytes(file, bytes);
+        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape));
+        File.WriteAllBytes(file, bytes[..((int)((uint)position % bytes.Length))]);
+        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape));
+    }
+
+    private static double Recall(RoutingPredictor predictor, int first, int steps)
+    {
+        float[] use = new float[8];
+        int hits = 0;
+        for (int step = first; step < first + steps; step++)
+        {
+            predictor.Begin([0]);
+            var routing = Routing(1, step);
+            predictor.Predict(routing, 1, use);
+            int[] best = [.. Enumerable.Range(0, 8).OrderByDescending(e => routing.Ahead[0].Probabilities[e]).Take(2)];
+            int[] truth = [(best[0] + 1) % 8, (best[0] + 2) % 8];
+            hits += Enumerable.Range(0, 8).OrderByDescending(e => use[e]).Take(2).Intersect(truth).Count();
+            predictor.Learn(0, [0, 1]);
+            predictor.Learn(1, truth);
+        }
+        return hits / (2.0 * steps);
+    }
+
+    /// <summary>A pre-gate whose two best experts are neighbours, the second before the first.</summary>
+    private static LayerRouting Routing(int tokens, int step)
+    {
+        float[] gate = new float[tokens * 8];
+        for (int t = 0; t < tokens; t++)
+        {
+            Array.Fill(gate, 0.02f, t * 8, 8);
+            gate[t * 8 + (step * 5 + t) % 8] = 0.6f;
+            gate[t * 8 + (step * 5 + t + 7) % 8] = 0.28f;
+        }
+        return new LayerRouting(0, tokens, new int[tokens * 2], gate, [new PreGate(1, gate)]);
+    }
+}

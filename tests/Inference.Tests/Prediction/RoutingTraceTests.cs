@@ -1,0 +1,103 @@
+using FsCheck.Xunit;
+using Moebius.Crds;
+using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
+
+namespace Moebius.Inference.Tests.Prediction;
+
+public class RoutingTraceTests
+{
+    [Fact]
+    public void A_trace_holds_what_the_router_chose_and_does_not_depend_on_chunks()
+    {
+        var whole = Record([40]);
+        var parts = Record([1, 7, 20, 1, 11]);
+        Assert.Equal(whole.Tokens, parts.Tokens);
+        Assert.Equal(whole.Chosen, parts.Chosen);
+        Assert.Equal(whole.Gates, parts.Gates);
+        Assert.Equal([40], whole.Chunks.Select(chunk => chunk.Count));
+        Assert.Equal([0, 1, 2, 3, 4], parts.Chunks.Select(chunk => chunk.Step));
+
+        // A softmax router takes the largest of its own gate.
+        float[] gate = new float[whole.Shape.Experts];
+        for (int token = 0; token < 40; token++)
+        {
+            for (int layer = 0; layer < whole.Shape.Layers; layer++)
+            {
+                whole.GateAt(token, layer, 0, gate);
+                float least = whole.ChosenAt(token, layer).ToArray().Min(expert => gate[expert]);
+                Assert.Equal(whole.Shape.TopK, whole.ChosenAt(token, layer).ToArray().Distinct().Count());
+                Assert.All(Enumerable.Range(0, gate.Length).Except(whole.ChosenAt(token, layer).ToArray().Select(e => (int)e)), e => Assert.True(gate[e] <= least));
+            }
+        }
+    }
+
+    [Fact]
+    public void Writing_and_reading_changes_nothing()
+    {
+        using var folder = new TemporaryDirectory();
+        string file = Path.Combine(folder.Path, "trace");
+        var trace = Record([30, 10]);
+        TraceFile.Write(file, trace);
+        var read = TraceFile.Read(file);
+        Assert.Equal(trace.Shape, read.Shape);
+        Assert.Equal(trace.Chunks, read.Chunks);
+        Assert.Equal(trace.Tokens, read.Tokens);
+        Assert.Equal(trace.Chosen, read.Chosen);
+        Assert.Equal(trace.Gates, read.Gates);
+        Assert.Equal([file], Directory.GetFiles(folder.Path));
+
+        var part = read.Slice(25, 10);
+        Assert.Equal([5, 5], part.Chunks.Select(chunk => chunk.Count));
+        Assert.Equal(read.Tokens[25..35], part.Tokens);
+        Assert.Equal(read.ChosenAt(27, 1).ToArray(), part.ChosenAt(2, 1).ToArray());
+    }
+
+    [Property]
+    public void Probabilities_survive_coding_within_a_few_percent(ushort value)
+    {
+        float probability = (value + 1) / 65537f;
+        float coded = MathF.Exp(-RoutingTrace.Code(probability) / 16f);
+        Assert.InRange(coded / probability, 0.96f, 1.04f);
+    }
+
+    [Property(MaxTest = 50)]
+    public void A_damaged_trace_is_refused(int position, byte flip)
+    {
+        using var folder = new TemporaryDirectory();
+        string file = Path.Combine(folder.Path, "trace");
+        TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 2)], [1, 2], [0, 1], [0, 9, 9, 0]));
+        byte[] bytes = File.ReadAllBytes(file);
+        bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
+        File.WriteAllBytes(file, bytes);
+        Assert.Throws<UserInputException>(() => TraceFile.Read(file));
+        File.WriteAllBytes(file, bytes[..((int)((uint)position % bytes.Length))]);
+        Assert.Throws<UserInputException>(() => TraceFile.Read(file));
+    }
+
+    [Fact]
+    public void A_trace_whose_numbers_make_no_sense_is_refused_though_its_checksum_is_right()
+    {
+        using var folder = new TemporaryDirectory();
+        string file = Path.Combine(folder.Path, "trace");
+        TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 2)], [1, 2], [0, 5], [0, 9, 9, 0]));
+        Assert.Contains("expert 5 of 2", Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message, StringComparison.Ordinal);
+        TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 1)], [1, 2], [0, 1], [0, 9, 9, 0]));
+        Assert.Contains("cover 1 of 2", Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message, StringComparison.Ordinal);
+    }
+
+    private static RoutingTrace Record(int[] chunks)
+    {
+        var recorder = new TraceRecorder(2);
+        using var model = ModelLoader.Load(TestModels.Golden("qwen3_moe"), new ModelLoadOptions { Threads = 1, Prefetch = recorder });
+        using var kv = model.CreateSequence();
+        int at = 0;
+        foreach (int count in chunks)
+        {
+            model.Forward([new SequenceChunk(kv, Enumerable.Range(at, count).Select(i => 3 + i * 5 % 200).ToArray(), LogitsFor.None)]);
+            recorder.EndStep([(0, count)]);
+            at += count;
+        }
+        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, 1000, 1000);
+    }
+}

@@ -1,0 +1,83 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+
+namespace Moebius.Inference.Tests.Prefetch;
+
+public class PolicyTests
+{
+    private static readonly RoutingShape s_shape = new(3, 4, 2, 16);
+
+    [Fact]
+    public void Pre_gate_asks_for_each_tokens_top_k_at_its_distance_and_keeps_what_lies_between()
+    {
+        var policy = new PreGatePolicy(2);
+        policy.Begin([1, 2]);
+        var first = policy.Plan(Routing(0, 2, 2, [0.1f, 0.2f, 0.3f, 0.4f, 0.6f, 0.1f, 0.2f, 0.1f]));
+        Assert.Equal([new ExpertKey(2, 0), new ExpertKey(2, 3), new ExpertKey(2, 2)], first.Select(request => request.Key));
+        var second = policy.Plan(Routing(1, 2, 2, [0.7f, 0.1f, 0.15f, 0.05f, 0.7f, 0.1f, 0.15f, 0.05f]));
+        Assert.Equal([2, 2, 2, 0, 0], second.Select(request => request.Key.Layer));
+    }
+
+    [Property]
+    public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon(byte horizon, byte[] noise)
+    {
+        int reach = (horizon % 3) + 1;
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f, horizon: reach);
+        int at = 0;
+        for (int step = 0; step < 4; step++)
+        {
+            Check(policy.Begin([step]), -1, reach);
+            for (int layer = 0; layer < 3; layer++)
+                Check(policy.Plan(Routing(layer, 1, policy.Horizon(layer), Gate())), layer, reach);
+        }
+
+        float[] Gate()
+        {
+            float[] gate = new float[4];
+            for (int e = 0; e < 4; e++)
+                gate[e] = 1 + (noise.Length == 0 ? 0 : noise[at++ % noise.Length]);
+            return [.. gate.Select(value => value / gate.Sum())];
+        }
+
+        static void Check(IReadOnlyList<PrefetchRequest> plan, int layer, int reach)
+        {
+            Assert.Equal(plan.Count, plan.Select(request => request.Key).Distinct().Count());
+            Assert.All(plan, request => Assert.InRange(request.Score, 0.2f, 1f));
+            Assert.All(plan, request => Assert.InRange((request.Key.Layer - layer + 2) % 3 + 1, 1, reach));
+        }
+    }
+
+    [Fact]
+    public void Equal_tokens_count_once_and_unrelated_ones_all()
+    {
+        Assert.Equal(1, BatchDiversity.EffectiveTokens([0.5f, 0.5f, 0, 0, 0.5f, 0.5f, 0, 0], 2), 5);
+        Assert.Equal(2, BatchDiversity.EffectiveTokens([0.5f, 0.5f, 0, 0, 0, 0, 0.5f, 0.5f], 2), 5);
+        Assert.InRange(BatchDiversity.EffectiveTokens([0.5f, 0.5f, 0, 0, 0, 0.5f, 0.5f, 0], 2), 1.2, 1.8);
+        Assert.Equal(3, BatchDiversity.EffectiveTokens([], 3));
+    }
+
+    [Fact]
+    public void What_is_used_often_or_predicted_is_expected_sooner()
+    {
+        var reuse = new ReuseEstimate(2, 4, 1);
+        for (int step = 0; step < 50; step++)
+        {
+            reuse.Used(0, [step % 5 == 0 ? 1 : 0]);
+            reuse.Used(1, [2]);
+        }
+        Assert.True(reuse.NextUse(new ExpertKey(0, 0)) < reuse.NextUse(new ExpertKey(0, 1)));
+        Assert.True(reuse.NextUse(new ExpertKey(0, 1)) < reuse.NextUse(new ExpertKey(0, 3)));
+
+        // Foreseen for the layer that comes next: sooner than what was used most; once the layer has run that is spent.
+        reuse.Predicted(0, [0.01f, 0.01f, 0.01f, 0.97f]);
+        Assert.True(reuse.NextUse(new ExpertKey(0, 3)) < reuse.NextUse(new ExpertKey(0, 0)));
+        reuse.Used(0, [0]);
+        Assert.True(reuse.NextUse(new ExpertKey(0, 3)) > reuse.NextUse(new ExpertKey(0, 0)));
+    }
+
+    private static LayerRouting Routing(int layer, int tokens, int horizon, float[] gate) => new(
+        layer, tokens, [.. Enumerable.Range(0, tokens).SelectMany(_ => new[] { 0, 1 })], gate,
+        [.. Enumerable.Range(1, horizon).Select(distance => new PreGate((layer + distance) % 3, gate))]);
+}

@@ -1,0 +1,102 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Xml.Linq;
+using Moebius.Crds;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Simulation;
+
+namespace Moebius.Inference.Tests.Simulation;
+
+public sealed class SimulateCommandTests : IDisposable
+{
+    private readonly TemporaryDirectory _folder = new();
+    private readonly string _trace;
+
+    public SimulateCommandTests()
+    {
+        _trace = Path.Combine(_folder.Path, "toy.trace");
+        TraceFile.Write(_trace, SimulatorTests.Trace(3, 8, 120));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Json_has_every_policy_and_the_plot_is_drawn()
+    {
+        string plot = Path.Combine(_folder.Path, "plot.svg");
+        string output = Run("--hardware", "nvme", "--budget", "50%", "-o", "json", "--plot", plot);
+        using var json = JsonDocument.Parse(output);
+        Assert.True(json.RootElement.GetProperty("simulation").GetBoolean());
+        Assert.Equal(12, json.RootElement.GetProperty("slots").GetInt32());
+        Assert.Equal(
+            [SimulationStudy.OnDemand, SimulationStudy.NextLayer, "fixed step 2", "fixed step 3", SimulationStudy.ExpertFlow, SimulationStudy.Oracle, SimulationStudy.Belady],
+            json.RootElement.GetProperty("policies").EnumerateArray().Select(policy => policy.GetProperty("name").GetString()));
+        string drawn = XDocument.Load(plot).Root!.Value;
+        Assert.Contains("SIMULATION", drawn, StringComparison.Ordinal);
+        Assert.Contains("ExpertFlow", drawn, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_larger_shape_and_machine_come_from_files_and_a_predictor_is_kept()
+    {
+        string shape = Write("shape.yaml", "{title: larger, layers: 7, experts: 12, topK: 3, expertBytes: 1000000, layerBytes: 500000, otherBytes: 0}");
+        string machine = Write("machine.yaml", "{title: mine, linkGBs: 1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 0.04, reserveGB: 0}");
+        string predictor = Path.Combine(_folder.Path, "predictor");
+        string output = Run("--hardware", machine, "--model-shape", shape, "--batch", "2", "--save-predictor", predictor);
+        Assert.StartsWith("SIMULATION", output, StringComparison.Ordinal);
+        Assert.Contains("36 of 84 experts fit", output, StringComparison.Ordinal);
+        Assert.Equal(output, Run("--hardware", machine, "--model-shape", shape, "--batch", "2"));
+        Assert.NotEqual(output, Run("--hardware", machine, "--model-shape", shape, "--batch", "2", "--predictor", predictor));
+    }
+
+    [Fact]
+    public void Bad_input_is_refused_by_name()
+    {
+        Assert.StartsWith("--hardware: 'b6000' is neither a file nor one of a6000", Refused("--hardware", "b6000"), StringComparison.Ordinal);
+        Assert.StartsWith("--model-shape: 'gpt' is neither", Refused("--hardware", "nvme", "--model-shape", "gpt"), StringComparison.Ordinal);
+        string typo = Write("typo.yaml", "{title: x, linkGBs: 1, linkGbs: 1}");
+        Assert.Contains("linkGbs", Refused("--hardware", typo), StringComparison.Ordinal);
+        string negative = Write("negative.yaml", "{title: x, linkGBs: -1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
+        Assert.Equal($"{negative}: linkGBs: -1 must be above 0", Refused("--hardware", negative));
+        Assert.StartsWith("--budget is 0%", Refused("--hardware", "nvme", "--budget", "0%"), StringComparison.Ordinal);
+        Assert.StartsWith("--budget: 0 experts of 1000 bytes fit; a layer needs 2", Refused("--hardware", "nvme", "--budget", "10"), StringComparison.Ordinal);
+        Assert.StartsWith("--batch is 9", Refused("--hardware", "nvme", "--batch", "9"), StringComparison.Ordinal);
+        Assert.StartsWith("--steps is 500", Refused("--hardware", "nvme", "--steps", "500"), StringComparison.Ordinal);
+        Assert.StartsWith("--max-horizon is 0", Refused("--hardware", "nvme", "--max-horizon", "0"), StringComparison.Ordinal);
+        Assert.StartsWith("--output is \"xml\"", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a6000")]
+    [InlineData("h20")]
+    [InlineData("a100")]
+    [InlineData("nvme")]
+    public void Built_in_machines_hold_the_built_in_models(string hardware)
+    {
+        foreach (string shape in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
+        {
+            string output = Run("--hardware", hardware, "--model-shape", shape, "--steps", "16", "-o", "json");
+            using var json = JsonDocument.Parse(output);
+            Assert.InRange(json.RootElement.GetProperty("slots").GetInt32(), 500, json.RootElement.GetProperty("experts").GetInt32() - 1);
+        }
+    }
+
+    private string Write(string name, string text)
+    {
+        string path = Path.Combine(_folder.Path, name);
+        File.WriteAllText(path, text);
+        return path;
+    }
+
+    private string Refused(params string[] arguments) => Assert.Throws<UserInputException>(() => Run(arguments)).Message;
+
+    private string Run(params string[] arguments)
+    {
+        var root = new RootCommand();
+        foreach (var command in PlannerCommands.Create())
+            root.Add(command);
+        using var output = new StringWriter();
+        Assert.Equal(0, root.Parse(["simulate", "--trace", _trace, .. arguments]).Invoke(new InvocationConfiguration { Output = output, EnableDefaultExceptionHandler = false }));
+        return output.ToString();
+    }
+}
