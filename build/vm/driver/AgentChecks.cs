@@ -83,7 +83,7 @@ internal static class AgentChecks
         return message;
     }
 
-    /// <summary>Without CAP_SYS_ADMIN: what the agent is given when it is not privileged.</summary>
+    /// <summary>CAP_BPF, CAP_PERFMON and CAP_SYS_NICE suffice, without CAP_SYS_ADMIN.</summary>
     public static string Capabilities()
     {
         using var agent = Workers.Again("limited");

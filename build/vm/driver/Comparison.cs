@@ -10,7 +10,7 @@ namespace Moebius.Cxl.VirtualMachine;
 /// </summary>
 internal static class Comparison
 {
-    private const int Rounds = 7;
+    private const int Rounds = 5;
     private const int Wakeups = 2000;
     private const int WorkMicroseconds = 100;
 

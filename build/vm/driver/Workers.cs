@@ -10,7 +10,6 @@ namespace Moebius.Cxl.VirtualMachine;
 internal static partial class Workers
 {
     private const int CapSysNice = 23;
-    private const int CapSysResource = 24;
     private const int CapPerfmon = 38;
     private const int CapBpf = 39;
 
@@ -39,13 +38,13 @@ internal static partial class Workers
     }
 
     /// <summary>
-    /// Runs the agent with what the DaemonSet gives it when it is not privileged: root without any other capability.
+    /// Runs the agent as root with three capabilities: all that a kernel asks for.
     /// </summary>
     public static int Limited()
     {
         const int DropFromBoundingSet = 24;
         const int LastCapability = 40;
-        int[] kept = [CapSysNice, CapSysResource, CapPerfmon, CapBpf];
+        int[] kept = [CapSysNice, CapPerfmon, CapBpf];
         for (var capability = 0; capability <= LastCapability; capability++)
         {
             if (!kept.Contains(capability) && prctl(DropFromBoundingSet, (nuint)capability, 0, 0, 0) != 0)
