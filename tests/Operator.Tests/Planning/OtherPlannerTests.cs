@@ -72,6 +72,7 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal(MemoryIntent.ReadHeavy, Assert.Single(config.Workloads!).Intent);
         var pod = plan.Child<V1DaemonSet>().Spec.Template.Spec;
         Assert.Equal("yes", pod.NodeSelector["cxl"]);
+        Assert.True(pod.HostPID);
         var agent = Assert.Single(pod.Containers);
         Assert.Equal(["cxl", "agent", "--config=/etc/moebius/config/agent.yaml", "--sysfs=/sys", "--cgroups=/sys/fs/cgroup", "--listen=0.0.0.0:9402"], agent.Args);
         Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"], agent.SecurityContext.Capabilities.Add);
