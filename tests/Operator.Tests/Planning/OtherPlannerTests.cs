@@ -46,7 +46,6 @@ public sealed class KVPrivacyPolicyPlannerTests
     [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier: publicBelowPercent must not exceed privateAbovePercent")]
     [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one of text and configMapRef must be set")]
     [InlineData("monitor: {window: ''}", "spec.monitor.window: '' is not a duration")]
-    [InlineData("encryption: {secretRef: {name: a, key: b}}", "spec.encryption: not supported yet")]
     public void Mistakes_are_named_and_nothing_is_rendered(string spec, string message)
     {
         var plan = KVPrivacyPolicyPlanner.Plan(Samples.Policy(spec), NoMaps);
