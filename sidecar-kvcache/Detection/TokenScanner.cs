@@ -7,7 +7,6 @@ namespace Moebius.KvCache.Detection;
 internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hints)
 {
     private const int MaxToken = 4096;
-    private const int MaxIban = 34;
 
     /// <summary>A shorter token without digits is a word.</summary>
     private const int LeastWithoutDigits = 20;
@@ -118,7 +117,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return false;
         (_compact[0], _compact[1]) = (_text[start], _text[position++]);
         var (filled, digits, last, exact) = (2, 0, position, 0);
-        while (filled < MaxIban)
+        while (filled < length)
         {
             if (position < view.Length && !char.IsAsciiLetterOrDigit(_text[position]))
                 SkipSeparators(ref position);

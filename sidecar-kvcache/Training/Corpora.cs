@@ -10,7 +10,7 @@ internal static class Corpora
     public const double TrainingShare = 0.7;
 
     // One in so many passages has a name where no template would put it.
-    private const int MixedShare = 8;
+    private const int MixedShare = 2;
 
     // There is little of it beside what templates make.
     private const int ProseCopies = 6;
@@ -73,7 +73,7 @@ internal static class Corpora
     /// </summary>
     private static void Mix(List<LabelledText> texts, List<LabelledText> harmless, Slots slots, Random random, int count)
     {
-        string[] fillers = ["person", "person", "person", "figure", "company", "place"];
+        string[] fillers = ["person", "person", "person", "person", "person", "person", "figure", "place"];
         for (var number = 0; number < count; number++)
         {
             var words = harmless[random.Next(harmless.Count)].Text.Split(' ');

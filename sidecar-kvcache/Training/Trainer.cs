@@ -11,7 +11,7 @@ internal static class Trainer
     private const float Decay = 2e-6f;
 
     /// <summary>How much a private word counts beside a harmless one: a miss leaks, a false alarm only costs time.</summary>
-    private const float PrivateWeight = 1.2f;
+    private const float PrivateWeight = 3f;
 
     public static ClassifierModel Train(IReadOnlyList<LabelledText> texts, Lexicon lexicon, int seed)
     {

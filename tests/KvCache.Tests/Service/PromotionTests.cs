@@ -6,7 +6,7 @@ namespace Moebius.KvCache.Tests.Service;
 /// <summary>What the tiers above the rules clear becomes public, and nothing else.</summary>
 public sealed class PromotionTests
 {
-    private const string Harmless = "Explain how a motor works in simple words.\n";
+    private const string Harmless = "Explain how a motor works, in simple words.\n";
     private const string Personal = "My name is Marianne Oldfield and I need help.\n";
 
     [Fact]
@@ -36,7 +36,8 @@ public sealed class PromotionTests
             await server.ClassifiedAsync();
         }
 
-        var cleared = prompt.IndexOf("My name", StringComparison.Ordinal) / TestServer.BlockTokens;
+        // The passage begins with the space behind the sentence before it.
+        var cleared = prompt.IndexOf(" My name", StringComparison.Ordinal) / TestServer.BlockTokens;
         Assert.Equal(cleared, await client.HitsAsync("bob", prompt));
         Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
     }

@@ -7,7 +7,7 @@ namespace Moebius.KvCache.Tests.Service;
 /// <summary>What a tenant could watch besides hit and miss.</summary>
 public sealed class SideChannelTests
 {
-    private const string Cleared = "Explain how a motor works in simple words.\n";
+    private const string Cleared = "Explain how a motor works, in simple words.\n";
 
     [Fact]
     public async Task A_prober_loses_sight_of_what_it_probed_and_of_everybody_else()
@@ -27,10 +27,10 @@ public sealed class SideChannelTests
         Assert.Equal(1, server.Server.Metrics.ProbingVerdicts.Value);
 
         // Isolated: what others share is not shown to it either.
-        await client.CacheAsync("carol", "Summarize the history of tea in two sentences.\n");
+        await client.CacheAsync("carol", "Summarize the history of tea in two sentences.\n\n");
         await server.ClassifiedAsync();
-        Assert.Equal(0, await client.HitsAsync("mallory", "Summarize the history of tea in two sentences.\n"));
-        Assert.NotEqual(0, await client.HitsAsync("bob", "Summarize the history of tea in two sentences.\n"));
+        Assert.Equal(0, await client.HitsAsync("mallory", "Summarize the history of tea in two sentences.\n\n"));
+        Assert.NotEqual(0, await client.HitsAsync("bob", "Summarize the history of tea in two sentences.\n\n"));
     }
 
     [Fact]

@@ -9,6 +9,9 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
     /// <summary>Words with a lower probability are no part of a span.</summary>
     private const double LeastInSpan = 0.3;
 
+    /// <summary>Given to what looks like somebody's full name.</summary>
+    private const double FullName = 0.8;
+
     /// <summary>Given to passages whose language the model does not know: it has nothing to say about them.</summary>
     private const double Unknown = 0.5;
 
@@ -30,6 +33,8 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
         {
             model.Score(buffer[..features.Of(index, buffer)], probabilities);
             var privately = 1 - probabilities[0];
+            if (features.IsFullName(index) || (index > 0 && features.IsFullName(index - 1)))
+                (privately, probabilities[(int)WordClass.Name]) = (Math.Max(privately, FullName), 1);
             most = Math.Max(most, privately);
             if (privately < LeastInSpan)
                 continue;

@@ -11,8 +11,10 @@ internal sealed class WordFeatures
 
     private const int Reach = 5;
     private const int Margin = 2;
+    private const int Capital = 7;
+    private const int Compound = 8;
     private const ulong ForgottenWords = 12;
-    private const ulong ForgottenNames = 25;
+    private const ulong ForgottenNames = 10;
 
     private static readonly HashSet<string> FirstPerson = new(
         "i me my mine myself we our us i'm i've i'd i'll ich mein meine meinem meiner mir mich je j'ai mon ma mes moi yo mi mis me io mio mia miei eu meu minha ik mijn ja moja mój moje mnie я мой моя моё меня мне jag min mitt ben benim".Split(' ')
@@ -22,6 +24,7 @@ internal sealed class WordFeatures
     private readonly ulong[] _identity;
     private readonly ulong[] _looks;
     private readonly bool _personal;
+    private readonly NameLooks[] _names;
 
     /// <param name="words">The passage.</param>
     /// <param name="lexicon">What is known of single words.</param>
@@ -34,6 +37,7 @@ internal sealed class WordFeatures
         _words = words;
         _identity = new ulong[words.Count + (2 * Margin)];
         _looks = new ulong[words.Count + (2 * Margin)];
+        _names = new NameLooks[words.Count];
         for (var index = 0; index < Margin; index++)
         {
             _identity[index] = _looks[index] = 1;
@@ -55,6 +59,8 @@ internal sealed class WordFeatures
             var book = chance is >= ForgottenWords and < ForgottenWords + ForgottenNames ? 0 : (lexicon.FirstNames.Contains(word.Lower) ? 1 : 0) | (lexicon.LastNames.Contains(word.Lower) ? 2 : 0) | (lexicon.Places.Contains(word.Lower) ? 4 : 0);
             _looks[index + Margin] = FeatureHash.Combine((ulong)(shape + (common ? 64 : 0) + (word.IsSign ? 256 * word.Text[0] : 0)), (ulong)book);
             _identity[index + Margin] = common ? FeatureHash.Of(word.Lower) : FeatureHash.Combine(3, (ulong)(shape + (book << 8)));
+            if (shape is Capital or Compound)
+                _names[index] = (common ? 0 : NameLooks.Strange) | ((book & 1) != 0 ? NameLooks.First : 0) | ((book & 2) != 0 ? NameLooks.Last : 0);
             _personal |= FirstPerson.Contains(word.Lower);
         }
     }
@@ -63,6 +69,14 @@ internal sealed class WordFeatures
     public int Letters { get; }
 
     public int Known { get; }
+
+    /// <summary>
+    /// What looks like a given and a family name: two capitalised words of the lists of names or strange to them, not both
+    /// of them common words. That is a name whatever the sentence.
+    /// </summary>
+    public bool IsFullName(int word) =>
+        word + 1 < _names.Length && (_names[word] & (NameLooks.First | NameLooks.Strange)) != 0 && (_names[word + 1] & (NameLooks.Last | NameLooks.Strange)) != 0
+        && ((_names[word] | _names[word + 1]) & NameLooks.Strange) != 0;
 
     /// <summary>Fills in the features of a word.</summary>
     /// <returns>How many there are.</returns>
@@ -130,6 +144,15 @@ internal sealed class WordFeatures
             return lower > 0 ? 1 : word[0] >= '\uAC00' ? 2 : word[0] >= '\u2E80' ? 3 : 4;
         if (lower == 0)
             return word.Length == 1 ? 5 : 6;
-        return char.IsUpper(word[0]) && upper == 1 ? 7 : char.IsUpper(word[0]) && word.AsSpan().ContainsAny('-', '\'') ? 8 : 9;
+        return char.IsUpper(word[0]) && upper == 1 ? Capital : char.IsUpper(word[0]) && word.AsSpan().ContainsAny('-', '\'') ? Compound : 9;
+    }
+
+    [Flags]
+    private enum NameLooks : byte
+    {
+        None = 0,
+        First = 1,
+        Last = 2,
+        Strange = 4,
     }
 }

@@ -198,7 +198,7 @@ internal sealed class OnnxClassifier : IPrivacyClassifier
         if (probability < LeastInSpan || best < 0)
             return;
         var kind = _labels[best][(_labels[best].StartsWith("B-", StringComparison.Ordinal) || _labels[best].StartsWith("I-", StringComparison.Ordinal) ? 2 : 0)..];
-        if (spans is [.., var last] && last.Kind == kind && place.Start - last.End <= 1)
+        if (spans is [.., var last] && last.Kind == kind && place.Start >= last.Start && place.Start - last.End <= 1)
             spans[^1] = last with { End = place.End, Probability = Math.Max(last.Probability, probability) };
         else
             spans.Add(new ScoredSpan(kind, place.Start, place.End, probability));

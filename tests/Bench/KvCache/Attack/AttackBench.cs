@@ -12,8 +12,8 @@ internal static class AttackBench
 {
     private const int Secrets = 1000;
     private const int Seed = 17;
-    private const int Slots = 1 << 18;
-    private const int BlockBytes = 64;
+    private const int Slots = 3 << 16;
+    private const int BlockBytes = 4096;
     private const int Attackers = 4;
 
     private static readonly (string Name, string Spec)[] Ways =
@@ -22,6 +22,7 @@ internal static class AttackBench
         ("Isolate", "mode: Isolate"),
         ("SafeKV, rules and declarations", "mode: SafeKV"),
         ("SafeKV, built-in classifier", "mode: SafeKV\n  classifier: {type: BuiltIn}"),
+        ("SafeKV, classifier, no monitor", "mode: SafeKV\n  classifier: {type: BuiltIn}\n  monitor: {enabled: false}"),
     ];
 
     public static async Task RunAsync()
