@@ -12,7 +12,11 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
 {
     private const int ReadBytes = 4 << 20;
 
+    /// <summary>Matrices share pieces of memory of this many elements: alone, most are smaller than a huge page.</summary>
+    private const long SlabElements = 16 << 20;
+
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+    private readonly Dictionary<ScalarType, (Tensor Slab, long Used)> _slabs = [];
 
     public Checkpoint Checkpoint => checkpoint;
 
@@ -56,12 +60,31 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
         return end > 0 && int.TryParse(name.AsSpan(Prefix.Length, end - Prefix.Length), out int layer) ? layer : null;
     }
 
+    /// <summary>A tensor of its own, or a view of a slab, which lives as long as one of its views.</summary>
+    private Tensor Allocate(ScalarType type, long[] shape)
+    {
+        long count = shape.Aggregate(1L, (product, size) => product * size);
+        if (count > SlabElements / 4)
+        {
+            var own = torch.empty(shape, dtype: type);
+            own.AdviseHugePages();
+            return own;
+        }
+        if (!_slabs.TryGetValue(type, out var slab) || slab.Used + count > SlabElements)
+        {
+            slab = (torch.empty([SlabElements], dtype: type), 0);
+            slab.Slab.AdviseHugePages();
+        }
+        _slabs[type] = (slab.Slab, (slab.Used + count + 31) / 32 * 32);
+        return slab.Slab.narrow(0, slab.Used, count).view(shape);
+    }
+
     private Tensor Read(string name, bool keep, params ReadOnlySpan<long> shape)
     {
         var (file, entry) = checkpoint.Find(name, shape);
         _used.Add(name);
         bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
-        var tensor = torch.empty(shape.ToArray(), dtype: stored && entry.Type == TensorType.BF16 ? ScalarType.BFloat16 : ScalarType.Float32);
+        var tensor = Allocate(stored && entry.Type == TensorType.BF16 ? ScalarType.BFloat16 : ScalarType.Float32, shape.ToArray());
         byte* destination = tensor.Address();
         long others = 0;
         byte[] buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
