@@ -7,6 +7,7 @@ internal static class CxlSuite
     [
         new Benchmark("simulation", SimulationBench.RunAsync),
         new Benchmark("observer", ObserverBench.RunAsync),
+        new Benchmark("interval", IntervalBench.RunAsync),
         new Benchmark("scheduler", SchedulerBench.RunAsync),
     ]);
 }
