@@ -24,7 +24,7 @@ chart=$(mktemp -d)
 trap 'rm -rf "$chart"' EXIT
 cp -r "$root/charts/moebius" "$chart/"
 cp "$root/operator/manifests/rbac.yaml" "$chart/moebius/files/"
-rendered=$("$helm" template moebius "$chart/moebius" --namespace moebius-system --kube-version 1.35.0)
+rendered=$("$helm" template moebius "$chart/moebius" --namespace moebius-system --kube-version 1.35.0 --skip-tests)
 {
     echo "# Rendered from charts/moebius by charts/sync.sh. Do not edit."
     sed -E '/^ *(helm\.sh\/chart|app\.kubernetes\.io\/managed-by): /d; /^# Source: /d' <<<"$rendered"

@@ -25,6 +25,7 @@ internal static class Catalog
     public const int User = 65532;
 
     private const string LibTorch = "libtorch-cpu-linux-x64";
+    private const string OnnxRuntime = "Microsoft.ML.OnnxRuntime";
     private const string Sqlite = "SQLite";
 
     /// <summary>
@@ -51,8 +52,8 @@ internal static class Catalog
     [
         new("moebius-operator", "The Kubernetes operator of Moebius", ["operator", "run"], [], []),
         // Its pod runs the cache, too, possibly from this image: what the cache needs is here as well.
-        new("moebius-inference", "The inference server of Moebius", ["serve"], [LibTorch, "TorchSharp"], []),
-        new("moebius-kvcache", "The prefix cache of Moebius", ["kvcache", "serve"], [], []),
+        new("moebius-inference", "The inference server of Moebius", ["serve"], [LibTorch, "TorchSharp", OnnxRuntime], []),
+        new("moebius-kvcache", "The prefix cache of Moebius", ["kvcache", "serve"], [OnnxRuntime], []),
         new("moebius-node-agent", "The node agent of Moebius", ["cxl", "agent"], [], [new("libbpf1"), new("libelf1t64")]),
         new("moebius-prompt-optimizer", "The prompt optimizer of Moebius", ["prompt-optimizer", "serve"], [Sqlite], []),
     ];

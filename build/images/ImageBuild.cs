@@ -37,6 +37,27 @@ internal sealed record ImageBuild(string Repository, string Output, string Regis
 
     public string Archive => Path.Combine(Output, $"moebius-{Version}.tar");
 
+    /// <summary>
+    /// The build of a checkout. Its time is that of the commit, so that the same commit gives the same images;
+    /// <c>SOURCE_DATE_EPOCH</c> says otherwise.
+    /// </summary>
+    public static async Task<ImageBuild> OfCheckoutAsync(string repository, string output, string registry, string? application, CancellationToken cancellationToken)
+    {
+        var isRepository = Path.Exists(Path.Combine(repository, ".git"));
+        var time = System.Environment.GetEnvironmentVariable("SOURCE_DATE_EPOCH") is { Length: > 0 } given ? given
+            : isRepository ? (await Shell.RunAsync("git", ["-C", repository, "log", "-1", "--format=%ct"], cancellationToken)).Trim()
+            : throw new ImageException("SOURCE_DATE_EPOCH: is needed, because this checkout is no git repository: give the seconds since 1970 that the images shall carry");
+        return long.TryParse(time, CultureInfo.InvariantCulture, out var seconds) && seconds >= 0
+            ? new ImageBuild(
+                repository,
+                output,
+                registry,
+                DateTimeOffset.FromUnixTimeSeconds(seconds),
+                isRepository ? (await Shell.RunAsync("git", ["-C", repository, "rev-parse", "HEAD"], cancellationToken)).Trim() : "",
+                application)
+            : throw new ImageException($"SOURCE_DATE_EPOCH: '{time}' is not a number of seconds since 1970");
+    }
+
     /// <summary>Publishes the program and builds every image, its bill of materials, and the archive of all.</summary>
     public async Task<IReadOnlyList<BuiltImage>> RunAsync(CancellationToken cancellationToken)
     {

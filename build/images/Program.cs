@@ -9,15 +9,7 @@ var root = new RootCommand("Builds the OCI images of Moebius, without a containe
 root.SetAction(async (parsed, cancellationToken) =>
 {
     var repository = Repository();
-    var build = new ImageBuild(
-        repository,
-        Path.GetFullPath(parsed.GetValue(output)!),
-        parsed.GetValue(registry)!.TrimEnd('/'),
-        await CreatedAsync(repository, cancellationToken),
-        Directory.Exists(Path.Combine(repository, ".git")) || File.Exists(Path.Combine(repository, ".git"))
-            ? (await Shell.RunAsync("git", ["-C", repository, "rev-parse", "HEAD"], cancellationToken)).Trim()
-            : "",
-        parsed.GetValue(application));
+    var build = await ImageBuild.OfCheckoutAsync(repository, Path.GetFullPath(parsed.GetValue(output)!), parsed.GetValue(registry)!.TrimEnd('/'), parsed.GetValue(application), cancellationToken);
     foreach (var image in await build.RunAsync(cancellationToken))
         Console.WriteLine($"{image.Reference}  {image.Digest}  {Megabytes(image.DownloadSize)} to download, {Megabytes(image.UnpackedSize)} unpacked");
     Console.WriteLine($"All of them: {build.Archive}, {Megabytes(new FileInfo(build.Archive).Length)} (ctr -n k8s.io images import {Path.GetRelativePath(repository, build.Archive)})");
@@ -46,15 +38,4 @@ static string Repository()
     }
 
     throw new ImageException($"no folder above {AppContext.BaseDirectory} is a checkout of Moebius");
-}
-
-// When the commit was made, so that the same commit gives the same images; SOURCE_DATE_EPOCH says otherwise.
-static async Task<DateTimeOffset> CreatedAsync(string repository, CancellationToken cancellationToken)
-{
-    var text = Environment.GetEnvironmentVariable("SOURCE_DATE_EPOCH") is { Length: > 0 } given
-        ? given
-        : (await Shell.RunAsync("git", ["-C", repository, "log", "-1", "--format=%ct"], cancellationToken)).Trim();
-    return long.TryParse(text, CultureInfo.InvariantCulture, out var seconds) && seconds >= 0
-        ? DateTimeOffset.FromUnixTimeSeconds(seconds)
-        : throw new ImageException($"SOURCE_DATE_EPOCH: '{text}' is not a number of seconds since 1970");
 }

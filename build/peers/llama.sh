@@ -61,9 +61,10 @@ cat >"$work/part/run" <<'RUN'
 root=$(cd "$(dirname "$0")/root" && pwd)
 program=$1
 shift
-cd "$root/usr/lib/x86_64-linux-gnu" || exit 1
+# It looks for the code of each kind of processor where it runs. Give file names from the root.
+cd "$root"/usr/lib/x86_64-linux-gnu/ggml/backends0 || exit 1
 loader=$(ls "$root"/usr/lib64/ld-linux-x86-64.so.2 "$root"/lib64/ld-linux-x86-64.so.2 2>/dev/null | head -n 1)
-exec "$loader" --library-path "$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu/blas:$root/usr/lib/x86_64-linux-gnu/llama.cpp" "$root/usr/bin/$program" "$@"
+exec "$loader" --library-path "$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu/blas:$root/usr/lib/x86_64-linux-gnu/llama" "$root/usr/bin/$program" "$@"
 RUN
 chmod +x "$work/part/run"
 echo "$version" >"$work/part/version"

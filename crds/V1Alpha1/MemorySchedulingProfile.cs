@@ -241,7 +241,7 @@ public sealed class NodeAgentSpec
 /// <summary>How the agent gets its rights.</summary>
 public enum AgentPrivilege
 {
-    /// <summary>BPF, PERFMON, SYS_NICE, SYS_ADMIN where sched_ext needs it, and SYS_RESOURCE.</summary>
+    /// <summary>BPF, PERFMON and SYS_NICE, and SYS_ADMIN, which sched_ext needs.</summary>
     Capabilities,
 
     /// <summary>A privileged container, for kernels on which capabilities do not suffice.</summary>

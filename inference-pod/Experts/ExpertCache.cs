@@ -9,7 +9,8 @@ namespace Moebius.Inference.Experts;
 /// </summary>
 /// <param name="slots">Buffers, at least 1.</param>
 /// <param name="nextUse">
-/// When an expert is used next, for an oracle that knows the future: the farthest goes first (Belady). Null otherwise.
+/// When an expert is used next, as a policy estimates or an oracle knows it: the farthest goes first (Belady), and a load
+/// ahead replaces only what is used later than itself. Null for the two levels.
 /// </param>
 internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = null)
 {

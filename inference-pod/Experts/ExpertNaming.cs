@@ -1,4 +1,5 @@
 using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Experts;
 
@@ -32,7 +33,7 @@ internal sealed record SeparateExperts(string Module, string Gate, string Up, st
         ExpertRead Whole(string name, long destination, int rows, int columns)
         {
             var (file, entry) = checkpoint.Find(name, rows, columns);
-            return new ExpertRead(file, entry, 0, entry.Elements, [ExpertCopy.Plain(destination, layout.Type, rows, columns)]);
+            return new ExpertRead(file, entry, 0, entry.Elements, [ExpertCopy.Plain(destination, layout.Format, rows, columns)]);
         }
     }
 
@@ -52,9 +53,9 @@ internal sealed record StackedExperts(string Input, string Output) : ExpertNamin
         var (outputFile, output) = checkpoint.Find(layer + Output, experts, hidden, rows);
         return
         [
-            new(inputFile, input, 2 * size * expert, size, [ExpertCopy.Plain(layout.Gate, layout.Type, rows, hidden)]),
-            new(inputFile, input, 2 * size * expert + size, size, [ExpertCopy.Plain(layout.Up, layout.Type, rows, hidden)]),
-            new(outputFile, output, size * expert, size, [ExpertCopy.Plain(layout.Down, layout.Type, hidden, rows)]),
+            new(inputFile, input, 2 * size * expert, size, [ExpertCopy.Plain(layout.Gate, layout.Format, rows, hidden)]),
+            new(inputFile, input, 2 * size * expert + size, size, [ExpertCopy.Plain(layout.Up, layout.Format, rows, hidden)]),
+            new(outputFile, output, size * expert, size, [ExpertCopy.Plain(layout.Down, layout.Format, hidden, rows)]),
         ];
     }
 }
@@ -82,16 +83,16 @@ internal sealed record InterleavedExperts(string Module) : ExpertNaming
         [
             new(gateUpFile, gateUp, 2 * size * expert, 2 * size,
             [
-                new(layout.Gate, layout.Type, rows, hidden, 0, 2, 2L * rows),
-                new(layout.Up, layout.Type, rows, hidden, 1, 2, 2L * rows),
+                new(layout.Gate, layout.Format, rows, hidden, 0, 2, 2L * rows),
+                new(layout.Up, layout.Format, rows, hidden, 1, 2, 2L * rows),
             ]),
-            new(downFile, down, size * expert, size, [new(layout.Down, layout.Type, hidden, rows, 0, 1, hidden)]),
+            new(downFile, down, size * expert, size, [new(layout.Down, layout.Format, hidden, rows, 0, 1, hidden)]),
             new(inBiasFile, inBias, 2L * rows * expert, 2L * rows,
             [
-                new(layout.GateBias, TensorType.F32, 1, rows, 0, 0, 2),
-                new(layout.UpBias, TensorType.F32, 1, rows, 1, 0, 2),
+                new(layout.GateBias, WeightFormat.Float32, 1, rows, 0, 0, 2),
+                new(layout.UpBias, WeightFormat.Float32, 1, rows, 1, 0, 2),
             ]),
-            new(outBiasFile, outBias, (long)hidden * expert, hidden, [ExpertCopy.Plain(layout.DownBias, TensorType.F32, 1, hidden)]),
+            new(outBiasFile, outBias, (long)hidden * expert, hidden, [ExpertCopy.Plain(layout.DownBias, WeightFormat.Float32, 1, hidden)]),
         ];
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Inference.Kernels;
 using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Experts;
@@ -39,7 +40,7 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     /// <summary>Where the pack of a model lies unless said otherwise; each resident form has its own.</summary>
     public static string DefaultPath(string directory, ExpertLayout layout) => Path.Combine(directory, FileName(layout));
 
-    public static string FileName(ExpertLayout layout) => $"experts-{layout.Type.ToString().ToLowerInvariant()}.moebius";
+    public static string FileName(ExpertLayout layout) => $"experts-{layout.Format.Name()}.moebius";
 
     public long Offset(int expert) => DataOffset + expert * Description.ExpertBytes;
 
@@ -124,7 +125,7 @@ internal sealed record PackDescription(string Source, string Layout, long Expert
 
     /// <summary>All that decides where each byte of an expert lies and what it means.</summary>
     private static string Form(ExpertLayout layout) =>
-        $"{layout.Type} hidden {layout.Hidden} intermediate {layout.Intermediate} at {layout.Gate},{layout.Up},{layout.Down}" + (layout.HasBiases ? $",{layout.GateBias},{layout.UpBias},{layout.DownBias}" : "");
+        $"{layout.Format.Name()} hidden {layout.Hidden} intermediate {layout.Intermediate} at {layout.Gate},{layout.Up},{layout.Down}" + (layout.HasBiases ? $",{layout.GateBias},{layout.UpBias},{layout.DownBias}" : "");
 }
 
 [System.Text.Json.Serialization.JsonSerializable(typeof(PackDescription))]

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Experts;
 
@@ -13,14 +14,18 @@ internal sealed record ExpertRead(SafetensorsFile File, TensorEntry Entry, long 
 {
     public long Bytes => Count * Entry.Type.Bytes();
 
-    /// <summary>Reads into an expert's buffer. <paramref name="scratch"/> holds at least <see cref="Bytes"/>.</summary>
+    /// <summary>The file's bytes are the buffer's: nothing changes type, order or precision.</summary>
+    public bool IsDirect => Copies is [{ IsPlain: true } only]
+        && (only.Format, Entry.Type) is (WeightFormat.Float32, TensorType.F32) or (WeightFormat.BFloat16, TensorType.BF16);
+
+    /// <summary>Reads into an expert's buffer. <paramref name="scratch"/> holds at least <see cref="Bytes"/>, unless the read is direct.</summary>
     /// <exception cref="Crds.UserInputException">A weight is NaN or infinite.</exception>
     public void Execute(Span<byte> buffer, Span<byte> scratch)
     {
         long offset = Start * Entry.Type.Bytes();
-        if (Copies is [{ IsPlain: true } only] && only.Type == Entry.Type)
+        if (IsDirect)
         {
-            Read(offset, buffer.Slice((int)only.Destination, (int)Bytes));
+            Read(offset, buffer.Slice((int)Copies[0].Destination, (int)Bytes));
             return;
         }
         var raw = scratch[..(int)Bytes];
@@ -40,40 +45,47 @@ internal sealed record ExpertRead(SafetensorsFile File, TensorEntry Entry, long 
 /// Element (r, c) of the destination matrix is source element Offset + r * RowStride + c * ColumnStride: enough for
 /// slices, transposed matrices and interleaved rows.
 /// </summary>
-internal sealed record ExpertCopy(long Destination, TensorType Type, int Rows, int Columns, long Offset, long RowStride, long ColumnStride)
+internal sealed record ExpertCopy(long Destination, WeightFormat Format, int Rows, int Columns, long Offset, long RowStride, long ColumnStride)
 {
-    public static ExpertCopy Plain(long destination, TensorType type, int rows, int columns) =>
-        new(destination, type, rows, columns, 0, columns, 1);
+    public static ExpertCopy Plain(long destination, WeightFormat format, int rows, int columns) =>
+        new(destination, format, rows, columns, 0, columns, 1);
 
     public bool IsPlain => Offset == 0 && ColumnStride == 1 && RowStride == Columns;
 
     public void Execute(ReadOnlySpan<byte> raw, TensorType source, Span<byte> buffer)
     {
-        int bytes = Rows * Columns * Type.Bytes();
-        var destination = buffer.Slice((int)Destination, bytes);
-        if (Type == TensorType.BF16)
-            Spread(MemoryMarshal.Cast<byte, ushort>(raw), MemoryMarshal.Cast<byte, ushort>(destination));
-        else if (source == TensorType.F32)
-            Spread(MemoryMarshal.Cast<byte, float>(raw), MemoryMarshal.Cast<byte, float>(destination));
-        else
-            Widen(MemoryMarshal.Cast<byte, ushort>(raw), source, MemoryMarshal.Cast<byte, float>(destination));
-    }
-
-    private void Spread<T>(ReadOnlySpan<T> from, Span<T> to)
-    {
+        var destination = buffer.Slice((int)Destination, checked((int)(Rows * Format.RowBytes(Columns))));
+        if (Format == WeightFormat.BFloat16)
+        {
+            var to = MemoryMarshal.Cast<byte, ushort>(destination);
+            for (int r = 0; r < Rows; r++)
+                Row(MemoryMarshal.Cast<byte, ushort>(raw), r, to.Slice(r * Columns, Columns));
+            return;
+        }
+        float[] row = new float[Columns];
+        int bytes = (int)Format.RowBytes(Columns);
         for (int r = 0; r < Rows; r++)
         {
-            for (int c = 0; c < Columns; c++)
-                to[r * Columns + c] = from[(int)(Offset + r * RowStride + c * ColumnStride)];
+            if (source == TensorType.F32)
+                Row(MemoryMarshal.Cast<byte, float>(raw), r, row);
+            else
+                Widen(MemoryMarshal.Cast<byte, ushort>(raw), source, r, row);
+            if (Format == WeightFormat.Float32)
+                MemoryMarshal.AsBytes<float>(row).CopyTo(destination.Slice(r * bytes, bytes));
+            else
+                Quantizer.Row(Format, row, destination.Slice(r * bytes, bytes));
         }
     }
 
-    private void Widen(ReadOnlySpan<ushort> from, TensorType source, Span<float> to)
+    private void Row<T>(ReadOnlySpan<T> from, int row, Span<T> to)
     {
-        for (int r = 0; r < Rows; r++)
-        {
-            for (int c = 0; c < Columns; c++)
-                to[r * Columns + c] = HalfTypes.ToSingle(from[(int)(Offset + r * RowStride + c * ColumnStride)], source);
-        }
+        for (int c = 0; c < to.Length; c++)
+            to[c] = from[(int)(Offset + row * RowStride + c * ColumnStride)];
+    }
+
+    private void Widen(ReadOnlySpan<ushort> from, TensorType source, int row, Span<float> to)
+    {
+        for (int c = 0; c < to.Length; c++)
+            to[c] = HalfTypes.ToSingle(from[(int)(Offset + row * RowStride + c * ColumnStride)], source);
     }
 }

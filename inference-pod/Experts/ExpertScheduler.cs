@@ -16,21 +16,32 @@ internal sealed record Transfer(TransferRequest Request, int Slot)
 /// its lock) and the simulator (on its clock) run the same code.
 /// </summary>
 /// <param name="cache">Who has a buffer.</param>
-internal sealed class ExpertScheduler(ExpertCache cache)
+/// <param name="aheadAtOnce">
+/// Most loads ahead on their way at once: what compute comes to need shares the link with them, and a load that has begun
+/// cannot be stopped.
+/// </param>
+internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.MaxValue)
 {
     private readonly TransferQueue _queue = new();
     private readonly HashSet<ExpertKey> _wanted = [];
+    private readonly HashSet<ExpertKey> _ahead = [];
 
     public ExpertCache Cache => cache;
 
     /// <summary>Loads that wait to begin.</summary>
     public int Waiting => _queue.Waiting;
 
+    /// <summary>Those of them that may begin as far as their number goes; there may be no buffer for them.</summary>
+    public int Ready => Filling ? Waiting : _queue.Demanded + Math.Clamp(aheadAtOnce - _ahead.Count, 0, Waiting - _queue.Demanded);
+
     /// <summary>Compute waits for a load that has not begun.</summary>
     public bool DemandWaits => _queue.Demanded > 0;
 
     /// <summary>Loads on their way.</summary>
     public int Running => _queue.Running;
+
+    /// <summary>Compute waits for the whole plan, as at the start: it may use the whole link.</summary>
+    public bool Filling { get; set; }
 
     /// <summary>Uses that found the expert resident.</summary>
     public long Hits { get; private set; }
@@ -86,10 +97,13 @@ internal sealed class ExpertScheduler(ExpertCache cache)
     {
         transfer = null;
         int slot = -1;
-        if (!_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
+        if (Ready == 0 || !_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
             return false;
         if (!request.Demanded)
+        {
             Prefetched++;
+            _ahead.Add(request.Key);
+        }
         transfer = new Transfer(request, slot);
         return true;
     }
@@ -98,6 +112,7 @@ internal sealed class ExpertScheduler(ExpertCache cache)
     public bool Complete(ExpertKey key)
     {
         _queue.End(key);
+        _ahead.Remove(key);
         cache.Loaded(key);
         return _wanted.Remove(key) && cache.TryPin(key, out _);
     }
@@ -106,6 +121,7 @@ internal sealed class ExpertScheduler(ExpertCache cache)
     public bool Fail(ExpertKey key)
     {
         _queue.End(key);
+        _ahead.Remove(key);
         cache.Discard(key);
         return _wanted.Remove(key);
     }

@@ -23,9 +23,13 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <param name="source">The slow tier; disposed with the store.</param>
     /// <param name="budgetBytes">Hard limit of the buffers; null for all experts.</param>
     /// <param name="readers">Threads that load, 1..64.</param>
+    /// <param name="aheadAtOnce">Most loads ahead on their way at once.</param>
     /// <param name="directory">Of the model, for messages.</param>
-    /// <param name="nextUse">When an expert is used next, as a policy or an oracle says, so that the farthest is evicted. Null for LRU.</param>
-    public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, string directory, Func<ExpertKey, long>? nextUse = null)
+    /// <param name="nextUse">
+    /// When an expert is expected to be used next, so that the farthest is evicted; null for LRU. Called from any thread,
+    /// while the policy that answers may be learning: an answer decides what is evicted and nothing else.
+    /// </param>
+    public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, int aheadAtOnce, string directory, Func<ExpertKey, long>? nextUse = null)
     {
         (_catalog, _source) = (catalog, source);
         BudgetBytes = budgetBytes ?? catalog.TotalBytes;
@@ -33,15 +37,12 @@ internal sealed unsafe class ExpertStore : IDisposable
             throw new UserInputException($"experts.fastMemory (--expert-budget): {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
         _slots = (int)Math.Min(catalog.Count, BudgetBytes / catalog.Layout.Bytes);
         _buffers = new ExpertBuffers(_slots, catalog.Layout.Bytes);
-        _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse)), source, _buffers, _slots == 0 ? 0 : readers);
+        _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse), aheadAtOnce), source, _buffers, _slots == 0 ? 0 : readers);
     }
 
     public long BudgetBytes { get; }
 
     public ExpertLayout Layout => _catalog.Layout;
-
-    /// <summary>Every expert has a buffer: nothing is loaded after <see cref="Preload"/>.</summary>
-    public bool HoldsAll => _slots == _catalog.Count;
 
     /// <summary>Where experts come from and how they are read.</summary>
     public string Description => _source.Description;
@@ -61,7 +62,7 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// </summary>
     public void Preload(Action<int, int>? progress)
     {
-        if (!HoldsAll || _slots == 0)
+        if (_slots < _catalog.Count || _slots == 0)
             return;
         _link.Fill([.. _catalog.PerLayer.SelectMany((experts, layer) => experts.Select((_, expert) => new ExpertKey(layer, expert)))],
             done => progress?.Invoke(done, _catalog.Count));

@@ -21,7 +21,7 @@ internal sealed class CheckpointExperts(ExpertCatalog catalog, Checkpoint checkp
 {
     /// <summary>Only parts that change type or order pass through scratch memory: at most one tensor of one expert.</summary>
     private readonly int _scratchBytes = (int)catalog.PerLayer.SelectMany(l => l).SelectMany(e => e)
-        .Where(r => r.Copies.Count > 1 || !r.Copies[0].IsPlain || r.Copies[0].Type != r.Entry.Type).Select(r => r.Bytes).DefaultIfEmpty(0).Max();
+        .Where(r => !r.IsDirect).Select(r => r.Bytes).DefaultIfEmpty(0).Max();
 
     public string Description => $"safetensors, read with {checkpoint.Files[0].Access}";
 

@@ -16,6 +16,8 @@ internal readonly record struct ArrivedExpert(ExpertKey Key, int Slot);
 /// </summary>
 internal sealed class TransferLink : IDisposable
 {
+    private const double SpinSeconds = 60e-6;
+
     private readonly ExpertScheduler _scheduler;
     private readonly IExpertSource _source;
     private readonly ExpertBuffers _buffers;
@@ -27,8 +29,8 @@ internal sealed class TransferLink : IDisposable
     private readonly List<ArrivedExpert> _arrived = [];
     private readonly List<Exception> _failed = [];
     private long _loadedBytes;
+    private volatile bool _news;
     private int _idle;
-    private bool _filling;
     private bool _stopping;
 
     /// <summary>Idle readers wait on it, apart from the compute thread, so that an arrival wakes only who waits for one.</summary>
@@ -70,27 +72,27 @@ internal sealed class TransferLink : IDisposable
     /// <exception cref="IOException">A demanded load failed, or what its source throws.</exception>
     public void WaitForArrivals(List<ArrivedExpert> arrived)
     {
-        while (true)
+        for (bool blocks = false; ;)
         {
-            Transfer? own;
+            Transfer? own = null;
             lock (_gate)
             {
-                while (true)
+                if (_arrived.Count > 0)
                 {
-                    if (_arrived.Count > 0)
-                    {
-                        arrived.AddRange(_arrived);
-                        _arrived.Clear();
-                        return;
-                    }
-                    if (_failed.Count > 0)
-                        ExceptionDispatchInfo.Throw(_failed[0]);
-                    if (_scheduler.DemandWaits && TryBegin(out own))
-                        break;
-                    Monitor.Wait(_gate);
+                    arrived.AddRange(_arrived);
+                    _arrived.Clear();
+                    _news = false;
+                    return;
                 }
+                if (_failed.Count > 0)
+                    ExceptionDispatchInfo.Throw(_failed[0]);
+                if (!(_scheduler.DemandWaits && TryBegin(out own)) && blocks)
+                    Monitor.Wait(_gate);
             }
-            Carry(own!);
+            if (own is not null)
+                Carry(own);
+            else if (!blocks)
+                blocks = !SpinForNews();
         }
     }
 
@@ -117,6 +119,7 @@ internal sealed class TransferLink : IDisposable
                 _scheduler.Release(expert.Key);
             _arrived.Clear();
             _failed.Clear();
+            _news = false;
             Signal();
         }
     }
@@ -138,7 +141,7 @@ internal sealed class TransferLink : IDisposable
     {
         lock (_gate)
         {
-            _filling = true;
+            _scheduler.Filling = true;
             _scheduler.Plan([.. keys.Select(k => new PrefetchRequest(k, 1))]);
             Signal();
         }
@@ -153,7 +156,7 @@ internal sealed class TransferLink : IDisposable
                 {
                     if (_scheduler.Running == 0)
                     {
-                        _filling = false;
+                        _scheduler.Filling = false;
                         return;
                     }
                     Monitor.Wait(_gate);
@@ -251,12 +254,13 @@ internal sealed class TransferLink : IDisposable
             _meter.End(begun, Now(), bytes);
             _loadedBytes += bytes;
             // A load ahead that failed harms nobody yet: whoever comes to need the expert tries again and is told.
-            if (failure is null ? _scheduler.Complete(transfer.Key) : _scheduler.Fail(transfer.Key) || _filling)
+            if (failure is null ? _scheduler.Complete(transfer.Key) : _scheduler.Fail(transfer.Key) || _scheduler.Filling)
             {
                 if (failure is null)
                     _arrived.Add(new ArrivedExpert(transfer.Key, transfer.Slot));
                 else
                     _failed.Add(failure);
+                _news = true;
             }
             Monitor.PulseAll(_gate);
             Signal();
@@ -266,7 +270,7 @@ internal sealed class TransferLink : IDisposable
     /// <summary>Wakes as many idle readers as there is work for. Called under the lock after anything that may make work.</summary>
     private void Signal()
     {
-        int wake = Math.Min(_idle, _scheduler.Waiting);
+        int wake = Math.Min(_idle, _scheduler.Ready);
         if (wake == 0)
             return;
         _idle -= wake;
@@ -276,6 +280,18 @@ internal sealed class TransferLink : IDisposable
             for (int i = 0; i < wake; i++)
                 Monitor.Pulse(_work);
         }
+    }
+
+    /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>
+    private bool SpinForNews()
+    {
+        for (double end = Now() + SpinSeconds; Now() < end;)
+        {
+            if (_news)
+                return true;
+            Thread.SpinWait(10);
+        }
+        return false;
     }
 
     private static double Now() => (double)Stopwatch.GetTimestamp() / Stopwatch.Frequency;

@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
 using Moebius.Crds;
 
 namespace Moebius.Inference.Kernels;
@@ -16,7 +16,7 @@ internal enum Activation
     ClampedSwiglu,
 }
 
-internal static class Activations
+internal static unsafe class Activations
 {
     private const float SwigluAlpha = 1.702f;
     private const float SwigluLimit = 7f;
@@ -31,52 +31,50 @@ internal static class Activations
         _ => throw new UserInputException($"{file}: hidden_act \"{name}\" is not supported; supported are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu and relu"),
     };
 
-    /// <summary>One row: both spans have the same length, which alone decides how it is vectorised.</summary>
-    public static void Gate(Activation activation, Span<float> gate, ReadOnlySpan<float> up)
+    /// <summary>
+    /// act(gate) * up, into gate. Always whole vectors, so that an element's result does not depend on where in a row
+    /// it is or how the row was divided.
+    /// </summary>
+    /// <param name="activation">Which.</param>
+    /// <param name="gate">Elements; memory up to the next multiple of 16 is overwritten too.</param>
+    /// <param name="up">Elements; memory up to the next multiple of 16 is read too.</param>
+    /// <param name="count">Number of elements.</param>
+    public static void Gate(Activation activation, float* gate, float* up, int count)
     {
-        switch (activation)
+        for (int i = 0; i < count; i += 16)
         {
-            case Activation.Silu:
-                SigmoidTimes(gate, 1);
-                break;
-            case Activation.QuickGelu:
-                SigmoidTimes(gate, SwigluAlpha);
-                break;
-            case Activation.Relu:
-                TensorPrimitives.Max(gate, 0f, gate);
-                break;
-            case Activation.Gelu:
-                for (int i = 0; i < gate.Length; i++)
-                    gate[i] = (float)(0.5 * gate[i] * (1 + ErrorFunction.Erf(gate[i] / Math.Sqrt(2))));
-                break;
-            case Activation.GeluTanh:
-                for (int i = 0; i < gate.Length; i++)
-                    gate[i] = (float)(0.5 * gate[i] * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (gate[i] + 0.044715 * Math.Pow(gate[i], 3)))));
-                break;
-            case Activation.ClampedSwiglu:
-                TensorPrimitives.Min(gate, SwigluLimit, gate);
-                SigmoidTimes(gate, SwigluAlpha);
-                for (int i = 0; i < gate.Length; i++)
-                    gate[i] *= Math.Clamp(up[i], -SwigluLimit, SwigluLimit) + 1;
-                return;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(activation), activation, null);
+            var g = Vector512.Load(gate + i);
+            var u = Vector512.Load(up + i);
+            switch (activation)
+            {
+                case Activation.Silu:
+                    g = g * Sigmoid(g) * u;
+                    break;
+                case Activation.QuickGelu:
+                    g = g * Sigmoid(g * SwigluAlpha) * u;
+                    break;
+                case Activation.Relu:
+                    g = Vector512.Max(g, Vector512<float>.Zero) * u;
+                    break;
+                case Activation.ClampedSwiglu:
+                    g = Vector512.Min(g, Vector512.Create(SwigluLimit));
+                    u = Vector512.Min(Vector512.Max(u, Vector512.Create(-SwigluLimit)), Vector512.Create(SwigluLimit));
+                    g = g * Sigmoid(g * SwigluAlpha) * (u + Vector512<float>.One);
+                    break;
+                case Activation.Gelu or Activation.GeluTanh:
+                    for (int lane = 0; lane < Math.Min(16, count - i); lane++)
+                        gate[i + lane] = (activation == Activation.Gelu ? Gelu(gate[i + lane]) : GeluTanh(gate[i + lane])) * up[i + lane];
+                    continue;
+                default:
+                    throw new ArgumentOutOfRangeException(nameof(activation), activation, null);
+            }
+            g.Store(gate + i);
         }
-        TensorPrimitives.Multiply(gate, up, gate);
     }
 
-    /// <summary>x becomes x * sigmoid(scale * x).</summary>
-    private static void SigmoidTimes(Span<float> x, float scale)
-    {
-        const int Chunk = 512;
-        Span<float> sigmoid = stackalloc float[Chunk];
-        for (int i = 0; i < x.Length; i += Chunk)
-        {
-            var part = x.Slice(i, Math.Min(Chunk, x.Length - i));
-            var s = sigmoid[..part.Length];
-            TensorPrimitives.Multiply(part, scale, s);
-            TensorPrimitives.Sigmoid(s, s);
-            TensorPrimitives.Multiply(part, s, part);
-        }
-    }
+    private static Vector512<float> Sigmoid(Vector512<float> x) => Vector512<float>.One / (Vector512<float>.One + Vector512.Exp(-x));
+
+    private static float Gelu(float x) => (float)(0.5 * x * (1 + ErrorFunction.Erf(x / Math.Sqrt(2))));
+
+    private static float GeluTanh(float x) => (float)(0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * Math.Pow(x, 3)))));
 }

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -21,98 +20,251 @@ internal sealed record AttentionShape(int Heads, int KvHeads, int KeyDim, int Va
     public int ValueRow => ValuesInKeys ? 0 : KvHeads * ValueDim;
 }
 
+/// <summary>Where one layer's keys and values of one sequence are.</summary>
+/// <param name="Blocks">Address of each block.</param>
+/// <param name="Tokens">Tokens of a block.</param>
+/// <param name="Keys">Bytes from a block's address to its key rows of the layer.</param>
+/// <param name="Values">Bytes from a block's address to its value rows; unused when the keys hold the values.</param>
+internal readonly record struct KvRows(nint[] Blocks, int Tokens, nint Keys, nint Values);
+
+/// <summary>One sequence of a step.</summary>
+/// <param name="Kv">Its keys and values, those of the step included.</param>
+/// <param name="Start">Position of its first query.</param>
+/// <param name="First">Row of its first query.</param>
+/// <param name="Rows">Queries.</param>
+internal readonly record struct AttentionSequence(KvRows Kv, int Start, int First, int Rows);
+
 /// <summary>
-/// Causal attention of one sequence's new tokens over its paged keys and values. Each query row is computed by itself,
-/// over its keys in order, so the result does not depend on how a prompt was cut into chunks.
+/// Causal attention of sequences' new tokens over their paged keys and values. Each query head of each row is
+/// computed by itself, over its keys in order, so the result does not depend on how a prompt was cut into chunks. Up to
+/// four query heads that share their keys go together, so that each key and value is read once for them.
 /// </summary>
 internal static unsafe class AttentionKernel
 {
+    /// <summary>Query heads that go together.</summary>
+    private const int Together = 4;
+
     /// <param name="workers">Threads.</param>
     /// <param name="shape">Sizes.</param>
-    /// <param name="q">Queries [rows, Heads * KeyDim].</param>
-    /// <param name="keys">Address of the key rows of each block of the layer.</param>
-    /// <param name="values">Address of the value rows of each block; unused when the keys hold the values.</param>
-    /// <param name="blockTokens">Tokens of a block.</param>
-    /// <param name="start">Position of the first query.</param>
-    /// <param name="rows">Queries.</param>
+    /// <param name="q">Queries [rows, Heads * KeyDim] of all sequences, one after the other.</param>
+    /// <param name="sequences">The sequences, in the order of their rows.</param>
     /// <param name="sinks">One logit per head that takes part in the softmax and attends nothing, or null.</param>
     /// <param name="y">Result [rows, Heads * ValueDim].</param>
-    public static void Run(Workers workers, AttentionShape shape, float* q, nint[] keys, nint[] values, int blockTokens, int start, int rows, float* sinks, float* y)
+    public static void Run(Workers workers, AttentionShape shape, Rows q, AttentionSequence[] sequences, float* sinks, Rows y)
     {
-        long work = (long)rows * shape.Heads * (start + rows) * (shape.KeyDim + shape.ValueDim);
-        workers.Run(rows * shape.Heads, work, task =>
+        int shared = shape.Heads / shape.KvHeads, groups = (shared + Together - 1) / Together, each = shape.KvHeads * groups;
+        long pairs = 0;
+        foreach (var sequence in sequences)
+            pairs += (long)sequence.Rows * (sequence.Start + sequence.Rows);
+        workers.Run(q.Count * each, pairs * shape.Heads * (shape.KeyDim + shape.ValueDim), task =>
         {
-            int row = task / shape.Heads, head = task % shape.Heads;
-            float sink = sinks != null ? sinks[head] : float.NegativeInfinity;
-            Row(shape, q + ((nint)row * shape.Heads + head) * shape.KeyDim, keys, values, blockTokens, start + row, head, sink,
-                y + ((nint)row * shape.Heads + head) * shape.ValueDim);
+            int row = task / each, kvHead = task / groups % shape.KvHeads, first = task % groups * Together;
+            int at = 0;
+            while (row >= sequences[at].First + sequences[at].Rows)
+                at++;
+            int heads = Math.Min(Together, shared - first), head = kvHead * shared + first;
+            var part = new Part(shape, sequences[at].Kv, sequences[at].Start + row - sequences[at].First, kvHead, q[row] + head * shape.KeyDim,
+                sinks == null ? null : sinks + head, y[row] + head * shape.ValueDim);
+            switch (heads)
+            {
+                case 1: part.Run<OneRow>(); break;
+                case 2: part.Run<TwoRows>(); break;
+                case 3: part.Run<ThreeRows>(); break;
+                default: part.Run<FourRows>(); break;
+            }
         });
     }
 
-    // Compiled for speed at once: the first prompt must not wait for tiers.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Row(AttentionShape shape, float* q, nint[] keys, nint[] values, int blockTokens, int position, int head, float sink, float* y)
+    /// <summary>Some query heads of one row, all with the same key-value head.</summary>
+    private readonly struct Part(AttentionShape shape, KvRows kv, int position, int kvHead, float* q, float* sinks, float* y)
     {
-        int kvHead = head / (shape.Heads / shape.KvHeads);
-        int first = shape.Window is int window ? Math.Max(0, position - window + 1) : 0;
-        int count = position - first + 1;
-        float[] rented = ArrayPool<float>.Shared.Rent(count);
-        var p = rented.AsSpan(0, count);
-        for (int j = 0; j < count; j++)
-        {
-            int at = first + j;
-            float* k = (float*)keys[at / blockTokens] + (nint)(at % blockTokens) * shape.KeyRow + kvHead * shape.KeyDim;
-            p[j] = MatrixProduct.Dot<Float32Weights>(q, (byte*)k, shape.KeyDim) * shape.Scale;
-        }
-        float max = Math.Max(TensorPrimitives.Max(p), sink);
-        TensorPrimitives.Subtract(p, max, p);
-        TensorPrimitives.Exp(p, p);
-        float sum = TensorPrimitives.Sum(p) + MathF.Exp(sink - max);
-        TensorPrimitives.Divide(p, sum, p);
+        private readonly int _first = shape.Window is int window ? Math.Max(0, position - window + 1) : 0;
 
-        nint[] source = shape.ValuesInKeys ? keys : values;
-        int rowSize = shape.ValuesInKeys ? shape.KeyRow : shape.ValueRow;
-        int offset = kvHead * (shape.ValuesInKeys ? shape.KeyDim : shape.ValueDim);
-        int d = 0;
-        for (; d + 64 <= shape.ValueDim; d += 64)
+        private int Count => position - _first + 1;
+
+        public void Run<H>()
+            where H : struct, ITileRows
         {
-            Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
-            for (int j = 0; j < count; j++)
+            int stride = (Count + 15) / 16 * 16;
+            float[] rented = ArrayPool<float>.Shared.Rent(H.Count * stride);
+            fixed (float* p = rented)
             {
-                int at = first + j;
-                float* v = (float*)source[at / blockTokens] + (nint)(at % blockTokens) * rowSize + offset + d;
-                var weight = Vector512.Create(p[j]);
-                s0 = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v), s0);
-                s1 = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 16), s1);
-                s2 = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 32), s2);
-                s3 = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 48), s3);
+                Scores<H>(p, stride);
+                for (int h = 0; h < H.Count; h++)
+                    Softmax(p + h * stride, stride, sinks == null ? float.NegativeInfinity : sinks[h]);
+                int d = 0;
+                for (; d + 64 <= shape.ValueDim; d += 64)
+                    Sums<H, FourRows>(p, stride, d);
+                for (; d + 32 <= shape.ValueDim; d += 32)
+                    Sums<H, TwoRows>(p, stride, d);
+                for (; d + 16 <= shape.ValueDim; d += 16)
+                    Sums<H, OneRow>(p, stride, d);
+                for (; d < shape.ValueDim; d++)
+                    Sum<H>(p, stride, d);
             }
-            s0.Store(y + d);
-            s1.Store(y + d + 16);
-            s2.Store(y + d + 32);
-            s3.Store(y + d + 48);
+            ArrayPool<float>.Shared.Return(rented);
         }
-        for (; d + 16 <= shape.ValueDim; d += 16)
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private float* Key(int at) => (float*)(kv.Blocks[at / kv.Tokens] + kv.Keys) + (nint)(at % kv.Tokens) * shape.KeyRow + kvHead * shape.KeyDim;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private float* Value(int at) => shape.ValuesInKeys
+            ? Key(at)
+            : (float*)(kv.Blocks[at / kv.Tokens] + kv.Values) + (nint)(at % kv.Tokens) * shape.ValueRow + kvHead * shape.ValueDim;
+
+        /// <summary>End of the keys that lie one after the other from position <paramref name="at"/> on.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private int BlockEnd(int at) => Math.Min(position + 1, (at / kv.Tokens + 1) * kv.Tokens);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Scores<H>(float* p, int stride)
+            where H : struct, ITileRows
         {
-            Vector512<float> s0 = default;
-            for (int j = 0; j < count; j++)
+            int dim = shape.KeyDim;
+            float* q1 = q + dim, q2 = q1 + dim, q3 = q2 + dim;
+            nint row = shape.KeyRow * sizeof(float);
+            for (int at = _first; at <= position;)
             {
-                int at = first + j;
-                float* v = (float*)source[at / blockTokens] + (nint)(at % blockTokens) * rowSize + offset + d;
-                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(p[j]), Vector512.Load(v), s0);
+                int end = BlockEnd(at);
+                float* key = Key(at);
+                for (; dim % WeightFormats.Group == 0 && at + 4 <= end; at += 4, key += 4 * (nint)shape.KeyRow)
+                {
+                    var sums = Tiles.ByFour<Float32Weights, H>(q, q1, q2, q3, (byte*)key, row, dim);
+                    float* to = p + (at - _first);
+                    sums.GetLower().GetLower().Store(to);
+                    if (H.Count > 1)
+                        sums.GetLower().GetUpper().Store(to + stride);
+                    if (H.Count > 2)
+                        sums.GetUpper().GetLower().Store(to + 2 * stride);
+                    if (H.Count > 3)
+                        sums.GetUpper().GetUpper().Store(to + 3 * stride);
+                }
+                for (; at < end; at++, key += shape.KeyRow)
+                {
+                    for (int h = 0; h < H.Count; h++)
+                        p[h * stride + at - _first] = Tiles.Dot<Float32Weights>(q + h * dim, (byte*)key, dim);
+                }
             }
-            s0.Store(y + d);
         }
-        for (; d < shape.ValueDim; d++)
+
+        /// <summary>Scaled, then e to the power of each over their sum; whole vectors, the last filled with nothing.</summary>
+        private void Softmax(float* p, int stride, float sink)
         {
-            float s = 0;
-            for (int j = 0; j < count; j++)
+            for (int j = Count; j < stride; j++)
+                p[j] = float.NegativeInfinity;
+            var most = Vector512.Create(float.NegativeInfinity);
+            for (int j = 0; j < stride; j += 16)
             {
-                int at = first + j;
-                s = MathF.FusedMultiplyAdd(p[j], ((float*)source[at / blockTokens])[(nint)(at % blockTokens) * rowSize + offset + d], s);
+                var scaled = Vector512.Load(p + j) * shape.Scale;
+                scaled.Store(p + j);
+                most = Vector512.Max(most, scaled);
             }
-            y[d] = s;
+            float max = sink;
+            for (int lane = 0; lane < 16; lane++)
+                max = Math.Max(max, most[lane]);
+            var sums = Vector512<float>.Zero;
+            for (int j = 0; j < stride; j += 16)
+            {
+                var power = Vector512.Exp(Vector512.Load(p + j) - Vector512.Create(max));
+                power.Store(p + j);
+                sums += power;
+            }
+            var sum = Vector512.Create(LaneSum.One(sums) + MathF.Exp(sink - max));
+            for (int j = 0; j < stride; j += 16)
+                (Vector512.Load(p + j) / sum).Store(p + j);
         }
-        ArrayPool<float>.Shared.Return(rented);
+
+        /// <summary>Weighted sums of V vectors of the values from element <paramref name="d"/> on, over the keys in order.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Sums<H, V>(float* p, int stride, int d)
+            where H : struct, ITileRows
+            where V : struct, ITileRows
+        {
+            Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
+            Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
+            Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
+            Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
+            nint row = shape.ValuesInKeys ? shape.KeyRow : shape.ValueRow;
+            for (int at = _first; at <= position;)
+            {
+                float* v = Value(at) + d;
+                float* weight = p + (at - _first);
+                for (int end = BlockEnd(at); at < end; at++, v += row, weight++)
+                {
+                    var v0 = Vector512.Load(v);
+                    var v1 = V.Count > 1 ? Vector512.Load(v + 16) : default;
+                    var v2 = V.Count > 2 ? Vector512.Load(v + 32) : default;
+                    var v3 = V.Count > 2 ? Vector512.Load(v + 48) : default;
+                    var w = Vector512.Create(*weight);
+                    s00 = Vector512.FusedMultiplyAdd(w, v0, s00);
+                    if (V.Count > 1)
+                        s01 = Vector512.FusedMultiplyAdd(w, v1, s01);
+                    if (V.Count > 2)
+                        (s02, s03) = (Vector512.FusedMultiplyAdd(w, v2, s02), Vector512.FusedMultiplyAdd(w, v3, s03));
+                    if (H.Count > 1)
+                    {
+                        w = Vector512.Create(weight[stride]);
+                        s10 = Vector512.FusedMultiplyAdd(w, v0, s10);
+                        if (V.Count > 1)
+                            s11 = Vector512.FusedMultiplyAdd(w, v1, s11);
+                        if (V.Count > 2)
+                            (s12, s13) = (Vector512.FusedMultiplyAdd(w, v2, s12), Vector512.FusedMultiplyAdd(w, v3, s13));
+                    }
+                    if (H.Count > 2)
+                    {
+                        w = Vector512.Create(weight[2 * stride]);
+                        s20 = Vector512.FusedMultiplyAdd(w, v0, s20);
+                        if (V.Count > 1)
+                            s21 = Vector512.FusedMultiplyAdd(w, v1, s21);
+                        if (V.Count > 2)
+                            (s22, s23) = (Vector512.FusedMultiplyAdd(w, v2, s22), Vector512.FusedMultiplyAdd(w, v3, s23));
+                    }
+                    if (H.Count > 3)
+                    {
+                        w = Vector512.Create(weight[3 * stride]);
+                        s30 = Vector512.FusedMultiplyAdd(w, v0, s30);
+                        if (V.Count > 1)
+                            s31 = Vector512.FusedMultiplyAdd(w, v1, s31);
+                        if (V.Count > 2)
+                            (s32, s33) = (Vector512.FusedMultiplyAdd(w, v2, s32), Vector512.FusedMultiplyAdd(w, v3, s33));
+                    }
+                }
+            }
+            float* to = y + d;
+            Store<V>(to, s00, s01, s02, s03);
+            if (H.Count > 1)
+                Store<V>(to + shape.ValueDim, s10, s11, s12, s13);
+            if (H.Count > 2)
+                Store<V>(to + 2 * shape.ValueDim, s20, s21, s22, s23);
+            if (H.Count > 3)
+                Store<V>(to + 3 * shape.ValueDim, s30, s31, s32, s33);
+        }
+
+        private void Sum<H>(float* p, int stride, int d)
+            where H : struct, ITileRows
+        {
+            for (int h = 0; h < H.Count; h++)
+            {
+                float sum = 0;
+                for (int at = _first; at <= position; at++)
+                    sum = MathF.FusedMultiplyAdd(p[h * stride + at - _first], Value(at)[d], sum);
+                y[h * shape.ValueDim + d] = sum;
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Store<V>(float* to, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
+            where V : struct, ITileRows
+        {
+            s0.Store(to);
+            if (V.Count > 1)
+                s1.Store(to + 16);
+            if (V.Count > 2)
+            {
+                s2.Store(to + 32);
+                s3.Store(to + 48);
+            }
+        }
     }
 }

@@ -1,4 +1,3 @@
-using Moebius.Inference.Checkpoints;
 using static TorchSharp.torch;
 
 namespace Moebius.Inference.Kernels;
@@ -15,34 +14,31 @@ internal sealed unsafe class LinearWeight : IDisposable
         _bias = bias;
         Outputs = (int)data.shape[0];
         Inputs = (int)data.shape[1];
-        Type = data.dtype == ScalarType.BFloat16 ? TensorType.BF16 : TensorType.F32;
-        Data = data.Address();
-        Bias = bias is null ? null : bias.Floats();
+        var format = data.dtype == ScalarType.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
+        Rows = WeightRows.Packed(data.Address(), format, Inputs, bias is null ? null : bias.Floats());
     }
 
     public int Outputs { get; }
 
     public int Inputs { get; }
 
-    public TensorType Type { get; }
+    public WeightFormat Format => Rows.Format;
 
-    public byte* Data { get; }
-
-    public float* Bias { get; }
+    public WeightRows Rows { get; }
 
     public Tensor Tensor => _data;
 
     /// <summary>Copies one row to fp32: an embedding.</summary>
     public void CopyRow(int row, Span<float> destination)
     {
-        if (Type == TensorType.F32)
+        byte* source = (byte*)Rows.Data + row * Rows.RowBytes;
+        if (Format == WeightFormat.Float32)
         {
-            new ReadOnlySpan<float>((float*)Data + (nint)row * Inputs, Inputs).CopyTo(destination);
+            new ReadOnlySpan<float>((float*)source, Inputs).CopyTo(destination);
             return;
         }
-        byte* source = Data + (nint)row * Inputs * 2;
         for (int i = 0; i < Inputs; i++)
-            destination[i] = BFloat16Weights.Scalar(source, i);
+            destination[i] = BFloat16Weights.ToSingle(((ushort*)source)[i]);
     }
 
     public void Dispose()

@@ -1,14 +1,17 @@
+using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
 using Moebius.Inference.Prefetch;
-using TorchSharp;
-using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
 /// <summary>Runs a decoder of any family, as its <see cref="DecoderSpec"/> says.</summary>
 internal sealed unsafe class Decoder : ICausalModel
 {
+    /// <summary>Logits that are held beside the results, 8 MiB.</summary>
+    private const int LogitsAtOnce = 2 << 20;
+
     private readonly DecoderSpec _spec;
     private readonly TensorKernels _kernels;
     private readonly ExpertStore _store;
@@ -56,6 +59,13 @@ internal sealed unsafe class Decoder : ICausalModel
 
     public ModelInfo Info { get; }
 
+    /// <summary>Times the parts of each step from now on; null: not any more.</summary>
+    public StepProfile? Profile
+    {
+        get => _kernels.Profile;
+        set => _kernels.Profile = value;
+    }
+
     /// <summary>Bytes of one routed expert in the fast tier.</summary>
     public long ExpertBytes => _store.Layout.Bytes;
 
@@ -74,19 +84,21 @@ internal sealed unsafe class Decoder : ICausalModel
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        _kernels.Profile?.Begin();
         var step = Plan(chunks);
         int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
         if (rows == 0)
             return [];
-        using var noGradient = torch.no_grad();
-        using var scope = torch.NewDisposeScope();
         _tap?.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
+        _kernels.Scratch.Reset();
         var x = Embed(step, rows);
+        _kernels.Profile?.Mark(StepPart.Prepare);
         foreach (var layer in _layers)
             RunLayer(layer, x, step);
         var logits = Logits(x, chunks, step);
         foreach (var chunk in step)
             chunk.Kv.Commit(chunk.Tokens.Span);
+        _kernels.Profile?.Mark(StepPart.Finish);
         return logits;
     }
 
@@ -102,6 +114,7 @@ internal sealed unsafe class Decoder : ICausalModel
             _head.Dispose();
         _embedding.Dispose();
         _store.Dispose();
+        _kernels.Dispose();
         _checkpoint.Dispose();
     }
 
@@ -142,34 +155,57 @@ internal sealed unsafe class Decoder : ICausalModel
         return step;
     }
 
-    private Tensor Embed(List<StepChunk> step, int rows)
+    private Rows Embed(List<StepChunk> step, int rows)
     {
-        var x = TensorMemory.Empty(rows, _spec.Hidden);
-        float* at = x.Floats();
+        var x = _kernels.Take(rows, _spec.Hidden);
+        int row = 0;
         foreach (var chunk in step)
         {
             foreach (int token in chunk.Tokens.Span)
             {
-                _embedding.CopyRow(token, new Span<float>(at, _spec.Hidden));
-                at += _spec.Hidden;
+                _embedding.CopyRow(token, x.Span(row));
+                if (_spec.EmbeddingMultiplier != 1)
+                    TensorPrimitives.Multiply(x.Span(row), _spec.EmbeddingMultiplier, x.Span(row));
+                row++;
             }
         }
-        return _spec.EmbeddingMultiplier == 1 ? x : x.mul_(_spec.EmbeddingMultiplier);
+        return x;
     }
 
-    private void RunLayer(Layer layer, Tensor x, List<StepChunk> step)
+    private void RunLayer(Layer layer, Rows x, List<StepChunk> step)
     {
-        using var scope = torch.NewDisposeScope();
-        Add(x, layer.Attention.Forward(layer.InputNorm.Forward(x), step));
-        Add(x, layer.FeedForward.Forward(layer.PostNorm.Forward(x)));
+        var mark = _kernels.Scratch.Mark();
+        var delta = _kernels.Take(x.Count, x.Width);
+        var normed = layer.InputNorm.Forward(x);
+        _kernels.Profile?.Mark(StepPart.Norms);
+        layer.Attention.Forward(normed, step, delta);
+        Add(x, delta);
+        normed = layer.PostNorm.Forward(x);
+        _kernels.Profile?.Mark(StepPart.Norms);
+        layer.FeedForward.Forward(normed, delta);
+        Add(x, delta);
+        _kernels.Profile?.Mark(StepPart.Norms);
+        _kernels.Scratch.Release(mark);
     }
 
-    private void Add(Tensor x, Tensor delta) =>
-        x.add_(_spec.ResidualMultiplier == 1 ? delta : delta.mul_(_spec.ResidualMultiplier));
-
-    private List<float[]> Logits(Tensor x, IReadOnlyList<SequenceChunk> chunks, List<StepChunk> step)
+    private void Add(Rows x, Rows delta) => _kernels.ForRows(x.Count, x.Width, (from, to) =>
     {
-        var results = new List<float[]>(step.Count);
+        for (int row = from; row < to; row++)
+        {
+            if (_spec.ResidualMultiplier != 1)
+                TensorPrimitives.Multiply(delta.Span(row), _spec.ResidualMultiplier, delta.Span(row));
+            TensorPrimitives.Add(x.Span(row), delta.Span(row), x.Span(row));
+        }
+    });
+
+    /// <summary>
+    /// The wanted rows of all sequences pass the output head together, so that it is read once for them, but not more
+    /// at a time than keeps their logits small.
+    /// </summary>
+    private float[][] Logits(Rows x, IReadOnlyList<SequenceChunk> chunks, List<StepChunk> step)
+    {
+        float[][] results = new float[step.Count][];
+        var wanted = new List<(int Row, float[] To, int At)>();
         for (int i = 0; i < step.Count; i++)
         {
             var (first, count) = chunks[i].Logits switch
@@ -178,17 +214,30 @@ internal sealed unsafe class Decoder : ICausalModel
                 LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
                 _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
-            if (count == 0)
-            {
-                results.Add([]);
-                continue;
-            }
-            using var scope = torch.NewDisposeScope();
-            var logits = _kernels.Linear(_norm.Forward(x.narrow(0, first, count)), _head);
-            if (_spec.LogitsDivisor != 1)
-                logits.div_(_spec.LogitsDivisor);
-            results.Add(new ReadOnlySpan<float>(logits.Floats(), count * _spec.Vocabulary).ToArray());
+            results[i] = count == 0 ? [] : GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary);
+            for (int row = 0; row < count; row++)
+                wanted.Add((first + row, results[i], row * _spec.Vocabulary));
         }
+        int limit = Math.Clamp(LogitsAtOnce / _spec.Vocabulary, 16, 512);
+        for (int at = 0; at < wanted.Count; at += limit)
+        {
+            var part = wanted.GetRange(at, Math.Min(limit, wanted.Count - at));
+            var mark = _kernels.Scratch.Mark();
+            var rows = _kernels.Take(part.Count, x.Width);
+            for (int i = 0; i < part.Count; i++)
+                x.Span(part[i].Row).CopyTo(rows.Span(i));
+            var logits = _kernels.Linear(_norm.Forward(rows), _head);
+            for (int i = 0; i < part.Count; i++)
+            {
+                var to = part[i].To.AsSpan(part[i].At, _spec.Vocabulary);
+                if (_spec.LogitsDivisor != 1)
+                    TensorPrimitives.Divide(logits.Span(i), _spec.LogitsDivisor, to);
+                else
+                    logits.Span(i).CopyTo(to);
+            }
+            _kernels.Scratch.Release(mark);
+        }
+        _kernels.Profile?.Mark(StepPart.Head);
         return results;
     }
 
@@ -208,7 +257,7 @@ internal sealed unsafe class Decoder : ICausalModel
         private readonly Tensor _weight = weights.Vector(name + ".weight", spec.Hidden);
         private readonly Tensor? _bias = spec.LayerNorm ? weights.Vector(name + ".bias", spec.Hidden) : null;
 
-        public Tensor Forward(Tensor x) => _bias is null
+        public Rows Forward(Rows x) => _bias is null
             ? kernels.RmsNorm(x, _weight, spec.NormEpsilon)
             : kernels.LayerNorm(x, _weight, _bias, spec.NormEpsilon);
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Prefetch;
 using Moebius.Inference.Storage;
 
@@ -15,19 +16,20 @@ internal sealed class ExpertFlags
     private readonly Option<int?> _readers = new("--readers") { Description = "Threads that load experts, 1 to 64. Default: 3.", HelpName = "N" };
     private readonly Option<string?> _prefetch = new("--prefetch") { Description = "Which experts are loaded before they are needed: OnDemand (none), Fixed or Adaptive. Default: OnDemand.", HelpName = "MODE" };
     private readonly Option<int?> _horizon = new("--horizon") { Description = "Layers ahead, 1 to 8, for --prefetch Fixed.", HelpName = "N" };
+    private readonly Option<string?> _quantize = new("--quantize") { Description = "Store resident experts as int8 or int4 (changes results) or none, as in the checkpoint. Default: none.", HelpName = "none|int8|int4" };
 
     public void AddTo(Command command)
     {
-        foreach (Option option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon })
+        foreach (Option option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon, _quantize })
             command.Add(option);
     }
 
     /// <summary>The flags as given, unchecked; null where absent.</summary>
     public Given Read(ParseResult parsed) => new(
-        parsed.GetValue(_budget), parsed.GetValue(_slowTier), parsed.GetValue(_pack), parsed.GetValue(_readers), parsed.GetValue(_prefetch), parsed.GetValue(_horizon));
+        parsed.GetValue(_budget), parsed.GetValue(_slowTier), parsed.GetValue(_pack), parsed.GetValue(_readers), parsed.GetValue(_prefetch), parsed.GetValue(_horizon), parsed.GetValue(_quantize));
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Given(string? Budget = null, string? SlowTier = null, string? Pack = null, int? Readers = null, string? Prefetch = null, int? Horizon = null)
+    internal sealed record Given(string? Budget = null, string? SlowTier = null, string? Pack = null, int? Readers = null, string? Prefetch = null, int? Horizon = null, string? Quantize = null)
     {
         /// <summary>Checks the flags and puts them over a configuration.</summary>
         /// <param name="spec">The configuration, or its defaults.</param>
@@ -48,7 +50,10 @@ internal sealed class ExpertFlags
                 throw new UserInputException($"--readers: {Readers} is out of range: from 1 to 64");
             return new ExpertSettings(
                 Budget is { } budget ? Quantities.ParseBytes(budget, "--expert-budget") : spec.FastMemory is { } memory ? Quantities.Bytes(memory, $"{source}: experts.fastMemory") : null,
-                tier, Pack, Readers ?? ModelLoadOptions.DefaultReaders, prefetch);
+                tier, Pack, Readers ?? ModelLoadOptions.DefaultReaders, prefetch)
+            {
+                Quantization = Quantize is { } quantize ? ExpertQuantizations.Parse(quantize) : spec.Quantization,
+            };
         }
 
         private static T Named<T>(string text, string flag)
@@ -67,6 +72,9 @@ internal sealed class ExpertFlags
 /// <param name="Prefetch">What is loaded ahead.</param>
 internal sealed record ExpertSettings(long? BudgetBytes, SlowTier SlowTier, string? Pack, int Readers, PrefetchSpec Prefetch)
 {
+    /// <summary>How resident experts are stored.</summary>
+    public ExpertQuantization Quantization { get; init; }
+
     /// <summary>These settings in the options of a load.</summary>
     public ModelLoadOptions Apply(ModelLoadOptions options) => options with
     {
@@ -75,5 +83,6 @@ internal sealed record ExpertSettings(long? BudgetBytes, SlowTier SlowTier, stri
         Pack = Pack,
         Readers = Readers,
         PrefetchSpec = Prefetch,
+        Quantization = Quantization,
     };
 }

@@ -1,12 +1,12 @@
 using Moebius.Inference.Kernels;
-using static TorchSharp.torch;
 
 namespace Moebius.Inference.Models;
 
 /// <summary>What a layer adds after attention.</summary>
 internal interface IFeedForward : IDisposable
 {
-    Tensor Forward(Tensor x);
+    /// <summary>Writes what is added to the residual for the normed rows <paramref name="x"/> to <paramref name="y"/>.</summary>
+    void Forward(Rows x, Rows y);
 }
 
 /// <summary>down(act(gate(x)) * up(x)).</summary>
@@ -25,12 +25,10 @@ internal sealed unsafe class DenseFeedForward : IFeedForward
         _down = weights.Linear($"{layer}{spec.Prefix}.down_proj", hidden, spec.Intermediate, spec.Bias);
     }
 
-    public Tensor Forward(Tensor x)
+    public void Forward(Rows x, Rows y)
     {
-        var gate = _kernels.Linear(x, _gate);
-        var up = _kernels.Linear(x, _up);
-        TensorKernels.Gate(_activation, gate.Floats(), up.Floats(), (int)x.shape[0], _gate.Outputs);
-        return _kernels.Linear(gate, _down);
+        GatedExperts.Run(_kernels, _activation, [new GatedWeights(_gate.Rows, _up.Rows, _down.Rows, 0, x.Count)], x, null, _gate.Outputs, y);
+        _kernels.Profile?.Mark(StepPart.DenseFeedForward);
     }
 
     public void Dispose()

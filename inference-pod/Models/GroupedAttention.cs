@@ -1,12 +1,14 @@
+using System.Numerics.Tensors;
 using Moebius.Inference.Kernels;
-using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
 /// <summary>A layer that turns normed hidden states into what is added to the residual.</summary>
 internal interface IAttentionLayer : IDisposable
 {
-    Tensor Forward(Tensor x, IReadOnlyList<StepChunk> chunks);
+    /// <summary>Appends the rows' keys and values to their sequences and writes what is added to the residual.</summary>
+    void Forward(Rows x, IReadOnlyList<StepChunk> chunks, Rows y);
 }
 
 /// <summary>Grouped-query attention with rotary positions.</summary>
@@ -20,6 +22,8 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
     private readonly int _layer;
     private readonly LinearWeight _q, _k, _v, _o;
     private readonly Tensor? _qNorm, _kNorm, _sinks;
+    private readonly float* _qGain, _kGain;
+    private readonly int _qNormWidth, _kNormWidth;
 
     public GroupedAttention(TensorKernels kernels, WeightReader weights, DecoderSpec spec, GroupedAttentionSpec attention, int layer)
     {
@@ -34,8 +38,11 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
         if (attention.Norm != QueryKeyNorm.None)
         {
             bool head = attention.Norm == QueryKeyNorm.Head;
-            _qNorm = weights.Vector(name + "q_norm.weight", head ? attention.HeadDim : q);
-            _kNorm = weights.Vector(name + "k_norm.weight", head ? attention.HeadDim : kv);
+            (_qNormWidth, _kNormWidth) = head ? (attention.HeadDim, attention.HeadDim) : (q, kv);
+            _qNorm = weights.Vector(name + "q_norm.weight", _qNormWidth);
+            _kNorm = weights.Vector(name + "k_norm.weight", _kNormWidth);
+            _qGain = _qNorm.Floats();
+            _kGain = _kNorm.Floats();
         }
         _sinks = attention.Sinks ? weights.Vector(name + "sinks", attention.Heads) : null;
     }
@@ -44,37 +51,52 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
     public static AttentionShape Shape(GroupedAttentionSpec spec) =>
         new(spec.Heads, spec.KvHeads, spec.HeadDim, spec.HeadDim, spec.Scale, null, ValuesInKeys: false);
 
-    public Tensor Forward(Tensor x, IReadOnlyList<StepChunk> chunks)
+    public void Forward(Rows x, IReadOnlyList<StepChunk> chunks, Rows y)
     {
-        var q = _kernels.Linear(x, _q);
-        var k = _kernels.Linear(x, _k);
-        var v = _kernels.Linear(x, _v);
-        if (_qNorm is not null)
+        var q = _kernels.Take(x.Count, _q.Outputs);
+        var k = _kernels.Take(x.Count, _k.Outputs);
+        var v = _kernels.Take(x.Count, _v.Outputs);
+        _kernels.Products(x, new Product(_q, q), new Product(_k, k), new Product(_v, v));
+        _kernels.Profile?.Mark(StepPart.Projections);
+        var sequences = new AttentionSequence[chunks.Count];
+        for (int i = 0; i < sequences.Length; i++)
         {
-            q = _kernels.RmsNorm(q, _qNorm, _epsilon);
-            k = _kernels.RmsNorm(k, _kNorm!, _epsilon);
+            var chunk = chunks[i];
+            var kv = chunk.Kv.Rows(_layer);
+            sequences[i] = new AttentionSequence(kv, chunk.Kv.Length, chunk.Offset, chunk.Count);
+            _kernels.ForRows(chunk.Count, q.Width + k.Width, (from, to) => Append(chunk, kv, from, to, q, k, v));
         }
-        if (_spec.Clip is float clip)
+        var attended = _kernels.Take(x.Count, _shape.Heads * _shape.ValueDim);
+        AttentionKernel.Run(_kernels.Workers, _shape, q, sequences, _sinks is null ? null : _sinks.Floats(), attended);
+        _kernels.Profile?.Mark(StepPart.Attention);
+        _kernels.Products(attended, new Product(_o, y));
+        _kernels.Profile?.Mark(StepPart.Projections);
+    }
+
+    /// <summary>Norms, clips and rotates rows of a chunk and stores their keys and values.</summary>
+    private void Append(StepChunk chunk, KvRows kv, int from, int to, Rows q, Rows k, Rows v)
+    {
+        fixed (float* cos = chunk.Cos, sin = chunk.Sin)
         {
-            q.clamp_(-clip, clip);
-            k.clamp_(-clip, clip);
-            v.clamp_(-clip, clip);
+            for (int t = from; t < to; t++)
+            {
+                int row = chunk.Offset + t;
+                if (_qNorm is not null)
+                {
+                    TensorKernels.RmsNorm(q[row], q[row], q.Width, _qGain, _qNormWidth, _epsilon);
+                    TensorKernels.RmsNorm(k[row], k[row], k.Width, _kGain, _kNormWidth, _epsilon);
+                }
+                if (_spec.Clip is float clip)
+                {
+                    TensorPrimitives.Clamp(q.Span(row), -clip, clip, q.Span(row));
+                    TensorPrimitives.Clamp(k.Span(row), -clip, clip, k.Span(row));
+                    TensorPrimitives.Clamp(v.Span(row), -clip, clip, v.Span(row));
+                }
+                Rotary.Rotate(q[row], _shape.Heads, _shape.KeyDim, 0, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
+                Rotary.Rotate(k[row], _shape.KvHeads, _shape.KeyDim, 0, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
+                chunk.Kv.Write(kv, chunk.Kv.Length + t, k[row], v[row]);
+            }
         }
-        var y = TensorMemory.Empty(x.shape[0], (long)_shape.Heads * _shape.ValueDim);
-        float* qs = q.Floats(), ks = k.Floats(), vs = v.Floats(), ys = y.Floats();
-        float* sinks = _sinks is null ? null : _sinks.Floats();
-        nint qRow = _shape.Heads * _shape.KeyDim, kvRow = _shape.KeyRow;
-        foreach (var chunk in chunks)
-        {
-            float* chunkQ = qs + chunk.Offset * qRow, chunkK = ks + chunk.Offset * kvRow;
-            TensorKernels.Rotate(chunkQ, qRow, chunk.Count, _shape.Heads, _shape.KeyDim, 0, chunk.Cos, chunk.Sin, _rope.Pairs, _rope.Interleaved);
-            TensorKernels.Rotate(chunkK, kvRow, chunk.Count, _shape.KvHeads, _shape.KeyDim, 0, chunk.Cos, chunk.Sin, _rope.Pairs, _rope.Interleaved);
-            var (keys, values) = chunk.Kv.Rows(_layer);
-            chunk.Kv.Write(keys, _shape.KeyRow, chunkK, kvRow, chunk.Count);
-            chunk.Kv.Write(values, _shape.ValueRow, vs + chunk.Offset * kvRow, kvRow, chunk.Count);
-            AttentionKernel.Run(_kernels.Workers, _shape, chunkQ, keys, values, chunk.Kv.BlockTokens, chunk.Kv.Length, chunk.Count, sinks, ys + (nint)chunk.Offset * _shape.Heads * _shape.ValueDim);
-        }
-        return _kernels.Linear(y, _o);
     }
 
     public void Dispose()

@@ -1,5 +1,5 @@
 using Moebius.Inference.Kernels;
-using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -19,6 +19,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
     private readonly Tensor? _qNorm;
     private readonly LinearWeight _kvDown, _o;
     private readonly Tensor _kvNorm;
+    private readonly float* _kvGain;
     private readonly LinearWeight[] _keyUp, _valueUp;
 
     public LatentAttention(TensorKernels kernels, WeightReader weights, DecoderSpec spec, LatentAttentionSpec attention, int layer)
@@ -40,6 +41,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         }
         _kvDown = weights.Linear(name + "kv_a_proj_with_mqa", rank + attention.RopeDim, spec.Hidden, attention.Bias);
         _kvNorm = weights.Vector(name + "kv_a_layernorm.weight", rank);
+        _kvGain = _kvNorm.Floats();
         _o = weights.Linear(name + "o_proj", spec.Hidden, heads * value, attention.Bias);
 
         using var up = weights.Matrix(name + "kv_b_proj.weight", heads * (nope + value), rank);
@@ -59,42 +61,68 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
     public static AttentionShape Shape(LatentAttentionSpec spec) =>
         new(spec.Heads, 1, spec.KvRank + spec.RopeDim, spec.KvRank, spec.Scale, null, ValuesInKeys: true);
 
-    public Tensor Forward(Tensor x, IReadOnlyList<StepChunk> chunks)
+    public void Forward(Rows x, IReadOnlyList<StepChunk> chunks, Rows y)
     {
-        int rows = (int)x.shape[0], heads = _spec.Heads, rank = _spec.KvRank, nope = _spec.NopeDim, rope = _spec.RopeDim;
-        var q = _q is not null
-            ? _kernels.Linear(x, _q)
-            : _kernels.Linear(_kernels.RmsNorm(_kernels.Linear(x, _qDown!), _qNorm!, _spec.InnerNormEpsilon), _qUp!);
-        var kv = _kernels.Linear(x, _kvDown);
-        var latentQ = TensorMemory.Empty(rows, (long)heads * _shape.KeyDim);
-        var latent = TensorMemory.Empty(rows, (long)heads * rank);
-        var y = TensorMemory.Empty(rows, (long)heads * _spec.ValueDim);
-        float* qs = q.Floats(), kvs = kv.Floats(), lq = latentQ.Floats(), ls = latent.Floats(), ys = y.Floats();
-        nint qRow = heads * (nope + rope), kvRow = rank + rope, lqRow = heads * _shape.KeyDim, lRow = heads * rank, yRow = heads * _spec.ValueDim;
+        int heads = _spec.Heads, rank = _spec.KvRank, value = _spec.ValueDim;
+        var q = _kernels.Take(x.Count, heads * (_spec.NopeDim + _spec.RopeDim));
+        var kv = _kernels.Take(x.Count, _kvDown.Outputs);
+        if (_q is not null)
+        {
+            _kernels.Products(x, new Product(_q, q), new Product(_kvDown, kv));
+        }
+        else
+        {
+            var down = _kernels.Take(x.Count, _qDown!.Outputs);
+            _kernels.Products(x, new Product(_qDown, down), new Product(_kvDown, kv));
+            _kernels.RmsNorm(down, down, _qNorm!, _spec.InnerNormEpsilon);
+            _kernels.Products(down, new Product(_qUp!, q));
+        }
+        _kernels.Profile?.Mark(StepPart.Projections);
+        var sequences = new AttentionSequence[chunks.Count];
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            var chunk = chunks[i];
+            var rows = chunk.Kv.Rows(_layer);
+            sequences[i] = new AttentionSequence(rows, chunk.Kv.Length, chunk.Offset, chunk.Count);
+            _kernels.ForRows(chunk.Count, q.Width + kv.Width, (from, to) => Append(chunk, rows, from, to, q, kv));
+        }
+        var latentQ = _kernels.Take(x.Count, heads * _shape.KeyDim);
+        var latent = _kernels.Take(x.Count, heads * rank);
+        var values = _kernels.Take(x.Count, heads * value);
+        _kernels.Workers.Run(heads, (long)x.Count * heads * rank * _spec.NopeDim, h => CompressQueries(h, q, latentQ));
+        AttentionKernel.Run(_kernels.Workers, _shape, latentQ, sequences, null, latent);
+        _kernels.Workers.Run(heads, (long)x.Count * heads * rank * value, h =>
+            MatrixProduct.Run(latent.Data + (nint)h * rank, latent.Width, _valueUp[h].Rows, values.Data + (nint)h * value, values.Width, x.Count, 0, value, rank));
+        _kernels.Profile?.Mark(StepPart.Attention);
+        _kernels.Products(values, new Product(_o, y));
+        _kernels.Profile?.Mark(StepPart.Projections);
+    }
 
-        for (int t = 0; t < rows; t++)
-            _kernels.RmsNorm(kvs + t * kvRow, kvs + t * kvRow, rank, _kvNorm, _spec.InnerNormEpsilon);
-        foreach (var chunk in chunks)
+    /// <summary>Norms the compressed vectors of rows of a chunk, rotates, and stores what their tokens keep.</summary>
+    private void Append(StepChunk chunk, KvRows rows, int from, int to, Rows q, Rows kv)
+    {
+        int rank = _spec.KvRank, nope = _spec.NopeDim, rope = _spec.RopeDim;
+        fixed (float* cos = chunk.Cos, sin = chunk.Sin)
         {
-            TensorKernels.Rotate(qs + chunk.Offset * qRow, qRow, chunk.Count, heads, nope + rope, nope, chunk.Cos, chunk.Sin, _rope.Pairs, _rope.Interleaved);
-            TensorKernels.Rotate(kvs + chunk.Offset * kvRow, kvRow, chunk.Count, 1, rank + rope, rank, chunk.Cos, chunk.Sin, _rope.Pairs, _rope.Interleaved);
+            for (int t = from; t < to; t++)
+            {
+                int row = chunk.Offset + t;
+                TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvGain, rank, _spec.InnerNormEpsilon);
+                Rotary.Rotate(q[row], _spec.Heads, nope + rope, nope, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
+                Rotary.Rotate(kv[row], 1, rank + rope, rank, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
+                chunk.Kv.Write(rows, chunk.Kv.Length + t, kv[row], null);
+            }
         }
-        for (int h = 0; h < heads; h++)
-        {
-            float* source = qs + h * (nope + rope), target = lq + (nint)h * _shape.KeyDim;
-            _kernels.Linear(source, qRow, _keyUp[h], target, lqRow, rows);
-            for (int t = 0; t < rows; t++)
-                new ReadOnlySpan<float>(source + t * qRow + nope, rope).CopyTo(new Span<float>(target + t * lqRow + rank, rope));
-        }
-        foreach (var chunk in chunks)
-        {
-            var (keys, values) = chunk.Kv.Rows(_layer);
-            chunk.Kv.Write(keys, _shape.KeyRow, kvs + chunk.Offset * kvRow, kvRow, chunk.Count);
-            AttentionKernel.Run(_kernels.Workers, _shape, lq + chunk.Offset * lqRow, keys, values, chunk.Kv.BlockTokens, chunk.Kv.Length, chunk.Count, null, ls + chunk.Offset * lRow);
-        }
-        for (int h = 0; h < heads; h++)
-            _kernels.Linear(ls + (nint)h * rank, lRow, _valueUp[h], ys + h * _spec.ValueDim, yRow, rows);
-        return _kernels.Linear(y, _o);
+    }
+
+    /// <summary>One head's queries against the compressed vectors: the up-projected part, then the rotary part as it is.</summary>
+    private void CompressQueries(int head, Rows q, Rows latentQ)
+    {
+        int rank = _spec.KvRank, nope = _spec.NopeDim, rope = _spec.RopeDim;
+        float* source = q.Data + head * (nope + rope), target = latentQ.Data + (nint)head * _shape.KeyDim;
+        MatrixProduct.Run(source, q.Width, _keyUp[head].Rows, target, latentQ.Width, q.Count, 0, rank, nope);
+        for (int t = 0; t < q.Count; t++)
+            new ReadOnlySpan<float>(source + (nint)t * q.Width + nope, rope).CopyTo(new Span<float>(target + (nint)t * latentQ.Width + rank, rope));
     }
 
     public void Dispose()

@@ -1,5 +1,4 @@
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Models;
@@ -42,14 +41,20 @@ public sealed record ModelLoadOptions
     /// <summary>The type in which weights stay in memory. Results are the same, bit for bit.</summary>
     public WeightStorage Weights { get; init; } = WeightStorage.Stored;
 
+    /// <summary>
+    /// How routed experts are stored in memory. Anything but <see cref="ExpertQuantization.None"/> changes results; the
+    /// budget then holds about twice (Int8) or four times (Int4) as many experts as in bf16.
+    /// </summary>
+    public ExpertQuantization Quantization { get; init; } = ExpertQuantization.None;
+
     /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
     public PrefetchSpec PrefetchSpec { get; init; } = new();
 
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 
-    /// <summary>For an oracle: when an expert is used next, in place of what the policy says.</summary>
-    internal Func<ExpertKey, long>? NextUse { get; init; }
+    /// <summary>Most loads ahead on their way at once, 1 or more; see docs/benchmarks/inference.md for what was measured.</summary>
+    internal int AheadAtOnce { get; init; } = 2;
 
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
@@ -44,9 +45,11 @@ public static class ModelLoader
             TorchSharp.torch.set_num_threads(options.Threads);
             var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
             byte[] fingerprint = WeightFingerprint(checkpoint);
-            var catalog = Catalog(spec, weights, options.Weights);
-            var policy = options.Prefetch ?? (options.ExpertBudgetBytes is null || options.ExpertBudgetBytes >= catalog.TotalBytes ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
-            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, directory, options.NextUse ?? policy?.NextUse);
+            var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
+            // Where all experts fit there is nothing to load ahead.
+            bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
+            var policy = options.Prefetch ?? (all ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,
@@ -67,17 +70,24 @@ public static class ModelLoader
         }
     }
 
-    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage)
+    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage, ExpertQuantization quantization)
     {
         var checkpoint = weights.Checkpoint;
         var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
         if (layers.Length == 0)
-            return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, TensorType.F32, false), [], 0);
+            return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, WeightFormat.Float32, false), [], 0);
         var first = layers[0].Moe!;
         string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
         weights.MarkUsed(names);
         bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
-        var layout = new ExpertLayout(spec.Hidden, first.Intermediate, keep ? TensorType.BF16 : TensorType.F32, first.Naming.HasBiases);
+        var format = quantization switch
+        {
+            ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
+            ExpertQuantization.Int8 => WeightFormat.Int8,
+            ExpertQuantization.Int4 => WeightFormat.Int4,
+            _ => throw new ArgumentOutOfRangeException(nameof(quantization), quantization, "not a quantisation"),
+        };
+        var layout = new ExpertLayout(spec.Hidden, first.Intermediate, format, first.Naming.HasBiases);
         if (layout.Bytes > int.MaxValue)
             throw new UserInputException($"{checkpoint.Directory}: one expert takes {layout.Bytes} bytes; the largest supported is {int.MaxValue}");
         var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe!.Router.Experts)
@@ -108,17 +118,17 @@ public static class ModelLoader
             end,
             options.BlockTokens,
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
-            KvFingerprint(config, fingerprint, options.BlockTokens))
+            KvFingerprint(config, fingerprint, options))
         {
             KvDependsOnLength = spec.Rope.DependsOnLength,
         };
     }
 
     /// <summary>Over all that makes the bytes of keys and values interchangeable.</summary>
-    private static byte[] KvFingerprint(ModelConfig config, byte[] weights, int blockTokens)
+    private static byte[] KvFingerprint(ModelConfig config, byte[] weights, ModelLoadOptions options)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{blockTokens}/"));
+        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{options.BlockTokens}/{options.Quantization}/"));
         hash.AppendData(config.Json);
         hash.AppendData(weights);
         return hash.GetHashAndReset();

@@ -2,6 +2,7 @@ using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Models;
 
@@ -19,21 +20,22 @@ internal static class ModelPacker
     /// <param name="directory">The model.</param>
     /// <param name="output">Directory for the file; null for the model's.</param>
     /// <param name="tier">How the safetensors are read.</param>
+    /// <param name="quantization">How experts are stored; the file is for loads with the same.</param>
     /// <param name="progress">Told how many experts are written, of how many.</param>
     /// <param name="stop">Ends early; nothing is left behind.</param>
     /// <exception cref="UserInputException">The model is not supported or has no experts, or the file cannot be written.</exception>
-    public static PackResult Pack(string directory, string? output, SlowTier tier, Action<int, int>? progress, CancellationToken stop)
+    public static PackResult Pack(string directory, string? output, SlowTier tier, ExpertQuantization quantization, Action<int, int>? progress, CancellationToken stop)
     {
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         if (output is not null && !Directory.Exists(output))
             throw new UserInputException($"--out: '{output}' is not a directory");
         using var checkpoint = Checkpoint.Open(directory, tier);
-        var catalog = ModelLoader.Catalog(spec, new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored);
+        var catalog = ModelLoader.Catalog(spec, new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");
         string path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));
         using var source = new CheckpointExperts(catalog, checkpoint);
         PackWriter.Write(path, catalog, source, ModelLoader.WeightFingerprint(checkpoint), done => progress?.Invoke(done, catalog.Count), stop);
-        return new PackResult(path, catalog.Count, catalog.Layout.Bytes, new FileInfo(path).Length, catalog.Layout.Type.ToString());
+        return new PackResult(path, catalog.Count, catalog.Layout.Bytes, new FileInfo(path).Length, catalog.Layout.Format.Name());
     }
 }

@@ -1,8 +1,6 @@
 using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
-using TorchSharp;
-using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
@@ -42,32 +40,28 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         tap?.Add(_router);
     }
 
-    public Tensor Forward(Tensor x)
+    public void Forward(Rows x, Rows y)
     {
-        int tokens = (int)x.shape[0], hidden = (int)x.shape[1], k = _spec.Router.TopK;
-        int[] experts = new int[tokens * k];
-        float[] weights = new float[tokens * k];
+        int k = _spec.Router.TopK, slots = x.Count * k;
+        int[] experts = new int[slots];
+        float[] weights = new float[slots];
         float[]? scores = Route(x, experts, weights);
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts);
+        _kernels.Profile?.Mark(StepPart.Routing);
         // Loads begin here; the rest of the layer's preparation runs while they do.
         using var use = _store.Use(_moeLayer, plan.Groups);
         _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups);
-
-        var inputs = tokens == 1 ? null : TensorMemory.Empty((long)tokens * k, hidden);
-        var gate = TensorMemory.Empty((long)tokens * k, _spec.Intermediate);
-        var up = TensorMemory.Empty((long)tokens * k, _spec.Intermediate);
-        var outputs = TensorMemory.Empty((long)tokens * k, hidden);
-        var rows = new Rows(inputs is null ? x.Floats() : inputs.Floats(), inputs is null ? 0 : hidden, gate.Floats(), up.Floats(), outputs.Floats());
-        if (inputs is not null)
-            Gather(x.Floats(), inputs.Floats(), plan.Slots, k, hidden);
-        RunAll(plan.Groups, use, rows, hidden);
+        int[] tokenOf = new int[slots];
+        for (int row = 0; row < slots; row++)
+            tokenOf[row] = plan.Slots[row] / k;
+        var outputs = _kernels.Take(slots, x.Width);
+        fixed (int* index = tokenOf)
+            RunAll(plan.Groups, use, x, index, outputs);
         _tap?.Ran(_moeLayer, use.Missing);
-
-        var y = torch.zeros([tokens, hidden], dtype: ScalarType.Float32);
-        Combine(y.Floats(), outputs.Floats(), plan.RowOf, weights, tokens, k, hidden);
+        Combine(y, outputs, plan.RowOf, weights, k);
+        _kernels.Profile?.Mark(StepPart.Combine);
         if (_shared is not null)
-            AddShared(x, y, tokens, hidden);
-        return y;
+            AddShared(x, y);
     }
 
     public void Dispose()
@@ -79,97 +73,61 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     }
 
     /// <summary>Chooses experts. Returns the softmax of the gate where somebody watches.</summary>
-    private float[]? Route(Tensor x, int[] experts, float[] weights)
+    private float[]? Route(Rows x, int[] experts, float[] weights)
     {
-        int k = _spec.Router.TopK, n = _spec.Router.Experts;
+        int k = _spec.Router.TopK;
         var scores = _kernels.Linear(x, _router);
+        _kernels.Profile?.Mark(StepPart.RouterProduct);
         float[]? gate = _tap is null ? null : RoutingTap.Probabilities(scores);
-        float* logits = scores.Floats();
-        var correction = _correction is null ? default : new ReadOnlySpan<float>(_correction.Floats(), n);
-        for (int t = 0; t < x.shape[0]; t++)
-            Router.Route(_spec.Router, new Span<float>(logits + (nint)t * n, n), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
+        _kernels.ForRows(x.Count, (long)scores.Width * k, (from, to) =>
+        {
+            var correction = _correction is null ? default : new ReadOnlySpan<float>(_correction.Floats(), scores.Width);
+            for (int t = from; t < to; t++)
+                Router.Route(_spec.Router, scores.Span(t), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
+        });
         return gate;
     }
 
     /// <summary>Runs the experts in the order in which they are there: the resident ones, then each as it arrives.</summary>
-    private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows rows, int hidden)
+    private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows x, int* index, Rows outputs)
     {
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
-            long work = ready.Sum(r => (long)groups[r.Group].Count) * 3 * hidden * _spec.Intermediate;
-            if (ready.Count >= _kernels.Workers.Threads)
-                _kernels.Workers.Run(ready.Count, work, i => Run(groups[ready[i].Group], (byte*)ready[i].Buffer, rows, hidden, split: false));
-            else
-                foreach (var (group, buffer) in ready)
-                    Run(groups[group], (byte*)buffer, rows, hidden, split: true);
-        }
-    }
-
-    /// <summary>One expert over its rows, on this thread or split over all.</summary>
-    private void Run(ExpertGroup group, byte* buffer, Rows rows, int hidden, bool split)
-    {
-        var layout = _store.Layout;
-        int width = _spec.Intermediate;
-        float* x = rows.Inputs + group.First * rows.InputStride;
-        float* gate = rows.Gate + (nint)group.First * width, up = rows.Up + (nint)group.First * width;
-        Product(x, rows.InputStride, layout.Gate, layout.GateBias, gate, width, hidden);
-        Product(x, rows.InputStride, layout.Up, layout.UpBias, up, width, hidden);
-        TensorKernels.Gate(_spec.Activation, gate, up, group.Count, width);
-        Product(gate, width, layout.Down, layout.DownBias, rows.Outputs + (nint)group.First * hidden, hidden, width);
-
-        void Product(float* input, nint stride, long weight, long bias, float* output, int columns, int k)
-        {
-            float* b = layout.HasBiases ? (float*)(buffer + bias) : null;
-            if (split)
-                _kernels.Product(input, stride, buffer + weight, layout.Type, b, output, columns, group.Count, columns, k);
-            else if (layout.Type == Checkpoints.TensorType.F32)
-                MatrixProduct.Run<Float32Weights>(input, stride, buffer + weight, b, output, columns, group.Count, 0, columns, k);
-            else
-                MatrixProduct.Run<BFloat16Weights>(input, stride, buffer + weight, b, output, columns, group.Count, 0, columns, k);
-        }
-    }
-
-    private static void Gather(float* x, float* inputs, int[] slots, int k, int hidden)
-    {
-        for (int row = 0; row < slots.Length; row++)
-            new ReadOnlySpan<float>(x + (nint)(slots[row] / k) * hidden, hidden).CopyTo(new Span<float>(inputs + (nint)row * hidden, hidden));
-    }
-
-    private static void Combine(float* y, float* outputs, int[] rowOf, float[] weights, int tokens, int k, int hidden)
-    {
-        for (int slot = 0; slot < tokens * k; slot++)
-        {
-            var sum = new Span<float>(y + (nint)(slot / k) * hidden, hidden);
-            TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(outputs + (nint)rowOf[slot] * hidden, hidden), weights[slot], sum, sum);
-        }
-    }
-
-    private void AddShared(Tensor x, Tensor y, int tokens, int hidden)
-    {
-        var shared = _shared!.Forward(x);
-        if (_sharedGate is not null)
-        {
-            float* gate = _kernels.Linear(x, _sharedGate).Floats();
-            for (int t = 0; t < tokens; t++)
+            _kernels.Profile?.Mark(StepPart.Acquire);
+            var experts = new GatedWeights[ready.Count];
+            for (int i = 0; i < experts.Length; i++)
             {
-                var row = new Span<float>(shared.Floats() + (nint)t * hidden, hidden);
-                TensorPrimitives.Multiply(row, 1 / (1 + MathF.Exp(-gate[t])), row);
+                var group = groups[ready[i].Group];
+                experts[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
             }
+            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
+            _kernels.Profile?.Mark(StepPart.Experts);
         }
-        y.add_(shared);
     }
 
-    /// <summary>Buffers whose row i belongs to slot Slots[i] of the plan.</summary>
-    private readonly struct Rows(float* inputs, nint inputStride, float* gate, float* up, float* outputs)
+    /// <summary>For each token the weighted sum of its experts' rows, in the order in which its router ranked them.</summary>
+    private void Combine(Rows y, Rows outputs, int[] rowOf, float[] weights, int k) => _kernels.ForRows(y.Count, (long)y.Width * k, (from, to) =>
     {
-        public float* Inputs => inputs;
+        for (int token = from; token < to; token++)
+        {
+            var sum = y.Span(token);
+            sum.Clear();
+            for (int slot = token * k; slot < (token + 1) * k; slot++)
+                TensorPrimitives.MultiplyAdd(outputs.Span(rowOf[slot]), weights[slot], sum, sum);
+        }
+    });
 
-        public nint InputStride => inputStride;
-
-        public float* Gate => gate;
-
-        public float* Up => up;
-
-        public float* Outputs => outputs;
+    private void AddShared(Rows x, Rows y)
+    {
+        var shared = _kernels.Take(x.Count, x.Width);
+        _shared!.Forward(x, shared);
+        var gate = _sharedGate is null ? default : _kernels.Linear(x, _sharedGate);
+        for (int t = 0; t < x.Count; t++)
+        {
+            if (_sharedGate is not null)
+                TensorPrimitives.Multiply(shared.Span(t), 1 / (1 + MathF.Exp(-*gate[t])), shared.Span(t));
+            TensorPrimitives.Add(y.Span(t), shared.Span(t), y.Span(t));
+        }
+        _kernels.Profile?.Mark(StepPart.DenseFeedForward);
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Experts;
 
 namespace Moebius.Inference.Models;
 
@@ -16,8 +17,9 @@ public static class PackCommands
     {
         var directory = new Argument<string>("MODEL") { Description = "Model directory in Hub layout." };
         var output = new Option<string?>("--out") { Description = "Directory for the packed file. Default: the model's.", HelpName = "DIR" };
+        var quantize = new Option<string?>("--quantize") { Description = "Store experts as int8 or int4, for loads with the same flag. Default: none, as in the checkpoint.", HelpName = "none|int8|int4" };
         var format = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
-        var command = new Command("pack", "Write a model's experts into one aligned file, so that loading one is one read. 'serve' uses it where it lies beside the model.") { directory, output, format };
+        var command = new Command("pack", "Write a model's experts into one aligned file, so that loading one is one read. 'serve' uses it where it lies beside the model.") { directory, output, quantize, format };
         command.SetAction((parsed, stop) =>
         {
             bool json = parsed.GetRequiredValue(format) switch
@@ -26,7 +28,8 @@ public static class PackCommands
                 "json" => true,
                 var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
             };
-            var result = ModelPacker.Pack(parsed.GetRequiredValue(directory), parsed.GetValue(output), SlowTier.DirectIO, null, stop);
+            var quantization = parsed.GetValue(quantize) is { } name ? ExpertQuantizations.Parse(name) : ExpertQuantization.None;
+            var result = ModelPacker.Pack(parsed.GetRequiredValue(directory), parsed.GetValue(output), SlowTier.DirectIO, quantization, null, stop);
             parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : string.Create(
                 CultureInfo.InvariantCulture, $"{result.Path}: {result.Experts} experts of {result.ExpertBytes} bytes ({result.Type}), {result.Bytes} bytes in all"));
             return Task.FromResult(0);

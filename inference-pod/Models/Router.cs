@@ -129,17 +129,18 @@ internal static class Router
         }
     }
 
+    /// <summary>The largest scores, best first; one pass, with the best so far kept in order.</summary>
     private static void TopK(ReadOnlySpan<float> scores, Span<int> chosen)
     {
-        for (int c = 0; c < chosen.Length; c++)
+        int count = 0;
+        for (int i = 0; i < scores.Length; i++)
         {
-            int best = -1;
-            for (int i = 0; i < scores.Length; i++)
-            {
-                if (!chosen[..c].Contains(i) && (best < 0 || scores[i] > scores[best]))
-                    best = i;
-            }
-            chosen[c] = best;
+            if (count == chosen.Length && !(scores[i] > scores[chosen[^1]]))
+                continue;
+            int at = count < chosen.Length ? count++ : count - 1;
+            for (; at > 0 && scores[i] > scores[chosen[at - 1]]; at--)
+                chosen[at] = chosen[at - 1];
+            chosen[at] = i;
         }
     }
 

@@ -3,7 +3,6 @@ using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
 using Moebius.Inference.Prefetch;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -11,7 +10,7 @@ namespace Moebius.Inference.Models;
 /// Shows a policy what the routers choose and what later gates say already, gives its plans to the store, and tells it
 /// what they cost. It knows the gates of all MoE layers; each layer adds its own when it is built.
 /// </summary>
-internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
+internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
 {
     private readonly List<LinearWeight> _gates = [];
     private readonly HashSet<ExpertKey> _planned = [];
@@ -37,7 +36,7 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
     /// <param name="gate">[tokens, experts] softmax of the layer's own gate.</param>
     /// <param name="chosen">[tokens, top-k].</param>
     /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
-    public void Routed(int layer, Tensor x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
+    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
     {
         foreach (var group in groups)
             _foreseen += _planned.Contains(new ExpertKey(layer, group.Expert)) ? 1 : 0;
@@ -51,7 +50,7 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
             int target = (layer + distance) % _gates.Count;
             ahead[distance - 1] = new PreGate(target, Probabilities(kernels.Linear(x, _gates[target])));
         }
-        Take(policy.Plan(new LayerRouting(layer, (int)x.shape[0], chosen, gate, ahead)));
+        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead)));
     }
 
     /// <summary>A layer's experts have run.</summary>
@@ -73,12 +72,11 @@ internal sealed unsafe class RoutingTap(IPrefetchPolicy policy, TensorKernels ke
         statistics with { Uses = _uses, Foreseen = _foreseen, Horizon = _layers == 0 ? 0 : (double)_horizons / _layers };
 
     /// <summary>Softmax of each row of logits.</summary>
-    public static float[] Probabilities(Tensor logits)
+    public static float[] Probabilities(Rows logits)
     {
-        int rows = (int)logits.shape[0], columns = (int)logits.shape[1];
-        float[] result = new float[rows * columns];
-        for (int row = 0; row < rows; row++)
-            TensorPrimitives.SoftMax(new ReadOnlySpan<float>(logits.Floats() + (nint)row * columns, columns), result.AsSpan(row * columns, columns));
+        float[] result = new float[logits.Count * logits.Width];
+        for (int row = 0; row < logits.Count; row++)
+            TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));
         return result;
     }
 

@@ -12,6 +12,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     private readonly AttentionShape _shape;
     private readonly int _blockTokens;
     private readonly List<nint> _blocks = [];
+    private nint[] _table = [];
     private readonly List<int>? _tokens;
     private bool _disposed;
 
@@ -81,6 +82,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
             NativeMemory.AlignedFree((void*)_blocks[i]);
             _blocks.RemoveAt(i);
         }
+        _table = [.. _blocks];
     }
 
     /// <summary>Makes room for tokens after <see cref="Length"/>.</summary>
@@ -88,8 +90,11 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         int needed = (Length + tokens + _blockTokens - 1) / _blockTokens;
+        if (_blocks.Count == needed)
+            return;
         while (_blocks.Count < needed)
             _blocks.Add((nint)NativeMemory.AlignedAlloc((nuint)BlockBytes, 64));
+        _table = [.. _blocks];
     }
 
     /// <summary>Counts tokens whose keys and values all layers have written.</summary>
@@ -102,29 +107,23 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <summary>All stored tokens followed by new ones.</summary>
     public int[] TokensWith(ReadOnlySpan<int> tokens) => [.. _tokens ?? throw new InvalidOperationException("tokens are not remembered"), .. tokens];
 
-    /// <summary>Addresses of a layer's key and value rows in each block.</summary>
-    public (nint[] Keys, nint[] Values) Rows(int layer)
+    /// <summary>Where a layer's keys and values are; valid until blocks are added or removed.</summary>
+    public KvRows Rows(int layer)
     {
-        nint offset = (nint)layer * _blockTokens * (_shape.KeyRow + _shape.ValueRow) * sizeof(float);
-        nint values = (nint)_blockTokens * _shape.KeyRow * sizeof(float);
-        nint[] keys = new nint[_blocks.Count], rows = new nint[_blocks.Count];
-        for (int i = 0; i < keys.Length; i++)
-        {
-            keys[i] = _blocks[i] + offset;
-            rows[i] = keys[i] + values;
-        }
-        return (keys, rows);
+        nint keys = (nint)layer * _blockTokens * (_shape.KeyRow + _shape.ValueRow) * sizeof(float);
+        return new KvRows(_table, _blockTokens, keys, keys + (nint)_blockTokens * _shape.KeyRow * sizeof(float));
     }
 
-    /// <summary>Stores rows at positions from <see cref="Length"/> on.</summary>
-    public void Write(nint[] blocks, int rowSize, float* source, nint stride, int count)
+    /// <summary>Stores one token's rows at a position from <see cref="Length"/> on.</summary>
+    /// <param name="rows">Where.</param>
+    /// <param name="position">Position of the token.</param>
+    /// <param name="key">Its keys.</param>
+    /// <param name="value">Its values; unused when the keys hold them.</param>
+    public void Write(KvRows rows, int position, float* key, float* value)
     {
-        for (int t = 0; t < count; t++)
-        {
-            int at = Length + t;
-            new ReadOnlySpan<float>(source + t * stride, rowSize)
-                .CopyTo(new Span<float>((float*)blocks[at / _blockTokens] + (nint)(at % _blockTokens) * rowSize, rowSize));
-        }
+        nint block = rows.Blocks[position / _blockTokens], at = position % _blockTokens;
+        new ReadOnlySpan<float>(key, _shape.KeyRow).CopyTo(new Span<float>((float*)(block + rows.Keys) + at * _shape.KeyRow, _shape.KeyRow));
+        new ReadOnlySpan<float>(value, _shape.ValueRow).CopyTo(new Span<float>((float*)(block + rows.Values) + at * _shape.ValueRow, _shape.ValueRow));
     }
 
     public void Dispose()
@@ -147,5 +146,6 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         foreach (nint block in _blocks)
             NativeMemory.AlignedFree((void*)block);
         _blocks.Clear();
+        _table = [];
     }
 }

@@ -35,8 +35,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
     }
 
-    /// <summary>The probability that was best in simulation (docs/benchmarks/inference-planner.md).</summary>
-    public const float DefaultThreshold = 0.2f;
+    /// <summary>Between 0.1 and 0.3 simulated stalls hardly differ; recall does (docs/benchmarks/inference-planner.md).</summary>
+    public const float DefaultThreshold = 0.15f;
 
     /// <summary>Layers ahead, now.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;

@@ -59,7 +59,6 @@ internal sealed record ServeOptions
         var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
-        Refuse(config.Experts.Quantization != ExpertQuantization.None, $"{source}: experts.quantization: {config.Experts.Quantization} is not available in this version: use None");
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");

@@ -66,6 +66,7 @@ public static class InferenceModelCommands
         {r.Directory} ({r.Architecture}) on {r.Text}
         perplexity       {r.Perplexity:0.0000} ({r.NegativeLogLikelihood:0.00000} nats a token)
         tokens           {r.ScoredTokens} scored of {r.Tokens}, window {r.Window}, stride {r.Stride}
+        experts          {(r.Quantization == "none" ? "as in the checkpoint" : r.Quantization)}
         seconds          {r.Seconds:0.00} ({r.ScoredTokens / r.Seconds:0} tokens/s)
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, budget {r.ExpertBudgetBytes} bytes
         """);

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Moebius.Crds;
+using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Text.Tokenization;
@@ -20,6 +21,7 @@ namespace Moebius.Inference.Verify;
 /// <param name="ExpertBudgetBytes">Limit of the expert memory.</param>
 /// <param name="ExpertHits">Expert uses that found the expert resident.</param>
 /// <param name="ExpertMisses">Expert uses that waited for a load.</param>
+/// <param name="Quantization">How experts were stored: none, int8 or int4.</param>
 internal sealed record PerplexityResult(
     string Directory,
     string Architecture,
@@ -33,7 +35,8 @@ internal sealed record PerplexityResult(
     double Seconds,
     long ExpertBudgetBytes,
     long ExpertHits,
-    long ExpertMisses);
+    long ExpertMisses,
+    string Quantization);
 
 /// <summary>Measures perplexity over sliding windows.</summary>
 internal static class PerplexityMeter
@@ -83,7 +86,7 @@ internal static class PerplexityMeter
         double mean = sum / scored;
         var experts = model.Experts;
         return new PerplexityResult(directory, model.Info.Architecture, textFile, Math.Exp(mean), mean, tokens.Length, scored, size, step,
-            clock.GetElapsedTime(began).TotalSeconds, experts.BudgetBytes, experts.Hits, experts.Misses);
+            clock.GetElapsedTime(began).TotalSeconds, experts.BudgetBytes, experts.Hits, experts.Misses, options.Quantization.Name());
     }
 
     /// <summary>Sum of a window's negative log-likelihoods.</summary>

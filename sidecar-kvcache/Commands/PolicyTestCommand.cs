@@ -16,16 +16,25 @@ internal static class PolicyTestCommand
         var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text", HelpName = "FORMAT" };
         output.AcceptOnlyFromAmong("text", "json");
         var files = new Argument<string[]>("TEXTFILE") { Description = "UTF-8 text, read as a prompt from its first character on.", Arity = ArgumentArity.OneOrMore };
-        var command = new Command("test", "Say what a privacy policy finds in texts, and whether they would be shared.") { policy, output, files };
-        command.SetAction(result => Run(
-            result.GetValue(policy), result.GetValue(output) == "json", result.GetValue(files)!, result.InvocationConfiguration.Output));
+        var classifiers = ServeCommand.ClassifierRoot();
+        var command = new Command("test", "Say what a privacy policy finds in texts, and whether they would be shared.") { policy, classifiers, output, files };
+        command.SetAction((result, cancel) => RunAsync(
+            result.GetValue(policy), result.GetValue(classifiers)!, result.GetValue(output) == "json", result.GetValue(files)!, result.InvocationConfiguration.Output, cancel));
         return new Command("policy", "Work with privacy policies.") { command };
     }
 
-    internal static int Run(string? policyFile, bool json, IReadOnlyList<string> files, TextWriter output)
+    internal static async Task<int> RunAsync(string? policyFile, string classifierRoot, bool json, IReadOnlyList<string> files, TextWriter output, CancellationToken cancel)
     {
-        var policy = policyFile is null ? PolicyCompiler.Default : PolicyCompiler.Load(policyFile);
-        var reports = files.Select(file => Test(policy, file)).ToArray();
+        var policy = PolicyCompiler.Default;
+        if (policyFile is not null)
+        {
+            var tiers = new TierFactory(classifierRoot, Environment.GetEnvironmentVariable(TierFactory.KeyVariable), null, TimeProvider.System);
+            policy = tiers.Equip(PolicyCompiler.Load(policyFile), policyFile);
+        }
+
+        var reports = new List<TextReport>();
+        foreach (var file in files)
+            reports.Add(await TestAsync(policy, file, cancel));
         if (json)
         {
             output.WriteLine(JsonSerializer.Serialize(reports, Manifests.Json));
@@ -42,13 +51,13 @@ internal static class PolicyTestCommand
         return 0;
     }
 
-    internal static TextReport Test(CompiledPolicy policy, string file)
+    private static async Task<TextReport> TestAsync(CompiledPolicy policy, string file, CancellationToken cancel)
     {
         var text = Manifests.ReadText(file);
         var utf8 = Encoding.UTF8.GetBytes(text);
         var declared = policy.DeclaredPrefixOf(utf8, out var declaredBytes) is null ? 0 : Encoding.UTF8.GetCharCount(utf8.AsSpan(0, declaredBytes));
-        var findings = policy.Detector.Scan(text);
-        return new TextReport(file, TextVerdicts.Decide(policy.Mode, findings, declared, text.Length), findings);
+        var reading = await TextReading.ReadAsync(policy, text, declared, cancel);
+        return new TextReport(file, TextVerdicts.Decide(policy.Mode, reading.Findings, declared, text.Length, reading.IsCleared), reading.Findings);
     }
 }
 

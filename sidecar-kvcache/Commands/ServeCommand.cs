@@ -5,6 +5,7 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
+using Moebius.KvCache.Detection;
 using Moebius.KvCache.Service;
 using Moebius.KvCache.Tiers;
 
@@ -28,7 +29,8 @@ internal static class ServeCommand
         var ssdSize = new Option<string?>("--ssd-size") { Description = "Bytes that the second tier may use, such as 20Gi.", HelpName = "QUANTITY" };
         var key = new Option<string?>("--encryption-key") { Description = "File with at least 32 random bytes, from which tenants' keys are derived. Without it private blocks do not leave the arena.", HelpName = "FILE" };
         var shared = new Option<string?>("--shared") { Description = $"Server that speaks the Redis protocol, for a tier between pods; its password comes in {PasswordVariable}. Default: kvCache.shared of the configuration.", HelpName = "HOST:PORT" };
-        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared };
+        var classifiers = ClassifierRoot();
+        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared, classifiers };
         command.SetAction((result, cancel) => ServeAsync(
             Options(
                 result.GetValue(socket)!,
@@ -37,10 +39,22 @@ internal static class ServeCommand
                 result.GetValue(config),
                 result.GetValue(policy),
                 result.GetValue(listen),
-                new TierArguments(result.GetValue(ssd), result.GetValue(ssdSize), result.GetValue(key), result.GetValue(shared))),
+                new TierArguments(result.GetValue(ssd), result.GetValue(ssdSize), result.GetValue(key), result.GetValue(shared))) with
+            {
+                ClassifierRoot = result.GetValue(classifiers)!,
+                ContextKey = Environment.GetEnvironmentVariable(TierFactory.KeyVariable),
+            },
             cancel));
         return new Command("kvcache", "The KV cache beside an inference engine (SafeKV).") { command };
     }
+
+    /// <summary>The option that both verbs have: where ONNX classifiers are.</summary>
+    internal static Option<string> ClassifierRoot() => new("--classifier-root")
+    {
+        Description = "Folder in which spec.classifier.onnx.path of the policy is looked for.",
+        DefaultValueFactory = _ => TierFactory.DefaultClassifierRoot,
+        HelpName = "FOLDER",
+    };
 
     internal static ServerOptions Options(string socket, string arena, string? arenaSize, string? configFile, string? policy, string? listen, TierArguments tiers = default)
     {

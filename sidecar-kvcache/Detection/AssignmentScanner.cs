@@ -22,7 +22,8 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
     public void Scan(int start, int end, Hint hint)
     {
         var secret = (hint & Hint.Key) == 0;
-        var weak = (hint & Hint.Secret) == 0;
+        // Mot de passe, palavra-passe.
+        var weak = (hint & Hint.Secret) == 0 && !(_text.AsSpan(0, start).EndsWith("mot de ") || _text.AsSpan(0, start).EndsWith("palavra-"));
         var limit = Math.Min(view.Length, end + MaxGap);
         var position = end;
         var (assigned, spoken, words) = (false, false, 0);

@@ -1,16 +1,21 @@
-using Moebius.KvCache.Index;
+using Moebius.KvCache.Detection.Classifier;
 using Moebius.KvCache.Policy;
 
 namespace Moebius.KvCache.Detection;
 
 /// <summary>What detection says about the blocks of a prompt.</summary>
-/// <param name="PrivateFrom">First block that a finding touches; it and all after it stay private. Int32.MaxValue: none.</param>
-/// <param name="PublicUpTo">Leading blocks that may be shared.</param>
-/// <param name="Reason">Why they may be; null when there are none.</param>
-internal readonly record struct BlockVerdict(int PrivateFrom, int PublicUpTo, PublicReason? Reason);
+/// <param name="PrivateFrom">First block that stays private for good, with all after it. Int32.MaxValue: none.</param>
+/// <param name="Declared">Leading blocks that are public by declaration.</param>
+/// <param name="PublicUpTo">Leading blocks that may be shared, declared or cleared.</param>
+/// <param name="Declaration">Digest of the declared text; null when there is none.</param>
+internal readonly record struct BlockVerdict(int PrivateFrom, int Declared, int PublicUpTo, string? Declaration);
 
-/// <summary>Maps what a policy finds in a text onto the blocks that hold the text. Pure.</summary>
-internal static class BlockClassifier
+/// <summary>
+/// Reads the blocks of one commit that nothing is known about and maps what the tiers find in their text onto them:
+/// <see cref="Passages"/> go to the tiers above the rules, <see cref="Decide"/> turns their judgements into a verdict.
+/// Pure.
+/// </summary>
+internal sealed class BlockClassifier
 {
     /// <summary>
     /// How far before the first undecided block reading starts again, in bytes. A finding that began earlier than this
@@ -18,31 +23,93 @@ internal static class BlockClassifier
     /// </summary>
     public const int LookBehind = 4096;
 
-    /// <summary>Classifies the blocks from <paramref name="firstUndecided"/> on.</summary>
-    public static BlockVerdict Classify(
-        CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
+    /// <summary>Most passages of one commit that the upper tiers read; what comes after them stays private.</summary>
+    public const int MaxPassages = 1024;
+
+    private readonly TokenText _text;
+    private readonly IReadOnlyList<uint> _tokenBytes;
+    private readonly int _blockTokens;
+    private readonly string? _declaration;
+    private readonly int _declaredBlocks;
+    private readonly int _privateFrom = int.MaxValue;
+    private readonly int _stop;
+    private readonly bool _classifies;
+    private readonly List<Passage> _passages = [];
+
+    /// <param name="policy">What to look for.</param>
+    /// <param name="text">UTF-8 of the whole prompt so far.</param>
+    /// <param name="tokenBytes">How many bytes are each token's own.</param>
+    /// <param name="blockTokens">Tokens of a block.</param>
+    /// <param name="firstUndecided">First block that is not public yet.</param>
+    public BlockClassifier(CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
     {
-        var declared = policy.DeclaredPrefixOf(text, out var declaredBytes);
-        var declaredBlocks = DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
+        (_tokenBytes, _blockTokens, _classifies) = (tokenBytes, blockTokens, policy.Tiers.Classifier is not null);
+        _declaration = policy.DeclaredPrefixOf(text, out var declaredBytes)?.Digest;
+        _declaredBlocks = DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
 
         long start = 0;
         for (var token = 0; token < firstUndecided * blockTokens; token++)
             start += tokenBytes[token];
-        var reading = TokenText.Create(text, tokenBytes, (int)Math.Max(0, start - LookBehind));
+        _text = TokenText.Create(text, tokenBytes, (int)Math.Max(0, start - LookBehind));
 
-        var privateFrom = int.MaxValue;
-        foreach (var finding in policy.Detector.Scan(reading.Text))
+        var firstFinding = int.MaxValue;
+        foreach (var finding in policy.Detector.Scan(_text.Text))
         {
             // What is declared public is public with all that it says; what runs on beyond it is the tenant's.
-            if (reading.ByteAt(finding.End) > declaredBytes)
-                privateFrom = Math.Min(privateFrom, reading.TokenAt(finding.Start) / blockTokens);
+            if (_text.ByteAt(finding.End) <= declaredBytes)
+                continue;
+            firstFinding = Math.Min(firstFinding, finding.Start);
+            _privateFrom = Math.Min(_privateFrom, _text.TokenAt(finding.Start) / blockTokens);
         }
 
-        var publicUpTo = Math.Min(declaredBlocks, privateFrom);
-        return new BlockVerdict(privateFrom, publicUpTo, publicUpTo > 0 ? new PublicReason(declared!.Digest) : null);
+        _stop = _text.Text.Length;
+        if (_classifies)
+            _stop = CollectPassages((int)Math.Max(start, declaredBytes), declaredBytes, firstFinding);
     }
 
-    /// <summary>Leading blocks that lie in the declared text with every token.</summary>
+    /// <summary>A verdict by the rules and the classifier alone.</summary>
+    public static BlockVerdict Classify(
+        CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
+    {
+        var reading = new BlockClassifier(policy, text, tokenBytes, blockTokens, firstUndecided);
+        var scores = policy.Tiers.Classifier?.Score([.. reading.Passages.Select(reading.TextOf)]) ?? [];
+        return reading.Decide([.. scores.Select(score => policy.Judge(score.Probability) == PassageVerdict.Public)]);
+    }
+
+    /// <summary>What the tiers above the rules must judge, in order: up to the first passage with a finding.</summary>
+    public IReadOnlyList<Passage> Passages => _passages;
+
+    public string TextOf(Passage passage) => _text.Text[passage.Start..passage.End];
+
+    /// <summary>What stands before a passage, for a tier that reads in context.</summary>
+    public string ContextOf(Passage passage) => _text.Text[Math.Max(0, passage.Start - Classifier.Passages.MaxLength)..passage.Start];
+
+    /// <param name="cleared">For each passage, whether it may be shared; passages after the first that may not need none.</param>
+    public BlockVerdict Decide(IReadOnlyList<bool> cleared)
+    {
+        var privateFrom = _privateFrom;
+        var publicUpTo = _declaredBlocks;
+        if (_classifies)
+        {
+            var end = _stop;
+            for (var index = 0; index < _passages.Count; index++)
+            {
+                if (index < cleared.Count && cleared[index])
+                    continue;
+                end = _passages[index].Start;
+                // Private as a whole, and for good: it has been judged once.
+                privateFrom = Math.Min(privateFrom, _text.TokenAt(end) / _blockTokens);
+                break;
+            }
+
+            publicUpTo = Math.Max(publicUpTo, DeclaredBlocks(_tokenBytes, _blockTokens, _text.ByteAt(end)));
+        }
+
+        publicUpTo = Math.Min(publicUpTo, privateFrom);
+        return new BlockVerdict(privateFrom, Math.Min(_declaredBlocks, publicUpTo), publicUpTo, _declaration);
+    }
+
+    /// <summary>Leading blocks that lie in the first bytes with every token.</summary>
     public static int DeclaredBlocks(IReadOnlyList<uint> tokenBytes, int blockTokens, int declaredBytes)
     {
         long start = 0;
@@ -51,5 +118,26 @@ internal static class BlockClassifier
         for (; token < tokenBytes.Count && start < declaredBytes && start + tokenBytes[token] <= declaredBytes; token++)
             start += tokenBytes[token];
         return token / blockTokens;
+    }
+
+    /// <returns>The character up to which everything may be shared if every passage is cleared.</returns>
+    private int CollectPassages(int fromByte, int declaredBytes, int firstFinding)
+    {
+        var from = _text.CharacterAt(fromByte);
+        // Passages that reach into the undecided part are read whole, but never across the end of a declared text.
+        var offset = declaredBytes > 0 && _text.ByteAt(0) == 0 ? Math.Min(_text.CharacterAt(declaredBytes), _text.Text.Length) : 0;
+        foreach (var passage in Classifier.Passages.Of(_text.Text[offset..]))
+        {
+            var (start, stop) = (passage.Start + offset, passage.End + offset);
+            if (stop <= from)
+                continue;
+            // An open passage may go on with the next commit: it is judged when it is complete.
+            if (firstFinding < stop || !passage.IsClosed || _passages.Count == MaxPassages)
+                return start;
+            _passages.Add(new Passage(start, stop, true));
+        }
+
+        // All is complete; what is left has nothing in it to read.
+        return _text.Text.Length;
     }
 }

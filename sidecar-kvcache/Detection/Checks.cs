@@ -4,25 +4,28 @@ namespace Moebius.KvCache.Detection;
 internal static class Checks
 {
     /// <summary>ISO 13616 lengths, by country.</summary>
-    private static readonly Dictionary<int, int> IbanLengths = ReadIbanLengths(
+    private static readonly byte[] IbanLengths = ReadIbanLengths(
         "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30");
 
     /// <summary>Length of an IBAN of this country; 0: no such country.</summary>
-    public static int IbanLength(char first, char second) => IbanLengths.GetValueOrDefault((char.ToUpperInvariant(first) << 8) | char.ToUpperInvariant(second));
+    public static int IbanLength(char first, char second) => 
+        char.IsAsciiLetter(first) && char.IsAsciiLetter(second) ? IbanLengths[CountryIndex(first, second)] : 0;
+
+    private static int CountryIndex(char first, char second) => ((((first | 0x20) - 'a') * 26) + (second | 0x20)) - 'a';
 
     /// <summary>ISO 7064 mod 97-10 over the IBAN with its first four characters moved to the end.</summary>
-    public static bool IsIban(ReadOnlySpan<char> compact)
+    public static bool IsIban(ReadOnlySpan<char> compact) => Remainder(compact[..4], Remainder(compact[4..], 0)) == 1;
+
+    private static int Remainder(ReadOnlySpan<char> part, int remainder)
     {
-        var remainder = 0;
-        for (var index = 0; index < compact.Length; index++)
+        foreach (var character in part)
         {
-            var character = char.ToUpperInvariant(compact[(index + 4) % compact.Length]);
             remainder = char.IsAsciiDigit(character)
                 ? ((remainder * 10) + (character - '0')) % 97
-                : ((remainder * 100) + (character - 'A' + 10)) % 97;
+                : ((remainder * 100) + ((character & ~0x20) - 'A' + 10)) % 97;
         }
 
-        return remainder == 1;
+        return remainder;
     }
 
     /// <summary>English NHS number: ten digits, weighted sum modulo 11.</summary>
@@ -55,6 +58,11 @@ internal static class Checks
         return digits[0] is 4 or 5 or 6 || two is 30 or 34 or 35 or 36 or 37 or 38 or 39 or (>= 22 and <= 27) or 81 or 18 or 21;
     }
 
-    private static Dictionary<int, int> ReadIbanLengths(string table) =>
-        table.Split(' ').ToDictionary(entry => (entry[0] << 8) | entry[1], entry => int.Parse(entry.AsSpan(2), System.Globalization.CultureInfo.InvariantCulture));
+    private static byte[] ReadIbanLengths(string table)
+    {
+        var lengths = new byte[26 * 26];
+        foreach (var entry in table.Split(' '))
+            lengths[CountryIndex(entry[0], entry[1])] = byte.Parse(entry.AsSpan(2), System.Globalization.CultureInfo.InvariantCulture);
+        return lengths;
+    }
 }

@@ -1,5 +1,8 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Detection.Classifier;
+using Moebius.KvCache.Detection.Context;
 using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
@@ -22,9 +25,11 @@ internal sealed record ClassificationJob(
 internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetrics metrics, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private const long MaxPendingBytes = 256L << 20;
+    private const int MaxAsking = 64;
 
     private readonly Channel<ClassificationJob> _jobs = Channel.CreateUnbounded<ClassificationJob>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _asking = [];
     private long _pendingBytes;
     private long _pendingJobs;
     private Task _loop = Task.CompletedTask;
@@ -53,6 +58,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
     {
         await _stop.CancelAsync();
         await _loop;
+        await Task.WhenAll(_asking);
         _stop.Dispose();
     }
 
@@ -63,8 +69,8 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
             while (await _jobs.Reader.WaitToReadAsync(cancel))
             {
                 var batch = await FillBatchAsync(cancel);
-                foreach (var job in batch)
-                    Apply(job);
+                // One policy for the whole of a batch, however long it takes.
+                await JudgeAsync(policy(), batch, cancel);
             }
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -104,41 +110,151 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         return batch;
     }
 
-    private void Apply(ClassificationJob job)
+    /// <summary>
+    /// Reads all jobs of a batch, has their passages judged by tier 2 in one call, and hands those that are then decided
+    /// to the index. What tier 3 is asked about is decided when its answers are there; the next batch does not wait.
+    /// </summary>
+    private async Task JudgeAsync(CompiledPolicy current, List<ClassificationJob> batch, CancellationToken cancel)
     {
+        var readings = new List<(ClassificationJob Job, BlockClassifier Reading)>();
+        foreach (var job in batch)
+        {
+            if (Guard(job, () => new BlockClassifier(current, job.Text, job.TokenBytes, job.Root.BlockTokens, Math.Min(job.Undecided, job.Index.PublicBlocks(job.Root, job.Tokens)))) is { } reading)
+                readings.Add((job, reading));
+        }
+
+        IReadOnlyList<PassageScore> scores = [];
         try
         {
-            var current = policy();
-            var verdict = BlockClassifier.Classify(current, job.Text, job.TokenBytes, job.Root.BlockTokens, job.Undecided);
-            if (verdict.PrivateFrom != int.MaxValue)
-            {
-                metrics.PrivateVerdicts.Inc();
-                job.Index.MarkPrivate(job.Root, job.Tenant, job.Tokens, verdict.PrivateFrom);
-            }
-
-            if (verdict.PublicUpTo > 0 && current.Mode == Crds.V1Alpha1.SharingMode.SafeKV)
-            {
-                var promoted = job.Index.Promote(
-                    job.Root, job.Tenant, job.Tokens, verdict.PublicUpTo, verdict.Reason!, job.Anonymous ? null : job.Tenant);
-                metrics.PromotedBlocks.Inc(promoted);
-                // The policy may have been replaced while this was worked out: what it no longer covers goes back.
-                if (!ReferenceEquals(policy(), current))
-                    job.Index.Retract(reason => PublicRules.Holds(policy(), reason));
-            }
-
-            if (job.Anonymous)
-                job.Index.DropPath(job.Root, job.Tenant, job.Tokens);
+            if (current.Tiers.Classifier is { } classifier)
+                scores = classifier.Score([.. readings.SelectMany(read => read.Reading.Passages.Select(read.Reading.TextOf))]);
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
-            // The blocks stay private. Neither the text nor the exception's message, which may quote it, is logged.
+            foreach (var (job, _) in readings)
+                Fail(job, error);
+            return;
+        }
+
+        var next = 0;
+        foreach (var (job, reading) in readings)
+        {
+            var verdicts = new PassageVerdict[reading.Passages.Count];
+            for (var index = 0; index < verdicts.Length; index++)
+            {
+                verdicts[index] = current.Judge(scores[next++].Probability);
+                metrics.Passages.WithLabels(Label(verdicts[index])).Inc();
+            }
+
+            var known = verdicts.AsSpan().IndexOf(PassageVerdict.Private) is var first and >= 0 ? verdicts[..first] : verdicts;
+            if (current.Tiers.ContextCheck is { } check && known.Contains(PassageVerdict.Open))
+                Track(AskAsync(check, current, job, reading, known, cancel));
+            else
+                Apply(current, job, reading, [.. known.Select(verdict => verdict == PassageVerdict.Public)]);
+        }
+
+        _asking.RemoveAll(static asking => asking.IsCompleted);
+        // Bounded: when tier 3 falls behind, the next batch waits for it.
+        if (_asking.Count > MaxAsking)
+            await Task.WhenAny(_asking);
+    }
+
+    private async Task AskAsync(
+        ContextChecker check, CompiledPolicy current, ClassificationJob job, BlockClassifier reading, PassageVerdict[] verdicts, CancellationToken cancel)
+    {
+        var answers = new Task<bool?>?[verdicts.Length];
+        for (var index = 0; index < verdicts.Length; index++)
+        {
+            if (verdicts[index] == PassageVerdict.Open)
+                answers[index] = check.IsPrivateAsync(reading.ContextOf(reading.Passages[index]), reading.TextOf(reading.Passages[index]), cancel);
+        }
+
+        var cleared = new bool[verdicts.Length];
+        try
+        {
+            for (var index = 0; index < cleared.Length; index++)
+                cleared[index] = answers[index] is { } answer ? await answer is false : verdicts[index] == PassageVerdict.Public;
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Fail(job, error);
+            return;
+        }
+
+        Apply(current, job, reading, cleared);
+    }
+
+    private void Track(Task asking) => _asking.Add(asking);
+
+    private void Apply(CompiledPolicy current, ClassificationJob job, BlockClassifier reading, bool[] cleared) => Guard(job, () =>
+    {
+        var verdict = reading.Decide(cleared);
+        if (verdict.PrivateFrom != int.MaxValue)
+        {
+            metrics.PrivateVerdicts.Inc();
+            job.Index.MarkPrivate(job.Root, job.Tenant, job.Tokens, verdict.PrivateFrom);
+        }
+
+        if (verdict.PublicUpTo > 0 && current.Mode == SharingMode.SafeKV)
+        {
+            Promote(job, verdict.Declared, new PublicReason(verdict.Declaration));
+            if (verdict.PublicUpTo > verdict.Declared)
+                Promote(job, verdict.PublicUpTo, new PublicReason(null, IsCleared: true, current.Clearance));
+            // The policy may have been replaced while this was worked out: what it no longer covers goes back.
+            if (!ReferenceEquals(policy(), current))
+                job.Index.Retract(reason => PublicRules.Holds(policy(), reason));
+        }
+
+        if (job.Anonymous)
+            job.Index.DropPath(job.Root, job.Tenant, job.Tokens);
+        Finish(job);
+        return job;
+    });
+
+    private void Promote(ClassificationJob job, int upTo, PublicReason reason)
+    {
+        if (upTo > 0)
+            metrics.PromotedBlocks.Inc(job.Index.Promote(job.Root, job.Tenant, job.Tokens, upTo, reason, job.Anonymous ? null : job.Tenant));
+    }
+
+    private T? Guard<T>(ClassificationJob job, Func<T> work)
+        where T : class
+    {
+        try
+        {
+            return work();
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            Fail(job, error);
+            return null;
+        }
+    }
+
+    /// <summary>The blocks stay private. Neither the text nor the exception's message, which may quote it, is logged.</summary>
+    private void Fail(ClassificationJob job, Exception error)
+    {
+        if (error is not OperationCanceledException)
+        {
             metrics.ClassificationsFailed.Inc();
             logger.LogError("Classification failed with {Error}; its blocks stay private", error.GetType().Name);
         }
-        finally
-        {
-            Interlocked.Add(ref _pendingBytes, -job.Bytes);
-            Interlocked.Decrement(ref _pendingJobs);
-        }
+
+        if (job.Anonymous)
+            job.Index.DropPath(job.Root, job.Tenant, job.Tokens);
+        Finish(job);
     }
+
+    private void Finish(ClassificationJob job)
+    {
+        Interlocked.Add(ref _pendingBytes, -job.Bytes);
+        Interlocked.Decrement(ref _pendingJobs);
+    }
+
+    private static string Label(PassageVerdict verdict) => verdict switch
+    {
+        PassageVerdict.Public => "public",
+        PassageVerdict.Private => "private",
+        _ => "open",
+    };
 }

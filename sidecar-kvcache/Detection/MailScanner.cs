@@ -107,6 +107,8 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
         after = position;
         while (after < limit && _text[after] == ' ')
             after++;
+        if (after == limit || !(_text[after] is '.' or '[' or '(' or '{' or '<' or 'd' or 'D' or 'p' or 'P'))
+            return false;
         var rest = _text.AsSpan(after, limit - after);
         foreach (var form in (ReadOnlySpan<string>)["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)", "dot ", "punkt ", "punto ", ". ", "."])
         {

@@ -196,7 +196,8 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
                 dots &= _text.AsSpan(_groups[index - 1].End, _groups[index].Start - _groups[index - 1].End).Contains('.');
         }
 
-        return dots;
+        // 0.0.0.0 and 127.0.0.1 are every machine's.
+        return dots && Value(0) is not (0 or 127);
     }
 
     private bool IsSsn()
@@ -215,9 +216,12 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
             return true;
         if (IsDecimal())
             return false;
-        if (count == 1)
-            return total >= 8 && !(total == 8 && IsCompactDate());
         var leadingZero = _digits[0] == 0;
+        // A bare number: sizes, identifiers and amounts are mostly shorter than a national number, or round.
+        if (count == 1)
+            return total >= (leadingZero || view.IsRewritten ? 8 : 10) && !_digits.TakeLast(4).All(static digit => digit == 0);
+        if (IsTable())
+            return false;
         if (leadingZero && total >= 8)
             return true;
         var (largest, years) = (0, 0);
@@ -243,6 +247,23 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
     private bool IsRange() => _groups.Count == 2 && _groups[0].Length == _groups[1].Length && Value(0) % 100 == 0 && Value(1) % 100 == 0;
 
     private bool IsDecimal() => _groups.Count == 2 && _text[_groups[0].End] == '.' && _groups[1].Start == _groups[0].End + 1;
+
+    /// <summary>Decimals in a row, a version of four parts, or what a bracket divides: 12.63 12.97 10.47; 6.18.44.470; 302.5 [252.3.</summary>
+    private bool IsTable()
+    {
+        var (dots, spaces) = (0, 0);
+        for (var index = 1; index < _groups.Count; index++)
+        {
+            var gap = _text.AsSpan(_groups[index - 1].End, _groups[index].Start - _groups[index - 1].End);
+            if (gap.Contains('['))
+                return true;
+            dots += gap is "." ? 1 : 0;
+            spaces += gap is " " or " | " ? 1 : 0;
+        }
+
+        var decimals = dots >= 2 && spaces == dots - 1 && dots + spaces == _groups.Count - 1 && _text[_groups[0].End] == '.';
+        return decimals || (dots == 3 && _groups.Count == 4 && _groups[0].Length <= 2);
+    }
 
     private bool IsProgression()
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace Moebius.KvCache.Detection;
 
@@ -23,12 +24,17 @@ internal sealed class ScanView
 
     public int Length { get; }
 
+    /// <summary>A disguise was taken off: nobody writes a number like that without a reason.</summary>
+    public bool IsRewritten { get; private init; }
+
     /// <summary>Where the original characters end that a folded one stands for.</summary>
     public int EndOf(int position) => _ends[position];
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView Fold(string text)
     {
+        if (Ascii.IsValid(text) && !text.Contains('\0', StringComparison.Ordinal))
+            return FoldAscii(text);
         var folded = new char[text.Length];
         var origin = new int[text.Length + 1];
         var ends = new int[text.Length];
@@ -74,6 +80,17 @@ internal sealed class ScanView
         return new ScanView(folded, origin, ends, length);
     }
 
+    /// <summary>Plain text stands for itself.</summary>
+    private static ScanView FoldAscii(string text)
+    {
+        var folded = text.ToCharArray();
+        var origin = new int[text.Length + 1];
+        for (var index = 0; index < origin.Length; index++)
+            origin[index] = index;
+        RestoreDigits(folded);
+        return new ScanView(folded, origin, origin[1..], text.Length);
+    }
+
     /// <summary>A rewriting of another view.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView Rewrite(ScanView source, List<char> text, List<(int First, int Last)> positions)
@@ -83,17 +100,35 @@ internal sealed class ScanView
         for (var index = 0; index < positions.Count; index++)
             (origin[index], ends[index]) = (source.Origin[positions[index].First], source._ends[positions[index].Last]);
         origin[text.Count] = source.Origin[source.Length];
-        return new ScanView([.. text], origin, ends, text.Count);
+        return new ScanView([.. text], origin, ends, text.Count) { IsRewritten = true };
     }
 
     /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void RestoreDigits(Span<char> text)
     {
-        for (var index = 0; index < text.Length; index++)
+        var index = 0;
+        while (true)
         {
-            if (!IsDigitLike(text[index]) || (index > 0 && char.IsAsciiLetterOrDigit(text[index - 1])))
+            // Only a run with digits in it is of interest: the vectorised search finds the next one.
+            var found = text[index..].IndexOfAnyInRange('0', '9');
+            if (found < 0)
+                return;
+            found += index;
+            var floor = index;
+            index = found;
+            while (index > floor && IsDigitLike(text[index - 1]))
+                index--;
+            // A run starts behind what is neither letter nor digit.
+            while (index <= found && index > 0 && char.IsAsciiLetterOrDigit(text[index - 1]))
+                index++;
+            if (index > found)
+            {
+                while (index < text.Length && char.IsAsciiLetterOrDigit(text[index]))
+                    index++;
                 continue;
+            }
+
             var (end, digits, letters) = (index, 0, 0);
             while (end < text.Length && IsDigitLike(text[end]))
             {
@@ -110,7 +145,7 @@ internal sealed class ScanView
                     text[at] = text[at] switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', var digit => digit };
             }
 
-            index = end - 1;
+            index = end;
         }
     }
 

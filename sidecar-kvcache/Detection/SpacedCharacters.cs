@@ -19,8 +19,15 @@ internal static class SpacedCharacters
         var position = 0;
         while (position + 2 < view.Length)
         {
+            // Most places are turned away by one look two characters ahead.
             var separator = view.Text[position + 1];
-            if (!IsSeparator(separator) || !IsContent(view.Text[position], separator) || (position > 0 && char.IsLetterOrDigit(view.Text[position - 1])))
+            if (position + 3 < view.Length && view.Text[position + 3] != separator)
+            {
+                position++;
+                continue;
+            }
+
+            if (!IsSeparator(separator) || !IsContent(view.Text[position], separator) || (position > 0 && (char.IsLetterOrDigit(view.Text[position - 1]) || view.Text[position - 1] == '\'')))
             {
                 position++;
                 continue;

@@ -39,6 +39,8 @@ internal static class SpokenNumbers
                 {
                     if (view.Text[position] is '.' or '-' or '@' or ':' or '/' or '+')
                         text.Add(view.Text[position], position);
+                    else if (view.Text[position] == ',')
+                        text.Add(' ', position);
                 }
             }
 

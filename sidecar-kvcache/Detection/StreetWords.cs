@@ -59,6 +59,21 @@ internal static class StreetWords
 
     private static readonly string[][] EndingsByLast = [.. Enumerable.Range(0, 128).Select(last => Endings.Where(ending => (ending[^1] & 127) == last).ToArray())];
 
+    private static readonly bool[] LastTwo = MarkLastTwo();
+
+    /// <summary>Whether any ending ends with these two letters; true for letters that are close to one that does.</summary>
+    public static bool MayEnd(char first, char last) => LastTwo[PairIndex(first, last)];
+
+    private static bool[] MarkLastTwo()
+    {
+        var marks = new bool[128 * 128];
+        foreach (var ending in Endings)
+            marks[PairIndex(ending[^2], ending[^1])] = true;
+        return marks;
+    }
+
+    private static int PairIndex(char first, char last) => ((char.ToLowerInvariant(first) & 127) * 128) + (char.ToLowerInvariant(last) & 127);
+
     /// <summary>The endings that end with this letter.</summary>
     public static string[] EndingsBy(char last) => EndingsByLast[char.ToLowerInvariant(last) & 127];
 }

@@ -8,19 +8,20 @@ internal static class TextVerdicts
     public const string Private = "private";
     public const string Public = "public";
 
-    /// <summary>No tier has cleared the text and none has found anything: it is kept private, and a further tier could clear it.</summary>
+    /// <summary>Nothing was found and nothing has cleared the text: it is kept private.</summary>
     public const string Uncertain = "uncertain";
 
     /// <param name="mode">Isolate shares nothing and Share everything, whatever is found.</param>
     /// <param name="findings">What the tiers found.</param>
     /// <param name="declared">Leading characters that are public by declaration.</param>
     /// <param name="length">Characters of the text.</param>
-    public static string Decide(SharingMode mode, IReadOnlyList<Finding> findings, int declared, int length) => mode switch
+    /// <param name="cleared">A tier has read what is not declared and found it harmless.</param>
+    public static string Decide(SharingMode mode, IReadOnlyList<Finding> findings, int declared, int length, bool cleared) => mode switch
     {
         SharingMode.Isolate => Private,
         SharingMode.Share => Public,
         _ when findings.Any(finding => finding.End > declared) => Private,
-        _ when declared == length && length > 0 => Public,
+        _ when length > 0 && (declared == length || cleared) => Public,
         _ => Uncertain,
     };
 }

@@ -9,6 +9,9 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
     private const int MaxToken = 4096;
     private const int MaxIban = 34;
 
+    /// <summary>A shorter token without digits is a word.</summary>
+    private const int LeastWithoutDigits = 20;
+
     private static readonly Hint[] IdentityHints = [Hint.Passport, Hint.Licence, Hint.Medical, Hint.Nino];
 
     private readonly char[] _text = view.Text;
@@ -19,8 +22,16 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
     public bool TryScan(int start, out int end)
     {
         end = start + 1;
-        while (end < view.Length && end - start < MaxToken && (char.IsAsciiLetterOrDigit(_text[end]) || _text[end] is '_' or '-'))
-            end++;
+        var hasDigit = char.IsAsciiDigit(_text[start]);
+        for (; end < view.Length && end - start < MaxToken; end++)
+        {
+            var character = _text[end];
+            if (char.IsAsciiDigit(character))
+                hasDigit = true;
+            else if (!(char.IsAsciiLetter(character) || character is '_' or '-'))
+                break;
+        }
+
         var token = _text.AsSpan(start, end - start);
         // One letter with nothing but a letter's neighbours starts nothing.
         if (token.Length == 1 && (end >= view.Length || !(_text[end] is ' ' or '.' or ':' or '*' or '/' or '|' or '\n')))
@@ -35,7 +46,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
 
         if (char.IsAsciiLetter(_text[start]) && (TryIban(start, ref end) || TryNino(start, ref end)))
             return true;
-        return token.Length >= 5 && (TryKey(start, ref end) || TryShape(start, end));
+        return token.Length >= 5 && (TryKey(start, ref end) || ((hasDigit || token.Length >= LeastWithoutDigits) && TryShape(start, end)));
     }
 
     /// <summary>IPv6 and hardware addresses.</summary>
@@ -229,7 +240,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         }
 
         if (digits == 0)
-            return upper >= 6 && lower >= 6 && changes >= 8 && dashes == 0 && token.Length >= 20 && sink.Add(view, SecretKind.ApiKey, start, end);
+            return upper >= 6 && lower >= 6 && changes >= 8 && dashes == 0 && token.Length >= LeastWithoutDigits && sink.Add(view, SecretKind.ApiKey, start, end);
         if (letters == 0)
             return false;
 
@@ -242,11 +253,14 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if (IsIdentity(start, token, digits, letters, upper, dashes, out var kind))
             return sink.Add(view, kind, start, end);
+        // Digests and identifiers look like that too: without a word for a key they say nothing.
+        if (plain >= 32 && hex == plain && (plain is 32 or 40 or 56 or 64 or 96 or 128) && !hints.Near(Hint.Key, start, 48) && !hints.Near(Hint.Secret, start, 48) && !hints.Near(Hint.WeakSecret, start, 48))
+            return false;
         if (token.Length >= 32 && hex == token.Length && digits >= 6)
             return sink.Add(view, SecretKind.ApiKey, start, end);
         if (plain >= 20 && digits >= 3 && letters >= 6 && changes - dashes >= token.Length / 6)
             return sink.Add(view, SecretKind.ApiKey, start, end);
-        return token.Length is >= 8 and <= 64 && upper > 0 && lower > 0 && changes >= 4 && dashes <= 2 && sink.Add(view, SecretKind.Password, start, end);
+        return token.Length is >= 8 and <= 64 && upper > 0 && lower > 0 && changes >= 4 && dashes <= 2 && !IsIdentifier(token, digits) && sink.Add(view, SecretKind.Password, start, end);
     }
 
     private bool IsIdentity(int start, ReadOnlySpan<char> token, int digits, int letters, int upper, int dashes, out SecretKind kind)
@@ -273,6 +287,19 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         }
 
         return false;
+    }
+
+    /// <summary>V1PodDisruptionBudget: mostly whole words, with at most two digits.</summary>
+    private static bool IsIdentifier(ReadOnlySpan<char> token, int digits)
+    {
+        var (run, inWords) = (0, 0);
+        foreach (var character in token)
+        {
+            run = char.IsAsciiLetterLower(character) ? run + 1 : 0;
+            inWords += run == 2 ? 3 : run > 2 ? 1 : 0;
+        }
+
+        return digits <= 2 && inWords * 10 >= token.Length * 7;
     }
 
     private static bool AllDigits(ReadOnlySpan<char> text) => !text.ContainsAnyExceptInRange('0', '9');

@@ -84,6 +84,17 @@ internal sealed class TokenText
         return Math.Min(low, _endOfToken.Length - 1);
     }
 
+    /// <summary>The first character that starts at this byte or after it.</summary>
+    public int CharacterAt(int offset)
+    {
+        var found = Array.BinarySearch(_byteOfCharacter, offset);
+        if (found < 0)
+            return ~found;
+        while (found > 0 && _byteOfCharacter[found - 1] == offset)
+            found--;
+        return found;
+    }
+
     /// <summary>Where the character at this position starts in the bytes.</summary>
     public int ByteAt(int character) => character < _byteOfCharacter.Length ? _byteOfCharacter[character] : _endOfToken.Length == 0 ? 0 : _endOfToken[^1];
 }

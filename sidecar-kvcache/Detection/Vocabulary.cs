@@ -92,7 +92,9 @@ internal static class Vocabulary
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Hint StreetEnding(ReadOnlySpan<char> word)
     {
-        // By the last letter first: no street ends like most words do.
+        // By the last two letters first: no street ends like most words do.
+        if (!StreetWords.MayEnd(word[^2], word[^1]))
+            return Hint.None;
         foreach (var ending in StreetWords.EndingsBy(word[^1]))
         {
             if (word.Length > ending.Length + 1 && word.EndsWith(ending, StringComparison.OrdinalIgnoreCase))
@@ -126,7 +128,7 @@ internal static class Vocabulary
         Add(Hint.Card, "card cards credit debit visa mastercard amex kreditkarte kartennummer carte tarjeta cartão carta creditcard creditkaart karta karty kort kortnummer карта карты kart cvv cvc pan");
         Add(Hint.Bank, "iban account konto kontonummer compte cuenta conta conto rekening rekeningnummer bankverbindung счет счёт hesap bank rachunku");
         Add(Hint.Secret, "password passwords passwd passwort passphrase passcode pwd kennwort contraseña wachtwoord hasło пароль пароля lösenord şifre sifre heslo salasana jelszó pincode mdp passord");
-        Add(Hint.WeakSecret, "pass pw secret secrets clave senha parola pin credential credentials geheim geheimnis");
+        Add(Hint.WeakSecret, "pass passe pw secret secrets clave senha parola pin credential credentials geheim geheimnis");
         Add(Hint.Book, "isbn issn doi");
         Add(Hint.Key, "apikey api_key api-key accesskey access_key secret_key secretkey client_secret clientsecret token access_token auth_token authtoken private_key privatekey accountkey sharedaccesskey refresh_token session_token aws_secret_access_key aws_access_key_id api key dbpassword db_password");
         Add(Hint.Bearer, "bearer basic");

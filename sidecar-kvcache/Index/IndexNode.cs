@@ -6,7 +6,7 @@ internal enum Visibility
     /// <summary>Only its tenant sees it; nothing has cleared it and no rule has hit.</summary>
     Unproven,
 
-    /// <summary>Only its tenant sees it, for good: a finding lies in it or before it.</summary>
+    /// <summary>Only its tenant sees it, for good: it, or something before it, was judged and not cleared.</summary>
     Private,
 
     /// <summary>Every tenant sees it.</summary>
@@ -16,7 +16,8 @@ internal enum Visibility
 /// <summary>Why an entry is public; decides whether it stays so when the policy changes.</summary>
 /// <param name="Declaration">Digest of the declared text that covers it; null when no text is.</param>
 /// <param name="IsCleared">A tier has found its text harmless; only such entries can be worth probing.</param>
-internal sealed record PublicReason(string? Declaration, bool IsCleared = false)
+/// <param name="Clearance">Identifies the rules by which it was; null: any.</param>
+internal sealed record PublicReason(string? Declaration, bool IsCleared = false, string? Clearance = null)
 {
     public static PublicReason SharedByMode { get; } = new((string?)null);
 

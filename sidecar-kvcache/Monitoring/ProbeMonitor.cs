@@ -5,7 +5,11 @@ using Moebius.KvCache.Policy;
 namespace Moebius.KvCache.Monitoring;
 
 /// <summary>An entry that was judged, and who made the hits.</summary>
-internal sealed record ProbeAlarm(IndexNode Entry, ProbeVerdict Verdict, int Hits, int Distinct, double Entropy, IReadOnlyList<TenantKey> Suspects);
+/// <param name="Entry">The entry.</param>
+/// <param name="Verdict">What the rules say.</param>
+/// <param name="Use">The window.</param>
+/// <param name="Suspects">Tenants with a quarter of the hits or more, by half of their keys.</param>
+internal sealed record ProbeAlarm(IndexNode Entry, ProbeVerdict Verdict, WindowUse Use, IReadOnlyList<ulong> Suspects);
 
 /// <summary>
 /// Watches the entries that a classifier cleared. What is public by declaration or by mode says nothing to whoever
@@ -20,12 +24,16 @@ internal sealed class ProbeMonitor(Func<MonitorSettings> settings, Func<long> no
     public const int MaxIsolated = 10_000;
 
     private readonly ConcurrentDictionary<IndexNode, Windows> _entries = [];
-    private readonly ConcurrentDictionary<TenantKey, long> _isolatedUntil = [];
+    private readonly ConcurrentDictionary<ulong, long> _isolatedUntil = [];
     private readonly ConcurrentQueue<ProbeAlarm> _alarms = [];
 
-    public int Watched => _entries.Count;
+    // Asking a concurrent dictionary for its size stops all its users.
+    private int _watched;
+    private int _isolated;
 
-    public int Isolated => _isolatedUntil.Count;
+    public int Watched => Volatile.Read(ref _watched);
+
+    public int Isolated => Volatile.Read(ref _isolated);
 
     /// <summary>Counts a hit. Called under the index's read lock: alarms are only noted here.</summary>
     public void Record(IndexNode entry, TenantKey tenant)
@@ -35,23 +43,28 @@ internal sealed class ProbeMonitor(Func<MonitorSettings> settings, Func<long> no
             return;
         if (!_entries.TryGetValue(entry, out var windows))
         {
-            if (_entries.Count >= MaxEntries)
+            if (Watched >= MaxEntries)
                 return;
-            windows = _entries.GetOrAdd(entry, static _ => new Windows());
+            windows = new Windows();
+            if (_entries.TryAdd(entry, windows))
+                Interlocked.Increment(ref _watched);
+            else if (!_entries.TryGetValue(entry, out windows))
+                return;
         }
 
         lock (windows)
         {
             windows.MoveTo(now() / Math.Max(1, (long)current.Window.TotalMilliseconds));
             windows.Current.Add(tenant);
-            if (windows.Judged)
+            // Below the least number of hits there is nothing to judge, and most entries stay there.
+            if (windows.Judged || windows.Current.Hits < current.MinHits)
                 return;
-            var (hits, distinct) = (windows.Current.Hits, windows.Current.Distinct());
-            var verdict = ProbeRules.Judge(hits, distinct, windows.Previous.Hits, windows.Previous.Distinct(), current);
+            var use = new WindowUse(windows.Current.Hits, windows.Current.Distinct(), windows.Current.Entropy());
+            var verdict = ProbeRules.Judge(use, windows.PreviousHits, windows.PreviousDistinct, current);
             if (verdict == ProbeVerdict.None)
                 return;
             windows.Judged = true;
-            _alarms.Enqueue(new ProbeAlarm(entry, verdict, hits, distinct, windows.Current.Entropy(), windows.Current.Heavy()));
+            _alarms.Enqueue(new ProbeAlarm(entry, verdict, use, windows.Current.Heavy()));
         }
     }
 
@@ -59,13 +72,20 @@ internal sealed class ProbeMonitor(Func<MonitorSettings> settings, Func<long> no
     public bool TryTakeAlarm(out ProbeAlarm? alarm) => _alarms.TryDequeue(out alarm);
 
     /// <summary>Lets a tenant see only its own entries for a while.</summary>
-    public void Isolate(TenantKey tenant, TimeSpan time)
+    /// <param name="tenant">Half of its key.</param>
+    /// <param name="time">How long; zero: not at all.</param>
+    public void Isolate(ulong tenant, TimeSpan time)
     {
-        if (time > TimeSpan.Zero && _isolatedUntil.Count < MaxIsolated)
-            _isolatedUntil[tenant] = now() + (long)time.TotalMilliseconds;
+        if (time <= TimeSpan.Zero || Isolated >= MaxIsolated)
+            return;
+        var until = now() + (long)time.TotalMilliseconds;
+        if (_isolatedUntil.TryAdd(tenant, until))
+            Interlocked.Increment(ref _isolated);
+        else
+            _isolatedUntil[tenant] = until;
     }
 
-    public bool IsIsolated(TenantKey tenant) => !_isolatedUntil.IsEmpty && _isolatedUntil.TryGetValue(tenant, out var until) && now() < until;
+    public bool IsIsolated(TenantKey tenant) => Isolated > 0 && _isolatedUntil.TryGetValue(tenant.Low, out var until) && now() < until;
 
     /// <summary>Forgets entries whose two windows have passed and tenants whose isolation is over.</summary>
     public void Sweep()
@@ -74,23 +94,26 @@ internal sealed class ProbeMonitor(Func<MonitorSettings> settings, Func<long> no
         foreach (var (entry, windows) in _entries)
         {
             if (entry.Removed || entry.Visibility != Visibility.Public || Volatile.Read(ref windows.Number) < window - 1)
-                _entries.TryRemove(entry, out _);
+                Interlocked.Add(ref _watched, _entries.TryRemove(entry, out _) ? -1 : 0);
         }
 
         foreach (var (tenant, until) in _isolatedUntil)
         {
             if (until <= now())
-                _isolatedUntil.TryRemove(tenant, out _);
+                Interlocked.Add(ref _isolated, _isolatedUntil.TryRemove(tenant, out _) ? -1 : 0);
         }
     }
 
+    /// <summary>This window in full and of the one before what the rules need: about 130 bytes.</summary>
     private sealed class Windows
     {
         public long Number;
 
-        public TenantSketch Current { get; private set; } = new();
+        public TenantSketch Current;
 
-        public TenantSketch Previous { get; private set; } = new();
+        public int PreviousHits { get; private set; }
+
+        public int PreviousDistinct { get; private set; }
 
         /// <summary>An alarm was raised in this window.</summary>
         public bool Judged { get; set; }
@@ -99,8 +122,8 @@ internal sealed class ProbeMonitor(Func<MonitorSettings> settings, Func<long> no
         {
             if (number == Number)
                 return;
-            Previous = number == Number + 1 ? Current : new TenantSketch();
-            Current = new TenantSketch();
+            (PreviousHits, PreviousDistinct) = number == Number + 1 ? (Current.Hits, Current.Distinct()) : (0, 0);
+            Current = default;
             Judged = false;
             Volatile.Write(ref Number, number);
         }

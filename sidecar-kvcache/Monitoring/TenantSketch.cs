@@ -1,18 +1,21 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Monitoring;
 
 /// <summary>
-/// Who hits an entry in one window, in about a hundred bytes whatever the number of tenants: a bitmap that counts the
-/// distinct ones (linear counting), and the four heaviest with lower bounds of their hits (Misra and Gries, 1982).
+/// Who hits an entry in one window, in 88 bytes whatever the number of tenants: a bitmap that counts the distinct ones
+/// (linear counting), and the four heaviest with lower bounds of their hits (Misra and Gries, 1982). Tenants are known
+/// by half of their key.
 /// </summary>
-internal sealed class TenantSketch
+internal struct TenantSketch
 {
     private const int Bits = 128;
     private const int Heaviest = 4;
 
-    private readonly (TenantKey Tenant, int Hits)[] _heavy = new (TenantKey, int)[Heaviest];
+    private Tenants _tenants;
+    private Counts _counts;
     private ulong _low;
     private ulong _high;
 
@@ -30,48 +33,79 @@ internal sealed class TenantSketch
         var free = -1;
         for (var index = 0; index < Heaviest; index++)
         {
-            if (_heavy[index].Hits == 0)
-                free = index;
-            else if (_heavy[index].Tenant == tenant)
+            if (_counts[index] == 0)
             {
-                _heavy[index].Hits++;
+                free = index;
+            }
+            else if (_tenants[index] == tenant.Low)
+            {
+                _counts[index]++;
                 return;
             }
         }
 
         if (free >= 0)
         {
-            _heavy[free] = (tenant, 1);
+            (_tenants[free], _counts[free]) = (tenant.Low, 1);
             return;
         }
 
         for (var index = 0; index < Heaviest; index++)
-            _heavy[index].Hits--;
+            _counts[index]--;
     }
 
     /// <summary>Estimate of the distinct tenants; exact while no two share a bit.</summary>
-    public int Distinct()
+    public readonly int Distinct()
     {
         var set = BitOperations.PopCount(_low) + BitOperations.PopCount(_high);
         return set == Bits ? int.MaxValue : (int)Math.Round(-Bits * Math.Log((Bits - set) / (double)Bits));
     }
 
-    /// <summary>Entropy in bits of who hits; what the heaviest do not account for counts as one tenant.</summary>
-    public double Entropy()
+    /// <summary>
+    /// Entropy in bits of who hits. What the heaviest do not account for counts as spread evenly over the other tenants:
+    /// an estimate from above, so that ordinary use does not look like probing.
+    /// </summary>
+    public readonly double Entropy()
     {
-        var rest = Hits;
-        var entropy = 0d;
-        foreach (var (_, hits) in _heavy)
+        if (Hits == 0)
+            return 0;
+        var (rest, others, entropy) = (Hits, (double)Distinct(), 0d);
+        for (var index = 0; index < Heaviest; index++)
         {
-            entropy += Term(hits);
-            rest -= hits;
+            var share = _counts[index] / (double)Hits;
+            if (share == 0)
+                continue;
+            entropy -= share * Math.Log2(share);
+            rest -= _counts[index];
+            others--;
         }
 
-        return entropy + Term(rest);
-
-        double Term(int hits) => hits <= 0 ? 0 : -(hits / (double)Hits) * Math.Log2(hits / (double)Hits);
+        var left = rest / (double)Hits;
+        return rest == 0 ? entropy : entropy - (left * Math.Log2(left / Math.Clamp(others, 1, rest)));
     }
 
-    /// <summary>Tenants that make at least a quarter of the hits.</summary>
-    public TenantKey[] Heavy() => [.. _heavy.Where(entry => entry.Hits > 0 && entry.Hits * 4 >= Hits).Select(entry => entry.Tenant)];
+    /// <summary>Tenants that make at least a quarter of the hits, each by half of its key.</summary>
+    public readonly ulong[] Heavy()
+    {
+        var heavy = new List<ulong>();
+        for (var index = 0; index < Heaviest; index++)
+        {
+            if (_counts[index] > 0 && _counts[index] * 4L >= Hits)
+                heavy.Add(_tenants[index]);
+        }
+
+        return [.. heavy];
+    }
+
+    [InlineArray(Heaviest)]
+    private struct Tenants
+    {
+        private ulong _first;
+    }
+
+    [InlineArray(Heaviest)]
+    private struct Counts
+    {
+        private int _first;
+    }
 }

@@ -12,6 +12,18 @@ internal sealed record CompiledPolicy
 
     public required Detector Detector { get; init; }
 
+    /// <summary>Tier 2, as the policy wants it.</summary>
+    public required ClassifierSettings Classifier { get; init; }
+
+    /// <summary>Tier 3, as the policy wants it; null: none.</summary>
+    public required ContextCheckSettings? ContextCheck { get; init; }
+
+    /// <summary>Tells policies apart that clear different texts.</summary>
+    public required string Clearance { get; init; }
+
+    /// <summary>The tiers above the rules, loaded.</summary>
+    public DetectionTiers Tiers { get; init; } = DetectionTiers.None;
+
     /// <summary>Blocks classified in one batch.</summary>
     public required int BatchSize { get; init; }
 
@@ -37,6 +49,10 @@ internal sealed record CompiledPolicy
     /// <summary>What the operator of the service should know although the policy is valid. Names no text.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 
+    /// <summary>What a probability means under this policy.</summary>
+    public PassageVerdict Judge(double probability) =>
+        probability < Classifier.PublicBelow ? PassageVerdict.Public : probability > Classifier.PrivateAbove ? PassageVerdict.Private : PassageVerdict.Open;
+
     /// <summary>The longest declared text that starts this prompt, or null.</summary>
     public DeclaredPrefix? DeclaredPrefixOf(ReadOnlySpan<byte> text, out int length)
     {
@@ -53,6 +69,19 @@ internal sealed record CompiledPolicy
 
         return longest;
     }
+}
+
+/// <summary>What tier 2 says about a passage.</summary>
+internal enum PassageVerdict
+{
+    /// <summary>It may be shared.</summary>
+    Public,
+
+    /// <summary>Tier 3 decides; without one it stays private.</summary>
+    Open,
+
+    /// <summary>It stays private.</summary>
+    Private,
 }
 
 /// <summary>When a public entry counts as probed (SafeKV, arXiv 2508.08438v2, section 4.3).</summary>

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
@@ -36,11 +38,11 @@ internal static class PolicyCompiler
     {
         SpecCheck.Require(spec, "spec", source);
         Refuse(
-            spec.Classifier.Type != ClassifierType.Disabled,
-            $"{source}: spec.classifier.type: {spec.Classifier.Type} is not available in this version: use {ClassifierType.Disabled} and declare public texts in spec.publicPrefixes");
+            spec.ContextCheck is not null && spec.Classifier.Type == ClassifierType.Disabled,
+            $"{source}: spec.contextCheck: it judges what the classifier leaves open, and spec.classifier.type is {ClassifierType.Disabled}: set it to {ClassifierType.BuiltIn} or {ClassifierType.Onnx}");
         Refuse(
-            spec.ContextCheck is not null,
-            $"{source}: spec.contextCheck: not available in this version: remove it");
+            spec.Classifier.Onnx is { } onnx && onnx.Path.Split('/').Contains(".."),
+            $"{source}: spec.classifier.onnx.path: '{spec.Classifier.Onnx?.Path}' leads out of the volume: name a folder inside it");
 
         var window = Durations.ParsePositive(spec.Monitor.Window, $"{source}: spec.monitor.window");
         var warnings = new List<string>();
@@ -63,6 +65,17 @@ internal static class PolicyCompiler
             Mode = spec.Mode,
             Prefixes = prefixes,
             Detector = detector,
+            Classifier = new ClassifierSettings(
+                spec.Classifier.Type, spec.Classifier.Onnx?.Path ?? "", spec.Classifier.PublicBelowPercent / 100d, spec.Classifier.PrivateAbovePercent / 100d),
+            ContextCheck = spec.ContextCheck is { } check
+                ? new ContextCheckSettings(
+                    check.Endpoint.Url,
+                    check.Endpoint.Model,
+                    check.Endpoint.ApiKeySecretRef is not null,
+                    Durations.ParsePositive(check.Endpoint.Timeout, $"{source}: spec.contextCheck.endpoint.timeout"),
+                    check.CacheSize)
+                : null,
+            Clearance = Clearance(spec),
             BatchSize = spec.Promotion.BatchSize,
             MaxDelay = Durations.Parse(spec.Promotion.MaxDelay, $"{source}: spec.promotion.maxDelay"),
             Monitor = new MonitorSettings(
@@ -81,6 +94,12 @@ internal static class PolicyCompiler
             Generation = generation,
             Warnings = warnings,
         };
+    }
+
+    private static string Clearance(KVPrivacyPolicySpec spec)
+    {
+        var decides = Manifests.ToYaml(new KVPrivacyPolicy { Spec = new KVPrivacyPolicySpec { Rules = spec.Rules, Classifier = spec.Classifier, ContextCheck = spec.ContextCheck } });
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(decides)));
     }
 
     private static DeclaredPrefix Prefix(PublicPrefix prefix, string field)

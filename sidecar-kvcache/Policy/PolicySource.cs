@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.KvCache.Detection;
 using Moebius.KvCache.Service;
 
 namespace Moebius.KvCache.Policy;
@@ -16,6 +17,7 @@ internal sealed class PolicySource : IDisposable
     private readonly string? _path;
     private readonly CacheMetrics _metrics;
     private readonly ILogger _logger;
+    private readonly TierFactory? _tiers;
     private readonly object _gate = new();
     private string _digest = "";
     private State _state;
@@ -24,12 +26,14 @@ internal sealed class PolicySource : IDisposable
     /// <param name="path">The manifest; null: the default policy, for good.</param>
     /// <param name="metrics">Where reloads and refusals are counted.</param>
     /// <param name="logger">Where they are told.</param>
+    /// <param name="tiers">Loads what a policy needs before it comes into force; null: policies need nothing.</param>
     /// <exception cref="UserInputException">The first file is bad: there is no older policy to keep.</exception>
-    public PolicySource(string? path, CacheMetrics metrics, ILogger logger)
+    public PolicySource(string? path, CacheMetrics metrics, ILogger logger, TierFactory? tiers = null)
     {
         _path = path;
         _metrics = metrics;
         _logger = logger;
+        _tiers = tiers;
         if (path is null)
         {
             _state = new State(PolicyCompiler.Default, "");
@@ -37,7 +41,7 @@ internal sealed class PolicySource : IDisposable
         else
         {
             var text = Manifests.ReadText(path);
-            _state = new State(PolicyCompiler.Parse(text, path), "");
+            _state = new State(Load(text, path), "");
             _digest = Digest(text);
         }
 
@@ -71,7 +75,7 @@ internal sealed class PolicySource : IDisposable
                 if (digest == _digest)
                     return;
                 _digest = digest;
-                var policy = PolicyCompiler.Parse(text, _path!);
+                var policy = Load(text, _path!);
                 Volatile.Write(ref _state, new State(policy, ""));
                 _metrics.PolicyReloads.Inc();
                 _metrics.PolicyInvalid.Set(0);
@@ -94,6 +98,12 @@ internal sealed class PolicySource : IDisposable
     }
 
     public void Dispose() => _timer?.Dispose();
+
+    private CompiledPolicy Load(string text, string path)
+    {
+        var policy = PolicyCompiler.Parse(text, path);
+        return _tiers?.Equip(policy, path) ?? policy;
+    }
 
     private static string Digest(string text) => Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)));
 

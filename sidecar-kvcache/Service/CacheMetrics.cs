@@ -18,6 +18,8 @@ internal sealed class CacheMetrics
         PrivateVerdicts = factory.CreateCounter("moebius_kvcache_private_verdicts_total", "Commits in which a rule found something private.");
         ClassificationsDropped = factory.CreateCounter("moebius_kvcache_classifications_dropped_total", "Commits left private because too many were waiting.");
         ClassificationsFailed = factory.CreateCounter("moebius_kvcache_classifications_failed_total", "Commits left private because of an error.");
+        ContextChecks = factory.CreateCounter("moebius_kvcache_context_checks_total", "Passages that tier 3 was asked about, by its verdict: private, public, or none.", "verdict");
+        Passages = factory.CreateCounter("moebius_kvcache_passages_total", "Passages that tier 2 judged, by its verdict: private, public, or open.", "verdict");
         ProbingVerdicts = factory.CreateCounter("moebius_kvcache_probing_verdicts_total", "Public entries that were judged to be probed.");
         PolicyReloads = factory.CreateCounter("moebius_kvcache_policy_reloads_total", "Policy files taken up after the first.");
         PolicyErrors = factory.CreateCounter("moebius_kvcache_policy_errors_total", "Policy files refused.");
@@ -51,6 +53,10 @@ internal sealed class CacheMetrics
     public Counter ClassificationsDropped { get; }
 
     public Counter ClassificationsFailed { get; }
+
+    public Counter ContextChecks { get; }
+
+    public Counter Passages { get; }
 
     public Counter ProbingVerdicts { get; }
 

@@ -31,6 +31,12 @@ internal sealed record ServerOptions
     /// <summary>File with the secret that tenants' keys are derived from; null: private blocks do not leave the arena.</summary>
     public string? EncryptionKeyPath { get; init; }
 
+    /// <summary>Folder in which a policy's ONNX classifier is looked for.</summary>
+    public string ClassifierRoot { get; init; } = Detection.TierFactory.DefaultClassifierRoot;
+
+    /// <summary>Bearer token for a policy's context check; null: none.</summary>
+    public string? ContextKey { get; init; }
+
     /// <summary>Health and metrics; null: none.</summary>
     public IPEndPoint? Listen { get; init; }
 }

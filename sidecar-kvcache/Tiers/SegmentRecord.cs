@@ -16,6 +16,7 @@ internal sealed record SegmentRecord
     private const byte IsPublic = 1;
     private const byte IsCleared = 2;
     private const byte IsDeclared = 4;
+    private const byte HasClearance = 8;
 
     public required TierBlock Block { get; init; }
 
@@ -40,8 +41,10 @@ internal sealed record SegmentRecord
     /// <summary>Bytes that the body takes in the data file.</summary>
     public int StoredBytes => (int)DirectFile.AlignUp(Length);
 
-    /// <summary>Whether a reason can be written down: a declaration must be a SHA-256 in hexadecimal.</summary>
-    public static bool CanHold(PublicReason? reason) => reason?.Declaration is not { } digest || (digest.Length == 64 && digest.All(char.IsAsciiHexDigitLower));
+    /// <summary>Whether a reason can be written down: a declaration or a clearance must be a SHA-256 in hexadecimal, and there is room for one.</summary>
+    public static bool CanHold(PublicReason? reason) =>
+        (reason?.Declaration is null || reason.Clearance is null)
+        && ((reason?.Declaration ?? reason?.Clearance) is not { } digest || (digest.Length == 64 && digest.All(char.IsAsciiHexDigitLower)));
 
     public void Encode(Span<byte> target)
     {
@@ -56,8 +59,8 @@ internal sealed record SegmentRecord
         BinaryPrimitives.WriteInt32LittleEndian(target[96..], Block.Depth);
         if (Block.Reason is { } reason)
         {
-            target[100] = (byte)(IsPublic | (reason.IsCleared ? IsCleared : 0) | (reason.Declaration is null ? 0 : IsDeclared));
-            if (reason.Declaration is { } digest)
+            target[100] = (byte)(IsPublic | (reason.IsCleared ? IsCleared : 0) | (reason.Declaration is null ? 0 : IsDeclared) | (reason.Clearance is null ? 0 : HasClearance));
+            if ((reason.Declaration ?? reason.Clearance) is { } digest)
                 Convert.FromHexString(digest, target[104..136], out _, out _);
         }
 
@@ -77,8 +80,9 @@ internal sealed record SegmentRecord
             || BinaryPrimitives.ReadUInt32LittleEndian(source[(Size - 4)..]) != Crc32C.Compute(source[..(Size - 4)]))
             return null;
         var flags = source[100];
+        var digest = (flags & (IsDeclared | HasClearance)) == 0 ? null : Convert.ToHexStringLower(source[104..136]);
         var reason = (flags & IsPublic) == 0 ? null : new PublicReason(
-            (flags & IsDeclared) == 0 ? null : Convert.ToHexStringLower(source[104..136]), (flags & IsCleared) != 0);
+            (flags & IsDeclared) == 0 ? null : digest, (flags & IsCleared) != 0, (flags & HasClearance) == 0 ? null : digest);
         var record = new SegmentRecord
         {
             Block = new TierBlock(

@@ -49,7 +49,7 @@ public sealed partial class MonitoringTests
         {
             await File.WriteAllTextAsync(file, new JsonObject { ["groups"] = new JsonArray(new JsonObject { ["name"] = "dashboards", ["rules"] = rules }) }.ToJsonString());
 
-            var result = (await Promtool.RunAsync("check", "rules", file)).EnsureSuccess();
+            var result = (await DebianTool.PromtoolAsync("check", "rules", file)).EnsureSuccess();
 
             Assert.Contains($"{rules.Count} rules found", result.StandardOutput, StringComparison.Ordinal);
         }
@@ -61,11 +61,11 @@ public sealed partial class MonitoringTests
 
     [Fact]
     public async Task Prometheus_accepts_the_rules() =>
-        (await Promtool.RunAsync("check", "rules", RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).EnsureSuccess();
+        (await DebianTool.PromtoolAsync("check", "rules", RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).EnsureSuccess();
 
     [Fact]
     public async Task Alerts_fire_when_they_should_and_only_then() =>
-        (await Promtool.RunAsync("test", "rules", RepositoryFiles.At("tests/Charts.Tests/Rules/moebius.test.yaml"))).EnsureSuccess();
+        (await DebianTool.PromtoolAsync("test", "rules", RepositoryFiles.At("tests/Charts.Tests/Rules/moebius.test.yaml"))).EnsureSuccess();
 
     [Fact]
     public void Every_alert_is_tested_and_says_what_to_do()

@@ -33,6 +33,21 @@ public sealed class RightsTests
         Assert.Equal([$"{group} get", $"{group} list", $"{group} watch"], Grants(rendered.One<V1ClusterRole>("moebius-operator-shop").Rules));
     }
 
+    [Fact]
+    public async Task The_webhook_has_exactly_the_rights_that_are_generated_for_it()
+    {
+        var generated = Rendered.Parse(File.ReadAllText(RepositoryFiles.At("operator/manifests/webhook.yaml")));
+        var rendered = await Rendered.ChartAsync("--set", "webhook.enabled=true");
+
+        Assert.Equal(Grants(generated.One<V1ClusterRole>().Rules), Grants(rendered.One<V1ClusterRole>("moebius-operator-webhook").Rules));
+        var role = rendered.One<V1Role>("moebius-operator-webhook");
+        Assert.Equal(Grants(generated.One<V1Role>().Rules), Grants(role.Rules));
+        Assert.Equal(["moebius-operator-webhook"], role.Rules.Where(rule => rule.ResourceNames is not null).SelectMany(rule => rule.ResourceNames));
+        Assert.Equal(
+            [rendered.One<V1ValidatingWebhookConfiguration>().Metadata.Name],
+            rendered.One<V1ClusterRole>("moebius-operator-webhook").Rules.SelectMany(rule => rule.ResourceNames));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("shop")]
@@ -43,10 +58,24 @@ public sealed class RightsTests
         var roles = rendered.All<V1Role>().Select(role => $"{role.Metadata.NamespaceProperty}/{role.Metadata.Name}").ToList();
         var bindings = rendered.All<V1RoleBinding>().ToList();
         Assert.Equal(roles.Order(StringComparer.Ordinal), bindings.Select(binding => $"{binding.Metadata.NamespaceProperty}/{binding.RoleRef.Name}").Order(StringComparer.Ordinal));
-        var cluster = rendered.One<V1ClusterRoleBinding>();
+        var cluster = rendered.One<V1ClusterRoleBinding>(watch.Length == 0 ? "moebius-operator" : $"moebius-operator-{watch}");
         Assert.Contains(rendered.All<V1ClusterRole>(), role => role.Metadata.Name == cluster.RoleRef.Name);
         Assert.All(bindings.SelectMany(binding => binding.Subjects).Concat(cluster.Subjects), subject =>
             Assert.Equal(("ServiceAccount", "sa", "moebius-system"), (subject.Kind, subject.Name, subject.NamespaceProperty)));
+    }
+
+    [Fact]
+    public async Task Node_agents_may_read_pods_and_namespaces_and_nothing_else()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "nodeAgents.namespace=agents");
+
+        Assert.Equal(
+            ["/namespaces get", "/namespaces list", "/namespaces watch", "/pods get", "/pods list", "/pods watch"],
+            Grants(rendered.One<V1ClusterRole>("moebius-operator-node-agent").Rules));
+        var binding = rendered.One<V1ClusterRoleBinding>("moebius-operator-node-agent");
+        Assert.Equal("moebius-operator-node-agent", binding.RoleRef.Name);
+        Assert.Equal(("Group", "system:serviceaccounts:agents"), (binding.Subjects.Single().Kind, binding.Subjects.Single().Name));
+        Assert.DoesNotContain((await Rendered.ChartAsync("--set", "watchNamespace=shop")).All<V1ClusterRole>(), role => role.Metadata.Name.EndsWith("node-agent", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -15,6 +15,7 @@ public sealed class TemplateTests
     private static readonly string[][] Others =
     [
         ["--set", "nameOverride=m"],
+        ["--set", "webhook.enabled=true,webhook.port=10250"],
         ["--set", "watchNamespace=shop"],
         ["--set", "image.repository=registry.example:5000/a/moebius,image.tag=v2,imagePullSecrets[0].name=pull"],
         ["--set", "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,workloadImage=other:1"],
@@ -54,6 +55,7 @@ public sealed class TemplateTests
     [Theory]
     [InlineData("podDisruptionBudget.enabled", "PodDisruptionBudget")]
     [InlineData("networkPolicy.enabled", "NetworkPolicy")]
+    [InlineData("webhook.enabled", "ValidatingWebhookConfiguration")]
     [InlineData("metrics.service.enabled", "Service")]
     [InlineData("metrics.serviceMonitor.enabled", "ServiceMonitor")]
     [InlineData("metrics.podMonitor.enabled", "PodMonitor")]
@@ -79,6 +81,15 @@ public sealed class TemplateTests
         Assert.Equal(9000, Assert.Single(container.Ports).ContainerPort);
     }
 
+    [Theory]
+    [InlineData("", "moebius-{component}:0.1.0")]
+    [InlineData("image.repository=registry.example:5000/a/moebius-operator,image.tag=v2", "registry.example:5000/a/moebius-{component}:v2")]
+    [InlineData("image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "moebius-{component}:0.1.0")]
+    [InlineData("image.repository=all-in-one", "all-in-one:0.1.0")]
+    [InlineData("workloadImage=other@sha256:ab", "other@sha256:ab")]
+    public async Task Images_of_workloads_follow_the_operators(string values, string expected) =>
+        Assert.Contains($"--image={expected}", (await Rendered.ChartAsync("--set", values)).One<V1Deployment>().Spec.Template.Spec.Containers[0].Args);
+
     [Fact]
     public async Task Operator_of_one_namespace_keeps_its_lease_beside_itself()
     {
@@ -88,9 +99,28 @@ public sealed class TemplateTests
         Assert.Contains("--namespace=shop", container.Args);
         Assert.Contains("--operator-namespace=moebius-system", container.Args);
         Assert.Contains("--image=w:1", container.Args);
-        Assert.Equal("moebius@sha256:" + new string('a', 64), container.Image);
+        Assert.Equal("moebius-operator@sha256:" + new string('a', 64), container.Image);
         Assert.Empty(rendered.All<V1Namespace>());
         Assert.Equal("moebius-system", rendered.One<V1Role>("moebius-operator-leader-election").Metadata.NamespaceProperty);
+    }
+
+    [Theory]
+    [InlineData("image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,nodeSelector.disk=ssd", "--namespace=all", "--operator-namespace=moebius-node-agents")]
+    [InlineData("watchNamespace=shop", "--namespace=shop", "--operator-namespace=moebius-system")]
+    public async Task Test_of_the_release_runs_as_the_operator_does_and_is_not_taken_for_it(string values, params string[] arguments)
+    {
+        var rendered = await Rendered.ChartAsync("--set", values);
+        var deployment = rendered.One<V1Deployment>().Spec;
+        var pod = rendered.One<V1Pod>();
+
+        Assert.Equal("test", pod.Metadata.Annotations["helm.sh/hook"]);
+        Assert.Equal(["operator", "check", .. arguments, "--leader-elect=true"], Assert.Single(pod.Spec.Containers).Args);
+        Assert.Equal(deployment.Template.Spec.Containers[0].Image, pod.Spec.Containers[0].Image);
+        Assert.Equal(deployment.Template.Spec.ServiceAccountName, pod.Spec.ServiceAccountName);
+        Assert.Equal(deployment.Template.Spec.NodeSelector, pod.Spec.NodeSelector);
+        Assert.True(pod.Spec.SecurityContext.RunAsNonRoot);
+        Assert.True(pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem);
+        Assert.Contains(deployment.Selector.MatchLabels, label => pod.Metadata.Labels[label.Key] != label.Value);
     }
 
     [Fact]

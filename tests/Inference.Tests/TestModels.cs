@@ -1,3 +1,4 @@
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Tests;
@@ -20,13 +21,13 @@ internal static class TestModels
         return data;
     }
 
-    public static ICausalModel Load(string directory, long? budget = null, int threads = 1, WeightStorage weights = WeightStorage.Stored) =>
-        ModelLoader.Load(directory, new ModelLoadOptions { ExpertBudgetBytes = budget, Threads = threads, Weights = weights });
+    public static ICausalModel Load(string directory, long? budget = null, int threads = 1, WeightStorage weights = WeightStorage.Stored, ExpertQuantization quantization = ExpertQuantization.None) =>
+        ModelLoader.Load(directory, new ModelLoadOptions { ExpertBudgetBytes = budget, Threads = threads, Weights = weights, Quantization = quantization });
 
     /// <summary>The smallest budget that a model accepts, taken from its refusal of a smaller one.</summary>
-    public static long SmallestBudget(string directory)
+    public static long SmallestBudget(string directory, ExpertQuantization quantization = ExpertQuantization.None)
     {
-        var refused = Assert.Throws<Crds.UserInputException>(() => Load(directory, 1).Dispose());
+        var refused = Assert.Throws<Crds.UserInputException>(() => Load(directory, 1, quantization: quantization).Dispose());
         return long.Parse(refused.Message[(refused.Message.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture);
     }
 

@@ -35,14 +35,20 @@ internal sealed class CertificateAuthority : IDisposable
 
     private static DateTimeOffset NotAfter => DateTimeOffset.UtcNow.AddYears(10);
 
-    /// <summary>A server certificate for the loopback address and the given names.</summary>
+    /// <summary>A server certificate for the loopback address and the given names and addresses.</summary>
     public PemPair IssueServer(string commonName, params string[] names)
     {
         var alternatives = new SubjectAlternativeNameBuilder();
         alternatives.AddIpAddress(IPAddress.Loopback);
         alternatives.AddDnsName("localhost");
         foreach (var name in names)
-            alternatives.AddDnsName(name);
+        {
+            if (IPAddress.TryParse(name, out var address))
+                alternatives.AddIpAddress(address);
+            else
+                alternatives.AddDnsName(name);
+        }
+
         return Issue(commonName, [], ServerAuthentication, alternatives.Build());
     }
 

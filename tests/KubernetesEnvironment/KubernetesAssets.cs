@@ -69,7 +69,7 @@ public sealed partial class KubernetesAssets
 
     private static async Task<KubernetesAssets> LocateAsync()
     {
-        var script = FindScript();
+        var script = Script("assets.sh");
         var located = await Command.RunAsync(script, ["--no-build"]).ConfigureAwait(false);
         if (located.ExitCode == BuildNeeded)
             throw new KubernetesAssetsMissingException($"{script} --no-build: {located.StandardError.Trim()}");
@@ -78,15 +78,16 @@ public sealed partial class KubernetesAssets
         return new KubernetesAssets(folder, ParseVersion(version.EnsureSuccess().StandardOutput));
     }
 
-    private static string FindScript()
+    /// <summary>A script of <c>build/kubernetes</c>.</summary>
+    internal static string Script(string name)
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            var script = Path.Combine(folder.FullName, "build", "kubernetes", "assets.sh");
+            var script = Path.Combine(folder.FullName, "build", "kubernetes", name);
             if (File.Exists(script))
                 return script;
         }
 
-        throw new InvalidOperationException($"build/kubernetes/assets.sh is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
+        throw new InvalidOperationException($"build/kubernetes/{name} is in no folder above {AppContext.BaseDirectory}; run the tests from a checkout of the repository");
     }
 }

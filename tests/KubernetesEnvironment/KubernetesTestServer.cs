@@ -1,4 +1,5 @@
 using k8s;
+using Moebius.KubernetesEnvironment.Node;
 using Xunit;
 
 namespace Moebius.KubernetesEnvironment;
@@ -18,7 +19,8 @@ public class KubernetesTestServer : IAsyncLifetime
 {
     private readonly KubernetesTestServerOptions _options;
     private readonly List<ServerProcess> _processes = [];
-    private readonly ServerPorts _ports = ServerPorts.Take();
+    private ServerPorts _ports = ServerPorts.Take();
+    private DelayProxy? _etcdProxy;
     private readonly CertificateAuthority _authority = new();
     private readonly PemPair _administrator;
     private ServerFiles? _files;
@@ -27,6 +29,7 @@ public class KubernetesTestServer : IAsyncLifetime
     private CustomResources? _customResources;
     private AuditLog? _audit;
     private KubernetesAssetsMissingException? _missing;
+    private KubernetesNode? _node;
     private int _kubeconfigs;
 
     /// <summary>A server with default options, not started yet.</summary>
@@ -60,6 +63,9 @@ public class KubernetesTestServer : IAsyncLifetime
 
     /// <summary>What clients asked of the API server.</summary>
     public AuditLog Audit => Usable(_audit);
+
+    /// <summary>The node that runs pods, when the options ask for one.</summary>
+    public KubernetesNode Node => Usable(_node);
 
     /// <summary>The process ids of the servers that run.</summary>
     public IReadOnlyList<int> ProcessIds => [.. _processes.Select(p => p.Id)];
@@ -144,6 +150,18 @@ public class KubernetesTestServer : IAsyncLifetime
             await StartControllerManagerAsync().ConfigureAwait(false);
     }
 
+    /// <summary>Removes a CRD that <see cref="InstallCrdsAsync"/> installed, and its group, which must have no other.</summary>
+    /// <param name="plural">The resource's plural name.</param>
+    /// <param name="version">Its version.</param>
+    /// <param name="group">Its group.</param>
+    public async Task RemoveCrdAsync(string plural, string version, string group)
+    {
+        Usable(_customResources).Forget($"{plural}.{group}");
+        (await KubectlAsync("delete", "crd", $"{plural}.{group}").ConfigureAwait(false)).EnsureSuccess();
+        if (CustomResourcesServedApart)
+            (await KubectlAsync("delete", "apiservice", $"{version}.{group}", "--ignore-not-found").ConfigureAwait(false)).EnsureSuccess();
+    }
+
     /// <summary>Runs kubectl as the administrator and waits for its end.</summary>
     /// <param name="arguments">Its arguments.</param>
     public Task<CommandResult> KubectlAsync(params string[] arguments) => KubectlAsync(arguments, null);
@@ -174,6 +192,12 @@ public class KubernetesTestServer : IAsyncLifetime
         await _customResources!.WaitAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
+    /// <summary>How late requests reach etcd; only with <see cref="KubernetesTestServerOptions.SlowableEtcd"/>.</summary>
+    public TimeSpan EtcdDelay
+    {
+        set => Usable(_etcdProxy).Delay = value;
+    }
+
     /// <summary>What a derived fixture does once the server is ready, such as installing CRDs.</summary>
     protected virtual Task PrepareAsync() => Task.CompletedTask;
 
@@ -181,13 +205,25 @@ public class KubernetesTestServer : IAsyncLifetime
     /// <param name="program">etcd, kube-apiserver, apiextensions-apiserver or kube-controller-manager.</param>
     public string ReadLog(string program) => ServerProcess.ReadShared(Path.Combine(Files.Logs, program + ".log"));
 
+    /// <summary>Imports the images that the node needs before its first pod, <see cref="KubernetesTestServerOptions.NodePauseImage"/> among them.</summary>
+    protected virtual Task ImportNodeImagesAsync(KubernetesNode node) => Task.CompletedTask;
+
+    /// <summary>What a derived fixture does once no pod runs any more, such as removing files that pods used.</summary>
+    protected virtual Task CleanUpAsync() => Task.CompletedTask;
+
     /// <summary>Ends all servers and removes their files.</summary>
     public async ValueTask DisposeAsync()
     {
         AppDomain.CurrentDomain.ProcessExit -= OnProcessExit;
+        if (_node is not null)
+            await _node.DisposeAsync().ConfigureAwait(false);
+        _node = null;
+        await CleanUpAsync().ConfigureAwait(false);
         foreach (var process in _processes.AsEnumerable().Reverse())
             await process.DisposeAsync().ConfigureAwait(false);
         _processes.Clear();
+        if (_etcdProxy is not null)
+            await _etcdProxy.DisposeAsync().ConfigureAwait(false);
         _api?.Dispose();
         _files?.Dispose();
         _authority.Dispose();
@@ -196,6 +232,8 @@ public class KubernetesTestServer : IAsyncLifetime
 
     private async Task StartAllAsync()
     {
+        if (_options.NodePauseImage is not null)
+            _node = await KubernetesNode.TakeMachineAsync(Assets).ConfigureAwait(false);
         Files.WritePki(_authority);
         var address = new Uri(FormattableString.Invariant($"https://127.0.0.1:{_ports.ApiServer}"));
         await File.WriteAllTextAsync(Files.AdminKubeconfig, Kubeconfig.Render(address, _authority.CertificatePem, _administrator)).ConfigureAwait(false);
@@ -211,6 +249,13 @@ public class KubernetesTestServer : IAsyncLifetime
 
         Start(Programs.Etcd, ServerArguments.Etcd(Files, _ports));
         await WaitForEtcdAsync().ConfigureAwait(false);
+        if (_options.SlowableEtcd)
+        {
+            // From here on every server comes to etcd through the proxy.
+            _etcdProxy = new DelayProxy(_ports.Etcd);
+            _ports = _ports with { Etcd = _etcdProxy.Port };
+        }
+
         StartApiServer();
         if (CustomResourcesServedApart)
             Start(Programs.Extensions, ServerArguments.Extensions(Files, _ports));
@@ -219,6 +264,22 @@ public class KubernetesTestServer : IAsyncLifetime
             await _customResources.RouteDefinitionsAsync(CancellationToken.None).ConfigureAwait(false);
         if (_options.ControllerManager)
             await StartControllerManagerAsync().ConfigureAwait(false);
+        if (_node is not null)
+            await StartNodeAsync(_node, _options.NodePauseImage!).ConfigureAwait(false);
+    }
+
+    private async Task StartNodeAsync(KubernetesNode node, string pauseImage)
+    {
+        await File.WriteAllTextAsync(Files.NodeKubeconfig, Kubeconfig.Render(ApiServer, _authority.CertificatePem, _authority.IssueClient("system:node:" + KubernetesNode.Name, "system:nodes"))).ConfigureAwait(false);
+        await node.StartContainerdAsync(Files, pauseImage, _options.Timeout).ConfigureAwait(false);
+        await ImportNodeImagesAsync(node).ConfigureAwait(false);
+        node.StartKubelet(Assets, Files);
+        await WaitAsync(Programs.Kubelet, Api, async token =>
+        {
+            node.ThrowIfExited();
+            var status = await Api.GetAsync($"api/v1/nodes/{KubernetesNode.Name}", token).ConfigureAwait(false);
+            return status?["status"]?["conditions"]?.AsArray().Any(condition => (string?)condition!["type"] == "Ready" && (string?)condition["status"] == "True") ?? false;
+        }).ConfigureAwait(false);
     }
 
     private async Task ApplyLenientlyAsync(string manifest, CancellationToken cancellationToken) =>
@@ -226,7 +287,8 @@ public class KubernetesTestServer : IAsyncLifetime
 
     private void StartApiServer() => Start(
         Programs.ApiServer,
-        ServerArguments.ApiServer(Files, _ports, CustomResourcesServedApart, _options.ControllerManager && _options.Controllers.Contains("serviceaccount")));
+        ServerArguments.ApiServer(Files, _ports, CustomResourcesServedApart, _options.ControllerManager && _options.Controllers.Any(name => name is "*" or "serviceaccount"),
+        _node is not null));
 
     private async Task StartControllerManagerAsync()
     {

@@ -18,10 +18,19 @@ public sealed record KubernetesTestServerOptions
     ];
 
     /// <summary>
+    /// The reference of the image that holds a pod's namespaces, when this machine is to be the node that runs pods; null
+    /// for a cluster without a node. <see cref="KubernetesTestServer.ImportNodeImagesAsync"/> must import it.
+    /// </summary>
+    public string? NodePauseImage { get; init; }
+
+    /// <summary>
     /// Serve CRDs from the core even when it is too old for CEL rules. Such a core drops the rules without a word, but
     /// <c>kubectl explain</c> works on its custom resources, which the separate server behind an old aggregator cannot do.
     /// </summary>
     public bool CustomResourcesFromCore { get; init; }
+
+    /// <summary>Put a proxy before etcd that <see cref="KubernetesTestServer.EtcdDelay"/> makes slow.</summary>
+    public bool SlowableEtcd { get; init; }
 
     /// <summary>How long the start, and every later wait for the server, may take.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(2);

@@ -1,3 +1,5 @@
+using Moebius.KubernetesEnvironment.Node;
+
 namespace Moebius.KubernetesEnvironment;
 
 /// <summary>The ports of one test server, all on the loopback address.</summary>
@@ -29,13 +31,27 @@ internal static class ServerArguments
     /// <param name="ports">Where to listen.</param>
     /// <param name="extensionsApart">CRDs are served by the server behind the aggregator.</param>
     /// <param name="serviceAccounts">A controller makes service accounts, so pods must wait for theirs.</param>
-    public static IEnumerable<string> ApiServer(ServerFiles files, ServerPorts ports, bool extensionsApart, bool serviceAccounts)
+    /// <param name="node">There is a node, whose pods must reach the server.</param>
+    public static IEnumerable<string> ApiServer(ServerFiles files, ServerPorts ports, bool extensionsApart, bool serviceAccounts, bool node)
     {
         foreach (var argument in Serving(files, ports, ports.ApiServer, "apiserver"))
             yield return argument;
-        yield return "--advertise-address=127.0.0.1";
-        yield return "--endpoint-reconciler-type=none"; // a loopback address is no valid endpoint
-        yield return "--authorization-mode=RBAC";
+        if (node)
+        {
+            yield return "--bind-address=0.0.0.0"; // the last one counts
+            yield return $"--advertise-address={NodeNetwork.NodeAddress}";
+            yield return "--kubelet-preferred-address-types=InternalIP";
+            yield return $"--kubelet-certificate-authority={files.PkiFile("ca.crt")}";
+            yield return $"--kubelet-client-certificate={files.PkiFile("kubelet-client.crt")}";
+            yield return $"--kubelet-client-key={files.PkiFile("kubelet-client.key")}";
+        }
+        else
+        {
+            yield return "--advertise-address=127.0.0.1";
+            yield return "--endpoint-reconciler-type=none"; // a loopback address is no valid endpoint
+        }
+
+        yield return node ? "--authorization-mode=Node,RBAC" : "--authorization-mode=RBAC";
         yield return "--allow-privileged=true";
         yield return "--service-cluster-ip-range=10.96.0.0/16";
         yield return $"--service-account-issuer={ServiceAccountIssuer}";

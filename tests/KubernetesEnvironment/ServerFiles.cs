@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Moebius.KubernetesEnvironment.Node;
 
 namespace Moebius.KubernetesEnvironment;
 
@@ -35,6 +36,9 @@ internal sealed class ServerFiles : IDisposable
 
     public string AdminKubeconfig => Path.Combine(Root, "admin.kubeconfig");
 
+    /// <summary>Who kubelet is.</summary>
+    public string NodeKubeconfig => Path.Combine(Root, "node.kubeconfig");
+
     /// <summary>Where kubectl keeps what it learnt about the server; shared by nobody, because ports are reused.</summary>
     public string KubectlCache => Path.Combine(Root, "kubectl-cache");
 
@@ -46,7 +50,9 @@ internal sealed class ServerFiles : IDisposable
     public void WritePki(CertificateAuthority authority)
     {
         File.WriteAllText(PkiFile("ca.crt"), authority.CertificatePem);
-        WritePair("apiserver", authority.IssueServer("kube-apiserver", "kubernetes.default.svc"));
+        WritePair("apiserver", authority.IssueServer("kube-apiserver", "kubernetes.default.svc", NodeNetwork.ApiServerService, NodeNetwork.NodeAddress));
+        WritePair("node", authority.IssueServer(NodeNetwork.Name, NodeNetwork.Name, NodeNetwork.NodeAddress));
+        WritePair("kubelet-client", authority.IssueClient("admin", "system:masters"));
         WritePair("extensions", authority.IssueServer("apiextensions-apiserver", CustomResources.ServerName));
         WritePair("front-proxy", authority.IssueClient(ServerArguments.FrontProxyUser));
         using var serviceAccounts = ECDsa.Create(ECCurve.NamedCurves.nistP256);

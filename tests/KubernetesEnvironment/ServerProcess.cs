@@ -26,7 +26,7 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
-    public static ServerProcess Start(string program, IEnumerable<string> arguments, string logFolder)
+    public static ServerProcess Start(string program, IEnumerable<string> arguments, string logFolder, IReadOnlyDictionary<string, string>? environment = null)
     {
         var name = Path.GetFileName(program);
         var logFile = Path.Combine(logFolder, name + ".log");
@@ -38,6 +38,8 @@ internal sealed class ServerProcess : IAsyncDisposable
         start.ArgumentList.Add(program);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
+        foreach (var (variable, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[variable] = value;
         return new ServerProcess(name, logFile, Launcher.Start(start));
     }
 

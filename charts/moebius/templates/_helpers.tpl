@@ -59,6 +59,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Image of what the operator starts: the five images differ in the end of their name. */ -}}
+{{- define "moebius.workloadImage" -}}
+{{- if hasSuffix "-operator" .Values.image.repository -}}
+{{- printf "%s-{component}:%s" (trimSuffix "-operator" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) -}}
+{{- else -}}
+{{- include "moebius.image" . -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Namespace of the Lease and the node agents: an operator of one namespace has no agents. */ -}}
 {{- define "moebius.operatorNamespace" -}}
 {{- .Values.watchNamespace | empty | ternary .Values.nodeAgents.namespace .Release.Namespace -}}
@@ -83,6 +92,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* What the schema cannot say, because it spans values. */ -}}
 {{- define "moebius.validate" -}}
+{{- if and .Values.webhook.enabled .Values.watchNamespace -}}
+{{- fail (printf "webhook.enabled: is true with watchNamespace '%s': the webhook's configuration belongs to the whole cluster; set one of the two only" .Values.watchNamespace) -}}
+{{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail (printf "replicas: is %d with leaderElection.enabled false: operators that do not elect a leader work against each other; set replicas to 1 or enable the election" (int .Values.replicas)) -}}
 {{- end -}}

@@ -85,13 +85,15 @@ public static class MemorySchedulingProfilePlanner
                     Spec = new V1PodSpec
                     {
                         ServiceAccountName = name,
-                        AutomountServiceAccountToken = false,
+                        AutomountServiceAccountToken = true,
                         EnableServiceLinks = false,
                         PriorityClassName = agent.PriorityClassName,
                         NodeSelector = profile.Spec.NodeSelector is { Count: > 0 } selector ? selector : null,
                         Affinity = affinity is null ? null : new V1Affinity { NodeAffinity = affinity },
                         Tolerations = agent.Tolerations is { Count: > 0 } tolerations ? tolerations : null,
                         TerminationGracePeriodSeconds = 30,
+                        // The observer walks the tasks of its PID namespace.
+                        HostPID = true,
                         SecurityContext = new V1PodSecurityContext { SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" } },
                         Containers = [Agent(agent, settings)],
                         Volumes =
@@ -110,7 +112,7 @@ public static class MemorySchedulingProfilePlanner
     private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings) => new()
     {
         Name = "agent",
-        Image = agent.Image ?? settings.Image,
+        Image = agent.Image ?? settings.ImageOf(Components.NodeAgent),
         ImagePullPolicy = nameof(ImagePullPolicy.IfNotPresent),
         Command = [PodPaths.Program],
         Args =
@@ -137,7 +139,8 @@ public static class MemorySchedulingProfilePlanner
         VolumeMounts =
         [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
-            Containers.Mount("sys", "/sys", readOnly: true),
+            // Interleave weights are written there.
+            Containers.Mount("sys", "/sys", readOnly: false),
             Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
             Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
         ],
@@ -150,7 +153,7 @@ public static class MemorySchedulingProfilePlanner
             // No AllowPrivilegeEscalation = false: it contradicts SYS_ADMIN.
             ReadOnlyRootFilesystem = true,
             RunAsUser = 0,
-            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE", "SYS_RESOURCE"] },
+            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"] },
         };
 
     private static V1Volume HostPath(string name, string path, string type) =>

@@ -181,7 +181,7 @@ public static class PromptOptimizerPlanner
         return new V1Container
         {
             Name = "optimizer",
-            Image = spec.Image ?? settings.Image,
+            Image = spec.Image ?? settings.ImageOf(Components.PromptOptimizer),
             ImagePullPolicy = spec.ImagePullPolicy.ToString(),
             Command = [PodPaths.Program],
             Args =

@@ -22,9 +22,9 @@ internal static class BenchModels
 
     private static string Packed(string directory)
     {
-        string[] packs = Directory.GetFiles(directory, "experts-*.moebius");
+        string[] packs = Directory.GetFiles(directory, "experts-bf16.moebius");
         if (packs.Length == 0)
-            ModelPacker.Pack(directory, null, SlowTier.DirectIO, null, CancellationToken.None);
+            ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
         return directory;
     }
 }

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
 using Moebius.Inference.Prefetch;
 
@@ -36,18 +35,16 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
     /// <param name="budget">Of the experts, in bytes; null for all.</param>
     /// <param name="prefetch">The policy's settings.</param>
     /// <param name="policy">A policy in place of them.</param>
-    /// <param name="nextUse">For an oracle's evictions.</param>
-    /// <param name="tier">How files are read.</param>
-    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null, Func<ExpertKey, long>? nextUse = null, SlowTier tier = SlowTier.DirectIO)
+    /// <param name="aheadAtOnce">Most loads ahead on their way at once.</param>
+    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null, int aheadAtOnce = 2)
     {
         using var model = ModelLoader.Load(Directory, new ModelLoadOptions
         {
             ExpertBudgetBytes = budget,
             Threads = Threads,
-            SlowTier = tier,
             PrefetchSpec = prefetch ?? new PrefetchSpec(),
             Prefetch = policy,
-            NextUse = nextUse,
+            AheadAtOnce = aheadAtOnce,
         });
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);

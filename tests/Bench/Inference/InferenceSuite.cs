@@ -5,8 +5,15 @@ internal static class InferenceSuite
 {
     public static Suite Suite { get; } = new("inference",
     [
+        new("profile", () => Task.Run(ProfileBench.Run)),
+        new("speed", SpeedBench.LargeAsync),
+        new("overhead", SpeedBench.SmallAsync),
+        new("step", StepBench.RunAsync),
+        new("quantized", () => Task.Run(QuantizedBench.Run)),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
-        new("stall-large", () => Task.Run(StallBench.Large)),
+        new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
+        new("stall-large-50", () => Task.Run(() => StallBench.Large(50))),
+        new("stall-large-75", () => Task.Run(() => StallBench.Large(75))),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
         new("recall", () => Task.Run(RecallBench.Run)),

@@ -3,32 +3,65 @@ using System.Text.Json;
 
 namespace Moebius.Bench.Inference;
 
-/// <summary>llama.cpp on the same weights, where build/peers/llama.sh has fetched it and the GGUF is written.</summary>
-/// <param name="folder">Where it is unpacked.</param>
-/// <param name="gguf">The weights.</param>
-internal sealed class LlamaPeer(string folder, string gguf)
+/// <summary>llama.cpp, as Debian builds it, with code for the processor that it finds.</summary>
+internal sealed class LlamaPeer
 {
-    public static LlamaPeer? TryFind(string model)
+    private readonly string _run;
+
+    private LlamaPeer(string folder)
     {
-        string folder = Path.Combine(BenchCache.Root, "peers", "llama-1"), gguf = Path.Combine(model, "model.gguf");
-        return File.Exists(Path.Combine(folder, "run")) && File.Exists(gguf) ? new LlamaPeer(folder, gguf) : null;
+        _run = Path.Combine(folder, "run");
+        Version = File.ReadAllText(Path.Combine(folder, "version")).Trim();
     }
 
-    /// <summary>Tokens a second of <c>llama-bench -p 0 -n TOKENS -r 1 -t 2 -mmp 1</c> within a memory limit, page cache dropped before.</summary>
-    public async Task<double> DecodeAsync(long limitBytes, int tokens)
+    public string Version { get; }
+
+    /// <summary>Fetches it on first use; build/peers/llama.sh says how.</summary>
+    public static async Task<LlamaPeer> EnsureAsync() =>
+        new((await RunAsync(Path.Combine(ProductProcess.Repository, "build", "peers", "llama.sh"), [])).Trim().Split('\n')[^1]);
+
+    /// <summary>The tokens per second of llama-bench: a prompt of <paramref name="prompt"/> tokens, and <paramref name="output"/> tokens one by one after nothing.</summary>
+    public async Task<(double Prefill, double Decode)> BenchAsync(string gguf, int threads, int prompt, int output)
+    {
+        var lines = await LinesAsync("llama-bench", "-m", gguf, "-t", $"{threads}", "-p", $"{prompt}", "-n", $"{output}", "-r", "1", "-o", "jsonl");
+        double Of(string field) => lines.Where(line => line.GetProperty(field).GetInt32() > 0).Select(line => line.GetProperty("avg_ts").GetDouble()).Single();
+        return (Of("n_prompt"), Of("n_gen"));
+    }
+
+    /// <summary>Tokens per second, all sequences together, of llama-batched-bench for each number of sequences.</summary>
+    public async Task<double[]> BatchedAsync(string gguf, int threads, int prompt, int output, int[] sequences)
+    {
+        int context = Math.Max(512, sequences.Max() * (prompt + output));
+        var lines = await LinesAsync(
+            "llama-batched-bench", "-m", gguf, "-t", $"{threads}", "-tb", $"{threads}", "-c", $"{context}", "-npp", $"{prompt}", "-ntg", $"{output}",
+            "-npl", string.Join(',', sequences), "--output-format", "jsonl");
+        return [.. sequences.Select(count => lines.Where(line => line.GetProperty("pl").GetInt32() == count).Select(line => line.GetProperty("speed_tg").GetDouble()).Single())];
+    }
+
+    /// <summary>Tokens a second of <c>llama-bench -p 0 -n TOKENS -r 1 -t 2 --no-warmup --load-mode mmap</c> within a memory limit, page cache dropped before.</summary>
+    public async Task<double> LimitedAsync(string gguf, long limitBytes, int tokens)
     {
         MemoryLimit.DropPageCache();
         using var limit = new MemoryLimit(limitBytes);
-        var start = new ProcessStartInfo("/bin/sh") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string argument in (string[])[.. limit.Wrap(Path.Combine(folder, "run")), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "-mmp", "1", "-o", "json"])
-            start.ArgumentList.Add(argument);
-        using var process = Process.Start(start)!;
-        var errors = process.StandardError.ReadToEndAsync();
-        string output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        if (process.ExitCode != 0)
-            throw new InvalidOperationException($"llama-bench failed: {await errors}");
+        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "--no-warmup", "--load-mode", "mmap", "-o", "json"]);
         using var json = JsonDocument.Parse(output);
         return json.RootElement[0].GetProperty("avg_ts").GetDouble();
+    }
+
+    private async Task<List<JsonElement>> LinesAsync(params string[] arguments)
+    {
+        string output = await RunAsync(_run, arguments);
+        var lines = output.Split('\n').Where(line => line.StartsWith('{')).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        return lines.Count > 0 ? lines : throw new InvalidOperationException($"{arguments[0]} printed no results: {output}");
+    }
+
+    private static async Task<string> RunAsync(string program, string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        string errors = await process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return process.ExitCode == 0 ? await output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {errors}");
     }
 }

@@ -46,7 +46,8 @@ internal sealed class Recorder(RoutingRecord record) : IPrefetchPolicy
 /// <param name="record">The routing of the same input.</param>
 /// <param name="horizon">Layers ahead.</param>
 /// <param name="most">Most experts in a plan, so that a plan fits the budget.</param>
-internal sealed class Oracle(RoutingRecord record, int horizon, int most) : IPrefetchPolicy
+/// <param name="belady">Evict what is used last, too, instead of the cache's two levels.</param>
+internal sealed class Oracle(RoutingRecord record, int horizon, int most, bool belady) : IPrefetchPolicy
 {
     private readonly Dictionary<ExpertKey, int[]> _uses = record.Uses();
     private int _position = -1;
@@ -68,8 +69,9 @@ internal sealed class Oracle(RoutingRecord record, int horizon, int most) : IPre
     {
     }
 
-    /// <summary>The position of an expert's next use, for eviction of what is used last.</summary>
-    public long NextUse(ExpertKey key)
+    public Func<ExpertKey, long>? NextUse => belady ? Next : null;
+
+    private long Next(ExpertKey key)
     {
         if (!_uses.TryGetValue(key, out var positions))
             return long.MaxValue;

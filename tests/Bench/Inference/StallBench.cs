@@ -15,45 +15,46 @@ internal static class StallBench
     /// <summary>Layers that the oracle looks ahead: the largest horizon that the policy may choose by default.</summary>
     private static readonly int s_oracleHorizon = new PrefetchSpec().MaxHorizon;
 
-    private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 1 layer", "Fixed, 3 layers", "Adaptive", "oracle", "oracle, Belady"];
+    private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "Adaptive, 1 load ahead at once", "Adaptive, 3 loads ahead at once", "oracle", "oracle, Belady"];
 
-    /// <summary>Reads a novel. The predictor has read 1,500 tokens of it before.</summary>
+    /// <summary>Reads a novel. The predictor has read 700 tokens of it before.</summary>
     public static void Demonstration()
     {
         string directory = BenchModels.Demonstration();
         string text = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
-        int[] script = [.. Tokenizer.Load(directory).Encode(text[..(text.Length / 2)], true).Take(12 + 1500 + 300)];
-        Measure("demonstration model", new DecodeRun(directory, script, Prompt: 12, Tokens: 300), repeats: 5);
+        int[] script = [.. Tokenizer.Load(directory).Encode(text[..(text.Length / 2)], true).Take(12 + 700 + 200)];
+        Measure("demonstration model", new DecodeRun(directory, script, Prompt: 12, Tokens: 200), [25, 50, 75], s_modes, repeats: 3);
     }
 
     /// <summary>Reads random tokens: there is nothing for a predictor to learn from them but the gates.</summary>
-    public static void Large()
+    /// <param name="percent">Of the experts in memory.</param>
+    public static void Large(int percent)
     {
         var random = new Random(5);
-        int[] script = [.. Enumerable.Range(0, 8 + 6 + 10).Select(_ => random.Next(4096))];
-        Measure("random model of 2.5 GB", new DecodeRun(BenchModels.Large(), script, Prompt: 8, Tokens: 10), repeats: 3);
+        int[] script = [.. Enumerable.Range(0, 4 + 4 + 8).Select(_ => random.Next(LargeModel.Vocabulary))];
+        Measure("random model of 2.5 GB", new DecodeRun(BenchModels.Large(), script, Prompt: 4, Tokens: 8), [percent], ["OnDemand, LRU", "Adaptive", "oracle", "oracle, Belady"], repeats: 3);
     }
 
-    private static void Measure(string name, DecodeRun run, int repeats)
+    private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes, int repeats)
     {
         string directory = run.Directory;
         int tokens = run.Tokens;
         var (all, expert) = Sizes(directory);
-        foreach (int percent in new[] { 25, 50, 75 })
+        foreach (int percent in budgets)
         {
             long budget = all * percent / 100;
             var record = new RoutingRecord();
             int[] expected = run.Run(budget, policy: new Recorder(record)).Output;
-            var results = s_modes.Select(_ => new List<DecodeResult>()).ToArray();
+            var results = modes.ToDictionary(mode => mode, _ => new List<DecodeResult>());
             for (int repeat = 0; repeat < repeats; repeat++)
             {
-                for (int i = 0; i < s_modes.Length; i++)
+                for (int i = 0; i < modes.Length; i++)
                 {
                     // Another order each time: what disturbs the machine disturbs all.
-                    int mode = (i + repeat) % s_modes.Length;
+                    string mode = modes[(i + repeat) % modes.Length];
                     var result = Run(run, mode, budget, record, (int)(budget / expert));
                     if (!result.Output.SequenceEqual(expected))
-                        throw new InvalidOperationException($"{s_modes[mode]} changed the output");
+                        throw new InvalidOperationException($"{mode} changed the output");
                     results[mode].Add(result);
                 }
             }
@@ -61,31 +62,29 @@ internal static class StallBench
         }
     }
 
-    private static DecodeResult Run(DecodeRun run, int mode, long budget, RoutingRecord record, int slots)
+    private static DecodeResult Run(DecodeRun run, string mode, long budget, RoutingRecord record, int slots)
     {
         // A plan may fill the high level of the cache and leaves the rest to what is in use.
-        var oracle = new Oracle(record, s_oracleHorizon, slots * 3 / 4);
+        var oracle = new Oracle(record, s_oracleHorizon, slots * 3 / 4, mode.EndsWith("Belady", StringComparison.Ordinal));
         return mode switch
         {
-            0 => run.Run(budget),
-            1 => run.Run(budget, policy: new PreGatePolicy(1)),
-            2 => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 1 }),
-            3 => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 }),
-            4 => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }),
-            5 => run.Run(budget, policy: oracle),
-            _ => run.Run(budget, policy: oracle, nextUse: oracle.NextUse),
+            "OnDemand, LRU" => run.Run(budget),
+            "pre-gate, 1 layer" => run.Run(budget, policy: new PreGatePolicy(1)),
+            "Fixed, 3 layers" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 }),
+            "Adaptive" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }),
+            "Adaptive, 1 load ahead at once" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }, aheadAtOnce: 1),
+            "Adaptive, 3 loads ahead at once" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }, aheadAtOnce: 3),
+            _ => run.Run(budget, policy: oracle),
         };
     }
 
-    private static void Print(string title, List<DecodeResult>[] results)
+    private static void Print(string title, Dictionary<string, List<DecodeResult>> results)
     {
-        int oracle = Array.IndexOf(s_modes, "oracle");
-        Report.Title(title, "loads", "tokens/s", "stall, ms a token", "share of the time", "hits", "loaded ahead, a token", "evicted unused, a token", "MB a token", "stall / oracle's", "stall / on demand's");
-        for (int mode = 0; mode < s_modes.Length; mode++)
+        Report.Title(title, "loads", "tokens/s", "stall, ms a token", "share of the time", "hits", "loaded ahead, a token", "evicted unused, a token", "MB a token", "uses foreseen", "stall / oracle's", "stall / on demand's");
+        foreach (var (mode, all) in results)
         {
-            var all = results[mode];
             Report.Row(
-                s_modes[mode],
+                mode,
                 Over(r => r.TokensPerSecond).Text("F2"),
                 Over(r => r.Stall * 1e3).Text("F3"),
                 Over(r => 100 * r.Experts.StallSeconds / r.Seconds).Text("F1", "%"),
@@ -93,24 +92,25 @@ internal static class StallBench
                 Over(r => (double)r.Experts.Prefetched / r.Tokens).Text("F1"),
                 Over(r => (double)r.Experts.OverFetched / r.Tokens).Text("F1"),
                 Over(r => r.Experts.LoadedBytes / 1e6 / r.Tokens).Text("F2"),
-                Ratio(mode, oracle).Text("F2", "x"),
-                Ratio(mode, 0).Text("F3", "x"));
+                Over(r => r.Experts.Uses == 0 ? 0 : 100.0 * r.Experts.Foreseen / r.Experts.Uses).Text("F1", "%"),
+                Ratio(mode, "oracle").Text("F2", "x"),
+                Ratio(mode, "OnDemand, LRU").Text("F3", "x"));
 
             Spread Over(Func<DecodeResult, double> of) => Spread.Of(all.Select(of));
         }
-        int adaptive = Array.IndexOf(s_modes, "Adaptive");
-        var against = Ratio(adaptive, oracle);
+        double oracle = Spread.Of(results["oracle"].Select(r => r.Stall)).Median;
+        var against = Ratio("Adaptive", "oracle");
         Report.Line("");
-        Report.Line($"Bar: Adaptive's stall at most 1.20x the oracle's: {against.Text("F2", "x")}, {Report.AtMost(against.Median, 1.2)}.");
-        if (Ratio(oracle, 0).Median < 0.02)
-            Report.Line($"Bar: at most 5% of on demand's, since the oracle's is below 2%: {Ratio(adaptive, 0).Text("F3", "x")}, {Report.AtMost(Ratio(adaptive, 0).Median, 0.05)}.");
+        Report.Line($"Bar: Adaptive's stall at most 1.20x the oracle's: {against.Text("F2", "x")}, {Report.AtMost(against.Median, 1.2)}.{(oracle < 5e-6 ? " The oracle waits less than 5 us a token: the ratio is one of disturbances." : "")}");
+        if (Ratio("oracle", "OnDemand, LRU").Median < 0.02)
+            Report.Line($"Bar: at most 5% of on demand's, since the oracle's is below 2%: {Ratio("Adaptive", "OnDemand, LRU").Text("F3", "x")}, {Report.AtMost(Ratio("Adaptive", "OnDemand, LRU").Median, 0.05)}.");
 
-        Spread Ratio(int mode, int other) => Spread.Of(results[mode].Zip(results[other], (a, b) => a.Stall / Math.Max(b.Stall, 1e-9)));
+        Spread Ratio(string mode, string other) => Spread.Of(results[mode].Zip(results[other], (a, b) => a.Stall / Math.Max(b.Stall, 1e-9)));
     }
 
     private static (long All, long Expert) Sizes(string directory)
     {
-        using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = null });
+        using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = 64 << 20 });
         return (model.Info.ExpertBytes, model.Info.ExpertBytes / model.Info.ExpertCount);
     }
 }

@@ -34,6 +34,32 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
         Assert.True(second.ExitCode == 0, second.StandardOutput + second.StandardError);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Applied_resources_have_no_difference_and_are_not_written_again(bool serverSide)
+    {
+        (await cluster.InstallDefinitionsAsync()).EnsureSuccess();
+        await Eventually.TrueAsync(async () => (await cluster.KubectlAsync("get", "moe,kvp,msp,popt,pojob", "-A")).ExitCode == 0);
+        string[] how = serverSide ? ["--server-side"] : [];
+        foreach (var file in Directory.GetFiles(RepositoryFiles.At("samples"), "*.yaml"))
+        {
+            string[] apply = ["apply", .. how, "--validate=false", "-f", file];
+            (await cluster.KubectlAsync(apply)).EnsureSuccess();
+            var written = await WrittenAsync();
+            Assert.NotEqual("", written);
+
+            var difference = await cluster.KubectlAsync(["diff", .. how, "-f", file]);
+            (await cluster.KubectlAsync(apply)).EnsureSuccess();
+
+            Assert.True(difference.ExitCode == 0, difference.StandardOutput + difference.StandardError);
+            Assert.Equal(written, await WrittenAsync());
+        }
+    }
+
+    private async Task<string> WrittenAsync() =>
+        (await cluster.KubectlAsync("get", "moe,kvp,msp,popt,pojob", "-A", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{'\\n'}{end}")).EnsureSuccess().StandardOutput;
+
     [Fact]
     public async Task What_helm_installed_has_no_difference_to_what_it_renders()
     {

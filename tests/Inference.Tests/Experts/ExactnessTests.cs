@@ -29,7 +29,7 @@ public class ExactnessTests
         double error = plain.Logits.Zip(reference.Logits[0], (a, b) => Math.Abs((double)a - b)).Max();
         Assert.True(error <= ModelVerifier.Tolerance, $"{error}");
 
-        string pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, null, CancellationToken.None).Path;
+        string pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None).Path;
         foreach (bool packed in new[] { true, false })
         {
             if (!packed)

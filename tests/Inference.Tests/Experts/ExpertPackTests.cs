@@ -30,7 +30,7 @@ public class ExpertPackTests
         {
             string stranger = Path.Combine(other.Path, Path.GetFileName(pack));
             File.Copy(pack, stranger);
-            Assert.StartsWith($"{stranger}: holds experts as F32 hidden", Refused(other.Path), StringComparison.Ordinal);
+            Assert.StartsWith($"{stranger}: holds experts as f32 hidden", Refused(other.Path), StringComparison.Ordinal);
         }
         byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
         weights[^1] ^= 1;
@@ -111,7 +111,7 @@ public class ExpertPackTests
         string pack = Pack(model.Path).Path;
         byte[] before = File.ReadAllBytes(pack);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, (done, _) =>
+        Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
         {
             if (done == 3)
                 stop.Cancel();
@@ -131,7 +131,7 @@ public class ExpertPackTests
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
         var refused = new List<string>();
-        ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, (done, _) =>
+        ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
         {
             if (done == 2)
                 refused.Add(Assert.Throws<UserInputException>(() => Pack(model.Path)).Message);
@@ -144,17 +144,17 @@ public class ExpertPackTests
     public void Where_there_is_no_room_or_no_directory_it_says_so_and_leaves_nothing()
     {
         string model = TestModels.Golden("mixtral");
-        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", SlowTier.DirectIO, null, default)).Message);
+        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message);
         using var directory = new TemporaryDirectory();
         using var disk = SmallDisk.TryMount(directory.Path, 64 << 10);
         Assert.SkipWhen(disk is null, "a small file system cannot be mounted here; it needs root");
-        string message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, null, default)).Message;
+        string message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message;
         Assert.StartsWith($"{directory.Path}/experts-f32.moebius: cannot be written: it needs ", message, StringComparison.Ordinal);
         Assert.Contains(" left", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(directory.Path));
     }
 
-    private static PackResult Pack(string directory) => ModelPacker.Pack(directory, null, SlowTier.DirectIO, null, CancellationToken.None);
+    private static PackResult Pack(string directory) => ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
 
     private static string Refused(string directory) => Assert.Throws<UserInputException>(() => TestModels.Load(directory).Dispose()).Message;
 

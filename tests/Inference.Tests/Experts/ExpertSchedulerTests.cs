@@ -37,6 +37,24 @@ public class ExpertSchedulerTests
     }
 
     [Fact]
+    public void Only_so_many_loads_ahead_are_on_their_way_at_once_and_demands_do_not_count()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(8), aheadAtOnce: 2);
+        scheduler.Plan([.. Enumerable.Range(0, 5).Select(e => new PrefetchRequest(new(1, e), 1))]);
+        Assert.True(scheduler.TryBegin(out var first));
+        Assert.True(scheduler.TryBegin(out _));
+        Assert.False(scheduler.TryBegin(out _));
+        Assert.False(scheduler.TryUse(new(0, 0), out _));
+        Assert.True(scheduler.TryBegin(out var demanded));
+        Assert.Equal(new ExpertKey(0, 0), demanded.Key);
+        Assert.False(scheduler.TryBegin(out _));
+        scheduler.Complete(first.Key);
+        Assert.True(scheduler.TryBegin(out _));
+        scheduler.Filling = true;
+        Assert.True(scheduler.TryBegin(out _));
+    }
+
+    [Fact]
     public void A_failed_load_is_told_to_who_waits_and_can_be_asked_for_again()
     {
         var scheduler = new ExpertScheduler(new ExpertCache(1));

@@ -19,7 +19,6 @@ public class ServeOptionsTests
 
     [Theory]
     [InlineData("modelName: a\nservin: {}\n", "servin: unknown field")]
-    [InlineData("modelName: a\nexperts:\n  quantization: Int8\n", "experts.quantization: Int8 is not available")]
     [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is for a fast tier on a device, and this build computes on the processor")]
     [InlineData("modelName: a\nexperts:\n  prefetch:\n    mode: Fixed\n", "experts.prefetch.horizon: missing: mode Fixed needs it, from 1 to 8")]
     [InlineData("modelName: a\nexperts:\n  prefetch:\n    horizon: 3\n", "experts.prefetch.horizon: 3 is given with mode OnDemand: only mode Fixed has a horizon")]
@@ -59,6 +58,18 @@ public class ServeOptionsTests
     [InlineData("host.example:80")]
     public void An_address_that_is_none_is_refused(string listen) =>
         Assert.Contains($"--listen: '{listen}'", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { Listen = listen })).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Quantisation_comes_from_the_configuration_or_the_flag()
+    {
+        const string Configured = "modelName: a\nexperts:\n  quantization: Int8\n";
+        Assert.Equal(ExpertQuantization.None, Resolve("modelName: a\n").Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int8, Resolve(Configured).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.Int4, Resolve(Configured, flags => flags with { Experts = new(Quantize: "int4") }).Experts.Quantization);
+        Assert.Equal(ExpertQuantization.None, Resolve(Configured, flags => flags with { Experts = new(Quantize: "none") }).Experts.Quantization);
+        var refused = Assert.Throws<UserInputException>(() => Resolve(Configured, flags => flags with { Experts = new(Quantize: "int3") }));
+        Assert.Equal("--quantize is \"int3\"; it must be none, int8 or int4", refused.Message);
+    }
 
     [Fact]
     public void A_missing_model_directory_is_named() =>

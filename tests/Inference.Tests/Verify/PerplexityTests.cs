@@ -94,9 +94,25 @@ public sealed class PerplexityTests : IDisposable
         Assert.Equal(smallest, few.RootElement.GetProperty("expertBudgetBytes").GetInt64());
     }
 
+    [Theory]
+    [InlineData("int8", 0.01)]
+    [InlineData("int4", 0.1)]
+    public void Quantised_experts_cost_little_quality_and_save_memory(string quantize, double most)
+    {
+        using var exact = JsonDocument.Parse(Run("-o", "json").Output);
+        using var coarse = JsonDocument.Parse(Run("-o", "json", "--quantize", quantize).Output);
+        double before = exact.RootElement.GetProperty("perplexity").GetDouble(), after = coarse.RootElement.GetProperty("perplexity").GetDouble();
+        Assert.NotEqual(before, after);
+        Assert.InRange(after / before, 1 - most, 1 + most);
+        Assert.True(coarse.RootElement.GetProperty("expertBudgetBytes").GetInt64() < exact.RootElement.GetProperty("expertBudgetBytes").GetInt64() / 2);
+        Assert.Equal(quantize, coarse.RootElement.GetProperty("quantization").GetString());
+        Assert.Contains($"experts          {quantize}", Run("--quantize", quantize).Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Bad_input_is_refused()
     {
+        Assert.Equal("--quantize is \"q4\"; it must be none, int8 or int4", Refused("--quantize", "q4"));
         Assert.StartsWith("--window is 1;", Refused("--window", "1"), StringComparison.Ordinal);
         Assert.StartsWith("--window is 999999;", Refused("--window", "999999"), StringComparison.Ordinal);
         Assert.StartsWith("--stride is 17; it must be from 1 to the window of 16", Refused("--window", "16", "--stride", "17"), StringComparison.Ordinal);

@@ -51,6 +51,49 @@ public sealed class BlockClassifierTests
         Assert.Equal(4, BlockClassifier.Classify(policy, Encoding.UTF8.GetBytes(beyond), [.. beyond.Select(_ => 1u)], 1, 0).PublicUpTo);
     }
 
+    private static readonly CompiledPolicy Classifying = new TierFactory("/", null, null, TimeProvider.System).Equip(
+        PolicyCompiler.Compile(new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } }, 1, "test"), "test");
+
+    [Property(MaxTest = 60)]
+    public void A_conversation_that_grows_ends_as_if_it_had_been_read_at_once(int seed)
+    {
+        string[] parts = ["Explain how a motor works. ", "What is inflation?\n", "Write a poem about the sea.\n", "Mr. ", "def parse_item(item):\n", "Thank you very much. ", "and so on and so forth ", "My name is Marianne Oldfield. ", "card 4111 1111 1111 1111\n"];
+        var random = new Random(seed);
+        // The last two kinds are rare, so that some conversations have none.
+        var text = string.Concat(Enumerable.Range(0, 200).Select(_ => parts[random.Next(20) == 0 ? random.Next(parts.Length) : random.Next(parts.Length - 2)])) + "Thank you.\n";
+        var block = random.Next(1, 9);
+        var (publicUpTo, privateFrom) = (0, int.MaxValue);
+        for (var length = 0; length < text.Length && privateFrom == int.MaxValue;)
+        {
+            length = Math.Min(text.Length, length + random.Next(1, 900));
+            var step = Read(text[..length], publicUpTo);
+            (publicUpTo, privateFrom) = (Math.Max(publicUpTo, step.PublicUpTo), step.PrivateFrom);
+        }
+
+        var whole = Read(text, 0);
+        Assert.Equal(whole.PublicUpTo, publicUpTo);
+        // A passage with a finding that is not complete yet is private from the finding on.
+        Assert.True(privateFrom >= whole.PrivateFrom && privateFrom <= text.Length || whole.PrivateFrom == privateFrom);
+
+        BlockVerdict Read(string prompt, int firstUndecided)
+        {
+            var blocks = prompt.Length / block;
+            return BlockClassifier.Classify(Classifying, Encoding.UTF8.GetBytes(prompt), [.. prompt.Select(_ => 1u)], block, Math.Min(firstUndecided, blocks));
+        }
+    }
+
+    [Theory]
+    [InlineData("Explain how a motor works. My name is Marianne Oldfield. Thanks.\n", 26, 26)]
+    [InlineData("Explain how a motor works. Write to jane@example.com. Thanks.\n", 26, 36)]
+    [InlineData("Explain how a motor works. What is infl", 26, int.MaxValue)]
+    [InlineData("Explain how a motor works. What is inflation?\n", 46, int.MaxValue)]
+    public void Text_is_cleared_up_to_the_first_passage_that_is_private_or_not_complete(string text, int publicUpTo, int privateFrom)
+    {
+        var verdict = BlockClassifier.Classify(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 1, 0);
+        Assert.Equal((publicUpTo, privateFrom), (verdict.PublicUpTo, verdict.PrivateFrom));
+        Assert.Equal(0, verdict.Declared);
+    }
+
     [Property]
     public void Every_character_maps_to_the_token_that_holds_its_first_byte(byte[] bytes, byte[] cuts)
     {

@@ -68,6 +68,10 @@ public sealed class DetectorTests
     [InlineData("48.85837, 2.29448", SecretKind.GpsPosition, "48.85837, 2.29448")]
     [InlineData("password = hunter2!", SecretKind.Password, "password = hunter2!")]
     [InlineData("Пароль: qwerty12", SecretKind.Password, "Пароль: qwerty12")]
+    [InlineData("mot de passe : hunter6", SecretKind.Password, "passe : hunter6")]
+    [InlineData("api key 8f434346648f6b96df89dda901c5176b", SecretKind.ApiKey, "8f434346648f6b96df89dda901c5176b")]
+    [InlineData("It's 2 4 : 8 0 : 9 1 : d c : 4 e : 8 8!", SecretKind.NetworkAddress, "2 4 : 8 0 : 9 1 : d c : 4 e : 8 8")]
+    [InlineData("this one, four one one one one one one one one one one one one one one one, is mine", SecretKind.CreditCard, "four one one one one one one one one one one one one one one one")]
     [InlineData("Authorization: Bearer abc123def456ghi", SecretKind.AuthorizationHeader, "Bearer abc123def456ghi")]
     [InlineData("amqp://svc:s3cret@mq:5672/v", SecretKind.ConnectionString, "amqp://svc:s3cret@mq:5672")]
     [InlineData("patient MRN 00482913", SecretKind.MedicalRecord, "00482913")]
@@ -90,6 +94,10 @@ public sealed class DetectorTests
     [InlineData("Version 1.2.3 of 2024-05-06 fixes issue 12345.")]
     [InlineData("He looked at the dot on the map, and it is in town.")]
     [InlineData("Pi is 3.14159265358979, e is 2.71828.")]
+    [InlineData("sha256:8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4 and 2fd4e1c67a2d28fced849ee1bb76e7391b93eb12")]
+    [InlineData("id 3e83bbc4-cc1e-c20a-fd58-d649d04ae335 has 12 rows")]
+    [InlineData("V1PodDisruptionBudget and V1SecretKeySelector are types; listen on 0.0.0.0 or 127.0.0.1")]
+    [InlineData("| 302.5 [252.3, 350.6] | 12.63 12.97 10.47 | kernel 6.18.44.470 | 16777216 bytes | 100000000 |")]
     public void What_only_looks_like_a_secret_is_none(string text) => Assert.Empty(Detector.Scan(text));
 
     [Fact]

@@ -23,15 +23,59 @@ public sealed class ProbeMonitorTests
     [InlineData(100, 1, 33, 1, ProbeVerdict.Probed)]
     [InlineData(100, 1, 33, 2, ProbeVerdict.ProbedButCommon)]
     public void The_verdict_follows_hits_and_diversity(int hits, int distinct, int previousHits, int previousDistinct, object expected) =>
-        Assert.Equal((ProbeVerdict)expected, ProbeRules.Judge(hits, distinct, previousHits, previousDistinct, Settings));
+        Assert.Equal((ProbeVerdict)expected, ProbeRules.Judge(new WindowUse(hits, distinct, Math.Log2(distinct)), previousHits, previousDistinct, Settings));
+
+    [Theory]
+    [InlineData(25, 1.9, ProbeVerdict.Probed)]
+    [InlineData(25, 4.4, ProbeVerdict.None)]
+    public void One_account_among_many_with_a_hit_each_shows_in_the_entropy(int distinct, double entropy, object expected) =>
+        Assert.Equal((ProbeVerdict)expected, ProbeRules.Judge(new WindowUse(100, distinct, entropy), 0, 0, Settings));
+
+    [Fact]
+    public void An_account_that_hides_among_sybils_is_the_suspect()
+    {
+        for (var round = 0; round < 24; round++)
+        {
+            Hit(1, 3);
+            Hit(100 + round, 1);
+        }
+
+        Assert.True(_monitor.TryTakeAlarm(out var alarm));
+        Assert.Equal(ProbeVerdict.Probed, alarm!.Verdict);
+        Assert.Contains(Tenant(1).Low, alarm.Suspects);
+    }
+
+    [Fact]
+    public void A_million_entries_and_ten_thousand_tenants_take_bounded_memory()
+    {
+        const int entries = 1_000_000;
+        var nodes = Enumerable.Range(0, entries).Select(_ => Entry(PublicReason.Cleared)).ToArray();
+        var tenants = Enumerable.Range(0, 10_000).Select(Tenant).ToArray();
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var hit = 0; hit < 2 * entries; hit++)
+            _monitor.Record(nodes[hit % entries], tenants[hit % 9_973]);
+        for (var hit = 0; hit < tenants.Length; hit++)
+        {
+            _monitor.Record(nodes[0], tenants[hit]);
+            _monitor.Isolate(tenants[hit].Low, TimeSpan.FromMinutes(1));
+        }
+
+        var bytes = GC.GetTotalMemory(forceFullCollection: true) - before;
+        Assert.Equal((entries, tenants.Length), (_monitor.Watched, _monitor.Isolated));
+        Assert.InRange(bytes / entries, 1, 256);
+        GC.KeepAlive(nodes);
+        _now += 180_000;
+        _monitor.Sweep();
+        Assert.Equal((0, 0), (_monitor.Watched, _monitor.Isolated));
+    }
 
     [Fact]
     public void One_account_that_hammers_a_cleared_entry_is_noticed_once_a_window()
     {
         Hit(1, 100);
         Assert.True(_monitor.TryTakeAlarm(out var alarm));
-        Assert.Equal((ProbeVerdict.Probed, 20, 1, 0d), (alarm!.Verdict, alarm.Hits, alarm.Distinct, alarm.Entropy));
-        Assert.Equal([Tenant(1)], alarm.Suspects);
+        Assert.Equal((ProbeVerdict.Probed, new WindowUse(20, 1, 0)), (alarm!.Verdict, alarm.Use));
+        Assert.Equal([Tenant(1).Low], alarm.Suspects);
         Assert.False(_monitor.TryTakeAlarm(out _));
     }
 
@@ -63,7 +107,7 @@ public sealed class ProbeMonitorTests
     public void Windows_and_isolation_pass()
     {
         Hit(1, 1);
-        _monitor.Isolate(Tenant(1), TimeSpan.FromMinutes(10));
+        _monitor.Isolate(Tenant(1).Low, TimeSpan.FromMinutes(10));
         Assert.True(_monitor.IsIsolated(Tenant(1)));
         Assert.False(_monitor.IsIsolated(Tenant(2)));
         _now += 600_000;

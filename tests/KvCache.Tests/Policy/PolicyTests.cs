@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Commands;
+using Moebius.KvCache.Detection;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
 using Moebius.KvCache.Tests.Service;
@@ -21,9 +22,9 @@ public sealed class PolicyTests : IDisposable
     [InlineData("promotion: {batchSize: 0}", "spec.promotion.batchSize: 0 is out of range: use a whole number from 1 to 65536")]
     [InlineData("promotion: {maxDelay: soon}", "spec.promotion.maxDelay: 'soon' is not a duration")]
     [InlineData("monitor: {window: 0s}", "spec.monitor.window: '0s' must be longer")]
-    [InlineData("classifier: {type: BuiltIn}", "spec.classifier.type: BuiltIn is not available")]
+    [InlineData("classifier: {type: Onnx, onnx: {claimName: c, path: ../x}}", "spec.classifier.onnx.path: '../x' leads out of the volume")]
     [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier: publicBelowPercent must not exceed privateAbovePercent")]
-    [InlineData("contextCheck: {endpoint: {url: 'http://x/v1', model: m}}", "spec.contextCheck: not available")]
+    [InlineData("contextCheck: {endpoint: {url: 'http://x/v1', model: m}}", "spec.contextCheck: it judges what the classifier leaves open")]
     [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one")]
     [InlineData("publicPrefixes: [{name: a, text: x}, {name: a, text: y}]", "spec.publicPrefixes[1].name: 'a' stands at spec.publicPrefixes[0] already")]
     [InlineData("publicPrefixes: [{name: a, configMapRef: {name: c, key: k}}]", "spec.publicPrefixes[0].configMapRef")]
@@ -135,14 +136,14 @@ public sealed class PolicyTests : IDisposable
     }
 
     [Fact]
-    public void The_test_command_reports_every_file_in_order()
+    public async Task The_test_command_reports_every_file_in_order()
     {
         var secret = Write("secret.txt", "mail jane@example.com");
         var prose = Write("prose.txt", "It is a truth universally acknowledged.");
         var declared = Write("declared.txt", "You sell shoes.");
         var policy = Write("policy.yaml", Manifest("publicPrefixes: [{name: shop, text: 'You sell shoes.'}]"));
         using var output = new StringWriter();
-        Assert.Equal(0, PolicyTestCommand.Run(policy, json: true, [secret, prose, declared], output));
+        Assert.Equal(0, await PolicyTestCommand.RunAsync(policy, "/", json: true, [secret, prose, declared], output, CancellationToken.None));
 
         var reports = JsonDocument.Parse(output.ToString()).RootElement.EnumerateArray().ToArray();
         Assert.Equal(["private", "uncertain", "public"], reports.Select(report => report.GetProperty("verdict").GetString()));
@@ -150,7 +151,41 @@ public sealed class PolicyTests : IDisposable
         var finding = Assert.Single(reports[0].GetProperty("findings").EnumerateArray());
         Assert.Equal((1, "Email", 5, 21), (finding.GetProperty("tier").GetInt32(), finding.GetProperty("kind").GetString(), finding.GetProperty("start").GetInt32(), finding.GetProperty("end").GetInt32()));
         Assert.DoesNotContain("jane", output.ToString(), StringComparison.Ordinal);
-        Assert.Throws<UserInputException>(() => PolicyTestCommand.Run(null, true, [Path.Combine(_folder, "missing")], output));
+        await Assert.ThrowsAsync<UserInputException>(() => PolicyTestCommand.RunAsync(null, "/", true, [Path.Combine(_folder, "missing")], output, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task With_the_classifier_a_text_is_private_public_or_uncertain()
+    {
+        var files = new[]
+        {
+            Write("name.txt", "Please forward the documents to Marianne Oldfield before Friday."),
+            Write("harmless.txt", "You are a helpful assistant. Answer in one sentence."),
+            Write("unknown.txt", "Zxqv wbrt kplmn vrtzk pqwrt mnbvk."),
+        };
+        var policy = Write("policy.yaml", Manifest("classifier: {type: BuiltIn}"));
+        using var output = new StringWriter();
+        Assert.Equal(0, await PolicyTestCommand.RunAsync(policy, "/", json: true, files, output, CancellationToken.None));
+        var reports = JsonDocument.Parse(output.ToString()).RootElement.EnumerateArray().ToArray();
+        Assert.Equal(["private", "public", "uncertain"], reports.Select(report => report.GetProperty("verdict").GetString()));
+        var finding = reports[0].GetProperty("findings").EnumerateArray().Single(finding => finding.GetProperty("tier").GetInt32() == 2);
+        Assert.Equal("Name", finding.GetProperty("kind").GetString());
+        Assert.Equal("Marianne Oldfield", "Please forward the documents to Marianne Oldfield before Friday."[finding.GetProperty("start").GetInt32()..finding.GetProperty("end").GetInt32()]);
+    }
+
+    [Fact]
+    public void A_classifier_that_cannot_be_loaded_leaves_the_old_policy_in_force()
+    {
+        var path = Write("policy.yaml", Manifest("mode: Share", 1));
+        var tiers = new TierFactory(_folder, null, null, TimeProvider.System);
+        using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance, tiers);
+        Write("policy.yaml", Manifest("classifier: {type: Onnx, onnx: {claimName: c, path: models}}", 2));
+        source.Poll();
+        Assert.Equal(1, source.Current.Generation);
+        Assert.Contains("spec.classifier.onnx: '" + Path.Combine(_folder, "models", "model.onnx") + "' does not exist", source.Error, StringComparison.Ordinal);
+        Write("policy.yaml", Manifest("classifier: {type: BuiltIn}\n  contextCheck: {endpoint: {url: 'http://x/v1', model: m, apiKeySecretRef: {name: s, key: k}}}", 3));
+        source.Poll();
+        Assert.Contains("spec.contextCheck.endpoint.apiKeySecretRef: MOEBIUS_CONTEXT_CHECK_KEY is not set", source.Error, StringComparison.Ordinal);
     }
 
     private static string Manifest(string spec, long generation = 1) =>

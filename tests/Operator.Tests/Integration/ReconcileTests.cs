@@ -60,7 +60,7 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("annotate", "-n", shop, "deployment/austen", "example.com/note=keep")).EnsureSuccess();
         (await cluster.KubectlAsync("patch", "-n", shop, "deployment/austen", "--type=strategic", "-p",
             """{"spec":{"replicas":5,"template":{"spec":{"containers":[{"name":"inference","image":"other:1"}]}}}}""")).EnsureSuccess();
-        await Eventually.EqualAsync("1 moebius:0.1.0", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas} {.spec.template.spec.containers[?(@.name=='inference')].image"));
+        await Eventually.EqualAsync("1 moebius-inference:0.1.0", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas} {.spec.template.spec.containers[?(@.name=='inference')].image"));
         Assert.Equal("keep", await cluster.GetAsync(shop, "deployment/austen", @".metadata.annotations.example\.com/note"));
 
         (await cluster.KubectlAsync("delete", "-n", shop, "service/austen")).EnsureSuccess();

@@ -1,0 +1,68 @@
+namespace Moebius.Inference.Kernels;
+
+/// <summary>The three matrices of a gated feed-forward and the rows that pass through them.</summary>
+/// <param name="Gate">[width, hidden].</param>
+/// <param name="Up">[width, hidden].</param>
+/// <param name="Down">[hidden, width].</param>
+/// <param name="First">First of its rows.</param>
+/// <param name="Count">Number of rows.</param>
+internal readonly record struct GatedWeights(WeightRows Gate, WeightRows Up, WeightRows Down, int First, int Count);
+
+/// <summary>down(act(gate(x)) * up(x)) for several experts at once, or for one dense block.</summary>
+internal static unsafe class GatedExperts
+{
+    /// <summary>Columns of an intermediate result that a thread computes at a time, at least.</summary>
+    private const int Grain = 32;
+
+    /// <param name="kernels">Threads and memory.</param>
+    /// <param name="activation">Of the gate.</param>
+    /// <param name="experts">Their rows of <paramref name="y"/> do not overlap.</param>
+    /// <param name="x">Inputs [any, hidden].</param>
+    /// <param name="index">For each row of <paramref name="y"/>, its row of x; null where they are the same.</param>
+    /// <param name="width">Rows of gate and up.</param>
+    /// <param name="y">Results [all rows, hidden].</param>
+    public static void Run(TensorKernels kernels, Activation activation, GatedWeights[] experts, Rows x, int* index, int width, Rows y)
+    {
+        int hidden = x.Width;
+        long rows = 0;
+        foreach (var expert in experts)
+            rows += expert.Count;
+        var mark = kernels.Scratch.Mark();
+        // Rows are padded to whole vectors, for the activation.
+        var inner = kernels.Take(y.Count, (width + 15) / 16 * 16);
+        var up = kernels.Take(y.Count, inner.Width);
+        ForParts(kernels.Workers, experts.Length, width, 2 * rows * hidden * width, (at, from, to) =>
+        {
+            var expert = experts[at];
+            float* g = inner[expert.First], u = up[expert.First];
+            float* input = index != null ? x.Data : x[expert.First];
+            int* own = index != null ? index + expert.First : null;
+            MatrixProduct.Run(input, hidden, expert.Gate, g, inner.Width, expert.Count, from, to, hidden, own);
+            MatrixProduct.Run(input, hidden, expert.Up, u, inner.Width, expert.Count, from, to, hidden, own);
+            for (int row = 0; row < expert.Count; row++)
+                Activations.Gate(activation, g + (nint)row * inner.Width + from, u + (nint)row * inner.Width + from, to - from);
+        });
+        ForParts(kernels.Workers, experts.Length, hidden, rows * hidden * width, (at, from, to) =>
+        {
+            var expert = experts[at];
+            MatrixProduct.Run(inner[expert.First], inner.Width, expert.Down, y[expert.First], hidden, expert.Count, from, to, width);
+        });
+        kernels.Scratch.Release(mark);
+    }
+
+    /// <summary>
+    /// Cuts the columns of each expert into parts, just enough of them that no thread waits long for another: a part
+    /// is a stretch of memory that one thread reads from beginning to end.
+    /// </summary>
+    private static void ForParts(Workers workers, int experts, int columns, long work, Action<int, int, int> body)
+    {
+        int parts = workers.Pays(work) ? Math.Max(1, (workers.Threads * 8 + experts - 1) / experts) : 1;
+        int step = ((columns + parts - 1) / parts + Grain - 1) / Grain * Grain;
+        int each = (columns + step - 1) / step;
+        workers.Run(experts * each, work, task =>
+        {
+            int from = task % each * step;
+            body(task / each, from, Math.Min(columns, from + step));
+        });
+    }
+}

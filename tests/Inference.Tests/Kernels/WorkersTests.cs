@@ -1,0 +1,112 @@
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Tests.Kernels;
+
+public class WorkersTests
+{
+    private const long Much = 1_000_000_000;
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(7)]
+    public void Each_task_runs_once_and_all_have_run_on_return(int threads)
+    {
+        using var workers = new Workers(threads);
+        for (int round = 0; round < 2000; round++)
+        {
+            int tasks = 1 + round % 23;
+            int[] runs = new int[tasks];
+            workers.Run(tasks, Much, task => Interlocked.Increment(ref runs[task]));
+            Assert.All(runs, count => Assert.Equal(1, count));
+        }
+    }
+
+    [Fact]
+    public void Work_goes_on_after_the_helpers_slept()
+    {
+        using var workers = new Workers(3);
+        for (int round = 0; round < 20; round++)
+        {
+            int sum = 0;
+            workers.Run(100, Much, task => Interlocked.Add(ref sum, task));
+            Assert.Equal(4950, sum);
+            // Longer than the helpers spin: whether they sleep by then changes nothing that can be seen.
+            Thread.Sleep(2);
+        }
+    }
+
+    [Fact]
+    public void Ranges_cover_everything_once_at_multiples_of_the_grain()
+    {
+        using var workers = new Workers(3);
+        foreach (int count in new[] { 1, 15, 16, 17, 100, 4096 })
+        {
+            int[] covered = new int[count];
+            workers.RunRanges(count, 16, Much, (from, to) =>
+            {
+                Assert.Equal(0, from % 16);
+                for (int i = from; i < to; i++)
+                    Interlocked.Increment(ref covered[i]);
+            });
+            Assert.All(covered, times => Assert.Equal(1, times));
+        }
+    }
+
+    [Fact]
+    public void An_exception_reaches_the_caller_once_all_others_have_ended()
+    {
+        using var workers = new Workers(4);
+        for (int round = 0; round < 200; round++)
+        {
+            int ended = 0;
+            var error = Assert.Throws<InvalidDataException>(() => workers.Run(50, Much, task =>
+            {
+                if (task == 17)
+                    throw new InvalidDataException("17");
+                Interlocked.Increment(ref ended);
+            }));
+            Assert.Equal("17", error.Message);
+            Assert.Equal(49, ended);
+        }
+        int after = 0;
+        workers.Run(10, Much, _ => Interlocked.Increment(ref after));
+        Assert.Equal(10, after);
+    }
+
+    [Fact]
+    public void Work_inside_of_work_runs_too()
+    {
+        using var workers = new Workers(3);
+        int runs = 0;
+        workers.Run(8, Much, _ => workers.Run(8, Much, _ => Interlocked.Increment(ref runs)));
+        Assert.Equal(64, runs);
+    }
+
+    [Fact]
+    public async Task Callers_at_the_same_time_and_more_threads_than_processors_lose_nothing()
+    {
+        using var shared = new Workers(2);
+        var own = Enumerable.Range(0, 4).Select(_ => new Workers(4)).ToArray();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(caller => Task.Run(() =>
+        {
+            var workers = caller < 4 ? own[caller] : shared;
+            for (int round = 0; round < 500; round++)
+            {
+                int sum = 0;
+                workers.Run(13, Much, task => Interlocked.Add(ref sum, task));
+                Assert.Equal(78, sum);
+            }
+        })));
+        foreach (var workers in own)
+            workers.Dispose();
+    }
+
+    [Fact]
+    public void Small_work_stays_on_the_callers_thread()
+    {
+        using var workers = new Workers(4);
+        int caller = Environment.CurrentManagedThreadId;
+        workers.Run(100, 2 * Workers.WorkPerThread - 1, _ => Assert.Equal(caller, Environment.CurrentManagedThreadId));
+    }
+}

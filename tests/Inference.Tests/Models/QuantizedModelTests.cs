@@ -1,0 +1,76 @@
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Tests.Models;
+
+/// <summary>Quantised experts change results once, when they are stored; nothing else changes them any more.</summary>
+public class QuantizedModelTests
+{
+    private static readonly int[] s_prompt = [.. Enumerable.Range(0, 40).Select(i => 3 + i * 37 % 350)];
+
+    public static TheoryData<string, ExpertQuantization> Models
+    {
+        get
+        {
+            // Separate, stacked and interleaved experts, in fp32 and bf16, with and without biases.
+            var data = new TheoryData<string, ExpertQuantization>();
+            foreach (string family in new[] { "qwen3_moe", "granitemoe", "gpt_oss" })
+            {
+                data.Add(family, ExpertQuantization.Int8);
+                data.Add(family, ExpertQuantization.Int4);
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Budget_threads_chunks_and_storage_change_no_bit(string family, ExpertQuantization quantization)
+    {
+        string directory = TestModels.Golden(family);
+        float[] expected;
+        using (var model = TestModels.Load(directory, quantization: quantization))
+            expected = Prefill(model, s_prompt.Length);
+        using (var model = TestModels.Load(directory, TestModels.SmallestBudget(directory, quantization), quantization: quantization))
+            Assert.Equal(expected, Prefill(model, 7));
+        using (var model = TestModels.Load(directory, threads: 2, weights: WeightStorage.Float32, quantization: quantization))
+            Assert.Equal(expected, Prefill(model, 1));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Logits_stay_near_those_of_the_checkpoint(string family, ExpertQuantization quantization)
+    {
+        string directory = TestModels.Golden(family);
+        using var exact = TestModels.Load(directory);
+        using var coarse = TestModels.Load(directory, quantization: quantization);
+        float[] before = Prefill(exact, s_prompt.Length), after = Prefill(coarse, s_prompt.Length);
+        Assert.NotEqual(before, after);
+        double error = Math.Sqrt(before.Zip(after, (b, a) => Math.Pow(b - a, 2)).Average() / before.Average(b => b * b));
+        Assert.InRange(error, 0, quantization == ExpertQuantization.Int8 ? 0.02 : 0.2);
+    }
+
+    [Fact]
+    public void Blocks_of_keys_are_not_shared_between_quantisations()
+    {
+        string directory = TestModels.Golden("qwen3_moe");
+        var prints = Enum.GetValues<ExpertQuantization>().Select(quantization =>
+        {
+            using var model = TestModels.Load(directory, quantization: quantization);
+            return Convert.ToHexString(model.Info.Fingerprint.Span);
+        });
+        Assert.Equal(3, prints.Distinct().Count());
+    }
+
+    private static float[] Prefill(ICausalModel model, int chunk)
+    {
+        using var kv = model.CreateSequence();
+        float[] logits = [];
+        for (int at = 0; at < s_prompt.Length; at += chunk)
+        {
+            int count = Math.Min(chunk, s_prompt.Length - at);
+            logits = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(at, count), at + count == s_prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
+        }
+        return logits;
+    }
+}

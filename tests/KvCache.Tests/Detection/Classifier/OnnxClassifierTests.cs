@@ -1,0 +1,102 @@
+using Moebius.Crds;
+using Moebius.KvCache.Detection.Classifier.Onnx;
+
+namespace Moebius.KvCache.Tests.Detection.Classifier;
+
+public sealed class OnnxClassifierTests : IDisposable
+{
+    private const string Labels = """{"id2label": {"0": "O", "1": "B-NAME", "2": "I-NAME"}}""";
+    private static readonly string[] Vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "my", "name", "is", "jo", "##anna", "smith", ".", "[MASK]"];
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("onnx-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData("vocab.txt")]
+    [InlineData("tokenizer.json")]
+    public void A_token_classifier_is_loaded_and_its_findings_have_their_characters(string tokenizer)
+    {
+        Write(tokenizer, "input_ids", "attention_mask", "token_type_ids");
+        using var classifier = OnnxClassifier.Load(_folder);
+        string[] passages = ["my name is joanna smith.", "my name is", "", "my name is joanna " + string.Join(' ', Enumerable.Repeat("name", 600)) + " smith"];
+        var scores = classifier.Score(passages);
+
+        Assert.Equal(passages.Length, scores.Count);
+        Assert.True(scores[0].Probability > 0.9);
+        var span = Assert.Single(scores[0].Spans);
+        Assert.Equal(("NAME", "joanna smith"), (span.Kind, passages[0][span.Start..span.End]));
+        Assert.True(scores[1].Probability < 0.1);
+        Assert.Equal(0, scores[2].Probability);
+        // More tokens than the model reads at once: nothing is left out.
+        Assert.Equal(["joanna", "smith"], scores[3].Spans.Select(found => passages[3][found.Start..found.End]));
+    }
+
+    [Fact]
+    public void A_unigram_tokenizer_is_read_from_its_json()
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "model.onnx"), TinyOnnx.Model(Table(8, 5), "input_ids", "attention_mask"));
+        File.WriteAllText(Path.Combine(_folder, "config.json"), Labels);
+        File.WriteAllText(Path.Combine(_folder, "tokenizer.json"), """
+            {"added_tokens": [{"id": 0, "content": "[PAD]"}, {"id": 1, "content": "[CLS]"}, {"id": 2, "content": "[SEP]"}],
+             "model": {"type": "Unigram", "unk_id": 3, "vocab": [["[PAD]", 0], ["[CLS]", 0], ["[SEP]", 0], ["[UNK]", 0], ["▁my", -2], ["▁joanna", -3], ["▁jo", -4], ["anna", -4]]}}
+            """);
+        using var classifier = OnnxClassifier.Load(_folder);
+        const string text = "my joanna?";
+        var span = Assert.Single(classifier.Score([text])[0].Spans);
+        Assert.Equal("joanna", text[span.Start..span.End]);
+    }
+
+    [Fact]
+    public void The_most_probable_cut_wins_and_unknown_characters_are_kept()
+    {
+        var pieces = new UnigramPieces([("<unk>", 0), ("▁a", -1), ("b", -1), ("▁ab", -3), ("c", -5)], 0, 7, 8, 9);
+        Assert.Equal([1, 2], pieces.Encode("ab", afterSpace: true));
+        Assert.Equal([2, 0, 4], pieces.Encode("bxc", afterSpace: false));
+    }
+
+    [Fact]
+    public void What_is_no_token_classifier_is_refused_by_name()
+    {
+        Refused("model.onnx' does not exist");
+        Write("vocab.txt", "input_ids", "words_mask");
+        Refused("input 'words_mask': a token classifier takes");
+        Write("vocab.txt", "input_ids");
+        File.WriteAllText(Path.Combine(_folder, "config.json"), """{"id2label": {"0": "A", "1": "B"}}""");
+        Refused("no label O");
+        File.WriteAllText(Path.Combine(_folder, "config.json"), """{"id2label": {"0": "O", "1": "B"}}""");
+        Refused("must be [batch, length, 2]");
+        File.WriteAllText(Path.Combine(_folder, "config.json"), "{");
+        Refused("config.json' does not name the labels");
+        File.WriteAllText(Path.Combine(_folder, "config.json"), Labels);
+        File.WriteAllText(Path.Combine(_folder, "model.onnx"), "no model");
+        Refused("model.onnx' cannot be loaded");
+        File.Delete(Path.Combine(_folder, "vocab.txt"));
+        Refused("has neither tokenizer.json nor vocab.txt");
+        File.WriteAllText(Path.Combine(_folder, "tokenizer.json"), """{"model": {"type": "BPE", "vocab": {}}}""");
+        Refused("model.type: 'BPE' is not read here");
+    }
+
+    private static float[,] Table(int tokens, params int[] names)
+    {
+        var table = new float[tokens, 3];
+        for (var token = 0; token < tokens; token++)
+            table[token, names.Contains(token) ? 1 : 0] = 8;
+        return table;
+    }
+
+    private void Write(string tokenizer, params string[] inputs)
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "model.onnx"), TinyOnnx.Model(Table(Vocabulary.Length, 7, 8, 9), inputs));
+        File.WriteAllText(Path.Combine(_folder, "config.json"), Labels);
+        File.WriteAllText(Path.Combine(_folder, tokenizer), tokenizer == "vocab.txt"
+            ? string.Join('\n', Vocabulary)
+            : $$"""{"normalizer": {"lowercase": true}, "model": {"type": "WordPiece", "vocab": { {{string.Join(", ", Vocabulary.Select((piece, id) => $"\"{piece}\": {id}"))}} } } }""");
+    }
+
+    private void Refused(string says)
+    {
+        var error = Assert.Throws<UserInputException>(() => OnnxClassifier.Load(_folder));
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,92 @@
+using Moebius.Kvcache.V1;
+using Moebius.KvCache.Tests.Detection.Context;
+
+namespace Moebius.KvCache.Tests.Service;
+
+/// <summary>What the tiers above the rules clear becomes public, and nothing else.</summary>
+public sealed class PromotionTests
+{
+    private const string Harmless = "Explain how a motor works in simple words.\n";
+    private const string Personal = "My name is Marianne Oldfield and I need help.\n";
+
+    [Fact]
+    public async Task Harmless_text_is_shared_once_it_is_cleared_and_personal_text_never_is()
+    {
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy("classifier: {type: BuiltIn}"));
+        using var client = await server.Connect().AttachAsync();
+        const string prompt = Harmless + Personal + Harmless;
+        await client.CacheAsync("alice", prompt);
+        // Its own tenant does not wait for the verdict.
+        Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
+        await server.ClassifiedAsync();
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", prompt));
+        Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
+    }
+
+    [Fact]
+    public async Task A_conversation_is_cleared_as_it_grows_and_stops_at_the_first_private_passage()
+    {
+        await using var server = await TestServer.StartAsync(slots: 256, policy: Policy("classifier: {type: BuiltIn}"));
+        using var client = await server.Connect().AttachAsync();
+        var prompt = "";
+        foreach (var turn in (string[])[Harmless + "What is infla", "tion? Why is it important?\n", "Summarize this. My name is Mari", "anne Oldfield.\n", Harmless, Harmless])
+        {
+            prompt += turn;
+            await client.CacheAsync("alice", prompt);
+            await server.ClassifiedAsync();
+        }
+
+        var cleared = prompt.IndexOf("My name", StringComparison.Ordinal) / TestServer.BlockTokens;
+        Assert.Equal(cleared, await client.HitsAsync("bob", prompt));
+        Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
+    }
+
+    [Fact]
+    public async Task An_anonymous_request_leaves_what_is_cleared_and_nothing_else()
+    {
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy("classifier: {type: BuiltIn}"));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("7f1", Harmless + Personal, anonymous: true);
+        await server.ClassifiedAsync();
+        var stats = await client.Api.StatsAsync(new StatsRequest());
+        Assert.Equal((0ul, (ulong)(Harmless.Length / TestServer.BlockTokens)), (stats.BlocksPrivate, stats.BlocksPublic));
+    }
+
+    [Fact]
+    public async Task What_tier_2_leaves_open_is_decided_by_tier_3()
+    {
+        await using var model = await ContextServer.StartAsync();
+        // Nothing is certain for the classifier, so everything is asked.
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 100}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        const string prompt = "The first is fine.\nThis one is a secret.\nThe last is fine.\n";
+        await client.CacheAsync("alice", prompt);
+        await server.ClassifiedAsync();
+        Assert.Equal("The first is fine.\n".Length / TestServer.BlockTokens, await client.HitsAsync("bob", prompt));
+        Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
+
+        // Without an answer it stays private.
+        model.Respond = (context, _) => Task.CompletedTask;
+        await client.CacheAsync("alice", "Nobody has an opinion about this.\n");
+        await server.ClassifiedAsync();
+        Assert.Equal(0, await client.HitsAsync("bob", "Nobody has an opinion about this.\n"));
+    }
+
+    [Fact]
+    public async Task What_a_classifier_cleared_goes_back_when_the_policy_has_another_one()
+    {
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy("classifier: {type: BuiltIn}"));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Harmless);
+        await server.ClassifiedAsync();
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", Harmless));
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, Policy("classifier: {type: BuiltIn, publicBelowPercent: 5}"));
+        server.Server.Policy.Poll();
+        Assert.Equal(0, await client.HitsAsync("bob", Harmless));
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("alice", Harmless));
+    }
+
+    private static string Policy(string spec) =>
+        $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: test\n  generation: 1\nspec:\n  {spec}\n  promotion: {{maxDelay: 1ms}}\n";
+}
