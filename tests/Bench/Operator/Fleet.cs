@@ -13,9 +13,17 @@ internal static class Fleet
     /// <summary>As discovered on the API server that the benchmark runs on.</summary>
     private static readonly ServerCapabilities Server = new(new Version(1, 20), ["v1", "apps/v1", "networking.k8s.io/v1"]);
 
-    public static JsonObject Resource(int index, string @namespace) => (JsonObject)JsonNode.Parse($$$"""
-        {"apiVersion":"moebius.dev/v1alpha1","kind":"MoEDeployment","metadata":{"name":"moe-{{{index}}}","namespace":"{{{@namespace}}}"},
-         "spec":{"model":{"source":{"hostPath":{"path":"/models/austen"}}},"kvCache":{"memory":"64Mi"},"experts":{"fastMemory":"6Mi"}}}
+    public static JsonObject Resource(int index, string @namespace) => (JsonObject)JsonNode.Parse($$"""
+        {
+          "apiVersion": "moebius.dev/v1alpha1",
+          "kind": "MoEDeployment",
+          "metadata": { "name": "moe-{{index}}", "namespace": "{{@namespace}}" },
+          "spec": {
+            "model": { "source": { "hostPath": { "path": "/models/austen" } } },
+            "kvCache": { "memory": "64Mi" },
+            "experts": { "fastMemory": "6Mi" }
+          }
+        }
         """)!;
 
     public static IReadOnlyList<(string Collection, JsonObject Body)> ChildrenOf(int index, string @namespace)
