@@ -35,7 +35,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
     }
 
-    /// <summary>The probability that was best in simulation (docs/benchmarks/inference-planner.md).</summary>
+    /// <summary>Between 0.1 and 0.3 simulated stalls hardly differ; recall does (docs/benchmarks/inference-planner.md).</summary>
     public const float DefaultThreshold = 0.2f;
 
     /// <summary>Layers ahead, now.</summary>

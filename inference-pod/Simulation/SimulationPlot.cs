@@ -7,7 +7,7 @@ namespace Moebius.Inference.Simulation;
 /// <summary>Draws a simulation as SVG: for each policy the time of a token, split into compute and stall.</summary>
 internal static class SimulationPlot
 {
-    private const int Left = 170, Right = 230, Width = 960, Bar = 20, Gap = 10, Top = 92;
+    private const int Left = 170, Right = 300, Width = 960, Bar = 20, Gap = 10, Top = 92;
 
     public static string Draw(SimulationSetup setup, string trace, IReadOnlyList<SimulatedPolicy> policies)
     {
