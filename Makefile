@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUICKSTART := samples/quickstart.yaml
 PROMPT := It was the custom of the family to sit together in the evening, and Mr. Bennet, who had been reading by the fire, put down his book and said to his wife,
 
-.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache crds charts prerequisites clean images bench-inference
+.PHONY: help up down build test test-unit test-vm bench-cxl bench-kvcache bench-operator crds charts prerequisites clean images bench-inference
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,9 +52,15 @@ bench-inference: build ## Measure the inference pod, as docs/benchmarks/inferenc
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench inference
 
-crds: build ## Write crds/manifests, operator/manifests/rbac.yaml and docs/api.md from the C# types.
+bench-operator: build ## Measure the operator with a thousand MoEDeployments, as docs/benchmarks/operator.md describes; takes about six minutes.
+	@build/kubernetes/assets.sh >/dev/null
+	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
+	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench operator
+
+crds: build ## Write crds/manifests, operator/manifests and docs/api.md from the C# types.
 	@bin/moebius crds generate
 	@bin/moebius operator rbac -o operator/manifests/rbac.yaml
+	@bin/moebius operator webhook -o operator/manifests/webhook.yaml
 
 charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
 	@charts/sync.sh

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Moebius.Cli.Local;
 using Moebius.Crds;
 using Moebius.Cxl;
+using Moebius.Inference.Fetch;
 using Moebius.Inference.Models;
 using Moebius.Inference.Server;
 using Moebius.Inference.Simulation;
@@ -24,6 +25,7 @@ internal static class Commands
         .. InferenceModelCommands.Create(),
         .. PlannerCommands.Create(),
         .. PackCommands.Create(),
+        .. ModelCommands.Create(),
         .. KvCacheCommands.Create(),
         .. CxlCommands.Create(),
         .. PromptOptimizerCommands.Create(),

@@ -33,6 +33,12 @@ internal sealed class EventRoutes : IDisposable
         Children(informers.Claims.Cache);
         Children(informers.NetworkPolicies.Cache);
         Children(informers.DisruptionBudgets.Cache);
+        Children(informers.BatchJobs.Cache);
+        Children(informers.Autoscalers.Cache);
+        Children(informers.PodMonitors.Cache);
+        Children(informers.InferencePools.Cache);
+        Children(informers.InferencePoolsAlpha.Cache);
+        Children(informers.ScaledObjects.Cache);
         On(informers.Pods.Cache, OnPod);
         On(informers.Policies.Cache, OnPolicy);
         On(informers.Profiles.Cache, OnProfile);
@@ -81,7 +87,7 @@ internal sealed class EventRoutes : IDisposable
             return;
         switch (component)
         {
-            case Components.Inference:
+            case Components.Inference or Components.ModelFetch:
                 deployments.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
                 break;
             case Components.PromptOptimizer:

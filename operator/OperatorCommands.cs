@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Runtime;
+using Moebius.Operator.Webhook;
 
 namespace Moebius.Operator;
 
@@ -18,7 +19,7 @@ public static class OperatorCommands
     /// <summary><c>moebius operator</c> with its verbs.</summary>
     public static IEnumerable<Command> Create()
     {
-        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), CheckCommand.Create(Configuration) };
+        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), Webhook(), CheckCommand.Create(Configuration) };
     }
 
     private static Command Run()
@@ -29,17 +30,26 @@ public static class OperatorCommands
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz and /metrics.", DefaultValueFactory = _ => "0.0.0.0:8081" };
         var image = new Option<string>("--image") { Description = "Image of containers whose resource names none; {component} in it stands for inference, kvcache, node-agent or prompt-optimizer.", DefaultValueFactory = _ => OperatorSettings.DefaultImage };
         var leaderElect = new Option<bool>("--leader-elect") { Description = "Work only while holding a Lease, so that several replicas can run.", DefaultValueFactory = _ => true };
+        var webhookListen = new Option<string?>("--webhook-listen") { Description = "Address and port of the validating webhook's HTTPS. Default: no webhook." };
+        var webhookService = new Option<string>("--webhook-service") { Description = "Namespace and name of the webhook's Service, for its certificate.", DefaultValueFactory = _ => $"{OperatorSettings.DefaultNamespace}/{CertificateKeeper.SecretName}" };
+        var webhookConfiguration = new Option<string>("--webhook-configuration") { Description = "ValidatingWebhookConfiguration whose caBundle is kept up to date.", DefaultValueFactory = _ => WebhookOptions.DefaultConfiguration };
+        var webhookCertificates = new Option<string?>("--webhook-cert-dir") { Description = "Directory with tls.crt and tls.key that somebody else renews, such as cert-manager. Default: the operator keeps a certificate of its own." };
         var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
-        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, identity };
+        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
         command.SetAction((parsed, cancellationToken) =>
         {
             var one = parsed.GetValue(@namespace)!;
             var options = new OperatorOptions(
                 new OperatorSettings(parsed.GetValue(image)!, parsed.GetValue(operatorNamespace)!),
                 one == AllNamespaces ? null : one,
-                Endpoint(parsed.GetValue(listen)!),
+                Endpoint(parsed.GetValue(listen)!, "--listen"),
                 parsed.GetValue(leaderElect),
-                parsed.GetValue(identity)!);
+                parsed.GetValue(identity)!)
+            {
+                Webhook = parsed.GetValue(webhookListen) is { } address
+                    ? new WebhookOptions(Endpoint(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
+                    : null,
+            };
             return RunAsync(options, Configuration(parsed.GetValue(kubeconfig)), cancellationToken);
         });
         return command;
@@ -53,6 +63,23 @@ public static class OperatorCommands
         command.SetAction(parsed =>
         {
             var yaml = RbacGenerator.Yaml(parsed.GetValue(@namespace)!);
+            if (parsed.GetValue(output) is { } file)
+                File.WriteAllText(file, yaml);
+            else
+                Console.Write(yaml);
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Webhook()
+    {
+        var @namespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
+        var output = new Option<string?>("--output", "-o") { Description = "File to write. Without it: standard output." };
+        var command = new Command("webhook", "Writes the rights, the Service and the configuration of the validating webhook.") { @namespace, output };
+        command.SetAction(parsed =>
+        {
+            var yaml = WebhookManifests.Yaml(parsed.GetValue(@namespace)!);
             if (parsed.GetValue(output) is { } file)
                 File.WriteAllText(file, yaml);
             else
@@ -95,8 +122,12 @@ public static class OperatorCommands
         }
     }
 
-    private static IPEndPoint Endpoint(string text) =>
+    private static string? Directory(string? path) => path is null || System.IO.Directory.Exists(path)
+        ? path
+        : throw new UserInputException($"--webhook-cert-dir: '{path}' is not a directory: it must hold tls.crt and tls.key");
+
+    private static IPEndPoint Endpoint(string text, string flag) =>
         IPEndPoint.TryParse(text, out var endpoint) && text.Contains(':', StringComparison.Ordinal)
             ? endpoint
-            : throw new UserInputException($"--listen: '{text}' is not an address and port: write one such as 0.0.0.0:8081");
+            : throw new UserInputException($"{flag}: '{text}' is not an address and port: write one such as 0.0.0.0:8081");
 }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Moebius.Operator.Controllers;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Runtime;
+using Moebius.Operator.Webhook;
 
 namespace Moebius.Operator;
 
@@ -22,23 +23,24 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     public async Task<bool> RunAsync(CancellationToken cancellationToken)
     {
         await using var health = await HealthServer.StartAsync(options.Listen, () => ready, metrics.Registry, cancellationToken).ConfigureAwait(false);
-        using var kubernetes = new Kubernetes(configuration);
+        using var kubernetes = new Kubernetes(configuration, options.ApiHandlers());
         using var http = new HttpClient(options.ServiceHandler()) { Timeout = TimeSpan.FromSeconds(10) };
         var api = new ApiClient(kubernetes, metrics);
         using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var informers = new Informers(api, options.Namespace, time, metrics, loggers);
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
         var children = new ChildApplier(api, informers, metrics, loggers.CreateLogger<ChildApplier>());
-        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, time);
+        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, new PodReports(http), time);
         try
         {
             context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
             logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
-            informers.Start(context.Server, life.Token);
+            await informers.StartAsync(context.Server, life.Token).ConfigureAwait(false);
             await informers.SyncedAsync(cancellationToken).ConfigureAwait(false);
-            ready = true;
             logger.LogInformation("Caches are filled");
-            return await LeadAsync(kubernetes, api, context, events, http, cancellationToken).ConfigureAwait(false);
+            await using var webhook = await StartWebhookAsync(api, context, life.Token).ConfigureAwait(false);
+            ready = true;
+            return await LeadAsync(kubernetes, api, context, events, http, life.Token, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -53,9 +55,20 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         }
     }
 
-    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken cancellationToken)
+    /// <summary>Every replica answers the API server, whoever leads.</summary>
+    private async Task<WebhookProcess?> StartWebhookAsync(ApiClient api, ControllerContext context, CancellationToken life)
     {
-        Task Work(CancellationToken term) => WorkAsync(api, context, events, http, term);
+        if (options.Webhook is not { } webhook)
+            return null;
+        var keeper = new CertificateKeeper(webhook, options.Settings.Namespace, api, time, loggers.CreateLogger<CertificateKeeper>());
+        var server = await WebhookServer.StartAsync(webhook, keeper, context, metrics, life).ConfigureAwait(false);
+        var stop = CancellationTokenSource.CreateLinkedTokenSource(life);
+        return new WebhookProcess(keeper, server, stop, Task.Run(() => keeper.RunAsync(stop.Token), CancellationToken.None));
+    }
+
+    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken life, CancellationToken cancellationToken)
+    {
+        Task Work(CancellationToken term) => WorkAsync(api, context, events, http, life, term);
         if (options.LeaderElect)
             return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
         metrics.Leader.Set(1);
@@ -63,15 +76,16 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         return true;
     }
 
-    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken term)
+    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken life, CancellationToken term)
     {
         var informers = context.Informers;
+        var nodes = new MemorySchedulingProfileController(context);
         var jobs = new PromptOptimizationJobController(context, new PromptService(http));
         using var deployments = Loop(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api);
         using var policies = Loop(KVPrivacyPolicyController.Name, informers.Policies.Cache, new KVPrivacyPolicyController(context), null, api);
         using var optimizers = Loop(PromptOptimizerController.Name, informers.Optimizers.Cache, new PromptOptimizerController(context), null, api);
         using var prompts = Loop(PromptOptimizationJobController.Name, informers.Jobs.Cache, jobs, (PromptOptimizationJobController.FinalizerName, jobs), api);
-        using var profiles = Loop(MemorySchedulingProfileController.Name, informers.Profiles.Cache, new MemorySchedulingProfileController(context), null, api);
+        using var profiles = Loop(MemorySchedulingProfileController.Name, informers.Profiles.Cache, nodes, (MemorySchedulingProfileController.FinalizerName, nodes), api);
         // Agents live in the operator's namespace and profiles in none: an operator of one namespace leaves them alone.
         IControllerLoop[] loops = options.Namespace is null ? [policies, profiles, deployments, optimizers, prompts] : [policies, deployments, optimizers, prompts];
 
@@ -81,7 +95,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         await Task.WhenAll([
             .. loops.Select(loop => loop.RunAsync(options.Workers, term)),
             events.RunAsync(term),
-            RediscoverAsync(api, context, loops, term),
+            RediscoverAsync(api, context, loops, life, term),
         ]).ConfigureAwait(false);
     }
 
@@ -107,7 +121,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         }
     }
 
-    private async Task RediscoverAsync(ApiClient api, ControllerContext context, IControllerLoop[] loops, CancellationToken term)
+    private async Task RediscoverAsync(ApiClient api, ControllerContext context, IControllerLoop[] loops, CancellationToken life, CancellationToken term)
     {
         try
         {
@@ -118,7 +132,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
                 if (server.Equals(context.Server))
                     continue;
                 logger.LogInformation("The API server has changed: {Version}", server.Version);
-                context.Informers.Start(server, term);
+                await context.Informers.StartAsync(server, life).ConfigureAwait(false);
                 await context.Informers.SyncedAsync(term).ConfigureAwait(false);
                 context.Server = server;
                 foreach (var loop in loops)

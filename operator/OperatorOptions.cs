@@ -1,5 +1,6 @@
 using System.Net;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Webhook;
 
 namespace Moebius.Operator;
 
@@ -19,7 +20,13 @@ internal sealed record OperatorOptions(
     int Workers = 8)
 {
     /// <summary>How often the API server is asked again what it can do.</summary>
-    public TimeSpan DiscoveryInterval { get; init; } = TimeSpan.FromMinutes(5);
+    public TimeSpan DiscoveryInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The validating webhook; null for none.</summary>
+    public WebhookOptions? Webhook { get; init; }
+
+    /// <summary>Handlers that every request to the API server passes, outermost first.</summary>
+    public Func<DelegatingHandler[]> ApiHandlers { get; init; } = () => [];
 
     /// <summary>Carries requests to prompt-optimization services.</summary>
     public Func<HttpMessageHandler> ServiceHandler { get; init; } = () => new SocketsHttpHandler { PooledConnectionLifetime = TimeSpan.FromMinutes(2) };

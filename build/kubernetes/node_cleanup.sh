@@ -13,7 +13,7 @@ export PATH=$node/usr/bin:$node/usr/sbin:$PATH:/usr/sbin:/sbin
 
 # The shims of this node's containerd, and everything in the cgroups of its pods.
 for folder in /proc/[0-9]*; do
-    tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -qxF -- "$state/containerd.sock" && kill -9 "${folder#/proc/}" 2>/dev/null
+    { tr '\0' '\n' <"$folder/cmdline"; } 2>/dev/null | grep -qxF -- "$state/containerd.sock" && kill -9 "${folder#/proc/}" 2>/dev/null
 done
 for ((i = 0; i < 50; i++)); do
     processes=$(cat /sys/fs/cgroup/*/kubepods/cgroup.procs /sys/fs/cgroup/*/kubepods/*/cgroup.procs /sys/fs/cgroup/*/kubepods/*/*/cgroup.procs \

@@ -181,6 +181,9 @@ internal sealed class LocalPlanner(
             return secret.Optional == true ? null : throw new UserInputException($"{pod}: Secret '{secret.Name}' with key '{secret.Key}' is not in the file: add it");
         }
 
+        // Resource limits are not enforced here.
+        if (source.ResourceFieldRef is not null)
+            return null;
         return source.FieldRef?.FieldPath switch
         {
             "metadata.name" => pod,

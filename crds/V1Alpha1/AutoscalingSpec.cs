@@ -4,6 +4,7 @@ namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>Scaling by load.</summary>
 [CelRule("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas")]
+[CelRule("(self.autoscaler == 'Keda') == has(self.prometheusAddress)", "prometheusAddress must be set for autoscaler Keda and only then")]
 public sealed class AutoscalingSpec
 {
     /// <summary>Fewest pods.</summary>
@@ -24,12 +25,20 @@ public sealed class AutoscalingSpec
 
     /// <summary>What does the scaling.</summary>
     public Autoscaler Autoscaler { get; set; } = Autoscaler.HorizontalPodAutoscaler;
+
+    /// <summary>URL of the Prometheus server that KEDA asks.</summary>
+    [Size(1, 2048)]
+    [Pattern("^https?://[^\\s]+$")]
+    public string? PrometheusAddress { get; set; }
 }
 
 /// <summary>Autoscalers.</summary>
 public enum Autoscaler
 {
-    /// <summary>The cluster's own, on custom metrics.</summary>
+    /// <summary>
+    /// The cluster's own (autoscaling/v2), on the pods' metrics vllm:num_requests_waiting and vllm:kv_cache_usage_perc,
+    /// which an adapter has to serve as custom metrics.
+    /// </summary>
     HorizontalPodAutoscaler,
 
     /// <summary>A KEDA ScaledObject.</summary>

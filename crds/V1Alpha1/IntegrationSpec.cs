@@ -1,13 +1,32 @@
+using Moebius.Crds.Schema;
+
 namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>Objects of other operators.</summary>
+[CelRule("self.inferencePool != 'Required' || has(self.endpointPickerRef)", "endpointPickerRef must be set for inferencePool Required")]
 public sealed class IntegrationSpec
 {
     /// <summary>A PodMonitor of the Prometheus operator.</summary>
     public IntegrationMode PodMonitor { get; set; } = IntegrationMode.Auto;
 
-    /// <summary>An InferencePool of the Gateway API inference extension.</summary>
+    /// <summary>An InferencePool of the Gateway API inference extension. Auto also needs endpointPickerRef.</summary>
     public IntegrationMode InferencePool { get; set; } = IntegrationMode.Auto;
+
+    /// <summary>The Service of the endpoint picker that an InferencePool has to name.</summary>
+    public EndpointPickerReference? EndpointPickerRef { get; set; }
+}
+
+/// <summary>The Service of an endpoint picker, in the same namespace.</summary>
+public sealed class EndpointPickerReference
+{
+    /// <summary>The Service's name.</summary>
+    [Size(1, 63)]
+    [Pattern("^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+    public required string Name { get; set; }
+
+    /// <summary>Its gRPC port.</summary>
+    [Range(1, 65535)]
+    public int Port { get; set; } = 9002;
 }
 
 /// <summary>When an optional object is made.</summary>

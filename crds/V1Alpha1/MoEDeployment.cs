@@ -95,7 +95,7 @@ public sealed class MoEDeploymentStatus
     /// <summary>The generation of the spec that this status describes.</summary>
     public long? ObservedGeneration { get; set; }
 
-    /// <summary>Ready, Progressing, Degraded, ModelLoaded, PolicyResolved, ProfileResolved, KVCacheReady.</summary>
+    /// <summary>Ready, Progressing, Degraded, ModelFetched, MemoryFits, ModelLoaded, PolicyResolved, ProfileResolved, KVCacheReady.</summary>
     [ListMap("type")]
     public List<V1Condition>? Conditions { get; set; }
 
@@ -113,4 +113,32 @@ public sealed class MoEDeploymentStatus
 
     /// <summary>Base URL of the API inside the cluster.</summary>
     public string? Endpoint { get; set; }
+
+    /// <summary>How much memory the model takes, once its files have been read.</summary>
+    public ModelMemoryStatus? Memory { get; set; }
+}
+
+/// <summary>Memory of one pod, from the model's configuration and the sizes of its weights.</summary>
+public sealed class ModelMemoryStatus
+{
+    /// <summary>The source that was read, as a hash.</summary>
+    public string? Source { get; set; }
+
+    /// <summary>Bytes of the weights that are always in memory.</summary>
+    public long? DenseBytes { get; set; }
+
+    /// <summary>Bytes of all routed experts.</summary>
+    public long? ExpertBytes { get; set; }
+
+    /// <summary>Bytes of the experts that one token uses in one layer: the smallest spec.experts.fastMemory.</summary>
+    public long? SmallestExpertBytes { get; set; }
+
+    /// <summary>Bytes of the keys and values of one token.</summary>
+    public long? KVBytesPerToken { get; set; }
+
+    /// <summary>Memory that the inference container needs as the spec stands.</summary>
+    public long? NeededBytes { get; set; }
+
+    /// <summary>The largest spec.experts.fastMemory that the container's memory limit has room for.</summary>
+    public long? ProposedExpertBytes { get; set; }
 }

@@ -18,6 +18,8 @@ public sealed class ModelSpec
 /// <summary>Where a model directory comes from: exactly one of the fields.</summary>
 [CelRule("[has(self.hostPath), has(self.persistentVolumeClaim), has(self.image), has(self.s3), has(self.http), has(self.huggingFace)].filter(x, x).size() == 1",
     "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set")]
+[CelRule("has(self.store) == (has(self.s3) || has(self.http) || has(self.huggingFace))",
+    "store must be set for s3, http and huggingFace and only then: it is where the download is kept")]
 public sealed class ModelSource
 {
     /// <summary>A directory on the node.</summary>
@@ -97,7 +99,7 @@ public sealed class S3Model
     [Size(1, 64)]
     public string? Region { get; set; }
 
-    /// <summary>Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.</summary>
+    /// <summary>Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Absent: requests are not signed.</summary>
     public LocalReference? CredentialsSecretRef { get; set; }
 }
 
@@ -129,15 +131,36 @@ public sealed class HuggingFaceModel
 
     /// <summary>Access token.</summary>
     public SecretKeyReference? TokenSecretRef { get; set; }
+
+    /// <summary>Base URL of the Hub or of a mirror with the same API.</summary>
+    [Size(1, 2048)]
+    [Pattern("^https?://[^\\s]+$")]
+    public string Endpoint { get; set; } = "https://huggingface.co";
 }
 
 /// <summary>A volume claim that the operator makes for a downloaded model.</summary>
 public sealed class ModelStore
 {
-    /// <summary>Size of the claim.</summary>
+    /// <summary>
+    /// Size of the claim. Experts are packed beside the weights, so a model takes about twice its size; a changed source is
+    /// downloaded beside the one in use.
+    /// </summary>
     public required ResourceQuantity Size { get; set; }
+
+    /// <summary>Who may mount the claim: pods of one node, or of several.</summary>
+    public StoreAccess AccessMode { get; set; } = StoreAccess.ReadWriteOnce;
 
     /// <summary>Storage class. Absent: the cluster's default.</summary>
     [Size(1, 253)]
     public string? StorageClassName { get; set; }
+}
+
+/// <summary>Who may mount a claim at once.</summary>
+public enum StoreAccess
+{
+    /// <summary>Pods of one node.</summary>
+    ReadWriteOnce,
+
+    /// <summary>Pods of any number of nodes; the storage class has to offer it.</summary>
+    ReadWriteMany,
 }

@@ -54,4 +54,8 @@ public sealed class NetworkPolicySpec
     /// <summary>Who may call the API. Absent: every pod of the namespace.</summary>
     [Size(0, 32)]
     public List<V1NetworkPolicyPeer>? AllowFrom { get; set; }
+
+    /// <summary>Who may read metrics, beside the operator. Absent: nobody.</summary>
+    [Size(0, 32)]
+    public List<V1NetworkPolicyPeer>? AllowMetricsFrom { get; set; }
 }

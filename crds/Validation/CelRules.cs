@@ -20,10 +20,15 @@ internal static class CelRules
         Add<ModelSource>(
             "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set",
             source => new object?[] { source.HostPath, source.PersistentVolumeClaim, source.Image, source.S3, source.Http, source.HuggingFace }.Count(part => part is not null) == 1);
+        Add<ModelSource>(
+            "store must be set for s3, http and huggingFace and only then: it is where the download is kept",
+            source => source.Store is not null == (source.S3 is not null || source.Http is not null || source.HuggingFace is not null));
         Add<string>("path must be relative and stay inside the volume", StaysInside);
         Add<string>("path must be relative and stay inside the image", StaysInside);
         Add<PrefetchSpec>("horizon must be set for mode Fixed and only then", prefetch => prefetch.Mode == PrefetchMode.Fixed == prefetch.Horizon is not null);
         Add<AutoscalingSpec>("minReplicas must not exceed maxReplicas", scaling => scaling.MinReplicas <= scaling.MaxReplicas);
+        Add<AutoscalingSpec>("prometheusAddress must be set for autoscaler Keda and only then", scaling => scaling.Autoscaler == Autoscaler.Keda == scaling.PrometheusAddress is not null);
+        Add<IntegrationSpec>("endpointPickerRef must be set for inferencePool Required", integrations => integrations.InferencePool != IntegrationMode.Required || integrations.EndpointPickerRef is not null);
         Add<PublicPrefix>("exactly one of text and configMapRef must be set", prefix => prefix.Text is not null != prefix.ConfigMapRef is not null);
         Add<ClassifierSpec>("publicBelowPercent must not exceed privateAbovePercent", classifier => classifier.PublicBelowPercent <= classifier.PrivateAbovePercent);
         Add<ClassifierSpec>("onnx must be set for type Onnx and only then", classifier => classifier.Type == ClassifierType.Onnx == classifier.Onnx is not null);

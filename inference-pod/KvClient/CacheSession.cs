@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Grpc.Core;
 using Moebius.Inference.Engine;
 using Moebius.Kvcache.V1;
@@ -12,7 +13,11 @@ internal sealed class CacheSession : IDisposable
     /// <summary>How long one call may take before the request goes on without the cache.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a lookup may wait for blocks that come from the sidecar's disk or from another pod: less than computing them takes.</summary>
+    private static readonly TimeSpan StagingWait = TimeSpan.FromSeconds(1);
+
     private readonly KvCache.KvCacheClient client;
+    private readonly HotChannel? hot;
     private readonly string id;
     private readonly uint slots;
 
@@ -22,6 +27,7 @@ internal sealed class CacheSession : IDisposable
         id = attached.Session;
         slots = attached.SlotCount;
         Epoch = attached.ArenaEpoch;
+        hot = Hot(attached.HotSocketPath);
         Arena = new ArenaFile(attached.ArenaPath, checked((long)attached.ArenaBytes), checked((long)attached.SlotBytes), attached.SlotCount);
     }
 
@@ -51,10 +57,9 @@ internal sealed class CacheSession : IDisposable
 
     public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
     {
-        var request = new LookupRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous };
-        foreach (var token in tokens.Span)
-            request.Tokens.Add((uint)token);
-        var found = await client.LookupAsync(request, Options(stop)).ConfigureAwait(false);
+        var found = hot is { Alive: true }
+            ? await hot.LookupAsync(id, tenant, tokens, StagingWait, Deadline, stop).ConfigureAwait(false)
+            : await LookupByGrpcAsync(tenant, tokens, stop).ConfigureAwait(false);
         if (found.Blocks.Count > 0)
             return new PrefixLease(this, found);
         Release(new ReleaseRequest { Session = id, Lease = found.Lease });
@@ -82,13 +87,38 @@ internal sealed class CacheSession : IDisposable
         if (!Alive)
             return;
         request.Session = id;
-        _ = ReleaseAsync(request);
+        if (hot is { Alive: true })
+            hot.Release(request);
+        else
+            _ = ReleaseAsync(request);
     }
 
     public void Dispose()
     {
         Alive = false;
+        hot?.Dispose();
         Arena.Dispose();
+    }
+
+    private HotChannel? Hot(string path)
+    {
+        try
+        {
+            return path.Length == 0 ? null : new HotChannel(path) { Late = late => Release(new ReleaseRequest { Lease = late.Lease }) };
+        }
+        catch (SocketException)
+        {
+            // A sidecar behind a socket that is not there is still reached by gRPC.
+            return null;
+        }
+    }
+
+    private async Task<LookupResponse> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    {
+        var request = new LookupRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
+        foreach (var token in tokens.Span)
+            request.Tokens.Add((uint)token);
+        return await client.LookupAsync(request, Options(stop)).ConfigureAwait(false);
     }
 
     private async Task ReleaseAsync(ReleaseRequest request)

@@ -16,6 +16,7 @@ internal sealed class ControllerContext(
     ChildApplier children,
     EventRecorder events,
     OperatorMetrics metrics,
+    PodReports pods,
     TimeProvider time)
 {
     public OperatorSettings Settings { get; } = settings;
@@ -25,6 +26,9 @@ internal sealed class ControllerContext(
     public Informers Informers { get; } = informers;
 
     public ChildApplier Children { get; } = children;
+
+    /// <summary>What pods say of themselves.</summary>
+    public PodReports Reports { get; } = pods;
 
     public TimeProvider Time { get; } = time;
 
@@ -54,11 +58,7 @@ internal sealed class ControllerContext(
     }
 
     /// <summary>Pods of a resource.</summary>
-    public IEnumerable<V1Pod> Pods(string component, string instance, string @namespace) => Informers.Pods.Cache.List().Where(pod =>
-        pod.Metadata.NamespaceProperty == @namespace
-        && pod.Metadata.Labels is { } labels
-        && labels.TryGetValue(Labels.Component, out var one) && one == component
-        && labels.TryGetValue(Labels.Instance, out var other) && other == instance);
+    public IReadOnlyList<V1Pod> Pods(string component, string instance, string @namespace) => Informers.Pods.Cache.Indexed(@namespace, $"{component}/{instance}");
 
     /// <summary>
     /// Writes a status if it is not what is there, then reports transitions. The write carries the resource version of

@@ -18,29 +18,48 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     /// <summary>How often texts in foreign ConfigMaps are read again: those are not watched.</summary>
     private static readonly TimeSpan ReadAgain = TimeSpan.FromMinutes(1);
 
+    /// <summary>How often sidecars are asked while one of them still runs an older generation.</summary>
+    private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(5);
+
     /// <inheritdoc />
     public async Task<ReconciliationResult<KVPrivacyPolicy>> ReconcileAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken)
     {
         var maps = await ConfigMapsAsync(context.Api, entity, cancellationToken).ConfigureAwait(false);
-        var plan = context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps));
+        var plan = context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps).UnlessPaused(entity));
         var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
-        var users = context.Informers.MoEDeployments.Cache.List().Where(user =>
-            user.Metadata.NamespaceProperty == entity.Metadata.NamespaceProperty
-            && user.Metadata.DeletionTimestamp is null
-            && user.Spec?.KVCache?.PolicyRef?.Name == entity.Metadata.Name);
+        var users = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);
         // A policy that could not be written is not ready.
         var problems = plan.Problems.Concat(applying.Select(problem => problem with { Blocks = true })).ToList();
         await context.WriteStatusAsync(
             entity,
             context.Informers.Policies.Cache,
             entity.Status,
-            StatusPlanner.KVPrivacyPolicy(entity, problems, users, context.Time.GetUtcNow()),
+            StatusPlanner.KVPrivacyPolicy(entity, problems, plan.Conditions, users, context.Time.GetUtcNow()),
             (resource, status) => new KVPrivacyPolicy { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
             status => status?.Conditions,
             cancellationToken).ConfigureAwait(false);
-        return applying.Count == 0 && KVPrivacyPolicyPlanner.ConfigMaps(entity).Count > 0
+        if (applying.Count > 0)
+            return ControllerContext.Result(entity, applying);
+        if (users.Any(user => user.Generation is { } generation && generation != entity.Metadata.Generation))
+            return ReconciliationResult<KVPrivacyPolicy>.Success(entity, AskAgain);
+        return users.Count > 0 || KVPrivacyPolicyPlanner.ConfigMaps(entity).Count > 0
             ? ReconciliationResult<KVPrivacyPolicy>.Success(entity, ReadAgain)
-            : ControllerContext.Result(entity, applying);
+            : ReconciliationResult<KVPrivacyPolicy>.Success(entity);
+    }
+
+    /// <summary>MoEDeployments that refer to a policy, by name, and which generation of it their sidecars run.</summary>
+    private async Task<IReadOnlyList<PolicyUser>> UsersAsync(KVPrivacyPolicy policy, CancellationToken cancellationToken)
+    {
+        var @namespace = policy.Metadata.NamespaceProperty;
+        var names = context.Informers.MoEDeployments.Cache.List()
+            .Where(user => user.Metadata.NamespaceProperty == @namespace && user.Metadata.DeletionTimestamp is null && user.Spec?.KVCache?.PolicyRef?.Name == policy.Metadata.Name)
+            .Select(user => user.Metadata.Name)
+            .Order(StringComparer.Ordinal)
+            .ToList();
+        var generations = await Task.WhenAll(names
+            .Take(StatusPlanner.MaxUsers)
+            .Select(name => context.Reports.PolicyGenerationAsync(context.Pods(Components.Inference, name, @namespace), cancellationToken))).ConfigureAwait(false);
+        return [.. names.Select((name, index) => new PolicyUser { Name = name, Generation = generations.ElementAtOrDefault(index) })];
     }
 
     /// <inheritdoc />

@@ -1,4 +1,5 @@
 using k8s.Models;
+using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Planning.Profiles;
@@ -7,39 +8,68 @@ using Moebius.Operator.Runtime;
 namespace Moebius.Operator.Controllers;
 
 /// <summary>Runs the node agents of profiles in the operator's namespace.</summary>
-[EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Read)]
+[EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Read | RbacVerbs.Patch)]
 [EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Update, Subresource = "status")]
 [EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Update, Subresource = "finalizers")]
 [EntityRbac(typeof(V1DaemonSet), typeof(V1ConfigMap), typeof(V1ServiceAccount), Verbs = RbacVerbs.Own)]
 [EntityRbac(typeof(V1Pod), Verbs = RbacVerbs.Read)]
-internal sealed class MemorySchedulingProfileController(ControllerContext context) : IEntityController<MemorySchedulingProfile>
+internal sealed class MemorySchedulingProfileController(ControllerContext context) : IEntityController<MemorySchedulingProfile>, IEntityFinalizer<MemorySchedulingProfile>
 {
     public const string Name = "memoryschedulingprofile";
+
+    /// <summary>The finalizer that waits until the agents have restored their nodes.</summary>
+    public const string FinalizerName = ApiGroup.Name + "/restore-nodes";
+
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(30);
 
     /// <inheritdoc />
     public async Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
         var all = context.Informers.Profiles.Cache.List();
-        var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings));
+        var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings).UnlessPaused(entity));
         var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var name = entity.Metadata.Name;
         var daemonSet = context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)));
         if (daemonSet is not null && SharedCache<V1DaemonSet>.Controller(daemonSet)?.Uid != entity.Metadata.Uid)
             daemonSet = null;
-        var seen = Observation.Of(plan, applying, WorkloadStatus.Of(daemonSet), context.Pods(Components.NodeAgent, name, context.Settings.Namespace));
+        var pods = context.Pods(Components.NodeAgent, name, context.Settings.Namespace);
+        var seen = Observation.Of(plan, applying, WorkloadStatus.Of(daemonSet), pods);
+        var nodes = await context.Reports.NodesAsync(pods, entity.Spec?.Agent?.Port ?? 0, cancellationToken).ConfigureAwait(false);
         await context.WriteStatusAsync(
             entity,
             context.Informers.Profiles.Cache,
             entity.Status,
-            StatusPlanner.MemorySchedulingProfile(entity, seen, context.Time.GetUtcNow()),
+            StatusPlanner.MemorySchedulingProfile(entity, plan, seen, nodes, context.Time.GetUtcNow()),
             (resource, status) => new MemorySchedulingProfile { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
             status => status?.Conditions,
             cancellationToken).ConfigureAwait(false);
-        return ControllerContext.Result(entity, applying);
+        // What an agent says changes without a word from the API server.
+        return applying.Count == 0 && pods.Count > 0
+            ? ReconciliationResult<MemorySchedulingProfile>.Success(entity, AskAgain)
+            : ControllerContext.Result(entity, applying);
     }
 
     /// <inheritdoc />
     public Task<ReconciliationResult<MemorySchedulingProfile>> DeletedAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken) =>
-        // The agents undo what they did to their nodes when they are stopped.
         Task.FromResult(ReconciliationResult<MemorySchedulingProfile>.Success(entity));
+
+    /// <summary>
+    /// The agents undo what they did to their nodes when they are stopped: the profile stays until the last of them has
+    /// ended. A node that does not come back keeps it until its pod is deleted by force.
+    /// </summary>
+    public async Task<ReconciliationResult<MemorySchedulingProfile>> FinalizeAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
+    {
+        var name = entity.Metadata.Name;
+        if (context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name))) is { } agents && SharedCache<V1DaemonSet>.Controller(agents)?.Uid == entity.Metadata.Uid)
+        {
+            await context.Api.DeleteAsync(agents, cancellationToken).ConfigureAwait(false);
+            return ReconciliationResult<MemorySchedulingProfile>.Failure(entity, "the node agents are being stopped", requeueAfter: LookAgain);
+        }
+
+        var left = context.Pods(Components.NodeAgent, name, context.Settings.Namespace);
+        return left.Count == 0
+            ? ReconciliationResult<MemorySchedulingProfile>.Success(entity)
+            : ReconciliationResult<MemorySchedulingProfile>.Failure(entity, $"{left.Count} nodes are being restored, among them {left[0].Spec?.NodeName}", requeueAfter: LookAgain);
+    }
 }

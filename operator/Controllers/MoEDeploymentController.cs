@@ -1,6 +1,8 @@
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.External;
 using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.Policies;
 using Moebius.Operator.Runtime;
@@ -14,6 +16,7 @@ namespace Moebius.Operator.Controllers;
 [EntityRbac(typeof(KVPrivacyPolicy), typeof(MemorySchedulingProfile), typeof(V1Pod), Verbs = RbacVerbs.Read)]
 [EntityRbac(
     typeof(V1Deployment), typeof(V1Service), typeof(V1ConfigMap), typeof(V1ServiceAccount), typeof(V1PodDisruptionBudget), typeof(V1NetworkPolicy),
+    typeof(V1PersistentVolumeClaim), typeof(V1Job), typeof(V2HorizontalPodAutoscaler), typeof(PodMonitor), typeof(InferencePool), typeof(InferencePoolAlpha), typeof(ScaledObject),
     Verbs = RbacVerbs.Own)]
 internal sealed class MoEDeploymentController(ControllerContext context) : IEntityController<MoEDeployment>
 {
@@ -24,20 +27,20 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
     {
         var key = ObjectKey.Of(entity);
         var references = await ReferencesAsync(entity, cancellationToken).ConfigureAwait(false);
-        var plan = context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server));
+        var plan = context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server).UnlessPaused(entity));
         var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
 
-        var deployment = context.Informers.Deployments.Cache.Find(key with { Name = Names.Inference(key.Name) });
+        var deployment = Deployment(entity);
         var seen = Observation.Of(
             plan,
             applying,
-            WorkloadStatus.Of(IsOwn(deployment, entity) ? deployment : null),
+            WorkloadStatus.Of(deployment),
             context.Pods(Components.Inference, key.Name, entity.Metadata.NamespaceProperty));
         await context.WriteStatusAsync(
             entity,
             context.Informers.MoEDeployments.Cache,
             entity.Status,
-            StatusPlanner.MoEDeployment(entity, plan, seen, context.Time.GetUtcNow()),
+            StatusPlanner.MoEDeployment(entity, plan, references.Preparation, seen, context.Time.GetUtcNow()),
             (resource, status) => new MoEDeployment { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
             status => status?.Conditions,
             cancellationToken).ConfigureAwait(false);
@@ -59,6 +62,29 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         Plan? plan = null;
         if (policy is not null)
             plan = KVPrivacyPolicyPlanner.Plan(policy, await KVPrivacyPolicyController.ConfigMapsAsync(context.Api, policy, cancellationToken).ConfigureAwait(false));
-        return new MoEReferences(policy, plan, profile);
+        var references = new MoEReferences(policy, plan, profile) { LiveReplicas = Deployment(resource)?.Spec?.Replicas };
+        return references with { Preparation = Preparation(resource, references) };
+    }
+
+    private V1Deployment? Deployment(MoEDeployment resource)
+    {
+        var deployment = context.Informers.Deployments.Cache.Find(new ObjectKey(resource.Metadata.NamespaceProperty, Names.Inference(resource.Metadata.Name)));
+        return IsOwn(deployment, resource) ? deployment : null;
+    }
+
+    private ModelPreparation Preparation(MoEDeployment resource, MoEReferences references)
+    {
+        if (SpecCheck.Errors(resource.Spec, "spec").Count > 0)
+            return ModelPreparation.None;
+        var (name, @namespace) = (resource.Metadata.Name, resource.Metadata.NamespaceProperty);
+        V1Job? job = null;
+        if (ModelFetch.IsRemote(resource.Spec.Model.Source))
+        {
+            job = context.Informers.BatchJobs.Cache.Find(new ObjectKey(@namespace, ModelFetch.JobName(resource, references, context.Settings, context.Server)));
+            if (job is not null && SharedCache<V1Job>.Controller(job)?.Uid != resource.Metadata.Uid)
+                job = null;
+        }
+
+        return ModelPreparation.Of(resource, job, [.. context.Pods(Components.ModelFetch, name, @namespace), .. context.Pods(Components.Inference, name, @namespace)]);
     }
 }

@@ -30,6 +30,8 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> ReconcileAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
+        if (Labels.IsPaused(entity))
+            return ReconciliationResult<PromptOptimizationJob>.Success(entity);
         if (JobStatusPlanner.HasEnded(entity))
             return await ExpireAsync(entity, cancellationToken).ConfigureAwait(false);
         var (problem, address) = await CheckAsync(entity, cancellationToken).ConfigureAwait(false);

@@ -12,6 +12,15 @@ public static class ConditionTypes
     /// <summary>Something that was asked for is not done.</summary>
     public const string Degraded = "Degraded";
 
+    /// <summary>The operator changes nothing for the resource, as its annotation asks. Absent otherwise.</summary>
+    public const string Paused = "Paused";
+
+    /// <summary>A model that comes from elsewhere is in its store. Absent for models that are mounted.</summary>
+    public const string ModelFetched = "ModelFetched";
+
+    /// <summary>The model fits into the memory that the spec gives.</summary>
+    public const string MemoryFits = "MemoryFits";
+
     /// <summary>A pod has loaded the model.</summary>
     public const string ModelLoaded = "ModelLoaded";
 

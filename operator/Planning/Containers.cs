@@ -37,6 +37,9 @@ internal static class Containers
         ValueFrom = new V1EnvVarSource { SecretKeyRef = new V1SecretKeySelector { Name = secret.Name, Key = secret.Key } },
     };
 
+    public static List<V1LocalObjectReference>? PullSecrets(List<LocalReference>? secrets) =>
+        secrets is { Count: > 0 } ? [.. secrets.Select(secret => new V1LocalObjectReference { Name = secret.Name })] : null;
+
     /// <summary>A loading program is never killed: it has two hours to answer.</summary>
     public static V1Probe Startup(string port) => Http("/healthz", port, periodSeconds: 2, failureThreshold: 3600);
 

@@ -27,6 +27,19 @@ public static class Labels
     /// <summary>Annotation of a child: hash of the object as it was planned.</summary>
     public const string PlanHash = "moebius.dev/plan-hash";
 
+    /// <summary>Annotation of a pod: hash of the model source that its containers read, and of how experts are stored.</summary>
+    public const string ModelSource = "moebius.dev/model-source";
+
+    /// <summary>Annotation of a pod that its user may set: how it uses memory, for the node agent.</summary>
+    public const string MemoryIntent = "moebius.dev/memory-intent";
+
+    /// <summary>Annotation of a resource: <c>"true"</c> keeps the operator from changing anything for it.</summary>
+    public const string Paused = "moebius.dev/paused";
+
+    /// <summary>Whether a resource asks to be left alone.</summary>
+    public static bool IsPaused(k8s.IKubernetesObject<k8s.Models.V1ObjectMeta> resource) =>
+        resource.Metadata.Annotations is { } annotations && annotations.TryGetValue(Paused, out var value) && value == "true";
+
     /// <summary>Labels that select the pods of a resource. They never change.</summary>
     internal static Dictionary<string, string> Selector(string component, string instance) => new()
     {
@@ -48,6 +61,9 @@ public static class Components
 {
     /// <summary>The inference pods of a MoEDeployment.</summary>
     public const string Inference = "inference";
+
+    /// <summary>The download of a MoEDeployment's model.</summary>
+    public const string ModelFetch = "model-fetch";
 
     /// <summary>The rendered KVPrivacyPolicy.</summary>
     public const string PrivacyPolicy = "privacy-policy";

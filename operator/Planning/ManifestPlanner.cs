@@ -57,7 +57,10 @@ public static class ManifestPlanner
                     new MoEReferences(
                         referred,
                         referred is null ? null : PolicyPlan(referred, maps),
-                        deployment.Spec?.MemorySchedulingProfileRef is { } reference ? all.OfType<MemorySchedulingProfile>().FirstOrDefault(profile => profile.Metadata.Name == reference.Name) : null),
+                        deployment.Spec?.MemorySchedulingProfileRef is { } reference ? all.OfType<MemorySchedulingProfile>().FirstOrDefault(profile => profile.Metadata.Name == reference.Name) : null)
+                    {
+                        Preparation = ModelPreparation.Inline,
+                    },
                     settings,
                     server);
             case PromptOptimizer optimizer:

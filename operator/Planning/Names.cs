@@ -9,6 +9,14 @@ public static class Names
     /// <summary>ConfigMap of a MoEDeployment.</summary>
     public static string InferenceConfig(string moeDeployment) => $"{moeDeployment}-config";
 
+    /// <summary>Volume claim of a MoEDeployment whose model is downloaded, and the NetworkPolicy of the download.</summary>
+    public static string ModelStore(string moeDeployment) => $"{moeDeployment}-model";
+
+    /// <summary>Job that downloads a model. A Job's name becomes a label, so it is cut to 63 characters before the hash.</summary>
+    /// <param name="moeDeployment">The MoEDeployment.</param>
+    /// <param name="hash">16 digits of all that the Job does.</param>
+    public static string ModelJob(string moeDeployment, string hash) => $"{(moeDeployment.Length > 40 ? moeDeployment[..40].TrimEnd('-') : moeDeployment)}-model-{hash}";
+
     /// <summary>ConfigMap of a KVPrivacyPolicy.</summary>
     public static string Policy(string policy) => $"{policy}-policy";
 

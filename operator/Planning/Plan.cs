@@ -18,6 +18,19 @@ public sealed record Plan(
     /// </summary>
     public bool IsBlocked => Problems.Any(problem => problem.Blocks);
 
+    /// <summary>More children follow once something has happened: until then nothing that exists is removed.</summary>
+    public bool IsPartial { get; init; }
+
+    /// <summary>The resource asks to be left alone: nothing is made, changed or removed.</summary>
+    public bool IsPaused { get; init; }
+
+    /// <summary>The same plan, which a paused resource keeps from being carried out.</summary>
+    internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? this : this with
+    {
+        IsPaused = true,
+        Conditions = [.. Conditions, new PlannedCondition(ConditionTypes.Paused, ConditionStatus.True, Reasons.Paused, $"nothing is changed while the annotation {Labels.Paused} is \"true\"")],
+    };
+
     /// <summary>A plan without children, because of its problems.</summary>
     internal static Plan Blocked(IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> conditions) => new([], problems, conditions);
 }

@@ -11,5 +11,11 @@ internal static class PodPaths
     public const string Run = "/run/moebius";
     public const string Arena = "/run/moebius/arena";
     public const string Data = "/var/lib/moebius";
+    public const string KVDisk = "/var/lib/moebius/kv";
+    public const string KVKey = "/etc/moebius/kv-key";
+    public const string KVKeyFile = "key";
+
+    /// <summary>Made by the kubelet; what is written there becomes the container's termination message.</summary>
+    public const string TerminationLog = "/dev/termination-log";
     public const int KVCacheMetricsPort = 9401;
 }

@@ -12,8 +12,26 @@ public static class Reasons
     /// <summary>A field that this version does not honour is set.</summary>
     public const string UnsupportedField = "UnsupportedField";
 
-    /// <summary>The server has the kind of an integration, but Moebius does not make its object yet.</summary>
-    public const string IntegrationNotMade = "IntegrationNotMade";
+    /// <summary>The annotation moebius.dev/paused asks for no changes.</summary>
+    public const string Paused = "Paused";
+
+    /// <summary>The model is being downloaded.</summary>
+    public const string Fetching = "Fetching";
+
+    /// <summary>The model is in its store.</summary>
+    public const string Fetched = "Fetched";
+
+    /// <summary>The download has failed for good.</summary>
+    public const string FetchFailed = "FetchFailed";
+
+    /// <summary>The memory that the spec gives cannot hold the model.</summary>
+    public const string InsufficientMemory = "InsufficientMemory";
+
+    /// <summary>The model fits into the memory that the spec gives.</summary>
+    public const string Sufficient = "Sufficient";
+
+    /// <summary>Nobody has read the model's files yet.</summary>
+    public const string NotMeasured = "NotMeasured";
 
     /// <summary>The API server is too old for something that was asked for.</summary>
     public const string ServerCapabilityMissing = "ServerCapabilityMissing";

@@ -1,5 +1,7 @@
 using k8s.Models;
+using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.PromptOptimizers;
 
@@ -19,10 +21,15 @@ internal sealed record Observation(IReadOnlyList<Problem> Problems, bool IsBlock
 /// <summary>The status of each kind, as a function of the resource, its plan and what is seen. Times are kept where nothing has changed.</summary>
 internal static class StatusPlanner
 {
-    public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, Observation seen, DateTimeOffset now)
+    /// <summary>Users that the status of a policy lists.</summary>
+    public const int MaxUsers = 100;
+
+    public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
         var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).ToList();
-        conditions.AddRange(plan.Conditions);
+        conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
+        if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
+            conditions.Add(MemoryFits(fits, seen));
         conditions.Add(ModelLoaded(seen));
         conditions.Add(KVCacheReady(resource, seen));
         return new MoEDeploymentStatus
@@ -35,6 +42,7 @@ internal static class StatusPlanner
             // Of a spec that breaks rules nothing is known for certain.
             Model = plan.IsBlocked ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
             Endpoint = plan.IsBlocked ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
+            Memory = Memory(resource, preparation.Facts),
         };
     }
 
@@ -49,23 +57,21 @@ internal static class StatusPlanner
         Endpoint = plan.IsBlocked ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
     };
 
-    public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Observation seen, DateTimeOffset now) => new()
+    public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Plan plan, Observation seen, IReadOnlyList<NodeMemoryStatus> nodes, DateTimeOffset now) => new()
     {
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
         ReadyNodes = seen.Workload?.Ready ?? 0,
-        Nodes = resource.Status?.Nodes,
+        Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
 
-    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IEnumerable<MoEDeployment> users, DateTimeOffset now)
+    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> more, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
     {
-        const int MaxUsers = 100;
-        var names = users.Select(user => user.Metadata.Name).Order(StringComparer.Ordinal).ToList();
         var blocking = problems.FirstOrDefault(problem => problem.Blocks);
         PlannedCondition[] conditions =
         [
@@ -75,15 +81,40 @@ internal static class StatusPlanner
             problems is [var first, ..]
                 ? new(ConditionTypes.Degraded, ConditionStatus.True, first.Reason, string.Join("; ", problems.Select(problem => problem.Message)))
                 : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done"),
+            .. more,
         ];
         return new KVPrivacyPolicyStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
             Conditions = Conditions.Merge(resource.Status?.Conditions, conditions, resource.Metadata.Generation, now),
-            Users = names.Count == 0 ? null : [.. names.Take(MaxUsers).Select(name => new PolicyUser { Name = name })],
-            UserCount = names.Count,
+            Users = users.Count == 0 ? null : [.. users.Take(MaxUsers)],
+            UserCount = users.Count,
         };
     }
+
+    private static ModelMemoryStatus? Memory(MoEDeployment resource, ModelFacts? facts)
+    {
+        // A spec that breaks rules has no budget to hold the sizes against.
+        if (facts is null || SpecCheck.Errors(resource.Spec, "spec").Count > 0)
+            return resource.Status?.Memory;
+        var need = MemorySizing.Plan(facts, PodMemory.Budget(resource.Spec));
+        return new ModelMemoryStatus
+        {
+            Source = ModelFetch.SizeKey(resource.Spec),
+            DenseBytes = facts.DenseBytes,
+            ExpertBytes = facts.ExpertBytes,
+            SmallestExpertBytes = facts.SmallestExpertBytes,
+            KVBytesPerToken = facts.KVBytesPerToken,
+            NeededBytes = need.Needed,
+            ProposedExpertBytes = need.ProposedFastMemory,
+        };
+    }
+
+    /// <summary>The check inside a pod knows the node's memory too, which the plan does not.</summary>
+    private static PlannedCondition MemoryFits(PlannedCondition planned, Observation seen) =>
+        seen.Failures.FirstOrDefault(failure => failure is { Container: ModelSizeCheck.ContainerName, ExitCode: ContainerFailure.BadInput }) is { } failure
+            ? new(ConditionTypes.MemoryFits, ConditionStatus.False, Reasons.InsufficientMemory, failure.Message)
+            : planned;
 
     private static PlannedCondition ModelLoaded(Observation seen)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
@@ -16,6 +17,9 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
 {
     private const int PageSize = 500;
     private static readonly ProductInfoHeaderValue UserAgent = new("moebius-operator", typeof(ApiClient).Assembly.GetName().Version?.ToString(3) ?? "0");
+
+    /// <summary>Ticks that requests of this flow of control have taken; set by who wants to know.</summary>
+    internal static AsyncLocal<StrongBox<long>?> Waited { get; } = new();
 
     public Task<JsonObject> GetAsync(string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Get, path, null, null, cancellationToken);
 
@@ -135,6 +139,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(TimeSpan.FromSeconds(60));
+        var since = Stopwatch.GetTimestamp();
         try
         {
             using var response = await ExchangeAsync(method, path, body, contentType, patience.Token).ConfigureAwait(false);
@@ -144,6 +149,11 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             throw new TimeoutException($"{method} {path}: no answer within 60 s");
+        }
+        finally
+        {
+            if (Waited.Value is { } waited)
+                Interlocked.Add(ref waited.Value, Stopwatch.GetTimestamp() - since);
         }
     }
 

@@ -4,6 +4,7 @@ using k8s;
 using k8s.Models;
 using Microsoft.Extensions.Logging;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.External;
 
 namespace Moebius.Operator.Runtime;
 
@@ -22,8 +23,14 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         new ChildKind<V1PodDisruptionBudget>(api, informers.DisruptionBudgets.Cache),
         // Data outlives a change of mind: a claim goes only with its owner.
         new ChildKind<V1PersistentVolumeClaim>(api, informers.Claims.Cache) { Prunable = false },
+        new ChildKind<V1Job>(api, informers.BatchJobs.Cache),
         new ChildKind<V1Deployment>(api, informers.Deployments.Cache),
         new ChildKind<V1DaemonSet>(api, informers.DaemonSets.Cache),
+        new ChildKind<V2HorizontalPodAutoscaler>(api, informers.Autoscalers.Cache),
+        new ChildKind<PodMonitor>(api, informers.PodMonitors.Cache),
+        new ChildKind<InferencePool>(api, informers.InferencePools.Cache),
+        new ChildKind<InferencePoolAlpha>(api, informers.InferencePoolsAlpha.Cache),
+        new ChildKind<ScaledObject>(api, informers.ScaledObjects.Cache),
     ];
 
     /// <summary>Applies a plan.</summary>
@@ -32,7 +39,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     public async Task<IReadOnlyList<Problem>> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, Plan plan, CancellationToken cancellationToken)
     {
         var problems = new List<Problem>();
-        if (plan.IsBlocked)
+        if (plan.IsBlocked || plan.IsPaused)
             return problems;
         foreach (var child in plan.Children)
         {
@@ -44,10 +51,12 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
                 return problems;
         }
 
-        var planned = plan.Children.Select(child => (child.Kind, ObjectKey.Of(child))).ToHashSet();
+        if (plan.IsPartial)
+            return problems;
+        var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
         foreach (var kind in kinds.Where(kind => kind.Prunable))
         {
-            foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
+            foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
             {
                 logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
                 await kind.DeleteAsync(stray, cancellationToken).ConfigureAwait(false);

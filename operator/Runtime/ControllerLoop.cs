@@ -124,6 +124,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private async Task HandleAsync(ObjectKey key, CancellationToken cancellationToken)
     {
         var since = Stopwatch.GetTimestamp();
+        var waited = ApiClient.Waited.Value = new System.Runtime.CompilerServices.StrongBox<long>();
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
@@ -161,7 +162,9 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         }
         finally
         {
-            metrics.ReconcileSeconds.WithLabels(Name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
+            var ticks = Stopwatch.GetTimestamp() - since;
+            metrics.ReconcileSeconds.WithLabels(Name).Observe((double)ticks / Stopwatch.Frequency);
+            metrics.ComputeSeconds.WithLabels(Name).Observe((double)Math.Max(0, ticks - waited.Value) / Stopwatch.Frequency);
         }
     }
 

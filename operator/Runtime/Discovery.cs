@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text.Json.Nodes;
 using Moebius.Operator.Planning;
 
@@ -10,18 +11,39 @@ internal static class Discovery
     public static async Task<ServerCapabilities> AskAsync(ApiClient api, CancellationToken cancellationToken)
     {
         var version = await api.GetAsync("version", cancellationToken).ConfigureAwait(false);
-        var groups = await api.GetAsync("apis", cancellationToken).ConfigureAwait(false);
-        return Read(version, groups);
+        var apis = Groups(await api.GetAsync("apis", cancellationToken).ConfigureAwait(false)).Append("v1").ToHashSet();
+        foreach (var group in ServerCapabilities.OptionalResources.GroupBy(resource => resource[..resource.LastIndexOf('/')]).Where(group => apis.Contains(group.Key)).ToList())
+        {
+            var plurals = await ResourcesAsync(api, group.Key, cancellationToken).ConfigureAwait(false);
+            apis.UnionWith(group.Where(resource => plurals.Contains(resource[(resource.LastIndexOf('/') + 1)..])));
+        }
+
+        return new ServerCapabilities(ReadVersion(version), apis);
     }
 
     /// <summary>Reads the answers of <c>/version</c> and <c>/apis</c>.</summary>
-    internal static ServerCapabilities Read(JsonObject version, JsonObject groups) => new(
-        new Version(Number(version["major"]), Number(version["minor"])),
-        (groups["groups"] as JsonArray ?? [])
-            .SelectMany(group => group?["versions"] as JsonArray ?? [])
-            .Select(one => (string?)one?["groupVersion"])
-            .OfType<string>()
-            .Append("v1"));
+    internal static ServerCapabilities Read(JsonObject version, JsonObject groups) => new(ReadVersion(version), Groups(groups).Append("v1"));
+
+    private static async Task<HashSet<string>> ResourcesAsync(ApiClient api, string groupVersion, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var list = await api.GetAsync($"apis/{groupVersion}", cancellationToken).ConfigureAwait(false);
+            return [.. (list["resources"] as JsonArray ?? []).Select(one => (string?)one?["name"]).OfType<string>()];
+        }
+        catch (ApiException error) when (error.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.ServiceUnavailable)
+        {
+            // A group whose definition is going, or whose server is down: not there now, and asked for again later.
+            return [];
+        }
+    }
+
+    private static Version ReadVersion(JsonObject version) => new(Number(version["major"]), Number(version["minor"]));
+
+    private static IEnumerable<string> Groups(JsonObject groups) => (groups["groups"] as JsonArray ?? [])
+        .SelectMany(group => group?["versions"] as JsonArray ?? [])
+        .Select(one => (string?)one?["groupVersion"])
+        .OfType<string>();
 
     // Some servers write a minor version such as "29+".
     private static int Number(JsonNode? node) =>

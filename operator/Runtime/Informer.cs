@@ -17,6 +17,9 @@ internal interface IInformer
 
     /// <summary>Lists and watches until stopped.</summary>
     Task RunAsync(CancellationToken cancellationToken);
+
+    /// <summary>Forgets all objects, because the server does not serve their kind any more.</summary>
+    void Forget();
 }
 
 /// <summary>
@@ -29,14 +32,15 @@ internal sealed class Informer<T>(
     string? labelSelector,
     TimeProvider time,
     OperatorMetrics metrics,
-    ILogger logger) : IInformer
+    ILogger logger,
+    Func<T, string?>? indexer = null) : IInformer
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
     private readonly TaskCompletionSource synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ResourceType type = ResourceType.Of<T>();
     private readonly Backoff backoff = Backoff.PerWatch();
 
-    public SharedCache<T> Cache { get; } = new();
+    public SharedCache<T> Cache { get; } = new(indexer);
 
     /// <inheritdoc />
     public string Resource => type.Plural;
@@ -84,6 +88,13 @@ internal sealed class Informer<T>(
                 await WaitAsync(failures, cancellationToken).ConfigureAwait(false);
             }
         }
+    }
+
+    /// <inheritdoc />
+    public void Forget()
+    {
+        Cache.Replace([], "");
+        metrics.CachedObjects.WithLabels(Resource).Set(0);
     }
 
     private async Task<string> ListAsync(CancellationToken cancellationToken)

@@ -3,6 +3,7 @@ using k8s.Models;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.External;
 
 namespace Moebius.Operator.Runtime;
 
@@ -11,7 +12,7 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
 {
     private const string Own = $"{Labels.ManagedBy}={Labels.Manager}";
 
-    private readonly List<Task> running = [];
+    private readonly Dictionary<IInformer, (Task Task, CancellationTokenSource Stop)> running = [];
 
     public Informer<MoEDeployment> MoEDeployments { get; } = New<MoEDeployment>(api, @namespace, null, time, metrics, loggers);
 
@@ -39,26 +40,53 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
 
     public Informer<V1PodDisruptionBudget> DisruptionBudgets { get; } = New<V1PodDisruptionBudget>(api, @namespace, Own, time, metrics, loggers);
 
-    public Informer<V1Pod> Pods { get; } = New<V1Pod>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<V2HorizontalPodAutoscaler> Autoscalers { get; } = New<V2HorizontalPodAutoscaler>(api, @namespace, Own, time, metrics, loggers);
 
-    /// <summary>Starts what the server serves and is not started yet.</summary>
-    public void Start(ServerCapabilities server, CancellationToken cancellationToken)
+    public Informer<V1Job> BatchJobs { get; } = New<V1Job>(api, @namespace, Own, time, metrics, loggers);
+
+    public Informer<PodMonitor> PodMonitors { get; } = New<PodMonitor>(api, @namespace, Own, time, metrics, loggers);
+
+    public Informer<InferencePool> InferencePools { get; } = New<InferencePool>(api, @namespace, Own, time, metrics, loggers);
+
+    public Informer<InferencePoolAlpha> InferencePoolsAlpha { get; } = New<InferencePoolAlpha>(api, @namespace, Own, time, metrics, loggers);
+
+    public Informer<ScaledObject> ScaledObjects { get; } = New<ScaledObject>(api, @namespace, Own, time, metrics, loggers);
+
+    /// <summary>Pods, to be found by component and instance.</summary>
+    public Informer<V1Pod> Pods { get; } = New<V1Pod>(api, @namespace, Own, time, metrics, loggers, pod => pod.Metadata.Labels is { } labels
+        && labels.TryGetValue(Labels.Component, out var component) && labels.TryGetValue(Labels.Instance, out var instance) ? $"{component}/{instance}" : null);
+
+    /// <summary>Starts what the server serves and is not started yet, and ends what it does not serve any more.</summary>
+    public async Task StartAsync(ServerCapabilities server, CancellationToken cancellationToken)
     {
-        foreach (var informer in Wanted(server).Except(Started).ToList())
+        var wanted = Wanted(server).ToHashSet();
+        foreach (var (informer, (task, stop)) in running.Where(one => !wanted.Contains(one.Key)).ToList())
         {
-            Started.Add(informer);
-            running.Add(Task.Run(() => informer.RunAsync(cancellationToken), CancellationToken.None));
+            running.Remove(informer);
+            await stop.CancelAsync().ConfigureAwait(false);
+            await task.ConfigureAwait(false);
+            stop.Dispose();
+            informer.Forget();
+        }
+
+        foreach (var informer in wanted.Where(informer => !running.ContainsKey(informer)))
+        {
+            var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            running[informer] = (Task.Run(() => informer.RunAsync(stop.Token), CancellationToken.None), stop);
         }
     }
 
-    /// <summary>Informers that run.</summary>
-    public List<IInformer> Started { get; } = [];
-
     /// <summary>Completes when all that have been started hold everything.</summary>
-    public Task SyncedAsync(CancellationToken cancellationToken) => Task.WhenAll(Started.Select(informer => informer.Synced)).WaitAsync(cancellationToken);
+    public Task SyncedAsync(CancellationToken cancellationToken) => Task.WhenAll(running.Keys.Select(informer => informer.Synced)).WaitAsync(cancellationToken);
 
     /// <summary>Completes when all have stopped.</summary>
-    public Task StoppedAsync() => Task.WhenAll(running);
+    public async Task StoppedAsync()
+    {
+        await Task.WhenAll(running.Values.Select(one => one.Task)).ConfigureAwait(false);
+        foreach (var (_, stop) in running.Values)
+            stop.Dispose();
+        running.Clear();
+    }
 
     private IEnumerable<IInformer> Wanted(ServerCapabilities server)
     {
@@ -74,13 +102,24 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
         yield return ConfigMaps;
         yield return Claims;
         yield return Pods;
+        yield return BatchJobs;
         if (server.NetworkPolicies)
             yield return NetworkPolicies;
         if (server.PodDisruptionBudgets)
             yield return DisruptionBudgets;
+        if (server.HorizontalPodAutoscalers)
+            yield return Autoscalers;
+        if (server.PodMonitors)
+            yield return PodMonitors;
+        if (server.InferencePools)
+            yield return InferencePools;
+        if (server.InferencePoolsAlpha)
+            yield return InferencePoolsAlpha;
+        if (server.ScaledObjects)
+            yield return ScaledObjects;
     }
 
-    private static Informer<T> New<T>(ApiClient api, string? @namespace, string? selector, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers)
+    private static Informer<T> New<T>(ApiClient api, string? @namespace, string? selector, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers, Func<T, string?>? indexer = null)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
-        new(api, @namespace, selector, time, metrics, loggers.CreateLogger<Informer<T>>());
+        new(api, @namespace, selector, time, metrics, loggers.CreateLogger<Informer<T>>(), indexer);
 }

@@ -5,7 +5,7 @@ namespace Moebius.Operator.Runtime;
 /// <summary>Metrics of the operator. The queue's have the names that controllers everywhere use.</summary>
 internal sealed class OperatorMetrics
 {
-    private static readonly double[] Seconds = Histogram.ExponentialBuckets(0.0005, 4, 10);
+    private static readonly double[] Seconds = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
     public OperatorMetrics()
     {
@@ -15,6 +15,8 @@ internal sealed class OperatorMetrics
         Reconciliations = factory.CreateCounter("moebius_operator_reconcile_total", "Reconciliations.", "controller", "result");
         ReconcileSeconds = factory.CreateHistogram("moebius_operator_reconcile_duration_seconds", "Time of a reconciliation with its API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
         PlanSeconds = factory.CreateHistogram("moebius_operator_plan_duration_seconds", "Time to plan and compare, without API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
+        ComputeSeconds = factory.CreateHistogram("moebius_operator_reconcile_compute_seconds", "Time of a reconciliation outside its API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
+        Admissions = factory.CreateCounter("moebius_operator_admissions_total", "Objects that the webhook was asked about.", "kind", "result");
         ChildWrites = factory.CreateCounter("moebius_operator_child_writes_total", "Writes of child objects.", "kind", "cause");
         Relists = factory.CreateCounter("moebius_operator_relists_total", "Lists after the first, because a watch could not go on.", "resource");
         WatchErrors = factory.CreateCounter("moebius_operator_watch_errors_total", "Lists and watches that failed.", "resource");
@@ -36,6 +38,10 @@ internal sealed class OperatorMetrics
     public Histogram ReconcileSeconds { get; }
 
     public Histogram PlanSeconds { get; }
+
+    public Histogram ComputeSeconds { get; }
+
+    public Counter Admissions { get; }
 
     public Counter ChildWrites { get; }
 

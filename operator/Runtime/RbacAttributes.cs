@@ -48,6 +48,12 @@ public sealed class EntityRbacAttribute(params Type[] entities) : Attribute
     /// <summary>A subresource, such as <c>status</c>.</summary>
     public string? Subresource { get; init; }
 
+    /// <summary>Only objects of these names; empty for all.</summary>
+    public string[] ResourceNames { get; init; } = [];
+
+    /// <summary>Needed by the validating webhook only, and granted together with it.</summary>
+    public bool ForWebhook { get; init; }
+
     /// <summary>Only in the operator's own namespace.</summary>
     public bool OperatorNamespaceOnly { get; init; }
 }

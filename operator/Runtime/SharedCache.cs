@@ -9,7 +9,8 @@ namespace Moebius.Operator.Runtime;
 /// The objects of one type as the API server last told of them. Answers to own writes go in too, so that a controller
 /// does not see a world older than what it has just written.
 /// </summary>
-internal sealed class SharedCache<T>
+/// <param name="indexer">A value to find objects by within their namespace; null for objects without one.</param>
+internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
     private const int MaxTombstones = 4096;
@@ -17,6 +18,7 @@ internal sealed class SharedCache<T>
     private readonly Lock gate = new();
     private readonly Dictionary<ObjectKey, T> objects = [];
     private readonly Dictionary<string, ImmutableHashSet<ObjectKey>> byOwner = [];
+    private readonly Dictionary<(string? Namespace, string Value), ImmutableHashSet<ObjectKey>> byIndex = [];
     private readonly Dictionary<ObjectKey, ulong> tombstones = [];
 
     /// <summary>An object has appeared, changed or gone: before, after.</summary>
@@ -48,6 +50,13 @@ internal sealed class SharedCache<T>
     {
         lock (gate)
             return byOwner.TryGetValue(uid, out var keys) ? [.. keys.Select(key => objects[key])] : [];
+    }
+
+    /// <summary>Objects of a namespace that the indexer gives this value for.</summary>
+    public IReadOnlyList<T> Indexed(string? @namespace, string value)
+    {
+        lock (gate)
+            return byIndex.TryGetValue((@namespace, value), out var keys) ? [.. keys.Select(key => objects[key])] : [];
     }
 
     /// <summary>Takes an object in unless a newer state of it is known.</summary>
@@ -115,6 +124,8 @@ internal sealed class SharedCache<T>
         objects[key] = resource;
         if (Controller(resource)?.Uid is { } uid)
             byOwner[uid] = byOwner.GetValueOrDefault(uid, []).Add(key);
+        if (indexer?.Invoke(resource) is { } value)
+            byIndex[(key.Namespace, value)] = byIndex.GetValueOrDefault((key.Namespace, value), []).Add(key);
     }
 
     private void Drop(ObjectKey key)
@@ -125,13 +136,24 @@ internal sealed class SharedCache<T>
 
     private void Unindex(ObjectKey key)
     {
-        if (!objects.TryGetValue(key, out var before) || Controller(before)?.Uid is not { } uid || !byOwner.TryGetValue(uid, out var keys))
+        if (!objects.TryGetValue(key, out var before))
+            return;
+        if (Controller(before)?.Uid is { } uid)
+            Remove(byOwner, uid, key);
+        if (indexer?.Invoke(before) is { } value)
+            Remove(byIndex, (key.Namespace, value), key);
+    }
+
+    private static void Remove<TKey>(Dictionary<TKey, ImmutableHashSet<ObjectKey>> index, TKey at, ObjectKey key)
+        where TKey : notnull
+    {
+        if (!index.TryGetValue(at, out var keys))
             return;
         keys = keys.Remove(key);
         if (keys.IsEmpty)
-            byOwner.Remove(uid);
+            index.Remove(at);
         else
-            byOwner[uid] = keys;
+            index[at] = keys;
     }
 
     private static ulong Version(T resource) => Version(resource.Metadata.ResourceVersion);

@@ -1,5 +1,6 @@
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Telemetry;
 
 namespace Moebius.Cxl.Agent;
 
@@ -9,6 +10,9 @@ namespace Moebius.Cxl.Agent;
 /// <summary>The agent's report.</summary>
 internal sealed record AgentStatus
 {
+    /// <summary>This node's name in the cluster; null outside of one.</summary>
+    public required string? Name { get; init; }
+
     public required bool Ready { get; init; }
     public required SchedulingLevel Level { get; init; }
     public required string Reason { get; init; }
@@ -27,6 +31,10 @@ internal sealed record AgentStatus
 
     public required TopologySummary Topology { get; init; }
     public required IReadOnlyDictionary<int, int>? InterleaveWeights { get; init; }
+
+    /// <summary>Where the weights come from: policy, firmware or measurement.</summary>
+    public required string? InterleaveSource { get; init; }
+
     public required IReadOnlyList<string> Warnings { get; init; }
     public required IReadOnlyList<CgroupStatus> Cgroups { get; init; }
 }
@@ -86,6 +94,35 @@ internal sealed record DuplexStatus
     public required string? Limited { get; init; }
 
     public required IReadOnlyList<DuplexClassStatus> Classes { get; init; }
+
+    /// <summary>What the keeper says now.</summary>
+    public static DuplexStatus Of(SchedulerKeeper keeper) => new()
+    {
+        Loaded = keeper.State.Loaded,
+        Reason = keeper.State.Reason,
+        Message = keeper.State.Message,
+        Log = keeper.State.Log,
+        LastExit = keeper.LastExit?.ToString(),
+        Failures = keeper.Failures,
+        Strategy = keeper.Strategy,
+        StrategyReason = keeper.StrategyReason,
+        Limited = keeper.Parameters.Limited == DuplexParameters.NoClass ? null : $"{(DuplexClass)keeper.Parameters.Limited}",
+        Classes = [.. keeper.Counters.Select(pair => new DuplexClassStatus
+        {
+            Class = $"{pair.Key}",
+            Queued = pair.Value.Queued,
+            Picked = pair.Value.Picked,
+            Paired = pair.Value.Paired,
+            Crossed = pair.Value.Crossed,
+            Aged = pair.Value.Aged,
+            Held = pair.Value.Held,
+            Preemptions = pair.Value.Preemptions,
+            Runs = pair.Value.Runs,
+            RunSeconds = Math.Round(pair.Value.RunNs / 1e9, 6),
+            WaitSeconds = Math.Round(pair.Value.WaitNs / 1e9, 6),
+            LongestWaitSeconds = pair.Value.MaximumWaitNs / 1e9,
+        })],
+    };
 }
 
 /// <summary>One class of the scheduler; totals since it was loaded.</summary>
@@ -125,4 +162,23 @@ internal sealed record CgroupStatus
     public required ulong MemoryReads { get; init; }
     public required ulong MemoryWrites { get; init; }
     public required ulong Bursts { get; init; }
+
+    /// <summary>What a cgroup did.</summary>
+    public static CgroupStatus Of(CgroupActivity cgroup) => new()
+    {
+        Path = cgroup.Path,
+        Id = cgroup.Id,
+        Intent = cgroup.Intent,
+        Hinted = cgroup.Hinted,
+        ReadPercent = cgroup.ReadShare is { } share ? (int)Math.Round(share * 100) : null,
+        RunSeconds = Math.Round(cgroup.Total.RunNs / 1e9, 6),
+        Switches = cgroup.Total.Switches,
+        Wakeups = cgroup.Total.Wakeups,
+        Migrations = cgroup.Total.Migrations,
+        ReadFaults = cgroup.Total.ReadFaults,
+        WriteFaults = cgroup.Total.WriteFaults,
+        MemoryReads = cgroup.Total.MemoryReads,
+        MemoryWrites = cgroup.Total.MemoryWrites,
+        Bursts = cgroup.Total.Bursts,
+    };
 }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Bench;
 using Moebius.Cxl.Hints;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
@@ -26,10 +27,12 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly ActivityTracker tracker;
     private readonly WeightedInterleave? interleave;
     private readonly IReadOnlyDictionary<int, int>? weights;
+    private readonly IReadOnlyDictionary<int, double>? measured;
     private readonly List<string> warnings;
     private readonly PodWatch? pods;
     private readonly Lock gate = new();
     private ulong bursts;
+    private int refusedAttributes;
     private string? readFailure;
     private SchedulerState? loggedScheduler;
     private bool disposed;
@@ -44,8 +47,16 @@ internal sealed partial class NodeAgent : IDisposable
         kernel = HostKernel.Read(options.Sysfs, options.Procfs);
         topology = TopologyReader.Read(options.Sysfs);
         hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
-        level = LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null);
         warnings = [.. topology.Warnings];
+        level = Decide(null);
+        if (level.Reason == InterleavePlanner.BandwidthUnknown)
+        {
+            (measured, var failure) = NodeBandwidth.Measure(topology.MemoryNodes, options.Config.Policy.TargetReadPercent / 100.0);
+            if (failure is not null)
+                warnings.Add($"the nodes' bandwidth cannot be measured: {failure}");
+            level = Decide(measured);
+        }
+
         if (level.Level == SchedulingLevel.Interleave)
             (interleave, weights, level) = ApplyInterleave(level);
 
@@ -81,6 +92,9 @@ internal sealed partial class NodeAgent : IDisposable
     /// <summary>The last report.</summary>
     public AgentStatus Status { get; private set; }
 
+    /// <summary>Cgroups in the observer's map in the kernel.</summary>
+    internal int ObservedCgroups => observer.Observer?.InKernel ?? 0;
+
     /// <summary>How often to tick.</summary>
     public TimeSpan Interval => options.Interval;
 
@@ -97,6 +111,7 @@ internal sealed partial class NodeAgent : IDisposable
                 // After reading: a cgroup that was counted and is not found now has gone.
                 var paths = hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
                 var hints = pods is null ? [] : HintResolver.ByCgroup(paths, pods.Current.Intents);
+                refusedAttributes = hierarchy is null ? 0 : HintResolver.AddAttributes(hints, paths, hierarchy.Attributes(paths, HintResolver.Attribute));
                 IReadOnlyList<CgroupActivity> activity = [];
                 if (snapshot is not null)
                 {
@@ -146,7 +161,7 @@ internal sealed partial class NodeAgent : IDisposable
 
     private (WeightedInterleave?, IReadOnlyDictionary<int, int>?, LevelDecision) ApplyInterleave(LevelDecision decision)
     {
-        var plan = InterleavePlanner.Plan(topology, options.Config.Policy);
+        var plan = InterleavePlanner.Plan(topology, options.Config.Policy, measured);
         var applied = new WeightedInterleave(options.Sysfs);
         try
         {
@@ -159,6 +174,9 @@ internal sealed partial class NodeAgent : IDisposable
             return (null, null, decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] });
         }
     }
+
+    private LevelDecision Decide(IReadOnlyDictionary<int, double>? measured) =>
+        LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null, measured);
 
     private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot)
     {
@@ -176,6 +194,7 @@ internal sealed partial class NodeAgent : IDisposable
 
     private AgentStatus Report(LevelDecision level, HostKernel kernel, IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
     {
+        Name = options.NodeName,
         Ready = level.Acceptable,
         Level = level.Level,
         // Without the observer the node does less than observe: that comes first.
@@ -199,7 +218,7 @@ internal sealed partial class NodeAgent : IDisposable
             Bursts = bursts,
             Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
         },
-        Duplex = keeper is null ? null : Describe(keeper),
+        Duplex = keeper is null ? null : DuplexStatus.Of(keeper),
         Topology = new TopologySummary(
             topology.Nodes.Count,
             topology.MemoryOnlyNodes.Count(),
@@ -209,37 +228,13 @@ internal sealed partial class NodeAgent : IDisposable
             topology.MemoryNodes.Sum(node => node.MemoryBytes),
             topology.CxlNodes.Sum(node => node.MemoryBytes)),
         InterleaveWeights = weights,
-        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning }.OfType<string>()],
-        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(Describe)],
+        InterleaveSource = weights is null ? null : InterleavePlanner.Plan(topology, options.Config.Policy, measured).Source,
+        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning, RefusedAttributes }.OfType<string>()],
+        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(CgroupStatus.Of)],
     };
 
-    private static DuplexStatus Describe(SchedulerKeeper keeper) => new()
-    {
-        Loaded = keeper.State.Loaded,
-        Reason = keeper.State.Reason,
-        Message = keeper.State.Message,
-        Log = keeper.State.Log,
-        LastExit = keeper.LastExit?.ToString(),
-        Failures = keeper.Failures,
-        Strategy = keeper.Strategy,
-        StrategyReason = keeper.StrategyReason,
-        Limited = keeper.Parameters.Limited == DuplexParameters.NoClass ? null : $"{(DuplexClass)keeper.Parameters.Limited}",
-        Classes = [.. keeper.Counters.Select(pair => new DuplexClassStatus
-        {
-            Class = $"{pair.Key}",
-            Queued = pair.Value.Queued,
-            Picked = pair.Value.Picked,
-            Paired = pair.Value.Paired,
-            Crossed = pair.Value.Crossed,
-            Aged = pair.Value.Aged,
-            Held = pair.Value.Held,
-            Preemptions = pair.Value.Preemptions,
-            Runs = pair.Value.Runs,
-            RunSeconds = Math.Round(pair.Value.RunNs / 1e9, 6),
-            WaitSeconds = Math.Round(pair.Value.WaitNs / 1e9, 6),
-            LongestWaitSeconds = pair.Value.MaximumWaitNs / 1e9,
-        })],
-    };
+    private string? RefusedAttributes => refusedAttributes == 0 ? null
+        : $"{refusedAttributes} cgroups have an attribute {HintResolver.Attribute} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
 
     /// <summary>Says it once when the scheduler's state has changed.</summary>
     private void LogScheduler()
@@ -254,24 +249,6 @@ internal sealed partial class NodeAgent : IDisposable
         if (loggedScheduler.Log is { } log)
             LogVerifier(log);
     }
-
-    private static CgroupStatus Describe(CgroupActivity cgroup) => new()
-    {
-        Path = cgroup.Path,
-        Id = cgroup.Id,
-        Intent = cgroup.Intent,
-        Hinted = cgroup.Hinted,
-        ReadPercent = cgroup.ReadShare is { } share ? (int)Math.Round(share * 100) : null,
-        RunSeconds = Math.Round(cgroup.Total.RunNs / 1e9, 6),
-        Switches = cgroup.Total.Switches,
-        Wakeups = cgroup.Total.Wakeups,
-        Migrations = cgroup.Total.Migrations,
-        ReadFaults = cgroup.Total.ReadFaults,
-        WriteFaults = cgroup.Total.WriteFaults,
-        MemoryReads = cgroup.Total.MemoryReads,
-        MemoryWrites = cgroup.Total.MemoryWrites,
-        Bursts = cgroup.Total.Bursts,
-    };
 
     [LoggerMessage(1, Microsoft.Extensions.Logging.LogLevel.Information, "Level {Level}, reason {Reason}: {Message}")]
     private partial void LogLevel(SchedulingLevel level, string reason, string message);

@@ -52,7 +52,7 @@ internal sealed class SchedulerKeeper : IDisposable
         lanes = DuplexPlanner.Lanes(links, config.Policy.TargetReadPercent);
         cpus = links.Sum(link => link.Count);
         if (config.Policy.Strategy == MemoryStrategy.Auto && measured)
-            auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken, MemoryStrategy.LatencyGuard]);
+            auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken, MemoryStrategy.LatencyGuard], trialWindows: 5, settleWindows: 1);
         StrategyReason = config.Policy.Strategy != MemoryStrategy.Auto
             ? "policy.strategy"
             : "policy.strategy Auto: memory traffic is not measured on this node, so no strategy can be compared with another";

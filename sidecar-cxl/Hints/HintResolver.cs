@@ -21,6 +21,9 @@ internal static class HintResolver
     /// <summary>The annotation on pods.</summary>
     public const string Annotation = "moebius.dev/memory-intent";
 
+    /// <summary>The extended attribute on cgroups, for what is no pod.</summary>
+    public const string Attribute = "user.moebius.memory-intent";
+
     /// <summary>Resolves all pods. <paramref name="namespaces"/> gives the labels of namespaces.</summary>
     public static PodIntents Resolve(IEnumerable<PodInfo> pods, IReadOnlyList<WorkloadHint> workloads, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces)
     {
@@ -58,9 +61,46 @@ internal static class HintResolver
         return result;
     }
 
+    /// <summary>
+    /// Adds the intents that cgroups themselves carry: a cgroup without another hint takes its own attribute, else that of
+    /// the nearest cgroup above it. Gives the number of attributes that are no intent.
+    /// </summary>
+    public static int AddAttributes(Dictionary<ulong, MemoryIntent> hints, IReadOnlyDictionary<ulong, string> paths, IReadOnlyDictionary<ulong, string> attributes)
+    {
+        if (attributes.Count == 0)
+            return 0;
+        var marked = new Dictionary<string, MemoryIntent>();
+        var refused = 0;
+        foreach (var (id, text) in attributes)
+        {
+            if (ParseIntent(text) is { } intent)
+                marked[paths[id]] = intent;
+            else
+                refused++;
+        }
+
+        foreach (var (id, path) in paths)
+        {
+            if (hints.ContainsKey(id))
+                continue;
+            for (var above = path; above is not null; above = Parent(above))
+            {
+                if (marked.TryGetValue(above, out var intent))
+                {
+                    hints[id] = intent;
+                    break;
+                }
+            }
+        }
+
+        return refused;
+    }
+
     /// <summary>An intent by its name, as in ReadHeavy or read-heavy; null for anything else.</summary>
     internal static MemoryIntent? ParseIntent(string text) =>
         Enum.GetValues<MemoryIntent>().Cast<MemoryIntent?>().FirstOrDefault(intent => string.Equals($"{intent}", text.Replace("-", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase));
+
+    private static string? Parent(string path) => path == "/" ? null : path.LastIndexOf('/') is > 0 and var slash ? path[..slash] : "/";
 
     private static bool Selects(WorkloadHint workload, PodInfo pod, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces) =>
         Matches(workload.PodSelector, pod.Labels)

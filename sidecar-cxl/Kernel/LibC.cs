@@ -13,6 +13,9 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     public static partial int name_to_handle_at(int directory, string path, void* handle, int* mountId, int flags);
 
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    public static partial nint getxattr(string path, string name, void* value, nuint size);
+
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint syscall(nint number, void* first, nint second, nint third, nint fourth, nint fifth, nint sixth);
 

@@ -85,6 +85,9 @@ internal sealed class Observer : IDisposable
     /// <summary>False when the kernel has no page-fault tracepoint: faults then stay 0.</summary>
     public bool CountsFaults { get; private set; } = true;
 
+    /// <summary>Cgroups in the map in the kernel.</summary>
+    public int InKernel => cgroups.Keys<ulong>().Count;
+
     /// <summary>The compiled program; null when the build had no clang.</summary>
     public static byte[]? EmbeddedObject() => BpfObject.Embedded("observe");
 

@@ -6,7 +6,8 @@ namespace Moebius.Cxl.Policy;
 /// <summary>Weights to set, or why none can be chosen.</summary>
 /// <param name="Weights">Pages per round by node; empty with an obstacle.</param>
 /// <param name="Obstacle">Why there are none; null if there are.</param>
-internal sealed record InterleavePlan(IReadOnlyDictionary<int, int> Weights, (string Reason, string Message)? Obstacle);
+/// <param name="Source">Where they come from: policy, firmware or measurement.</param>
+internal sealed record InterleavePlan(IReadOnlyDictionary<int, int> Weights, (string Reason, string Message)? Obstacle, string Source);
 
 /// <summary>
 /// Interleave weights in the proportion of bandwidth, so that all nodes finish a sweep together. Small weights are
@@ -17,8 +18,14 @@ internal static class InterleavePlanner
     /// <summary>A proportion this close (relative) is good enough to keep the round short.</summary>
     private const double Tolerance = 0.03;
 
-    /// <summary>Plans from the profile's weights, else from the bandwidth that the firmware reports.</summary>
-    public static InterleavePlan Plan(NodeTopology topology, MemoryPolicySpec policy)
+    /// <summary>The reason that a measurement takes away.</summary>
+    public const string BandwidthUnknown = "BandwidthUnknown";
+
+    /// <summary>
+    /// Plans from the profile's weights, else from <paramref name="measured"/> (bandwidth by node at the target mix, any
+    /// unit), else from the bandwidth that the firmware reports. What was measured and what is reported is never mixed.
+    /// </summary>
+    public static InterleavePlan Plan(NodeTopology topology, MemoryPolicySpec policy, IReadOnlyDictionary<int, double>? measured = null)
     {
         var nodes = topology.MemoryNodes.ToList();
         if (policy.InterleaveWeights is { Count: > 0 } wanted)
@@ -26,14 +33,15 @@ internal static class InterleavePlanner
             var unknown = wanted.Where(weight => nodes.TrueForAll(node => node.Id != weight.Node)).Select(weight => weight.Node).ToList();
             return unknown.Count > 0
                 ? Refuse("UnknownNode", $"policy.interleaveWeights names the nodes {string.Join(", ", unknown)}, which have no memory here; the nodes with memory are {string.Join(", ", nodes.Select(node => node.Id))}")
-                : new InterleavePlan(wanted.ToDictionary(weight => weight.Node, weight => weight.Weight), null);
+                : new InterleavePlan(wanted.ToDictionary(weight => weight.Node, weight => weight.Weight), null, "policy");
         }
 
-        var silent = nodes.Where(node => Bandwidth(node, policy) is null).Select(node => node.Id).ToList();
+        var bandwidths = nodes.ConvertAll(node => measured is null ? Bandwidth(node, policy) : measured.TryGetValue(node.Id, out var value) ? value : null);
+        var silent = nodes.Where((_, index) => bandwidths[index] is null).Select(node => node.Id).ToList();
         if (silent.Count > 0)
-            return Refuse("BandwidthUnknown", $"the firmware reports no bandwidth for the nodes {string.Join(", ", silent)}; set policy.interleaveWeights");
-        var weights = Proportional([.. nodes.Select(node => Bandwidth(node, policy)!.Value)]);
-        return new InterleavePlan(nodes.Select((node, index) => (node.Id, Weight: weights[index])).ToDictionary(pair => pair.Id, pair => pair.Weight), null);
+            return Refuse(BandwidthUnknown, $"the firmware reports no bandwidth for the nodes {string.Join(", ", silent)}; set policy.interleaveWeights");
+        var weights = Proportional([.. bandwidths.Select(bandwidth => bandwidth!.Value)]);
+        return new InterleavePlan(nodes.Select((node, index) => (node.Id, Weight: weights[index])).ToDictionary(pair => pair.Id, pair => pair.Weight), null, measured is null ? "firmware" : "measurement");
     }
 
     /// <summary>
@@ -58,7 +66,7 @@ internal static class InterleavePlanner
         return best;
     }
 
-    private static InterleavePlan Refuse(string reason, string message) => new(new Dictionary<int, int>(), (reason, message));
+    private static InterleavePlan Refuse(string reason, string message) => new(new Dictionary<int, int>(), (reason, message), "none");
 
     /// <summary>Bandwidth at the read share that traffic is steered to; null if the firmware says none.</summary>
     private static double? Bandwidth(NumaNode node, MemoryPolicySpec policy)

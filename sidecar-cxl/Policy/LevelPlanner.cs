@@ -30,15 +30,18 @@ internal sealed record LevelDecision(SchedulingLevel Level, bool Acceptable, IRe
 /// </summary>
 internal static class LevelPlanner
 {
-    /// <summary>Decides. <paramref name="hasScheduler"/>: the agent was built with a sched_ext scheduler.</summary>
-    public static LevelDecision Decide(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler)
+    /// <summary>
+    /// Decides. <paramref name="hasScheduler"/>: the agent was built with a sched_ext scheduler. <paramref name="measured"/>:
+    /// bandwidth by node, where it was measured.
+    /// </summary>
+    public static LevelDecision Decide(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler, IReadOnlyDictionary<int, double>? measured = null)
     {
         var obstacles = new List<LevelObstacle>();
         if (SchedulerObstacle(kernel, topology, config, hasScheduler) is not { } scheduler)
             return new LevelDecision(SchedulingLevel.SchedExt, true, obstacles);
         obstacles.Add(scheduler);
 
-        var interleave = InterleaveObstacle(topology, config);
+        var interleave = InterleaveObstacle(topology, config, measured);
         if (interleave is not null)
             obstacles.Add(interleave);
         var level = interleave is null ? SchedulingLevel.Interleave : SchedulingLevel.Observe;
@@ -68,7 +71,7 @@ internal static class LevelPlanner
         return hasScheduler ? null : new LevelObstacle(Level, "SchedulerNotIncluded", "this agent has no duplex scheduler built in");
     }
 
-    private static LevelObstacle? InterleaveObstacle(NodeTopology topology, NodeAgentConfig config)
+    private static LevelObstacle? InterleaveObstacle(NodeTopology topology, NodeAgentConfig config, IReadOnlyDictionary<int, double>? measured)
     {
         const SchedulingLevel Level = SchedulingLevel.Interleave;
         if (config.Policy.Strategy == MemoryStrategy.Observe)
@@ -81,6 +84,6 @@ internal static class LevelPlanner
             return new LevelObstacle(Level, "NoCxlMemory", "no NUMA node has CXL memory or other memory without processors");
         if (topology.WeightedInterleave is null)
             return new LevelObstacle(Level, "WeightedInterleaveMissing", "the kernel has no weighted interleave (needs 6.9)");
-        return InterleavePlanner.Plan(topology, config.Policy).Obstacle is { } obstacle ? new LevelObstacle(Level, obstacle.Reason, obstacle.Message) : null;
+        return InterleavePlanner.Plan(topology, config.Policy, measured).Obstacle is { } obstacle ? new LevelObstacle(Level, obstacle.Reason, obstacle.Message) : null;
     }
 }

@@ -56,6 +56,31 @@ internal sealed class CgroupHierarchy
         return found;
     }
 
+    /// <summary>
+    /// The values of an extended attribute (user.*) on the given cgroups, by id. Empty on a hierarchy that keeps none: the
+    /// unified one does since Linux 5.7.
+    /// </summary>
+    public unsafe Dictionary<ulong, string> Attributes(IReadOnlyDictionary<ulong, string> paths, string name)
+    {
+        const int Capacity = 64;
+        const int OutOfRange = 34;
+        const int NotSupported = 95;
+        var found = new Dictionary<ulong, string>();
+        var value = stackalloc byte[Capacity];
+        foreach (var (id, path) in paths)
+        {
+            var length = LibC.getxattr(Root + path, name, value, Capacity);
+            if (length >= 0)
+                found[id] = System.Text.Encoding.UTF8.GetString(value, (int)length).TrimEnd('\0');
+            else if (Marshal.GetLastPInvokeError() is var error && error == OutOfRange)
+                found[id] = "(too long)";
+            else if (error == NotSupported)
+                break;
+        }
+
+        return found;
+    }
+
     /// <summary>The kernel's id of a cgroup; null if the directory is gone.</summary>
     public static unsafe ulong? Id(string directory)
     {

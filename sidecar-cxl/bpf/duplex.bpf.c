@@ -42,22 +42,31 @@ __s32 BPF_PROG(duplex_select_cpu, struct task_struct *p, __s32 prev_cpu, __u64 w
 	bool idle = false;
 	__s32 cpu;
 
-	if (!now || out_of_tokens(now, class_of(p)))
+	if (!now || (now->limited < CLASSES && out_of_tokens(now, class_of(p))))
 		return prev_cpu;
 	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
 	if (idle && !fault())
-		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, now->slice_ns, 0);
+		insert(p, SCX_DSQ_LOCAL, now->slice_ns, 0);
 	return cpu;
 }
 
-static __always_inline void preempt_for(struct task_struct *p, const struct duplex_parameters *now, __u64 time)
+/*
+ * A task that woke up and found no idle CPU takes one from bulk work: a latency task under the guard, however short the
+ * stint was; others when the stint had a fourth of its shortest length and so few wait that they are next.
+ */
+static __always_inline void preempt_for(struct task_struct *p, __u32 class, const struct duplex_parameters *now, __u64 time, __u64 waiting)
 {
+	bool guarded = class == CLASS_LATENCY && now->guard;
 	__s32 cpu = scx_bpf_task_cpu(p);
 	struct cpu_state *state = cpu_state_of(cpu);
-	struct class_counters *counts = counters_of(CLASS_LATENCY);
+	struct class_counters *counts = counters_of(class);
 
+	if (!state || state->running >= CLASS_LATENCY)
+		return;
 	/* Whoever is taken off has had half a stint since the last time this happened here. */
-	if (!state || state->running >= CLASS_LATENCY || time - state->preempted_at < now->slice_ns / 2)
+	if (guarded && elapsed(state->preempted_at, time) < now->slice_ns / 2)
+		return;
+	if (!guarded && (elapsed(state->since, time) < now->minimum_ns / 4 || waiting > scx_bpf_nr_cpu_ids()))
 		return;
 	state->preempted_at = time;
 	if (counts)
@@ -72,13 +81,14 @@ void BPF_PROG(duplex_enqueue, struct task_struct *p, __u64 enq_flags)
 	struct task_state *state = state_of(p);
 	struct class_counters *counts;
 	bool held;
+	__u64 waiting;
 	__u32 class;
 	__s32 cpu;
 
 	if (!now || !state)
 		goto local;
 	if (fault() == 1) {
-		scx_bpf_dsq_insert(p, 0xdead, now->slice_ns, enq_flags);
+		insert(p, 0xdead, now->slice_ns, enq_flags);
 		return;
 	}
 	if ((p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1 && !fault())
@@ -93,26 +103,27 @@ void BPF_PROG(duplex_enqueue, struct task_struct *p, __u64 enq_flags)
 			here->held = 1;
 	}
 	state->class = class;
-	state->queued_at = bpf_ktime_get_ns();
+	state->queued_at = clock_now();
 	counts = counters_of(class);
 	if (counts)
 		counts->queued++;
+	waiting = count_waiting();
 	if (p->nr_cpus_allowed == 1) {
-		scx_bpf_dsq_insert(p, CPU_QUEUE(cpu), slice(now), enq_flags);
+		insert(p, CPU_QUEUE(cpu), slice(now, waiting), enq_flags);
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 		return;
 	}
-	scx_bpf_dsq_insert(p, QUEUE(class), slice(now), enq_flags);
+	insert(p, QUEUE(class), slice(now, waiting), enq_flags);
 	if (held)
 		return; /* the timer looks after it */
 	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-	else if (class == CLASS_LATENCY && now->guard)
-		preempt_for(p, now, state->queued_at);
+	else if ((enq_flags & SCX_ENQ_WAKEUP) && class >= CLASS_BALANCED)
+		preempt_for(p, class, now, state->queued_at, waiting);
 	return;
 local:
-	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, now ? now->slice_ns : 1000000, enq_flags);
+	insert(p, SCX_DSQ_LOCAL, now ? now->slice_ns : 1000000, enq_flags);
 }
 
 SEC("struct_ops/duplex_dispatch")
@@ -131,18 +142,19 @@ void BPF_PROG(duplex_running, struct task_struct *p)
 	struct task_state *state = state_of(p);
 	struct cpu_state *here = cpu_state_of(bpf_get_smp_processor_id());
 	struct class_counters *counts;
-	__u64 time = bpf_ktime_get_ns();
+	__u64 time = clock_now();
 
 	if (!state || !here)
 		return;
 	if (!state->queued_at)
 		state->class = class_of(p); /* came without waiting in a queue */
 	here->running = state->class;
+	here->since = time;
 	counts = counters_of(state->class);
 	if (counts) {
 		counts->runs++;
-		if (state->queued_at && time > state->queued_at) {
-			__u64 wait = time - state->queued_at;
+		if (state->queued_at) {
+			__u64 wait = elapsed(state->queued_at, time);
 
 			counts->wait_ns += wait;
 			if (wait > counts->max_wait_ns)
@@ -166,7 +178,7 @@ void BPF_PROG(duplex_stopping, struct task_struct *p, bool runnable)
 		here->running = NO_CLASS;
 	if (!state || !state->started_at)
 		return;
-	ran = bpf_ktime_get_ns() - state->started_at;
+	ran = elapsed(state->started_at, clock_now());
 	state->started_at = 0;
 	counts = counters_of(state->class);
 	if (counts)

@@ -17,6 +17,7 @@ struct task_state {
 /* Written by its own CPU; others only look. */
 struct cpu_state {
 	__u64 preempted_at;
+	__u64 since;	    /* when the running task came on */
 	__u32 running;	    /* class; NO_CLASS while idle or unknown */
 	__u32 after_latency; /* the last pick was a latency task */
 	__u32 lead;	    /* stints by which the running task has gone on */
@@ -94,6 +95,18 @@ static __always_inline __u32 fault(void)
 #else
 #define fault() 0
 #endif
+
+/* The run queue's own clock where the kernel lends it (6.14): reading the machine's costs far more on some machines. */
+static __always_inline __u64 clock_now(void)
+{
+	return scx_bpf_now ? scx_bpf_now() : bpf_ktime_get_ns();
+}
+
+/* The clocks of two CPUs may differ by a little. */
+static __always_inline __u64 elapsed(__u64 since, __u64 now)
+{
+	return now > since ? now - since : 0;
+}
 
 static __always_inline struct task_state *state_of(struct task_struct *p)
 {

@@ -8,7 +8,7 @@
 
 static __always_inline void pick(const struct duplex_parameters *now, struct cpu_state *here, __s32 cpu, struct task_struct *prev)
 {
-	__u64 since[CLASSES], own_since, oldest_since = 0, time = bpf_ktime_get_ns();
+	__u64 since[CLASSES], own_since, oldest_since = 0, time = clock_now();
 	__u32 oldest = NO_CLASS, own, other, key = cpu, *lane = bpf_map_lookup_elem(&lanes, &key);
 	bool aged, prev_waits, prev_own = false;
 
@@ -28,7 +28,7 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 		oldest_since = own_since;
 		oldest = CLASS_BALANCED;
 	}
-	aged = oldest_since && time > oldest_since && time - oldest_since >= now->aging_ns;
+	aged = oldest_since && elapsed(oldest_since, time) >= now->aging_ns;
 	here->held = 0;
 
 	if (since[CLASS_LATENCY] && !(aged && here->after_latency) && take(CLASS_LATENCY, own, false)) {
@@ -39,7 +39,7 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 
 	if (aged) {
 		if (own < CLASS_BALANCED && since[own] && since[own] <= oldest_since + now->aging_ns && !out_of_tokens(now, own) &&
-		    take(own, own, time - since[own] >= now->aging_ns))
+		    take(own, own, elapsed(since[own], time) >= now->aging_ns))
 			goto switched;
 		if (oldest == CLASS_BALANCED ? take_balanced(cpu, since[CLASS_BALANCED], own_since, own, true)
 					     : oldest < CLASS_BALANCED && take(oldest, own, true))

@@ -8,11 +8,15 @@
 #define QUEUE(class) (0x100ULL + (class))
 #define CPU_QUEUE(cpu) (0x10000ULL + (cpu))
 
-/* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
-static __always_inline __u64 slice(const struct duplex_parameters *now)
+static __always_inline __u64 count_waiting(void)
 {
-	__u64 waiting = scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
-			scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
+	return scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
+	       scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
+}
+
+/* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
+static __always_inline __u64 slice(const struct duplex_parameters *now, __u64 waiting)
+{
 	__u64 result = now->slice_ns / (1 + waiting / (scx_bpf_nr_cpu_ids() ?: 1));
 
 	return result > now->minimum_ns ? result : now->minimum_ns;
@@ -44,7 +48,7 @@ static __always_inline bool take(__u32 class, __u32 lane, bool aged)
 {
 	struct class_counters *counts;
 
-	if (!scx_bpf_dsq_move_to_local(QUEUE(class)))
+	if (!move_to_local(QUEUE(class)))
 		return false;
 	counts = counters_of(class);
 	if (counts) {
@@ -62,7 +66,7 @@ static __always_inline bool take(__u32 class, __u32 lane, bool aged)
 /* As take, for the queue of the CPU itself when that is who waits longer. */
 static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 own_since, __u32 lane, bool aged)
 {
-	if (own_since && (!shared_since || own_since < shared_since) && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu))) {
+	if (own_since && (!shared_since || own_since < shared_since) && move_to_local(CPU_QUEUE(cpu))) {
 		struct class_counters *counts = counters_of(CLASS_BALANCED);
 
 		if (counts) {
@@ -74,5 +78,5 @@ static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 o
 	}
 	if (shared_since && take(CLASS_BALANCED, lane, aged))
 		return true;
-	return own_since && scx_bpf_dsq_move_to_local(CPU_QUEUE(cpu));
+	return own_since && move_to_local(CPU_QUEUE(cpu));
 }

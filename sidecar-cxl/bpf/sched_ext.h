@@ -13,6 +13,7 @@ enum {
 };
 
 #define SCX_DSQ_LOCAL 0x8000000000000002ULL
+#define SCX_ENQ_WAKEUP 1ULL
 #define SCX_ENQ_LAST (1ULL << 41)
 
 struct scx_init_task_args;
@@ -71,3 +72,20 @@ extern void scx_bpf_kick_cpu(__s32 cpu, __u64 flags) KFUNC;
 extern int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, __u64 dsq_id, __u64 flags) KFUNC;
 extern struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) KFUNC;
 extern void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) KFUNC;
+extern __u64 scx_bpf_now(void) KFUNC __attribute__((weak));
+/* The names of Linux 6.12. */
+extern void scx_bpf_dispatch(struct task_struct *p, __u64 dsq_id, __u64 slice, __u64 enq_flags) KFUNC __attribute__((weak));
+extern bool scx_bpf_consume(__u64 dsq_id) KFUNC __attribute__((weak));
+
+static __always_inline void insert(struct task_struct *p, __u64 queue, __u64 slice, __u64 flags)
+{
+	if (scx_bpf_dsq_insert)
+		scx_bpf_dsq_insert(p, queue, slice, flags);
+	else
+		scx_bpf_dispatch(p, queue, slice, flags);
+}
+
+static __always_inline bool move_to_local(__u64 queue)
+{
+	return scx_bpf_dsq_move_to_local ? scx_bpf_dsq_move_to_local(queue) : scx_bpf_consume(queue);
+}

@@ -63,6 +63,8 @@ internal sealed class SlotTable
     /// <summary>Frees slots that nothing points at or reads any more.</summary>
     public void Free(ReadOnlySpan<int> slots)
     {
+        if (slots.IsEmpty)
+            return;
         lock (_gate)
         {
             foreach (var slot in slots)

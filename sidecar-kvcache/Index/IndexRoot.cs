@@ -20,6 +20,16 @@ internal sealed class IndexRoot(ModelKey model, Owner publicOwner)
         return keys;
     }
 
+    /// <summary>The same, into memory of the caller, when that is large enough.</summary>
+    public ReadOnlySpan<BlockKey> Keys(ReadOnlySpan<uint> tokens, Span<BlockKey> buffer)
+    {
+        var count = tokens.Length / BlockTokens;
+        if (count > buffer.Length)
+            return Keys(tokens);
+        _hasher.Compute(tokens, buffer[..count]);
+        return buffer[..count];
+    }
+
     public IndexNode Node { get; } = new() { Owner = publicOwner, Visibility = Visibility.Public };
 }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Index;
@@ -27,6 +28,9 @@ internal readonly record struct InsertResult(int CachedBlocks, int Undecided);
 /// <remarks>Lookups run side by side (one stripe of the lock each); what changes the tree runs alone.</remarks>
 internal sealed partial class PrefixIndex
 {
+    /// <summary>Blocks of a prompt whose keys need no allocation: 8 KiB of stack.</summary>
+    private const int KeysOnStack = 512;
+
     private readonly StripedLock _lock = new();
     private readonly Dictionary<ModelKey, IndexRoot> _roots = [];
     private readonly Dictionary<TenantKey, Owner> _owners = [];
@@ -63,7 +67,9 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>The longest prefix that the tenant may use, pinned until the lease is released.</summary>
-    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, View view) => Lookup(root, tenant, root.Keys(tokens), view);
+    [SkipLocalsInit]
+    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, View view) =>
+        Lookup(root, tenant, root.Keys(tokens, stackalloc BlockKey[KeysOnStack]), view);
 
     /// <inheritdoc cref="Lookup(IndexRoot, TenantKey, ReadOnlySpan{uint}, View)"/>
     public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view)
@@ -102,6 +108,7 @@ internal sealed partial class PrefixIndex
     /// <param name="keep">Blocks at or beyond this index are not kept.</param>
     /// <param name="shareAs">Public at once for this reason; null: private until cleared.</param>
     /// <param name="origin">The domain that public blocks fall back to; null for an anonymous tenant.</param>
+    [SkipLocalsInit]
     public InsertResult Insert(
         IndexRoot root,
         TenantKey tenant,
@@ -111,7 +118,8 @@ internal sealed partial class PrefixIndex
         int keep,
         View view,
         PublicReason? shareAs,
-        TenantKey? origin) => Insert(root, tenant, root.Keys(tokens), firstBlock, slots, keep, view, shareAs, origin);
+        TenantKey? origin) =>
+        Insert(root, tenant, root.Keys(tokens, stackalloc BlockKey[KeysOnStack]), firstBlock, slots, keep, view, shareAs, origin);
 
     /// <inheritdoc cref="Insert(IndexRoot, TenantKey, ReadOnlySpan{uint}, int, ReadOnlySpan{int}, int, View, PublicReason?, TenantKey?)"/>
     /// <param name="sealedPrivate">Blocks that are not shared are private for good, not until they are cleared.</param>

@@ -13,17 +13,11 @@ using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Service;
 
-/// <summary>The answer to a lookup.</summary>
-/// <param name="Lease">Its number.</param>
-/// <param name="Blocks">Slots of the leading blocks.</param>
-/// <param name="Staging">Blocks after those that are on their way into the arena.</param>
-internal readonly record struct LookupAnswer(ulong Lease, SlotRef[] Blocks, int Staging);
-
 /// <summary>
 /// The cache: sessions, the arena and its index, and the policy that decides what each call may see. Knows nothing of
 /// gRPC but its status codes.
 /// </summary>
-internal sealed class CacheStore : IAsyncDisposable
+internal sealed partial class CacheStore : IAsyncDisposable
 {
     public const uint ProtocolVersion = 1;
 
@@ -32,7 +26,6 @@ internal sealed class CacheStore : IAsyncDisposable
 
     private static readonly TimeSpan MaintenancePeriod = TimeSpan.FromSeconds(5);
     private const uint MaxBlockTokens = 1024;
-    private const uint MaxWaitMilliseconds = 10_000;
 
     private readonly ArenaFile _arena;
     private readonly PolicySource _policy;
@@ -93,6 +86,9 @@ internal sealed class CacheStore : IAsyncDisposable
 
     public string ArenaPath => _arena.Path;
 
+    /// <summary>Where Lookup and Release are served in frames; empty: nowhere.</summary>
+    public string HotSocketPath { get; set; } = "";
+
     public void Start()
     {
         _queue.Start();
@@ -149,49 +145,6 @@ internal sealed class CacheStore : IAsyncDisposable
         session.End();
         _metrics.SessionsReclaimed.Inc();
         _logger.LogInformation("Engine {EngineId} is gone; its leases and reservations are reclaimed", Printable(session.EngineId));
-    }
-
-    /// <summary>The longest prefix that the tenant may use. What lies in slower tiers is staged beside the call, which may wait for it.</summary>
-    public ValueTask<LookupAnswer> LookupAsync(string sessionId, string tenant, bool anonymous, uint[] tokens, uint waitMilliseconds, CancellationToken cancel)
-    {
-        if (waitMilliseconds > MaxWaitMilliseconds)
-            throw Invalid($"wait_milliseconds: {waitMilliseconds}, must be 0 to {MaxWaitMilliseconds}");
-        var session = Session(sessionId);
-        var key = Tenant(tenant, anonymous);
-        var view = ViewOf(_policy.Current, key);
-        var keys = session.Root.Keys(tokens);
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
-        var staging = found.Blocks == keys.Length ? null
-            : _tiers.Stage(new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(tenant, anonymous), tokens, view), keys, found);
-        if (staging is null || waitMilliseconds == 0)
-            return ValueTask.FromResult(Answer(session, keys.Length, found, staging?.Blocks ?? 0));
-        found.Lease.Release();
-        return WaitAsync(session, key, keys, view, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
-    }
-
-    private async ValueTask<LookupAnswer> WaitAsync(Session session, TenantKey key, BlockKey[] keys, View view, Staging staging, TimeSpan wait, CancellationToken cancel)
-    {
-        try
-        {
-            await staging.Done.WaitAsync(wait, _time, cancel);
-        }
-        catch (TimeoutException)
-        {
-            // What has not arrived is not in the answer.
-        }
-
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
-        return Answer(session, keys.Length, found, staging.Done.IsCompleted ? 0 : staging.Blocks);
-    }
-
-    private LookupAnswer Answer(Session session, int asked, in FoundPrefix found, int staging)
-    {
-        var lease = session.AddLease(found.Lease) ?? throw UnknownSession();
-        _metrics.Lookups.Inc();
-        _metrics.LookupBlocks.Inc(asked);
-        _metrics.HitBlocks.Inc(found.Blocks);
-        ActOnAlarms(session.Layout.Index);
-        return new LookupAnswer(lease, found.Slots, staging);
     }
 
     public IReadOnlyList<SlotRef> Reserve(string sessionId, string tenant, bool anonymous, uint count)
@@ -328,61 +281,6 @@ internal sealed class CacheStore : IAsyncDisposable
         if (view == View.OwnOnly || policy.DeclaredPrefixOf(text, out var declaredBytes) is null)
             return 0;
         return BlockClassifier.DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
-    }
-
-    private View ViewOf(CompiledPolicy policy, TenantKey tenant) =>
-        policy.Mode == SharingMode.Isolate || (policy.Mode == SharingMode.SafeKV && _monitor.IsIsolated(tenant)) ? View.OwnOnly : View.Shared;
-
-    private void ActOnAlarms(PrefixIndex index)
-    {
-        while (_monitor.TryTakeAlarm(out var alarm))
-        {
-            var settings = _policy.Current.Monitor;
-            var demoted = 0;
-            if (alarm!.Verdict == ProbeVerdict.Probed && settings.Demote)
-                demoted = index.DemoteProbed(alarm.Entry);
-            foreach (var suspect in alarm.Suspects)
-                _monitor.Isolate(suspect, settings.IsolateFor);
-            _metrics.ProbingVerdicts.Inc();
-            _metrics.DemotedBlocks.Inc(demoted);
-            // The audit line: figures only, neither text nor tenant.
-            _logger.LogWarning(
-                "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
-                alarm.Verdict, alarm.Entry.End, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
-        }
-    }
-
-    private Layout CreateLayout(ArenaGeometry geometry)
-    {
-        var slots = new SlotTable(geometry.SlotCount, (slot, generation) => _arena.PublishGeneration(geometry, slot, generation));
-        Layout? layout = null;
-        var index = new PrefixIndex(slots, Now)
-        {
-            OnPublicHit = _monitor.Record,
-            OnPromoted = (root, tenant, tokens) => _tiers.Changed(new TierJob(layout!, root, tenant, null, tokens, View.Shared)),
-            OnDemoted = _tiers.Demoted,
-        };
-        return layout = new Layout(geometry, BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)), slots, index);
-    }
-
-    private bool TryBeginCopy(Layout layout)
-    {
-        lock (_layoutGate)
-        {
-            if (_layout != layout)
-                return false;
-            layout.Copies++;
-            return true;
-        }
-    }
-
-    private void EndCopy(Layout layout)
-    {
-        lock (_layoutGate)
-        {
-            layout.Copies--;
-            System.Threading.Monitor.PulseAll(_layoutGate);
-        }
     }
 
     private void OnPolicyChanged(CompiledPolicy policy)

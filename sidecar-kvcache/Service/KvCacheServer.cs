@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Detection;
+using Moebius.KvCache.Hot;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Tiers;
 using Prometheus;
@@ -23,13 +24,18 @@ internal sealed class KvCacheServer : IAsyncDisposable
     // A prompt of a million tokens with its text fits; what does not is refused by gRPC itself.
     private const int MaxMessageBytes = 32 << 20;
 
+    /// <summary>Appended to the socket's path for the hot socket.</summary>
+    private const string HotSuffix = ".hot";
+
     private readonly WebApplication _app;
+    private readonly HotServer _hot;
     private readonly ILoggerFactory _loggers;
     private readonly string _socketPath;
 
-    private KvCacheServer(WebApplication app, CacheStore store, CacheMetrics metrics, PolicySource policy, ILoggerFactory loggers, string socketPath)
+    private KvCacheServer(WebApplication app, HotServer hot, CacheStore store, CacheMetrics metrics, PolicySource policy, ILoggerFactory loggers, string socketPath)
     {
         _app = app;
+        _hot = hot;
         _loggers = loggers;
         Store = store;
         Metrics = metrics;
@@ -88,6 +94,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
         }
 
         WebApplication? app = null;
+        HotServer? hot = null;
         var store = new CacheStore(arena, policy, options.BlockTokens, metrics, time, logger,
             ssd, options.Shared is null ? null : tierMetrics => SharedTier.Open(options.Shared, tierMetrics, time, logger), master);
         try
@@ -100,15 +107,18 @@ internal sealed class KvCacheServer : IAsyncDisposable
             app.MapGet("/readyz", () => string.Join('\n', store.TierStates.Prepend("ok")));
             app.MapMetrics("/metrics", metrics.Registry);
             store.Start();
+            hot = HotServer.Start(options.SocketPath + HotSuffix, store, logger);
+            store.HotSocketPath = options.SocketPath + HotSuffix;
             await app.StartAsync(cancel);
             File.SetUnixFileMode(options.SocketPath, SocketMode);
             logger.LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
-            return new KvCacheServer(app, store, metrics, policy, loggers, options.SocketPath);
+            return new KvCacheServer(app, hot, store, metrics, policy, loggers, options.SocketPath);
         }
         catch (Exception error)
         {
             if (app is not null)
                 await app.DisposeAsync();
+            hot?.Dispose();
             await store.DisposeAsync();
             loggers.Dispose();
             if (error is IOException or SocketException)
@@ -125,6 +135,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
         await _app.StopAsync(patience.Token);
         await _app.DisposeAsync();
+        _hot.Dispose();
         await Store.DisposeAsync();
         _loggers.Dispose();
         File.Delete(_socketPath);
@@ -136,8 +147,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
         var folder = Path.GetDirectoryName(path)!;
         if (!Directory.Exists(folder))
             throw new UserInputException($"--socket: folder '{folder}' does not exist: create it");
-        if (path.Length > 107)
-            throw new UserInputException($"--socket: '{path}' has {path.Length} characters, a Unix socket's path may have 107: use a shorter one");
+        if (path.Length + HotSuffix.Length > 107)
+            throw new UserInputException($"--socket: '{path}' has {path.Length} characters, it may have {107 - HotSuffix.Length}: use a shorter one");
         if (!File.Exists(path))
             return;
         if ((File.GetAttributes(path) & FileAttributes.Directory) != 0)

@@ -22,6 +22,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
             SlotCount = (uint)geometry.SlotCount,
             ArenaEpoch = session.Layout.Epoch,
             GenerationTableOffset = (ulong)geometry.GenerationTableOffset,
+            HotSocketPath = store.HotSocketPath,
         };
     });
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Microsoft.Extensions.Logging;
 using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
@@ -110,43 +109,21 @@ internal sealed class SharedTier : IAsyncDisposable
         for (var start = 0; start < blocks.Count; start += WriteLot)
         {
             var lot = blocks.Skip(start).Take(WriteLot).ToArray();
-            var written = 0;
-            var ok = await TryAsync(
-                async database =>
-                {
-                    // Extending the life of a key also tells whether it is there.
-                    var known = await Task.WhenAll(lot.Select(block => database.KeyExpireAsync(KeyOf(block), block.IsPublic ? keep.Public : keep.Private)));
-                    var values = new List<byte[]>();
-                    try
-                    {
-                        var writes = new List<Task<bool>>();
-                        for (var index = 0; index < lot.Length; index++)
-                        {
-                            if (known[index])
-                                continue;
-                            var value = ArrayPool<byte>.Shared.Rent((int)(SegmentRecord.Size + blockBytes));
-                            values.Add(value);
-                            Encode(lot[index], secret, bytes(start + index), value);
-                            writes.Add(database.StringSetAsync(
-                                KeyOf(lot[index]), value.AsMemory(0, (int)(SegmentRecord.Size + blockBytes)), lot[index].IsPublic ? keep.Public : keep.Private, When.NotExists));
-                        }
-
-                        written = (await Task.WhenAll(writes)).Count(static set => set);
-                    }
-                    finally
-                    {
-                        // Only after success: a value that timed out may still be on its way to the socket.
-                        if (written > 0 || values.Count == 0)
-                            values.ForEach(static value => ArrayPool<byte>.Shared.Return(value));
-                    }
-                },
+            // Extending the life of a key also tells whether it is there.
+            var known = await TryAsync(
+                database => Task.WhenAll(lot.Select(block => database.KeyExpireAsync(KeyOf(block), block.IsPublic ? keep.Public : keep.Private))), cancel);
+            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secret, bytes(start + index))).ToArray();
+            var written = known is null ? null : await TryAsync(
+                database => Task.WhenAll(lot.Zip(values).Where(static item => item.Second is not null).Select(item =>
+                    database.StringSetAsync(KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private, When.NotExists))),
                 cancel);
-            _metrics.Written.WithLabels("shared").Inc(written);
-            if (!ok)
+            if (written is null)
             {
                 _metrics.Refused.WithLabels("shared").Inc(blocks.Count - start);
                 return;
             }
+
+            _metrics.Written.WithLabels("shared").Inc(written.Count(static set => set));
         }
     }
 
@@ -179,7 +156,7 @@ internal sealed class SharedTier : IAsyncDisposable
     public void Forget(IReadOnlyList<BlockId> names)
     {
         if (names.Count > 0)
-            _ = TryAsync(database => database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]), CancellationToken.None);
+            _ = TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None);
     }
 
     /// <summary>Takes a tenant's private blocks away from all pods, without waiting.</summary>
@@ -191,6 +168,8 @@ internal sealed class SharedTier : IAsyncDisposable
                 await foreach (var key in server.KeysAsync(pattern: $"{TenantPrefix(tenant)}*"))
                     await database.KeyDeleteAsync(key);
             }
+
+            return Array.Empty<bool>();
         },
         CancellationToken.None,
         limited: false);
@@ -223,33 +202,24 @@ internal sealed class SharedTier : IAsyncDisposable
     {
         var first = found.Count;
         var names = Enumerable.Range(from + first, count - first).Select(nameOf).ToArray();
-        await TryAsync(
-            async database =>
-            {
-                var values = await Task.WhenAll(names.Select(name => database.StringGetLeaseAsync(name.Key)));
-                var missing = false;
-                for (var index = 0; index < values.Length; index++)
-                {
-                    using var value = values[index];
-                    if (missing || value is null)
-                    {
-                        missing = true;
-                        continue;
-                    }
-
-                    if (TryDecode(value.Span, names[index].Id, secret, bytes(first + index), blockBytes, out var reason)
-                        && (reason is null || PublicRules.Holds(policy, reason)))
-                        found.Add((names[index].Id, reason));
-                    else
-                        missing = true;
-                }
-            },
-            CancellationToken.None);
+        var values = await TryAsync(database => Task.WhenAll(names.Select(name => database.StringGetLeaseAsync(name.Key))), CancellationToken.None);
+        var missing = false;
+        for (var index = 0; index < values?.Length; index++)
+        {
+            using var value = values[index];
+            PublicReason? reason = null;
+            missing = missing || value is null
+                || !TryDecode(value.Span, names[index].Id, secret, bytes(first + index), blockBytes, out reason)
+                || (reason is not null && !PublicRules.Holds(policy, reason));
+            if (!missing)
+                found.Add((names[index].Id, reason));
+        }
     }
 
-    private void Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body, Span<byte> value)
+    private byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body)
     {
-        var stored = value.Slice(SegmentRecord.Size, body.Length);
+        var value = GC.AllocateUninitializedArray<byte>(SegmentRecord.Size + body.Length);
+        var stored = value.AsSpan(SegmentRecord.Size);
         byte[] seal = [];
         if (block.IsPublic)
         {
@@ -271,6 +241,7 @@ internal sealed class SharedTier : IAsyncDisposable
             WrittenAt = _time.GetUtcNow().ToUnixTimeMilliseconds(),
             Seal = seal,
         }.Encode(value);
+        return value;
     }
 
     private bool TryDecode(ReadOnlySpan<byte> value, BlockId id, TenantSecret? secret, Span<byte> target, long blockBytes, out PublicReason? reason)
@@ -298,29 +269,31 @@ internal sealed class SharedTier : IAsyncDisposable
         return false;
     }
 
-    /// <summary>Talks to the server within the time-out, unless it is being left alone. False: it did not work out.</summary>
-    private async Task<bool> TryAsync(Func<IDatabase, Task> call, CancellationToken cancel, bool limited = true)
+    /// <summary>
+    /// Talks to the server within the time-out, unless it is being left alone. Null: it did not work out. The call may go on
+    /// after that, so it must not touch a block's memory.
+    /// </summary>
+    private async Task<T[]?> TryAsync<T>(Func<IDatabase, Task<T[]>> call, CancellationToken cancel, bool limited = true)
     {
         try
         {
             if (_connecting is not { IsCompletedSuccessfully: true })
-                return false;
+                return null;
             var database = _connecting.Result.GetDatabase();
-            if (limited)
-                await _pipeline.ExecuteAsync(async token => await call(database).WaitAsync(token), cancel);
-            else
-                await call(database);
+            var answer = limited
+                ? await _pipeline.ExecuteAsync(async token => await call(database).WaitAsync(token), cancel)
+                : await call(database);
             if (_reported)
                 _logger.LogInformation("The tier between pods is available again");
             _reported = false;
-            return true;
+            return answer;
         }
         catch (Exception error) when (error is RedisException or TimeoutException or TimeoutRejectedException or BrokenCircuitException or ObjectDisposedException)
         {
             if (!_reported)
                 _logger.LogWarning("The tier between pods does not answer ({Error}): the cache goes on without it and tries again", error.GetType().Name);
             _reported = true;
-            return false;
+            return null;
         }
     }
 }

@@ -50,6 +50,9 @@ internal sealed class TierSet : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether there is anything to bring back at all.</summary>
+    public bool MayStage => _shared is not null || _ssd is { IsEmpty: false };
+
     /// <summary>A tenant's keys; null: its private blocks do not leave the arena.</summary>
     public TenantSecret? SecretOf(string tenant, bool anonymous) => anonymous || _writer is null ? null : _master?.Tenant(tenant);
 
@@ -60,8 +63,7 @@ internal sealed class TierSet : IAsyncDisposable
     public void Demoted(IReadOnlyList<BlockKey> keys) => _writer?.Withdraw(keys);
 
     /// <summary>Begins to bring back what continues a prefix; null when there is nothing.</summary>
-    public Staging? Stage(TierJob job, ReadOnlySpan<BlockKey> keys, in FoundPrefix found) =>
-        _shared is null && _ssd is null or { IsEmpty: true } ? null : _stager!.Begin(job, keys, found.Blocks, found.EndsPublic);
+    public Staging? Stage(TierJob job, ReadOnlySpan<BlockKey> keys, in FoundPrefix found) => _stager?.Begin(job, keys, found.Blocks, found.EndsPublic);
 
     /// <summary>A policy has come into force: what it does not let be public any more goes.</summary>
     public void OnPolicy(CompiledPolicy policy)

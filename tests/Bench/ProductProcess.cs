@@ -46,6 +46,16 @@ internal sealed class ProductProcess : IAsyncDisposable
         return new ProductProcess(Process.Start(start)!);
     }
 
+    /// <summary>Memory of the process that is in RAM.</summary>
+    public long ResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     /// <summary>Waits until the process has logged a text.</summary>
     public async Task SaysAsync(string text)
     {
@@ -64,6 +74,9 @@ internal sealed class ProductProcess : IAsyncDisposable
         lock (_lines)
             throw new InvalidOperationException($"the process did not say '{text}'; it said: {string.Join(" / ", _lines)}");
     }
+
+    /// <summary>Ends the process at once, as kill -9 does.</summary>
+    public void Kill() => _process.Kill();
 
     public async ValueTask DisposeAsync()
     {

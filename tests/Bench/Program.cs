@@ -3,10 +3,11 @@ using Moebius.Bench;
 using Moebius.Bench.Cxl;
 using Moebius.Bench.Inference;
 using Moebius.Bench.KvCache;
+using Moebius.Bench.Operator;
 using Moebius.Crds;
 
 // Arguments: a suite, then which of its benchmarks to run; none: all of them.
-Suite[] suites = [CxlSuite.Suite, InferenceSuite.Suite, KvCacheSuite.Suite];
+Suite[] suites = [CxlSuite.Suite, InferenceSuite.Suite, KvCacheSuite.Suite, OperatorSuite.Suite];
 try
 {
     var suite = suites.FirstOrDefault(candidate => candidate.Name == args.FirstOrDefault())

@@ -33,6 +33,21 @@ public sealed class RightsTests
         Assert.Equal([$"{group} get", $"{group} list", $"{group} watch"], Grants(rendered.One<V1ClusterRole>("moebius-operator-shop").Rules));
     }
 
+    [Fact]
+    public async Task The_webhook_has_exactly_the_rights_that_are_generated_for_it()
+    {
+        var generated = Rendered.Parse(File.ReadAllText(RepositoryFiles.At("operator/manifests/webhook.yaml")));
+        var rendered = await Rendered.ChartAsync("--set", "webhook.enabled=true");
+
+        Assert.Equal(Grants(generated.One<V1ClusterRole>().Rules), Grants(rendered.One<V1ClusterRole>("moebius-operator-webhook").Rules));
+        var role = rendered.One<V1Role>("moebius-operator-webhook");
+        Assert.Equal(Grants(generated.One<V1Role>().Rules), Grants(role.Rules));
+        Assert.Equal(["moebius-operator-webhook"], role.Rules.Where(rule => rule.ResourceNames is not null).SelectMany(rule => rule.ResourceNames));
+        Assert.Equal(
+            [rendered.One<V1ValidatingWebhookConfiguration>().Metadata.Name],
+            rendered.One<V1ClusterRole>("moebius-operator-webhook").Rules.SelectMany(rule => rule.ResourceNames));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("shop")]

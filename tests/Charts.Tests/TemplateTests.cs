@@ -15,6 +15,7 @@ public sealed class TemplateTests
     private static readonly string[][] Others =
     [
         ["--set", "nameOverride=m"],
+        ["--set", "webhook.enabled=true,webhook.port=10250"],
         ["--set", "watchNamespace=shop"],
         ["--set", "image.repository=registry.example:5000/a/moebius,image.tag=v2,imagePullSecrets[0].name=pull"],
         ["--set", "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,workloadImage=other:1"],
@@ -54,6 +55,7 @@ public sealed class TemplateTests
     [Theory]
     [InlineData("podDisruptionBudget.enabled", "PodDisruptionBudget")]
     [InlineData("networkPolicy.enabled", "NetworkPolicy")]
+    [InlineData("webhook.enabled", "ValidatingWebhookConfiguration")]
     [InlineData("metrics.service.enabled", "Service")]
     [InlineData("metrics.serviceMonitor.enabled", "ServiceMonitor")]
     [InlineData("metrics.podMonitor.enabled", "PodMonitor")]

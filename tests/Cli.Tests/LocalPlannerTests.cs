@@ -94,6 +94,14 @@ public sealed class LocalPlannerTests
     }
 
     [Fact]
+    public void A_resource_limit_that_is_not_enforced_has_no_value()
+    {
+        var container = Container("serve");
+        container.Env = [new V1EnvVar { Name = "LIMIT", ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { Resource = "limits.memory" } } }];
+        Assert.DoesNotContain("LIMIT", Planner().Plan(Objects(Template(container))).Pods[0].Containers[0].Environment.Keys);
+    }
+
+    [Fact]
     public void Native_sidecars_run_on_and_other_init_containers_run_to_completion()
     {
         var template = Template(Container("main"));

@@ -20,12 +20,13 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
     public const string OperatorNamespace = "moebius-system";
     public const string AgentNamespace = "moebius-node-agents";
 
-    /// <summary>Where the quickstart expects models on the node.</summary>
-    private const string Models = "/var/lib/moebius/models";
+    /// <summary>The folder of the node that the quickstart's model and the optimizer's volume are in.</summary>
+    private const string NodeFolder = "/var/lib/moebius";
+
+    /// <summary>Says that the folder is a test's, also one's that was killed.</summary>
+    private const string Marker = NodeFolder + "/.made-by-a-test";
 
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
-
-    private readonly List<string> made = [];
 
     internal static string Archive => RepositoryFiles.At($"bin/images/moebius-{ImageBuild.Version}.tar");
 
@@ -130,24 +131,21 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
     /// <summary>Removes the model from the node.</summary>
     protected override Task CleanUpAsync()
     {
-        foreach (var path in made.AsEnumerable().Reverse())
-            Directory.Delete(path, recursive: true);
-        made.Clear();
+        if (File.Exists(Marker))
+            Directory.Delete(NodeFolder, recursive: true);
         return Task.CompletedTask;
     }
 
-    private void PutModel()
+    private static void PutModel()
     {
-        foreach (var path in new[] { "/var/lib/moebius", Models, "/var/lib/moebius/prompts", Models + "/austen-moe" }.Where(path => !Directory.Exists(path)))
-        {
-            Directory.CreateDirectory(path);
-            made.Add(path);
-        }
-
-        // The program runs as a user without rights of its own.
-        File.SetUnixFileMode("/var/lib/moebius/prompts", (UnixFileMode)0b111_111_111);
+        if (Directory.Exists(NodeFolder) && !File.Exists(Marker))
+            throw new KubernetesAssetsMissingException($"'{NodeFolder}' exists: this machine holds models, and a test would write among them");
+        var model = Directory.CreateDirectory(NodeFolder + "/models/austen-moe").FullName;
+        File.WriteAllText(Marker, "");
         foreach (var file in Directory.EnumerateFiles(RepositoryFiles.At("samples/models/austen-moe")))
-            File.Copy(file, Path.Combine(Models, "austen-moe", Path.GetFileName(file)), overwrite: true);
+            File.Copy(file, Path.Combine(model, Path.GetFileName(file)), overwrite: true);
+        // The program runs as a user without rights of its own.
+        File.SetUnixFileMode(Directory.CreateDirectory(NodeFolder + "/prompts").FullName, (UnixFileMode)0b111_111_111);
     }
 }
 

@@ -80,6 +80,9 @@ internal sealed partial class CustomResources(
         await WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>A definition that was installed is gone, and nobody waits for it any more.</summary>
+    public void Forget(string name) => _installed.Remove(name);
+
     /// <summary>Waits until every resource that was installed answers.</summary>
     public async Task WaitAsync(CancellationToken cancellationToken)
     {

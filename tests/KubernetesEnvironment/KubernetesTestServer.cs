@@ -19,7 +19,8 @@ public class KubernetesTestServer : IAsyncLifetime
 {
     private readonly KubernetesTestServerOptions _options;
     private readonly List<ServerProcess> _processes = [];
-    private readonly ServerPorts _ports = ServerPorts.Take();
+    private ServerPorts _ports = ServerPorts.Take();
+    private DelayProxy? _etcdProxy;
     private readonly CertificateAuthority _authority = new();
     private readonly PemPair _administrator;
     private ServerFiles? _files;
@@ -149,6 +150,18 @@ public class KubernetesTestServer : IAsyncLifetime
             await StartControllerManagerAsync().ConfigureAwait(false);
     }
 
+    /// <summary>Removes a CRD that <see cref="InstallCrdsAsync"/> installed, and its group, which must have no other.</summary>
+    /// <param name="plural">The resource's plural name.</param>
+    /// <param name="version">Its version.</param>
+    /// <param name="group">Its group.</param>
+    public async Task RemoveCrdAsync(string plural, string version, string group)
+    {
+        Usable(_customResources).Forget($"{plural}.{group}");
+        (await KubectlAsync("delete", "crd", $"{plural}.{group}").ConfigureAwait(false)).EnsureSuccess();
+        if (CustomResourcesServedApart)
+            (await KubectlAsync("delete", "apiservice", $"{version}.{group}", "--ignore-not-found").ConfigureAwait(false)).EnsureSuccess();
+    }
+
     /// <summary>Runs kubectl as the administrator and waits for its end.</summary>
     /// <param name="arguments">Its arguments.</param>
     public Task<CommandResult> KubectlAsync(params string[] arguments) => KubectlAsync(arguments, null);
@@ -179,6 +192,12 @@ public class KubernetesTestServer : IAsyncLifetime
         await _customResources!.WaitAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
+    /// <summary>How late requests reach etcd; only with <see cref="KubernetesTestServerOptions.SlowableEtcd"/>.</summary>
+    public TimeSpan EtcdDelay
+    {
+        set => Usable(_etcdProxy).Delay = value;
+    }
+
     /// <summary>What a derived fixture does once the server is ready, such as installing CRDs.</summary>
     protected virtual Task PrepareAsync() => Task.CompletedTask;
 
@@ -203,6 +222,8 @@ public class KubernetesTestServer : IAsyncLifetime
         foreach (var process in _processes.AsEnumerable().Reverse())
             await process.DisposeAsync().ConfigureAwait(false);
         _processes.Clear();
+        if (_etcdProxy is not null)
+            await _etcdProxy.DisposeAsync().ConfigureAwait(false);
         _api?.Dispose();
         _files?.Dispose();
         _authority.Dispose();
@@ -228,6 +249,13 @@ public class KubernetesTestServer : IAsyncLifetime
 
         Start(Programs.Etcd, ServerArguments.Etcd(Files, _ports));
         await WaitForEtcdAsync().ConfigureAwait(false);
+        if (_options.SlowableEtcd)
+        {
+            // From here on every server comes to etcd through the proxy.
+            _etcdProxy = new DelayProxy(_ports.Etcd);
+            _ports = _ports with { Etcd = _etcdProxy.Port };
+        }
+
         StartApiServer();
         if (CustomResourcesServedApart)
             Start(Programs.Extensions, ServerArguments.Extensions(Files, _ports));

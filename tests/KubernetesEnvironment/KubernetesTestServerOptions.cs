@@ -29,6 +29,9 @@ public sealed record KubernetesTestServerOptions
     /// </summary>
     public bool CustomResourcesFromCore { get; init; }
 
+    /// <summary>Put a proxy before etcd that <see cref="KubernetesTestServer.EtcdDelay"/> makes slow.</summary>
+    public bool SlowableEtcd { get; init; }
+
     /// <summary>How long the start, and every later wait for the server, may take.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(2);
 }

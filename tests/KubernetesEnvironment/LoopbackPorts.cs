@@ -9,13 +9,14 @@ namespace Moebius.KubernetesEnvironment;
 /// Free TCP ports on the loopback address, from below the range that the kernel gives to outgoing connections (32768 up):
 /// nothing takes such a port between its choice and the server's start, or while a server is being restarted.
 /// </summary>
-internal static class LoopbackPorts
+public static class LoopbackPorts
 {
     private const int First = 20000;
     private const int End = 32768;
 
     private static readonly ConcurrentDictionary<int, bool> Given = new();
 
+    /// <summary>A free port; never given twice by one process.</summary>
     public static int Take()
     {
         while (true)

@@ -1,17 +1,25 @@
 using Moebius.KvCache.Tests.Service;
+using Moebius.KvCache.Tests.Tiers;
 
 namespace Moebius.KvCache.Tests;
 
-/// <summary>The tests' entry point, which can also act as an engine process.</summary>
+/// <summary>The tests' entry point, which can also act as an engine or as a server that is killed.</summary>
 internal static class Program
 {
     public const string EngineArgument = "--act-as-engine";
+    public const string ServerArgument = "--act-as-server";
 
     public static async Task<int> Main(string[] args)
     {
         if (args is [EngineArgument, var socket])
         {
             await KilledClientTests.HoldAsync(socket);
+            return 0;
+        }
+
+        if (args is [ServerArgument, var folder])
+        {
+            await KilledServerTests.ServeAsync(folder);
             return 0;
         }
 

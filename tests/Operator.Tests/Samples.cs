@@ -29,6 +29,16 @@ internal static class Samples
         {{{Indent(spec)}}}
         """);
 
+    /// <summary>A MoEDeployment whose model comes from a bucket.</summary>
+    public static MoEDeployment Remote(string spec = "", string source = "s3: {uri: 's3://models/austen', credentialsSecretRef: {name: aws}}") => Parse<MoEDeployment>($$$"""
+        apiVersion: moebius.dev/v1alpha1
+        kind: MoEDeployment
+        metadata: {name: austen, namespace: shop}
+        spec:
+          model: {source: { {{{source}}}, store: {size: 10Gi} } }
+        {{{Indent(spec)}}}
+        """);
+
     public static KVPrivacyPolicy Policy(string spec = "mode: SafeKV", string name = "strict") => Parse<KVPrivacyPolicy>($$$"""
         apiVersion: moebius.dev/v1alpha1
         kind: KVPrivacyPolicy

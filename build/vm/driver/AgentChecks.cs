@@ -61,7 +61,7 @@ internal static class AgentChecks
         void Tick(Dictionary<string, MemoryIntent> pods) => keeper.Tick(HintResolver.ByCgroup(hierarchy.Scan(), pods), 0);
     }
 
-    private static NodeAgent StartAgent() => new(
+    public static NodeAgent StartAgent() => new(
         new AgentOptions { Config = new NodeAgentConfig { Profile = "p" }, Cgroups = Workers.CgroupRoot }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
 
     public static string Agent()
@@ -81,6 +81,17 @@ internal static class AgentChecks
 
         Back();
         return message;
+    }
+
+    /// <summary>CAP_BPF, CAP_PERFMON and CAP_SYS_NICE suffice, without CAP_SYS_ADMIN.</summary>
+    public static string Capabilities()
+    {
+        using var agent = Workers.Again("limited");
+        var said = agent.StandardOutput.ReadToEnd().Trim();
+        agent.WaitForExit();
+        Require(agent.ExitCode == 0, said);
+        Back();
+        return said;
     }
 
     public static string OtherScheduler()

@@ -34,6 +34,7 @@ internal static class Checks
             Check("stall-leaves-the-kernels-scheduler", () => FaultChecks.Fault(faulty, 2, 1026));
             Check("keeper-retries", () => FaultChecks.Keeper(faulty));
             Check("a-thousand-pods-leave-nothing-behind", AgentChecks.Pods);
+            Check("agent-with-three-capabilities", AgentChecks.Capabilities);
             Check("other-scheduler-is-left-alone", AgentChecks.OtherScheduler);
         }
 

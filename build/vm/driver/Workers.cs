@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
@@ -6,8 +7,12 @@ using Moebius.Cxl.Policy;
 namespace Moebius.Cxl.VirtualMachine;
 
 /// <summary>The processes that the checks watch.</summary>
-internal static class Workers
+internal static partial class Workers
 {
+    private const int CapSysNice = 23;
+    private const int CapPerfmon = 38;
+    private const int CapBpf = 39;
+
     public const string CgroupRoot = "/sys/fs/cgroup";
 
     private static readonly string Self = Environment.ProcessPath!;
@@ -32,10 +37,44 @@ internal static class Workers
         }
     }
 
+    /// <summary>
+    /// Runs the agent as root with three capabilities: all that a kernel asks for.
+    /// </summary>
+    public static int Limited()
+    {
+        const int DropFromBoundingSet = 24;
+        const int LastCapability = 40;
+        int[] kept = [CapSysNice, CapPerfmon, CapBpf];
+        for (var capability = 0; capability <= LastCapability; capability++)
+        {
+            if (!kept.Contains(capability) && prctl(DropFromBoundingSet, (nuint)capability, 0, 0, 0) != 0)
+                return 2;
+        }
+
+        // Only the next program that is started is bound by it.
+        using var agent = Again("agent");
+        Console.Write(agent.StandardOutput.ReadToEnd());
+        agent.WaitForExit();
+        return agent.ExitCode;
+    }
+
+    /// <summary>Runs the agent for a moment and prints what it reached.</summary>
+    public static int Agent()
+    {
+        using var agent = AgentChecks.StartAgent();
+        agent.Tick();
+        var status = agent.Status;
+        Console.WriteLine($"{status.Level}, observer {status.Observer.Reason} {status.Observer.Message}, {status.Message}, capabilities {HostKernel.Read("/sys", "/proc").Capabilities:x}");
+        return status is { Level: SchedulingLevel.SchedExt, Observer.Loaded: true, Duplex.Loaded: true } ? 0 : 1;
+    }
+
     public static DuplexParameters Parameters(MemoryStrategy strategy, DirectionLoad load = default) =>
         DuplexPlanner.Plan(strategy, new MemoryPolicySpec(), load, Environment.ProcessorCount, new DuplexParameters { Limited = DuplexParameters.NoClass });
 
     public static Dictionary<int, DuplexClass> Lanes() => DuplexPlanner.Lanes([[.. Enumerable.Range(0, Environment.ProcessorCount)]], 50);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int prctl(int option, nuint second, nuint third, nuint fourth, nuint fifth);
 
     /// <summary>Starts this program again.</summary>
     public static Process Again(params string[] arguments) =>

@@ -92,6 +92,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* What the schema cannot say, because it spans values. */ -}}
 {{- define "moebius.validate" -}}
+{{- if and .Values.webhook.enabled .Values.watchNamespace -}}
+{{- fail (printf "webhook.enabled: is true with watchNamespace '%s': the webhook's configuration belongs to the whole cluster; set one of the two only" .Values.watchNamespace) -}}
+{{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail (printf "replicas: is %d with leaderElection.enabled false: operators that do not elect a leader work against each other; set replicas to 1 or enable the election" (int .Values.replicas)) -}}
 {{- end -}}

@@ -34,6 +34,8 @@ internal static class InferenceConfiguration
                     Enabled = true,
                     Memory = spec.KVCache.Memory,
                     BlockTokens = spec.KVCache.BlockTokens,
+                    Ssd = spec.KVCache.Ssd is { } disk ? new SsdTierSpec { Size = disk.Size } : null,
+                    Shared = spec.KVCache.Shared is { } shared ? new SharedTierSpec { Address = shared.Address, Tls = shared.Tls, Timeout = shared.Timeout } : null,
                 },
             });
         }

@@ -1,11 +1,13 @@
+using System.Globalization;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
 
 /// <summary>
-/// The NetworkPolicy of inference pods: callers reach the API, the operator's namespace the metrics, and the pods
-/// themselves only name servers: neither the engine nor the cache calls anybody.
+/// The NetworkPolicy of inference pods: callers reach the API, the operator and whoever is allowed the metrics, and the
+/// pods themselves only name servers: the engine calls nobody, the cache the tier between pods where there is
+/// one.
 /// </summary>
 internal static class InferenceNetworkPolicy
 {
@@ -21,7 +23,7 @@ internal static class InferenceNetworkPolicy
         if (spec.KVCache.Enabled)
             metrics.Add(Port(PodPaths.KVCacheMetricsPort, "TCP"));
 
-        List<V1NetworkPolicyIngressRule> ingress = [new() { FromProperty = [operators], Ports = metrics }];
+        List<V1NetworkPolicyIngressRule> ingress = [new() { FromProperty = [operators, .. spec.NetworkPolicy.AllowMetricsFrom ?? []], Ports = metrics }];
         // A rule without peers would allow everybody; an empty list means nobody.
         if (callers.Count > 0)
             ingress.Insert(0, new V1NetworkPolicyIngressRule { FromProperty = [.. callers], Ports = [Port(spec.Serving.Port, "TCP")] });
@@ -35,10 +37,14 @@ internal static class InferenceNetworkPolicy
                 PodSelector = new V1LabelSelector { MatchLabels = child.Selector() },
                 PolicyTypes = ["Ingress", "Egress"],
                 Ingress = ingress,
-                Egress = [new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP")] }],
+                Egress = [new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP"), .. SharedTier(spec)] }],
             },
         };
     }
+
+    private static IEnumerable<V1NetworkPolicyPort> SharedTier(MoEDeploymentSpec spec) => spec.KVCache is { Enabled: true, Shared.Address: { } address }
+        ? [Port(int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture), "TCP")]
+        : [];
 
     private static V1NetworkPolicyPort Port(int port, string protocol) => new() { Port = port, Protocol = protocol };
 }

@@ -24,29 +24,33 @@ internal static class InferencePod
     public static V1PodSpec Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec;
-        var inference = Inference(resource, references.Policy, spec.Image ?? settings.ImageOf(Components.Inference), server);
-        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, spec.Image ?? settings.ImageOf(KVCacheContainer), server) : null;
+        var image = spec.Image ?? settings.ImageOf(Components.Inference);
+        var inference = Inference(resource, references, image, server);
+        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, references.Policy, spec.Image ?? settings.ImageOf(KVCacheContainer), server) : null;
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
+        var check = ModelFetch.IsRemote(spec.Model.Source) ? null : ModelSizeCheck.Container(spec, image);
+        var fetch = references.Preparation.State == FetchState.Inline && ModelFetch.IsRemote(spec.Model.Source) ? ModelFetch.Container(spec, settings) : null;
+        var copy = spec.Model.Source.Image is { } model && !server.ImageVolumes ? ModelVolume.CopyFromImage(model) : null;
         var pod = new V1PodSpec
         {
             ServiceAccountName = Names.Inference(resource.Metadata.Name),
             AutomountServiceAccountToken = false,
             EnableServiceLinks = false,
             SecurityContext = Containers.RestrictedPod(),
-            ImagePullSecrets = spec.ImagePullSecrets is { Count: > 0 } secrets ? [.. secrets.Select(secret => new V1LocalObjectReference { Name = secret.Name })] : null,
+            ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
             TerminationGracePeriodSeconds = PreStopSeconds + (long)Math.Ceiling(drain.TotalSeconds) + ExitSeconds,
             Containers = [inference],
-            Volumes = Volumes(resource),
+            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy)],
         };
-        if (kvCache is not null && server.NativeSidecars)
-            pod.InitContainers = [kvCache];
-        else if (kvCache is not null)
+        var before = new[] { fetch, copy, check, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
+        pod.InitContainers = before.Count > 0 ? before : null;
+        if (kvCache is not null && !server.NativeSidecars)
             pod.Containers = [kvCache, inference];
-        Place(pod, resource, references.Profile);
+        Place(pod, resource, references.Profile, spread: true);
         return pod;
     }
 
-    private static V1Container Inference(MoEDeployment resource, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
+    private static V1Container Inference(MoEDeployment resource, MoEReferences references, string image, ServerCapabilities server)
     {
         var spec = resource.Spec;
         List<string> args =
@@ -73,7 +77,7 @@ internal static class InferencePod
         }
 
         List<V1EnvVar> environment = [Containers.NoDiagnostics()];
-        if (policy?.Spec.Identity.Signature is { SecretRef: var key })
+        if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
             environment.Add(Containers.FromSecret(SignatureKey, key));
 
         return new V1Container
@@ -85,7 +89,7 @@ internal static class InferencePod
             Args = args,
             Env = environment,
             Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Serving.Port, Protocol = "TCP" }],
-            Resources = spec.Resources ?? PodMemory.InferenceRequests(spec),
+            Resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null),
             StartupProbe = Containers.Startup("http"),
             LivenessProbe = Containers.Liveness("http"),
             ReadinessProbe = Containers.Readiness("http"),
@@ -100,7 +104,7 @@ internal static class InferencePod
         ? new V1LifecycleHandler { Sleep = new V1SleepAction { Seconds = PreStopSeconds } }
         : new V1LifecycleHandler { Exec = new V1ExecAction { Command = ["sleep", PreStopSeconds.ToString(CultureInfo.InvariantCulture)] } };
 
-    private static List<V1Volume> Volumes(MoEDeployment resource)
+    private static List<V1Volume> Volumes(MoEDeployment resource, ServerCapabilities server, bool writableModel)
     {
         var spec = resource.Spec;
         var configMap = Names.InferenceConfig(resource.Metadata.Name);
@@ -112,7 +116,7 @@ internal static class InferencePod
             spec.KVCache.PolicyRef is { Name: var policy }
                 ? Containers.ConfigMapVolume("policy", Names.Policy(policy))
                 : Containers.ConfigMapVolume("policy", configMap, PodPaths.PolicyFile),
-            ModelVolume.Plan(spec.Model.Source),
+            writableModel ? ModelVolume.Store(resource, readOnly: false) : ModelVolume.Plan(resource, server),
         ];
         if (spec.KVCache.Enabled)
         {
@@ -123,7 +127,8 @@ internal static class InferencePod
         return volumes;
     }
 
-    private static void Place(V1PodSpec pod, MoEDeployment resource, MemorySchedulingProfile? profile)
+    /// <summary>Says where a pod may run.</summary>
+    public static void Place(V1PodSpec pod, MoEDeployment resource, MemorySchedulingProfile? profile, bool spread)
     {
         var placement = resource.Spec.Placement;
         var nodes = new SortedDictionary<string, string>(StringComparer.Ordinal);
@@ -132,8 +137,8 @@ internal static class InferencePod
         pod.NodeSelector = nodes.Count > 0 ? nodes : null;
         pod.Tolerations = placement?.Tolerations is { Count: > 0 } tolerations ? tolerations : null;
         pod.PriorityClassName = placement?.PriorityClassName;
-        pod.TopologySpreadConstraints = placement?.TopologySpreadConstraints is { Count: > 0 } spread
-            ? [.. spread.Select(constraint => WithSelector(constraint, resource.Metadata.Name))]
+        pod.TopologySpreadConstraints = spread && placement?.TopologySpreadConstraints is { Count: > 0 } constraints
+            ? [.. constraints.Select(constraint => WithSelector(constraint, resource.Metadata.Name))]
             : null;
     }
 

@@ -9,15 +9,73 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 internal static class KVCacheSidecar
 {
-    public static V1Container Plan(MoEDeploymentSpec spec, string image, ServerCapabilities server) => new()
+    /// <summary>Holds the password of the tier between pods.</summary>
+    public const string PasswordVariable = "MOEBIUS_KV_SHARED_PASSWORD";
+
+    public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
+    {
+        var container = Base(spec, image, server);
+        if (spec.KVCache.Ssd is not null)
+        {
+            container.Args.Add($"--ssd={PodPaths.KVDisk}");
+            container.VolumeMounts.Add(Containers.Mount("kv-disk", PodPaths.KVDisk, readOnly: false));
+        }
+
+        if (spec.KVCache.Shared?.PasswordSecretRef is { } password)
+            container.Env.Add(Containers.FromSecret(PasswordVariable, password));
+        if (policy?.Spec.Encryption is not null)
+        {
+            container.Args.Add($"--encryption-key={PodPaths.KVKey}/{PodPaths.KVKeyFile}");
+            container.VolumeMounts.Add(Containers.Mount("kv-key", PodPaths.KVKey, readOnly: true));
+        }
+
+        return container;
+    }
+
+    /// <summary>The volumes that further tiers and their key need.</summary>
+    public static IEnumerable<V1Volume> Volumes(MoEDeploymentSpec spec, KVPrivacyPolicy? policy)
+    {
+        if (spec.KVCache.Ssd is { } disk)
+            yield return Disk(disk);
+        if (policy?.Spec.Encryption?.SecretRef is { } key)
+        {
+            yield return new V1Volume
+            {
+                Name = "kv-key",
+                Secret = new V1SecretVolumeSource { SecretName = key.Name, DefaultMode = 0x120, Items = [new V1KeyToPath { Key = key.Key, Path = PodPaths.KVKeyFile }] },
+            };
+        }
+    }
+
+    // A volume of a storage class is made with the pod and goes with it: the cache is no data that has to stay.
+    private static V1Volume Disk(SsdTierSpec disk) => disk.StorageClassName is null
+        ? new V1Volume { Name = "kv-disk", EmptyDir = new V1EmptyDirVolumeSource { SizeLimit = disk.Size } }
+        : new V1Volume
+        {
+            Name = "kv-disk",
+            Ephemeral = new V1EphemeralVolumeSource
+            {
+                VolumeClaimTemplate = new V1PersistentVolumeClaimTemplate
+                {
+                    Spec = new V1PersistentVolumeClaimSpec
+                    {
+                        AccessModes = ["ReadWriteOnce"],
+                        StorageClassName = disk.StorageClassName,
+                        Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = disk.Size } },
+                    },
+                },
+            },
+        };
+
+    private static V1Container Base(MoEDeploymentSpec spec, string image, ServerCapabilities server) => new()
     {
         Name = InferencePod.KVCacheContainer,
         RestartPolicy = server.NativeSidecars ? "Always" : null,
         Image = image,
         ImagePullPolicy = spec.ImagePullPolicy.ToString(),
         Command = [PodPaths.Program],
-        Args =
-        [
+        Args = new List<string>
+        {
             "kvcache",
             "serve",
             $"--config={PodPaths.Config}/{InferenceConfiguration.KVCacheFile}",
@@ -26,8 +84,8 @@ internal static class KVCacheSidecar
             $"--arena-size={spec.KVCache.Memory.CanonicalizeString()}",
             $"--policy={PodPaths.Policy}/{PodPaths.PolicyFile}",
             $"--listen=0.0.0.0:{PodPaths.KVCacheMetricsPort}",
-        ],
-        Env = [Containers.NoDiagnostics()],
+        },
+        Env = new List<V1EnvVar> { Containers.NoDiagnostics() },
         Ports = [new V1ContainerPort { Name = "metrics", ContainerPort = PodPaths.KVCacheMetricsPort, Protocol = "TCP" }],
         Resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec),
         StartupProbe = Containers.Startup("metrics"),
@@ -35,12 +93,12 @@ internal static class KVCacheSidecar
         ReadinessProbe = Containers.Readiness("metrics"),
         TerminationMessagePolicy = "FallbackToLogsOnError",
         SecurityContext = Containers.Restricted(),
-        VolumeMounts =
-        [
+        VolumeMounts = new List<V1VolumeMount>
+        {
             Containers.Mount("config", PodPaths.Config, readOnly: true),
             Containers.Mount("policy", PodPaths.Policy, readOnly: true),
             Containers.Mount("run", PodPaths.Run, readOnly: false),
             Containers.Mount("arena", PodPaths.Arena, readOnly: false),
-        ],
+        },
     };
 }

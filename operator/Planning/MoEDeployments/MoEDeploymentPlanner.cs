@@ -1,5 +1,7 @@
 using k8s;
 using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
@@ -10,7 +12,10 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 public static class MoEDeploymentPlanner
 {
-    /// <summary>Plans ServiceAccount, ConfigMap, Service, Deployment, PodDisruptionBudget and NetworkPolicy.</summary>
+    /// <summary>
+    /// Plans ServiceAccount, ConfigMap, Service, Deployment, PodDisruptionBudget and NetworkPolicy, what brings the model
+    /// here when it comes from elsewhere, the autoscaler, and objects of other operators.
+    /// </summary>
     /// <param name="resource">The MoEDeployment.</param>
     /// <param name="references">What it refers to.</param>
     /// <param name="settings">The operator's settings.</param>
@@ -21,32 +26,49 @@ public static class MoEDeploymentPlanner
         if (problems.Any(problem => problem.Reason == Reasons.InvalidSpec))
             return Planning.Plan.Blocked(problems, []);
 
-        var conditions = new[] { ResolvePolicy(resource, references), ResolveProfile(resource, references) };
+        List<PlannedCondition> conditions = [ResolvePolicy(resource, references), ResolveProfile(resource, references)];
         problems.AddRange(conditions
             .Where(condition => condition.Status != ConditionStatus.True)
             .Select(condition => new Problem(condition.Reason, condition.Message, Blocks: true)));
         if (problems.Any(problem => problem.Blocks))
             return Planning.Plan.Blocked(problems, conditions);
 
+        var remote = ModelFetch.IsRemote(resource.Spec.Model.Source) && references.Preparation.State != FetchState.Inline;
+        if (remote)
+        {
+            conditions.Add(Fetched(references.Preparation));
+            if (references.Preparation.State == FetchState.Failed)
+                problems.Add(new Problem(Reasons.FetchFailed, conditions[^1].Message, Blocks: false));
+        }
+
+        conditions.Add(Fits(resource.Spec, references.Preparation));
+        if (conditions[^1].Status == ConditionStatus.False)
+        {
+            problems.Add(new Problem(Reasons.InsufficientMemory, conditions[^1].Message, Blocks: true));
+            return Planning.Plan.Blocked(problems, conditions);
+        }
+
         var name = Names.Inference(resource.Metadata.Name);
         var child = new ChildBuilder(resource, Components.Inference, resource.Metadata.NamespaceProperty);
+        var children = new List<IKubernetesObject<V1ObjectMeta>> { child.ServiceAccount(name) };
+        if (remote)
+            children.AddRange(ModelFetch.Plan(resource, references, settings, server));
+        if (remote && references.Preparation.State != FetchState.Done)
+            return new Plan(children, problems, conditions) { IsPartial = true };
+
         var config = InferenceConfiguration.Render(resource);
-        var children = new List<IKubernetesObject<V1ObjectMeta>>
-        {
-            child.ServiceAccount(name),
-            child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config),
-            child.Service(name, ("http", resource.Spec.Serving.Port)),
-        };
+        children.Add(child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config));
+        children.Add(child.Service(name, ("http", resource.Spec.Serving.Port)));
         if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
             children.Add(InferenceNetworkPolicy.Plan(resource, child, settings));
         if (server.PodDisruptionBudgets)
             children.Add(DisruptionBudget(resource, child));
         children.Add(Deployment(resource, references, child, config, settings, server));
+        if (Autoscaling.Plan(resource, child, server) is { } autoscaler)
+            children.Add(autoscaler);
+        children.AddRange(Integrations.Plan(resource, child, server));
         return new Plan(children, problems, conditions);
     }
-
-    /// <summary>Pods that are asked for when no autoscaler decides.</summary>
-    internal static int Replicas(MoEDeploymentSpec spec) => spec.Replicas ?? spec.Autoscaling?.MinReplicas ?? 1;
 
     /// <summary>The name clients ask for.</summary>
     internal static string ModelName(MoEDeployment resource) => resource.Spec.Model.Name ?? resource.Metadata.Name;
@@ -54,6 +76,24 @@ public static class MoEDeploymentPlanner
     /// <summary>Base URL of the API inside the cluster, up to and including <c>/v1</c>.</summary>
     internal static string Endpoint(MoEDeployment resource) =>
         Names.ServiceUrl(Names.Inference(resource.Metadata.Name), resource.Metadata.NamespaceProperty, resource.Spec.Serving.Port) + "/v1";
+
+    private static PlannedCondition Fetched(ModelPreparation preparation) => preparation switch
+    {
+        { State: FetchState.Done } => new(ConditionTypes.ModelFetched, ConditionStatus.True, Reasons.Fetched, "the model is in its store"),
+        { State: FetchState.Failed } => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.FetchFailed, $"spec.model.source: the download has failed: {preparation.Message}: correct what it names; delete the Job to try the same source again"),
+        { Message: { } message } => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.Fetching, $"the model is being downloaded; the last attempt failed: {message}"),
+        _ => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.Fetching, "the model is being downloaded"),
+    };
+
+    private static PlannedCondition Fits(MoEDeploymentSpec spec, ModelPreparation preparation)
+    {
+        if (preparation.Facts is not { } facts)
+            return new(ConditionTypes.MemoryFits, ConditionStatus.Unknown, Reasons.NotMeasured, "the model's files have not been read yet");
+        var need = MemorySizing.Plan(facts, PodMemory.Budget(spec));
+        return need.Refusal is { } refusal
+            ? new(ConditionTypes.MemoryFits, ConditionStatus.False, Reasons.InsufficientMemory, $"spec: {refusal}")
+            : new(ConditionTypes.MemoryFits, ConditionStatus.True, Reasons.Sufficient, $"{Quantities.Format(need.Needed)} are needed");
+    }
 
     private static PlannedCondition ResolvePolicy(MoEDeployment resource, MoEReferences references)
     {
@@ -100,17 +140,20 @@ public static class MoEDeploymentPlanner
             Metadata = child.Metadata(Names.Inference(resource.Metadata.Name)),
             Spec = new V1DeploymentSpec
             {
-                Replicas = Replicas(resource.Spec),
+                Replicas = Autoscaling.Replicas(resource.Spec, references.LiveReplicas),
                 Selector = new V1LabelSelector { MatchLabels = child.Selector() },
                 // A new pod loads its model before an old one is stopped; loading may take long.
                 Strategy = new V1DeploymentStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDeployment { MaxSurge = 1, MaxUnavailable = 0 } },
                 ProgressDeadlineSeconds = 7200,
                 RevisionHistoryLimit = 3,
-                Template = new V1PodTemplateSpec
-                {
-                    Metadata = child.PodMetadata(InferenceConfiguration.HashSource(config)),
-                    Spec = InferencePod.Plan(resource, references, settings, server),
-                },
+                Template = PodTemplateOverride.Apply(Template(resource, references, child, config, settings, server), resource.Spec.PodTemplate),
             },
         };
+
+    private static V1PodTemplateSpec Template(MoEDeployment resource, MoEReferences references, ChildBuilder child, Dictionary<string, string> config, OperatorSettings settings, ServerCapabilities server)
+    {
+        var metadata = child.PodMetadata(InferenceConfiguration.HashSource(config));
+        metadata.Annotations[Labels.ModelSource] = ModelFetch.SizeKey(resource.Spec);
+        return new V1PodTemplateSpec { Metadata = metadata, Spec = InferencePod.Plan(resource, references, settings, server) };
+    }
 }

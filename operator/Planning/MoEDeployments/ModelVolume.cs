@@ -6,10 +6,12 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// <summary>The volume that holds the model, mounted read-only.</summary>
 internal static class ModelVolume
 {
+    public const string CopyContainer = "copy-model";
+
     /// <summary>The model directory inside the container.</summary>
     public static string Directory(ModelSource source)
     {
-        var path = (source.PersistentVolumeClaim?.Path ?? source.Image?.Path ?? "").Trim('/');
+        var path = ModelFetch.IsRemote(source) ? ModelFetch.Revision(source) : (source.PersistentVolumeClaim?.Path ?? source.Image?.Path ?? "").Trim('/');
         return path.Length == 0 ? PodPaths.Model : $"{PodPaths.Model}/{path}";
     }
 
@@ -17,11 +19,37 @@ internal static class ModelVolume
     /// Plans the volume. A hostPath is the one thing in the pod that the Pod Security level "restricted" forbids: its
     /// namespace needs "privileged", and the files must be readable by user 65532.
     /// </summary>
-    public static V1Volume Plan(ModelSource source) => source switch
+    public static V1Volume Plan(MoEDeployment resource, ServerCapabilities server) => resource.Spec.Model.Source switch
     {
         { HostPath: { } host } => new V1Volume { Name = "model", HostPath = new V1HostPathVolumeSource { Path = host.Path, Type = "Directory" } },
-        { PersistentVolumeClaim: { } claim } => new V1Volume { Name = "model", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = claim.ClaimName, ReadOnlyProperty = true } },
+        { PersistentVolumeClaim: { } claim } => Claim(claim.ClaimName, readOnly: true),
+        { Image: not null } when !server.ImageVolumes => new V1Volume { Name = "model", EmptyDir = new V1EmptyDirVolumeSource() },
         { Image: { } image } => new V1Volume { Name = "model", Image = new V1ImageVolumeSource { Reference = image.Reference, PullPolicy = image.PullPolicy.ToString() } },
-        _ => throw new InvalidOperationException("a source that cannot be mounted must have been refused"),
+        _ => Store(resource, readOnly: true),
     };
+
+    /// <summary>
+    /// Where the server cannot mount images, a container of the image copies its files. The image then needs a <c>cp</c>.
+    /// </summary>
+    public static V1Container CopyFromImage(ImageModel image)
+    {
+        var path = image.Path.Trim('/');
+        var target = path.Length == 0 ? PodPaths.Model : $"{PodPaths.Model}/{path}";
+        return new V1Container
+        {
+            Name = CopyContainer,
+            Image = image.Reference,
+            ImagePullPolicy = image.PullPolicy.ToString(),
+            Command = ["sh", "-c", "mkdir -p \"$2\" && cp -R \"$1/.\" \"$2\"", "sh", $"/{path}", target],
+            TerminationMessagePolicy = "FallbackToLogsOnError",
+            SecurityContext = Containers.Restricted(),
+            VolumeMounts = [Containers.Mount("model", PodPaths.Model, readOnly: false)],
+        };
+    }
+
+    /// <summary>The claim that a remote model is kept in.</summary>
+    public static V1Volume Store(MoEDeployment resource, bool readOnly) => Claim(Names.ModelStore(resource.Metadata.Name), readOnly);
+
+    private static V1Volume Claim(string name, bool readOnly) =>
+        new() { Name = "model", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = name, ReadOnlyProperty = readOnly ? true : null } };
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using k8s.Models;
 using Moebius.Crds;
+using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
@@ -14,18 +15,28 @@ internal static class PodMemory
     private const long Mebibyte = 1 << 20;
 
     /// <summary>The programs themselves.</summary>
-    private const long InferenceBase = 256 * Mebibyte;
+    private const long InferenceBase = MemorySizing.ProgramBytes;
     private const long KVCacheBase = 128 * Mebibyte;
     private const long KVCacheHeadroom = 256 * Mebibyte;
 
     /// <summary>
-    /// Without stated resources the known budgets are requested and nothing is limited: the dense weights count too,
-    /// and their size is known to the engine alone.
+    /// Without stated resources what is known to be needed is requested and nothing is limited. The weights of a model that
+    /// is mounted are not known before its pod runs, and a pod must not be replaced because they are known later.
     /// </summary>
-    public static V1ResourceRequirements InferenceRequests(MoEDeploymentSpec spec) => new()
+    /// <param name="spec">The spec.</param>
+    /// <param name="facts">Sizes of a model that has been downloaded.</param>
+    public static V1ResourceRequirements InferenceRequests(MoEDeploymentSpec spec, ModelFacts? facts) => new()
     {
-        Requests = Memory(Budgets(spec) + InferenceBase),
+        // The arena is requested by its own container.
+        Requests = Memory(facts is null ? Budgets(spec) + InferenceBase : MemorySizing.Plan(facts, Budget(spec) with { Arena = 0, Limit = null }).Needed),
     };
+
+    /// <summary>What the spec gives the inference container.</summary>
+    public static MemoryBudget Budget(MoEDeploymentSpec spec) => new(
+        spec.Experts.FastMemory is { } experts ? Quantities.Bytes(experts, "spec.experts.fastMemory") : null,
+        Quantities.Bytes(spec.Serving.KVMemory, "spec.serving.kvMemory"),
+        spec.KVCache.Enabled ? Arena(spec) : 0,
+        Limit(spec.Resources));
 
     public static V1ResourceRequirements KVCacheResources(MoEDeploymentSpec spec)
     {

@@ -143,9 +143,6 @@ public static class KVPrivacyPolicyPlanner
             yield return Unsupported($"spec.classifier.type: {spec.Classifier.Type} is not supported in the cluster yet: write BuiltIn or Disabled");
         if (spec.ContextCheck is not null)
             yield return Unsupported("spec.contextCheck: not supported yet: remove it");
-        // A promise of safety that is not kept must not look kept.
-        if (spec.Encryption is not null)
-            yield return Unsupported("spec.encryption: not supported yet: remove it; blocks never leave the pod's memory");
     }
 
     private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);

@@ -92,6 +92,8 @@ public static class MemorySchedulingProfilePlanner
                         Affinity = affinity is null ? null : new V1Affinity { NodeAffinity = affinity },
                         Tolerations = agent.Tolerations is { Count: > 0 } tolerations ? tolerations : null,
                         TerminationGracePeriodSeconds = 30,
+                        // The observer walks the tasks of its PID namespace.
+                        HostPID = true,
                         SecurityContext = new V1PodSecurityContext { SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" } },
                         Containers = [Agent(agent, settings)],
                         Volumes =
@@ -137,7 +139,8 @@ public static class MemorySchedulingProfilePlanner
         VolumeMounts =
         [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
-            Containers.Mount("sys", "/sys", readOnly: true),
+            // Interleave weights are written there.
+            Containers.Mount("sys", "/sys", readOnly: false),
             Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
             Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
         ],

@@ -1,6 +1,61 @@
+using System.Diagnostics;
+using System.Globalization;
+using Moebius.Crds;
+
 namespace Moebius.Bench.Cxl;
 
+/// <summary>
+/// The duplex scheduler against the kernel's own on ordinary work without hints, in a virtual machine whose kernel has
+/// sched_ext. Where the processor is emulated, as it is without KVM, times are an emulator's: only the ratio means
+/// anything, and that with care.
+/// </summary>
 internal static class SchedulerBench
 {
-    public static Task RunAsync() => Task.CompletedTask;
+    private static readonly (string Name, string Title, double Bar, bool More)[] Figures =
+    [
+        ("hackbench-seconds", "hackbench, s", 1.03, false),
+        ("redis-requests-per-second", "Redis GET, requests/s", 0.97, true),
+        ("redis-p99-ms", "Redis GET, p99, ms", 1.2, false),
+        ("wake-p50-us", "wake-up of 3 workers, p50, us", 1.03, false),
+        ("wake-p99-us", "wake-up of 3 workers, p99, us", 1.2, false),
+    ];
+
+    public static async Task RunAsync()
+    {
+        var rounds = await MeasureAsync();
+        Report.Title(
+            $"The duplex scheduler against the kernel's own, EMULATED machine of 2 processors ({rounds.Values.First().Count} rounds in changing order)",
+            "load", "kernel", "duplex", "duplex over kernel", "bar on the median", "");
+        foreach (var (name, title, bar, more) in Figures)
+        {
+            var pairs = rounds[name];
+            var ratio = Spread.Of(pairs.Select(pair => pair.Duplex / pair.Kernel));
+            Report.Row(
+                title,
+                Spread.Of(pairs.Select(pair => pair.Kernel)).Text("F2"),
+                Spread.Of(pairs.Select(pair => pair.Duplex)).Text("F2"),
+                ratio.Text("F3", "x"),
+                string.Create(CultureInfo.InvariantCulture, $"{(more ? ">=" : "<=")} {bar:F2}x"),
+                more ? Report.AtLeast(ratio.Median, bar) : Report.AtMost(ratio.Median, bar));
+        }
+    }
+
+    /// <summary>Boots the machine and reads its lines: BENCH ROUND SCHEDULER FIGURE VALUE.</summary>
+    private static async Task<Dictionary<string, List<(double Kernel, double Duplex)>>> MeasureAsync()
+    {
+        var script = Path.Combine(ProductProcess.Repository, "build/vm/test.sh");
+        using var process = Process.Start(new ProcessStartInfo(script, ["Release", "bench"]) { RedirectStandardOutput = true })!;
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0)
+            throw new UserInputException($"build/vm/test.sh Release bench ended with {process.ExitCode}; what it said is above");
+        var values = output.Split('\n')
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Where(fields => fields is ["BENCH", _, _, _, _])
+            .ToDictionary(fields => (Name: fields[3], Round: fields[1], Scheduler: fields[2]), fields => double.Parse(fields[4], CultureInfo.InvariantCulture));
+        return Figures.ToDictionary(
+            figure => figure.Name,
+            figure => values.Keys.Where(key => key.Name == figure.Name && key.Scheduler == "kernel")
+                .Select(key => (values[key], values[key with { Scheduler = "duplex" }])).ToList());
+    }
 }

@@ -10,6 +10,8 @@ internal static class KvCacheSuite
     [
         new("lookup", LookupBench.RunAsync),
         new("index", () => Task.Run(IndexBench.Run)),
+        new("get", GetBench.RunAsync),
+        new("crash", CrashBench.RunAsync),
         new("ttft", TtftBench.RunAsync),
         new("recall", RecallBench.RunAsync),
         new("hostile", HostileBench.RunAsync),

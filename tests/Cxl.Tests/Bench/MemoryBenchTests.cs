@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Cxl.Bench;
+using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Bench;
 
@@ -29,4 +30,30 @@ public class MemoryBenchTests
     [Fact]
     public void A_node_that_is_not_there_is_refused_by_name() =>
         Assert.Contains("--node 900", Assert.Throws<UserInputException>(() => new MemoryBench(Small with { Node = 900 })).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Nodes_are_measured_or_it_is_said_which_cannot_be()
+    {
+        var (bandwidths, failure) = NodeBandwidth.Measure([Node(0)], 0.5);
+        Assert.Null(failure);
+        Assert.True(bandwidths![0] > 0);
+        (bandwidths, failure) = NodeBandwidth.Measure([Node(0), Node(900)], 0.5);
+        Assert.Null(bandwidths);
+        Assert.Contains("node 900", failure, StringComparison.Ordinal);
+    }
+
+    private static NumaNode Node(int id) => new()
+    {
+        Id = id,
+        Kind = NumaNodeKind.Processors,
+        Cpus = [],
+        MemoryBytes = 1,
+        Distances = [],
+        Access0 = null,
+        Access1 = null,
+        Initiators = [],
+        Tier = null,
+        Regions = [],
+        Performance = null,
+    };
 }

@@ -24,6 +24,18 @@ public class HintResolverTests
         Assert.Equal(1, result.Refused);
     }
 
+    [Fact]
+    public void An_attribute_holds_for_what_is_below_and_never_overrules_a_hint()
+    {
+        var paths = new Dictionary<ulong, string> { [1] = "/", [2] = "/batch.slice", [3] = "/batch.slice/a/b", [4] = "/batch.slice/pod", [5] = "/batch.slice2", [6] = "/wrong" };
+        var hints = new Dictionary<ulong, MemoryIntent> { [4] = MemoryIntent.Latency };
+        var refused = HintResolver.AddAttributes(hints, paths, new Dictionary<ulong, string> { [2] = "write-heavy", [6] = "fast" });
+        Assert.Equal(new Dictionary<ulong, MemoryIntent> { [2] = MemoryIntent.WriteHeavy, [3] = MemoryIntent.WriteHeavy, [4] = MemoryIntent.Latency }, hints);
+        Assert.Equal(1, refused);
+        HintResolver.AddAttributes(hints, paths, new Dictionary<ulong, string> { [1] = "balanced", [2] = "write-heavy" });
+        Assert.Equal(MemoryIntent.Balanced, hints[5]);
+    }
+
     [Theory]
     [InlineData("In", "app", new[] { "search", "x" }, true)]
     [InlineData("In", "app", new[] { "x" }, false)]

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
 using Moebius.Cxl.Kernel;
@@ -229,45 +228,5 @@ public sealed class ObserverTests
         var hierarchy = CgroupHierarchy.Find(null, "/sys");
         Assert.SkipUnless(hierarchy is not null, "no cgroup hierarchy is mounted");
         return hierarchy;
-    }
-
-    private sealed class TemporaryCgroup : IDisposable
-    {
-        public TemporaryCgroup(CgroupHierarchy hierarchy)
-        {
-            Path = System.IO.Path.Combine(hierarchy.Root, $"moebius-test-{Guid.NewGuid():N}");
-            Directory.CreateDirectory(Path);
-            Id = CgroupHierarchy.Id(Path)!.Value;
-        }
-
-        public string Path { get; }
-
-        public ulong Id { get; }
-
-        public Process Start(string script) =>
-            Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"echo $$ > {Path}/cgroup.procs; {script}"]) { RedirectStandardError = true })!;
-
-        public void Run(string script)
-        {
-            using var process = Start(script);
-            process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            Assert.Equal(0, process.ExitCode);
-        }
-
-        public void Dispose()
-        {
-            for (var i = 0; Directory.Exists(Path); i++)
-            {
-                try
-                {
-                    Directory.Delete(Path);
-                }
-                catch (IOException) when (i < 100)
-                {
-                    Thread.Sleep(10); // a dead process may still be leaving
-                }
-            }
-        }
     }
 }

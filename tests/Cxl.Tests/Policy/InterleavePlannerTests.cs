@@ -30,6 +30,18 @@ public class InterleavePlannerTests
         Assert.Equal(4, InterleavePlanner.Plan(topology, policy).Weights[1]);
     }
 
+    [Fact]
+    public void What_was_measured_stands_in_for_a_silent_firmware()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        var topology = TopologyReader.Read(sysfs.Root);
+        var measured = topology.MemoryNodes.ToDictionary(node => node.Id, node => node.Id == 0 ? 30.0 : 10.0);
+        var plan = InterleavePlanner.Plan(topology, new MemoryPolicySpec(), measured);
+        Assert.Equal((3, 1, "measurement"), (plan.Weights[0], plan.Weights[1], plan.Source));
+        measured.Remove(1);
+        Assert.Equal("BandwidthUnknown", InterleavePlanner.Plan(topology, new MemoryPolicySpec(), measured).Obstacle!.Value.Reason);
+    }
+
     [Property]
     public Property Weights_are_legal_and_near_the_proportion() =>
         Prop.ForAll(Gen.Choose(1, 1_000_000).NonEmptyListOf().Where(list => list.Count <= 16).ToArbitrary(), bandwidths =>

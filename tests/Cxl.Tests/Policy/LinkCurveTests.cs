@@ -75,4 +75,18 @@ public class LinkCurveTests
         Assert.Equal(MemoryStrategy.DuplexPair, auto.Current);
         Assert.Contains("10.0% more than Observe", auto.Reason, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Auto_is_not_moved_by_one_window_nor_by_the_one_after_a_change()
+    {
+        var auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken], trialWindows: 3, settleWindows: 1);
+        foreach (var bandwidth in new[] { 100.0, 100, 100, 100 })
+            auto.Measured(bandwidth);
+        Assert.Equal(MemoryStrategy.DuplexToken, auto.Current);
+        // The first is still the other strategy's, and one of the three is an outlier.
+        foreach (var bandwidth in new[] { 500.0, 100, 400, 101 })
+            auto.Measured(bandwidth);
+        Assert.Equal(MemoryStrategy.DuplexPair, auto.Current);
+        Assert.Contains("no strategy carried over 3% more", auto.Reason, StringComparison.Ordinal);
+    }
 }

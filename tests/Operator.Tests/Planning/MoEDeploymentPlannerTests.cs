@@ -36,7 +36,13 @@ public sealed class MoEDeploymentPlannerTests
                 "--kv-socket=/run/moebius/kvcache.sock", "--policy=/etc/moebius/policy/policy.yaml",
             ],
             inference.Args);
-        var sidecar = Assert.Single(pod.InitContainers);
+        var check = pod.InitContainers[0];
+        Assert.Equal(
+            ["model", "size", "--model=/models/model", "--config=/etc/moebius/config/inference.yaml", "--arena-size=64Mi", "--report=/dev/termination-log"],
+            check.Args);
+        Assert.Null(check.RestartPolicy);
+        Assert.Equal(("inference", "limits.memory"), (check.Env[1].ValueFrom.ResourceFieldRef.ContainerName, check.Env[1].ValueFrom.ResourceFieldRef.Resource));
+        var sidecar = pod.InitContainers[1];
         Assert.Equal("Always", sidecar.RestartPolicy);
         Assert.Equal(
             [
@@ -63,7 +69,7 @@ public sealed class MoEDeploymentPlannerTests
         var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
         Assert.Equal(["kvcache", "inference"], pod.Containers.Select(container => container.Name));
         Assert.All(pod.Containers, container => Assert.Null(container.RestartPolicy));
-        Assert.Null(pod.InitContainers);
+        Assert.Equal("size", Assert.Single(pod.InitContainers).Name);
         Assert.Null(pod.Containers[1].Lifecycle.PreStop.Sleep);
         Assert.Empty(plan.Children.OfType<V1PodDisruptionBudget>());
         var problem = Assert.Single(plan.Problems);
@@ -77,7 +83,7 @@ public sealed class MoEDeploymentPlannerTests
     {
         var plan = Plan(Samples.MoE("kvCache: {enabled: false}"));
         var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
-        Assert.Null(pod.InitContainers);
+        Assert.Equal("size", Assert.Single(pod.InitContainers).Name);
         Assert.DoesNotContain(pod.Containers[0].Args, argument => argument.StartsWith("--kv-socket", StringComparison.Ordinal));
         Assert.DoesNotContain(pod.Volumes, volume => volume.Name is "arena" or "run");
         Assert.Contains("--policy=/etc/moebius/policy/policy.yaml", pod.Containers[0].Args);
@@ -156,6 +162,8 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("kvCache: {enabled: false, policyRef: {name: strict}}", "spec: spec.kvCache.policyRef has no effect")]
     [InlineData("resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of")]
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
+    [InlineData("kvCache: {shared: {address: 'valkey:99999'}}", "spec.kvCache.shared.address: 'valkey:99999' is not a host and port")]
+    [InlineData("kvCache: {ssd: {size: 0}}", "spec.kvCache.ssd.size: '0' is nothing")]
     [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' does not match")]
     public void A_broken_rule_names_field_value_and_remedy(string spec, string message)
     {
@@ -177,49 +185,31 @@ public sealed class MoEDeploymentPlannerTests
         var key = Assert.Single(pod.Containers.Single(container => container.Name == "inference").Env, variable => variable.Name == "MOEBIUS_TENANT_SIGNATURE_KEY");
         Assert.Equal((null, "gateway", "hmac"), (key.Value, key.ValueFrom.SecretKeyRef.Name, key.ValueFrom.SecretKeyRef.Key));
         Assert.NotEqual(true, key.ValueFrom.SecretKeyRef.Optional);
-        Assert.DoesNotContain(Assert.Single(pod.InitContainers).Env, variable => variable.ValueFrom is not null);
+        Assert.DoesNotContain(pod.InitContainers.SelectMany(container => container.Env), variable => variable.ValueFrom?.SecretKeyRef is not null);
     }
 
     [Fact]
-    public void An_integration_that_is_not_made_is_reported_only_where_its_kind_is_installed()
+    public void Further_tiers_of_the_cache_have_their_volume_their_secrets_and_their_way_out()
     {
-        var server = new ServerCapabilities(new Version(1, 36), ["v1", "policy/v1", "networking.k8s.io/v1", "monitoring.coreos.com/v1", "inference.networking.k8s.io/v1"]);
-        var plan = MoEDeploymentPlanner.Plan(Samples.MoE(), MoEReferences.None, OperatorSettings.Default, server);
-        Assert.NotEmpty(plan.Children);
-        Assert.All(plan.Problems, problem => Assert.Equal((Reasons.IntegrationNotMade, false), (problem.Reason, problem.Blocks)));
-        Assert.Collection(
-            plan.Problems,
-            problem => Assert.StartsWith("spec.integrations.podMonitor: the server has monitoring.coreos.com/v1", problem.Message, StringComparison.Ordinal),
-            problem => Assert.StartsWith("spec.integrations.inferencePool: the server has inference.networking.k8s.io/v1", problem.Message, StringComparison.Ordinal));
-        Assert.Empty(MoEDeploymentPlanner.Plan(Samples.MoE("integrations: {podMonitor: Disabled, inferencePool: Disabled}"), MoEReferences.None, OperatorSettings.Default, server).Problems);
-        Assert.Empty(Plan(Samples.MoE()).Problems);
-    }
+        var policy = Samples.Policy("encryption: {secretRef: {name: keys, key: master}}");
+        var references = With(policy);
+        Assert.Empty(references.PolicyPlan!.Problems);
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}, ssd: {size: 20Gi}, shared: {address: 'valkey:6379', passwordSecretRef: {name: valkey, key: password}}}"), references);
+        Assert.Empty(plan.Problems);
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        var sidecar = pod.InitContainers.Single(container => container.Name == "kvcache");
+        Assert.Equal(["--ssd=/var/lib/moebius/kv", "--encryption-key=/etc/moebius/kv-key/key"], sidecar.Args.TakeLast(2));
+        Assert.Equal(("valkey", "password"), (sidecar.Env[1].ValueFrom.SecretKeyRef.Name, sidecar.Env[1].ValueFrom.SecretKeyRef.Key));
+        Assert.Equal("20Gi", pod.Volumes.Single(volume => volume.Name == "kv-disk").EmptyDir.SizeLimit.ToString());
+        Assert.Equal(("keys", "master"), (pod.Volumes.Single(volume => volume.Name == "kv-key").Secret.SecretName, pod.Volumes.Single(volume => volume.Name == "kv-key").Secret.Items[0].Key));
+        Assert.DoesNotContain(pod.Containers[0].VolumeMounts, mount => mount.Name is "kv-key" or "kv-disk");
+        Assert.Contains("6379", plan.Child<V1NetworkPolicy>().Spec.Egress.SelectMany(rule => rule.Ports).Select(port => port.Port.ToString()));
+        var config = plan.Child<V1ConfigMap>().Data["kvcache.yaml"];
+        Assert.Contains("address: valkey:6379", config, StringComparison.Ordinal);
+        Assert.DoesNotContain("passwordSecretRef", config, StringComparison.Ordinal);
 
-    [Theory]
-    [InlineData("autoscaling: {maxReplicas: 3}", "spec.autoscaling: not supported yet", false)]
-    [InlineData("kvCache: {ssd: {size: 1Gi}}", "spec.kvCache.ssd: not supported yet", false)]
-    [InlineData("kvCache: {shared: {address: 'redis:6379'}}", "spec.kvCache.shared: not supported yet", false)]
-    [InlineData("podTemplate: {spec: {hostNetwork: true}}", "spec.podTemplate: not supported yet", true)]
-    [InlineData("integrations: {podMonitor: Required}", "spec.integrations.podMonitor: not supported yet", false)]
-    public void A_field_that_nothing_honours_is_reported(string spec, string message, bool blocks)
-    {
-        var plan = Plan(Samples.MoE(spec));
-        var problem = Assert.Single(plan.Problems);
-        Assert.Equal(Reasons.UnsupportedField, problem.Reason);
-        Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
-        Assert.Equal(blocks, plan.IsBlocked);
-        Assert.Equal(blocks, plan.Children.Count == 0);
-    }
-
-    [Theory]
-    [InlineData("s3: {uri: 's3://a/b'}", "spec.model.source.s3")]
-    [InlineData("huggingFace: {repository: a/b}", "spec.model.source.huggingFace")]
-    public void A_source_that_cannot_be_fetched_is_refused(string source, string field)
-    {
-        var resource = Samples.Parse<MoEDeployment>($"{{kind: MoEDeployment, metadata: {{name: a, namespace: b}}, spec: {{model: {{source: {{{source}}}}}}}}}");
-        var plan = Plan(resource);
-        Assert.Empty(plan.Children);
-        Assert.StartsWith(field, Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+        var claimed = Plan(Samples.MoE("kvCache: {ssd: {size: 20Gi, storageClassName: fast}}")).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Equal("fast", claimed.Volumes.Single(volume => volume.Name == "kv-disk").Ephemeral.VolumeClaimTemplate.Spec.StorageClassName);
     }
 
     [Fact]

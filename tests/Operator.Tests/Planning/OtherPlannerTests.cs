@@ -46,7 +46,6 @@ public sealed class KVPrivacyPolicyPlannerTests
     [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier: publicBelowPercent must not exceed privateAbovePercent")]
     [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one of text and configMapRef must be set")]
     [InlineData("monitor: {window: ''}", "spec.monitor.window: '' is not a duration")]
-    [InlineData("encryption: {secretRef: {name: a, key: b}}", "spec.encryption: not supported yet")]
     public void Mistakes_are_named_and_nothing_is_rendered(string spec, string message)
     {
         var plan = KVPrivacyPolicyPlanner.Plan(Samples.Policy(spec), NoMaps);
@@ -72,6 +71,7 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal(MemoryIntent.ReadHeavy, Assert.Single(config.Workloads!).Intent);
         var pod = plan.Child<V1DaemonSet>().Spec.Template.Spec;
         Assert.Equal("yes", pod.NodeSelector["cxl"]);
+        Assert.True(pod.HostPID);
         var agent = Assert.Single(pod.Containers);
         Assert.Equal(["cxl", "agent", "--config=/etc/moebius/config/agent.yaml", "--sysfs=/sys", "--cgroups=/sys/fs/cgroup", "--listen=0.0.0.0:9402"], agent.Args);
         Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"], agent.SecurityContext.Capabilities.Add);

@@ -68,6 +68,8 @@ public sealed class PlanLaws
             V1ConfigMap => KubernetesYaml.Deserialize<V1ConfigMap>(yaml, strict: true),
             V1PodDisruptionBudget => KubernetesYaml.Deserialize<V1PodDisruptionBudget>(yaml, strict: true),
             V1NetworkPolicy => KubernetesYaml.Deserialize<V1NetworkPolicy>(yaml, strict: true),
+            V1Job => KubernetesYaml.Deserialize<V1Job>(yaml, strict: true),
+            V2HorizontalPodAutoscaler => KubernetesYaml.Deserialize<V2HorizontalPodAutoscaler>(yaml, strict: true),
             V1PersistentVolumeClaim => KubernetesYaml.Deserialize<V1PersistentVolumeClaim>(yaml, strict: true),
             _ => throw new InvalidOperationException(child.Kind),
         };
@@ -82,13 +84,14 @@ public sealed class PlanLaws
             "serving: {port: 8081, drainTimeout: 90s}", "memorySchedulingProfileRef: {name: m}", "placement: {nodeSelector: {a: b}, tolerations: [{key: x, operator: Exists}]}",
             "placement: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]}", "networkPolicy: {enabled: false}", "image: 'x:1'",
             "imagePullSecrets: [{name: s}]", "disruption: {maxUnavailable: 2}", "resources: {requests: {cpu: 500m}, limits: {memory: 8Gi}}", "model: {source: {persistentVolumeClaim: {claimName: c, path: x}}}",
+            "autoscaling: {maxReplicas: 4}", "podTemplate: {metadata: {labels: {team: a}}, spec: {hostNetwork: true, containers: [{name: inference, env: [{name: A, value: b}]}, {name: mine, image: x}]}}",
         ];
 
         private static readonly string[] Broken =
         [
             "replicas: -1", "replicas: 100000", "experts: {fastMemory: -1}", "serving: {port: 0}", "serving: {drainTimeout: ''}", "kvCache: {blockTokens: 0}", "model: {name: ' ', source: {hostPath: {path: /m}}}",
             "model: null", "serving: null", "kvCache: null", "experts: {prefetch: null}", "model: {source: {}}", "model: {source: {hostPath: {path: relative}}}", "imagePullSecrets: [null]",
-            "placement: {nodeSelector: null}", "networkPolicy: null", "autoscaling: {minReplicas: 5, maxReplicas: 2}", "podTemplate: {spec: {}}", "kvCache: {policyRef: {name: none}}",
+            "placement: {nodeSelector: null}", "networkPolicy: null", "autoscaling: {minReplicas: 5, maxReplicas: 2}", "podTemplate: {spec: {containers: 7}}", "kvCache: {policyRef: {name: none}}",
             "model: {source: {s3: {uri: 's3://x'}}}", "memorySchedulingProfileRef: {name: none}", "kvCache: {memory: 9999999Ti}", "resources: {limits: {memory: 1}}",
         ];
 

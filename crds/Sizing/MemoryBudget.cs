@@ -1,0 +1,55 @@
+namespace Moebius.Crds.Sizing;
+
+/// <summary>What a pod may use.</summary>
+/// <param name="FastMemory"><c>experts.fastMemory</c> in bytes; null keeps all experts.</param>
+/// <param name="KVMemory"><c>serving.kvMemory</c> in bytes.</param>
+/// <param name="Arena"><c>kvCache.memory</c> in bytes; 0 without a cache.</param>
+/// <param name="Limit">Memory limit of the container in bytes; null for none.</param>
+public sealed record MemoryBudget(long? FastMemory, long KVMemory, long Arena, long? Limit);
+
+/// <summary>Whether a model fits.</summary>
+/// <param name="Needed">Bytes that the container needs.</param>
+/// <param name="ProposedFastMemory">The largest <c>experts.fastMemory</c> that the limit has room for, in bytes; null without a limit, or when none fits.</param>
+/// <param name="Refusal">Why it cannot run, with what would be right; null when it can.</param>
+public sealed record MemoryNeed(long Needed, long? ProposedFastMemory, string? Refusal);
+
+/// <summary>The arithmetic of a pod's memory: dense weights, resident experts, keys and values, the arena, and the program.</summary>
+public static class MemorySizing
+{
+    /// <summary>The program itself, its buffers and activations, in bytes.</summary>
+    public const long ProgramBytes = 256L << 20;
+
+    /// <summary>Holds a model against a budget.</summary>
+    public static MemoryNeed Plan(ModelFacts facts, MemoryBudget budget)
+    {
+        var fixedBytes = Sum(facts.DenseBytes, budget.KVMemory, budget.Arena, ProgramBytes);
+        var resident = Math.Min(budget.FastMemory ?? facts.ExpertBytes, facts.ExpertBytes);
+        var needed = Sum(fixedBytes, resident);
+        if (budget.FastMemory is { } memory && facts.ExpertBytes > 0 && memory < facts.SmallestExpertBytes)
+            return new MemoryNeed(needed, Proposal(facts, budget, fixedBytes), $"experts.fastMemory: {Quantities.Format(memory)} is {Quantities.Format(facts.SmallestExpertBytes - memory)} less than the {Quantities.Format(facts.SmallestExpertBytes)} that one token's experts in one layer take: raise it");
+        if (budget.Limit is not { } limit || needed <= limit)
+            return new MemoryNeed(needed, Proposal(facts, budget, fixedBytes), null);
+
+        var parts = $"{Quantities.Format(facts.DenseBytes)} dense weights, {Quantities.Format(resident)} experts, {Quantities.Format(budget.KVMemory)} serving.kvMemory, {Quantities.Format(budget.Arena)} kvCache.memory, {Quantities.Format(ProgramBytes)} program";
+        var message = $"the memory limit of {Quantities.Format(limit)} is {Quantities.Format(needed - limit)} less than the {Quantities.Format(needed)} that is needed ({parts})";
+        return Proposal(facts, budget, fixedBytes) is { } proposal && proposal < resident
+            ? new MemoryNeed(needed, proposal, $"{message}: raise the limit, or set experts.fastMemory to {proposal} ({Quantities.Format(proposal)}) or less")
+            : new MemoryNeed(needed, null, $"{message}: raise the limit to at least {Quantities.Format(Sum(fixedBytes, facts.SmallestExpertBytes))}, or lower serving.kvMemory and kvCache.memory");
+    }
+
+    private static long? Proposal(ModelFacts facts, MemoryBudget budget, long fixedBytes)
+    {
+        if (budget.Limit is not { } limit || limit - fixedBytes < facts.SmallestExpertBytes)
+            return null;
+        return Math.Min(limit - fixedBytes, facts.ExpertBytes);
+    }
+
+    // Sizes come from files and manifests: a sum past the largest number is that number, and fits nowhere.
+    private static long Sum(params ReadOnlySpan<long> parts)
+    {
+        Int128 sum = 0;
+        foreach (var part in parts)
+            sum += part;
+        return sum > long.MaxValue ? long.MaxValue : (long)sum;
+    }
+}

@@ -1,0 +1,32 @@
+using System.Text.Json;
+
+namespace Moebius.Crds.Sizing;
+
+/// <summary>
+/// What a model's files say about the memory it takes. The program that reads them reports it as one line of JSON, which
+/// reaches the operator as the termination message of a container.
+/// </summary>
+/// <param name="DenseBytes">Weights that are always in memory.</param>
+/// <param name="ExpertBytes">All routed experts; 0 for a model without any.</param>
+/// <param name="SmallestExpertBytes">The experts that one token uses in one layer: no budget may be smaller.</param>
+/// <param name="KVBytesPerToken">Keys and values of one token, all layers.</param>
+public sealed record ModelFacts(long DenseBytes, long ExpertBytes, long SmallestExpertBytes, long KVBytesPerToken)
+{
+    /// <summary>One line of JSON.</summary>
+    public string ToLine() => JsonSerializer.Serialize(this, Manifests.Json);
+
+    /// <summary>Reads the first line of a termination message; null when it is something else.</summary>
+    public static ModelFacts? TryParse(string? message)
+    {
+        if (message?.Split('\n', 2)[0].Trim() is not ['{', ..] text)
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize<ModelFacts>(text, Manifests.Json) is { DenseBytes: >= 0, ExpertBytes: >= 0, SmallestExpertBytes: >= 0, KVBytesPerToken: >= 0 } facts ? facts : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using System.Net;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Fetch;
+
+/// <summary>Sorts answers: what a person has to correct, what trying again may help with, and success.</summary>
+internal static class Answers
+{
+    /// <summary>Sends a request and reads the headers of the answer.</summary>
+    /// <inheritdoc cref="Check" path="/exception"/>
+    public static async Task<HttpResponseMessage> SendAsync(HttpClient http, HttpRequestMessage request, string what, CancellationToken cancellationToken) =>
+        Check(await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false), request, what);
+
+    /// <summary>The answer, if it is a success.</summary>
+    /// <exception cref="UserInputException">Refused, or not there.</exception>
+    /// <exception cref="HttpRequestException">The other side is in trouble.</exception>
+    public static HttpResponseMessage Check(HttpResponseMessage response, HttpRequestMessage request, string what)
+    {
+        if (response.IsSuccessStatusCode)
+            return response;
+        using (response)
+        {
+            var code = (int)response.StatusCode;
+            var url = request.RequestUri!.GetLeftPart(UriPartial.Path);
+            throw response.StatusCode switch
+            {
+                HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new UserInputException($"{what}: {url} answers {code}: give credentials that may read it"),
+                HttpStatusCode.NotFound or HttpStatusCode.Gone => new UserInputException($"{what}: {url} answers {code}: it does not exist, or only with credentials"),
+                HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
+                >= HttpStatusCode.InternalServerError => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
+                _ => new UserInputException($"{what}: {url} answers {code} {response.ReasonPhrase}"),
+            };
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Fetch;
+
+/// <summary>A repository of the Hugging Face Hub, at the commit that its revision names when the download begins.</summary>
+internal sealed class HubOrigin : IModelOrigin
+{
+    private readonly HttpClient _http;
+    private readonly Uri _endpoint;
+    private readonly string _repository;
+    private readonly string _revision;
+    private readonly string? _token;
+
+    /// <exception cref="UserInputException">The endpoint is not a URL.</exception>
+    public HubOrigin(HttpClient http, string endpoint, string repository, string revision, string? token)
+    {
+        if (!Uri.TryCreate(endpoint.TrimEnd('/') + "/", UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
+            throw new UserInputException($"--endpoint: '{endpoint}' is not a URL, such as https://huggingface.co");
+        if (repository.Split('/') is not [{ Length: > 0 }, { Length: > 0 }])
+            throw new UserInputException($"--hugging-face: '{repository}' is not an owner and a name, such as mistralai/Mixtral-8x7B-v0.1");
+        (_http, _endpoint, _repository, _revision, _token) = (http, url, repository, revision, token);
+        Name = $"{repository}@{revision}";
+    }
+
+    /// <inheritdoc />
+    public string Name { get; }
+
+    /// <inheritdoc />
+    public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
+    {
+        var revision = await JsonAsync(new Uri(_endpoint, $"api/models/{_repository}/revision/{Uri.EscapeDataString(_revision)}"), cancellationToken).ConfigureAwait(false);
+        var commit = (string?)revision.Body["sha"] ?? throw new UserInputException($"{Name}: {_endpoint} does not say which commit this is: check the endpoint");
+        var files = new List<RemoteFile>();
+        for (Uri? page = new Uri(_endpoint, $"api/models/{_repository}/tree/{commit}"); page is not null;)
+        {
+            var (body, next) = await JsonAsync(page, cancellationToken).ConfigureAwait(false);
+            foreach (var entry in (body as JsonArray ?? []).OfType<JsonObject>())
+            {
+                if ((string?)entry["type"] == "file" && (string?)entry["path"] is { } path && RemoteFile.IsWanted(path))
+                    files.Add(new RemoteFile(path, new Uri(_endpoint, $"{_repository}/resolve/{commit}/{Uri.EscapeDataString(path)}"), (long?)entry["size"], DigestOf(entry)));
+            }
+
+            page = next;
+        }
+
+        return files;
+    }
+
+    /// <inheritdoc />
+    public HttpRequestMessage Request(RemoteFile file, long from) => Authorized(file.Url, from);
+
+    private HttpRequestMessage Authorized(Uri url, long from = 0)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, url);
+        if (from > 0)
+            request.Headers.TryAddWithoutValidation("Range", $"bytes={from.ToString(CultureInfo.InvariantCulture)}-");
+        // Dropped by the client when it follows a redirect to another host.
+        if (_token is not null)
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _token);
+        return request;
+    }
+
+    private async Task<(JsonNode Body, Uri? Next)> JsonAsync(Uri url, CancellationToken cancellationToken)
+    {
+        using var request = Authorized(url);
+        using var response = await Answers.SendAsync(_http, request, Name, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var stream = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+            var body = await JsonNode.ParseAsync(stream, cancellationToken: cancellationToken).ConfigureAwait(false) ?? throw new JsonException("null");
+            return (body, Next(response, url));
+        }
+        catch (JsonException error)
+        {
+            throw new UserInputException($"{Name}: {_endpoint} does not answer as the Hub does: {error.Message}: check the endpoint", error);
+        }
+    }
+
+    // The token goes wherever the next page is, so that has to be the same host.
+    private static Uri? Next(HttpResponseMessage response, Uri from)
+    {
+        var link = response.Headers.TryGetValues("Link", out var links) ? links.SelectMany(one => one.Split(',')).FirstOrDefault(one => one.Contains("rel=\"next\"", StringComparison.Ordinal)) : null;
+        if (link is null || link.IndexOf('<', StringComparison.Ordinal) is not (>= 0 and var start) || link.IndexOf('>', start) is not (> 0 and var end))
+            return null;
+        var next = new Uri(from, link[(start + 1)..end]);
+        return next.Authority == from.Authority && next.Scheme == from.Scheme ? next : null;
+    }
+
+    private static Digest? DigestOf(JsonObject entry)
+    {
+        if ((string?)entry["lfs"]?["oid"] is { Length: 64 } sha256)
+            return new Digest(DigestKind.Sha256, sha256.ToLowerInvariant());
+        return (string?)entry["oid"] is { Length: 40 } oid ? new Digest(DigestKind.GitBlob, oid.ToLowerInvariant()) : null;
+    }
+}

@@ -1,0 +1,96 @@
+using System.Globalization;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Fetch;
+
+/// <summary>
+/// Brings a model into a directory of a store, once, however many ask at the same time and however often it is
+/// interrupted. The directory gets its name when everything in it is whole, so that it is there or it is not.
+/// </summary>
+internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<string> log)
+{
+    private const string Partial = ".partial";
+    private const string Lock = ".lock";
+
+    /// <summary>Fetches.</summary>
+    /// <param name="origin">Where from.</param>
+    /// <param name="target">The directory; its parent is the store.</param>
+    /// <param name="prepare">What to do with the files before they are given their name, such as packing; done again, for a model that is there already.</param>
+    /// <param name="cancellationToken">Stops; a later call goes on.</param>
+    public async Task FetchAsync(IModelOrigin origin, string target, Action<string>? prepare, CancellationToken cancellationToken)
+    {
+        target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        await using var held = await LockAsync(target + Lock, cancellationToken).ConfigureAwait(false);
+        if (Directory.Exists(target))
+        {
+            log($"{target} holds {origin.Name} already");
+            prepare?.Invoke(target);
+            return;
+        }
+
+        var partial = target + Partial;
+        Directory.CreateDirectory(partial);
+        var files = await origin.ListAsync(cancellationToken).ConfigureAwait(false);
+        if (origin is not ArchiveOrigin && files.All(file => file.Name != "config.json"))
+            throw new UserInputException($"{origin.Name}: holds no config.json: it must be a model in Hub layout");
+        var downloader = new Downloader(http, time, log);
+        foreach (var (index, file) in files.Index())
+        {
+            log(string.Create(CultureInfo.InvariantCulture, $"{index + 1}/{files.Count} {file.Name}{(file.Size is { } size ? $" ({Quantities.Format(size)})" : "")}"));
+            await downloader.DownloadAsync(origin, file, Path.Combine(partial, file.Name), cancellationToken).ConfigureAwait(false);
+        }
+
+        if (origin is ArchiveOrigin)
+        {
+            var archive = Path.Combine(partial, files[0].Name);
+            ArchiveOrigin.Extract(archive, partial);
+            File.Delete(archive);
+        }
+
+        prepare?.Invoke(partial);
+        Directory.Move(partial, target);
+        Tidy(target);
+        log($"{target} holds {origin.Name}");
+    }
+
+    /// <summary>
+    /// Pods that are being replaced still read the model of before: that one stays. Older ones, and what others left
+    /// unfinished, go.
+    /// </summary>
+    private void Tidy(string target)
+    {
+        var others = Directory.GetDirectories(Path.GetDirectoryName(target)!).Where(directory => directory != target && IsOurs(directory)).ToList();
+        var before = others.Where(directory => !directory.EndsWith(Partial, StringComparison.Ordinal)).OrderByDescending(Directory.GetLastWriteTimeUtc).FirstOrDefault();
+        foreach (var directory in others.Where(directory => directory != before))
+        {
+            log($"removing {directory}");
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    // A store made by the operator holds directories named by 16 hexadecimal digits; a person's folder may hold anything.
+    private static bool IsOurs(string directory)
+    {
+        var name = Path.GetFileName(directory);
+        name = name.EndsWith(Partial, StringComparison.Ordinal) ? name[..^Partial.Length] : name;
+        return name.Length == 16 && name.All(char.IsAsciiHexDigitLower);
+    }
+
+    private async Task<FileStream> LockAsync(string path, CancellationToken cancellationToken)
+    {
+        for (var first = true; ; first = false)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException error) when (error is not (DirectoryNotFoundException or PathTooLongException) && File.Exists(path))
+            {
+                if (first)
+                    log($"waiting: another process fetches into {path[..^Lock.Length]}");
+                await Task.Delay(TimeSpan.FromMilliseconds(500), time, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using Moebius.Crds.Sizing;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Fetch;
+
+/// <summary>Packs a model, and reads how much memory it takes from config.json and the headers of its weights; no weight is read.</summary>
+internal static class ModelSizer
+{
+    /// <exception cref="Moebius.Crds.UserInputException">The directory is not a model that can be served.</exception>
+    public static ModelFacts Measure(string directory, ExpertQuantization quantization)
+    {
+        var spec = Architectures.Describe(ModelConfig.Read(directory));
+        using var checkpoint = Checkpoint.Open(directory);
+        var catalog = ModelLoader.Catalog(spec, new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
+        var expertNames = spec.FeedForward
+            .SelectMany((block, index) => block is MoeSpec moe ? moe.Naming.Tensors($"model.layers.{index}.", moe.Router.Experts) : [])
+            .ToHashSet(StringComparer.Ordinal);
+        var dense = checkpoint.Files.SelectMany(file => file.Entries)
+            .Where(entry => !expertNames.Contains(entry.Name) && !(spec.TiedEmbeddings && entry.Name == "lm_head.weight"))
+            .Sum(InMemory);
+        return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1));
+    }
+
+    /// <summary>Packs the experts of a model unless they are packed already.</summary>
+    /// <exception cref="Moebius.Crds.UserInputException">The directory is not a model that can be served.</exception>
+    public static void Pack(string directory, ExpertQuantization quantization, CancellationToken stop)
+    {
+        using var checkpoint = Checkpoint.Open(directory);
+        var catalog = ModelLoader.Catalog(Architectures.Describe(ModelConfig.Read(directory)), new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
+        if (catalog.Count > 0 && !File.Exists(ExpertPack.DefaultPath(directory, catalog.Layout)))
+            ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, stop);
+    }
+
+    // bf16 matrices stay bf16; vectors, and everything else, become fp32.
+    private static long InMemory(TensorEntry entry) => entry.Elements * (entry.Type == TensorType.BF16 && entry.Shape.Length > 1 ? 2L : 4L);
+}

@@ -1,0 +1,106 @@
+using System.Globalization;
+using System.Xml;
+using System.Xml.Linq;
+using Moebius.Crds;
+
+namespace Moebius.Inference.Fetch;
+
+/// <summary>A prefix in a bucket of S3 or of a store with the same API.</summary>
+internal sealed class S3Origin : IModelOrigin
+{
+    private readonly HttpClient _http;
+    private readonly Uri _bucket;
+    private readonly string _prefix;
+    private readonly string _region;
+    private readonly S3Credentials? _credentials;
+    private readonly TimeProvider _time;
+
+    /// <param name="http">Sends requests.</param>
+    /// <param name="uri"><c>s3://bucket/prefix</c>.</param>
+    /// <param name="endpoint">Base URL of a store that is not AWS; the bucket is then a part of the path.</param>
+    /// <param name="region">Region; null for <c>us-east-1</c>.</param>
+    /// <param name="credentials">Null: requests are not signed.</param>
+    /// <param name="time">For signatures.</param>
+    /// <exception cref="UserInputException">An address cannot be read.</exception>
+    public S3Origin(HttpClient http, string uri, string? endpoint, string? region, S3Credentials? credentials, TimeProvider time)
+    {
+        if (!Uri.TryCreate(uri, UriKind.Absolute, out var location) || location.Scheme != "s3" || location.Host.Length == 0)
+            throw new UserInputException($"--s3: '{uri}' is not a bucket and prefix, such as s3://models/austen");
+        Uri? store = null;
+        if (endpoint is not null && (!Uri.TryCreate(endpoint, UriKind.Absolute, out store) || store.Scheme is not ("http" or "https")))
+            throw new UserInputException($"--endpoint: '{endpoint}' is not a URL, such as https://minio.example:9000");
+        _http = http;
+        _region = region ?? "us-east-1";
+        _prefix = Uri.UnescapeDataString(location.AbsolutePath).Trim('/');
+        _bucket = store is null
+            ? new Uri($"https://{location.Host}.s3.{_region}.amazonaws.com/")
+            : new Uri(store, $"{store.AbsolutePath.TrimEnd('/')}/{location.Host}/");
+        _credentials = credentials;
+        _time = time;
+        Name = uri;
+    }
+
+    /// <inheritdoc />
+    public string Name { get; }
+
+    /// <inheritdoc />
+    public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
+    {
+        var files = new List<RemoteFile>();
+        var start = _prefix.Length == 0 ? "" : _prefix + "/";
+        string? page = null;
+        do
+        {
+            var query = $"?list-type=2&prefix={S3Signature.Escape(start)}{(page is null ? "" : $"&continuation-token={S3Signature.Escape(page)}")}";
+            using var request = Signed(new Uri(_bucket, query), 0);
+            using var response = await Answers.SendAsync(_http, request, Name, cancellationToken).ConfigureAwait(false);
+            var list = await ParseAsync(response, cancellationToken).ConfigureAwait(false);
+            var space = list.Name.Namespace;
+            foreach (var item in list.Elements(space + "Contents"))
+            {
+                var key = item.Element(space + "Key")?.Value ?? "";
+                if (!key.StartsWith(start, StringComparison.Ordinal) || !RemoteFile.IsWanted(key[start.Length..]))
+                    continue;
+                files.Add(new RemoteFile(
+                    key[start.Length..],
+                    new Uri(_bucket, string.Join('/', key.Split('/').Select(S3Signature.Escape))),
+                    long.TryParse(item.Element(space + "Size")?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size : null,
+                    Md5(item.Element(space + "ETag")?.Value)));
+            }
+
+            page = list.Element(space + "IsTruncated")?.Value == "true" ? list.Element(space + "NextContinuationToken")?.Value : null;
+        }
+        while (!string.IsNullOrEmpty(page));
+        return files;
+    }
+
+    /// <inheritdoc />
+    public HttpRequestMessage Request(RemoteFile file, long from) => Signed(file.Url, from);
+
+    private HttpRequestMessage Signed(Uri url, long from)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, url);
+        if (from > 0)
+            request.Headers.TryAddWithoutValidation("Range", $"bytes={from.ToString(CultureInfo.InvariantCulture)}-");
+        if (_credentials is not null)
+            S3Signature.Sign(request, _credentials, _region, _time.GetUtcNow());
+        return request;
+    }
+
+    private async Task<XElement> ParseAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var stream = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
+            return await XElement.LoadAsync(stream, LoadOptions.None, cancellationToken).ConfigureAwait(false);
+        }
+        catch (XmlException error)
+        {
+            throw new UserInputException($"{Name}: the store does not answer as S3 does: {error.Message}: check the endpoint", error);
+        }
+    }
+
+    // Objects of several parts have an ETag with a dash that is no digest of their bytes.
+    private static Digest? Md5(string? tag) =>
+        tag?.Trim('"') is { Length: 32 } hex && hex.All(char.IsAsciiHexDigit) ? new Digest(DigestKind.Md5, hex.ToLowerInvariant()) : null;
+}

@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Controllers;
+
+/// <summary>Asks pods themselves for what the API server does not know. A pod that does not answer is left out.</summary>
+internal sealed class PodReports(HttpClient http)
+{
+    private const string GenerationMetric = "moebius_kvcache_policy_generation";
+    private const int AtOnce = 16;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
+    /// <summary>The oldest generation of its policy that a sidecar among these pods runs; null when none answers.</summary>
+    public async Task<long?> PolicyGenerationAsync(IReadOnlyList<V1Pod> pods, CancellationToken cancellationToken)
+    {
+        var answers = await AskAsync(pods, PodPaths.KVCacheMetricsPort, "/metrics", cancellationToken).ConfigureAwait(false);
+        return answers.Select(answer => Generation(answer.Text)).Where(generation => generation is not null).Min();
+    }
+
+    /// <summary>What the node agents say of their nodes, by name.</summary>
+    public async Task<IReadOnlyList<NodeMemoryStatus>> NodesAsync(IReadOnlyList<V1Pod> pods, int port, CancellationToken cancellationToken)
+    {
+        var answers = await AskAsync(pods, port, "/status", cancellationToken).ConfigureAwait(false);
+        return [.. answers.Select(answer => Node(answer.Pod, answer.Text)).OfType<NodeMemoryStatus>().OrderBy(node => node.Name, StringComparer.Ordinal)];
+    }
+
+    internal static long? Generation(string metrics)
+    {
+        foreach (var line in metrics.Split('\n'))
+        {
+            if (line.StartsWith(GenerationMetric, StringComparison.Ordinal) && line.LastIndexOf(' ') is > 0 and var space
+                && double.TryParse(line[(space + 1)..], NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
+                return (long)value;
+        }
+
+        return null;
+    }
+
+    internal static NodeMemoryStatus? Node(V1Pod pod, string json)
+    {
+        if (pod.Spec?.NodeName is not { Length: > 0 } name)
+            return null;
+        try
+        {
+            // The agent says more than the status holds.
+            var status = JsonSerializer.Deserialize<Answer>(json, WireJson.Options);
+            return status is null ? null : new NodeMemoryStatus
+            {
+                Name = name,
+                Level = status.Level,
+                Reason = status.Reason,
+                TelemetrySource = status.TelemetrySource,
+                Kernel = status.Kernel,
+                Scheduler = status.Scheduler,
+                MemoryOnlyNodes = status.MemoryOnlyNodes,
+            };
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private async Task<IReadOnlyList<(V1Pod Pod, string Text)>> AskAsync(IReadOnlyList<V1Pod> pods, int port, string path, CancellationToken cancellationToken)
+    {
+        using var gate = new SemaphoreSlim(AtOnce);
+        var answers = await Task.WhenAll(pods
+            .Where(pod => pod.Metadata.DeletionTimestamp is null && IPAddress.TryParse(pod.Status?.PodIP, out _))
+            .Select(async pod =>
+            {
+                await gate.WaitAsync(cancellationToken).ConfigureAwait(false);
+                try
+                {
+                    return (pod, Text: await AskAsync(pod.Status.PodIP, port, path, cancellationToken).ConfigureAwait(false));
+                }
+                finally
+                {
+                    gate.Release();
+                }
+            })).ConfigureAwait(false);
+        return [.. answers.Where(answer => answer.Text is not null).Select(answer => (answer.pod, answer.Text!))];
+    }
+
+    private async Task<string?> AskAsync(string address, int port, string path, CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(Patience);
+        try
+        {
+            return await http.GetStringAsync(new UriBuilder("http", address, port, path).Uri, patience.Token).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is HttpRequestException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return null;
+        }
+    }
+
+    private sealed record Answer(SchedulingLevel? Level, string? Reason, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes);
+}

@@ -1,0 +1,189 @@
+using k8s;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.MoEDeployments;
+
+/// <summary>
+/// Brings a model from elsewhere into a claim that the inference pods share: one Job for each source, so that only its
+/// pod needs the network and the credentials. The Job's name is made from all that it does; a change makes another one,
+/// which finds finished downloads and ends at once.
+/// </summary>
+internal static class ModelFetch
+{
+    public const string ContainerName = "fetch";
+    public const string AwsKeyId = "AWS_ACCESS_KEY_ID";
+    public const string AwsSecret = "AWS_SECRET_ACCESS_KEY";
+    public const string HubToken = "HF_TOKEN";
+
+    private const string Volume = "model";
+
+    public static bool IsRemote(ModelSource source) => source.S3 is not null || source.Http is not null || source.HuggingFace is not null;
+
+    /// <summary>Directory of a source inside the store: changes with everything that decides which files are meant.</summary>
+    public static string Revision(ModelSource source) => ChildBuilder.Hash(source switch
+    {
+        { S3: { } s3 } => $"s3\n{s3.Uri}\n{s3.Endpoint}\n{s3.Region}",
+        { Http: { } http } => $"http\n{http.Url}\n{http.Sha256}",
+        { HuggingFace: { } hub } => $"hf\n{hub.Endpoint}\n{hub.Repository}\n{hub.Revision}",
+        { HostPath: { } host } => $"host\n{host.Path}",
+        { PersistentVolumeClaim: { } claim } => $"claim\n{claim.ClaimName}\n{claim.Path}",
+        { Image: { } image } => $"image\n{image.Reference}\n{image.Path}",
+        _ => "",
+    });
+
+    /// <summary>What sizes depend on: the files, and how experts are stored.</summary>
+    public static string SizeKey(MoEDeploymentSpec spec) => spec.Experts.Quantization == ExpertQuantization.None
+        ? Revision(spec.Model.Source)
+        : ChildBuilder.Hash($"{Revision(spec.Model.Source)}\n{spec.Experts.Quantization}");
+
+    /// <summary>The claim, the Job and the rule that lets its pod out; the Job is last.</summary>
+    public static IReadOnlyList<IKubernetesObject<V1ObjectMeta>> Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
+    {
+        var child = new ChildBuilder(resource, Components.ModelFetch, resource.Metadata.NamespaceProperty);
+        var children = new List<IKubernetesObject<V1ObjectMeta>> { Claim(resource, child) };
+        if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
+            children.Add(NetworkPolicy(resource, child));
+        children.Add(Job(resource, references, child, settings, server));
+        return children;
+    }
+
+    /// <summary>Name of the Job that the current spec asks for.</summary>
+    public static string JobName(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server) =>
+        Job(resource, references, new ChildBuilder(resource, Components.ModelFetch, resource.Metadata.NamespaceProperty), settings, server).Metadata.Name;
+
+    public static V1Container Container(MoEDeploymentSpec spec, OperatorSettings settings)
+    {
+        var source = spec.Model.Source;
+        List<string> args = ["model", "fetch", $"--to={PodPaths.Model}/{Revision(source)}", $"--report={PodPaths.TerminationLog}"];
+        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        switch (source)
+        {
+            case { S3: { } s3 }:
+                args.Add($"--s3={s3.Uri}");
+                if (s3.Endpoint is { } endpoint)
+                    args.Add($"--endpoint={endpoint}");
+                if (s3.Region is { } region)
+                    args.Add($"--region={region}");
+                if (s3.CredentialsSecretRef is { Name: var secret })
+                {
+                    environment.Add(Containers.FromSecret(AwsKeyId, new SecretKeyReference { Name = secret, Key = AwsKeyId }));
+                    environment.Add(Containers.FromSecret(AwsSecret, new SecretKeyReference { Name = secret, Key = AwsSecret }));
+                }
+
+                break;
+            case { Http: { } http }:
+                args.AddRange([$"--http={http.Url}", $"--sha256={http.Sha256}"]);
+                break;
+            case { HuggingFace: { } hub }:
+                args.AddRange([$"--hugging-face={hub.Repository}", $"--revision={hub.Revision}", $"--endpoint={hub.Endpoint}"]);
+                if (hub.TokenSecretRef is { } token)
+                    environment.Add(Containers.FromSecret(HubToken, token));
+                break;
+        }
+
+        // The packed file is what direct reads are made for.
+        if (spec.Experts.SlowTier == SlowTier.DirectIO)
+            args.Add("--pack");
+        if (spec.Experts.Quantization != ExpertQuantization.None)
+            args.Add($"--quantize={spec.Experts.Quantization.ToString().ToLowerInvariant()}");
+        return new V1Container
+        {
+            Name = ContainerName,
+            Image = spec.Image ?? settings.ImageOf(Components.Inference),
+            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
+            Command = [PodPaths.Program],
+            Args = args,
+            Env = environment,
+            Resources = new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
+            TerminationMessagePolicy = "FallbackToLogsOnError",
+            SecurityContext = Containers.Restricted(),
+            VolumeMounts = [Containers.Mount(Volume, PodPaths.Model, readOnly: false)],
+        };
+    }
+
+    private static V1PersistentVolumeClaim Claim(MoEDeployment resource, ChildBuilder child)
+    {
+        var store = resource.Spec.Model.Source.Store!;
+        return new V1PersistentVolumeClaim
+        {
+            ApiVersion = "v1",
+            Kind = "PersistentVolumeClaim",
+            Metadata = child.Metadata(Names.ModelStore(resource.Metadata.Name)),
+            Spec = new V1PersistentVolumeClaimSpec
+            {
+                AccessModes = [store.AccessMode.ToString()],
+                StorageClassName = store.StorageClassName,
+                Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = store.Size } },
+            },
+        };
+    }
+
+    private static V1NetworkPolicy NetworkPolicy(MoEDeployment resource, ChildBuilder child)
+    {
+        List<V1NetworkPolicyPort> ports = [Port(53, "UDP"), Port(53, "TCP"), .. Ports(resource.Spec.Model.Source).Select(port => Port(port, "TCP"))];
+        return new V1NetworkPolicy
+        {
+            ApiVersion = "networking.k8s.io/v1",
+            Kind = "NetworkPolicy",
+            Metadata = child.Metadata(Names.ModelStore(resource.Metadata.Name)),
+            Spec = new V1NetworkPolicySpec
+            {
+                PodSelector = new V1LabelSelector { MatchLabels = child.Selector() },
+                PolicyTypes = ["Ingress", "Egress"],
+                Egress = [new V1NetworkPolicyEgressRule { Ports = ports }],
+            },
+        };
+    }
+
+    // Stores redirect to other hosts over HTTPS.
+    private static IEnumerable<int> Ports(ModelSource source) => new[] { source.S3?.Endpoint, source.Http?.Url, source.HuggingFace?.Endpoint }
+        .Select(text => Uri.TryCreate(text, UriKind.Absolute, out var url) ? url.Port : 443)
+        .Append(443)
+        .Where(port => port > 0)
+        .Distinct()
+        .Order();
+
+    private static V1Job Job(MoEDeployment resource, MoEReferences references, ChildBuilder child, OperatorSettings settings, ServerCapabilities server)
+    {
+        var spec = resource.Spec;
+        var metadata = child.PodMetadata(null);
+        metadata.Annotations = new Dictionary<string, string> { [Labels.ModelSource] = SizeKey(spec) };
+        var pod = new V1PodSpec
+        {
+            ServiceAccountName = Names.Inference(resource.Metadata.Name),
+            AutomountServiceAccountToken = false,
+            EnableServiceLinks = false,
+            // A pod that failed stays, with its last words.
+            RestartPolicy = "Never",
+            SecurityContext = Containers.RestrictedPod(),
+            ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
+            Containers = [Container(spec, settings)],
+            Volumes = [ModelVolume.Store(resource, readOnly: false)],
+        };
+        InferencePod.Place(pod, resource, references.Profile, spread: false);
+        var job = new V1Job
+        {
+            ApiVersion = "batch/v1",
+            Kind = "Job",
+            Spec = new V1JobSpec
+            {
+                BackoffLimit = 6,
+                PodFailurePolicy = server.PodFailurePolicy ? FailOnBadInput() : null,
+                Template = new V1PodTemplateSpec { Metadata = metadata, Spec = pod },
+            },
+        };
+        // The template of a Job cannot be changed.
+        var hash = ChildBuilder.Hash($"{resource.Metadata.Name}\n{Manifests.ToYaml(job.Spec)}");
+        job.Metadata = child.Metadata(Names.ModelJob(resource.Metadata.Name, hash));
+        return job;
+    }
+
+    private static V1PodFailurePolicy FailOnBadInput() => new()
+    {
+        Rules = [new V1PodFailurePolicyRule { Action = "FailJob", OnExitCodes = new V1PodFailurePolicyOnExitCodesRequirement { ContainerName = ContainerName, OperatorProperty = "In", Values = [ContainerFailure.BadInput] } }],
+    };
+
+    private static V1NetworkPolicyPort Port(int port, string protocol) => new() { Port = port, Protocol = protocol };
+}

@@ -1,0 +1,55 @@
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning.MoEDeployments;
+
+/// <summary>
+/// An init container that reads the sizes of a mounted model, which the operator cannot, reports them, and refuses a model
+/// that does not fit before the engine begins to load it. The limit is that of the inference container, or what the node
+/// has where none is set.
+/// </summary>
+internal static class ModelSizeCheck
+{
+    public const string ContainerName = "size";
+
+    /// <summary>Environment variable with the memory limit in bytes.</summary>
+    public const string LimitVariable = "MOEBIUS_MEMORY_LIMIT";
+
+    public static V1Container Container(MoEDeploymentSpec spec, string image)
+    {
+        List<string> args =
+        [
+            "model",
+            "size",
+            $"--model={ModelVolume.Directory(spec.Model.Source)}",
+            $"--config={PodPaths.Config}/{InferenceConfiguration.InferenceFile}",
+            $"--arena-size={(spec.KVCache.Enabled ? spec.KVCache.Memory.CanonicalizeString() : "0")}",
+            $"--report={PodPaths.TerminationLog}",
+        ];
+        return new V1Container
+        {
+            Name = ContainerName,
+            Image = image,
+            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
+            Command = [PodPaths.Program],
+            Args = args,
+            Env =
+            [
+                Containers.NoDiagnostics(),
+                new V1EnvVar
+                {
+                    Name = LimitVariable,
+                    ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
+                },
+            ],
+            Resources = new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
+            TerminationMessagePolicy = "FallbackToLogsOnError",
+            SecurityContext = Containers.Restricted(),
+            VolumeMounts =
+            [
+                Containers.Mount("config", PodPaths.Config, readOnly: true),
+                Containers.Mount("model", PodPaths.Model, readOnly: true),
+            ],
+        };
+    }
+}

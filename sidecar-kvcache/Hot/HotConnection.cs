@@ -1,0 +1,212 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Net.Sockets;
+using Grpc.Core;
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Service;
+using Moebius.Kvcache.V1;
+
+namespace Moebius.KvCache.Hot;
+
+/// <summary>One engine's connection to the hot socket. Reads on the server's thread; answers that had to wait are sent from others.</summary>
+internal sealed class HotConnection(Socket socket, int number, Epoll epoll, CacheStore store) : IDisposable
+{
+    /// <summary>Answers that a client does not fetch; beyond, it is disconnected.</summary>
+    private const int MaxUnsent = 16 << 20;
+
+    private readonly object _gate = new();
+    private readonly CancellationTokenSource _closed = new();
+    private byte[] _input = new byte[16 << 10];
+    private byte[] _output = new byte[4 << 10];
+    private byte[] _unsent = [];
+    private uint[] _tokens = new uint[4096];
+    private int _begin;
+    private int _end;
+    private bool _disposed;
+
+    /// <summary>Does what can be done now. False: the connection has ended.</summary>
+    public bool Serve()
+    {
+        lock (_gate)
+        {
+            if (_unsent.Length > 0 && !Flush())
+                return false;
+        }
+
+        MakeRoom();
+        var read = socket.Receive(_input.AsSpan(_end), SocketFlags.None, out var error);
+        if (error == SocketError.WouldBlock)
+            return true;
+        if (error != SocketError.Success || read == 0)
+            return false;
+        _end += read;
+        while (TryFrame(out var kind, out var call, out var message))
+            Handle(kind, call, message);
+        return true;
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _disposed = true;
+            socket.Dispose();
+        }
+
+        _closed.Cancel();
+        _closed.Dispose();
+    }
+
+    private void MakeRoom()
+    {
+        if (_begin == _end)
+            (_begin, _end) = (0, 0);
+        var wanted = _end - _begin >= sizeof(uint) ? Length(_begin) + sizeof(uint) : HotMessages.HeaderBytes;
+        if (_begin > 0 && _begin + wanted > _input.Length)
+        {
+            _input.AsSpan(_begin, _end - _begin).CopyTo(_input);
+            (_begin, _end) = (0, _end - _begin);
+        }
+
+        if (wanted > _input.Length)
+            Array.Resize(ref _input, Math.Max(wanted, Math.Min(2 * _input.Length, HotMessages.MaxFrameBytes)));
+    }
+
+    private int Length(int at)
+    {
+        var length = BinaryPrimitives.ReadUInt32LittleEndian(_input.AsSpan(at));
+        return length is >= HotMessages.HeaderBytes - sizeof(uint) and <= HotMessages.MaxFrameBytes
+            ? (int)length
+            : throw new MalformedFrameException($"a length of {length}");
+    }
+
+    private bool TryFrame(out byte kind, out uint call, out ReadOnlySpan<byte> message)
+    {
+        (kind, call) = (0, 0);
+        message = default;
+        if (_end - _begin < sizeof(uint) || Length(_begin) is var length && _end - _begin < length + sizeof(uint))
+            return false;
+        kind = _input[_begin + 4];
+        call = BinaryPrimitives.ReadUInt32LittleEndian(_input.AsSpan(_begin + 5));
+        message = _input.AsSpan(_begin + HotMessages.HeaderBytes, length + sizeof(uint) - HotMessages.HeaderBytes);
+        _begin += length + sizeof(uint);
+        return true;
+    }
+
+    private void Handle(byte kind, uint call, ReadOnlySpan<byte> message)
+    {
+        switch (kind)
+        {
+            case HotMessages.Lookup:
+                Lookup(call, message);
+                break;
+            case HotMessages.Release:
+                Release(HotMessages.ReadRelease(message));
+                break;
+            default:
+                throw new MalformedFrameException($"kind {kind}");
+        }
+    }
+
+    private void Lookup(uint call, ReadOnlySpan<byte> message)
+    {
+        var request = HotMessages.ReadLookup(message, ref _tokens);
+        try
+        {
+            var answer = store.LookupAsync(
+                request.Session, request.Tenant, request.Anonymous, _tokens.AsMemory(0, request.Tokens), request.WaitMilliseconds, _closed.Token);
+            if (answer.IsCompletedSuccessfully)
+                Send(call, answer.Result);
+            else
+                _ = SendLaterAsync(call, request.Session, answer.AsTask());
+        }
+        catch (CacheException error)
+        {
+            Send(HotMessages.Frame(HotMessages.Error, call, new HotError { Code = (uint)error.Code, Message = error.Message }));
+        }
+    }
+
+    private void Release(ReleaseRequest request)
+    {
+        try
+        {
+            store.Release(
+                request.Session,
+                ulong.TryParse(request.Lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var lease) ? lease : 0,
+                [.. request.Slots.Select(static slot => new SlotRef(unchecked((int)slot.Index), slot.Generation))]);
+        }
+        catch (CacheException)
+        {
+            // Nobody waits for an answer; what could be given back was.
+        }
+    }
+
+    private async Task SendLaterAsync(uint call, string session, Task<LookupAnswer> pending)
+    {
+        try
+        {
+            var answer = await pending;
+            if (!Send(call, answer))
+                store.Release(session, answer.Lease, []);
+        }
+        catch (CacheException error)
+        {
+            Send(HotMessages.Frame(HotMessages.Error, call, new HotError { Code = (uint)error.Code, Message = error.Message }));
+        }
+        catch (OperationCanceledException)
+        {
+            Send(HotMessages.Frame(HotMessages.Error, call, new HotError { Code = (uint)StatusCode.Cancelled }));
+        }
+    }
+
+    private bool Send(uint call, in LookupAnswer answer)
+    {
+        lock (_gate)
+        {
+            var length = HotMessages.WriteLookup(ref _output, call, answer);
+            return SendLocked(_output.AsSpan(0, length));
+        }
+    }
+
+    private bool Send(ReadOnlySpan<byte> frame)
+    {
+        lock (_gate)
+            return SendLocked(frame);
+    }
+
+    private bool SendLocked(ReadOnlySpan<byte> frame)
+    {
+        if (_disposed)
+            return false;
+        if (_unsent.Length == 0)
+        {
+            var sent = socket.Send(frame, SocketFlags.None, out var error);
+            if (error is not (SocketError.Success or SocketError.WouldBlock))
+                return false;
+            frame = frame[(error == SocketError.Success ? sent : 0)..];
+            if (frame.Length == 0)
+                return true;
+            epoll.WatchWritable(socket, number, true);
+        }
+
+        if (_unsent.Length + frame.Length > MaxUnsent)
+        {
+            socket.Shutdown(SocketShutdown.Both);
+            return false;
+        }
+
+        _unsent = [.. _unsent, .. frame];
+        return true;
+    }
+
+    private bool Flush()
+    {
+        var sent = socket.Send(_unsent, SocketFlags.None, out var error);
+        if (error is not (SocketError.Success or SocketError.WouldBlock))
+            return false;
+        _unsent = error == SocketError.Success ? _unsent[sent..] : _unsent;
+        if (_unsent.Length == 0)
+            epoll.WatchWritable(socket, number, false);
+        return true;
+    }
+}

@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Arena;
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Monitoring;
+using Moebius.KvCache.Policy;
+using Moebius.KvCache.Tiers;
+
+namespace Moebius.KvCache.Service;
+
+/// <summary>The answer to a lookup.</summary>
+/// <param name="Lease">Its number.</param>
+/// <param name="Blocks">Slots of the leading blocks.</param>
+/// <param name="Staging">Blocks after those that are on their way into the arena.</param>
+internal readonly record struct LookupAnswer(ulong Lease, SlotRef[] Blocks, int Staging);
+
+// What a tenant may use, and what lookups tell the monitor.
+internal sealed partial class CacheStore
+{
+    private const uint MaxWaitMilliseconds = 10_000;
+
+    /// <summary>Blocks of a prompt whose keys need no allocation: 8 KiB of stack.</summary>
+    private const int KeysOnStack = 512;
+
+    /// <summary>The longest prefix that the tenant may use. What lies in slower tiers is staged beside the call, which may wait for it.</summary>
+    [SkipLocalsInit]
+    public ValueTask<LookupAnswer> LookupAsync(string sessionId, string tenant, bool anonymous, ReadOnlyMemory<uint> tokens, uint waitMilliseconds, CancellationToken cancel)
+    {
+        if (waitMilliseconds > MaxWaitMilliseconds)
+            throw Invalid($"wait_milliseconds: {waitMilliseconds}, must be 0 to {MaxWaitMilliseconds}");
+        var session = Session(sessionId);
+        var key = Tenant(tenant, anonymous);
+        var view = ViewOf(_policy.Current, key);
+        var keys = session.Root.Keys(tokens.Span, stackalloc BlockKey[KeysOnStack]);
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
+        var staging = found.Blocks == keys.Length || !_tiers.MayStage ? null
+            : _tiers.Stage(new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(tenant, anonymous), tokens.ToArray(), view), keys, found);
+        if (staging is null || waitMilliseconds == 0)
+            return ValueTask.FromResult(Answer(session, keys.Length, found, staging?.Blocks ?? 0));
+        found.Lease.Release();
+        return WaitAsync(session, key, keys.ToArray(), view, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
+    }
+
+    private async ValueTask<LookupAnswer> WaitAsync(Session session, TenantKey key, BlockKey[] keys, View view, Staging staging, TimeSpan wait, CancellationToken cancel)
+    {
+        try
+        {
+            await staging.Done.WaitAsync(wait, _time, cancel);
+        }
+        catch (TimeoutException)
+        {
+            // What has not arrived is not in the answer.
+        }
+
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
+        return Answer(session, keys.Length, found, staging.Done.IsCompleted ? 0 : staging.Blocks);
+    }
+
+    private LookupAnswer Answer(Session session, int asked, in FoundPrefix found, int staging)
+    {
+        var lease = session.AddLease(found.Lease) ?? throw UnknownSession();
+        _metrics.Lookups.Inc();
+        _metrics.LookupBlocks.Inc(asked);
+        _metrics.HitBlocks.Inc(found.Blocks);
+        ActOnAlarms(session.Layout.Index);
+        return new LookupAnswer(lease, found.Slots, staging);
+    }
+
+    private View ViewOf(CompiledPolicy policy, TenantKey tenant) =>
+        policy.Mode == SharingMode.Isolate || (policy.Mode == SharingMode.SafeKV && _monitor.IsIsolated(tenant)) ? View.OwnOnly : View.Shared;
+
+    private void ActOnAlarms(PrefixIndex index)
+    {
+        while (_monitor.TryTakeAlarm(out var alarm))
+        {
+            var settings = _policy.Current.Monitor;
+            var demoted = 0;
+            if (alarm!.Verdict == ProbeVerdict.Probed && settings.Demote)
+                demoted = index.DemoteProbed(alarm.Entry);
+            foreach (var suspect in alarm.Suspects)
+                _monitor.Isolate(suspect, settings.IsolateFor);
+            _metrics.ProbingVerdicts.Inc();
+            _metrics.DemotedBlocks.Inc(demoted);
+            // The audit line: figures only, neither text nor tenant.
+            _logger.LogWarning(
+                "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
+                alarm.Verdict, alarm.Entry.End, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
+        }
+    }
+}

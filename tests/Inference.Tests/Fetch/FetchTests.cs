@@ -1,0 +1,218 @@
+using System.Formats.Tar;
+using System.IO.Compression;
+using System.Security.Cryptography;
+using System.Text;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Fetch;
+
+namespace Moebius.Inference.Tests.Fetch;
+
+public sealed class FetchTests
+{
+    private static readonly byte[] Weights = RandomNumberGenerator.GetBytes(3_000_000);
+    private static readonly byte[] Config = Encoding.UTF8.GetBytes("{\"model_type\":\"mixtral\"}");
+
+    private static async Task<StoreServer> ServerAsync()
+    {
+        var server = await StoreServer.StartAsync();
+        server.Files["config.json"] = Config;
+        server.Files["model.safetensors"] = Weights;
+        server.Files["README.md"] = [1];
+        server.Files["pytorch_model.bin"] = [2];
+        return server;
+    }
+
+    private static IModelOrigin Hub(HttpClient http, StoreServer server, string? token = StoreServer.Token, string revision = "main") => new HubOrigin(http, server.Url.ToString(), "o/m", revision, token);
+
+    private static async Task<List<string>> FetchAsync(HttpClient http, IModelOrigin origin, string target)
+    {
+        var log = new List<string>();
+        await new ModelFetcher(http, TimeProvider.System, log.Add).FetchAsync(origin, target, null, TestContext.Current.CancellationToken);
+        return log;
+    }
+
+    private static void AssertModel(string directory)
+    {
+        Assert.Equal(["config.json", "model.safetensors"], Directory.GetFileSystemEntries(directory).Select(Path.GetFileName).Order());
+        Assert.Equal(Weights, File.ReadAllBytes(Path.Combine(directory, "model.safetensors")));
+        Assert.Equal(Config, File.ReadAllBytes(Path.Combine(directory, "config.json")));
+    }
+
+    [Fact]
+    public async Task A_repository_of_the_Hub_is_read_page_by_page_at_one_commit_with_the_token()
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        await FetchAsync(http, Hub(http, server), target);
+        AssertModel(target);
+        Assert.All(server.Requests, request => Assert.Equal($"Bearer {StoreServer.Token}", request.Authorization));
+    }
+
+    [Fact]
+    public async Task A_prefix_of_a_bucket_is_read_page_by_page_and_every_request_is_signed()
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        await FetchAsync(http, new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, new S3Credentials("id", "secret", null), TimeProvider.System), target);
+        AssertModel(target);
+        Assert.All(server.Requests, request => Assert.StartsWith("AWS4-HMAC-SHA256 Credential=id/", request.Authorization, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("tar")]
+    [InlineData("tar.gz")]
+    [InlineData("zip")]
+    public async Task An_archive_is_unpacked_wherever_its_model_is(string kind)
+    {
+        await using var server = await ServerAsync();
+        var archive = server.Files["archive"] = Archive(kind, ("top/model/config.json", Config), ("top/model/model.safetensors", Weights), ("top/other/config.jsonx", [1]), ("../../escaped.json", [1]), ("top/model/nested/x.json", [1]));
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "in", "model");
+        await FetchAsync(http, new ArchiveOrigin($"{server.Url}files/archive", Convert.ToHexStringLower(SHA256.HashData(archive))), target);
+        AssertModel(target);
+        Assert.False(File.Exists(Path.Combine(store.Path, "escaped.json")));
+    }
+
+    [Fact]
+    public async Task A_broken_download_goes_on_where_it_stopped()
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        server.Cuts = 1;
+        server.HalfHasArrived = () => File.Exists(Path.Combine(target + ".partial", "model.safetensors.part")) && new FileInfo(Path.Combine(target + ".partial", "model.safetensors.part")).Length > 0;
+        await FetchAsync(http, Hub(http, server), target);
+        AssertModel(target);
+        Assert.Contains(server.Requests, request => request.Range is not null);
+    }
+
+    [Fact]
+    public async Task Changed_bytes_are_refused_and_leave_nothing_that_looks_whole()
+    {
+        await using var server = await ServerAsync();
+        var archive = server.Files["archive"] = Archive("tar", ("config.json", Config));
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        var wrong = new string('0', 64);
+        var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, new ArchiveOrigin($"{server.Url}files/archive", wrong), target));
+        Assert.Equal($"archive: Sha256 is {Convert.ToHexStringLower(SHA256.HashData(archive))}, and should be {wrong}: the file was changed on the way or at its source; correct the checksum if the change was meant", error.Message);
+        Assert.False(Directory.Exists(target));
+        Assert.Empty(Directory.GetFiles(target + ".partial"));
+    }
+
+    [Theory]
+    [InlineData(null, "main", "answers 401: give credentials that may read it")]
+    [InlineData(StoreServer.Token, "gone", "answers 404: it does not exist, or only with credentials")]
+    public async Task What_may_not_be_read_is_named_without_the_token(string? token, string revision, string message)
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server, token, revision), Path.Combine(store.Path, "model")));
+        Assert.EndsWith(message, error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(StoreServer.Token, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_model_without_configuration_and_an_archive_that_is_none_are_refused()
+    {
+        await using var server = await ServerAsync();
+        server.Files.Remove("config.json");
+        var junk = server.Files["junk"] = RandomNumberGenerator.GetBytes(2000);
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var none = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "a")));
+        Assert.EndsWith("holds no config.json: it must be a model in Hub layout", none.Message, StringComparison.Ordinal);
+        var broken = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, new ArchiveOrigin($"{server.Url}files/junk", Convert.ToHexStringLower(SHA256.HashData(junk))), Path.Combine(store.Path, "b")));
+        Assert.StartsWith("the archive", broken.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Several_that_ask_at_once_download_once_and_the_store_keeps_one_model_of_before()
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        string At(char digit) => Path.Combine(store.Path, new string(digit, 16));
+        foreach (var old in new[] { '1', '2' })
+        {
+            Directory.CreateDirectory(At(old));
+            Directory.SetLastWriteTimeUtc(At(old), new DateTime(2026, 1, old - '0', 0, 0, 0, DateTimeKind.Utc));
+        }
+
+        Directory.CreateDirectory(At('3') + ".partial");
+        Directory.CreateDirectory(Path.Combine(store.Path, "somebody-elses"));
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => FetchAsync(http, Hub(http, server), At('4'))));
+        AssertModel(At('4'));
+        Assert.Single(server.Requests, request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal));
+        Assert.Equal([new string('2', 16), new string('4', 16), "somebody-elses"], Directory.GetDirectories(store.Path).Select(Path.GetFileName).Order());
+    }
+
+    [Theory]
+    [InlineData("mixtral")]
+    [InlineData("deepseek_v2")]
+    [InlineData("gpt_oss")]
+    public void Sizes_are_those_of_the_loaded_model(string family)
+    {
+        var directory = TestModels.Golden(family);
+        var facts = ModelSizer.Measure(directory, ExpertQuantization.None);
+        using var model = TestModels.Load(directory);
+        Assert.Equal(model.Experts.BudgetBytes, facts.ExpertBytes);
+        Assert.Equal(TestModels.SmallestBudget(directory), facts.SmallestExpertBytes);
+        Assert.Equal(model.Info.BlockBytes / model.Info.BlockTokens, facts.KVBytesPerToken);
+        var files = Directory.GetFiles(directory, "model*.safetensors").Sum(file => new FileInfo(file).Length);
+        Assert.InRange(facts.DenseBytes, 1, files * 2);
+    }
+
+    [Fact]
+    public void A_model_is_packed_once_for_each_format()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        var before = Directory.GetFiles(model.Path).Length;
+        ModelSizer.Pack(model.Path, ExpertQuantization.None, TestContext.Current.CancellationToken);
+        var packed = Directory.GetFiles(model.Path, "*.moebius").Single();
+        var written = File.GetLastWriteTimeUtc(packed);
+        ModelSizer.Pack(model.Path, ExpertQuantization.None, TestContext.Current.CancellationToken);
+        Assert.Equal(written, File.GetLastWriteTimeUtc(packed));
+        ModelSizer.Pack(model.Path, ExpertQuantization.Int8, TestContext.Current.CancellationToken);
+        Assert.Equal(before + 2, Directory.GetFiles(model.Path).Length);
+        Assert.True(ModelSizer.Measure(model.Path, ExpertQuantization.Int8).ExpertBytes < ModelSizer.Measure(model.Path, ExpertQuantization.None).ExpertBytes);
+    }
+
+    private static byte[] Archive(string kind, params (string Name, byte[] Bytes)[] files)
+    {
+        using var result = new MemoryStream();
+        if (kind == "zip")
+        {
+            using (var zip = new ZipArchive(result, ZipArchiveMode.Create, leaveOpen: true))
+            {
+                foreach (var (name, bytes) in files)
+                {
+                    using var entry = zip.CreateEntry(name).Open();
+                    entry.Write(bytes);
+                }
+            }
+
+            return result.ToArray();
+        }
+
+        var packed = kind == "tar.gz" ? new GZipStream(result, CompressionLevel.Fastest, leaveOpen: true) : (Stream)result;
+        using (var tar = new TarWriter(packed, leaveOpen: true))
+        {
+            foreach (var (name, bytes) in files)
+                tar.WriteEntry(new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(bytes) });
+            tar.WriteEntry(new PaxTarEntry(TarEntryType.SymbolicLink, "top/model/link.json") { LinkName = "/etc/passwd" });
+        }
+
+        packed.Dispose();
+        return result.ToArray();
+    }
+}

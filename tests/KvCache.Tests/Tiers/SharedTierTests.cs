@@ -1,0 +1,168 @@
+using System.Security.Cryptography;
+using Moebius.KvCache.Tests.Service;
+using Moebius.KvCache.Tiers;
+using Moebius.Kvcache.V1;
+using StackExchange.Redis;
+
+namespace Moebius.KvCache.Tests.Tiers;
+
+/// <summary>Two sidecars, as in two pods, with a real server between them.</summary>
+public sealed class SharedTierTests
+{
+    private const string SystemPrompt = "You are a helpful assistant in a shop. ";
+    private const string Question = SystemPrompt + "Where is my order, please?";
+
+    private static readonly byte[] Key = RandomNumberGenerator.GetBytes(32);
+
+    private static int DeclaredBlocks => SystemPrompt.Length / TestServer.BlockTokens;
+
+    private static int AllBlocks => Question.Length / TestServer.BlockTokens;
+
+    [Theory]
+    [InlineData("redis-server", false)]
+    [InlineData("redis-server", true)]
+    [InlineData("valkey-server", true)]
+    [InlineData("garnet-server", true)]
+    public async Task Another_pod_finds_public_blocks_and_private_ones_only_if_the_policy_lets_them_out(string peer, bool sharePrivate)
+    {
+        using var redis = await PeerServer.StartAsync(peer);
+        await using var one = await PodAsync(redis, sharePrivate);
+        await using var two = await PodAsync(redis, sharePrivate);
+        using var first = await one.Connect().AttachAsync();
+        await first.CacheBytesAsync("alice", Question);
+        await one.ClassifiedAsync();
+        await one.CopiedAsync();
+
+        using var second = await two.Connect().AttachAsync();
+        Assert.Equal(DeclaredBlocks, await second.ReadsAsync("bob", Question));
+        Assert.Equal(sharePrivate ? AllBlocks : DeclaredBlocks, await second.ReadsAsync("alice", Question));
+        Assert.Equal(DeclaredBlocks, await second.ReadsAsync("bob", Question));
+        await CheckKeysAsync(redis, sharePrivate);
+
+        // Evicted by its tenant on one pod: gone for all that have not got it.
+        await second.Api.EvictAsync(new EvictRequest { Session = second.Session, Tenant = "alice" });
+        await WaitForKeysAsync(redis, DeclaredBlocks);
+    }
+
+    [Fact]
+    public async Task An_outage_leaves_the_pod_to_itself_and_ends()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var one = await PodAsync(redis, sharePrivate: false);
+        await using var two = await PodAsync(redis, sharePrivate: false);
+        using var first = await one.Connect().AttachAsync();
+        redis.Kill();
+        await first.CacheBytesAsync("alice", Question);
+        await one.ClassifiedAsync();
+        await one.CopiedAsync();
+        // Every answer comes, from what the pod has itself.
+        for (var round = 0; round < 5; round++)
+        {
+            Assert.Equal(DeclaredBlocks, await first.ReadsAsync("bob", Question));
+            Assert.Equal(0, await first.ReadsAsync("bob", $"{round}23456789"));
+        }
+
+        Assert.Contains("shared: not available, retried", one.Server.Store.TierStates);
+
+        await redis.StartAsync();
+        using var second = await two.Connect().AttachAsync();
+        for (var patience = 0; await second.ReadsAsync("carol", Question) < DeclaredBlocks; patience++)
+        {
+            Assert.True(patience < 300, "the tier does not come back");
+            // A commit on the first pod is what brings the blocks over.
+            await first.CacheBytesAsync("alice", $"{SystemPrompt}{patience:0000} and more");
+            await one.ClassifiedAsync();
+            await one.CopiedAsync();
+            await Task.Delay(100);
+        }
+    }
+
+    [Fact]
+    public async Task A_damaged_value_is_not_served_and_a_foreign_one_neither()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using (var one = await PodAsync(redis, sharePrivate: false))
+        {
+            using var first = await one.Connect().AttachAsync();
+            await first.CacheBytesAsync("alice", Question);
+            await one.ClassifiedAsync();
+            await one.CopiedAsync();
+        }
+
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        var database = connection.GetDatabase();
+        var keys = connection.GetServers().Single().Keys(pattern: "moebius:*").ToArray();
+        Assert.Equal(DeclaredBlocks, keys.Length);
+        var (third, fourth) = (KeyOf(2), KeyOf(3));
+        var value = (byte[])(await database.StringGetAsync(third))!;
+        value[^5] ^= 1;
+        await database.StringSetAsync(third, value);
+        await using (var two = await PodAsync(redis, sharePrivate: false))
+        {
+            using var second = await two.Connect().AttachAsync();
+            Assert.Equal(2, await second.ReadsAsync("bob", Question));
+        }
+
+        // Another block's value, whole, under this block's key.
+        await database.StringSetAsync(third, await database.StringGetAsync(fourth));
+        await using var three = await PodAsync(redis, sharePrivate: false);
+        using var another = await three.Connect().AttachAsync();
+        Assert.Equal(2, await another.ReadsAsync("bob", Question));
+    }
+
+    private static string KeyOf(int block)
+    {
+        var model = new KvCache.Index.ModelKey(Convert.ToHexStringLower(SHA256.HashData("model"u8)), TestServer.BlockTokens, TestServer.BlockBytes);
+        var chain = BlockChain.Of(model, [.. TestClient.Tokens(Question)]);
+        return SharedTier.KeyOf(new TierBlock(chain.Public(block), chain.Model, default, SsdHarness.Declared, block));
+    }
+
+    private static async Task CheckKeysAsync(PeerServer redis, bool sharePrivate)
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        var keys = connection.GetServers().Single().Keys(pattern: "*").Select(static key => key.ToString()).ToArray();
+        Assert.Equal(DeclaredBlocks, keys.Count(static key => key.StartsWith("moebius:kv:1:p:", StringComparison.Ordinal)));
+        Assert.Equal(sharePrivate ? AllBlocks - DeclaredBlocks : 0, keys.Count(static key => key.StartsWith("moebius:kv:1:t:", StringComparison.Ordinal)));
+        Assert.All(keys, static key => Assert.DoesNotContain("alice", key, StringComparison.Ordinal));
+        Assert.All(keys, key => Assert.True(connection.GetDatabase().KeyTimeToLive(key) > TimeSpan.Zero));
+        // The last block is private: its bytes must not lie there as they are.
+        var last = TestClient.BytesOf(Question[..(AllBlocks * TestServer.BlockTokens)]).AsSpan(0, 32).ToArray();
+        Assert.All(keys, key => Assert.Equal(-1, ((byte[])connection.GetDatabase().StringGet(key)!).AsSpan().IndexOf(last)));
+    }
+
+    private static async Task WaitForKeysAsync(PeerServer redis, int count)
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        while (connection.GetServers().Single().Keys(pattern: "moebius:*").Count() != count)
+            await Task.Delay(20);
+    }
+
+    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate)
+    {
+        var pod = await TestServer.StartAsync(
+            policy: $$"""
+            apiVersion: moebius.dev/v1alpha1
+            kind: KVPrivacyPolicy
+            metadata:
+              name: test
+            spec:
+              publicPrefixes:
+              - name: shop
+                text: "{{SystemPrompt}}"
+              promotion:
+                maxDelay: 1ms
+              encryption:
+                secretRef: {name: a, key: b}
+                sharePrivate: {{(sharePrivate ? "true" : "false")}}
+            """,
+            configure: (folder, options) =>
+            {
+                var key = Path.Combine(folder, "key");
+                File.WriteAllBytes(key, Key);
+                return options with { EncryptionKeyPath = key, Shared = new SharedTierOptions { Address = redis.Address, Timeout = TimeSpan.FromSeconds(5) } };
+            });
+        while (pod.Server.Store.TierStates.Any())
+            await Task.Delay(5);
+        return pod;
+    }
+}

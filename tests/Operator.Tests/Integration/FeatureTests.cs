@@ -1,0 +1,212 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Moebius.Crds.Sizing;
+
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>What a platform engineer meets first, on a real API server.</summary>
+[Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
+public sealed class FeatureTests(OperatorCluster cluster)
+{
+    private static string Deployment(string spec) => $$"""
+        apiVersion: moebius.dev/v1alpha1
+        kind: MoEDeployment
+        metadata: {name: austen}
+        spec:
+          {{spec}}
+        """;
+
+    private static readonly string Local = Deployment("model: {source: {hostPath: {path: /models/austen}}}");
+
+    [Fact]
+    public async Task A_remote_model_is_fetched_measured_and_then_served()
+    {
+        var shop = await cluster.NamespaceAsync("remote");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {s3: {uri: 's3://models/austen'}, store: {size: 1Gi}}}, resources: {limits: {memory: 4Gi}}, experts: {fastMemory: 1Gi}}"), "-n", shop);
+        await Eventually.EqualAsync("Fetching", () => cluster.ConditionAsync(shop, "moe/austen", "ModelFetched", "reason"));
+        var job = await cluster.GetAsync(shop, "jobs", ".items[0].metadata.name");
+        Assert.Equal("", await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        Assert.Equal("austen-model", await cluster.GetAsync(shop, "pvc", ".items[0].metadata.name"));
+
+        // What the job controller and the kubelet would say.
+        var source = await cluster.GetAsync(shop, $"job/{job}", @".spec.template.metadata.annotations.moebius\.dev/model-source");
+        await FinishAsync(shop, job, source, new ModelFacts(2L << 30, 16L << 30, 64L << 20, 4096));
+        await Eventually.EqualAsync("InsufficientMemory", () => cluster.ConditionAsync(shop, "moe/austen", "MemoryFits", "reason"));
+        Assert.Equal("", await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        Assert.Contains("set experts.fastMemory to 268435456", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        Assert.Equal("268435456", await cluster.GetAsync(shop, "moe/austen", ".status.memory.proposedExpertBytes"));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"experts":{"fastMemory":"256Mi"}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync($"--model=/models/model/{source}", async () => (await cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.containers[?(@.name=='inference')].args[2]")));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "ModelFetched"));
+
+        // Another source is fetched first; what runs is left as it is.
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"model":{"source":{"s3":{"uri":"s3://models/bronte"}}}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("Fetching", () => cluster.ConditionAsync(shop, "moe/austen", "ModelFetched", "reason"));
+        Assert.Contains(source, await cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.containers[?(@.name=='inference')].args"), StringComparison.Ordinal);
+        var jobs = (await cluster.GetAsync(shop, "jobs", ".items[*].metadata.name")).Split(' ');
+        Assert.Equal(2, jobs.Length);
+        var next = jobs.Single(name => name != job);
+        await FinishAsync(shop, next, await cluster.GetAsync(shop, $"job/{next}", @".spec.template.metadata.annotations.moebius\.dev/model-source"), new ModelFacts(1L << 30, 1L << 30, 64L << 20, 4096));
+        await Eventually.EqualAsync(next, () => cluster.GetAsync(shop, "jobs", ".items[*].metadata.name"));
+        await Eventually.TrueAsync(async () => !(await cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.containers[?(@.name=='inference')].args")).Contains(source, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_paused_resource_is_left_alone_and_says_so()
+    {
+        var shop = await cluster.NamespaceAsync("paused");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Local, "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=true")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+        (await cluster.KubectlAsync("scale", "-n", shop, "deployment/austen", "--replicas=4")).EnsureSuccess();
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"maxBatchTokens":64}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
+        Assert.Equal("4", await cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused-")).EnsureSuccess();
+        await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+        await Eventually.EqualAsync("", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+    }
+
+    [Fact]
+    public async Task The_number_of_pods_that_an_autoscaler_chose_stays_within_its_bounds()
+    {
+        var shop = await cluster.NamespaceAsync("scaled");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, autoscaling: {minReplicas: 2, maxReplicas: 5}}"), "-n", shop);
+        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+        (await cluster.KubectlAsync("scale", "-n", shop, "deployment/austen", "--replicas=4")).EnsureSuccess();
+        // A change of the spec applies the whole Deployment again.
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"image":"other:1"}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("4 other:1", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas} {.spec.template.spec.containers[?(@.name=='inference')].image"));
+        (await cluster.KubectlAsync("scale", "-n", shop, "deployment/austen", "--replicas=9")).EnsureSuccess();
+        await Eventually.EqualAsync("5", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+    }
+
+    [Fact]
+    public async Task Objects_of_other_operators_follow_their_definitions_as_these_come_and_go()
+    {
+        const string Definition = """
+            apiVersion: apiextensions.k8s.io/v1
+            kind: CustomResourceDefinition
+            metadata: {name: podmonitors.monitoring.coreos.com}
+            spec:
+              group: monitoring.coreos.com
+              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
+              scope: Namespaced
+              versions:
+              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+            """;
+        var shop = await cluster.NamespaceAsync("monitored");
+        await using var running = cluster.StartOperator(shop, configure: options => options with { DiscoveryInterval = TimeSpan.FromSeconds(1) });
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("spec.integrations.podMonitor: the server has no PodMonitor", StringComparison.Ordinal));
+
+        var file = Path.Combine(Path.GetTempPath(), $"moebius-podmonitors-{Guid.NewGuid():N}.yaml");
+        try
+        {
+            await File.WriteAllTextAsync(file, Definition, TestContext.Current.CancellationToken);
+            await cluster.InstallCrdsAsync(file);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
+        await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
+        (await cluster.KubectlAsync("delete", "-n", shop, "podmonitors.monitoring.coreos.com/austen")).EnsureSuccess();
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
+
+        await cluster.RemoveCrdAsync("podmonitors", "v1", "monitoring.coreos.com");
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
+        Assert.False(running.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_profile_goes_when_its_last_agent_has_restored_its_node()
+    {
+        await using var running = cluster.StartOperator();
+        await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: MemorySchedulingProfile, metadata: {name: leaving}, spec: {nodeSelector: {leaving: 'yes'}}}");
+        await Eventually.EqualAsync("moebius-agent-leaving", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-leaving", ".metadata.name"));
+        await cluster.ApplyAsync("""
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: leaving-agent
+              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: node-agent, app.kubernetes.io/instance: leaving}
+            spec: {nodeName: nowhere, containers: [{name: agent, image: x}]}
+            """, "-n", "moebius-system");
+        await Eventually.EqualAsync("[\"moebius.dev/restore-nodes\"]", () => cluster.GetAsync("default", "msp/leaving", ".metadata.finalizers"));
+        (await cluster.KubectlAsync("delete", "msp/leaving", "--wait=false")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-leaving", ".metadata.name"));
+        Assert.Equal("leaving", await cluster.GetAsync("default", "msp/leaving", ".metadata.name"));
+        (await cluster.KubectlAsync("delete", "-n", "moebius-system", "pod/leaving-agent", "--force", "--grace-period=0")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync("default", "msp/leaving", ".metadata.name"));
+    }
+
+    [Fact]
+    public async Task A_policy_says_which_generation_the_sidecars_of_its_users_run()
+    {
+        var shop = await cluster.NamespaceAsync("generations");
+        var pods = new MetricsHandler { Generation = 1 };
+        await using var running = cluster.StartOperator(shop, service: pods);
+        await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: strict}, spec: {mode: SafeKV}}", "-n", shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, kvCache: {policyRef: {name: strict}}}"), "-n", shop);
+        await cluster.ApplyAsync("""
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: austen-1
+              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: inference, app.kubernetes.io/instance: austen}
+            spec: {containers: [{name: inference, image: x}]}
+            """, "-n", shop);
+        await cluster.PatchStatusAsync(shop, "pods/austen-1", """{"status":{"podIP":"10.1.2.3"}}""");
+        (await cluster.KubectlAsync("patch", "-n", shop, "kvp/strict", "--type=merge", "-p", """{"spec":{"mode":"Isolate"}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
+        pods.Generation = 2;
+        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
+    }
+
+    /// <summary>Stands for the network of a cluster: answers as a sidecar's metrics do.</summary>
+    private sealed class MetricsHandler : HttpMessageHandler
+    {
+        public volatile int Generation;
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => Task.FromResult(
+            request.RequestUri == new Uri("http://10.1.2.3:9401/metrics")
+                ? new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent($"# TYPE moebius_kvcache_policy_generation gauge\nmoebius_kvcache_policy_generation {Generation}\n") }
+                : new HttpResponseMessage(HttpStatusCode.NotFound));
+    }
+
+    private async Task FinishAsync(string shop, string job, string source, ModelFacts facts)
+    {
+        await cluster.ApplyAsync($$"""
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: {{job}}-pod
+              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: model-fetch, app.kubernetes.io/instance: austen}
+              annotations: {moebius.dev/model-source: "{{source}}"}
+            spec: {containers: [{name: fetch, image: x}]}
+            """, "-n", shop);
+        var status = new JsonObject
+        {
+            ["status"] = new JsonObject
+            {
+                ["phase"] = "Succeeded",
+                ["containerStatuses"] = new JsonArray(new JsonObject
+                {
+                    ["name"] = "fetch", ["ready"] = false, ["restartCount"] = 0, ["image"] = "x", ["imageID"] = "",
+                    ["state"] = new JsonObject { ["terminated"] = new JsonObject { ["exitCode"] = 0, ["message"] = facts.ToLine() } },
+                }),
+            },
+        };
+        await cluster.PatchStatusAsync(shop, $"pods/{job}-pod", status.ToJsonString());
+        (await cluster.KubectlAsync("patch", "-n", shop, $"job/{job}", "--subresource=status", "--type=merge", "-p", """{"status":{"succeeded":1,"conditions":[{"type":"Complete","status":"True"}]}}""")).EnsureSuccess();
+    }
+}

@@ -1,0 +1,51 @@
+using FsCheck;
+using FsCheck.Fluent;
+using FsCheck.Xunit;
+using Moebius.Crds.Sizing;
+
+namespace Moebius.Operator.Tests.Planning;
+
+/// <summary>What holds for every model and every budget.</summary>
+public sealed class MemorySizingLaws
+{
+    private static readonly Arbitrary<(ModelFacts Facts, MemoryBudget Budget)> Cases = (
+        from dense in Bytes
+        from smallest in Gen.Choose(1, 1000)
+        from layers in Gen.Choose(1, 64)
+        from fast in Gen.OneOf(Gen.Constant<long?>(null), Bytes.Select(bytes => (long?)bytes))
+        from kv in Bytes
+        from arena in Bytes
+        from limit in Gen.OneOf(Gen.Constant<long?>(null), Bytes.Select(bytes => (long?)bytes * 4))
+        select (new ModelFacts(dense, (long)smallest * layers << 16, (long)smallest << 16, 4096), new MemoryBudget(fast, kv, arena, limit))).ToArbitrary();
+
+    private static Gen<long> Bytes => Gen.Choose(0, 1 << 20).Select(pages => (long)pages << 12);
+
+    [Property(MaxTest = 1000)]
+    public Property What_is_proposed_fits_and_a_byte_more_does_not() => Prop.ForAll(Cases, one =>
+    {
+        var (facts, budget) = one;
+        if (MemorySizing.Plan(facts, budget).ProposedFastMemory is not { } proposal)
+            return;
+        Assert.Null(MemorySizing.Plan(facts, budget with { FastMemory = proposal }).Refusal);
+        if (proposal < facts.ExpertBytes)
+            Assert.NotNull(MemorySizing.Plan(facts, budget with { FastMemory = proposal + 1 }).Refusal);
+    });
+
+    [Property(MaxTest = 1000)]
+    public Property A_refusal_says_what_would_be_right_and_only_what_fits_is_taken() => Prop.ForAll(Cases, one =>
+    {
+        var (facts, budget) = one;
+        var need = MemorySizing.Plan(facts, budget);
+        if (need.Refusal is null)
+            Assert.True(budget.Limit is null || need.Needed <= budget.Limit);
+        else
+            Assert.Matches("(raise|set|lower) ", need.Refusal);
+        // What does not fit with a limit fits without one, unless the expert budget itself is too small.
+        if (budget.FastMemory is null || budget.FastMemory >= facts.SmallestExpertBytes)
+            Assert.Null(MemorySizing.Plan(facts, budget with { Limit = null }).Refusal);
+    });
+
+    [Fact]
+    public void Sizes_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(
+        new ModelFacts(long.MaxValue, long.MaxValue, 1, 1), new MemoryBudget(null, long.MaxValue, 0, long.MaxValue - 1)).Refusal);
+}

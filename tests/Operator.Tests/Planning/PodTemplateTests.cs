@@ -1,0 +1,74 @@
+using System.Text.Json.Nodes;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.MoEDeployments;
+
+namespace Moebius.Operator.Tests.Planning;
+
+public sealed class PodTemplateTests
+{
+    private static Plan Plan(string template) =>
+        MoEDeploymentPlanner.Plan(Samples.MoE($"podTemplate: {template}"), MoEReferences.None, OperatorSettings.Default, ServerCapabilities.Latest);
+
+    private static JsonObject Json(string yaml) => Manifests.ParseDocuments(yaml, "patch")[0];
+
+    [Fact]
+    public void A_partial_template_lies_over_the_planned_one()
+    {
+        var template = Plan("""
+            {metadata: {labels: {team: a}, annotations: {moebius.dev/memory-intent: read-heavy, note: x}},
+             spec: {runtimeClassName: gvisor, securityContext: {runAsUser: 1000},
+                    containers: [{name: inference, env: [{name: LD_PRELOAD, value: x}], volumeMounts: [{mountPath: /cache, name: cache}]}, {name: proxy, image: 'envoy:1'}],
+                    volumes: [{name: cache, emptyDir: {}}]}}
+            """).Child<V1Deployment>().Spec.Template;
+        Assert.Equal(("a", "inference"), (template.Metadata.Labels["team"], template.Metadata.Labels[Labels.Component]));
+        Assert.NotNull(template.Metadata.Annotations[Labels.ConfigHash]);
+        Assert.Equal(["inference", "proxy"], template.Spec.Containers.Select(container => container.Name));
+        var inference = template.Spec.Containers[0];
+        Assert.Equal(["DOTNET_EnableDiagnostics", "LD_PRELOAD"], inference.Env.Select(variable => variable.Name));
+        Assert.Contains(inference.VolumeMounts, mount => mount.MountPath == "/cache");
+        Assert.Contains(inference.VolumeMounts, mount => mount.MountPath == "/models/model");
+        Assert.Equal("serve", inference.Args[0]);
+        Assert.Equal((1000, true, "gvisor"), (template.Spec.SecurityContext.RunAsUser, template.Spec.SecurityContext.RunAsNonRoot, template.Spec.RuntimeClassName));
+    }
+
+    [Theory]
+    [InlineData("{spec: {containers: [{name: inference, args: [x]}]}}", "spec.podTemplate.spec.containers[inference].args: cannot be overridden: Moebius sets them; use the fields of spec")]
+    [InlineData("{spec: {containers: [{name: inference, image: x}]}}", "spec.podTemplate.spec.containers[inference].image: cannot be overridden: use spec.image")]
+    [InlineData("{spec: {initContainers: [{name: kvcache, resources: {}}]}}", "spec.podTemplate.spec.initContainers[kvcache].resources: cannot be overridden: use spec.resources and spec.kvCache.resources")]
+    [InlineData("{spec: {containers: [{name: inference, $patch: delete}]}}", "spec.podTemplate.spec.containers[inference].$patch: the container belongs to Moebius and cannot be removed or replaced")]
+    [InlineData("{spec: {containers: [{name: inference, volumeMounts: [{mountPath: /models, name: x}]}]}}", "spec.podTemplate.spec.containers[inference].volumeMounts[/models]: the path belongs to Moebius: choose another one")]
+    [InlineData("{spec: {volumes: [{name: model, emptyDir: {}}]}}", "spec.podTemplate.spec.volumes[model]: belongs to Moebius: choose another name")]
+    [InlineData("{spec: {serviceAccountName: x}}", "spec.podTemplate.spec.serviceAccountName: cannot be overridden: Moebius sets it")]
+    [InlineData("{spec: {nodeSelector: {a: b}}}", "spec.podTemplate.spec.nodeSelector: cannot be overridden: use spec.placement.nodeSelector")]
+    [InlineData("{spec: {containers: [{image: x}]}}", "spec.podTemplate.spec.containers: must be a list of objects with a name")]
+    [InlineData("{spec: null}", "spec.podTemplate.spec: must not be removed")]
+    [InlineData("{metadata: {labels: {app.kubernetes.io/instance: x}}}", "spec.podTemplate.metadata.labels[app.kubernetes.io/instance]: belongs to Moebius: choose another name")]
+    [InlineData("{metadata: {name: x}}", "spec.podTemplate.metadata.name: only labels and annotations can be added")]
+    [InlineData("{metadata: {annotations: {$patch: replace}}}", "spec.podTemplate.metadata.annotations.$patch: annotations can be added, not replaced")]
+    [InlineData("{replicas: 3}", "spec.podTemplate.replicas: a pod template has metadata and spec only")]
+    [InlineData("{spec: {hostNetwrk: true}}", "spec.podTemplate.spec.hostNetwrk: not a field or value of a pod template")]
+    [InlineData("{spec: {hostNetwork: 'yes'}}", "spec.podTemplate.spec.hostNetwork: not a field or value of a pod template")]
+    [InlineData("{spec: {$setElementOrder/containers: []}}", "spec.podTemplate.spec.$setElementOrder/containers: not a directive that is understood")]
+    public void What_Moebius_owns_and_what_is_no_template_is_refused(string template, string message)
+    {
+        var plan = Plan(template);
+        Assert.Empty(plan.Children);
+        var problem = Assert.Single(plan.Problems);
+        Assert.Equal(Reasons.InvalidSpec, problem.Reason);
+        Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{a: {b: 1, c: 2}}", "{a: {c: null, d: 3}}", "{a: {b: 1, d: 3}}")]
+    [InlineData("{a: {b: 1}}", "{a: {$patch: replace, c: 2}}", "{a: {c: 2}}")]
+    [InlineData("{a: {b: 1}, d: 1}", "{a: {$patch: delete}}", "{d: 1}")]
+    [InlineData("{args: [a, b]}", "{args: [c]}", "{args: [c]}")]
+    [InlineData("{env: [{name: a, value: '1'}, {name: b, value: '2'}]}", "{env: [{name: b, value: '3'}, {name: c, value: '4'}]}", "{env: [{name: a, value: '1'}, {name: b, value: '3'}, {name: c, value: '4'}]}")]
+    [InlineData("{env: [{name: a}, {name: b}]}", "{env: [{name: a, $patch: delete}]}", "{env: [{name: b}]}")]
+    [InlineData("{env: [{name: a}]}", "{env: [{$patch: replace}, {name: b}]}", "{env: [{name: b}]}")]
+    [InlineData("{tolerations: [{key: a}]}", "{tolerations: [{key: b}]}", "{tolerations: [{key: b}]}")]
+    public void Merging_is_strategic(string target, string patch, string expected) =>
+        Assert.Equal(Json(expected).ToJsonString(), StrategicMerge.Merge(Json(target), Json(patch)).ToJsonString());
+}

@@ -1,0 +1,82 @@
+using System.Text.Json.Nodes;
+using k8s;
+using k8s.Models;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.MoEDeployments;
+using Moebius.Operator.Webhook;
+
+namespace Moebius.Operator.Tests.Webhook;
+
+public sealed class AdmissionCheckTests
+{
+    private const string Bad = "serving: {port: 9401}";
+
+    private static JsonObject MoE(string spec, string metadata = "name: a, namespace: b") =>
+        Manifests.ParseDocuments($"{{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {{{metadata}}}, spec: {{model: {{source: {{hostPath: {{path: /m}} }} }}, {spec}}} }}", "m")[0];
+
+    private static AdmissionVerdict Judge(JsonObject after, JsonObject? before = null) => AdmissionCheck.Judge(after, before, OperatorSettings.Default, new EmptyCluster());
+
+    [Fact]
+    public void A_spec_that_can_never_be_right_is_refused_and_a_missing_reference_is_a_warning()
+    {
+        Assert.Equal(["spec.serving.port: 9401 is the port of the cache's metrics: choose another one, such as 8000"], Judge(MoE(Bad)).Errors);
+        var missing = Judge(MoE("kvCache: {policyRef: {name: later}}, memorySchedulingProfileRef: {name: cxl}"));
+        Assert.Empty(missing.Errors);
+        Assert.Equal(2, missing.Warnings.Count);
+    }
+
+    [Fact]
+    public void An_object_that_was_stored_before_can_still_be_labelled_finalized_and_deleted()
+    {
+        Assert.Empty(Judge(MoE(Bad, "name: a, namespace: b, labels: {x: y}"), MoE(Bad)).Errors);
+        Assert.Empty(Judge(MoE(Bad, "name: a, namespace: b, deletionTimestamp: '2026-01-01T00:00:00Z'"), MoE("replicas: 1")).Errors);
+        Assert.NotEmpty(Judge(MoE(Bad + ", replicas: 2"), MoE(Bad)).Errors);
+    }
+
+    [Fact]
+    public void A_change_to_what_is_known_not_to_fit_is_refused()
+    {
+        var after = MoE("resources: {limits: {memory: 4Gi}}");
+        var source = Manifests.Convert<MoEDeployment>((JsonObject)after.DeepClone(), "m").Spec;
+        after["status"] = new JsonObject
+        {
+            ["memory"] = new JsonObject { ["source"] = ModelFetch.SizeKey(source), ["denseBytes"] = 1L << 30, ["expertBytes"] = 8L << 30, ["smallestExpertBytes"] = 1L << 20, ["kvBytesPerToken"] = 1024 },
+        };
+        Assert.Contains("the memory limit of 4 GiB is 6.8 GiB less", Assert.Single(Judge(after, MoE("replicas: 1")).Errors), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("PromptOptimizationJob", "{optimizerRef: {name: none}, prompt: x}", 0, 1)]
+    [InlineData("PromptOptimizationJob", "{optimizerRef: {name: none}}", 1, 0)]
+    [InlineData("PromptOptimizer", "{languageModel: {moeDeploymentRef: {name: none}}}", 0, 1)]
+    [InlineData("KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: '('}]}}", 1, 0)]
+    [InlineData("MemorySchedulingProfile", "{nodeSelectr: {a: b}}", 1, 0)]
+    public void Every_kind_is_judged(string kind, string spec, int errors, int warnings)
+    {
+        var verdict = Judge(Manifests.ParseDocuments($"{{apiVersion: moebius.dev/v1alpha1, kind: {kind}, metadata: {{name: a, namespace: b}}, spec: {spec}}}", "m")[0]);
+        Assert.Equal((errors, warnings), (verdict.Errors.Count, verdict.Warnings.Count));
+    }
+
+    [Fact]
+    public void An_answer_is_one_that_an_API_server_reads()
+    {
+        Assert.Null(AdmissionReview.Read(JsonNode.Parse("""{"apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"u","object":{}}}""")));
+        Assert.Null(AdmissionReview.Read(null));
+        Assert.Equal("u", AdmissionReview.Read(JsonNode.Parse("""{"apiVersion":"admission.k8s.io/v1","request":{"uid":"u","object":{}}}"""))!.Value.Uid);
+        var answer = AdmissionReview.Answer("u", new AdmissionVerdict(["no"], [new string('w', 1000)]));
+        Assert.Equal(("u", false, "no"), ((string?)answer["response"]!["uid"], (bool)answer["response"]!["allowed"]!, (string?)answer["response"]!["status"]!["message"]));
+        Assert.Equal(256, ((string)answer["response"]!["warnings"]![0]!).Length);
+    }
+
+    private sealed class EmptyCluster : IAdmissionView
+    {
+        public ServerCapabilities Server => ServerCapabilities.Latest;
+
+        public IReadOnlyList<MemorySchedulingProfile> Profiles => [];
+
+        public T? Find<T>(string? @namespace, string name)
+            where T : class, IKubernetesObject<V1ObjectMeta> => null;
+    }
+}
