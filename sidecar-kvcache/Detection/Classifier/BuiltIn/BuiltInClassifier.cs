@@ -33,8 +33,9 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
         {
             model.Score(buffer[..features.Of(index, buffer)], probabilities);
             var privately = 1 - probabilities[0];
-            if (features.IsFullName(index) || (index > 0 && features.IsFullName(index - 1)))
-                (privately, probabilities[(int)WordClass.Name]) = (Math.Max(privately, FullName), 1);
+            // What the model is sure of keeps its kind: two capitalised words may also be a street.
+            if (privately < FullName && (features.IsFullName(index) || (index > 0 && features.IsFullName(index - 1))))
+                (privately, probabilities[(int)WordClass.Name]) = (FullName, 1);
             most = Math.Max(most, privately);
             if (privately < LeastInSpan)
                 continue;
