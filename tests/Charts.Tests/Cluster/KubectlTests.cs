@@ -13,7 +13,9 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
     {
         await cluster.ClearAsync();
         (await cluster.KubectlAsync("delete", Kinds, "-A", "-l", "app.kubernetes.io/part-of=moebius")).EnsureSuccess();
-        // The namespace stays; from now on it is the chart's.
+        // Where a test made the namespace it stays; from now on it is the chart's.
+        if ((await cluster.KubectlAsync("get", "namespace", "moebius-node-agents", "--ignore-not-found", "-o", "name")).EnsureSuccess().StandardOutput.Length == 0)
+            return;
         (await cluster.KubectlAsync("annotate", "namespace", "moebius-node-agents", "meta.helm.sh/release-name=moebius", "meta.helm.sh/release-namespace=" + ChartCluster.OperatorNamespace, "kubectl.kubernetes.io/last-applied-configuration-", "--overwrite")).EnsureSuccess();
         (await cluster.KubectlAsync("label", "namespace", "moebius-node-agents", "app.kubernetes.io/managed-by=Helm", "--overwrite")).EnsureSuccess();
     }
