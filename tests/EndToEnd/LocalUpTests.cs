@@ -107,7 +107,7 @@ public sealed partial class LocalUpTests
 
     [Theory]
     [InlineData("fastMemory: 6Mi", "fastMemry: 12Mi", "spec.experts.fastMemry", "fastMemory")]
-    [InlineData("fastMemory: 6Mi", "fastMemory: 4Ki", "experts.fastMemory", "4096", "at least 245760")]
+    [InlineData("fastMemory: 6Mi", "fastMemory: 4Ki", "experts.fastMemory", "4 KiB", "240 KiB")]
     [InlineData("models/austen-moe", "models/nowhere", "nowhere", "does not exist")]
     [InlineData("    policyRef:\n      name: quickstart", "    policyRef:\n      name: missing", "policyRef", "missing")]
     [InlineData("maxConcurrentSequences: 8", "maxConcurrentSequences: 0", "spec.serving.maxConcurrentSequences", "1")]
