@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Numerics.Tensors;
 using Moebius.Inference.Constraints;
 
 namespace Moebius.Inference.Engine;
@@ -32,7 +34,7 @@ internal sealed class Sampler
     /// <exception cref="InvalidDataException">The logits hold no finite number, or the constraint cannot be followed.</exception>
     public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null)
     {
-        var report = settings.Logprobs is { } count ? new LogprobReport(logits, count) : (LogprobReport?)null;
+        var report = settings.Logprobs is { } count ? new LogprobReport(logits, count) : null;
         Adjust(logits);
         constraint?.Restrict(logits);
         var token = settings.Temperature <= 0 || settings.TopK == 1 ? Largest(logits) : Draw(logits);
@@ -63,61 +65,100 @@ internal sealed class Sampler
             logits[token] -= (float)(settings.PresencePenalty + (settings.FrequencyPenalty * times));
     }
 
-    private static int Largest(ReadOnlySpan<float> logits)
-    {
-        var best = -1;
-        for (var i = 0; i < logits.Length; i++)
-        {
-            if (!float.IsNaN(logits[i]) && (best < 0 || logits[i] > logits[best]))
-                best = i;
-        }
-
-        return best >= 0 && !float.IsNegativeInfinity(logits[best]) ? best : throw new InvalidDataException("the model computed no usable logits");
-    }
+    private static int Largest(ReadOnlySpan<float> logits) =>
+        TokenRanking.Largest(logits) is var best and >= 0 ? best : throw new InvalidDataException("the model computed no usable logits");
 
     private int Draw(ReadOnlySpan<float> logits)
     {
         var largest = logits[Largest(logits)];
-        var candidates = new List<(int Token, double Weight)>(256);
-        for (var i = 0; i < logits.Length; i++)
+        double[] rented = ArrayPool<double>.Shared.Rent(logits.Length);
+        try
         {
-            var weight = Math.Exp((logits[i] - largest) / settings.Temperature);
-            if (weight > 0 && weight >= settings.MinP)
-                candidates.Add((i, weight));
-        }
+            // With a cut, candidates are in order of their weight and equal ones in that of their ids, so that the cut
+            // is the same on every machine; without one, in order of their ids.
+            if (settings.TopK > 0 && settings.TopK < logits.Length)
+            {
+                int[] best = TokenRanking.Top(logits, settings.TopK);
+                var weights = rented.AsSpan(0, best.Length);
+                for (var i = 0; i < best.Length; i++)
+                    weights[i] = Math.Exp((logits[best[i]] - largest) / settings.Temperature);
+                KeepLikely(weights);
+                var mass = settings.TopP < 1 ? settings.TopP * TensorPrimitives.Sum<double>(weights) : double.PositiveInfinity;
+                return best[Pick(weights[..Reaching(weights, ref mass)])];
+            }
 
-        if (settings.TopK > 0 || settings.TopP < 1)
+            var all = rented.AsSpan(0, logits.Length);
+            for (var i = 0; i < all.Length; i++)
+                all[i] = (logits[i] - largest) / settings.Temperature;
+            TensorPrimitives.Exp(all, all);
+            KeepLikely(all);
+            return settings.TopP < 1 ? PickFromMass(logits, all) : Pick(all);
+        }
+        finally
         {
-            // Equal weights keep the order of their ids, so that the cut is the same on every machine.
-            candidates.Sort(static (left, right) => right.Weight != left.Weight ? right.Weight.CompareTo(left.Weight) : left.Token.CompareTo(right.Token));
-            if (settings.TopK > 0 && candidates.Count > settings.TopK)
-                candidates.RemoveRange(settings.TopK, candidates.Count - settings.TopK);
-            KeepMass(candidates);
+            ArrayPool<double>.Shared.Return(rented);
         }
-
-        var target = Uniform() * candidates.Sum(candidate => candidate.Weight);
-        foreach (var (token, weight) in candidates)
-        {
-            target -= weight;
-            if (target < 0)
-                return token;
-        }
-
-        return candidates[^1].Token;
     }
 
-    private void KeepMass(List<(int Token, double Weight)> candidates)
+    /// <summary>What is less likely than min-p allows, or no number, has no weight.</summary>
+    private void KeepLikely(Span<double> weights)
     {
-        var mass = settings.TopP * candidates.Sum(candidate => candidate.Weight);
-        for (var i = 0; i < candidates.Count; i++)
+        foreach (ref var weight in weights)
         {
-            mass -= candidates[i].Weight;
-            if (mass <= 0)
-            {
-                candidates.RemoveRange(i + 1, candidates.Count - i - 1);
-                return;
-            }
+            if (!(weight >= settings.MinP))
+                weight = 0;
         }
+    }
+
+    /// <summary>Draws among the likeliest whose weights reach top-p. Looks at a few first: mostly these are enough.</summary>
+    private int PickFromMass(ReadOnlySpan<float> logits, ReadOnlySpan<double> all)
+    {
+        var total = TensorPrimitives.Sum(all);
+        for (var count = 32; ; count *= 8)
+        {
+            int[] best = TokenRanking.Top(logits, count);
+            double[] weights = new double[best.Length];
+            for (var i = 0; i < best.Length; i++)
+                weights[i] = all[best[i]];
+            var mass = settings.TopP * total;
+            var end = Reaching(weights, ref mass);
+            if (mass <= 0 || count >= logits.Length)
+                return best[Pick(weights.AsSpan(0, end))];
+        }
+    }
+
+    /// <summary>How many weights from the first on it takes to reach a mass, which is reduced by them.</summary>
+    private static int Reaching(ReadOnlySpan<double> weights, ref double mass)
+    {
+        for (var i = 0; i < weights.Length; i++)
+        {
+            mass -= weights[i];
+            if (mass <= 0)
+                return i + 1;
+        }
+
+        return weights.Length;
+    }
+
+    /// <summary>Draws an index by weight.</summary>
+    private int Pick(ReadOnlySpan<double> weights)
+    {
+        var sum = 0.0;
+        foreach (var weight in weights)
+            sum += weight;
+        var target = Uniform() * sum;
+        var last = 0;
+        for (var i = 0; i < weights.Length; i++)
+        {
+            if (weights[i] == 0)
+                continue;
+            target -= weights[i];
+            if (target < 0)
+                return i;
+            last = i;
+        }
+
+        return last;
     }
 
     // SplitMix64: the sequence of a seed is part of the product's promise, so it must not be the runtime's to change.
@@ -133,25 +174,29 @@ internal sealed class Sampler
         }
     }
 
-    private readonly struct LogprobReport
+    private sealed class LogprobReport
     {
-        private readonly float[] logprobs;
+        private readonly float[] logits;
+        private readonly double offset;
         private readonly List<TokenLogprob> top;
 
         public LogprobReport(ReadOnlySpan<float> logits, int count)
         {
+            this.logits = logits.ToArray();
             var largest = logits[Largest(logits)];
             var sum = 0.0;
-            foreach (var logit in logits)
-                sum += float.IsNaN(logit) ? 0 : Math.Exp(logit - largest);
-            var offset = largest + Math.Log(sum);
-            logprobs = new float[logits.Length];
-            for (var i = 0; i < logits.Length; i++)
-                logprobs[i] = (float)(logits[i] - offset);
-            var all = logprobs;
-            top = [.. Enumerable.Range(0, logits.Length).OrderByDescending(token => all[token]).Take(count).Select(token => new TokenLogprob(token, all[token]))];
+            var powers = ArrayPool<float>.Shared.Rent(logits.Length);
+            TensorPrimitives.Subtract(logits, largest, powers);
+            TensorPrimitives.Exp(powers.AsSpan(0, logits.Length), powers);
+            foreach (var power in powers.AsSpan(0, logits.Length))
+                sum += float.IsNaN(power) ? 0 : power;
+            ArrayPool<float>.Shared.Return(powers);
+            offset = largest + Math.Log(sum);
+            top = [.. TokenRanking.Top(logits, count).Select(Of)];
         }
 
-        public ChosenToken For(int token) => new(new TokenLogprob(token, logprobs[token]), top);
+        public ChosenToken For(int token) => new(Of(token), top);
+
+        private TokenLogprob Of(int token) => new(token, (float)(logits[token] - offset));
     }
 }

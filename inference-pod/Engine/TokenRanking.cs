@@ -1,0 +1,90 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>The largest of many values without sorting them all. NaN is never among them; ties go to the lower index.</summary>
+internal static class TokenRanking
+{
+    /// <summary>Up to this many, keeping the best in order beats sorting everything.</summary>
+    private const int MostInOrder = 256;
+
+    /// <summary>The index of the largest value, or -1 where all are NaN or minus infinity.</summary>
+    public static int Largest(ReadOnlySpan<float> values)
+    {
+        var most = Vector512.Create(float.NegativeInfinity);
+        int i = 0;
+        for (; i + 16 <= values.Length; i += 16)
+        {
+            var part = Vector512.Create(values.Slice(i, 16));
+            // A comparison with NaN is false.
+            most = Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
+        }
+        float largest = float.NegativeInfinity;
+        for (int lane = 0; lane < 16; lane++)
+            largest = most[lane] > largest ? most[lane] : largest;
+        for (; i < values.Length; i++)
+            largest = values[i] > largest ? values[i] : largest;
+        return float.IsNegativeInfinity(largest) ? -1 : First(values, largest);
+    }
+
+    /// <summary>The indices of the largest values, the largest first; fewer than asked for where there are not as many numbers.</summary>
+    public static int[] Top(ReadOnlySpan<float> values, int count)
+    {
+        count = Math.Min(count, values.Length);
+        return count <= MostInOrder ? InOrder(values, count) : Sorted(values, count);
+    }
+
+    private static int[] InOrder(ReadOnlySpan<float> values, int count)
+    {
+        int[] best = new int[count];
+        int found = 0, i = 0;
+        while (count > 0 && i < values.Length)
+        {
+            if (found == count && i + 16 <= values.Length && !Vector512.GreaterThanAny(Vector512.Create(values.Slice(i, 16)), Vector512.Create(values[best[^1]])))
+            {
+                i += 16;
+                continue;
+            }
+            for (int end = Math.Min(i + 16, values.Length); i < end; i++)
+            {
+                if (float.IsNaN(values[i]) || (found == count && !(values[i] > values[best[^1]])))
+                    continue;
+                int at = found < count ? found++ : count - 1;
+                for (; at > 0 && values[i] > values[best[at - 1]]; at--)
+                    best[at] = best[at - 1];
+                best[at] = i;
+            }
+        }
+        return best[..found];
+    }
+
+    private static int[] Sorted(ReadOnlySpan<float> values, int count)
+    {
+        var all = new List<(float Value, int Index)>(values.Length);
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!float.IsNaN(values[i]))
+                all.Add((values[i], i));
+        }
+        all.Sort(static (left, right) => right.Value != left.Value ? right.Value.CompareTo(left.Value) : left.Index.CompareTo(right.Index));
+        int[] best = new int[Math.Min(count, all.Count)];
+        for (int i = 0; i < best.Length; i++)
+            best[i] = all[i].Index;
+        return best;
+    }
+
+    private static int First(ReadOnlySpan<float> values, float value)
+    {
+        int i = 0;
+        for (; i + 16 <= values.Length; i += 16)
+        {
+            ulong equal = Vector512.Equals(Vector512.Create(values.Slice(i, 16)), Vector512.Create(value)).ExtractMostSignificantBits();
+            if (equal != 0)
+                return i + BitOperations.TrailingZeroCount(equal);
+        }
+        while (values[i] != value)
+            i++;
+        return i;
+    }
+}

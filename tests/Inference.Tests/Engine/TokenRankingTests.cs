@@ -1,0 +1,36 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+public class TokenRankingTests
+{
+    [Property]
+    public void The_top_is_the_beginning_of_the_sorted_list(int seed, ushort length, ushort count)
+    {
+        float[] values = Values(seed, length % 1000);
+        int wanted = count % 400;
+        int[] expected = [.. Enumerable.Range(0, values.Length).Where(i => !float.IsNaN(values[i])).OrderByDescending(i => values[i]).ThenBy(i => i).Take(wanted)];
+        Assert.Equal(expected, TokenRanking.Top(values, wanted));
+    }
+
+    [Property]
+    public void The_largest_is_the_first_of_the_top(int seed, ushort length)
+    {
+        float[] values = Values(seed, length % 100);
+        int[] top = TokenRanking.Top(values, 1);
+        Assert.Equal(top.Length == 0 || float.IsNegativeInfinity(values[top[0]]) ? -1 : top[0], TokenRanking.Largest(values));
+    }
+
+    /// <summary>Few different values, so that there are ties; some are no numbers.</summary>
+    private static float[] Values(int seed, int length)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, length).Select(_ => random.Next(30) switch
+        {
+            0 => float.NaN,
+            1 => float.NegativeInfinity,
+            var value => value * 0.5f - 5,
+        })];
+    }
+}

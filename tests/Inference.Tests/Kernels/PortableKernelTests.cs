@@ -1,0 +1,63 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Security.Cryptography;
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Tests.Kernels;
+
+/// <summary>
+/// The kernels with AVX-512 and without, bit by bit: the same test runs in a process that is told to do without.
+/// </summary>
+public class PortableKernelTests
+{
+    private const string OutputVariable = "MOEBIUS_TEST_KERNEL_BITS";
+
+    [Fact]
+    public async Task Products_have_the_same_bits_without_AVX512()
+    {
+        if (Environment.GetEnvironmentVariable(OutputVariable) is { } output)
+        {
+            await File.WriteAllTextAsync(output, $"{Vector512.IsHardwareAccelerated} {Bits()}", TestContext.Current.CancellationToken);
+            return;
+        }
+        if (!Vector512.IsHardwareAccelerated)
+            Assert.Skip("this processor has no AVX-512: there is only the portable path");
+        using var directory = new TemporaryDirectory();
+        string path = Path.Combine(directory.Path, "bits");
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Moebius.Inference.Tests"))
+        {
+            RedirectStandardOutput = true,
+            ArgumentList = { "-method", $"{typeof(PortableKernelTests).FullName}.{nameof(Products_have_the_same_bits_without_AVX512)}" },
+            Environment = { [OutputVariable] = path, ["DOTNET_EnableAVX512"] = "0", ["DOTNET_EnableAVX512F"] = "0" },
+        };
+        using var process = Process.Start(start)!;
+        string said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(File.Exists(path), said);
+        Assert.Equal($"False {Bits()}", await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
+    }
+
+    /// <summary>A digest of products in all formats and tiles, with whole and partial groups.</summary>
+    private static unsafe string Bits()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var format in Enum.GetValues<WeightFormat>())
+        {
+            foreach (int k in new[] { 96, 50 })
+            {
+                const int Columns = 39;
+                byte[] stored = TileTests.Store(format, TileTests.Values(Columns * k, 3), k);
+                for (int rows = 1; rows <= 6; rows++)
+                {
+                    float[] y = new float[rows * Columns];
+                    fixed (float* px = TileTests.Values(rows * k, rows), py = y)
+                    fixed (byte* pw = stored)
+                        MatrixProduct.Run(px, k, WeightRows.Packed(pw, format, k, null), py, Columns, rows, 0, Columns, k);
+                    hash.AppendData(MemoryMarshal.AsBytes<float>(y));
+                }
+            }
+        }
+        return Convert.ToHexString(hash.GetHashAndReset());
+    }
+}
