@@ -16,20 +16,21 @@ internal sealed class ExpertFlags
     private readonly Option<int?> _readers = new("--readers") { Description = "Threads that load experts, 1 to 64. Default: 3.", HelpName = "N" };
     private readonly Option<string?> _prefetch = new("--prefetch") { Description = "Which experts are loaded before they are needed: OnDemand (none), Fixed or Adaptive. Default: OnDemand.", HelpName = "MODE" };
     private readonly Option<int?> _horizon = new("--horizon") { Description = "Layers ahead, 1 to 8, for --prefetch Fixed.", HelpName = "N" };
+    private readonly Option<string?> _predictor = new("--predictor") { Description = "File that 'moebius predictor' made. Default: the one in the model's directory, if any.", HelpName = "FILE" };
     private readonly Option<string?> _quantize = new("--quantize") { Description = "Store resident experts as int8 or int4 (changes results) or none, as in the checkpoint. Default: none.", HelpName = "none|int8|int4" };
 
     public void AddTo(Command command)
     {
-        foreach (Option option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon, _quantize })
+        foreach (Option option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon, _predictor, _quantize })
             command.Add(option);
     }
 
     /// <summary>The flags as given, unchecked; null where absent.</summary>
     public Given Read(ParseResult parsed) => new(
-        parsed.GetValue(_budget), parsed.GetValue(_slowTier), parsed.GetValue(_pack), parsed.GetValue(_readers), parsed.GetValue(_prefetch), parsed.GetValue(_horizon), parsed.GetValue(_quantize));
+        parsed.GetValue(_budget), parsed.GetValue(_slowTier), parsed.GetValue(_pack), parsed.GetValue(_readers), parsed.GetValue(_prefetch), parsed.GetValue(_horizon), parsed.GetValue(_quantize), parsed.GetValue(_predictor));
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Given(string? Budget = null, string? SlowTier = null, string? Pack = null, int? Readers = null, string? Prefetch = null, int? Horizon = null, string? Quantize = null)
+    internal sealed record Given(string? Budget = null, string? SlowTier = null, string? Pack = null, int? Readers = null, string? Prefetch = null, int? Horizon = null, string? Quantize = null, string? Predictor = null)
     {
         /// <summary>Checks the flags and puts them over a configuration.</summary>
         /// <param name="spec">The configuration, or its defaults.</param>
@@ -46,12 +47,15 @@ internal sealed class ExpertFlags
             else if (Horizon is { } horizon)
                 prefetch = new PrefetchSpec { Mode = spec.Prefetch.Mode, Horizon = horizon, MaxHorizon = spec.Prefetch.MaxHorizon, StallThreshold = spec.Prefetch.StallThreshold, OverfetchThreshold = spec.Prefetch.OverfetchThreshold };
             PrefetchPolicies.Check(prefetch, Prefetch is null && Horizon is null ? $"{source}: experts.prefetch." : "--");
+            if (Predictor is not null && prefetch.Mode == PrefetchMode.OnDemand)
+                throw new UserInputException($"--predictor: '{Predictor}' is given with mode OnDemand: only modes Fixed and Adaptive predict");
             if (Readers is < 1 or > 64)
                 throw new UserInputException($"--readers: {Readers} is out of range: from 1 to 64");
             return new ExpertSettings(
                 Budget is { } budget ? Quantities.ParseBytes(budget, "--expert-budget") : spec.FastMemory is { } memory ? Quantities.Bytes(memory, $"{source}: experts.fastMemory") : null,
                 tier, Pack, Readers ?? ModelLoadOptions.DefaultReaders, prefetch)
             {
+                Predictor = Predictor,
                 Quantization = Quantize is { } quantize ? ExpertQuantizations.Parse(quantize) : spec.Quantization,
             };
         }
@@ -75,6 +79,9 @@ internal sealed record ExpertSettings(long? BudgetBytes, SlowTier SlowTier, stri
     /// <summary>How resident experts are stored.</summary>
     public ExpertQuantization Quantization { get; init; }
 
+    /// <summary>What the predictor has learned before; null for the file beside the model, if any.</summary>
+    public string? Predictor { get; init; }
+
     /// <summary>These settings in the options of a load.</summary>
     public ModelLoadOptions Apply(ModelLoadOptions options) => options with
     {
@@ -84,5 +91,6 @@ internal sealed record ExpertSettings(long? BudgetBytes, SlowTier SlowTier, stri
         Readers = Readers,
         PrefetchSpec = Prefetch,
         Quantization = Quantization,
+        Predictor = Predictor,
     };
 }

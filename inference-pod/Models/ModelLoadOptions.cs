@@ -50,6 +50,12 @@ public sealed record ModelLoadOptions
     /// <summary>Which experts are loaded before they are needed, where not all of them fit.</summary>
     public PrefetchSpec PrefetchSpec { get; init; } = new();
 
+    /// <summary>
+    /// A file that <c>moebius predictor</c> made: what the prefetch policy's predictor begins with. By default the one beside
+    /// the model is used where there is one, and otherwise it begins with the bare pre-gate. It changes no result.
+    /// </summary>
+    public string? Predictor { get; init; }
+
     /// <summary>Sees the routing and says which experts to load ahead, in place of <see cref="PrefetchSpec"/>'s policy.</summary>
     internal IPrefetchPolicy? Prefetch { get; init; }
 

@@ -48,7 +48,7 @@ public static class ModelLoader
             var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
             // Where all experts fit there is nothing to load ahead.
             bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
-            var policy = options.Prefetch ?? (all ? null : PrefetchPolicies.Create(options.PrefetchSpec, new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(l => l.Count), catalog.TopK, spec.Vocabulary)));
+            var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, directory));
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
@@ -102,6 +102,14 @@ public static class ModelLoader
         return pack is null || catalog.Count == 0
             ? new CheckpointExperts(catalog, checkpoint)
             : PackedExperts.Open(pack, catalog, fingerprint, options.SlowTier);
+    }
+
+    /// <summary>What is asked for, with what was learned before: the file given, or the one beside the model.</summary>
+    private static IPrefetchPolicy? Policy(ExpertCatalog catalog, DecoderSpec spec, ModelLoadOptions options, string directory)
+    {
+        string beside = Path.Combine(directory, PredictorFile.DefaultName);
+        var shape = new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(layer => layer.Count), catalog.TopK, spec.Vocabulary);
+        return PrefetchPolicies.Create(options.PrefetchSpec, shape, options.Predictor ?? (File.Exists(beside) ? beside : null));
     }
 
     private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, byte[] fingerprint, ModelLoadOptions options, string directory)

@@ -7,6 +7,9 @@ internal static class PredictorFile
 {
     private const int Version = 1;
 
+    /// <summary>Name of the file beside a model that its server begins with.</summary>
+    public const string DefaultName = "predictor.moebius";
+
     private static ReadOnlySpan<byte> Magic => "MOEBPRD1"u8;
 
     /// <exception cref="UserInputException">The file cannot be written.</exception>
@@ -16,7 +19,7 @@ internal static class PredictorFile
     /// <exception cref="UserInputException">It is damaged, of another version or of another model.</exception>
     public static RoutingPredictor Read(string path, RoutingShape shape)
     {
-        var predictor = BinaryFile.Read(path, "routing predictor", "moebius simulate --save-predictor", Magic, Version, RoutingPredictor.Load);
+        var predictor = BinaryFile.Read(path, "routing predictor", "moebius predictor", Magic, Version, RoutingPredictor.Load);
         return predictor.Shape == shape
             ? predictor
             : throw new UserInputException($"{path} is a predictor for {Text(predictor.Shape)}; this model has {Text(shape)}");

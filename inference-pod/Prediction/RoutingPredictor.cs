@@ -33,7 +33,7 @@ internal sealed class RoutingPredictor
     private readonly TokenMemory[] _memory, _memoryOfNext;
     private readonly float[][] _last;
     private readonly List<Lesson>[] _lessons;
-    private readonly float[] _logits, _error;
+    private readonly float[] _logits, _error, _inputs;
     private int[] _tokens = [];
     private long _step;
 
@@ -45,7 +45,7 @@ internal sealed class RoutingPredictor
         _memoryOfNext = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _last = [.. Enumerable.Range(0, shape.Layers).Select(_ => new float[shape.Experts])];
         _lessons = [.. Enumerable.Range(0, shape.Layers).Select(_ => new List<Lesson>())];
-        (_logits, _error) = (new float[shape.Experts], new float[shape.Experts]);
+        (_logits, _error, _inputs) = (new float[shape.Experts], new float[shape.Experts], new float[1 + 3 * shape.Experts]);
     }
 
     public RoutingShape Shape => _shape;
@@ -89,7 +89,7 @@ internal sealed class RoutingPredictor
         var model = Gate(source, distance);
         int tokens = _tokens.Length, rows = Math.Min(tokens, MostRows);
         var lesson = new Lesson(model, next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
-        float[] x = new float[model.Inputs];
+        var x = _inputs.AsSpan(0, model.Inputs);
         use.Clear();
         for (int i = 0; i < rows; i++)
         {
@@ -98,13 +98,15 @@ internal sealed class RoutingPredictor
             Logits(lesson, x, _tokens[row]);
             if (i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows)
                 lesson.Rows.Add((row, _tokens[row], [.. x]));
-            // log(1 - p) of the logistic function, summed: independent tokens.
-            for (int e = 0; e < use.Length; e++)
-                use[e] -= Softplus(_logits[e]);
+            // -log(1 - p) of the logistic function, which is log(1 + e^x), summed: independent tokens.
+            TensorPrimitives.Exp(_logits, _logits);
+            TensorPrimitives.LogP1(_logits, _logits);
+            TensorPrimitives.Add(use, _logits, use);
         }
         float weight = (float)BatchDiversity.EffectiveTokens(routing?.Gate, tokens) / rows;
-        for (int e = 0; e < use.Length; e++)
-            use[e] = 1 - MathF.Exp(use[e] * weight);
+        TensorPrimitives.Multiply(use, -weight, use);
+        TensorPrimitives.Exp(use, use);
+        TensorPrimitives.Subtract(1, use, use);
         _lessons[target].Add(lesson);
     }
 
@@ -199,8 +201,6 @@ internal sealed class RoutingPredictor
         }
         return _gates[(source, distance)] = gate;
     }
-
-    private static float Softplus(float x) => x > 20 ? x : MathF.Log(1 + MathF.Exp(x));
 
     /// <summary>A prediction that waits for the truth.</summary>
     private sealed record Lesson(LinearGate Model, TokenMemory Memory, long Due, int Tokens)

@@ -36,7 +36,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     }
 
     /// <summary>Between 0.1 and 0.3 simulated stalls hardly differ; recall does (docs/benchmarks/inference-planner.md).</summary>
-    public const float DefaultThreshold = 0.2f;
+    public const float DefaultThreshold = 0.15f;
 
     /// <summary>Layers ahead, now.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;

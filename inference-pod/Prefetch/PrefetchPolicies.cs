@@ -32,13 +32,18 @@ internal static class PrefetchPolicies
     /// <summary>Makes the policy; null for loads on demand.</summary>
     /// <param name="spec">The settings, checked.</param>
     /// <param name="shape">The model's routing.</param>
-    public static IPrefetchPolicy? Create(PrefetchSpec spec, RoutingShape shape) => spec.Mode switch
+    /// <param name="learned">File of what the predictor has learned before; null to begin with the bare pre-gate.</param>
+    /// <exception cref="UserInputException">The file is damaged or of another model.</exception>
+    public static IPrefetchPolicy? Create(PrefetchSpec spec, RoutingShape shape, string? learned = null) => spec.Mode switch
     {
         PrefetchMode.OnDemand => null,
-        PrefetchMode.Fixed => new ExpertFlowPolicy(new RoutingPredictor(shape), Limits(spec), horizon: spec.Horizon!.Value),
-        PrefetchMode.Adaptive => new ExpertFlowPolicy(new RoutingPredictor(shape), Limits(spec)),
+        PrefetchMode.Fixed => new ExpertFlowPolicy(Predictor(shape, learned), Limits(spec), horizon: spec.Horizon!.Value),
+        PrefetchMode.Adaptive => new ExpertFlowPolicy(Predictor(shape, learned), Limits(spec)),
         _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Mode, null),
     };
+
+    private static RoutingPredictor Predictor(RoutingShape shape, string? learned) =>
+        learned is null ? new RoutingPredictor(shape) : PredictorFile.Read(learned, shape);
 
     private static HorizonLimits Limits(PrefetchSpec spec) => new(spec.MaxHorizon, spec.StallThreshold, spec.OverfetchThreshold);
 }

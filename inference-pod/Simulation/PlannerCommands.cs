@@ -6,13 +6,13 @@ using Moebius.Inference.Prediction;
 
 namespace Moebius.Inference.Simulation;
 
-/// <summary>The command line of prefetch planning: <c>trace</c> and <c>simulate</c>.</summary>
+/// <summary>The command line of prefetch planning: <c>trace</c>, <c>predictor</c> and <c>simulate</c>.</summary>
 public static class PlannerCommands
 {
     /// <summary>
     /// The commands to add to <c>moebius</c>. They throw <see cref="UserInputException"/> on bad input.
     /// </summary>
-    public static IEnumerable<Command> Create() => [Trace(), SimulateCommand.Create()];
+    public static IEnumerable<Command> Create() => [Trace(), PredictorCommand.Create(), SimulateCommand.Create()];
 
     private static Command Trace()
     {

@@ -60,7 +60,7 @@ internal static class SimulateCommand
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
-                RecallMeter.Measure(source, trained, ExpertFlowPolicy.DefaultThreshold, count: false);
+                PredictorTraining.Run(source, trained, maxStep);
                 PredictorFile.Write(learnt, trained);
             }
             return 0;

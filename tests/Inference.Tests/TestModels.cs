@@ -10,6 +10,18 @@ internal static class TestModels
 
     public static string Golden(string family) => Path.Combine(Data, "golden", family);
 
+    /// <summary>The demonstration model with its weights; null where the sources are not above the tests.</summary>
+    public static string? Demonstration()
+    {
+        for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
+        {
+            string candidate = Path.Combine(at.FullName, "samples", "models", "austen-moe");
+            if (File.Exists(Path.Combine(candidate, "config.json")))
+                return candidate;
+        }
+        return null;
+    }
+
     public static TheoryData<string> All()
     {
         var data = new TheoryData<string>();

@@ -32,6 +32,9 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
 {
     public const int Threads = 2;
 
+    /// <summary>File of what the predictor has learned before; null for nothing.</summary>
+    public string? Predictor { get; init; }
+
     /// <param name="budget">Of the experts, in bytes; null for all.</param>
     /// <param name="prefetch">The policy's settings.</param>
     /// <param name="policy">A policy in place of them.</param>
@@ -43,6 +46,7 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
             ExpertBudgetBytes = budget,
             Threads = Threads,
             PrefetchSpec = prefetch ?? new PrefetchSpec(),
+            Predictor = Predictor,
             Prefetch = policy,
             AheadAtOnce = aheadAtOnce,
         });

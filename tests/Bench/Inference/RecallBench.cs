@@ -71,7 +71,7 @@ internal static class DemonstrationTrace
 {
     private static readonly string s_model = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
 
-    private static string Text { get; } = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+    public static string Text { get; } = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
 
     public static RoutingTrace Record(int letters) =>
         TraceRun.OfText(s_model, Text[..Math.Min(letters, Text.Length)], int.MaxValue, null, new ModelLoadOptions { Threads = 1 });

@@ -1,3 +1,4 @@
+using System.Text;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
 using Moebius.Inference.Simulation;
@@ -14,29 +15,50 @@ internal static class SimulationBench
 
     private const int Tokens = 1600;
 
+    /// <summary>Tokens before those that the predictor has learned from, as the paper's has.</summary>
+    private const int Learned = 6000;
+
     public static void Run()
     {
-        var trace = DemonstrationTrace.Record(letters: 8 * Tokens).Slice(0, Tokens);
+        var trace = DemonstrationTrace.Record(letters: 8 * (Learned + Tokens)).Slice(0, Learned + Tokens);
         var ours = new List<double>();
-        foreach (string hardware in new[] { "a6000", "h20" })
+        foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
         {
-            foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
-                ours.Add(One(trace, Profiles.Hardware(hardware), Profiles.Shape(name)));
+            var shape = Profiles.Shape(name);
+            var before = Stretched(trace.Slice(0, Learned), shape);
+            var predictor = new RoutingPredictor(before.Shape);
+            PredictorTraining.Run(before, predictor, Limits.MaxHorizon);
+            using var learned = new MemoryStream();
+            using (var writer = new BinaryWriter(learned, Encoding.UTF8, leaveOpen: true))
+                predictor.Save(writer);
+            foreach (string hardware in new[] { "a6000", "h20" })
+                ours.Add(One(Stretched(trace.Slice(Learned, Tokens), shape), Profiles.Hardware(hardware), shape, learned));
         }
         Report.Line("");
         Report.Line($"Bar (SIMULATION): ExpertFlow's stall at most {100 * Bar:F1}% of on demand's, mean of the four: {100 * ours.Average():F1}%, {Report.AtMost(ours.Average(), Bar)}.");
     }
 
-    private static double One(RoutingTrace trace, HardwareProfile hardware, ModelShape shape)
+    private static HorizonLimits Limits { get; } = new(8, 4, 8);
+
+    private static StretchedReplay Stretched(RoutingTrace trace, ModelShape shape) =>
+        new(trace, new RoutingShape(shape.Layers, shape.Experts, shape.TopK, trace.Shape.Vocabulary), 1);
+
+    private static RoutingPredictor Read(MemoryStream learned)
     {
-        var source = new StretchedReplay(trace, new RoutingShape(shape.Layers, shape.Experts, shape.TopK, trace.Shape.Vocabulary), 1);
+        learned.Position = 0;
+        using var reader = new BinaryReader(learned, Encoding.UTF8, leaveOpen: true);
+        return RoutingPredictor.Load(reader);
+    }
+
+    private static double One(StretchedReplay source, HardwareProfile hardware, ModelShape shape, MemoryStream learned)
+    {
         int slots = (int)(((hardware.MemoryGB - hardware.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
-        var setup = new SimulationSetup(hardware, shape, 1, slots, source.Steps / 2, new HorizonLimits(8, 4, 8));
+        var setup = new SimulationSetup(hardware, shape, 1, slots, source.Steps / 2, Limits);
         Report.Title(
-            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {source.Steps} tokens of one sequence, the second half counted",
+            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {source.Steps} tokens of one sequence, the second half counted; the predictor has learned from the {Learned} tokens before",
             "policy", "tokens/s", "stall, share of the time", "stall / on demand's", "hits", "loaded ahead in vain", "experts loaded", "mean horizon");
         double baseline = 0, ours = 0;
-        foreach (var (policy, run) in SimulationStudy.Run(setup, source, Enumerable.Range(0, shape.Layers).Min(source.MaxHorizon)))
+        foreach (var (policy, run) in SimulationStudy.Run(setup, source, Enumerable.Range(0, shape.Layers).Min(source.MaxHorizon), () => Read(learned)))
         {
             baseline = baseline == 0 ? run.StallSeconds : baseline;
             if (policy == SimulationStudy.ExpertFlow)

@@ -1,6 +1,8 @@
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
+using Moebius.Inference.Simulation;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Bench.Inference;
@@ -17,13 +19,20 @@ internal static class StallBench
 
     private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "Adaptive, 1 load ahead at once", "Adaptive, 3 loads ahead at once", "oracle", "oracle, Belady"];
 
-    /// <summary>Reads a novel. The predictor has read 700 tokens of it before.</summary>
+    /// <summary>Letters of the novel that the predictor learns from; what is read afterwards comes later.</summary>
+    private const int Learned = 140_000;
+
+    /// <summary>Reads a novel whose beginning the predictor has learned from, as `moebius predictor` does.</summary>
     public static void Demonstration()
     {
-        string directory = BenchModels.Demonstration();
-        string text = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
-        int[] script = [.. Tokenizer.Load(directory).Encode(text[..(text.Length / 2)], true).Take(12 + 700 + 200)];
-        Measure("demonstration model", new DecodeRun(directory, script, Prompt: 12, Tokens: 200), [25, 50, 75], s_modes, repeats: 3);
+        string directory = BenchModels.Demonstration(), learned = Path.Combine(directory, "bench.predictor");
+        var trace = DemonstrationTrace.Record(Learned);
+        var predictor = new RoutingPredictor(new TraceReplay(trace, 1).Shape);
+        PredictorTraining.Run(new TraceReplay(trace, 1), predictor, trace.Shape.Horizon);
+        PredictorFile.Write(learned, predictor);
+        int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[Learned..], true).Take(12 + 700 + 200)];
+        Report.Line($"The predictor has learned from the {trace.Tokens.Length} tokens before.");
+        Measure("demonstration model", new DecodeRun(directory, script, Prompt: 12, Tokens: 200) { Predictor = learned }, [25, 50, 75], s_modes, repeats: 3);
     }
 
     /// <summary>Reads random tokens: there is nothing for a predictor to learn from them but the gates.</summary>

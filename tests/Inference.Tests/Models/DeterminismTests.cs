@@ -13,7 +13,7 @@ public class DeterminismTests
         get
         {
             var data = new TheoryData<string> { TestModels.Golden("qwen3_moe"), TestModels.Golden("gpt_oss"), TestModels.Golden("deepseek_v3"), TestModels.Golden("phimoe") };
-            if (Demonstration() is string demonstration)
+            if (TestModels.Demonstration() is string demonstration)
                 data.Add(demonstration);
             return data;
         }
@@ -110,14 +110,4 @@ public class DeterminismTests
         return logits;
     }
 
-    private static string? Demonstration()
-    {
-        for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
-        {
-            string candidate = Path.Combine(at.FullName, "samples", "models", "austen-moe");
-            if (File.Exists(Path.Combine(candidate, "config.json")))
-                return candidate;
-        }
-        return null;
-    }
 }

@@ -40,6 +40,7 @@ public class ServeOptionsTests
         Assert.Equal("--horizon: 9 is out of range: from 1 to 8", Refused(new(Prefetch: "Fixed", Horizon: 9)));
         Assert.Equal("--horizon: missing: mode Fixed needs it, from 1 to 8", Refused(new(Prefetch: "Fixed")));
         Assert.Equal("--horizon: 2 is given with mode OnDemand: only mode Fixed has a horizon", Refused(new(Horizon: 2)));
+        Assert.Equal("--predictor: 'a' is given with mode OnDemand: only modes Fixed and Adaptive predict", Refused(new(Predictor: "a")));
         Assert.Equal("--readers: 0 is out of range: from 1 to 64", Refused(new(Readers: 0)));
 
         static (SlowTier, int, PrefetchMode, int?) Experts(ExpertFlags.Given given)

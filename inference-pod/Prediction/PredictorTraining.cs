@@ -1,0 +1,33 @@
+using Moebius.Inference.Simulation;
+
+namespace Moebius.Inference.Prediction;
+
+/// <summary>
+/// Teaches a predictor routing that was recorded, before it serves; the paper trains its predictor beforehand, too. It
+/// sees what a policy would show it: every distance up to a horizon, past the last layer as well. Once: on held-out text a
+/// second and a fourth pass over the same routing made it no better (docs/decisions/0006-routing-predictor.md).
+/// </summary>
+internal static class PredictorTraining
+{
+    /// <param name="source">Routing.</param>
+    /// <param name="predictor">Learns.</param>
+    /// <param name="horizon">Layers ahead, 1 or more.</param>
+    public static void Run(IRoutingSource source, RoutingPredictor predictor, int horizon)
+    {
+        float[] use = new float[source.Shape.Experts];
+        horizon = Math.Min(horizon, source.Shape.Layers);
+        for (int step = 0; step < source.Steps; step++)
+        {
+            predictor.Begin(source.Tokens(step));
+            for (int distance = 1; distance <= horizon; distance++)
+                predictor.Predict(null, distance, use);
+            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            {
+                predictor.Learn(layer, source.Chosen(step, layer));
+                var routing = source.Routing(step, layer, horizon);
+                for (int distance = 1; distance <= routing.Ahead.Count; distance++)
+                    predictor.Predict(routing, distance, use);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.CommandLine;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Simulation;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Tests.Simulation;
+
+public sealed class PredictorCommandTests : IDisposable
+{
+    private readonly TemporaryDirectory _folder = new();
+    private readonly string _text, _model;
+
+    public PredictorCommandTests()
+    {
+        _model = TestModels.Demonstration() ?? throw new DirectoryNotFoundException("samples/models/austen-moe is not above the tests");
+        _text = Path.Combine(_folder.Path, "text.txt");
+        File.WriteAllText(_text, string.Concat(Enumerable.Repeat("It was the custom of the family to sit together in the evening. ", 60)));
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void What_it_learned_lies_beside_the_model_and_changes_what_is_foreseen_but_no_output()
+    {
+        using var model = TestModels.Copy(_model);
+        var (untaught, foreseenBefore) = Read(model.Path, null);
+        string output = Run(model.Path, "--text", _text, "--max-tokens", "600");
+        string file = Path.Combine(model.Path, PredictorFile.DefaultName);
+        Assert.StartsWith($"{file}: learned from 540 tokens", output, StringComparison.Ordinal);
+        Assert.Contains("5 layers ahead", output, StringComparison.Ordinal);
+        var (taught, foreseen) = Read(model.Path, null);
+        Assert.Equal(untaught, taught);
+        Assert.True(foreseen > foreseenBefore, $"{foreseen} uses foreseen, {foreseenBefore} without what was learned");
+        string elsewhere = Path.Combine(_folder.Path, "elsewhere");
+        File.Move(file, elsewhere);
+        Assert.Equal(foreseenBefore, Read(model.Path, null).Foreseen);
+        Assert.Equal(foreseen, Read(model.Path, elsewhere).Foreseen);
+    }
+
+    [Fact]
+    public void A_predictor_of_another_model_or_a_damaged_one_is_refused_by_name()
+    {
+        string file = Path.Combine(_folder.Path, "other");
+        PredictorFile.Write(file, new RoutingPredictor(new RoutingShape(2, 8, 2, 32)));
+        Assert.Contains("2 layers, 8 experts", Assert.Throws<UserInputException>(() => Read(_model, file)).Message, StringComparison.Ordinal);
+        File.WriteAllBytes(file, [1, 2, 3]);
+        Assert.Contains(file, Assert.Throws<UserInputException>(() => Read(_model, file)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Bad_input_is_refused_by_name()
+    {
+        Assert.Equal("--max-tokens is 99; it must be 100 or more", Refused("--text", _text, "--max-tokens", "99"));
+        string few = Path.Combine(_folder.Path, "few.txt");
+        File.WriteAllText(few, "Too little.");
+        Assert.EndsWith("tokens; a predictor needs 100 or more", Refused("--text", few), StringComparison.Ordinal);
+        Assert.Contains("cannot be read", Refused("--text", few + "x"), StringComparison.Ordinal);
+    }
+
+    /// <summary>Reads a text token by token with half of the experts in memory.</summary>
+    private static (float[] Logits, long Foreseen) Read(string directory, string? predictor)
+    {
+        using var model = ModelLoader.Load(directory, new ModelLoadOptions
+        {
+            ExpertBudgetBytes = 96 * 61440,
+            Threads = 1,
+            PrefetchSpec = new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 },
+            Predictor = predictor,
+        });
+        using var kv = model.CreateSequence();
+        float[] logits = [];
+        foreach (int token in Tokenizer.Load(directory).Encode("The family had been used to sit in the evening with their mother, and to talk of the custom of the house.", false))
+            logits = model.Forward([new SequenceChunk(kv, new[] { token }, LogitsFor.Last)])[0];
+        return (logits, model.Experts.Foreseen);
+    }
+
+    private string Refused(params string[] arguments) => Assert.Throws<UserInputException>(() => Run(_model, arguments)).Message;
+
+    private static string Run(string model, params string[] arguments)
+    {
+        var root = new RootCommand();
+        foreach (var command in PlannerCommands.Create())
+            root.Add(command);
+        using var output = new StringWriter();
+        Assert.Equal(0, root.Parse(["predictor", model, "--threads", "1", .. arguments]).Invoke(new InvocationConfiguration { Output = output, EnableDefaultExceptionHandler = false }));
+        return output.ToString();
+    }
+}
