@@ -6,7 +6,7 @@ using Moebius.Crds;
 ParentWatch.Start();
 
 var root = new RootCommand("Moebius serves Mixture-of-Experts models on machines whose fast memory is smaller than the model.");
-foreach (var command in Commands.All())
+foreach (var command in Commands.For(args.FirstOrDefault()))
     root.Add(command);
 
 // One place turns signals into cancellation and errors into exit codes:

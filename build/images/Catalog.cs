@@ -24,7 +24,6 @@ internal static class Catalog
     /// <summary>User and group of every image.</summary>
     public const int User = 65532;
 
-    private const string LibTorch = "libtorch-cpu-linux-x64";
     private const string OnnxRuntime = "Microsoft.ML.OnnxRuntime";
     private const string Sqlite = "SQLite";
 
@@ -52,27 +51,11 @@ internal static class Catalog
     [
         new("moebius-operator", "The Kubernetes operator of Moebius", ["operator", "run"], [], []),
         // Its pod runs the cache, too, possibly from this image: what the cache needs is here as well.
-        new("moebius-inference", "The inference server of Moebius", ["serve"], [LibTorch, "TorchSharp", OnnxRuntime], []),
+        new("moebius-inference", "The inference server of Moebius", ["serve"], [OnnxRuntime], []),
         new("moebius-kvcache", "The prefix cache of Moebius", ["kvcache", "serve"], [OnnxRuntime], []),
         new("moebius-node-agent", "The node agent of Moebius", ["cxl", "agent"], [], [new("libbpf1"), new("libelf1t64")]),
         new("moebius-prompt-optimizer", "The prompt optimizer of Moebius", ["prompt-optimizer", "serve"], [Sqlite], []),
     ];
-
-    /// <summary>
-    /// Libraries of a wanted native package that no part loads: the bindings for Python, mobile back ends and tests of torch.
-    /// A new library of a package comes along until somebody lists it here.
-    /// </summary>
-    public static IReadOnlySet<string> Unused { get; } = new HashSet<string>(StringComparer.Ordinal)
-    {
-        "libaoti_custom_ops.so",
-        "libbackend_with_compiler.so",
-        "libjitbackend_test.so",
-        "libnnapi_backend.so",
-        "libshm.so",
-        "libtorch_global_deps.so",
-        "libtorch_python.so",
-        "libtorchbind_test.so",
-    };
 
     /// <summary>
     /// NuGet packages whose native libraries some images leave out. The libraries of any other package are in all images, so

@@ -39,8 +39,6 @@ internal sealed class Publication
                 "publish", Path.Combine(repository, "cli/Moebius.Cli.csproj"), "-c", "Release", "-r", "linux-x64", "--self-contained", "false",
                 "--artifacts-path", Path.Combine(work, "build"), "-o", output, "-v", "quiet", "-clp:NoSummary",
                 "-p:DebugType=none", "-p:PublishDocumentationFiles=false", $"-p:PathMap={repository.TrimEnd('/')}=/moebius",
-                // The base has a newer C++ library than this machine may have: the original torch works there.
-                "-p:LibTorchSharpInOutput=",
             ],
             cancellationToken);
         Console.Error.Write(log);
@@ -82,7 +80,7 @@ internal sealed class Publication
         {
             if (!Catalog.SortedNative.Contains(package))
                 continue;
-            if (image.Native.Contains(package) && !Catalog.Unused.Contains(file))
+            if (image.Native.Contains(package))
                 layer.AddFile($"{Folder}/{file}", () => File.OpenRead(Path.Combine(folder, file)));
             else
                 Remove(own, package, file);

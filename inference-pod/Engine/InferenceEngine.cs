@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
@@ -11,6 +12,8 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class InferenceEngine : IAsyncDisposable
 {
+    private static readonly Dictionary<string, long> NobodyServed = [];
+
     private readonly ICausalModel model;
     private readonly Tokenizer tokenizer;
     private readonly IEngineObserver observer;
@@ -29,6 +32,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly HashSet<long> preempted = [];
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
+    private readonly EventRelay relay = new();
     private long nextId;
     private int inside;
     private volatile bool draining;
@@ -155,7 +159,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var generation in generations)
         {
-            var sequence = new RunningSequence(nextId++, generation, tokenizer, model.Info.EndOfSequence, arrived);
+            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived);
             waiting.Add(sequence.Id, sequence);
             shares.Join(generation.Request.Tenant.Party);
         }
@@ -180,6 +184,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
                 while (inbox.TryTake(out var message))
                     message();
+                relay.Flush();
             }
         }
         catch (Exception error)
@@ -192,14 +197,18 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private bool Step()
     {
-        foreach (var done in closing.Where(sequence => !sequence.Offering).ToList())
-            Close(done);
+        if (closing.Count > 0)
+        {
+            foreach (var done in closing.Where(sequence => !sequence.Offering).ToList())
+                Close(done);
+        }
+
         var plan = StepPlanner.Plan(
-            [.. running.Values.Select(sequence => sequence.View)],
-            [.. waiting.Values.Select(sequence => sequence.View)],
+            Views(running),
+            Views(waiting),
             preempted,
-            shares.Served,
-            closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
+            waiting.Count == 0 ? NobodyServed : shares.Served,
+            closing.Count == 0 ? 0 : closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
             limits);
         foreach (var id in plan.Preempt)
             Preempt(running[id]);
@@ -209,6 +218,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (plan.Chunks.Count > 0)
             Compute([.. plan.Chunks.Select(chunk => (running[chunk.Id], chunk.Tokens))]);
         return plan.Chunks.Count > 0 || plan.Preempt.Count > 0 || plan.Admit.Count > 0;
+    }
+
+    private static SequenceView[] Views(SortedDictionary<long, RunningSequence> sequences)
+    {
+        var views = new SequenceView[sequences.Count];
+        var at = 0;
+        foreach (var (_, sequence) in sequences)
+            views[at++] = sequence.View;
+        return views;
     }
 
     private void Preempt(RunningSequence sequence)
@@ -250,12 +268,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
             return;
         }
 
+        // Each sequence's choice is its own: where and in which order they are made changes nothing.
+        var choices = new Choice?[work.Count];
+        model.ForEach(work.Count, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
         for (var i = 0; i < work.Count; i++)
         {
             var (sequence, tokens) = work[i];
             shares.Charge(sequence.Request.Tenant.Party, tokens);
-            if (logits[i].Length > 0)
-                Sample(sequence, logits[i].AsSpan(^model.Info.VocabularySize..));
+            if (choices[i] is { } choice)
+                Take(sequence, choice);
         }
 
         observer.Step(work.Sum(item => item.Tokens), clock.GetElapsedTime(begun));
@@ -265,19 +286,26 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         var from = sequence.Kv!.Length;
         var last = from + tokens == sequence.Tokens.Count;
-        return new SequenceChunk(sequence.Kv, sequence.Tokens.GetRange(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None);
+        return new SequenceChunk(sequence.Kv, CollectionsMarshal.AsSpan(sequence.Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None);
     }
 
-    private void Sample(RunningSequence sequence, Span<float> logits)
+    private static Choice Choose(RunningSequence sequence, Span<float> logits)
     {
-        ChosenToken choice;
         try
         {
-            choice = sequence.Sampler.Next(logits, sequence.Constraint);
+            return new Choice(sequence.Sampler.Next(logits, sequence.Constraint), null);
         }
         catch (InvalidDataException error)
         {
-            logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, error.Message);
+            return new Choice(null, error.Message);
+        }
+    }
+
+    private void Take(RunningSequence sequence, Choice made)
+    {
+        if (made.Token is not { } choice)
+        {
+            logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, made.Failure);
             End(sequence, FinishReason.Error);
             return;
         }
@@ -317,6 +345,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
             Close(sequence);
         Report();
     }
+
+    /// <summary>The next token of a sequence, or why there is none.</summary>
+    private readonly record struct Choice(ChosenToken? Token, string? Failure);
 
     private void Close(RunningSequence sequence)
     {

@@ -6,7 +6,7 @@ using Moebius.Inference.Text.Tokenization;
 namespace Moebius.Inference.Engine;
 
 /// <summary>A sequence inside the engine. Touched by the engine's thread only.</summary>
-internal sealed class RunningSequence(long id, Generation generation, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence, long arrived)
+internal sealed class RunningSequence(long id, Generation generation, EventRelay relay, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence, long arrived)
 {
     private readonly Utf8Stream decoder = new();
     private readonly StopText stop = new(generation.Request.Stop);
@@ -80,12 +80,7 @@ internal sealed class RunningSequence(long id, Generation generation, Tokenizer 
         return finish;
     }
 
-    public void Tell(string text, IReadOnlyList<ChosenToken> tokens, FinishReason? finish)
-    {
-        generation.Events.Writer.TryWrite(new GenerationEvent(text, tokens, finish));
-        if (finish is not null)
-            generation.Events.Writer.TryComplete();
-    }
+    public void Tell(string text, IReadOnlyList<ChosenToken> tokens, FinishReason? finish) => relay.Add(generation, new GenerationEvent(text, tokens, finish));
 
     public void DropKv()
     {

@@ -71,94 +71,20 @@ internal sealed class Sampler
     private int Draw(ReadOnlySpan<float> logits)
     {
         var largest = logits[Largest(logits)];
-        double[] rented = ArrayPool<double>.Shared.Rent(logits.Length);
-        try
-        {
-            // With a cut, candidates are in order of their weight and equal ones in that of their ids, so that the cut
-            // is the same on every machine; without one, in order of their ids.
-            if (settings.TopK > 0 && settings.TopK < logits.Length)
-            {
-                int[] best = TokenRanking.Top(logits, settings.TopK);
-                var weights = rented.AsSpan(0, best.Length);
-                for (var i = 0; i < best.Length; i++)
-                    weights[i] = Math.Exp((logits[best[i]] - largest) / settings.Temperature);
-                KeepLikely(weights);
-                var mass = settings.TopP < 1 ? settings.TopP * TensorPrimitives.Sum<double>(weights) : double.PositiveInfinity;
-                return best[Pick(weights[..Reaching(weights, ref mass)])];
-            }
-
-            var all = rented.AsSpan(0, logits.Length);
-            for (var i = 0; i < all.Length; i++)
-                all[i] = (logits[i] - largest) / settings.Temperature;
-            TensorPrimitives.Exp(all, all);
-            KeepLikely(all);
-            return settings.TopP < 1 ? PickFromMass(logits, all) : Pick(all);
-        }
-        finally
-        {
-            ArrayPool<double>.Shared.Return(rented);
-        }
+        if (settings.TopK > 0 && settings.TopK < logits.Length)
+            return DrawFromTop(logits, largest);
+        using var weights = new TokenWeights(logits, largest, settings.Temperature, settings.MinP);
+        return settings.TopP < 1 ? weights.PickLikeliest(settings.TopP, Uniform()) : weights.Pick(Uniform());
     }
 
-    /// <summary>What is less likely than min-p allows, or no number, has no weight.</summary>
-    private void KeepLikely(Span<double> weights)
+    private int DrawFromTop(ReadOnlySpan<float> logits, float largest)
     {
-        foreach (ref var weight in weights)
-        {
-            if (!(weight >= settings.MinP))
-                weight = 0;
-        }
-    }
-
-    /// <summary>Draws among the likeliest whose weights reach top-p. Looks at a few first: mostly these are enough.</summary>
-    private int PickFromMass(ReadOnlySpan<float> logits, ReadOnlySpan<double> all)
-    {
-        var total = TensorPrimitives.Sum(all);
-        for (var count = 32; ; count *= 8)
-        {
-            int[] best = TokenRanking.Top(logits, count);
-            double[] weights = new double[best.Length];
-            for (var i = 0; i < best.Length; i++)
-                weights[i] = all[best[i]];
-            var mass = settings.TopP * total;
-            var end = Reaching(weights, ref mass);
-            if (mass <= 0 || count >= logits.Length)
-                return best[Pick(weights.AsSpan(0, end))];
-        }
-    }
-
-    /// <summary>How many weights from the first on it takes to reach a mass, which is reduced by them.</summary>
-    private static int Reaching(ReadOnlySpan<double> weights, ref double mass)
-    {
-        for (var i = 0; i < weights.Length; i++)
-        {
-            mass -= weights[i];
-            if (mass <= 0)
-                return i + 1;
-        }
-
-        return weights.Length;
-    }
-
-    /// <summary>Draws an index by weight.</summary>
-    private int Pick(ReadOnlySpan<double> weights)
-    {
-        var sum = 0.0;
-        foreach (var weight in weights)
-            sum += weight;
-        var target = Uniform() * sum;
-        var last = 0;
-        for (var i = 0; i < weights.Length; i++)
-        {
-            if (weights[i] == 0)
-                continue;
-            target -= weights[i];
-            if (target < 0)
-                return i;
-            last = i;
-        }
-
-        return last;
+        int[] best = TokenRanking.Top(logits, settings.TopK);
+        Span<float> ranked = best.Length <= 256 ? stackalloc float[best.Length] : new float[best.Length];
+        for (var i = 0; i < best.Length; i++)
+            ranked[i] = logits[best[i]];
+        using var weights = new TokenWeights(ranked, largest, settings.Temperature, settings.MinP);
+        return best[settings.TopP < 1 ? weights.PickLikeliest(settings.TopP, Uniform()) : weights.Pick(Uniform())];
     }
 
     // SplitMix64: the sequence of a seed is part of the product's promise, so it must not be the runtime's to change.

@@ -44,6 +44,9 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     /// <summary>Whether the expert has a buffer, filled or being filled.</summary>
     public bool HasSlot(ExpertKey key) => _byKey.ContainsKey(key);
 
+    /// <summary>The buffer of an expert that has one.</summary>
+    public int SlotOf(ExpertKey key) => _byKey[key].Slot;
+
     /// <summary>Finds a resident expert for use: it becomes the most recently used, and is pinned.</summary>
     public bool TryPin(ExpertKey key, out int slot)
     {

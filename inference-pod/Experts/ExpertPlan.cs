@@ -8,35 +8,38 @@ internal readonly record struct ExpertGroup(int Expert, int First, int Count);
 
 /// <summary>A step's routing in one layer, sorted by expert.</summary>
 /// <param name="Groups">One per expert in use.</param>
-/// <param name="Slots">For each row, the (token, choice) slot that it serves.</param>
-/// <param name="RowOf">For each slot, its row.</param>
-internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Slots, int[] RowOf)
+/// <param name="Tokens">For each row, the token that it is of.</param>
+/// <param name="RowOf">For each (token, choice) slot, its row.</param>
+internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Tokens, int[] RowOf)
 {
     /// <param name="chosen">For each slot, the expert.</param>
     /// <param name="experts">Experts of the layer.</param>
-    public static ExpertPlan Group(ReadOnlySpan<int> chosen, int experts)
+    /// <param name="topK">Slots of a token.</param>
+    public static ExpertPlan Group(ReadOnlySpan<int> chosen, int experts, int topK)
     {
-        int[] counts = new int[experts];
+        Span<int> counts = experts <= 512 ? stackalloc int[experts] : new int[experts];
+        counts.Clear();
+        int used = 0;
         foreach (int expert in chosen)
-            counts[expert]++;
-        var groups = new List<ExpertGroup>();
-        int[] next = new int[experts];
-        int row = 0;
+            used += counts[expert]++ == 0 ? 1 : 0;
+        var groups = new ExpertGroup[used];
+        int row = 0, group = 0;
         for (int expert = 0; expert < experts; expert++)
         {
             if (counts[expert] == 0)
                 continue;
-            groups.Add(new ExpertGroup(expert, row, counts[expert]));
-            next[expert] = row;
+            groups[group++] = new ExpertGroup(expert, row, counts[expert]);
             row += counts[expert];
+            // From now on, the next row of the expert.
+            counts[expert] = row - counts[expert];
         }
-        int[] slots = new int[chosen.Length], rowOf = new int[chosen.Length];
+        int[] tokens = new int[chosen.Length], rowOf = new int[chosen.Length];
         for (int slot = 0; slot < chosen.Length; slot++)
         {
-            int at = next[chosen[slot]]++;
-            slots[at] = slot;
+            int at = counts[chosen[slot]]++;
+            tokens[at] = slot / topK;
             rowOf[slot] = at;
         }
-        return new ExpertPlan(groups, slots, rowOf);
+        return new ExpertPlan(groups, tokens, rowOf);
     }
 }

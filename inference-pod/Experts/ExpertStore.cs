@@ -17,6 +17,8 @@ internal sealed unsafe class ExpertStore : IDisposable
     private readonly TransferLink _link;
     private readonly int _slots;
     private long _preloaded;
+    private long _residentHits;
+    private nint[][]? _resident;
     private TimeSpan _stall;
 
     /// <param name="catalog">The experts.</param>
@@ -48,7 +50,7 @@ internal sealed unsafe class ExpertStore : IDisposable
     public string Description => _source.Description;
 
     public ExpertStatistics Statistics => _link.Read((scheduler, meter, loaded) => new ExpertStatistics(
-        scheduler.Hits, scheduler.Misses, scheduler.Cache.Evictions, _stall.TotalSeconds, loaded, scheduler.Cache.Count * Layout.Bytes, BudgetBytes)
+        scheduler.Hits + Volatile.Read(ref _residentHits), scheduler.Misses, scheduler.Cache.Evictions, _stall.TotalSeconds, loaded, scheduler.Cache.Count * Layout.Bytes, BudgetBytes)
     {
         Prefetched = scheduler.Prefetched - _preloaded,
         Late = scheduler.Late,
@@ -67,6 +69,24 @@ internal sealed unsafe class ExpertStore : IDisposable
         _link.Fill([.. _catalog.PerLayer.SelectMany((experts, layer) => experts.Select((_, expert) => new ExpertKey(layer, expert)))],
             done => progress?.Invoke(done, _catalog.Count));
         _preloaded = _link.Read((scheduler, _, _) => scheduler.Prefetched);
+        _resident = [.. _catalog.PerLayer.Select((experts, layer) => experts.Select((_, expert) => Address(layer, expert)).ToArray())];
+
+        // Nothing is ever evicted: there is a buffer for each.
+        nint Address(int layer, int expert) => (nint)_buffers[_link.Read((scheduler, _, _) => scheduler.Cache.SlotOf(new ExpertKey(layer, expert)))];
+    }
+
+    /// <summary>
+    /// Where all experts are resident for good, a layer's use of some of them is counted and needs nothing else.
+    /// </summary>
+    /// <param name="layer">Index among the MoE layers.</param>
+    /// <param name="uses">Experts that it uses.</param>
+    /// <returns>The weights of each of the layer's experts; empty: ask <see cref="Use"/>.</returns>
+    public ReadOnlySpan<nint> UseResident(int layer, int uses)
+    {
+        if (_resident is null)
+            return default;
+        Volatile.Write(ref _residentHits, _residentHits + uses);
+        return _resident[layer];
     }
 
     /// <summary>A layer begins to use experts: those that are resident are pinned, the others are on their way first.</summary>

@@ -14,10 +14,8 @@ internal static class ModelSizer
     {
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         using var checkpoint = Checkpoint.Open(directory);
-        var catalog = ModelLoader.Catalog(spec, new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
-        var expertNames = spec.FeedForward
-            .SelectMany((block, index) => block is MoeSpec moe ? moe.Naming.Tensors($"model.layers.{index}.", moe.Router.Experts) : [])
-            .ToHashSet(StringComparer.Ordinal);
+        var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
+        var expertNames = ModelLoader.ExpertNames(spec).ToHashSet(StringComparer.Ordinal);
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
             .Where(entry => !expertNames.Contains(entry.Name) && !(spec.TiedEmbeddings && entry.Name == "lm_head.weight"))
             .Sum(InMemory);
@@ -29,7 +27,7 @@ internal static class ModelSizer
     public static void Pack(string directory, ExpertQuantization quantization, CancellationToken stop)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        var catalog = ModelLoader.Catalog(Architectures.Describe(ModelConfig.Read(directory)), new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
+        var catalog = ModelLoader.Catalog(Architectures.Describe(ModelConfig.Read(directory)), checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count > 0 && !File.Exists(ExpertPack.DefaultPath(directory, catalog.Layout)))
             ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, stop);
     }

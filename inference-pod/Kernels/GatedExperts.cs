@@ -14,6 +14,9 @@ internal static unsafe class GatedExperts
     /// <summary>Columns of an intermediate result that a thread computes at a time, at least.</summary>
     private const int Grain = 32;
 
+    /// <summary>Rows whose intermediate results are held at once, unless one expert has more: many keep no thread busier.</summary>
+    private const int RowsAtOnce = 1024;
+
     /// <param name="kernels">Threads and memory.</param>
     /// <param name="activation">Of the gate.</param>
     /// <param name="experts">Their rows of <paramref name="y"/> do not overlap.</param>
@@ -21,20 +24,33 @@ internal static unsafe class GatedExperts
     /// <param name="index">For each row of <paramref name="y"/>, its row of x; null where they are the same.</param>
     /// <param name="width">Rows of gate and up.</param>
     /// <param name="y">Results [all rows, hidden].</param>
-    public static void Run(TensorKernels kernels, Activation activation, GatedWeights[] experts, Rows x, int* index, int width, Rows y)
+    public static void Run(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, Rows x, int* index, int width, Rows y)
+    {
+        var mark = kernels.Scratch.Mark();
+        for (int first = 0; first < experts.Length;)
+        {
+            int count = 1, rows = experts.Span[first].Count;
+            while (first + count < experts.Length && rows + experts.Span[first + count].Count <= RowsAtOnce)
+                rows += experts.Span[first + count++].Count;
+            RunWave(kernels, activation, experts.Slice(first, count), rows, x, index, width, y);
+            kernels.Scratch.Release(mark);
+            first += count;
+        }
+    }
+
+    private static void RunWave(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, int rows, Rows x, int* index, int width, Rows y)
     {
         int hidden = x.Width;
-        long rows = 0;
-        foreach (var expert in experts)
-            rows += expert.Count;
-        var mark = kernels.Scratch.Mark();
         // Rows are padded to whole vectors, for the activation.
-        var inner = kernels.Take(y.Count, (width + 15) / 16 * 16);
-        var up = kernels.Take(y.Count, inner.Width);
-        ForParts(kernels.Workers, experts.Length, width, 2 * rows * hidden * width, (at, from, to) =>
+        var inner = kernels.Take(rows, (width + 15) / 16 * 16);
+        var up = kernels.Take(rows, inner.Width);
+        var begins = new int[experts.Length];
+        for (int i = 1; i < begins.Length; i++)
+            begins[i] = begins[i - 1] + experts.Span[i - 1].Count;
+        ForParts(kernels.Workers, experts.Length, width, 2L * rows * hidden * width, (at, from, to) =>
         {
-            var expert = experts[at];
-            float* g = inner[expert.First], u = up[expert.First];
+            var expert = experts.Span[at];
+            float* g = inner[begins[at]], u = up[begins[at]];
             float* input = index != null ? x.Data : x[expert.First];
             int* own = index != null ? index + expert.First : null;
             MatrixProduct.Run(input, hidden, expert.Gate, g, inner.Width, expert.Count, from, to, hidden, own);
@@ -42,12 +58,11 @@ internal static unsafe class GatedExperts
             for (int row = 0; row < expert.Count; row++)
                 Activations.Gate(activation, g + (nint)row * inner.Width + from, u + (nint)row * inner.Width + from, to - from);
         });
-        ForParts(kernels.Workers, experts.Length, hidden, rows * hidden * width, (at, from, to) =>
+        ForParts(kernels.Workers, experts.Length, hidden, (long)rows * hidden * width, (at, from, to) =>
         {
-            var expert = experts[at];
-            MatrixProduct.Run(inner[expert.First], inner.Width, expert.Down, y[expert.First], hidden, expert.Count, from, to, width);
+            var expert = experts.Span[at];
+            MatrixProduct.Run(inner[begins[at]], inner.Width, expert.Down, y[expert.First], hidden, expert.Count, from, to, width);
         });
-        kernels.Scratch.Release(mark);
     }
 
     /// <summary>

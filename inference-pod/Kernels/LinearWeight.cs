@@ -1,21 +1,17 @@
-using static TorchSharp.torch;
-
 namespace Moebius.Inference.Kernels;
 
-/// <summary>A dense matrix [outputs, inputs] in fp32 or bf16, with an optional fp32 bias.</summary>
-internal sealed unsafe class LinearWeight : IDisposable
+/// <summary>A dense matrix [outputs, inputs] in fp32 or bf16, with an optional fp32 bias. It owns no memory.</summary>
+internal sealed unsafe class LinearWeight
 {
-    private readonly Tensor _data;
-    private readonly Tensor? _bias;
-
-    public LinearWeight(Tensor data, Tensor? bias)
+    /// <param name="data">Rows without gaps.</param>
+    /// <param name="format">fp32 or bf16.</param>
+    /// <param name="outputs">Rows.</param>
+    /// <param name="inputs">Columns.</param>
+    /// <param name="bias">One for each output; null for none.</param>
+    public LinearWeight(byte* data, WeightFormat format, int outputs, int inputs, WeightVector? bias = null)
     {
-        _data = data;
-        _bias = bias;
-        Outputs = (int)data.shape[0];
-        Inputs = (int)data.shape[1];
-        var format = data.dtype == ScalarType.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
-        Rows = WeightRows.Packed(data.Address(), format, Inputs, bias is null ? null : bias.Floats());
+        (Outputs, Inputs) = (outputs, inputs);
+        Rows = WeightRows.Packed(data, format, inputs, bias is { } vector ? vector.Data : null);
     }
 
     public int Outputs { get; }
@@ -26,7 +22,8 @@ internal sealed unsafe class LinearWeight : IDisposable
 
     public WeightRows Rows { get; }
 
-    public Tensor Tensor => _data;
+    /// <summary>The same matrix with a bias.</summary>
+    public LinearWeight With(WeightVector bias) => new((byte*)Rows.Data, Format, Outputs, Inputs, bias);
 
     /// <summary>Copies one row to fp32: an embedding.</summary>
     public void CopyRow(int row, Span<float> destination)
@@ -39,11 +36,5 @@ internal sealed unsafe class LinearWeight : IDisposable
         }
         for (int i = 0; i < Inputs; i++)
             destination[i] = BFloat16Weights.ToSingle(((ushort*)source)[i]);
-    }
-
-    public void Dispose()
-    {
-        _data.Dispose();
-        _bias?.Dispose();
     }
 }

@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Kernels;
 
@@ -61,8 +60,8 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
     /// <param name="body">Rows [from, to).</param>
     public void ForRows(int count, long width, Action<int, int> body) => workers.RunRanges(count, 1, count * width * ElementWork, body);
 
-    /// <summary>Root-mean-square norm over groups of weight.numel() values: whole rows, or heads of a row.</summary>
-    public Rows RmsNorm(Rows x, Tensor weight, float epsilon)
+    /// <summary>Root-mean-square norm over groups of as many values as the weight has: whole rows, or heads of a row.</summary>
+    public Rows RmsNorm(Rows x, WeightVector weight, float epsilon)
     {
         var y = Take(x.Count, x.Width);
         RmsNorm(x, y, weight, epsilon);
@@ -70,10 +69,10 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
     }
 
     /// <summary>The same into <paramref name="y"/>, which may be <paramref name="x"/>.</summary>
-    public void RmsNorm(Rows x, Rows y, Tensor weight, float epsilon)
+    public void RmsNorm(Rows x, Rows y, WeightVector weight, float epsilon)
     {
-        int width = (int)weight.numel();
-        float* gain = weight.Floats();
+        int width = weight.Length;
+        float* gain = weight.Data;
         ForRows(x.Count, x.Width, (from, to) => RmsNorm(x[from], y[from], (long)(to - from) * x.Width, gain, width, epsilon));
     }
 
@@ -91,10 +90,10 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
         }
     }
 
-    public Rows LayerNorm(Rows x, Tensor weight, Tensor bias, float epsilon)
+    public Rows LayerNorm(Rows x, WeightVector weight, WeightVector bias, float epsilon)
     {
         var y = Take(x.Count, x.Width);
-        float* gain = weight.Floats(), shift = bias.Floats();
+        float* gain = weight.Data, shift = bias.Data;
         ForRows(x.Count, x.Width, (from, to) =>
         {
             var gains = new ReadOnlySpan<float>(gain, x.Width);

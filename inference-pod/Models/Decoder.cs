@@ -2,7 +2,6 @@ using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
 using Moebius.Inference.Prefetch;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -19,6 +18,7 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly LinearWeight _embedding, _head;
     private readonly Layer[] _layers;
     private readonly Norm _norm;
+    private readonly WeightMemory _memory;
     private readonly IDisposable _checkpoint;
     private readonly RoutingTap? _tap;
     private bool _disposed;
@@ -26,7 +26,7 @@ internal sealed unsafe class Decoder : ICausalModel
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
     {
         _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
-        (_spec, _kernels, _store, _checkpoint, Info) = (spec, kernels, store, weights.Checkpoint, info);
+        (_spec, _kernels, _store, _memory, _checkpoint, Info) = (spec, kernels, store, weights.Memory, weights.Checkpoint, info);
         _kvShape = KvShape(spec);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
@@ -53,7 +53,7 @@ internal sealed unsafe class Decoder : ICausalModel
         }
         _norm = new Norm(kernels, weights, "model.norm", spec);
         _head = spec.TiedEmbeddings && !spec.HeadBias ? _embedding
-            : spec.TiedEmbeddings ? new LinearWeight(_embedding.Tensor.alias(), weights.Vector("lm_head.bias", spec.Vocabulary))
+            : spec.TiedEmbeddings ? _embedding.With(weights.Vector("lm_head.bias", spec.Vocabulary))
             : weights.Linear("lm_head", spec.Vocabulary, spec.Hidden, spec.HeadBias);
     }
 
@@ -102,19 +102,16 @@ internal sealed unsafe class Decoder : ICausalModel
         return logits;
     }
 
+    public void ForEach(int count, Action<int> body) => _kernels.Workers.Run(count, count * Workers.WorkPerThread, body);
+
     public void Dispose()
     {
         if (_disposed)
             return;
         _disposed = true;
-        foreach (var layer in _layers)
-            layer.Dispose();
-        _norm.Dispose();
-        if (!ReferenceEquals(_head, _embedding))
-            _head.Dispose();
-        _embedding.Dispose();
         _store.Dispose();
         _kernels.Dispose();
+        _memory.Dispose();
         _checkpoint.Dispose();
     }
 
@@ -176,10 +173,13 @@ internal sealed unsafe class Decoder : ICausalModel
     {
         var mark = _kernels.Scratch.Mark();
         var delta = _kernels.Take(x.Count, x.Width);
+        var part = _kernels.Scratch.Mark();
         var normed = layer.InputNorm.Forward(x);
         _kernels.Profile?.Mark(StepPart.Norms);
         layer.Attention.Forward(normed, step, delta);
         Add(x, delta);
+        // What attention took is free for the experts.
+        _kernels.Scratch.Release(part);
         normed = layer.PostNorm.Forward(x);
         _kernels.Profile?.Mark(StepPart.Norms);
         layer.FeedForward.Forward(normed, delta);
@@ -241,30 +241,15 @@ internal sealed unsafe class Decoder : ICausalModel
         return results;
     }
 
-    private sealed record Layer(Norm InputNorm, IAttentionLayer Attention, Norm PostNorm, IFeedForward FeedForward) : IDisposable
+    private sealed record Layer(Norm InputNorm, IAttentionLayer Attention, Norm PostNorm, IFeedForward FeedForward);
+
+    private sealed class Norm(TensorKernels kernels, WeightReader weights, string name, DecoderSpec spec)
     {
-        public void Dispose()
-        {
-            InputNorm.Dispose();
-            Attention.Dispose();
-            PostNorm.Dispose();
-            FeedForward.Dispose();
-        }
-    }
+        private readonly WeightVector _weight = weights.Vector(name + ".weight", spec.Hidden);
+        private readonly WeightVector? _bias = spec.LayerNorm ? weights.Vector(name + ".bias", spec.Hidden) : null;
 
-    private sealed class Norm(TensorKernels kernels, WeightReader weights, string name, DecoderSpec spec) : IDisposable
-    {
-        private readonly Tensor _weight = weights.Vector(name + ".weight", spec.Hidden);
-        private readonly Tensor? _bias = spec.LayerNorm ? weights.Vector(name + ".bias", spec.Hidden) : null;
-
-        public Rows Forward(Rows x) => _bias is null
-            ? kernels.RmsNorm(x, _weight, spec.NormEpsilon)
-            : kernels.LayerNorm(x, _weight, _bias, spec.NormEpsilon);
-
-        public void Dispose()
-        {
-            _weight.Dispose();
-            _bias?.Dispose();
-        }
+        public Rows Forward(Rows x) => _bias is { } bias
+            ? kernels.LayerNorm(x, _weight, bias, spec.NormEpsilon)
+            : kernels.RmsNorm(x, _weight, spec.NormEpsilon);
     }
 }

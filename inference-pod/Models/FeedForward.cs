@@ -3,7 +3,7 @@ using Moebius.Inference.Kernels;
 namespace Moebius.Inference.Models;
 
 /// <summary>What a layer adds after attention.</summary>
-internal interface IFeedForward : IDisposable
+internal interface IFeedForward
 {
     /// <summary>Writes what is added to the residual for the normed rows <paramref name="x"/> to <paramref name="y"/>.</summary>
     void Forward(Rows x, Rows y);
@@ -27,14 +27,7 @@ internal sealed unsafe class DenseFeedForward : IFeedForward
 
     public void Forward(Rows x, Rows y)
     {
-        GatedExperts.Run(_kernels, _activation, [new GatedWeights(_gate.Rows, _up.Rows, _down.Rows, 0, x.Count)], x, null, _gate.Outputs, y);
+        GatedExperts.Run(_kernels, _activation, new[] { new GatedWeights(_gate.Rows, _up.Rows, _down.Rows, 0, x.Count) }, x, null, _gate.Outputs, y);
         _kernels.Profile?.Mark(StepPart.DenseFeedForward);
-    }
-
-    public void Dispose()
-    {
-        _gate.Dispose();
-        _up.Dispose();
-        _down.Dispose();
     }
 }

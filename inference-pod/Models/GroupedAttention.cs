@@ -1,11 +1,10 @@
 using System.Numerics.Tensors;
 using Moebius.Inference.Kernels;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
 /// <summary>A layer that turns normed hidden states into what is added to the residual.</summary>
-internal interface IAttentionLayer : IDisposable
+internal interface IAttentionLayer
 {
     /// <summary>Appends the rows' keys and values to their sequences and writes what is added to the residual.</summary>
     void Forward(Rows x, IReadOnlyList<StepChunk> chunks, Rows y);
@@ -21,9 +20,7 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
     private readonly float _epsilon;
     private readonly int _layer;
     private readonly LinearWeight _q, _k, _v, _o;
-    private readonly Tensor? _qNorm, _kNorm, _sinks;
-    private readonly float* _qGain, _kGain;
-    private readonly int _qNormWidth, _kNormWidth;
+    private readonly WeightVector? _qNorm, _kNorm, _sinks;
 
     public GroupedAttention(TensorKernels kernels, WeightReader weights, DecoderSpec spec, GroupedAttentionSpec attention, int layer)
     {
@@ -38,11 +35,8 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
         if (attention.Norm != QueryKeyNorm.None)
         {
             bool head = attention.Norm == QueryKeyNorm.Head;
-            (_qNormWidth, _kNormWidth) = head ? (attention.HeadDim, attention.HeadDim) : (q, kv);
-            _qNorm = weights.Vector(name + "q_norm.weight", _qNormWidth);
-            _kNorm = weights.Vector(name + "k_norm.weight", _kNormWidth);
-            _qGain = _qNorm.Floats();
-            _kGain = _kNorm.Floats();
+            _qNorm = weights.Vector(name + "q_norm.weight", head ? attention.HeadDim : q);
+            _kNorm = weights.Vector(name + "k_norm.weight", head ? attention.HeadDim : kv);
         }
         _sinks = attention.Sinks ? weights.Vector(name + "sinks", attention.Heads) : null;
     }
@@ -67,7 +61,7 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
             _kernels.ForRows(chunk.Count, q.Width + k.Width, (from, to) => Append(chunk, kv, from, to, q, k, v));
         }
         var attended = _kernels.Take(x.Count, _shape.Heads * _shape.ValueDim);
-        AttentionKernel.Run(_kernels.Workers, _shape, q, sequences, _sinks is null ? null : _sinks.Floats(), attended);
+        AttentionKernel.Run(_kernels.Workers, _shape, q, sequences, _sinks is { } sinks ? sinks.Data : null, attended);
         _kernels.Profile?.Mark(StepPart.Attention);
         _kernels.Products(attended, new Product(_o, y));
         _kernels.Profile?.Mark(StepPart.Projections);
@@ -81,10 +75,10 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
             for (int t = from; t < to; t++)
             {
                 int row = chunk.Offset + t;
-                if (_qNorm is not null)
+                if (_qNorm is { } queryGain && _kNorm is { } keyGain)
                 {
-                    TensorKernels.RmsNorm(q[row], q[row], q.Width, _qGain, _qNormWidth, _epsilon);
-                    TensorKernels.RmsNorm(k[row], k[row], k.Width, _kGain, _kNormWidth, _epsilon);
+                    TensorKernels.RmsNorm(q[row], q[row], q.Width, queryGain.Data, queryGain.Length, _epsilon);
+                    TensorKernels.RmsNorm(k[row], k[row], k.Width, keyGain.Data, keyGain.Length, _epsilon);
                 }
                 if (_spec.Clip is float clip)
                 {
@@ -97,11 +91,5 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
                 chunk.Kv.Write(kv, chunk.Kv.Length + t, k[row], v[row]);
             }
         }
-    }
-
-    public void Dispose()
-    {
-        foreach (IDisposable? weight in new IDisposable?[] { _q, _k, _v, _o, _qNorm, _kNorm, _sinks })
-            weight?.Dispose();
     }
 }

@@ -23,6 +23,16 @@ public interface ICausalModel : IDisposable
     /// the number of the chunk's tokens, as <see cref="SequenceChunk.Logits"/> says.
     /// </returns>
     IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks);
+
+    /// <summary>Runs independent work between steps, in any order, on the threads that compute them.</summary>
+    /// <param name="count">Number of calls.</param>
+    /// <param name="body">Called with 0..count-1.</param>
+    void ForEach(int count, Action<int> body)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        for (int i = 0; i < count; i++)
+            body(i);
+    }
 }
 
 /// <summary>What callers need to know of a model.</summary>

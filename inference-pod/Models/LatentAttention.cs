@@ -1,5 +1,4 @@
 using Moebius.Inference.Kernels;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -16,10 +15,9 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
     private readonly Rope _rope;
     private readonly int _layer;
     private readonly LinearWeight? _q, _qDown, _qUp;
-    private readonly Tensor? _qNorm;
+    private readonly WeightVector? _qNorm;
     private readonly LinearWeight _kvDown, _o;
-    private readonly Tensor _kvNorm;
-    private readonly float* _kvGain;
+    private readonly WeightVector _kvNorm;
     private readonly LinearWeight[] _keyUp, _valueUp;
 
     public LatentAttention(TensorKernels kernels, WeightReader weights, DecoderSpec spec, LatentAttentionSpec attention, int layer)
@@ -41,19 +39,20 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         }
         _kvDown = weights.Linear(name + "kv_a_proj_with_mqa", rank + attention.RopeDim, spec.Hidden, attention.Bias);
         _kvNorm = weights.Vector(name + "kv_a_layernorm.weight", rank);
-        _kvGain = _kvNorm.Floats();
         _o = weights.Linear(name + "o_proj", spec.Hidden, heads * value, attention.Bias);
 
-        using var up = weights.Matrix(name + "kv_b_proj.weight", heads * (nope + value), rank);
         _keyUp = new LinearWeight[heads];
         _valueUp = new LinearWeight[heads];
+        using var temporary = new WeightMemory();
+        float* up = weights.Matrix(name + "kv_b_proj.weight", heads * (nope + value), rank, temporary);
         for (int h = 0; h < heads; h++)
         {
-            using var rows = up.narrow(0, (long)h * (nope + value), nope);
-            using var turned = rows.t();
-            _keyUp[h] = new LinearWeight(turned.contiguous(), null);
-            using var valueRows = up.narrow(0, (long)h * (nope + value) + nope, value);
-            _valueUp[h] = new LinearWeight(valueRows.clone(), null);
+            float* keys = up + (nint)h * (nope + value) * rank, values = keys + (nint)nope * rank;
+            _keyUp[h] = Turned(keys, nope, rank, weights.Memory);
+            long bytes = (long)value * rank * sizeof(float);
+            byte* kept = weights.Memory.Take(bytes);
+            Buffer.MemoryCopy(values, kept, bytes, bytes);
+            _valueUp[h] = new LinearWeight(kept, WeightFormat.Float32, value, rank);
         }
     }
 
@@ -74,7 +73,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         {
             var down = _kernels.Take(x.Count, _qDown!.Outputs);
             _kernels.Products(x, new Product(_qDown, down), new Product(_kvDown, kv));
-            _kernels.RmsNorm(down, down, _qNorm!, _spec.InnerNormEpsilon);
+            _kernels.RmsNorm(down, down, _qNorm!.Value, _spec.InnerNormEpsilon);
             _kernels.Products(down, new Product(_qUp!, q));
         }
         _kernels.Profile?.Mark(StepPart.Projections);
@@ -107,7 +106,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
             for (int t = from; t < to; t++)
             {
                 int row = chunk.Offset + t;
-                TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvGain, rank, _spec.InnerNormEpsilon);
+                TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvNorm.Data, rank, _spec.InnerNormEpsilon);
                 Rotary.Rotate(q[row], _spec.Heads, nope + rope, nope, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
                 Rotary.Rotate(kv[row], 1, rank + rope, rank, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
                 chunk.Kv.Write(rows, chunk.Kv.Length + t, kv[row], null);
@@ -125,11 +124,15 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
             new ReadOnlySpan<float>(source + (nint)t * q.Width + nope, rope).CopyTo(new Span<float>(target + (nint)t * latentQ.Width + rank, rope));
     }
 
-    public void Dispose()
+    /// <summary>The transpose of a matrix [rows, columns].</summary>
+    private static LinearWeight Turned(float* matrix, int rows, int columns, WeightMemory memory)
     {
-        foreach (IDisposable? weight in new IDisposable?[] { _q, _qDown, _qUp, _qNorm, _kvDown, _kvNorm, _o })
-            weight?.Dispose();
-        foreach (var weight in _keyUp.Concat(_valueUp))
-            weight.Dispose();
+        float* turned = (float*)memory.Take((long)rows * columns * sizeof(float));
+        for (int row = 0; row < rows; row++)
+        {
+            for (int column = 0; column < columns; column++)
+                turned[(nint)column * rows + row] = matrix[(nint)row * columns + column];
+        }
+        return new LinearWeight((byte*)turned, WeightFormat.Float32, columns, rows);
     }
 }

@@ -39,13 +39,13 @@ public static class ModelLoader
         var spec = Architectures.Describe(config);
         var checkpoint = Checkpoint.Open(directory, options.SlowTier);
         ExpertStore? store = null;
+        var memory = new WeightMemory();
         try
         {
-            // libtorch's pool is process-wide; element-wise work is all that it gets here.
-            TorchSharp.torch.set_num_threads(options.Threads);
-            var weights = new WeightReader(checkpoint, options.Weights == WeightStorage.Stored);
+            var weights = new WeightReader(checkpoint, memory, options.Weights == WeightStorage.Stored);
             byte[] fingerprint = WeightFingerprint(checkpoint);
-            var catalog = Catalog(spec, weights, options.Weights, options.Quantization);
+            weights.MarkUsed(ExpertNames(spec));
+            var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
             // Where all experts fit there is nothing to load ahead.
             bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
             var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, directory));
@@ -65,21 +65,20 @@ public static class ModelLoader
         catch
         {
             store?.Dispose();
+            memory.Dispose();
             checkpoint.Dispose();
             throw;
         }
     }
 
-    internal static ExpertCatalog Catalog(DecoderSpec spec, WeightReader weights, WeightStorage storage, ExpertQuantization quantization)
+    /// <summary>The experts of a checkpoint and how they are read.</summary>
+    internal static ExpertCatalog Catalog(DecoderSpec spec, Checkpoint checkpoint, WeightStorage storage, ExpertQuantization quantization)
     {
-        var checkpoint = weights.Checkpoint;
-        var layers = spec.FeedForward.Select((f, i) => (Moe: f as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).ToArray();
+        var layers = MoeLayers(spec);
         if (layers.Length == 0)
             return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, WeightFormat.Float32, false), [], 0);
-        var first = layers[0].Moe!;
-        string[] names = [.. layers.SelectMany(l => l.Moe!.Naming.Tensors(l.Prefix, l.Moe.Router.Experts))];
-        weights.MarkUsed(names);
-        bool keep = storage == WeightStorage.Stored && names.All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        var first = layers[0].Moe;
+        bool keep = storage == WeightStorage.Stored && ExpertNames(spec).All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
         var format = quantization switch
         {
             ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
@@ -90,10 +89,17 @@ public static class ModelLoader
         var layout = new ExpertLayout(spec.Hidden, first.Intermediate, format, first.Naming.HasBiases);
         if (layout.Bytes > int.MaxValue)
             throw new UserInputException($"{checkpoint.Directory}: one expert takes {layout.Bytes} bytes; the largest supported is {int.MaxValue}");
-        var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe!.Router.Experts)
+        var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe.Router.Experts)
             .Select(e => l.Moe.Naming.Reads(checkpoint, l.Prefix, l.Moe.Router.Experts, e, layout))]).ToArray();
         return new ExpertCatalog(layout, reads, first.Router.TopK);
     }
+
+    /// <summary>The tensors that hold routed experts.</summary>
+    internal static IEnumerable<string> ExpertNames(DecoderSpec spec) =>
+        MoeLayers(spec).SelectMany(l => l.Moe.Naming.Tensors(l.Prefix, l.Moe.Router.Experts));
+
+    private static (MoeSpec Moe, string Prefix)[] MoeLayers(DecoderSpec spec) =>
+        [.. spec.FeedForward.Select((block, i) => (Moe: block as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).Select(l => (l.Moe!, l.Prefix))];
 
     /// <summary>The pack beside the model where there is one, and otherwise the checkpoint itself.</summary>
     private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, byte[] fingerprint, ModelLoadOptions options)

@@ -30,7 +30,7 @@ internal static class ModelPacker
         if (output is not null && !Directory.Exists(output))
             throw new UserInputException($"--out: '{output}' is not a directory");
         using var checkpoint = Checkpoint.Open(directory, tier);
-        var catalog = ModelLoader.Catalog(spec, new WeightReader(checkpoint, keepBFloat16: true), WeightStorage.Stored, quantization);
+        var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");
         string path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));

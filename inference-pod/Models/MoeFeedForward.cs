@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace Moebius.Inference.Models;
 
@@ -17,7 +16,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private readonly ExpertStore _store;
     private readonly int _moeLayer;
     private readonly LinearWeight _router;
-    private readonly Tensor? _correction;
+    private readonly WeightVector? _correction;
     private readonly DenseFeedForward? _shared;
     private readonly LinearWeight? _sharedGate;
     private readonly RoutingTap? _tap;
@@ -46,30 +45,18 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int[] experts = new int[slots];
         float[] weights = new float[slots];
         float[]? scores = Route(x, experts, weights);
-        var plan = ExpertPlan.Group(experts, _spec.Router.Experts);
+        var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k);
         _kernels.Profile?.Mark(StepPart.Routing);
-        // Loads begin here; the rest of the layer's preparation runs while they do.
-        using var use = _store.Use(_moeLayer, plan.Groups);
-        _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups);
-        int[] tokenOf = new int[slots];
-        for (int row = 0; row < slots; row++)
-            tokenOf[row] = plan.Slots[row] / k;
         var outputs = _kernels.Take(slots, x.Width);
-        fixed (int* index = tokenOf)
-            RunAll(plan.Groups, use, x, index, outputs);
-        _tap?.Ran(_moeLayer, use.Missing);
+        var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Count) : default;
+        if (!resident.IsEmpty)
+            RunResident(plan, resident, x, outputs);
+        else
+            RunArriving(plan, experts, scores, x, outputs);
         Combine(y, outputs, plan.RowOf, weights, k);
         _kernels.Profile?.Mark(StepPart.Combine);
         if (_shared is not null)
             AddShared(x, y);
-    }
-
-    public void Dispose()
-    {
-        _router.Dispose();
-        _correction?.Dispose();
-        _shared?.Dispose();
-        _sharedGate?.Dispose();
     }
 
     /// <summary>Chooses experts. Returns the softmax of the gate where somebody watches.</summary>
@@ -81,14 +68,37 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         float[]? gate = _tap is null ? null : RoutingTap.Probabilities(scores);
         _kernels.ForRows(x.Count, (long)scores.Width * k, (from, to) =>
         {
-            var correction = _correction is null ? default : new ReadOnlySpan<float>(_correction.Floats(), scores.Width);
+            var correction = _correction is { } added ? added.Span : default;
             for (int t = from; t < to; t++)
                 Router.Route(_spec.Router, scores.Span(t), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
         });
         return gate;
     }
 
+    /// <summary>Runs the experts, all of which are in memory.</summary>
+    private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, Rows outputs)
+    {
+        var groups = plan.Groups;
+        var experts = new GatedWeights[groups.Count];
+        for (int i = 0; i < experts.Length; i++)
+            experts[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
+        _kernels.Profile?.Mark(StepPart.Acquire);
+        fixed (int* index = plan.Tokens)
+            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
+        _kernels.Profile?.Mark(StepPart.Experts);
+    }
+
     /// <summary>Runs the experts in the order in which they are there: the resident ones, then each as it arrives.</summary>
+    private void RunArriving(ExpertPlan plan, int[] chosen, float[]? scores, Rows x, Rows outputs)
+    {
+        // Loads begin here; the policy plans while they are on their way.
+        using var use = _store.Use(_moeLayer, plan.Groups);
+        _tap?.Routed(_moeLayer, x, scores!, chosen, plan.Groups);
+        fixed (int* index = plan.Tokens)
+            RunAll(plan.Groups, use, x, index, outputs);
+        _tap?.Ran(_moeLayer, use.Missing);
+    }
+
     private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows x, int* index, Rows outputs)
     {
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())

@@ -1,3 +1,6 @@
+using System.Runtime.Intrinsics;
+using Moebius.Inference.Kernels;
+
 namespace Moebius.Inference.Models;
 
 internal enum RouterKind
@@ -35,7 +38,7 @@ internal sealed record RouterSpec(RouterKind Kind, int Experts, int TopK)
 }
 
 /// <summary>Chooses experts: a pure function of one token's router logits. Ties go to the lower index.</summary>
-internal static class Router
+internal static unsafe class Router
 {
     /// <param name="spec">The scheme.</param>
     /// <param name="logits">One per expert; overwritten.</param>
@@ -152,15 +155,28 @@ internal static class Router
 
     private static void Softmax(Span<float> x)
     {
-        float max = float.NegativeInfinity, sum = 0;
+        float max = float.NegativeInfinity;
         foreach (float v in x)
             max = Math.Max(max, v);
-        foreach (ref float v in x)
-        {
-            v = MathF.Exp(v - max);
-            sum += v;
-        }
+        Exponentials(x, max);
+        float sum;
+        fixed (float* values = x)
+            sum = LaneSum.Of(values, x.Length);
         foreach (ref float v in x)
             v /= sum;
+    }
+
+    /// <summary>exp(x - max) in place, in whole vectors wherever an element lies: its result depends on nothing else.</summary>
+    private static void Exponentials(Span<float> x, float max)
+    {
+        int i = 0;
+        for (; i + 16 <= x.Length; i += 16)
+            Vector512.Exp(Vector512.Create(x.Slice(i, 16)) - Vector512.Create(max)).CopyTo(x[i..]);
+        if (i == x.Length)
+            return;
+        Span<float> rest = stackalloc float[16];
+        x[i..].CopyTo(rest);
+        Vector512.Exp(Vector512.Create(rest) - Vector512.Create(max)).CopyTo(rest);
+        rest[..(x.Length - i)].CopyTo(x[i..]);
     }
 }

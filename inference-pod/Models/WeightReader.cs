@@ -2,38 +2,37 @@ using System.Runtime.InteropServices;
 using Moebius.Crds;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Kernels;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Moebius.Inference.Models;
 
-/// <summary>Reads dense weights into tensors and remembers which names were asked for.</summary>
-internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat16)
+/// <summary>Reads dense weights into memory and remembers which names were asked for.</summary>
+/// <param name="checkpoint">Where they are.</param>
+/// <param name="memory">Where they go; it owns them.</param>
+/// <param name="keepBFloat16">Matrices in bf16 stay so; everything else becomes fp32.</param>
+internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory memory, bool keepBFloat16)
 {
     private const int ReadBytes = 4 << 20;
 
-    /// <summary>Matrices share pieces of memory of this many elements: alone, most are smaller than a huge page.</summary>
-    private const long SlabElements = 16 << 20;
-
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
-    private readonly Dictionary<ScalarType, (Tensor Slab, long Used)> _slabs = [];
 
     public Checkpoint Checkpoint => checkpoint;
+
+    public WeightMemory Memory => memory;
 
     public void MarkUsed(IEnumerable<string> names) => _used.UnionWith(names);
 
     /// <summary><c>{name}.weight</c> [outputs, inputs] and, if asked, <c>{name}.bias</c>.</summary>
     public LinearWeight Linear(string name, int outputs, int inputs, bool bias = false)
     {
-        var data = Read($"{name}.weight", keepBFloat16, outputs, inputs);
-        return new LinearWeight(data, bias ? Vector($"{name}.bias", outputs) : null);
+        byte* data = Read($"{name}.weight", keepBFloat16, memory, out var format, outputs, inputs);
+        return new LinearWeight(data, format, outputs, inputs, bias ? Vector($"{name}.bias", outputs) : null);
     }
 
     /// <summary>A vector in fp32.</summary>
-    public Tensor Vector(string name, int length) => Read(name, keep: false, length);
+    public WeightVector Vector(string name, int length) => new((nint)Read(name, keep: false, memory, out _, length), length);
 
-    /// <summary>A matrix in fp32, for weights that are rearranged at load.</summary>
-    public Tensor Matrix(string name, int rows, int columns) => Read(name, keep: false, rows, columns);
+    /// <summary>A matrix [rows, columns] in fp32 that is rearranged at load, in memory that the caller frees.</summary>
+    public float* Matrix(string name, int rows, int columns, WeightMemory temporary) => (float*)Read(name, keep: false, temporary, out _, rows, columns);
 
     /// <summary>
     /// A weight that nothing reads means that the configuration does not describe this checkpoint: refused, because
@@ -60,32 +59,13 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
         return end > 0 && int.TryParse(name.AsSpan(Prefix.Length, end - Prefix.Length), out int layer) ? layer : null;
     }
 
-    /// <summary>A tensor of its own, or a view of a slab, which lives as long as one of its views.</summary>
-    private Tensor Allocate(ScalarType type, long[] shape)
-    {
-        long count = shape.Aggregate(1L, (product, size) => product * size);
-        if (count > SlabElements / 4)
-        {
-            var own = torch.empty(shape, dtype: type);
-            own.AdviseHugePages();
-            return own;
-        }
-        if (!_slabs.TryGetValue(type, out var slab) || slab.Used + count > SlabElements)
-        {
-            slab = (torch.empty([SlabElements], dtype: type), 0);
-            slab.Slab.AdviseHugePages();
-        }
-        _slabs[type] = (slab.Slab, (slab.Used + count + 31) / 32 * 32);
-        return slab.Slab.narrow(0, slab.Used, count).view(shape);
-    }
-
-    private Tensor Read(string name, bool keep, params ReadOnlySpan<long> shape)
+    private byte* Read(string name, bool keep, WeightMemory into, out WeightFormat format, params ReadOnlySpan<long> shape)
     {
         var (file, entry) = checkpoint.Find(name, shape);
         _used.Add(name);
         bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
-        var tensor = Allocate(stored && entry.Type == TensorType.BF16 ? ScalarType.BFloat16 : ScalarType.Float32, shape.ToArray());
-        byte* destination = tensor.Address();
+        format = stored && entry.Type == TensorType.BF16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
+        byte* destination = into.Take(entry.Elements * (format == WeightFormat.BFloat16 ? sizeof(ushort) : sizeof(float)));
         long others = 0;
         byte[] buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
         for (long at = 0; at < entry.Length;)
@@ -109,6 +89,6 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, bool keepBFloat
             at += bytes;
         }
         FiniteWeights.Check(file.Path, name, others, entry.Elements);
-        return tensor;
+        return destination;
     }
 }

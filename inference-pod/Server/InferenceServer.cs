@@ -7,6 +7,7 @@ using Moebius.Crds;
 using Moebius.Inference.Engine;
 using Moebius.Inference.KvClient;
 using Moebius.Inference.Models;
+using Moebius.Inference.Storage;
 using Moebius.Inference.Text;
 using Moebius.Inference.Text.Tokenization;
 
@@ -154,6 +155,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         var template = ChatTemplate.Load(options.ModelDirectory);
         var model = load(new Reporter(now => progress = $"the model is loading ({now.Stage} {now.Done} of {now.Total})"));
         var limits = Limits(model.Info);
+        GiveBackMemory();
         var warmUp = default(ExpertStatistics);
         if (options.WarmUp && !stopping)
         {
@@ -161,6 +163,7 @@ internal sealed class InferenceServer : IAsyncDisposable
             warmUp = WarmUp.RunAsync(model, tokenizer, template, limits, clock, logger).GetAwaiter().GetResult();
         }
 
+        GiveBackMemory();
         if (stopping)
         {
             model.Dispose();
@@ -180,6 +183,13 @@ internal sealed class InferenceServer : IAsyncDisposable
         logger.LogInformation(
             "Ready after {Seconds:0.0} s: {Architecture}, context {Context}, {Blocks} KV blocks of {BlockTokens} tokens, expert budget {Budget}",
             clock.GetElapsedTime(began).TotalSeconds, model.Info.Architecture, context, limits.Blocks, limits.BlockTokens, Quantities.Format(model.Experts.BudgetBytes));
+    }
+
+    /// <summary>What loading and compiling needed is needed no more, and experts are about to fill the memory that is left.</summary>
+    private static void GiveBackMemory()
+    {
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        LibC.TrimFreed();
     }
 
     private SchedulerLimits Limits(ModelInfo info)

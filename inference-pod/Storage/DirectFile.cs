@@ -18,7 +18,8 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
     /// <summary>Bytes of a bounce buffer.</summary>
     private const int BounceBytes = 1 << 20;
 
-    private readonly ConcurrentBag<nint> _bounces = [];
+    /// <summary>Buffers that no read uses, of all files: a checkpoint of many shards needs no more of them than one.</summary>
+    private static readonly ConcurrentBag<nint> s_bounces = [];
 
     public override string Access => "direct I/O";
 
@@ -33,16 +34,9 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
             ThroughBounce(offset, destination, what);
     }
 
-    protected override void Dispose(bool disposing)
-    {
-        base.Dispose(disposing);
-        while (_bounces.TryTake(out nint bounce))
-            NativeMemory.AlignedFree((void*)bounce);
-    }
-
     private void ThroughBounce(long offset, Span<byte> destination, string what)
     {
-        if (!_bounces.TryTake(out nint bounce))
+        if (!s_bounces.TryTake(out nint bounce))
             bounce = (nint)NativeMemory.AlignedAlloc(BounceBytes, Alignment);
         try
         {
@@ -59,7 +53,7 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
         }
         finally
         {
-            _bounces.Add(bounce);
+            s_bounces.Add(bounce);
         }
     }
 

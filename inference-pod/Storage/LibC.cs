@@ -37,6 +37,13 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, SetLastError = true)]
     public static partial int madvise(void* address, nuint bytes, int advice);
 
+    /// <summary>Gives memory that was freed back to the system; a function of glibc only.</summary>
+    public static void TrimFreed()
+    {
+        if (NativeLibrary.TryLoad(Library, out nint library) && NativeLibrary.TryGetExport(library, "malloc_trim", out nint trim))
+            _ = ((delegate* unmanaged<nuint, int>)trim)(0);
+    }
+
     /// <summary>Opens a directory, which .NET does not; the handle is invalid where that fails.</summary>
     public static SafeFileHandle OpenDirectory(string path) => new(open(path, 0), ownsHandle: true);
 

@@ -11,21 +11,22 @@ public sealed class PublicationTests : TemporaryFolder
             ".NETCoreApp,Version=v10.0": {},
             ".NETCoreApp,Version=v10.0/linux-x64": {
               "moebius/0.1.0": {"runtime": {"moebius.dll": {}}},
-              "libtorch-cpu-linux-x64/2.10.0": {"native": {"runtimes/linux-x64/native/libtorch.so": {}, "runtimes/linux-x64/native/libtorch_python.so": {}}},
-              "TorchSharp/0.107.0": {"runtime": {"lib/net8.0/TorchSharp.dll": {}}, "native": {"runtimes/linux-x64/native/libLibTorchSharp.so": {}}},
+              "Microsoft.ML.OnnxRuntime/1.31.1": {"runtime": {"lib/net8.0/OnnxRuntime.dll": {}}, "native": {"runtimes/linux-x64/native/libonnxruntime.so": {}, "runtimes/linux-x64/native/libonnxruntime_providers_shared.so": {}}},
+              "SQLite/3.13.0": {"native": {"runtimes/linux-x64/native/libsqlite.so": {}}},
               "Other/1.0.0": {"native": {"runtimes/linux-x64/native/libother.so": {}}}
             }
           },
           "libraries": {
             "moebius/0.1.0": {"type": "project", "sha512": ""},
-            "libtorch-cpu-linux-x64/2.10.0": {"type": "package", "sha512": "sha512-AAEC"},
-            "TorchSharp/0.107.0": {"type": "package", "sha512": "sha512-AwQF"},
+            "Microsoft.ML.OnnxRuntime/1.31.1": {"type": "package", "sha512": "sha512-AAEC"},
+            "SQLite/3.13.0": {"type": "package", "sha512": "sha512-AwQF"},
             "Other/1.0.0": {"type": "package", "sha512": "sha512-BgcI"}
           }
         }
         """;
 
     private static readonly ImageDefinition Operator = Catalog.Images.Single(image => image.Name == "moebius-operator");
+    private static readonly ImageDefinition Optimizer = Catalog.Images.Single(image => image.Name == "moebius-prompt-optimizer");
     private static readonly ImageDefinition Inference = Catalog.Images.Single(image => image.Name == "moebius-inference");
 
     [Fact]
@@ -34,15 +35,15 @@ public sealed class PublicationTests : TemporaryFolder
         var paths = Open().CommonLayer().Paths;
 
         Assert.Contains("opt/moebius/moebius.dll", paths);
-        Assert.Contains("opt/moebius/TorchSharp.dll", paths);
+        Assert.Contains("opt/moebius/OnnxRuntime.dll", paths);
         Assert.Contains("opt/moebius/libother.so", paths);
-        Assert.DoesNotContain("opt/moebius/libtorch.so", paths);
-        Assert.DoesNotContain("opt/moebius/libLibTorchSharp.so", paths);
+        Assert.DoesNotContain("opt/moebius/libonnxruntime.so", paths);
+        Assert.DoesNotContain("opt/moebius/libsqlite.so", paths);
         Assert.DoesNotContain("opt/moebius/moebius.deps.json", paths);
     }
 
     [Fact]
-    public async Task Operator_has_no_torch_and_does_not_ask_for_it()
+    public async Task Operator_has_no_sorted_library_and_does_not_ask_for_it()
     {
         var (paths, natives) = await OwnAsync(Operator);
 
@@ -51,12 +52,12 @@ public sealed class PublicationTests : TemporaryFolder
     }
 
     [Fact]
-    public async Task Inference_has_torch_without_what_nothing_loads()
+    public async Task Inference_has_its_own_libraries_and_no_others()
     {
         var (paths, natives) = await OwnAsync(Inference);
 
-        Assert.Equal(["opt/moebius/libLibTorchSharp.so", "opt/moebius/libtorch.so", "opt/moebius/moebius.deps.json"], paths);
-        Assert.Equal(["libLibTorchSharp.so", "libother.so", "libtorch.so"], natives);
+        Assert.Equal(["opt/moebius/libonnxruntime.so", "opt/moebius/libonnxruntime_providers_shared.so", "opt/moebius/moebius.deps.json"], paths);
+        Assert.Equal(["libonnxruntime.so", "libonnxruntime_providers_shared.so", "libother.so"], natives);
     }
 
     [Fact]
@@ -64,9 +65,9 @@ public sealed class PublicationTests : TemporaryFolder
     {
         var publication = Open();
 
-        Assert.Equal(["Other", "TorchSharp"], publication.Packages.Where(package => publication.Has(Operator, package)).Select(package => package.Name).Order());
-        Assert.Equal(["Other", "TorchSharp", "libtorch-cpu-linux-x64"], publication.Packages.Where(package => publication.Has(Inference, package)).Select(package => package.Name).Order(StringComparer.Ordinal));
-        Assert.Equal("000102", publication.Packages.Single(package => package.Name == "libtorch-cpu-linux-x64").Sha512);
+        Assert.Equal(["Microsoft.ML.OnnxRuntime", "Other"], publication.Packages.Where(package => publication.Has(Operator, package)).Select(package => package.Name).Order());
+        Assert.Equal(["Microsoft.ML.OnnxRuntime", "Other", "SQLite"], publication.Packages.Where(package => publication.Has(Optimizer, package)).Select(package => package.Name).Order());
+        Assert.Equal("000102", publication.Packages.Single(package => package.Name == "Microsoft.ML.OnnxRuntime").Sha512);
     }
 
     [Fact]
@@ -98,7 +99,7 @@ public sealed class PublicationTests : TemporaryFolder
     private Publication Open()
     {
         Write("app/moebius.deps.json", Deps);
-        foreach (var file in new[] { "moebius", "moebius.dll", "TorchSharp.dll", "libtorch.so", "libtorch_python.so", "libLibTorchSharp.so", "libother.so" })
+        foreach (var file in new[] { "moebius", "moebius.dll", "OnnxRuntime.dll", "libonnxruntime.so", "libonnxruntime_providers_shared.so", "libsqlite.so", "libother.so" })
             Write("app/" + file, file);
         return Publication.Open(At("app"));
     }

@@ -93,6 +93,8 @@ internal static class StepBench
 
         public ISequenceKv CreateSequence() => model.CreateSequence();
 
+        public void ForEach(int count, Action<int> body) => model.ForEach(count, body);
+
         public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
         {
             if (chunks.Count < Sequences || chunks.Any(chunk => chunk.Tokens.Length > 1))

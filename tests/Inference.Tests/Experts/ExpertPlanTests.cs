@@ -9,16 +9,18 @@ public class ExpertPlanTests
     public void Rows_are_a_permutation_sorted_by_expert(byte[] routing)
     {
         int[] chosen = [.. routing.Select(b => b % 8)];
-        var plan = ExpertPlan.Group(chosen, 8);
-        Assert.Equal(Enumerable.Range(0, chosen.Length), plan.Slots.Order());
-        for (int slot = 0; slot < chosen.Length; slot++)
-            Assert.Equal(slot, plan.Slots[plan.RowOf[slot]]);
+        var plan = ExpertPlan.Group(chosen, 8, 3);
+        Assert.Equal(Enumerable.Range(0, chosen.Length), plan.RowOf.Order());
         int row = 0;
         foreach (var group in plan.Groups)
         {
             Assert.Equal(row, group.First);
             for (; row < group.First + group.Count; row++)
-                Assert.Equal(group.Expert, chosen[plan.Slots[row]]);
+            {
+                int slot = Array.IndexOf(plan.RowOf, row);
+                Assert.Equal(group.Expert, chosen[slot]);
+                Assert.Equal(slot / 3, plan.Tokens[row]);
+            }
         }
         Assert.Equal(chosen.Length, row);
         Assert.Equal(plan.Groups.OrderBy(g => g.Expert), plan.Groups);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Moebius.Inference.Kernels;
 using TorchSharp;
 
@@ -23,16 +25,14 @@ public unsafe class KernelTests
         {
             var data = torch.randn([columns, k]).to(type);
             var expected = torch.nn.functional.linear(x, data.to(torch.ScalarType.Float32), bias);
-            using var weight = new LinearWeight(data, bias);
-            Assert.Equal(type == torch.ScalarType.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32, weight.Format);
+            var format = type == torch.ScalarType.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
+            var weight = new LinearWeight(Address(data), format, columns, k, Vector(bias));
             foreach (int threads in new[] { 1, 3 })
             {
                 using var kernels = new TensorKernels(new Workers(threads));
                 var actual = Tensor(kernels.Linear(View(x), weight));
                 Assert.True((actual - expected).abs().max().item<float>() < 1e-4f * MathF.Sqrt(k));
             }
-            data.DetachFromDisposeScope();
-            bias = bias.clone();
         }
     }
 
@@ -54,10 +54,10 @@ public unsafe class KernelTests
         var sinks = withSinks ? torch.randn([heads]) : null;
         var y = torch.empty([Tokens, heads * dim]);
         // Keys and values of a block may lie anywhere: here the values are that far behind the keys.
-        nint[] blocks = [.. Enumerable.Range(0, 3).Select(b => (nint)(k.Floats() + b * BlockTokens * shape.KeyRow))];
-        var kv = new KvRows(blocks, BlockTokens, 0, (nint)v.Floats() - (nint)k.Floats());
+        nint[] blocks = [.. Enumerable.Range(0, 3).Select(b => (nint)(Floats(k) + b * BlockTokens * shape.KeyRow))];
+        var kv = new KvRows(blocks, BlockTokens, 0, (nint)Floats(v) - (nint)Floats(k));
         using var workers = new Workers(2);
-        AttentionKernel.Run(workers, shape, View(q), [new AttentionSequence(kv, 0, 0, Tokens)], sinks is null ? null : sinks.Floats(), View(y));
+        AttentionKernel.Run(workers, shape, View(q), [new AttentionSequence(kv, 0, 0, Tokens)], sinks is null ? null : Floats(sinks), View(y));
 
         var qh = q.view(Tokens, heads, dim).transpose(0, 1);
         var kh = k.narrow(0, 0, Tokens).view(Tokens, kvHeads, dim).repeat_interleave(heads / kvHeads, 1).transpose(0, 1);
@@ -86,9 +86,9 @@ public unsafe class KernelTests
         var w = torch.randn([70]);
         var b = torch.randn([70]);
         var rms = x * torch.rsqrt(x.pow(2).mean([1], keepdim: true) + 1e-5f) * w;
-        Assert.True((Tensor(kernels.RmsNorm(View(x), w, 1e-5f)) - rms).abs().max().item<float>() < 1e-5f);
+        Assert.True((Tensor(kernels.RmsNorm(View(x), Vector(w), 1e-5f)) - rms).abs().max().item<float>() < 1e-5f);
         var layer = torch.nn.functional.layer_norm(x, [70], w, b, 1e-5);
-        Assert.True((Tensor(kernels.LayerNorm(View(x), w, b, 1e-5f)) - layer).abs().max().item<float>() < 1e-5f);
+        Assert.True((Tensor(kernels.LayerNorm(View(x), Vector(w), Vector(b), 1e-5f)) - layer).abs().max().item<float>() < 1e-5f);
     }
 
     [Theory]
@@ -119,7 +119,13 @@ public unsafe class KernelTests
             Assert.Equal(reference[i], gate[i], 2e-6f);
     }
 
-    private static Rows View(torch.Tensor tensor) => new(tensor.Floats(), (int)tensor.shape[0], (int)tensor.shape[1]);
+    private static byte* Address(torch.Tensor tensor) => (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+
+    private static float* Floats(torch.Tensor tensor) => (float*)Address(tensor);
+
+    private static WeightVector Vector(torch.Tensor tensor) => new((nint)Address(tensor), (int)tensor.numel());
+
+    private static Rows View(torch.Tensor tensor) => new(Floats(tensor), (int)tensor.shape[0], (int)tensor.shape[1]);
 
     private static torch.Tensor Tensor(Rows rows) => torch.tensor(new ReadOnlySpan<float>(rows.Data, rows.Count * rows.Width).ToArray(), [rows.Count, rows.Width]);
 }

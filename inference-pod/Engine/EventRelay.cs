@@ -1,0 +1,42 @@
+using System.Collections.Concurrent;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>
+/// Takes what sequences say to whoever waits for it, on a thread of the pool and in the order in which it was said.
+/// Waking a reader takes the engine's thread longer than choosing a token, and a step has many to wake: so it wakes one
+/// thread for all of them.
+/// </summary>
+internal sealed class EventRelay : IThreadPoolWorkItem
+{
+    private readonly ConcurrentQueue<(Generation To, GenerationEvent What)> _queue = new();
+    private int _running;
+
+    /// <summary>Queues an event; it arrives after the next <see cref="Flush"/>, or before.</summary>
+    public void Add(Generation to, GenerationEvent what) => _queue.Enqueue((to, what));
+
+    /// <summary>Lets everything queued arrive soon.</summary>
+    public void Flush()
+    {
+        if (!_queue.IsEmpty && Interlocked.Exchange(ref _running, 1) == 0)
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        do
+        {
+            while (_queue.TryDequeue(out var item))
+                Deliver(item.To, item.What);
+            Interlocked.Exchange(ref _running, 0);
+        }
+        while (!_queue.IsEmpty && Interlocked.Exchange(ref _running, 1) == 0);
+    }
+
+    private static void Deliver(Generation to, GenerationEvent what)
+    {
+        to.Events.Writer.TryWrite(what);
+        if (what.Finish is not null)
+            to.Events.Writer.TryComplete();
+    }
+}

@@ -1,0 +1,256 @@
+using System.Buffers;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>
+/// The weights of all tokens in a draw, exp((logit - largest) / temperature), and draws by them. One pass computes and
+/// sums them, and nothing is ever sorted whole. Sums are taken in eight lanes on every machine.
+/// </summary>
+internal readonly ref struct TokenWeights
+{
+    private const int Lanes = 8;
+
+    /// <summary>Weights that are summed at a time while a draw looks for its place.</summary>
+    private const int Stretch = 64;
+
+    /// <summary>Fewer candidates than this are not worth another round of leaving some out.</summary>
+    private const int FewCandidates = 64;
+
+    /// <summary>Fewer are put in order instead of being parted.</summary>
+    private const int FewInOrder = 12;
+
+    /// <summary>For sums of many roundings: what is left out is certain to be outside.</summary>
+    private const double Slack = 0.999;
+
+    private readonly ReadOnlySpan<float> _logits;
+    private readonly double[] _rented;
+    private readonly Span<double> _weights;
+
+    /// <param name="logits">One row.</param>
+    /// <param name="largest">The largest of them.</param>
+    /// <param name="temperature">Above 0.</param>
+    /// <param name="least">Smaller weights count as 0, as do those of logits that are no number.</param>
+    public TokenWeights(ReadOnlySpan<float> logits, float largest, double temperature, double least)
+    {
+        _logits = logits;
+        _rented = ArrayPool<double>.Shared.Rent(logits.Length);
+        _weights = _rented.AsSpan(0, logits.Length);
+        ref float from = ref MemoryMarshal.GetReference(logits);
+        ref double to = ref MemoryMarshal.GetReference(_weights);
+        var sums = Vector512<double>.Zero;
+        int i = 0;
+        for (; i + Lanes <= logits.Length; i += Lanes)
+        {
+            var weights = Weights(Vector256.LoadUnsafe(ref from, (nuint)i), largest, temperature, least);
+            weights.StoreUnsafe(ref to, (nuint)i);
+            sums += weights;
+        }
+        Total = Sum(sums);
+        for (; i < logits.Length; i++)
+        {
+            _weights[i] = Weights(Vector256.Create(logits[i]), largest, temperature, least)[0];
+            Total += _weights[i];
+        }
+    }
+
+    /// <summary>The sum of all weights.</summary>
+    public double Total { get; }
+
+    /// <summary>Draws among all tokens, in the order of their ids.</summary>
+    /// <param name="uniform">Where in their mass, from 0 to below 1.</param>
+    public int Pick(double uniform)
+    {
+        double target = uniform * Total;
+        int last = 0;
+        for (int begin = 0; begin < _weights.Length; begin += Stretch)
+        {
+            var stretch = _weights[begin..Math.Min(begin + Stretch, _weights.Length)];
+            double mass = Sum(stretch);
+            if (mass > target)
+                return begin + Reach(stretch, target);
+            if (mass > 0)
+                last = begin;
+            target -= mass;
+        }
+        // Roundings may leave a little of the target.
+        return last + Reach(_weights[last..Math.Min(last + Stretch, _weights.Length)], double.PositiveInfinity);
+    }
+
+    /// <summary>Draws among the likeliest tokens whose weights reach a share of all, the likeliest first, equal ones by their ids.</summary>
+    /// <param name="share">Of the mass of all, above 0 and below 1.</param>
+    /// <param name="uniform">Where in the mass of those, from 0 to below 1.</param>
+    public int PickLikeliest(double share, double uniform)
+    {
+        double needed = share * Total;
+        ulong[] rented = ArrayPool<ulong>.Shared.Rent(_weights.Length);
+        try
+        {
+            var candidates = rented.AsSpan(0, Candidates(rented, needed));
+            // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
+            var kept = candidates[..(Reach(candidates, Math.BitDecrement(needed)) + 1)];
+            return Token(kept[Reach(kept, uniform * Mass(kept))]);
+        }
+        finally
+        {
+            ArrayPool<ulong>.Shared.Return(rented);
+        }
+    }
+
+    /// <summary>Gives back the memory.</summary>
+    public void Dispose() => ArrayPool<double>.Shared.Return(_rented);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> Weights(Vector256<float> logits, float largest, double temperature, double least)
+    {
+        var (low, high) = Vector256.Widen(logits - Vector256.Create(largest));
+        var weights = Vector512.Exp(Vector512.Create(low, high) / Vector512.Create(temperature));
+        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<double>.Zero);
+    }
+
+    private static double Sum(Vector512<double> lanes)
+    {
+        double sum = 0;
+        for (int lane = 0; lane < Lanes; lane++)
+            sum += lanes[lane];
+        return sum;
+    }
+
+    private static double Sum(ReadOnlySpan<double> weights)
+    {
+        var sums = Vector512<double>.Zero;
+        int i = 0;
+        for (; i + Lanes <= weights.Length; i += Lanes)
+            sums += Vector512.Create(weights[i..]);
+        double sum = Sum(sums);
+        for (; i < weights.Length; i++)
+            sum += weights[i];
+        return sum;
+    }
+
+    /// <summary>The first weight with which the sum exceeds a target, or the last that is not 0.</summary>
+    private static int Reach(ReadOnlySpan<double> weights, double target)
+    {
+        int last = 0;
+        for (int i = 0; i < weights.Length; i++)
+        {
+            if (weights[i] == 0)
+                continue;
+            target -= weights[i];
+            if (target < 0)
+                return i;
+            last = i;
+        }
+        return last;
+    }
+
+    /// <summary>
+    /// All tokens of the smallest set that has the mass, and a few more: of N tokens, those with less than an Nth of what
+    /// may be left out can all be left out.
+    /// </summary>
+    private int Candidates(Span<ulong> candidates, double needed)
+    {
+        double least = Math.Max((Total - needed) / _weights.Length * Slack, double.Epsilon);
+        int count = 0, i = 0;
+        for (; i + Lanes <= _weights.Length; i += Lanes)
+        {
+            ulong heavy = Vector512.GreaterThanOrEqual(Vector512.Create(_weights.Slice(i, Lanes)), Vector512.Create(least)).ExtractMostSignificantBits();
+            for (; heavy != 0; heavy &= heavy - 1)
+                candidates[count++] = Candidate(i + BitOperations.TrailingZeroCount(heavy));
+        }
+        for (; i < _weights.Length; i++)
+        {
+            if (_weights[i] >= least)
+                candidates[count++] = Candidate(i);
+        }
+        while (count > FewCandidates && (Mass(candidates[..count]) - needed) / count * Slack is var more && more > 2 * least)
+        {
+            least = more;
+            int heavy = 0;
+            for (int at = 0; at < count; at++)
+            {
+                if (_weights[Token(candidates[at])] >= least)
+                    candidates[heavy++] = candidates[at];
+            }
+            count = heavy;
+        }
+        return count;
+    }
+
+    /// <summary>
+    /// Puts the likeliest candidates first, only as far as it takes to find the one with which their mass exceeds a
+    /// target; the last one where it never does. Returns its place: all before it are likelier.
+    /// </summary>
+    private int Reach(Span<ulong> candidates, double target)
+    {
+        int from = 0, to = candidates.Length;
+        while (to - from > FewInOrder)
+        {
+            int pivot = Part(candidates[from..to]) + from;
+            double before = Mass(candidates[from..pivot]);
+            if (before > target)
+            {
+                to = pivot;
+                continue;
+            }
+            double with = before + _weights[Token(candidates[pivot])];
+            if (with > target)
+                return pivot;
+            target -= with;
+            from = pivot + 1;
+        }
+        candidates[from..to].Sort(static (left, right) => right.CompareTo(left));
+        for (; from < candidates.Length - 1; from++)
+        {
+            target -= _weights[Token(candidates[from])];
+            if (target < 0)
+                break;
+        }
+        return Math.Min(from, candidates.Length - 1);
+    }
+
+    private double Mass(ReadOnlySpan<ulong> candidates)
+    {
+        double mass = 0;
+        foreach (ulong candidate in candidates)
+            mass += _weights[Token(candidate)];
+        return mass;
+    }
+
+    /// <summary>Parts candidates at the middle one of three; returns its place. Likelier ones come before it.</summary>
+    private static int Part(Span<ulong> candidates)
+    {
+        int last = candidates.Length - 1, middle = last / 2;
+        if (candidates[middle] > candidates[0])
+            (candidates[middle], candidates[0]) = (candidates[0], candidates[middle]);
+        if (candidates[last] > candidates[0])
+            (candidates[last], candidates[0]) = (candidates[0], candidates[last]);
+        if (candidates[middle] > candidates[last])
+            (candidates[middle], candidates[last]) = (candidates[last], candidates[middle]);
+        ulong pivot = candidates[last];
+        int place = 0;
+        for (int i = 0; i < last; i++)
+        {
+            ulong candidate = candidates[i];
+            candidates[i] = candidates[place];
+            candidates[place] = candidate;
+            place += candidate > pivot ? 1 : 0;
+        }
+        (candidates[place], candidates[last]) = (candidates[last], candidates[place]);
+        return place;
+    }
+
+    /// <summary>A token as a number that is larger the likelier it is, and for equal ones the lower its id.</summary>
+    private ulong Candidate(int token)
+    {
+        // Adding zero makes one of the two zeros.
+        uint bits = BitConverter.SingleToUInt32Bits(_logits[token] + 0f);
+        uint order = (bits & 0x8000_0000) != 0 ? ~bits : bits | 0x8000_0000;
+        return ((ulong)order << 32) | ~(uint)token;
+    }
+
+    private static int Token(ulong candidate) => (int)~(uint)candidate;
+}

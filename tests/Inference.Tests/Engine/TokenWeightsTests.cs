@@ -1,0 +1,92 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Engine;
+
+namespace Moebius.Inference.Tests.Engine;
+
+/// <summary>Draws that look at a few tokens against draws from the sorted list of all.</summary>
+public class TokenWeightsTests
+{
+    [Property(MaxTest = 400)]
+    public void A_draw_is_that_from_the_sorted_list(int seed, ushort length, byte share, byte where, bool minimum)
+    {
+        float[] logits = Logits(seed, 1 + (length % 3000));
+        float largest = logits.Where(logit => !float.IsNaN(logit)).Max();
+        double temperature = 0.3 + (share % 7 * 0.3), least = minimum ? 0.02 : 0, p = (1 + (share % 99)) / 100.0, uniform = where / 256.0;
+        using var weights = new TokenWeights(logits, largest, temperature, least);
+        Assert.Equal(FromSorted(logits, largest, temperature, least, p, uniform), weights.PickLikeliest(p, uniform));
+        Assert.Equal(InOrder([.. Enumerable.Range(0, logits.Length)], logits, largest, temperature, least, uniform), weights.Pick(uniform));
+    }
+
+    [Fact]
+    public void Equal_tokens_are_drawn_evenly_and_cut_by_their_ids()
+    {
+        float[] logits = new float[1000];
+        Assert.Equal(Enumerable.Range(0, 500), Enumerable.Range(0, 500).Select(Likeliest));
+        Assert.Equal(Enumerable.Range(0, 1000), Enumerable.Range(0, 1000).Select(Any));
+
+        int Likeliest(int i) => Draw(logits, i / 500.0, 0.5);
+        int Any(int i) => Draw(logits, i / 1000.0, 1);
+    }
+
+    [Fact]
+    public void Roundings_at_the_end_fall_on_a_token_that_may_be_drawn()
+    {
+        float[] logits = [1, 2, 3, float.NegativeInfinity, float.NaN];
+        using var weights = new TokenWeights(logits, 3, 1, 0);
+        Assert.Equal(2, weights.Pick(1));
+        Assert.Equal(0, weights.PickLikeliest(0.999999, 1));
+    }
+
+    private static int Draw(float[] logits, double uniform, double share)
+    {
+        using var weights = new TokenWeights(logits, 0, 1, 0);
+        return share < 1 ? weights.PickLikeliest(share, uniform) : weights.Pick(uniform);
+    }
+
+    private static int FromSorted(float[] logits, float largest, double temperature, double least, double share, double uniform)
+    {
+        int[] sorted = [.. Enumerable.Range(0, logits.Length).Where(i => !float.IsNaN(logits[i])).OrderByDescending(i => logits[i]).ThenBy(i => i)];
+        double mass = share * sorted.Sum(Weight);
+        int kept = 0;
+        while (kept < sorted.Length && mass > 0)
+            mass -= Weight(sorted[kept++]);
+        return InOrder(sorted[..kept], logits, largest, temperature, least, uniform);
+
+        double Weight(int i) => WeightOf(logits[i], largest, temperature, least);
+    }
+
+    private static int InOrder(int[] tokens, float[] logits, float largest, double temperature, double least, double uniform)
+    {
+        double[] weights = [.. tokens.Select(i => WeightOf(logits[i], largest, temperature, least))];
+        double target = uniform * weights.Sum();
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            target -= weights[i];
+            if (target < 0 && weights[i] > 0)
+                return tokens[i];
+        }
+        return tokens[Array.FindLastIndex(weights, weight => weight > 0)];
+    }
+
+    private static double WeightOf(float logit, float largest, double temperature, double least)
+    {
+        double weight = Math.Exp((logit - largest) / temperature);
+        return weight >= least ? weight : 0;
+    }
+
+    /// <summary>Some equal, some impossible, some no numbers; at least one is a number.</summary>
+    private static float[] Logits(int seed, int length)
+    {
+        var random = new Random(seed);
+        float spread = random.Next(1, 12);
+        float[] logits = [.. Enumerable.Range(0, length).Select(_ => random.Next(40) switch
+        {
+            0 => float.NaN,
+            1 => float.NegativeInfinity,
+            < 10 => random.Next(8) - 4,
+            _ => (random.NextSingle() - 0.5f) * spread,
+        })];
+        logits[random.Next(length)] = 1;
+        return logits;
+    }
+}
