@@ -27,6 +27,7 @@ internal sealed class AgentMetrics
     private readonly Counter faults;
     private readonly Counter memoryEvents;
     private readonly Counter bursts;
+    private readonly Counter traffic;
     private readonly Counter losses;
     private readonly Counter readFailures;
     private readonly Gauge schedulerUp;
@@ -54,6 +55,7 @@ internal sealed class AgentMetrics
         faults = factory.CreateCounter("moebius_cxl_page_faults_total", "Page faults on user memory by direction.", "class", "direction");
         memoryEvents = factory.CreateCounter("moebius_cxl_memory_events_total", "Memory perf events by direction; 0 where there are none.", "class", "direction");
         bursts = factory.CreateCounter("moebius_cxl_bursts_total", "Stints on a CPU with unusual memory traffic.", "class");
+        traffic = factory.CreateCounter("moebius_cxl_memory_traffic_bytes_total", "What the machine's memory carried, where that is measured, by link and direction.", "link", "direction");
         losses = factory.CreateCounter("moebius_cxl_losses_total", "What was not counted or not delivered.", "kind");
         // Gauges: they start over when the scheduler is loaded again.
         schedulerUp = factory.CreateGauge("moebius_cxl_scheduler_up", "1 if the duplex scheduler runs this machine.");
@@ -114,12 +116,15 @@ internal sealed class AgentMetrics
         foreach (var value in status.Duplex?.Classes ?? [])
             Set(value);
 
+        foreach (var count in status.Traffic.Counts)
+            traffic.WithLabels(count.Link, count.Direction).IncTo(count.Bytes);
         var lost = status.Observer.Losses;
         losses.WithLabels("cgroups").IncTo(lost.Cgroups);
         losses.WithLabels("events").IncTo(lost.Events);
         losses.WithLabels("tasks").IncTo(lost.Tasks);
         losses.WithLabels("perf_events").IncTo(lost.Samples);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
+        losses.WithLabels("vanished_cgroups").IncTo(status.Observer.Vanished);
     }
 
     private void Set(DuplexClassStatus value)

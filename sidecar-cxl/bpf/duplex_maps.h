@@ -10,6 +10,7 @@ const volatile struct duplex_settings settings SEC(".rodata.settings") = {};
 struct task_state {
 	__u64 queued_at;  /* 0: not in a queue */
 	__u64 started_at; /* 0: not running */
+	__u64 virtual;	  /* see duplex_fair.h; 0: never waited */
 	__u32 class;
 	__u32 padding;
 };
@@ -18,6 +19,7 @@ struct task_state {
 struct cpu_state {
 	__u64 preempted_at;
 	__u64 since;	    /* when the running task came on */
+	__u64 virtual;	    /* its virtual time then */
 	__u32 running;	    /* class; NO_CLASS while idle or unknown */
 	__u32 after_latency; /* the last pick was a latency task */
 	__u32 lead;	    /* stints by which the running task has gone on */

@@ -72,6 +72,7 @@ extern void scx_bpf_kick_cpu(__s32 cpu, __u64 flags) KFUNC;
 extern int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, __u64 dsq_id, __u64 flags) KFUNC;
 extern struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) KFUNC;
 extern void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) KFUNC;
+extern bool bpf_cpumask_test_cpu(__u32 cpu, const struct cpumask *cpumask) KFUNC;
 extern __u64 scx_bpf_now(void) KFUNC __attribute__((weak));
 /* The names of Linux 6.12. */
 extern void scx_bpf_dispatch(struct task_struct *p, __u64 dsq_id, __u64 slice, __u64 enq_flags) KFUNC __attribute__((weak));
