@@ -202,10 +202,10 @@ public enum TelemetrySource
     /// <summary>Performance events of the CXL or memory controller.</summary>
     PerfEvents,
 
-    /// <summary>Memory bandwidth monitoring through resctrl.</summary>
+    /// <summary>Memory bandwidth monitoring through resctrl: the machine's traffic. Shares of reads are estimated, as it tells none.</summary>
     Resctrl,
 
-    /// <summary>Data access monitoring.</summary>
+    /// <summary>Data access monitoring. It tells no reads from writes: the agent warns, and estimates as with Bpf.</summary>
     Damon,
 
     /// <summary>The estimator in the eBPF observer.</summary>

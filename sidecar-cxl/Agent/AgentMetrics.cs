@@ -34,6 +34,7 @@ internal sealed class AgentMetrics
     private readonly Gauge schedulerFailures;
     private readonly Gauge schedulerTasks;
     private readonly Gauge schedulerSeconds;
+    private string[]? described;
 
     /// <summary>Creates the metrics in a registry of their own.</summary>
     public AgentMetrics()
@@ -74,9 +75,7 @@ internal sealed class AgentMetrics
     /// <summary>Sets what does not change from tick to tick.</summary>
     public void Describe(AgentStatus status, NodeTopology topology)
     {
-        info.WithLabels($"{status.Level}", status.Reason, $"{status.TelemetrySource}", status.Kernel).Set(1);
-        level.Set((int)status.Level);
-        ready.Set(status.Ready ? 1 : 0);
+        Level(status);
         observerUp.Set(status.Observer.Loaded ? 1 : 0);
         warnings.Set(status.Warnings.Count);
         foreach (var node in topology.MemoryNodes)
@@ -111,8 +110,7 @@ internal sealed class AgentMetrics
 
         schedulerUp.Set(status.Duplex?.Loaded == true ? 1 : 0);
         schedulerFailures.Set(status.Duplex?.Failures ?? 0);
-        level.Set((int)status.Level);
-        ready.Set(status.Ready ? 1 : 0);
+        Level(status);
         foreach (var value in status.Duplex?.Classes ?? [])
             Set(value);
 
@@ -125,6 +123,17 @@ internal sealed class AgentMetrics
         losses.WithLabels("perf_events").IncTo(lost.Samples);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
         losses.WithLabels("vanished_cgroups").IncTo(status.Observer.Vanished);
+    }
+
+    private void Level(AgentStatus status)
+    {
+        string[] labels = [$"{status.Level}", status.Reason, $"{status.TelemetrySource}", status.Kernel];
+        // One series at a time: the level and its reason change.
+        if (described is not null && !labels.SequenceEqual(described))
+            info.RemoveLabelled(described);
+        info.WithLabels(described = labels).Set(1);
+        level.Set((int)status.Level);
+        ready.Set(status.Ready ? 1 : 0);
     }
 
     private void Set(DuplexClassStatus value)

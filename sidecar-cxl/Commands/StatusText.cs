@@ -17,7 +17,7 @@ internal static class StatusText
         {
             var lost = status.Observer.Losses;
             output.WriteLine($"telemetry  {status.TelemetrySource}: {status.TelemetryMessage}");
-            output.WriteLine($"counted    {status.Observer.Cgroups} cgroups in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
+            output.WriteLine($"counted    {status.Observer.Cgroups} {(status.Observer.Cgroups == 1 ? "cgroup" : "cgroups")} in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
             output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.Tasks} task look-ups, {lost.Samples} perf events, {lost.SkippedRuns} skipped runs, {status.Observer.Vanished} cgroups that vanished meanwhile");
         }
 

@@ -16,7 +16,7 @@
  * A class without tokens is passed over in rules 1 and 3, never in rule 2's oldest. So a task that may run on all C CPUs
  * (or on one, then C = 1) among N runnable ones waits no longer than
  *
- *   2 A + (2 ceil((N - 1) / C) + 1) S,    S: the longest stint,
+ *   2 A + (2 ceil((N - 1) / C) + 1) S,    S: the longest stint, which ends with a tick,
  *
  * because from 2 A on only those go first that came before it or up to A after, and a latency task between each two.
  * Kernel threads are latency tasks; those bound to a CPU, and wake-ups that find an idle CPU, do not queue.
@@ -103,14 +103,16 @@ void BPF_PROG(duplex_enqueue, struct task_struct *p, __u64 enq_flags)
 		if (here)
 			here->held = 1;
 	}
+	count_out(state); /* it may have waited elsewhere before */
 	state->class = class;
-	state->queued_at = clock_now();
+	state->bound = p->nr_cpus_allowed == 1 ? cpu + 1 : 0;
+	waiting = count_waiting();
+	count_in(state, clock_now());
 	enter(state, now);
 	counts = counters_of(class);
 	if (counts)
 		counts->queued++;
-	waiting = count_waiting();
-	if (p->nr_cpus_allowed == 1) {
+	if (state->bound) {
 		insert(p, CPU_QUEUE(cpu), slice(now, waiting), enq_flags);
 		if ((enq_flags & SCX_ENQ_WAKEUP) && class >= CLASS_BALANCED)
 			preempt_for(p, state, now, cpu);
@@ -143,17 +145,18 @@ void BPF_PROG(duplex_dispatch, __s32 cpu, struct task_struct *prev)
 SEC("struct_ops/duplex_running")
 void BPF_PROG(duplex_running, struct task_struct *p)
 {
+	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	struct task_state *state = state_of(p);
 	struct cpu_state *here = cpu_state_of(bpf_get_smp_processor_id());
 	struct class_counters *counts;
 	__u64 time = clock_now();
 
-	if (!state || !here)
+	if (!now || !state || !here)
 		return;
-	if (!state->queued_at)
-		state->class = class_of(p); /* came without waiting in a queue */
-	if (!state->virtual)
-		state->virtual = virtual_now;
+	if (!state->queued_at) { /* came without waiting in a queue */
+		state->class = class_of(p);
+		enter(state, now);
+	}
 	advance(state);
 	here->running = state->class;
 	here->since = time;
@@ -169,7 +172,7 @@ void BPF_PROG(duplex_running, struct task_struct *p)
 				counts->max_wait_ns = wait;
 		}
 	}
-	state->queued_at = 0;
+	count_out(state);
 	state->started_at = time;
 }
 
@@ -193,6 +196,16 @@ void BPF_PROG(duplex_stopping, struct task_struct *p, bool runnable)
 		counts->run_ns += ran;
 	charge(p, state, ran);
 	spend(now, state->class, ran);
+}
+
+/* A task that leaves for another scheduler, or for good. */
+SEC("struct_ops/duplex_disable")
+void BPF_PROG(duplex_disable, struct task_struct *p)
+{
+	struct task_state *state = state_of(p);
+
+	if (state)
+		count_out(state);
 }
 
 SEC("struct_ops.s/duplex_init_task")
@@ -249,6 +262,7 @@ struct sched_ext_ops duplex = {
 	.running = (void *)duplex_running,
 	.stopping = (void *)duplex_stopping,
 	.init_task = (void *)duplex_init_task,
+	.disable = (void *)duplex_disable,
 	.init = (void *)duplex_init,
 	.exit = (void *)duplex_exit,
 	.flags = SCX_OPS_ENQ_LAST,

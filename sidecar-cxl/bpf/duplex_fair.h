@@ -10,7 +10,7 @@
 /* The most that a task had had when it came on. Far from 0, so that there is room below it. */
 static __u64 virtual_now = 1ULL << 40;
 
-/* Before a task waits. */
+/* Before a task waits, or runs without having waited. */
 static __always_inline void enter(struct task_state *state, const struct duplex_parameters *now)
 {
 	__u64 least = virtual_now - now->slice_ns;

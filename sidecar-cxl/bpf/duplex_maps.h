@@ -12,7 +12,7 @@ struct task_state {
 	__u64 started_at; /* 0: not running */
 	__u64 virtual;	  /* see duplex_fair.h; 0: never waited */
 	__u32 class;
-	__u32 padding;
+	__u32 bound; /* in the queue of CPU bound - 1; 0: in that of its class */
 };
 
 /* Written by its own CPU; others only look. */
@@ -24,6 +24,7 @@ struct cpu_state {
 	__u32 after_latency; /* the last pick was a latency task */
 	__u32 lead;	    /* stints by which the running task has gone on */
 	__u32 held;	    /* the CPU passed tasks over for want of tokens */
+	__u64 waiting;	    /* tasks in the CPU's own queue */
 };
 
 struct {

@@ -9,7 +9,7 @@
 static __always_inline void pick(const struct duplex_parameters *now, struct cpu_state *here, __s32 cpu, struct task_struct *prev)
 {
 	__u64 since[CLASSES], virtual[CLASSES], own_since, balanced_virtual, oldest_since = 0, time = clock_now();
-	struct head bound;
+	struct head bound = {};
 	__u32 oldest = NO_CLASS, own, other, key = cpu, *lane = bpf_map_lookup_elem(&lanes, &key);
 	bool aged, prev_waits, prev_own = false;
 
@@ -17,12 +17,15 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 		return;
 	own = now->pair ? *lane & 1 : NO_CLASS;
 	for (__u32 class = 0; class < CLASSES; class++) {
-		struct head head = head_of(QUEUE(class));
+		struct head head = {};
 
+		if (waiting_tasks[class])
+			head = head_of(QUEUE(class));
 		since[class] = head.since;
 		virtual[class] = head.virtual;
 	}
-	bound = head_of(CPU_QUEUE(cpu));
+	if (here->waiting)
+		bound = head_of(CPU_QUEUE(cpu));
 	own_since = bound.since;
 	balanced_virtual = own_since && (!since[CLASS_BALANCED] || own_since < since[CLASS_BALANCED]) ? bound.virtual : virtual[CLASS_BALANCED];
 	for (__u32 class = 0; class < CLASS_LATENCY; class++) {

@@ -8,10 +8,44 @@
 #define QUEUE(class) (0x100ULL + (class))
 #define CPU_QUEUE(cpu) (0x10000ULL + (cpu))
 
+/*
+ * Tasks in the classes' queues. Counted here, because asking the kernel means looking the queue up. A task counts from
+ * before it is queued until it runs, so that none is overlooked.
+ */
+static __u64 waiting_tasks[CLASSES];
+
+static __always_inline void count_in(struct task_state *state, __u64 time)
+{
+	if (state->bound) {
+		struct cpu_state *there = cpu_state_of(state->bound - 1);
+
+		if (there)
+			__sync_fetch_and_add(&there->waiting, 1);
+	} else {
+		__sync_fetch_and_add(&waiting_tasks[state->class & (CLASSES - 1)], 1);
+	}
+	state->queued_at = time;
+}
+
+static __always_inline void count_out(struct task_state *state)
+{
+	if (!state->queued_at)
+		return;
+	state->queued_at = 0;
+	if (state->bound) {
+		struct cpu_state *there = cpu_state_of(state->bound - 1);
+
+		if (there)
+			__sync_fetch_and_add(&there->waiting, -1);
+		state->bound = 0;
+	} else {
+		__sync_fetch_and_add(&waiting_tasks[state->class & (CLASSES - 1)], -1);
+	}
+}
+
 static __always_inline __u64 count_waiting(void)
 {
-	return scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
-	       scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
+	return waiting_tasks[CLASS_READ] + waiting_tasks[CLASS_WRITE] + waiting_tasks[CLASS_BALANCED] + waiting_tasks[CLASS_LATENCY];
 }
 
 /* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
@@ -34,8 +68,6 @@ static __always_inline struct head head_of(__u64 queue)
 	struct task_struct *p;
 	struct head head = {};
 
-	if (scx_bpf_dsq_nr_queued(queue) <= 0)
-		return head;
 	if (!bpf_iter_scx_dsq_new(&iterator, queue, 0)) {
 		p = bpf_iter_scx_dsq_next(&iterator);
 		if (p) {

@@ -9,6 +9,7 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
+using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Agent;
@@ -79,6 +80,32 @@ public sealed class NodeAgentTests
         Assert.Contains(agent.Status.Observer.Reason, new[] { "BtfMissing", "BPFObjectMissing" });
         Assert.Equal(agent.Status.Observer.Reason, agent.Status.Reason);
         Assert.Null(agent.Status.TelemetrySource);
+    }
+
+    [Theory]
+    [InlineData("none integrity [confidentiality]", "000001ffffffffff", "KernelLockdown", "locked down (confidentiality)")]
+    [InlineData("[none] integrity confidentiality", "0000000000000000", "CapabilityMissing", "CAP_BPF, CAP_PERFMON")]
+    [InlineData("[none] integrity confidentiality", "0000008000000000", "CapabilityMissing", "lacks CAP_PERFMON")]
+    public void What_the_kernel_does_not_allow_is_said_and_survived(string lockdown, string capabilities, string reason, string words)
+    {
+        Assert.SkipUnless(Observer.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
+        using var sysfs = new SysfsFixture("ddr-only", "kernel/btf/vmlinux = x", $"kernel/security/lockdown = {lockdown}");
+        using var procfs = new SysfsFixture("ddr-only", $"self/status = Name: x|CapEff: {capabilities}");
+        using var agent = new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, Procfs = procfs.Root, State = State(sysfs), Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+        agent.Tick();
+        Assert.Equal((reason, reason, false), (agent.Status.Reason, agent.Status.Observer.Reason, agent.Status.Observer.Loaded));
+        Assert.Contains(words, agent.Status.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_scheduler_is_left_alone_and_named()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = enabled", "kernel/sched_ext/root/ops = lavd_1.0"]);
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        agent.Tick();
+        Assert.Equal((SchedulingLevel.Interleave, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
+        Assert.Contains("'lavd_1.0' is loaded already", agent.Status.Message, StringComparison.Ordinal);
+        Assert.Null(agent.Status.Duplex);
     }
 
     [Fact]
