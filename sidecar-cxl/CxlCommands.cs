@@ -15,6 +15,7 @@ public static class CxlCommands
             TopologyCommand.Create(),
             SimulateCommand.Create(),
             BenchCommand.Create(),
+            RestoreCommand.Create(),
         };
     }
 }

@@ -3,6 +3,7 @@
 # installed. In it: run PROGRAM ARGUMENT..., which starts one of its programs (llama-bench, llama-batched-bench, ...)
 # with the libraries that came with it; version.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/apt.sh"
 
 cache=${MOEBIUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moebius}/peers
 folder=$cache/llama-1
@@ -17,37 +18,12 @@ if [ -e "$folder/version" ]; then echo "$folder"; exit 0; fi
 [ "$(uname -m)" = x86_64 ] || fail "the comparison is for x86_64; this is $(uname -m)"
 for tool in apt-get apt-cache dpkg-deb; do command -v "$tool" >/dev/null || fail "needs $tool: llama.cpp comes as Debian packages"; done
 
-# The archive that this machine uses already; the security archive holds no suite of its own.
-# shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-  awk -F'|' '$1 == "Debian" && $2 == "Debian" && !uri { uri = $3 } END { print uri }')
-[ -n "$mirror" ] || fail "no Debian archive in this machine's package lists (apt-get update, then try again)"
-
 work=$cache/work
 rm -rf "$work"
-mkdir -p "$work"/{lists/partial,cache/archives/partial,none,part/root}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-options=
-[ -r "$keyring" ] && options="[signed-by=$keyring] "
-echo "deb $options$mirror sid main" >"$work/sources.list"
-# With an empty status file every library comes along, the C library too: sid's programs need sid's libraries.
-: >"$work/status"
-cat >"$work/apt.conf" <<CONF
-Dir::State "$work";
-Dir::State::Lists "$work/lists";
-Dir::State::status "$work/status";
-Dir::Cache "$work/cache";
-Dir::Etc::SourceList "$work/sources.list";
-Dir::Etc::SourceParts "$work/none";
-Dir::Etc::Preferences "$work/none/file";
-Dir::Etc::PreferencesParts "$work/none";
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-Acquire::Check-Valid-Until "false";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Debug::NoLocking "true";
-CONF
-export APT_CONFIG=$work/apt.conf
+mkdir -p "$work/part/root"
+apt_mirror "$work" || fail "no Debian archive in this machine's apt sources"
+# sid's programs need sid's libraries, the C library too.
+apt_private "$work" empty sid
 say "package lists of sid"
 apt-get -q update >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "apt-get update failed"; }
 version=$(apt-cache policy llama.cpp-tools | awk '/Candidate:/ { print $2 }')

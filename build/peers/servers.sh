@@ -3,6 +3,7 @@
 # folder: bin/redis-server, bin/valkey-server (Debian packages, unpacked, with the libraries this machine lacks) and
 # bin/garnet-server (a .NET tool). Nothing is installed. What cannot be had is named and left out.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/apt.sh"
 
 cache=${MOEBIUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moebius}/peers
 garnet_version=2.2.8
@@ -20,36 +21,15 @@ mkdir -p "$work"
 
 # debian PROGRAM PACKAGE SUITE...: unpacks a server with its libraries, and wraps it so that it finds them.
 debian() {
-    local program=$1 package=$2 folder=$cache/$1 mirror
+    local program=$1 package=$2 folder=$cache/$1
     shift 2
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { say "no $program: it comes as a Debian package, and this machine has no apt"; return 0; }
-    # The archive that this machine uses already; the security archive holds no suite of its own.
-    # shellcheck disable=SC2016
-    mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-        awk -F'|' '$1 == "Debian" && $2 == "Debian" && !uri { uri = $3 } END { print uri }')
-    [ -n "$mirror" ] || { say "no $program: no Debian archive in this machine's package lists (apt-get update, then try again)"; return 0; }
-    local options=
-    [ -r /usr/share/keyrings/debian-archive-keyring.gpg ] && options="[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
     rm -rf "$folder" "$work/apt"
-    mkdir -p "$work/apt"/{lists/partial,cache/archives/partial,none}
-    for suite in "$@"; do echo "deb $options$mirror $suite main"; done >"$work/apt/sources.list"
-    # Lists and downloads are private; the machine's own status is only read, to fetch no library that is there.
-    cat >"$work/apt/apt.conf" <<CONF
-Dir::State::Lists "$work/apt/lists";
-Dir::Cache "$work/apt/cache";
-Dir::Etc::SourceList "$work/apt/sources.list";
-Dir::Etc::SourceParts "$work/apt/none";
-Dir::Etc::Preferences "$work/apt/none/file";
-Dir::Etc::PreferencesParts "$work/apt/none";
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-Acquire::Check-Valid-Until "false";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Debug::NoLocking "true";
-CONF
+    mkdir -p "$work/apt"
+    apt_mirror "$work/apt" || { say "no $program: no Debian archive in this machine's apt sources"; return 0; }
     say "downloading $package"
     (
-        export APT_CONFIG=$work/apt/apt.conf
+        apt_private "$work/apt" machine "$@"
         apt-get -q update && apt-get -q -y --download-only --reinstall -t "${*: -1}" install "$package"
     ) >"$work/log" 2>&1 || { say "no $program: apt-get failed: $(tail -n 1 "$work/log")"; return 0; }
     mkdir -p "$folder"

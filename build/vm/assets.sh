@@ -5,6 +5,7 @@
 #
 # The kernel needs sched_ext, QEMU needs volatile CXL memory (10 or later).
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/apt.sh"
 
 cache=${MOEBIUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/moebius}/vm
 folder=$cache/assets-2
@@ -19,39 +20,17 @@ if [ -e "$folder/version" ]; then echo "$folder"; exit 0; fi
 [ "$(uname -m)" = x86_64 ] || fail "the virtual machine tests are for x86_64; this is $(uname -m)"
 for tool in apt-get apt-cache dpkg-deb xz; do command -v "$tool" >/dev/null || fail "needs $tool: kernel and QEMU come as Debian packages"; done
 
-# The archive that this machine uses already; the security archive holds no suite of its own.
-# shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-  awk -F'|' '$1 == "Debian" && $2 == "Debian" && !uri { uri = $3 } END { print uri }')
-[ -n "$mirror" ] || fail "no Debian archive in this machine's package lists (apt-get update, then try again)"
-
 work=$cache/work
 rm -rf "$work"
-mkdir -p "$work"/{lists/partial,cache/archives/partial,none,kernel,part/qemu}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-options=
-[ -r "$keyring" ] && options="[signed-by=$keyring] "
+mkdir -p "$work"/{kernel,part/qemu}
+apt_mirror "$work" || fail "no Debian archive in this machine's apt sources"
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 case $release in
   bookworm) suites="bookworm bookworm-backports trixie-backports" qemu=bookworm-backports ;;
   *) suites="trixie trixie-backports" qemu=trixie ;;
 esac
-for suite in $suites; do echo "deb $options$mirror $suite main"; done >"$work/sources.list"
-# Lists and downloads are private; the machine's own status is only read, to fetch no library that is there.
-cat >"$work/apt.conf" <<CONF
-Dir::State::Lists "$work/lists";
-Dir::Cache "$work/cache";
-Dir::Etc::SourceList "$work/sources.list";
-Dir::Etc::SourceParts "$work/none";
-Dir::Etc::Preferences "$work/none/file";
-Dir::Etc::PreferencesParts "$work/none";
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-Acquire::Check-Valid-Until "false";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Debug::NoLocking "true";
-CONF
-export APT_CONFIG=$work/apt.conf
+# shellcheck disable=SC2086
+apt_private "$work" machine $suites
 say "package lists of $suites"
 apt-get -q update >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "apt-get update failed"; }
 

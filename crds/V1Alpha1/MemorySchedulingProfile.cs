@@ -202,10 +202,10 @@ public enum TelemetrySource
     /// <summary>Performance events of the CXL or memory controller.</summary>
     PerfEvents,
 
-    /// <summary>Memory bandwidth monitoring through resctrl.</summary>
+    /// <summary>Memory bandwidth monitoring through resctrl: the machine's traffic. Shares of reads are estimated, as it tells none.</summary>
     Resctrl,
 
-    /// <summary>Data access monitoring.</summary>
+    /// <summary>Data access monitoring. It tells no reads from writes: the agent warns, and estimates as with Bpf.</summary>
     Damon,
 
     /// <summary>The estimator in the eBPF observer.</summary>
@@ -241,10 +241,10 @@ public sealed class NodeAgentSpec
 /// <summary>How the agent gets its rights.</summary>
 public enum AgentPrivilege
 {
-    /// <summary>BPF, PERFMON and SYS_NICE, and SYS_ADMIN, which sched_ext needs.</summary>
+    /// <summary>BPF, PERFMON and SYS_NICE, and nothing else.</summary>
     Capabilities,
 
-    /// <summary>A privileged container, for kernels on which capabilities do not suffice.</summary>
+    /// <summary>A privileged container, for nodes on which capabilities do not suffice: the agent then reports NotPermitted.</summary>
     Privileged,
 }
 
@@ -254,7 +254,7 @@ public sealed class MemorySchedulingProfileStatus
     /// <summary>The generation of the spec that this status describes.</summary>
     public long? ObservedGeneration { get; set; }
 
-    /// <summary>Ready, Progressing, Degraded.</summary>
+    /// <summary>Ready, Progressing, Degraded, NodesAsExpected.</summary>
     [ListMap("type")]
     public List<V1Condition>? Conditions { get; set; }
 
@@ -273,6 +273,9 @@ public sealed class MemorySchedulingProfileStatus
 /// <summary>A node as its agent reports it.</summary>
 public sealed class NodeMemoryStatus
 {
+    /// <summary>The longest message.</summary>
+    public const int LongestMessage = 1024;
+
     /// <summary>The node's name.</summary>
     public required string Name { get; set; }
 
@@ -281,6 +284,10 @@ public sealed class NodeMemoryStatus
 
     /// <summary>Why not more.</summary>
     public string? Reason { get; set; }
+
+    /// <summary>The reason in words; of a program that the kernel rejected, the verifier's last.</summary>
+    [Size(0, LongestMessage)]
+    public string? Message { get; set; }
 
     /// <summary>Where read and write counts come from.</summary>
     public TelemetrySource? TelemetrySource { get; set; }

@@ -27,7 +27,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     public async Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
         var all = context.Informers.Profiles.Cache.List();
-        var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings).UnlessPaused(entity));
+        var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings, context.Server).UnlessPaused(entity));
         var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var name = entity.Metadata.Name;
         var daemonSet = context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)));

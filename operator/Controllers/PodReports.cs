@@ -55,6 +55,7 @@ internal sealed class PodReports(HttpClient http)
                 Name = name,
                 Level = status.Level,
                 Reason = status.Reason,
+                Message = status.Message is { Length: > NodeMemoryStatus.LongestMessage } ? status.Message[..NodeMemoryStatus.LongestMessage] : status.Message,
                 TelemetrySource = status.TelemetrySource,
                 Kernel = status.Kernel,
                 Scheduler = status.Scheduler,
@@ -101,5 +102,5 @@ internal sealed class PodReports(HttpClient http)
         }
     }
 
-    private sealed record Answer(SchedulingLevel? Level, string? Reason, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes);
+    private sealed record Answer(SchedulingLevel? Level, string? Reason, string? Message, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes);
 }

@@ -33,6 +33,9 @@ public static class ConditionTypes
     /// <summary>The prefix cache answers.</summary>
     public const string KVCacheReady = "KVCacheReady";
 
+    /// <summary>No node agent of a profile has failed at something that its node has. Absent while none answers.</summary>
+    public const string NodesAsExpected = "NodesAsExpected";
+
     /// <summary>The language model that is referred to exists.</summary>
     public const string ModelResolved = "ModelResolved";
 

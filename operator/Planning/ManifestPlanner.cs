@@ -49,7 +49,7 @@ public static class ManifestPlanner
             case KVPrivacyPolicy policy:
                 return PolicyPlan(policy, maps);
             case MemorySchedulingProfile profile:
-                return MemorySchedulingProfilePlanner.Plan(profile, all.OfType<MemorySchedulingProfile>(), settings);
+                return MemorySchedulingProfilePlanner.Plan(profile, all.OfType<MemorySchedulingProfile>(), settings, server);
             case MoEDeployment deployment:
                 var referred = Find<KVPrivacyPolicy>(deployment.Spec?.KVCache?.PolicyRef, deployment, all);
                 return MoEDeploymentPlanner.Plan(

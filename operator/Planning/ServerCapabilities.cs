@@ -40,6 +40,9 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     /// <summary>Whether a pod may sleep before it is stopped without a program in its image (from 1.30).</summary>
     public bool SleepAction => Version >= new Version(1, 30);
 
+    /// <summary>Whether a container names its AppArmor profile in a field, where it had an annotation before (from 1.30).</summary>
+    public bool AppArmorField => Version >= new Version(1, 30);
+
     /// <summary>Whether a Job can fail at once by a container's exit code (from 1.31).</summary>
     public bool PodFailurePolicy => Version >= new Version(1, 31);
 

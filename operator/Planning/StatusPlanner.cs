@@ -3,6 +3,7 @@ using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.MoEDeployments;
+using Moebius.Operator.Planning.Profiles;
 using Moebius.Operator.Planning.PromptOptimizers;
 
 namespace Moebius.Operator.Planning;
@@ -62,7 +63,7 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,

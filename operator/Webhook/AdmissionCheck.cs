@@ -84,7 +84,7 @@ internal static class AdmissionCheck
             case KVPrivacyPolicy.KindName:
                 return [.. KVPrivacyPolicyPlanner.Problems(Manifests.Convert<KVPrivacyPolicy>(written, Source))];
             case MemorySchedulingProfile.KindName:
-                return MemorySchedulingProfilePlanner.Plan(Manifests.Convert<MemorySchedulingProfile>(written, Source), view.Profiles, settings).Problems;
+                return MemorySchedulingProfilePlanner.Plan(Manifests.Convert<MemorySchedulingProfile>(written, Source), view.Profiles, settings, view.Server).Problems;
             case PromptOptimizer.KindName:
                 var optimizer = Manifests.Convert<PromptOptimizer>(written, Source);
                 return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(view, optimizer.Metadata.NamespaceProperty, optimizer.Spec?.LanguageModel?.MoeDeploymentRef), settings).Problems;

@@ -27,12 +27,14 @@ internal sealed class AgentMetrics
     private readonly Counter faults;
     private readonly Counter memoryEvents;
     private readonly Counter bursts;
+    private readonly Counter traffic;
     private readonly Counter losses;
     private readonly Counter readFailures;
     private readonly Gauge schedulerUp;
     private readonly Gauge schedulerFailures;
     private readonly Gauge schedulerTasks;
     private readonly Gauge schedulerSeconds;
+    private string[]? described;
 
     /// <summary>Creates the metrics in a registry of their own.</summary>
     public AgentMetrics()
@@ -54,6 +56,7 @@ internal sealed class AgentMetrics
         faults = factory.CreateCounter("moebius_cxl_page_faults_total", "Page faults on user memory by direction.", "class", "direction");
         memoryEvents = factory.CreateCounter("moebius_cxl_memory_events_total", "Memory perf events by direction; 0 where there are none.", "class", "direction");
         bursts = factory.CreateCounter("moebius_cxl_bursts_total", "Stints on a CPU with unusual memory traffic.", "class");
+        traffic = factory.CreateCounter("moebius_cxl_memory_traffic_bytes_total", "What the machine's memory carried, where that is measured, by link and direction.", "link", "direction");
         losses = factory.CreateCounter("moebius_cxl_losses_total", "What was not counted or not delivered.", "kind");
         // Gauges: they start over when the scheduler is loaded again.
         schedulerUp = factory.CreateGauge("moebius_cxl_scheduler_up", "1 if the duplex scheduler runs this machine.");
@@ -72,9 +75,7 @@ internal sealed class AgentMetrics
     /// <summary>Sets what does not change from tick to tick.</summary>
     public void Describe(AgentStatus status, NodeTopology topology)
     {
-        info.WithLabels($"{status.Level}", status.Reason, $"{status.TelemetrySource}", status.Kernel).Set(1);
-        level.Set((int)status.Level);
-        ready.Set(status.Ready ? 1 : 0);
+        Level(status);
         observerUp.Set(status.Observer.Loaded ? 1 : 0);
         warnings.Set(status.Warnings.Count);
         foreach (var node in topology.MemoryNodes)
@@ -109,17 +110,30 @@ internal sealed class AgentMetrics
 
         schedulerUp.Set(status.Duplex?.Loaded == true ? 1 : 0);
         schedulerFailures.Set(status.Duplex?.Failures ?? 0);
-        level.Set((int)status.Level);
-        ready.Set(status.Ready ? 1 : 0);
+        Level(status);
         foreach (var value in status.Duplex?.Classes ?? [])
             Set(value);
 
+        foreach (var count in status.Traffic.Counts)
+            traffic.WithLabels(count.Link, count.Direction).IncTo(count.Bytes);
         var lost = status.Observer.Losses;
         losses.WithLabels("cgroups").IncTo(lost.Cgroups);
         losses.WithLabels("events").IncTo(lost.Events);
         losses.WithLabels("tasks").IncTo(lost.Tasks);
         losses.WithLabels("perf_events").IncTo(lost.Samples);
         losses.WithLabels("skipped_runs").IncTo(lost.SkippedRuns);
+        losses.WithLabels("vanished_cgroups").IncTo(status.Observer.Vanished);
+    }
+
+    private void Level(AgentStatus status)
+    {
+        string[] labels = [$"{status.Level}", status.Reason, $"{status.TelemetrySource}", status.Kernel];
+        // One series at a time: the level and its reason change.
+        if (described is not null && !labels.SequenceEqual(described))
+            info.RemoveLabelled(described);
+        info.WithLabels(described = labels).Set(1);
+        level.Set((int)status.Level);
+        ready.Set(status.Ready ? 1 : 0);
     }
 
     private void Set(DuplexClassStatus value)

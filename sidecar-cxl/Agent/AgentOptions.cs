@@ -19,8 +19,17 @@ internal sealed record AgentOptions
     /// <summary>The cgroup hierarchy; null to find it.</summary>
     public string? Cgroups { get; init; }
 
+    /// <summary>Where the agent keeps what it must undo after it was killed.</summary>
+    public string State { get; init; } = "/run/moebius";
+
+    /// <summary>How long another agent on this machine may take to end before this one does without the weights.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>This node's name in the cluster; null outside of one: pods are then not looked up.</summary>
     public string? NodeName { get; init; }
+
+    /// <summary>How to reach the cluster; null for the pod's own account, or the user's configuration.</summary>
+    public string? Kubeconfig { get; init; }
 
     /// <summary>Cgroups listed in a report, busiest first.</summary>
     public int TopCgroups { get; init; } = 20;

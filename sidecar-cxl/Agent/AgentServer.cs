@@ -25,7 +25,7 @@ internal static class AgentServer
     /// <summary>Runs until SIGTERM or SIGINT.</summary>
     public static async Task RunAsync(AgentOptions options, IPEndPoint listen, CancellationToken cancellation)
     {
-        await using var app = Build(options, listen, options.NodeName is null ? null : Connect());
+        await using var app = Build(options, listen, options.NodeName is null ? null : Connect(options.Kubeconfig));
         await app.RunAsync(cancellation).ConfigureAwait(false);
     }
 
@@ -41,9 +41,11 @@ internal static class AgentServer
         {
             builder.Services.AddSingleton(services => new PodWatch(cluster, node, options.Config.Workloads ?? [], PodInterval, services.GetRequiredService<ILogger<PodWatch>>()));
             builder.Services.AddHostedService(services => services.GetRequiredService<PodWatch>());
+            builder.Services.AddSingleton(services => new NodeEvents(cluster, node, TimeProvider.System, services.GetRequiredService<ILogger<NodeEvents>>()));
+            builder.Services.AddHostedService(services => services.GetRequiredService<NodeEvents>());
         }
 
-        builder.Services.AddSingleton(services => new NodeAgent(options, services.GetRequiredService<AgentMetrics>(), services.GetRequiredService<ILogger<NodeAgent>>(), services.GetService<PodWatch>()));
+        builder.Services.AddSingleton(services => new NodeAgent(options, services.GetRequiredService<AgentMetrics>(), services.GetRequiredService<ILogger<NodeAgent>>(), services.GetService<PodWatch>(), services.GetService<NodeEvents>()));
         builder.Services.AddHostedService<Ticker>();
         var app = builder.Build();
         var agent = app.Services.GetRequiredService<NodeAgent>();
@@ -56,13 +58,13 @@ internal static class AgentServer
         return app;
     }
 
-    private static Kubernetes Connect()
+    private static Kubernetes Connect(string? kubeconfig)
     {
         try
         {
-            return new Kubernetes(KubernetesClientConfiguration.BuildDefaultConfig());
+            return new Kubernetes(kubeconfig is null ? KubernetesClientConfiguration.BuildDefaultConfig() : KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfig));
         }
-        catch (KubeConfigException error)
+        catch (Exception error) when (error is KubeConfigException or FileNotFoundException)
         {
             throw new UserInputException($"--node-name: no cluster to ask for this node's pods: {error.Message}", error);
         }

@@ -21,6 +21,10 @@ internal sealed record AgentStatus
     public required string Scheduler { get; init; }
     public required TelemetrySource? TelemetrySource { get; init; }
     public required string TelemetryMessage { get; init; }
+
+    /// <summary>What the machine's memory carries, where that is measured.</summary>
+    public required TrafficStatus Traffic { get; init; }
+
     public required int MemoryOnlyNodes { get; init; }
     public required string Profile { get; init; }
     public required MemoryStrategy Strategy { get; init; }
@@ -55,6 +59,10 @@ internal sealed record ObserverStatus
     public string? Hierarchy { get; init; }
     public int Cgroups { get; init; }
     public ulong Bursts { get; init; }
+
+    /// <summary>Cgroups that went away while they were looked at.</summary>
+    public ulong Vanished { get; init; }
+
     public ObserverLossStatus Losses { get; init; } = new(0, 0, 0, 0, 0);
 }
 
@@ -66,6 +74,12 @@ internal sealed record ObserverLossStatus(ulong Cgroups, ulong Events, ulong Tas
     {
     }
 }
+
+/// <summary>Measured traffic of the whole machine.</summary>
+/// <param name="Source">Where the figures come from; null where nothing measures them.</param>
+/// <param name="Message">What is counted, or why nothing is.</param>
+/// <param name="Counts">Bytes since the agent started.</param>
+internal sealed record TrafficStatus(TelemetrySource? Source, string Message, IReadOnlyList<TrafficCount> Counts);
 
 /// <summary>The duplex scheduler.</summary>
 internal sealed record DuplexStatus
@@ -83,7 +97,14 @@ internal sealed record DuplexStatus
     /// <summary>Why the kernel took the scheduler out the last time; null if it never did.</summary>
     public string? LastExit { get; init; }
 
+    /// <summary>The kernel's name for that, without details; null if it never did.</summary>
+    public string? ExitReason { get; init; }
+
+    /// <summary>Times it failed or could not be loaded, since the last long run.</summary>
     public required int Failures { get; init; }
+
+    /// <summary>The earliest moment of the next attempt; null while none is due.</summary>
+    public DateTimeOffset? NextAttempt { get; init; }
 
     /// <summary>The strategy in force.</summary>
     public required MemoryStrategy Strategy { get; init; }
@@ -103,7 +124,9 @@ internal sealed record DuplexStatus
         Message = keeper.State.Message,
         Log = keeper.State.Log,
         LastExit = keeper.LastExit?.ToString(),
+        ExitReason = keeper.LastExit?.Reason,
         Failures = keeper.Failures,
+        NextAttempt = keeper.State.Failed ? keeper.NextAttempt : null,
         Strategy = keeper.Strategy,
         StrategyReason = keeper.StrategyReason,
         Limited = keeper.Parameters.Limited == DuplexParameters.NoClass ? null : $"{(DuplexClass)keeper.Parameters.Limited}",

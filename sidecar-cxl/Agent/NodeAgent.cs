@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Bench;
@@ -25,22 +26,27 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly CgroupHierarchy? hierarchy;
     private readonly ObserverLoad observer;
     private readonly ActivityTracker tracker;
-    private readonly WeightedInterleave? interleave;
-    private readonly IReadOnlyDictionary<int, int>? weights;
+    private readonly InterleaveKeeper interleave;
     private readonly IReadOnlyDictionary<int, double>? measured;
     private readonly List<string> warnings;
+    private readonly ITrafficMeter? traffic;
+    private readonly string trafficWhy;
     private readonly PodWatch? pods;
+    private readonly NodeEvents? events;
     private readonly Lock gate = new();
+    private IReadOnlyList<TrafficCount> carried = [];
     private ulong bursts;
     private int refusedAttributes;
     private string? readFailure;
     private SchedulerState? loggedScheduler;
+    private long lastTick = Stopwatch.GetTimestamp();
     private bool disposed;
 
     /// <summary>Starts the agent. Throws only for wrong input; what the machine lacks is in the status.</summary>
-    public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger, PodWatch? pods = null)
+    public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger, PodWatch? pods = null, NodeEvents? events = null)
     {
         this.pods = pods;
+        this.events = events;
         this.options = options;
         this.logger = logger;
         this.metrics = metrics;
@@ -48,6 +54,17 @@ internal sealed partial class NodeAgent : IDisposable
         topology = TopologyReader.Read(options.Sysfs);
         hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
         warnings = [.. topology.Warnings];
+        interleave = new InterleaveKeeper(options);
+        try
+        {
+            if (interleave.RestoreLeft() is { } restored)
+                LogRestored(restored);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            warnings.Add($"interleave weights of an agent that was killed cannot be put back: {error.Message}");
+        }
+
         level = Decide(null);
         if (level.Reason == InterleavePlanner.BandwidthUnknown)
         {
@@ -58,7 +75,7 @@ internal sealed partial class NodeAgent : IDisposable
         }
 
         if (level.Level == SchedulingLevel.Interleave)
-            (interleave, weights, level) = ApplyInterleave(level);
+            level = ApplyInterleave(level);
 
         observer = ObserverLoader.Load(kernel, options.Config.Telemetry.Source, new ObserverOptions
         {
@@ -66,8 +83,9 @@ internal sealed partial class NodeAgent : IDisposable
             Cpus = CpuList.TryParse(new SysfsTree(options.Sysfs).Text("devices/system/cpu/online") ?? "") ?? [],
             OnBurst = _ => bursts++,
         }, Observer.EmbeddedObject());
-        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && observer.Source is { } source && source != wanted)
-            warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}");
+        (traffic, trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
+        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && observer.Source is { } source && source != wanted && traffic?.Source != wanted)
+            warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {trafficWhy}")}");
         if (hierarchy is null)
             warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
         if (observer.Observer is not null && kernel.SeesOwnTasksOnly)
@@ -77,8 +95,9 @@ internal sealed partial class NodeAgent : IDisposable
         var policy = options.Config.Policy;
         tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), observer.Source == TelemetrySource.PerfEvents);
         if (level.Level == SchedulingLevel.SchedExt)
-            keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
+            keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, traffic is not null || observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
         Status = Report([], null);
+        Tell(null);
         metrics.Describe(Status, topology);
         LogLevel(Status.Level, Status.Reason, Status.Message);
         LogScheduler();
@@ -105,6 +124,7 @@ internal sealed partial class NodeAgent : IDisposable
         {
             if (disposed)
                 return;
+            var before = Status;
             try
             {
                 var snapshot = observer.Observer?.Read();
@@ -120,7 +140,10 @@ internal sealed partial class NodeAgent : IDisposable
                         observer.Observer!.Forget(id);
                 }
 
-                keeper?.Tick(SchedulerKeeper.Intents(hints, activity), activity.Aggregate(0UL, (sum, cgroup) => sum + cgroup.Delta.MemoryReads + cgroup.Delta.MemoryWrites));
+                var window = Stopwatch.GetElapsedTime(lastTick);
+                lastTick = Stopwatch.GetTimestamp();
+                var rate = Carried(activity) / Math.Max(window.TotalSeconds, 1e-3);
+                keeper?.Tick(SchedulerKeeper.Intents(hints, activity), SchedulerKeeper.Loads(hints, snapshot is null ? null : activity, window), rate);
                 LogScheduler();
                 readFailure = null;
                 Status = Report(activity, snapshot);
@@ -135,6 +158,8 @@ internal sealed partial class NodeAgent : IDisposable
                 Status = Report([], null);
                 metrics.ReadFailed();
             }
+
+            Tell(before);
         }
     }
 
@@ -148,93 +173,45 @@ internal sealed partial class NodeAgent : IDisposable
             disposed = true;
             keeper?.Dispose();
             observer.Observer?.Dispose();
+            traffic?.Dispose();
             try
             {
-                interleave?.Restore();
+                interleave.Restore();
             }
             catch (IOException error)
             {
                 LogRestoreFailure(error.Message);
             }
+
+            interleave.Dispose();
         }
     }
 
-    private (WeightedInterleave?, IReadOnlyDictionary<int, int>?, LevelDecision) ApplyInterleave(LevelDecision decision)
+    /// <summary>What memory carried since the last tick: bytes where the machine counts them, else the misses of all cgroups.</summary>
+    private double Carried(IReadOnlyList<CgroupActivity> activity)
     {
-        var plan = InterleavePlanner.Plan(topology, options.Config.Policy, measured);
-        var applied = new WeightedInterleave(options.Sysfs);
-        try
-        {
-            applied.Apply(plan.Weights);
-            return (applied, plan.Weights, decision);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            var obstacle = new LevelObstacle(SchedulingLevel.Interleave, "InterleaveRefused", error.Message);
-            return (null, null, decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] });
-        }
+        if (traffic is null)
+            return activity.Sum(cgroup => (double)(cgroup.Delta.MemoryReads + cgroup.Delta.MemoryWrites));
+        var before = carried.Sum(count => count.Bytes);
+        carried = traffic.Read();
+        return carried.Sum(count => count.Bytes) - before;
     }
+
+    private void Tell(AgentStatus? before)
+    {
+        if (events is null)
+            return;
+        foreach (var happened in EventPlanner.Between(before, Status))
+            events.Add(happened);
+    }
+
+    private LevelDecision ApplyInterleave(LevelDecision decision) =>
+        interleave.Apply(InterleavePlanner.Plan(topology, options.Config.Policy, measured).Weights) is { } obstacle
+            ? decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] }
+            : decision;
 
     private LevelDecision Decide(IReadOnlyDictionary<int, double>? measured) =>
         LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null, measured);
-
-    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot)
-    {
-        // What is so now: the kernel may have taken the scheduler out since the level was chosen.
-        var now = keeper is { State: { Loaded: false } state }
-            ? level with
-            {
-                Level = SchedulingLevel.Observe,
-                Acceptable = options.Config.Fallback.WithoutSchedExt != SchedulerFallback.Fail,
-                Obstacles = [new LevelObstacle(SchedulingLevel.SchedExt, state.Reason, state.Message)],
-            }
-            : level;
-        return Report(now, keeper is null ? kernel : HostKernel.Read(options.Sysfs, options.Procfs), activity, snapshot);
-    }
-
-    private AgentStatus Report(LevelDecision level, HostKernel kernel, IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
-    {
-        Name = options.NodeName,
-        Ready = level.Acceptable,
-        Level = level.Level,
-        // Without the observer the node does less than observe: that comes first.
-        Reason = observer.Observer is null ? observer.Reason : level.Reason,
-        Message = observer.Observer is null ? $"not counting: {observer.Message}; {level.Message}" : level.Message,
-        Kernel = kernel.Release,
-        Scheduler = kernel.SchedExtState is null ? "none" : kernel.SchedExtScheduler ?? kernel.SchedExtState,
-        TelemetrySource = observer.Source,
-        TelemetryMessage = observer.SourceMessage,
-        MemoryOnlyNodes = topology.MemoryOnlyNodes.Count(),
-        Profile = options.Config.Profile,
-        Strategy = options.Config.Policy.Strategy,
-        Observer = new ObserverStatus
-        {
-            Loaded = observer.Observer is not null,
-            Reason = observer.Reason,
-            Message = observer.Message,
-            Log = observer.Log,
-            Hierarchy = hierarchy is null ? null : $"{hierarchy.Root} (v{(hierarchy.Version1 ? 1 : 2)})",
-            Cgroups = activity.Count,
-            Bursts = bursts,
-            Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
-        },
-        Duplex = keeper is null ? null : DuplexStatus.Of(keeper),
-        Topology = new TopologySummary(
-            topology.Nodes.Count,
-            topology.MemoryOnlyNodes.Count(),
-            topology.CxlNodes.Count(),
-            topology.MemoryDevices.Count,
-            topology.Regions.Count,
-            topology.MemoryNodes.Sum(node => node.MemoryBytes),
-            topology.CxlNodes.Sum(node => node.MemoryBytes)),
-        InterleaveWeights = weights,
-        InterleaveSource = weights is null ? null : InterleavePlanner.Plan(topology, options.Config.Policy, measured).Source,
-        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning, RefusedAttributes }.OfType<string>()],
-        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(CgroupStatus.Of)],
-    };
-
-    private string? RefusedAttributes => refusedAttributes == 0 ? null
-        : $"{refusedAttributes} cgroups have an attribute {HintResolver.Attribute} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
 
     /// <summary>Says it once when the scheduler's state has changed.</summary>
     private void LogScheduler()
@@ -242,35 +219,11 @@ internal sealed partial class NodeAgent : IDisposable
         if (keeper is null || keeper.State == loggedScheduler)
             return;
         loggedScheduler = keeper.State;
-        if (loggedScheduler.Loaded)
-            LogSchedulerLoaded(loggedScheduler.Message);
+        if (!loggedScheduler.Failed)
+            LogSchedulerLoaded(loggedScheduler.Reason, loggedScheduler.Message);
         else
             LogSchedulerLost(loggedScheduler.Reason, loggedScheduler.Message);
         if (loggedScheduler.Log is { } log)
             LogVerifier(log);
     }
-
-    [LoggerMessage(1, Microsoft.Extensions.Logging.LogLevel.Information, "Level {Level}, reason {Reason}: {Message}")]
-    private partial void LogLevel(SchedulingLevel level, string reason, string message);
-
-    [LoggerMessage(2, Microsoft.Extensions.Logging.LogLevel.Information, "Observer {Reason}: {Message}; telemetry {Source}: {SourceMessage}")]
-    private partial void LogObserver(string reason, string message, TelemetrySource? source, string sourceMessage);
-
-    [LoggerMessage(3, Microsoft.Extensions.Logging.LogLevel.Warning, "The kernel's log: {Log}")]
-    private partial void LogVerifier(string log);
-
-    [LoggerMessage(4, Microsoft.Extensions.Logging.LogLevel.Warning, "{Warning}")]
-    private partial void LogWarning(string warning);
-
-    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters could not be read: {Message}")]
-    private partial void LogReadFailure(string message);
-
-    [LoggerMessage(6, Microsoft.Extensions.Logging.LogLevel.Error, "Interleave weights could not be put back: {Message}")]
-    private partial void LogRestoreFailure(string message);
-
-    [LoggerMessage(7, Microsoft.Extensions.Logging.LogLevel.Information, "Scheduler loaded: {Message}")]
-    private partial void LogSchedulerLoaded(string message);
-
-    [LoggerMessage(8, Microsoft.Extensions.Logging.LogLevel.Error, "Scheduler not loaded, {Reason}: {Message}")]
-    private partial void LogSchedulerLost(string reason, string message);
 }

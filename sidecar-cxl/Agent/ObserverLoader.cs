@@ -63,7 +63,8 @@ internal static class ObserverLoader
         var why = wanted switch
         {
             TelemetrySource.Bpf => "asked for by telemetry.source",
-            TelemetrySource.Resctrl or TelemetrySource.Damon => $"telemetry.source {wanted} is not available in this agent",
+            TelemetrySource.Resctrl => "resctrl tells how much was carried, not in which direction",
+            TelemetrySource.Damon => "DAMON tells which pages were touched, not whether they were read or written",
             _ => "",
         };
         if (wanted is TelemetrySource.Auto or TelemetrySource.PerfEvents)

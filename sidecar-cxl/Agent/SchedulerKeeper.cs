@@ -11,11 +11,18 @@ namespace Moebius.Cxl.Agent;
 /// <param name="Reason">Loaded, or why not, as a constant.</param>
 /// <param name="Message">What a person can act on.</param>
 /// <param name="Log">The verifier's log, if the kernel rejected the program.</param>
-internal sealed record SchedulerState(bool Loaded, string Reason, string Message, string? Log = null);
+internal sealed record SchedulerState(bool Loaded, string Reason, string Message, string? Log = null)
+{
+    /// <summary>The kernel takes the program, and there is nothing to schedule at present.</summary>
+    public static SchedulerState StandingBy { get; } = new(false, "StandingBy", "the duplex scheduler waits: no reader and writer run beside each other, and no latency task beside bulk work");
+
+    /// <summary>It should be there and is not.</summary>
+    public bool Failed => !Loaded && this != StandingBy;
+}
 
 /// <summary>
-/// Keeps the duplex scheduler in the kernel: loads it, applies hints and strategy, notices when the kernel has taken it
-/// out, and tries again with growing pauses. Not for concurrent use.
+/// Keeps the duplex scheduler in the kernel while there is something to schedule: loads it, applies hints and strategy,
+/// notices when the kernel has taken it out, and tries again with growing pauses. Not for concurrent use.
 /// </summary>
 internal sealed class SchedulerKeeper : IDisposable
 {
@@ -29,6 +36,7 @@ internal sealed class SchedulerKeeper : IDisposable
     private readonly Dictionary<int, DuplexClass> lanes;
     private readonly TimeProvider clock;
     private readonly RetryBackoff backoff = new();
+    private readonly Engagement engagement = new();
     private readonly AutoSelector? auto;
     private readonly Dictionary<ulong, DuplexClass> applied = [];
     private readonly DuplexCounters[] last = new DuplexCounters[Classes.Length];
@@ -37,7 +45,7 @@ internal sealed class SchedulerKeeper : IDisposable
     private DuplexParameters parameters;
     private DateTimeOffset lastTick;
 
-    /// <summary>Loads the scheduler, or says in <see cref="State"/> why not.</summary>
+    /// <summary>Has the kernel check the program, and stands by; or says in <see cref="State"/> why not.</summary>
     /// <param name="program">The compiled program.</param>
     /// <param name="config">The profile's settings.</param>
     /// <param name="links">CPUs by the link that they share.</param>
@@ -56,7 +64,7 @@ internal sealed class SchedulerKeeper : IDisposable
         StrategyReason = config.Policy.Strategy != MemoryStrategy.Auto
             ? "policy.strategy"
             : "policy.strategy Auto: memory traffic is not measured on this node, so no strategy can be compared with another";
-        State = TryLoad();
+        State = LoadOrReason(attach: false) is { } obstacle ? Failed(obstacle) : SchedulerState.StandingBy;
     }
 
     /// <summary>Whether the scheduler is loaded, and if not why.</summary>
@@ -67,6 +75,9 @@ internal sealed class SchedulerKeeper : IDisposable
 
     /// <summary>Times the scheduler failed or could not be loaded, since the last long run.</summary>
     public int Failures => backoff.Failures;
+
+    /// <summary>The earliest moment of the next attempt after a failure.</summary>
+    public DateTimeOffset NextAttempt => backoff.Next;
 
     /// <summary>The strategy in force.</summary>
     public MemoryStrategy Strategy => auto?.Current ?? (config.Policy.Strategy == MemoryStrategy.Auto ? MemoryStrategy.DuplexPair : config.Policy.Strategy);
@@ -88,12 +99,14 @@ internal sealed class SchedulerKeeper : IDisposable
 
     /// <summary>
     /// Looks after the scheduler. <paramref name="intents"/> are the cgroups that have a class, hinted or by their own
-    /// mix; whoever is no longer there loses it. <paramref name="traffic"/> is what memory carried since the last tick.
+    /// mix; whoever is no longer there loses it. <paramref name="loads"/> is what the classes ran since the last tick,
+    /// <paramref name="traffic"/> what memory carries, by any measure that stays the same.
     /// </summary>
     /// <exception cref="BpfException">A map could not be read or written.</exception>
-    public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ulong traffic)
+    public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ClassLoads loads, double traffic)
     {
         var now = clock.GetUtcNow();
+        var engaged = engagement.Next(loads);
         if (scheduler?.Exit is { } exit)
         {
             LastExit = exit;
@@ -102,11 +115,17 @@ internal sealed class SchedulerKeeper : IDisposable
             State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {backoff.Next:HH:mm:ss} UTC");
         }
 
+        if (!engaged && scheduler is not null)
+        {
+            Unload();
+            State = SchedulerState.StandingBy;
+        }
+
         if (scheduler is null)
         {
-            if (now < backoff.Next)
+            if (now < backoff.Next || (!engaged && !State.Failed))
                 return;
-            State = TryLoad();
+            State = TryLoad(engaged);
             if (scheduler is null)
                 return;
         }
@@ -129,6 +148,19 @@ internal sealed class SchedulerKeeper : IDisposable
         foreach (var cgroup in activity)
             intents.TryAdd(cgroup.Id, cgroup.Intent);
         return intents;
+    }
+
+    /// <summary>
+    /// What the classes ran in a window. Where nothing is counted (<paramref name="activity"/> is null), a class with a hint
+    /// is taken to run.
+    /// </summary>
+    public static ClassLoads Loads(IReadOnlyDictionary<ulong, MemoryIntent> hints, IReadOnlyList<CgroupActivity>? activity, TimeSpan window)
+    {
+        return new ClassLoads(Of(MemoryIntent.ReadHeavy), Of(MemoryIntent.WriteHeavy), Of(MemoryIntent.Latency));
+
+        double Of(MemoryIntent intent) => activity is null
+            ? hints.Values.Contains(intent) ? 1 : 0
+            : activity.Where(cgroup => cgroup.Intent == intent).Sum(cgroup => (double)cgroup.Delta.RunNs) / Math.Max(window.TotalNanoseconds, 1);
     }
 
     private void ApplyHints(IReadOnlyDictionary<ulong, MemoryIntent> intents)
@@ -163,22 +195,26 @@ internal sealed class SchedulerKeeper : IDisposable
         return new DirectionLoad(load[(int)DuplexClass.Read], load[(int)DuplexClass.Write]);
     }
 
-    private SchedulerState TryLoad()
+    private SchedulerState TryLoad(bool attach)
     {
+        if (LoadOrReason(attach) is { } failure)
+            return Failed(failure);
         var now = clock.GetUtcNow();
-        var failure = LoadOrReason();
-        if (failure is null)
-        {
-            backoff.Started(now);
-            lastTick = now;
-            return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
-        }
+        lastTick = now;
+        if (!attach)
+            return SchedulerState.StandingBy;
+        backoff.Started(now);
+        return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
+    }
 
-        backoff.Failed(now);
+    private SchedulerState Failed(SchedulerState failure)
+    {
+        backoff.Failed(clock.GetUtcNow());
         return failure;
     }
 
-    private SchedulerState? LoadOrReason()
+    /// <summary>Has the kernel check the program, and puts it to work if asked to; null if it did.</summary>
+    private SchedulerState? LoadOrReason(bool attach)
     {
         if (HostKernel.Read(sysfs, procfs).SchedExtScheduler is { } other)
             return new SchedulerState(false, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded; there is one per machine");
@@ -187,7 +223,10 @@ internal sealed class SchedulerKeeper : IDisposable
             if (BpfObject.LibraryVersion < DuplexScheduler.MinimumLibrary)
                 return new SchedulerState(false, "LibbpfTooOld", $"libbpf {BpfObject.LibraryVersion} cannot attach a sched_ext scheduler (needs {DuplexScheduler.MinimumLibrary})");
             parameters = DuplexPlanner.Plan(Strategy, config.Policy, default, cpus, default);
-            scheduler = DuplexScheduler.Load(program, cgroupV1, parameters, lanes);
+            if (attach)
+                scheduler = DuplexScheduler.Load(program, cgroupV1, parameters, lanes);
+            else
+                DuplexScheduler.Check(program);
             return null;
         }
         catch (DllNotFoundException error)

@@ -14,14 +14,16 @@ internal static class AgentCommand
         var sysfs = CommonOptions.Sysfs();
         var procfs = new Option<string>("--procfs") { Description = "Where procfs is mounted.", DefaultValueFactory = _ => "/proc" };
         var cgroups = new Option<string?>("--cgroups") { Description = "Where the cgroup hierarchy is mounted. Without it: found below sysfs." };
+        var state = CommonOptions.State();
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz, /metrics and /status.", DefaultValueFactory = _ => "0.0.0.0:9402" };
         var node = new Option<string?>("--node-name") { Description = "This node's name, to look up its pods. Without it: NODE_NAME; without that, pods are not looked up.", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("NODE_NAME") is { Length: > 0 } name ? name : null };
+        var kubeconfig = new Option<string?>("--kubeconfig") { Description = "How to reach the cluster. Without it: the pod's own account, else KUBECONFIG, else ~/.kube/config." };
         var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
         var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
         var output = CommonOptions.Output();
         var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
         {
-            config, sysfs, procfs, cgroups, listen, node, top, once, output,
+            config, sysfs, procfs, cgroups, state, listen, node, kubeconfig, top, once, output,
         };
         command.SetAction(async (parse, cancellation) =>
         {
@@ -30,7 +32,9 @@ internal static class AgentCommand
                 Sysfs = parse.GetRequiredValue(sysfs),
                 Procfs = parse.GetRequiredValue(procfs),
                 Cgroups = parse.GetValue(cgroups),
+                State = parse.GetRequiredValue(state),
                 NodeName = parse.GetValue(node),
+                Kubeconfig = parse.GetValue(kubeconfig),
                 TopCgroups = parse.GetRequiredValue(top),
             };
             if (parse.GetValue(config) is { } path)

@@ -48,7 +48,7 @@ internal static class BenchCommand
                 return Task.FromResult(0);
             }
 
-            console.WriteLine($"{where}; {options.Threads} threads, {Quantities.Format(options.BytesPerThread)} each, random 64-byte lines{(options.NonTemporal ? ", non-temporal writes" : "")}");
+            console.WriteLine($"{where}; {options.Threads} {(options.Threads == 1 ? "thread" : "threads")}, {Quantities.Format(options.BytesPerThread)} each, random 64-byte lines{(options.NonTemporal ? ", non-temporal writes" : "")}");
             console.WriteLine($"{"READS",6} {"GiB/s",8} {"MIN",8} {"MAX",8}");
             foreach (var point in bench.Run(cancellation))
                 console.WriteLine($"{point.ReadShare * 100,5:F0}% {point.Median,8:F2} {point.Minimum,8:F2} {point.Maximum,8:F2}");

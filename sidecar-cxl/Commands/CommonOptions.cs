@@ -26,4 +26,10 @@ internal static class CommonOptions
         Description = "Where sysfs is mounted.",
         DefaultValueFactory = _ => "/sys",
     };
+
+    public static Option<string> State() => new("--state")
+    {
+        Description = "Where the agent keeps the interleave weights that it found, to put them back even after it was killed.",
+        DefaultValueFactory = _ => "/run/moebius",
+    };
 }

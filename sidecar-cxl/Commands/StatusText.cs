@@ -17,10 +17,13 @@ internal static class StatusText
         {
             var lost = status.Observer.Losses;
             output.WriteLine($"telemetry  {status.TelemetrySource}: {status.TelemetryMessage}");
-            output.WriteLine($"counted    {status.Observer.Cgroups} cgroups in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
-            output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.Tasks} task look-ups, {lost.Samples} perf events, {lost.SkippedRuns} skipped runs");
+            output.WriteLine($"counted    {status.Observer.Cgroups} {(status.Observer.Cgroups == 1 ? "cgroup" : "cgroups")} in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
+            output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.Tasks} task look-ups, {lost.Samples} perf events, {lost.SkippedRuns} skipped runs, {status.Observer.Vanished} cgroups that vanished meanwhile");
         }
 
+        output.WriteLine($"traffic    {(status.Traffic.Source is { } traffic ? $"{traffic}: " : "")}{status.Traffic.Message}");
+        foreach (var count in status.Traffic.Counts)
+            output.WriteLine($"           {count.Link} {count.Direction}: {Quantities.Format((long)count.Bytes)} since the start");
         if (status.Duplex is { } duplex)
         {
             output.WriteLine($"scheduler  {duplex.Reason}: {duplex.Message}");

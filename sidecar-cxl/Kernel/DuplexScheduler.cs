@@ -87,6 +87,15 @@ internal sealed class DuplexScheduler : IDisposable
         }
     }
 
+    /// <summary>Lets the kernel check the program, and leaves nothing there.</summary>
+    /// <exception cref="BpfException">The kernel refused; carries the verifier's log.</exception>
+    /// <exception cref="DllNotFoundException">libbpf.so.1 is not installed.</exception>
+    public static void Check(byte[] objectBytes)
+    {
+        using var program = BpfObject.Open(objectBytes, "duplex");
+        program.Load();
+    }
+
     /// <summary>Changes the parameters; they hold from the next pick on.</summary>
     public void SetParameters(in DuplexParameters value) => parameters.Write(0u, value);
 

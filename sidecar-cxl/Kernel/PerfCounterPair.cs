@@ -29,9 +29,6 @@ internal readonly record struct PerfEvent(uint Type, ulong Config, ulong Period)
 /// </summary>
 internal sealed unsafe class PerfCounterPair : IDisposable
 {
-    private const nint PerfEventOpenX64 = 298;
-    private const nint PerfEventOpenArm64 = 241;
-    private const nint FlagCloseOnExec = 8;
     private const nuint EnableEvent = 0x2400;
     private const nuint SetProgram = 0x40042408;
 
@@ -114,24 +111,7 @@ internal sealed unsafe class PerfCounterPair : IDisposable
     {
         const ulong Disabled = 1;
         const ulong Pinned = 4;
-        // perf_event_attr, first published size. Pinned: it counts all the time or not at all.
-        var attributes = new PerfEventAttributes { Type = perfEvent.Type, Size = (uint)sizeof(PerfEventAttributes), Config = perfEvent.Config, SamplePeriod = perfEvent.Period, Flags = Disabled | Pinned };
-        var number = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? PerfEventOpenArm64 : PerfEventOpenX64;
-        var descriptor = LibC.syscall(number, &attributes, -1, cpu, -1, FlagCloseOnExec, 0);
-        return descriptor >= 0
-            ? (int)descriptor
-            : throw new BpfException($"opening the perf event {perfEvent.Type}:{perfEvent.Config:x} on CPU {cpu}", Marshal.GetLastPInvokeError());
-    }
-
-    [StructLayout(LayoutKind.Sequential, Size = 64)]
-    private struct PerfEventAttributes
-    {
-        public uint Type;
-        public uint Size;
-        public ulong Config;
-        public ulong SamplePeriod;
-        public ulong SampleType;
-        public ulong ReadFormat;
-        public ulong Flags;
+        // Pinned: it counts all the time or not at all.
+        return PerfDescriptor.Open(perfEvent, cpu, Disabled | Pinned);
     }
 }

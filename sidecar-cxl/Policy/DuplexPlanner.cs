@@ -13,7 +13,7 @@ internal readonly record struct DirectionLoad(double Readers, double Writers);
 internal static class DuplexPlanner
 {
     /// <summary>The longest stint.</summary>
-    internal const ulong SliceNs = 5_000_000;
+    internal const ulong SliceNs = 3_000_000;
 
     private const ulong MinimumNs = 500_000;
     private const ulong MillisecondNs = 1_000_000;
@@ -94,11 +94,12 @@ internal static class DuplexPlanner
 
     /// <summary>
     /// The longest wait of a task that may run on all of the CPUs, among so many runnable ones: the aging limit twice, then
-    /// everybody who came before or shortly after, and a latency task between each two.
+    /// everybody who came before or shortly after, and a latency task between each two. A stint ends with a tick of the
+    /// kernel's timer.
     /// </summary>
-    public static TimeSpan WaitBound(in DuplexParameters parameters, int runnable, int cpus)
+    public static TimeSpan WaitBound(in DuplexParameters parameters, int runnable, int cpus, TimeSpan tick)
     {
         var rounds = 2 * ((Math.Max(runnable, 1) - 1 + cpus - 1) / cpus) + 1;
-        return TimeSpan.FromMilliseconds((2 * parameters.AgingNs + (ulong)rounds * parameters.SliceNs) / 1e6);
+        return TimeSpan.FromMilliseconds((2 * parameters.AgingNs + rounds * (parameters.SliceNs + tick.TotalNanoseconds)) / 1e6);
     }
 }

@@ -20,6 +20,9 @@ internal sealed class CgroupHierarchy
     /// <summary>True for a v1 hierarchy.</summary>
     public bool Version1 { get; }
 
+    /// <summary>Cgroups that went away while they were looked at.</summary>
+    public ulong Vanished { get; private set; }
+
     /// <summary>Takes the hierarchy that the user names, or finds one below the sysfs root.</summary>
     /// <exception cref="UserInputException">The named directory is no cgroup hierarchy.</exception>
     public static CgroupHierarchy? Find(string? named, string sysfs)
@@ -40,7 +43,11 @@ internal sealed class CgroupHierarchy
         while (pending.TryPop(out var directory))
         {
             if (Id(directory) is not { } id)
+            {
+                Vanished++;
                 continue;
+            }
+
             found[id] = directory.Length == Root.Length ? "/" : directory[Root.Length..];
             try
             {
@@ -50,6 +57,7 @@ internal sealed class CgroupHierarchy
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
                 // Gone while we looked: the next scan knows.
+                Vanished++;
             }
         }
 
@@ -63,6 +71,7 @@ internal sealed class CgroupHierarchy
     public unsafe Dictionary<ulong, string> Attributes(IReadOnlyDictionary<ulong, string> paths, string name)
     {
         const int Capacity = 64;
+        const int NotFound = 2;
         const int OutOfRange = 34;
         const int NotSupported = 95;
         var found = new Dictionary<ulong, string>();
@@ -74,6 +83,8 @@ internal sealed class CgroupHierarchy
                 found[id] = System.Text.Encoding.UTF8.GetString(value, (int)length).TrimEnd('\0');
             else if (Marshal.GetLastPInvokeError() is var error && error == OutOfRange)
                 found[id] = "(too long)";
+            else if (error == NotFound)
+                Vanished++;
             else if (error == NotSupported)
                 break;
         }

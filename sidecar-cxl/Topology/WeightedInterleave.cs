@@ -1,10 +1,11 @@
 namespace Moebius.Cxl.Topology;
 
 /// <summary>
-/// The kernel's weighted interleave weights: read, set and put back. One instance remembers what it found, so that
-/// <see cref="Restore"/> leaves nothing behind.
+/// The kernel's weighted interleave weights: read, set and put back. What was found is written to the record before
+/// anything is changed, so that <see cref="Restore"/> leaves nothing behind, and <see cref="RestoreLeft"/> nothing of an
+/// agent that was killed.
 /// </summary>
-internal sealed class WeightedInterleave(string sysfs)
+internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
 {
     /// <summary>The smallest weight the kernel takes.</summary>
     public const int MinimumWeight = 1;
@@ -54,13 +55,13 @@ internal sealed class WeightedInterleave(string sysfs)
         }
 
         automaticFound ??= current.Automatic;
+        foreach (var node in weights.Keys)
+            found.TryAdd(node, current.Weights[node]);
+        record.Write(new FoundWeights(found, automaticFound));
         try
         {
             foreach (var (node, weight) in weights)
-            {
-                found.TryAdd(node, current.Weights[node]);
                 Write($"node{node}", $"{weight}");
-            }
         }
         catch (IOException)
         {
@@ -77,8 +78,23 @@ internal sealed class WeightedInterleave(string sysfs)
         // Writing a weight switches the kernel's own computation off; switching it on again discards the weights.
         if (found.Count > 0 && automaticFound == true)
             Write(AutomaticNames.First(name => File.Exists(Path.Combine(sysfs, Folder, name))), "true");
+        if (found.Count > 0)
+            record.Delete();
         found.Clear();
         automaticFound = null;
+    }
+
+    /// <summary>Puts back what an agent found that was killed; gives the weights, or null if there was nothing.</summary>
+    /// <exception cref="IOException">The record makes no sense, or the kernel refused a weight.</exception>
+    public IReadOnlyDictionary<int, int>? RestoreLeft()
+    {
+        if (record.Read() is not { } left)
+            return null;
+        foreach (var (node, weight) in left.Weights)
+            found[node] = weight;
+        automaticFound = left.Automatic;
+        Restore();
+        return left.Weights;
     }
 
     private void Write(string name, string value) => File.WriteAllText(Path.Combine(sysfs, Folder, name), value + "\n");

@@ -10,13 +10,13 @@
  *   1. a latency task, but not twice in a row while rule 2 has somebody;
  *   2. once the longest waiting task has waited for the aging limit A: a task of its own lane that came at most A after
  *      that one, else that one;
- *   3. the older of its own lane's and the balanced tasks, else the other direction's. A task of the CPU's own lane goes
- *      on for up to MAX_LEAD stints rather than cross.
+ *   3. the first of its own lane's or of the balanced tasks, whichever has had less of the machine (duplex_fair.h), else
+ *      the other direction's. A task of the CPU's own lane goes on for up to MAX_LEAD stints rather than cross.
  *
  * A class without tokens is passed over in rules 1 and 3, never in rule 2's oldest. So a task that may run on all C CPUs
  * (or on one, then C = 1) among N runnable ones waits no longer than
  *
- *   2 A + (2 ceil((N - 1) / C) + 1) S,    S: the longest stint,
+ *   2 A + (2 ceil((N - 1) / C) + 1) S,    S: the longest stint, which ends with a tick,
  *
  * because from 2 A on only those go first that came before it or up to A after, and a latency task between each two.
  * Kernel threads are latency tasks; those bound to a CPU, and wake-ups that find an idle CPU, do not queue.
@@ -30,6 +30,7 @@
 #include "sched_ext.h"
 #include "duplex_maps.h"
 #include "duplex_tokens.h"
+#include "duplex_fair.h"
 #include "duplex_queues.h"
 #include "duplex_pairing.h"
 
@@ -50,28 +51,28 @@ __s32 BPF_PROG(duplex_select_cpu, struct task_struct *p, __s32 prev_cpu, __u64 w
 	return cpu;
 }
 
-/*
- * A task that woke up and found no idle CPU takes one from bulk work: a latency task under the guard, however short the
- * stint was; others when the stint had a fourth of its shortest length and so few wait that they are next.
- */
-static __always_inline void preempt_for(struct task_struct *p, __u32 class, const struct duplex_parameters *now, __u64 time, __u64 waiting)
-{
-	bool guarded = class == CLASS_LATENCY && now->guard;
-	__s32 cpu = scx_bpf_task_cpu(p);
-	struct cpu_state *state = cpu_state_of(cpu);
-	struct class_counters *counts = counters_of(class);
+/* CPUs that a task which woke up looks at for one that it may take. */
+#define LOOK_AT 8
 
-	if (!state || state->running >= CLASS_LATENCY)
+/* A task that woke up and found no idle CPU takes one from whoever has had more: its own, else one near it. */
+static __always_inline void preempt_for(struct task_struct *p, const struct task_state *state, const struct duplex_parameters *now, __s32 cpu)
+{
+	__u32 count = scx_bpf_nr_cpu_ids() ?: 1;
+
+	for (__u32 i = 0; i < LOOK_AT && i < count; i++) {
+		__u32 other = ((__u32)cpu + i) % count;
+		struct cpu_state *there = cpu_state_of(other);
+		struct class_counters *counts;
+
+		if (!there || !may_preempt(there, state, now, state->queued_at) || !bpf_cpumask_test_cpu(other, p->cpus_ptr))
+			continue;
+		there->preempted_at = state->queued_at;
+		counts = counters_of(state->class);
+		if (counts)
+			counts->preemptions++;
+		scx_bpf_kick_cpu(other, SCX_KICK_PREEMPT);
 		return;
-	/* Whoever is taken off has had half a stint since the last time this happened here. */
-	if (guarded && elapsed(state->preempted_at, time) < now->slice_ns / 2)
-		return;
-	if (!guarded && (elapsed(state->since, time) < now->minimum_ns / 4 || waiting > scx_bpf_nr_cpu_ids()))
-		return;
-	state->preempted_at = time;
-	if (counts)
-		counts->preemptions++;
-	scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+	}
 }
 
 SEC("struct_ops/duplex_enqueue")
@@ -102,14 +103,19 @@ void BPF_PROG(duplex_enqueue, struct task_struct *p, __u64 enq_flags)
 		if (here)
 			here->held = 1;
 	}
+	count_out(state); /* it may have waited elsewhere before */
 	state->class = class;
-	state->queued_at = clock_now();
+	state->bound = p->nr_cpus_allowed == 1 ? cpu + 1 : 0;
+	waiting = count_waiting();
+	count_in(state, clock_now());
+	enter(state, now);
 	counts = counters_of(class);
 	if (counts)
 		counts->queued++;
-	waiting = count_waiting();
-	if (p->nr_cpus_allowed == 1) {
+	if (state->bound) {
 		insert(p, CPU_QUEUE(cpu), slice(now, waiting), enq_flags);
+		if ((enq_flags & SCX_ENQ_WAKEUP) && class >= CLASS_BALANCED)
+			preempt_for(p, state, now, cpu);
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 		return;
 	}
@@ -120,7 +126,7 @@ void BPF_PROG(duplex_enqueue, struct task_struct *p, __u64 enq_flags)
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 	else if ((enq_flags & SCX_ENQ_WAKEUP) && class >= CLASS_BALANCED)
-		preempt_for(p, class, now, state->queued_at, waiting);
+		preempt_for(p, state, now, scx_bpf_task_cpu(p));
 	return;
 local:
 	insert(p, SCX_DSQ_LOCAL, now ? now->slice_ns : 1000000, enq_flags);
@@ -139,17 +145,22 @@ void BPF_PROG(duplex_dispatch, __s32 cpu, struct task_struct *prev)
 SEC("struct_ops/duplex_running")
 void BPF_PROG(duplex_running, struct task_struct *p)
 {
+	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	struct task_state *state = state_of(p);
 	struct cpu_state *here = cpu_state_of(bpf_get_smp_processor_id());
 	struct class_counters *counts;
 	__u64 time = clock_now();
 
-	if (!state || !here)
+	if (!now || !state || !here)
 		return;
-	if (!state->queued_at)
-		state->class = class_of(p); /* came without waiting in a queue */
+	if (!state->queued_at) { /* came without waiting in a queue */
+		state->class = class_of(p);
+		enter(state, now);
+	}
+	advance(state);
 	here->running = state->class;
 	here->since = time;
+	here->virtual = state->virtual;
 	counts = counters_of(state->class);
 	if (counts) {
 		counts->runs++;
@@ -161,7 +172,7 @@ void BPF_PROG(duplex_running, struct task_struct *p)
 				counts->max_wait_ns = wait;
 		}
 	}
-	state->queued_at = 0;
+	count_out(state);
 	state->started_at = time;
 }
 
@@ -183,7 +194,18 @@ void BPF_PROG(duplex_stopping, struct task_struct *p, bool runnable)
 	counts = counters_of(state->class);
 	if (counts)
 		counts->run_ns += ran;
+	charge(p, state, ran);
 	spend(now, state->class, ran);
+}
+
+/* A task that leaves for another scheduler, or for good. */
+SEC("struct_ops/duplex_disable")
+void BPF_PROG(duplex_disable, struct task_struct *p)
+{
+	struct task_state *state = state_of(p);
+
+	if (state)
+		count_out(state);
 }
 
 SEC("struct_ops.s/duplex_init_task")
@@ -240,6 +262,7 @@ struct sched_ext_ops duplex = {
 	.running = (void *)duplex_running,
 	.stopping = (void *)duplex_stopping,
 	.init_task = (void *)duplex_init_task,
+	.disable = (void *)duplex_disable,
 	.init = (void *)duplex_init,
 	.exit = (void *)duplex_exit,
 	.flags = SCX_OPS_ENQ_LAST,

@@ -10,18 +10,21 @@ const volatile struct duplex_settings settings SEC(".rodata.settings") = {};
 struct task_state {
 	__u64 queued_at;  /* 0: not in a queue */
 	__u64 started_at; /* 0: not running */
+	__u64 virtual;	  /* see duplex_fair.h; 0: never waited */
 	__u32 class;
-	__u32 padding;
+	__u32 bound; /* in the queue of CPU bound - 1; 0: in that of its class */
 };
 
 /* Written by its own CPU; others only look. */
 struct cpu_state {
 	__u64 preempted_at;
 	__u64 since;	    /* when the running task came on */
+	__u64 virtual;	    /* its virtual time then */
 	__u32 running;	    /* class; NO_CLASS while idle or unknown */
 	__u32 after_latency; /* the last pick was a latency task */
 	__u32 lead;	    /* stints by which the running task has gone on */
 	__u32 held;	    /* the CPU passed tasks over for want of tokens */
+	__u64 waiting;	    /* tasks in the CPU's own queue */
 };
 
 struct {

@@ -8,16 +8,26 @@
 
 static __always_inline void pick(const struct duplex_parameters *now, struct cpu_state *here, __s32 cpu, struct task_struct *prev)
 {
-	__u64 since[CLASSES], own_since, oldest_since = 0, time = clock_now();
+	__u64 since[CLASSES], virtual[CLASSES], own_since, balanced_virtual, oldest_since = 0, time = clock_now();
+	struct head bound = {};
 	__u32 oldest = NO_CLASS, own, other, key = cpu, *lane = bpf_map_lookup_elem(&lanes, &key);
 	bool aged, prev_waits, prev_own = false;
 
 	if (!lane)
 		return;
 	own = now->pair ? *lane & 1 : NO_CLASS;
-	for (__u32 class = 0; class < CLASSES; class++)
-		since[class] = first_since(QUEUE(class));
-	own_since = first_since(CPU_QUEUE(cpu));
+	for (__u32 class = 0; class < CLASSES; class++) {
+		struct head head = {};
+
+		if (waiting_tasks[class])
+			head = head_of(QUEUE(class));
+		since[class] = head.since;
+		virtual[class] = head.virtual;
+	}
+	if (here->waiting)
+		bound = head_of(CPU_QUEUE(cpu));
+	own_since = bound.since;
+	balanced_virtual = own_since && (!since[CLASS_BALANCED] || own_since < since[CLASS_BALANCED]) ? bound.virtual : virtual[CLASS_BALANCED];
 	for (__u32 class = 0; class < CLASS_LATENCY; class++) {
 		if (since[class] && (!oldest_since || since[class] < oldest_since)) {
 			oldest_since = since[class];
@@ -48,14 +58,12 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 
 	prev_waits = prev && (prev->scx.flags & SCX_TASK_QUEUED);
 	if (own < CLASS_BALANCED) {
-		__u64 balanced_since = since[CLASS_BALANCED];
+		bool balanced_waits = since[CLASS_BALANCED] || own_since;
 		bool own_may = since[own] && !out_of_tokens(now, own);
 
-		if (own_since && (!balanced_since || own_since < balanced_since))
-			balanced_since = own_since;
-		if (own_may && (!balanced_since || since[own] <= balanced_since) && take(own, own, false))
+		if (own_may && (!balanced_waits || virtual[own] <= balanced_virtual) && take(own, own, false))
 			goto switched;
-		if (balanced_since && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
+		if (balanced_waits && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
 			goto switched;
 		if (own_may && take(own, own, false))
 			goto switched;
@@ -63,13 +71,14 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 		prev_own = prev_waits && here->running == own && here->lead < MAX_LEAD;
 		if (since[other] && !prev_own && !out_of_tokens(now, other) && take(other, own, false))
 			goto switched;
-	} else if (oldest == CLASS_BALANCED && take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false)) {
-		goto switched;
 	} else {
 		__u32 first = since[CLASS_READ] && (!since[CLASS_WRITE] || since[CLASS_READ] <= since[CLASS_WRITE]) ? CLASS_READ : CLASS_WRITE;
 
 		if (out_of_tokens(now, first))
 			first = !first;
+		if ((since[CLASS_BALANCED] || own_since) && (!since[first] || balanced_virtual < virtual[first]) &&
+		    take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))
+			goto switched;
 		if (since[first] && !out_of_tokens(now, first) && take(first, own, false))
 			goto switched;
 		if (take_balanced(cpu, since[CLASS_BALANCED], own_since, own, false))

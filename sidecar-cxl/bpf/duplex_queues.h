@@ -8,39 +8,77 @@
 #define QUEUE(class) (0x100ULL + (class))
 #define CPU_QUEUE(cpu) (0x10000ULL + (cpu))
 
+/*
+ * Tasks in the classes' queues. Counted here, because asking the kernel means looking the queue up. A task counts from
+ * before it is queued until it runs, so that none is overlooked.
+ */
+static __u64 waiting_tasks[CLASSES];
+
+static __always_inline void count_in(struct task_state *state, __u64 time)
+{
+	if (state->bound) {
+		struct cpu_state *there = cpu_state_of(state->bound - 1);
+
+		if (there)
+			__sync_fetch_and_add(&there->waiting, 1);
+	} else {
+		__sync_fetch_and_add(&waiting_tasks[state->class & (CLASSES - 1)], 1);
+	}
+	state->queued_at = time;
+}
+
+static __always_inline void count_out(struct task_state *state)
+{
+	if (!state->queued_at)
+		return;
+	state->queued_at = 0;
+	if (state->bound) {
+		struct cpu_state *there = cpu_state_of(state->bound - 1);
+
+		if (there)
+			__sync_fetch_and_add(&there->waiting, -1);
+		state->bound = 0;
+	} else {
+		__sync_fetch_and_add(&waiting_tasks[state->class & (CLASSES - 1)], -1);
+	}
+}
+
 static __always_inline __u64 count_waiting(void)
 {
-	return scx_bpf_dsq_nr_queued(QUEUE(CLASS_READ)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_WRITE)) +
-	       scx_bpf_dsq_nr_queued(QUEUE(CLASS_BALANCED)) + scx_bpf_dsq_nr_queued(QUEUE(CLASS_LATENCY));
+	return waiting_tasks[CLASS_READ] + waiting_tasks[CLASS_WRITE] + waiting_tasks[CLASS_BALANCED] + waiting_tasks[CLASS_LATENCY];
 }
 
 /* The more wait, the shorter the stints, so that a round does not grow with the number of tasks. */
 static __always_inline __u64 slice(const struct duplex_parameters *now, __u64 waiting)
 {
-	__u64 result = now->slice_ns / (1 + waiting / (scx_bpf_nr_cpu_ids() ?: 1));
+	__u64 count = scx_bpf_nr_cpu_ids() ?: 1, result = now->slice_ns * count / (count + waiting);
 
 	return result > now->minimum_ns ? result : now->minimum_ns;
 }
 
-/* When the first task of a queue began to wait; 0 if the queue is empty. */
-static __always_inline __u64 first_since(__u64 queue)
+/* The first task of a queue. */
+struct head {
+	__u64 since; /* when it began to wait; 0 if the queue is empty */
+	__u64 virtual;
+};
+
+static __always_inline struct head head_of(__u64 queue)
 {
 	struct bpf_iter_scx_dsq iterator;
 	struct task_struct *p;
-	__u64 since = 0;
+	struct head head = {};
 
-	if (scx_bpf_dsq_nr_queued(queue) <= 0)
-		return 0;
 	if (!bpf_iter_scx_dsq_new(&iterator, queue, 0)) {
 		p = bpf_iter_scx_dsq_next(&iterator);
 		if (p) {
 			struct task_state *state = state_of(p);
 
-			since = state && state->queued_at ? state->queued_at : 1;
+			head.since = state && state->queued_at ? state->queued_at : 1;
+			head.virtual = state ? state->virtual : 0;
 		}
 	}
 	bpf_iter_scx_dsq_destroy(&iterator);
-	return since;
+	return head;
 }
 
 /* Takes the first task of a class that may run here. */

@@ -60,6 +60,7 @@ struct sched_entity {
 
 struct sched_ext_entity {
 	__u32 flags;
+	__u32 weight;
 	__u64 slice;
 };
 

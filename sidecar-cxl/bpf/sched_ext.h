@@ -49,6 +49,7 @@ struct sched_ext_ops {
 	void (*running)(struct task_struct *);
 	void (*stopping)(struct task_struct *, bool);
 	__s32 (*init_task)(struct task_struct *, struct scx_init_task_args *);
+	void (*disable)(struct task_struct *);
 	__s32 (*init)(void);
 	void (*exit)(struct scx_exit_info *);
 	__u64 flags;
@@ -63,7 +64,6 @@ struct sched_ext_ops {
 extern __s32 scx_bpf_create_dsq(__u64 dsq_id, __s32 node) KFUNC;
 extern void scx_bpf_dsq_insert(struct task_struct *p, __u64 dsq_id, __u64 slice, __u64 enq_flags) KFUNC __attribute__((weak));
 extern bool scx_bpf_dsq_move_to_local(__u64 dsq_id) KFUNC __attribute__((weak));
-extern __s32 scx_bpf_dsq_nr_queued(__u64 dsq_id) KFUNC;
 extern __s32 scx_bpf_select_cpu_dfl(struct task_struct *p, __s32 prev_cpu, __u64 wake_flags, bool *is_idle) KFUNC;
 extern __s32 scx_bpf_pick_idle_cpu(const struct cpumask *allowed, __u64 flags) KFUNC;
 extern __s32 scx_bpf_task_cpu(const struct task_struct *p) KFUNC;
@@ -72,6 +72,7 @@ extern void scx_bpf_kick_cpu(__s32 cpu, __u64 flags) KFUNC;
 extern int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, __u64 dsq_id, __u64 flags) KFUNC;
 extern struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) KFUNC;
 extern void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) KFUNC;
+extern bool bpf_cpumask_test_cpu(__u32 cpu, const struct cpumask *cpumask) KFUNC;
 extern __u64 scx_bpf_now(void) KFUNC __attribute__((weak));
 /* The names of Linux 6.12. */
 extern void scx_bpf_dispatch(struct task_struct *p, __u64 dsq_id, __u64 slice, __u64 enq_flags) KFUNC __attribute__((weak));

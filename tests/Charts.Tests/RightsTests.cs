@@ -13,7 +13,7 @@ public sealed class RightsTests
         var rendered = await Rendered.ChartAsync();
 
         Assert.Equal(Grants(Generated.One<V1ClusterRole>().Rules), Grants(rendered.One<V1ClusterRole>("moebius-operator").Rules));
-        var lease = rendered.One<V1Role>();
+        var lease = rendered.One<V1Role>("moebius-operator-leader-election");
         Assert.Equal(Grants(Generated.One<V1Role>().Rules), Grants(lease.Rules));
         Assert.Equal("moebius-node-agents", lease.Metadata.NamespaceProperty);
     }
@@ -55,8 +55,8 @@ public sealed class RightsTests
     {
         var rendered = await Rendered.ChartAsync("--set", $"watchNamespace={watch},serviceAccount.name=sa");
 
-        var roles = rendered.All<V1Role>().Select(role => $"{role.Metadata.NamespaceProperty}/{role.Metadata.Name}").ToList();
-        var bindings = rendered.All<V1RoleBinding>().ToList();
+        var roles = rendered.All<V1Role>().Where(role => !IsForAgents(role.Metadata)).Select(role => $"{role.Metadata.NamespaceProperty}/{role.Metadata.Name}").ToList();
+        var bindings = rendered.All<V1RoleBinding>().Where(binding => !IsForAgents(binding.Metadata)).ToList();
         Assert.Equal(roles.Order(StringComparer.Ordinal), bindings.Select(binding => $"{binding.Metadata.NamespaceProperty}/{binding.RoleRef.Name}").Order(StringComparer.Ordinal));
         var cluster = rendered.One<V1ClusterRoleBinding>(watch.Length == 0 ? "moebius-operator" : $"moebius-operator-{watch}");
         Assert.Contains(rendered.All<V1ClusterRole>(), role => role.Metadata.Name == cluster.RoleRef.Name);
@@ -65,17 +65,24 @@ public sealed class RightsTests
     }
 
     [Fact]
-    public async Task Node_agents_may_read_pods_and_namespaces_and_nothing_else()
+    public async Task Node_agents_may_list_pods_and_namespaces_and_write_events_about_nodes_and_nothing_else()
     {
         var rendered = await Rendered.ChartAsync("--set", "nodeAgents.namespace=agents");
 
         Assert.Equal(
-            ["/namespaces get", "/namespaces list", "/namespaces watch", "/pods get", "/pods list", "/pods watch"],
+            ["/namespaces list", "/pods list"],
             Grants(rendered.One<V1ClusterRole>("moebius-operator-node-agent").Rules));
         var binding = rendered.One<V1ClusterRoleBinding>("moebius-operator-node-agent");
         Assert.Equal("moebius-operator-node-agent", binding.RoleRef.Name);
         Assert.Equal(("Group", "system:serviceaccounts:agents"), (binding.Subjects.Single().Kind, binding.Subjects.Single().Name));
-        Assert.DoesNotContain((await Rendered.ChartAsync("--set", "watchNamespace=shop")).All<V1ClusterRole>(), role => role.Metadata.Name.EndsWith("node-agent", StringComparison.Ordinal));
+        var events = rendered.One<V1Role>("moebius-operator-node-agent");
+        Assert.Equal(("default", "/events create"), (events.Metadata.NamespaceProperty, Assert.Single(Grants(events.Rules))));
+        var told = rendered.One<V1RoleBinding>("moebius-operator-node-agent");
+        Assert.Equal(("default", "moebius-operator-node-agent"), (told.Metadata.NamespaceProperty, told.RoleRef.Name));
+        Assert.Equal(("Group", "system:serviceaccounts:agents"), (told.Subjects.Single().Kind, told.Subjects.Single().Name));
+        var alone = await Rendered.ChartAsync("--set", "watchNamespace=shop");
+        Assert.DoesNotContain(alone.All<V1ClusterRole>(), role => IsForAgents(role.Metadata));
+        Assert.DoesNotContain(alone.All<V1Role>(), role => IsForAgents(role.Metadata));
     }
 
     [Fact]
@@ -104,6 +111,8 @@ public sealed class RightsTests
 
         Assert.DoesNotContain(grants, grant => grant.Contains('*') || grant.Contains("secrets", StringComparison.Ordinal) || grant.StartsWith("rbac.", StringComparison.Ordinal));
     }
+
+    private static bool IsForAgents(V1ObjectMeta metadata) => metadata.Name.EndsWith("node-agent", StringComparison.Ordinal);
 
     private static IReadOnlyList<string> Grants(IEnumerable<V1PolicyRule> rules) =>
     [

@@ -45,6 +45,15 @@ internal sealed partial class MoebiusProcess : IDisposable
         return (process.ExitCode, await output, await error);
     }
 
+    public bool HasExited => process.HasExited;
+
+    /// <summary>Ends it without a chance to do anything more.</summary>
+    public void Kill()
+    {
+        process.Kill();
+        process.WaitForExit();
+    }
+
     public void Interrupt() => Assert.Equal(0, Kill(process.Id, 2));
 
     public void Dispose()

@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
 using Moebius.Cxl.Hints;
 using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Policy;
 using Moebius.Cxl.Telemetry;
 using Moebius.Cxl.Topology;
 using static Moebius.Cxl.VirtualMachine.Checks;
@@ -32,7 +34,7 @@ internal static class AgentChecks
         var hierarchy = CgroupHierarchy.Find(Workers.CgroupRoot, "/sys")!;
         Directory.CreateDirectory(root);
         using var keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.DuplexPair } }, [[0, 1]], false, "/sys", "/proc", false, TimeProvider.System);
-        Require(keeper.State.Loaded, keeper.State.Message);
+        FaultChecks.Engage(keeper);
         long first = 0;
         for (var batch = 0; batch < Batches; batch++)
         {
@@ -58,29 +60,48 @@ internal static class AgentChecks
         Require(grown < 1 << 20, $"the heap grew by {grown} bytes");
         return $"{Batches * Batch} pods, no hint left; the heap grew by {grown / 1024} KiB since the first {Batch}";
 
-        void Tick(Dictionary<string, MemoryIntent> pods) => keeper.Tick(HintResolver.ByCgroup(hierarchy.Scan(), pods), 0);
+        void Tick(Dictionary<string, MemoryIntent> pods) => keeper.Tick(HintResolver.ByCgroup(hierarchy.Scan(), pods), FaultChecks.Busy, 0);
     }
 
     public static NodeAgent StartAgent() => new(
         new AgentOptions { Config = new NodeAgentConfig { Profile = "p" }, Cgroups = Workers.CgroupRoot }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
 
+    /// <summary>
+    /// The agent takes the machine over when somebody reads and somebody writes, and gives it back when they are gone.
+    /// </summary>
     public static string Agent()
     {
         string message;
         using (var agent = StartAgent())
         {
             agent.Tick();
-            Thread.Sleep(500);
-            agent.Tick();
-            var status = agent.Status;
-            Require(status.Level == SchedulingLevel.SchedExt, $"the level is {status.Level}: {status.Reason}: {status.Message}");
-            Require(SchedExt == "enabled" && status.Duplex?.Loaded == true, $"the state is {SchedExt}");
-            Require(status.Observer.Loaded, $"{status.Observer.Reason}: {status.Observer.Message}");
-            message = $"{status.Level}, {status.Duplex!.Strategy}: {status.Duplex.StrategyReason}; {status.Scheduler}";
+            Require(agent.Status is { Level: SchedulingLevel.SchedExt, Reason: "StandingBy" }, $"{agent.Status.Level}: {agent.Status.Reason}: {agent.Status.Message}");
+            Require(SchedExt == "disabled", "the scheduler is loaded with nobody to schedule");
+            Require(agent.Status.Observer.Loaded, $"{agent.Status.Observer.Reason}: {agent.Status.Observer.Message}");
+            var engaged = Stopwatch.StartNew();
+            using (var readers = new BusyCgroup("readers", 1, intent: "read-heavy"))
+            using (var writers = new BusyCgroup("writers", 1, intent: "write-heavy"))
+            {
+                while (agent.Status.Duplex?.Loaded != true && engaged.Elapsed < TimeSpan.FromSeconds(30))
+                {
+                    Thread.Sleep(300);
+                    agent.Tick();
+                }
+
+                var status = agent.Status;
+                Require(SchedExt == "enabled" && status.Duplex?.Loaded == true, $"the state is {SchedExt}: {status.Reason}: {status.Message}");
+                agent.Tick();
+                Require(agent.Status.Duplex!.Classes.Count(value => value.Class is "Read" or "Write" && value.Runs > 0) == 2, "readers and writers do not run in their classes");
+                message = $"loaded within {engaged.ElapsedMilliseconds} ms; {status.Duplex!.Strategy}: {status.Duplex.StrategyReason}; {status.Scheduler}";
+            }
+
+            for (var i = 0; i <= Engagement.ReleaseAfter; i++)
+                agent.Tick();
+            Require(SchedExt == "disabled" && agent.Status.Reason == "StandingBy", $"the state is {SchedExt}: {agent.Status.Reason}: {agent.Status.Message}");
         }
 
         Back();
-        return message;
+        return $"{message}; gone with them";
     }
 
     /// <summary>CAP_BPF, CAP_PERFMON and CAP_SYS_NICE suffice, without CAP_SYS_ADMIN.</summary>

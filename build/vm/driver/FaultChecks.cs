@@ -2,6 +2,7 @@ using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
 using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Policy;
 using static Moebius.Cxl.VirtualMachine.Checks;
 
 namespace Moebius.Cxl.VirtualMachine;
@@ -49,21 +50,33 @@ internal static class FaultChecks
         return $"{redis.Answered} requests to Redis, 0 failed, the slowest took {redis.Slowest.TotalMilliseconds:F0} ms";
     }
 
+    /// <summary>A load that calls for the scheduler.</summary>
+    public static ClassLoads Busy { get; } = new(1, 1, 0);
+
+    /// <summary>Has the keeper load the scheduler.</summary>
+    public static void Engage(SchedulerKeeper keeper)
+    {
+        Require(keeper.State == SchedulerState.StandingBy, keeper.State.Message);
+        for (var i = 0; i < Engagement.EngageAfter; i++)
+            keeper.Tick(new Dictionary<ulong, MemoryIntent>(), Busy, 0);
+        Require(keeper.State.Loaded, keeper.State.Message);
+    }
+
     public static string Keeper(byte[] faulty)
     {
         var none = new Dictionary<ulong, MemoryIntent>();
         using var keeper = new SchedulerKeeper(faulty, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.DuplexPair } }, [[0, 1]], false, "/sys", "/proc", false, TimeProvider.System);
-        Require(keeper.State.Loaded, keeper.State.Message);
+        Engage(keeper);
         using var busy = new BusyCgroup("busy", 2);
         keeper.Inject(1);
         Back();
-        keeper.Tick(none, 0);
+        keeper.Tick(none, Busy, 0);
         Require(!keeper.State.Loaded && keeper.State.Reason == "SchedulerExited" && keeper.LastExit is not null, $"{keeper.State}");
         var said = keeper.State.Message;
         for (var i = 0; i < 100 && !keeper.State.Loaded; i++)
         {
             Thread.Sleep(100);
-            keeper.Tick(none, 0);
+            keeper.Tick(none, Busy, 0);
         }
 
         Require(keeper.State.Loaded && SchedExt == "enabled", $"{keeper.State}");

@@ -39,7 +39,7 @@ internal static class SchedulerChecks
         Require(scheduler.Exit is null, $"the scheduler has left: {scheduler.Exit}");
         var (ones, crowds) = (scheduler.Read(single), scheduler.Read(crowd));
         // The machine's own tasks are runnable now and then as well.
-        var bound = DuplexPlanner.WaitBound(Workers.Parameters(MemoryStrategy.DuplexPair), Crowd + 1 + 20, Environment.ProcessorCount);
+        var bound = DuplexPlanner.WaitBound(Workers.Parameters(MemoryStrategy.DuplexPair), Crowd + 1 + 20, Environment.ProcessorCount, TimeSpan.FromMilliseconds(4));
         Require(ones.Runs >= 10, $"the one ran {ones.Runs} times");
         Require(crowds.Runs >= Crowd, $"the crowd ran {crowds.Runs} times");
         Require(ones.MaximumWaitNs <= bound.TotalNanoseconds, $"the one waited {ones.MaximumWaitNs / 1e6:F1} ms, the bound is {bound.TotalMilliseconds} ms");

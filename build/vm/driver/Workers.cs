@@ -62,9 +62,16 @@ internal static partial class Workers
     public static int Agent()
     {
         using var agent = AgentChecks.StartAgent();
-        agent.Tick();
+        using var readers = new BusyCgroup("readers", 1, intent: "read-heavy");
+        using var writers = new BusyCgroup("writers", 1, intent: "write-heavy");
+        for (var i = 0; i < 100 && agent.Status.Duplex?.Loaded != true; i++)
+        {
+            Thread.Sleep(300);
+            agent.Tick();
+        }
+
         var status = agent.Status;
-        Console.WriteLine($"{status.Level}, observer {status.Observer.Reason} {status.Observer.Message}, {status.Message}, capabilities {HostKernel.Read("/sys", "/proc").Capabilities:x}");
+        Console.WriteLine($"{status.Level}, scheduler {status.Duplex?.Reason}, observer {status.Observer.Reason} {status.Observer.Message}, {status.Message}, capabilities {HostKernel.Read("/sys", "/proc").Capabilities:x}");
         return status is { Level: SchedulingLevel.SchedExt, Observer.Loaded: true, Duplex.Loaded: true } ? 0 : 1;
     }
 
@@ -75,6 +82,16 @@ internal static partial class Workers
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int prctl(int option, nuint second, nuint third, nuint fourth, nuint fifth);
+
+    /// <summary>Gives a cgroup an extended attribute.</summary>
+    public static void SetAttribute(string path, string name, string value)
+    {
+        if (setxattr(path, name, value, (nuint)value.Length, 0) != 0)
+            throw new IOException($"{path}: {name} cannot be set: errno {Marshal.GetLastPInvokeError()}");
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int setxattr(string path, string name, string value, nuint size, int flags);
 
     /// <summary>Starts this program again.</summary>
     public static Process Again(params string[] arguments) =>
@@ -97,10 +114,12 @@ internal sealed class BusyCgroup : IDisposable
     private readonly List<Process> processes = [];
     private readonly string? gate;
 
-    public BusyCgroup(string name, int busy, bool open = true)
+    public BusyCgroup(string name, int busy, bool open = true, string? intent = null)
     {
         Root = Path.Combine(Workers.CgroupRoot, name);
         Directory.CreateDirectory(Root);
+        if (intent is not null)
+            Workers.SetAttribute(Root, Hints.HintResolver.Attribute, intent);
         Id = Telemetry.CgroupHierarchy.Id(Root)!.Value;
         if (busy == 0)
             return;

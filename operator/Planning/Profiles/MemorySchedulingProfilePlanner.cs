@@ -11,12 +11,14 @@ namespace Moebius.Operator.Planning.Profiles;
 public static class MemorySchedulingProfilePlanner
 {
     private const string ConfigFile = "agent.yaml";
+    private const string ContainerName = "agent";
 
     /// <summary>Plans ServiceAccount, ConfigMap and DaemonSet.</summary>
     /// <param name="profile">The profile.</param>
     /// <param name="others">All profiles of the cluster; the profile itself may be among them.</param>
     /// <param name="settings">The operator's settings.</param>
-    public static Plan Plan(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others, OperatorSettings settings)
+    /// <param name="server">What the API server can do.</param>
+    public static Plan Plan(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others, OperatorSettings settings, ServerCapabilities server)
     {
         var errors = NameCheck.Errors(profile.Metadata.Name, NameCheck.LabelLength - Names.NodeAgent("").Length)
             .Concat(SpecCheck.Errors(profile.Spec, "spec").Select(error => error.ToString()))
@@ -60,16 +62,19 @@ public static class MemorySchedulingProfilePlanner
             [
                 child.ServiceAccount(Names.NodeAgent(name)),
                 child.ConfigMap(Names.NodeAgentConfig(name), new Dictionary<string, string> { [ConfigFile] = config }),
-                DaemonSet(profile, child, config, affinity, settings),
+                DaemonSet(profile, child, config, affinity, settings, server),
             ],
             problems,
             []);
     }
 
-    private static V1DaemonSet DaemonSet(MemorySchedulingProfile profile, ChildBuilder child, string config, V1NodeAffinity? affinity, OperatorSettings settings)
+    private static V1DaemonSet DaemonSet(MemorySchedulingProfile profile, ChildBuilder child, string config, V1NodeAffinity? affinity, OperatorSettings settings, ServerCapabilities server)
     {
         var name = Names.NodeAgent(profile.Metadata.Name);
         var agent = profile.Spec.Agent;
+        var metadata = child.PodMetadata(config);
+        if (!server.AppArmorField && agent.Privilege != AgentPrivilege.Privileged)
+            metadata.Annotations["container.apparmor.security.beta.kubernetes.io/" + ContainerName] = "unconfined";
         return new V1DaemonSet
         {
             ApiVersion = "apps/v1",
@@ -81,7 +86,7 @@ public static class MemorySchedulingProfilePlanner
                 UpdateStrategy = new V1DaemonSetUpdateStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDaemonSet { MaxUnavailable = "10%" } },
                 Template = new V1PodTemplateSpec
                 {
-                    Metadata = child.PodMetadata(config),
+                    Metadata = metadata,
                     Spec = new V1PodSpec
                     {
                         ServiceAccountName = name,
@@ -95,13 +100,15 @@ public static class MemorySchedulingProfilePlanner
                         // The observer walks the tasks of its PID namespace.
                         HostPID = true,
                         SecurityContext = new V1PodSecurityContext { SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" } },
-                        Containers = [Agent(agent, settings)],
+                        Containers = [Agent(agent, settings, server)],
                         Volumes =
                         [
                             Containers.ConfigMapVolume("config", Names.NodeAgentConfig(profile.Metadata.Name)),
                             HostPath("sys", "/sys", "Directory"),
                             HostPath("cgroup", "/sys/fs/cgroup", "Directory"),
                             HostPath("bpf", "/sys/fs/bpf", "Directory"),
+                            // What the agent must undo if it is killed; gone with a boot, as the weights are.
+                            HostPath("state", PodPaths.Run, "DirectoryOrCreate"),
                         ],
                     },
                 },
@@ -109,9 +116,9 @@ public static class MemorySchedulingProfilePlanner
         };
     }
 
-    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings) => new()
+    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings, ServerCapabilities server) => new()
     {
-        Name = "agent",
+        Name = ContainerName,
         Image = agent.Image ?? settings.ImageOf(Components.NodeAgent),
         ImagePullPolicy = nameof(ImagePullPolicy.IfNotPresent),
         Command = [PodPaths.Program],
@@ -135,7 +142,7 @@ public static class MemorySchedulingProfilePlanner
         LivenessProbe = Containers.Liveness("http"),
         ReadinessProbe = Containers.Readiness("http"),
         TerminationMessagePolicy = "FallbackToLogsOnError",
-        SecurityContext = Security(agent.Privilege),
+        SecurityContext = Security(agent.Privilege, server),
         VolumeMounts =
         [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
@@ -143,17 +150,25 @@ public static class MemorySchedulingProfilePlanner
             Containers.Mount("sys", "/sys", readOnly: false),
             Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
             Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
+            Containers.Mount("state", PodPaths.Run, readOnly: false),
         ],
     };
 
-    private static V1SecurityContext Security(AgentPrivilege privilege) => privilege == AgentPrivilege.Privileged
+    /// <summary>
+    /// Three capabilities are what the kernel asks for. The runtimes' default seccomp profiles know them only in newer
+    /// versions and ask for CAP_SYS_ADMIN before, and their AppArmor profile forbids writing interleave weights: leaving
+    /// both out gives the container far less than that capability would.
+    /// </summary>
+    private static V1SecurityContext Security(AgentPrivilege privilege, ServerCapabilities server) => privilege == AgentPrivilege.Privileged
         ? new V1SecurityContext { Privileged = true, RunAsUser = 0, ReadOnlyRootFilesystem = true }
         : new V1SecurityContext
         {
-            // No AllowPrivilegeEscalation = false: it contradicts SYS_ADMIN.
+            AllowPrivilegeEscalation = false,
             ReadOnlyRootFilesystem = true,
             RunAsUser = 0,
-            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"] },
+            Capabilities = new V1Capabilities { Drop = ["ALL"], Add = ["BPF", "PERFMON", "SYS_NICE"] },
+            SeccompProfile = new V1SeccompProfile { Type = "Unconfined" },
+            AppArmorProfile = server.AppArmorField ? new V1AppArmorProfile { Type = "Unconfined" } : null,
         };
 
     private static V1Volume HostPath(string name, string path, string type) =>

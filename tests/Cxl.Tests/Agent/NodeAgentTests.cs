@@ -9,6 +9,8 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
+using Moebius.Cxl.Kernel;
+using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Agent;
 
@@ -33,6 +35,42 @@ public sealed class NodeAgentTests
     }
 
     [Fact]
+    public void Weights_of_a_killed_agent_are_put_back_whatever_the_next_ones_level()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        using (var record = WeightRecord.TryOpen(State(sysfs), "/proc")!)
+            new WeightedInterleave(sysfs.Root, record).Apply(new Dictionary<int, int> { [1] = 9 });
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.Observe } });
+        Assert.Equal(SchedulingLevel.Observe, agent.Status.Level);
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
+    public void Two_agents_do_not_fight_over_the_weights()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        using var first = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        var weight = sysfs[$"{Weights}1"];
+        using (var second = Start(sysfs, new NodeAgentConfig { Profile = "q", Policy = { InterleaveWeights = [new InterleaveWeight { Node = 1, Weight = 77 }] } }))
+        {
+            Assert.Equal(SchedulingLevel.Observe, second.Status.Level);
+            Assert.Contains("another node agent holds the weights", second.Status.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(weight, sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
+    public void Weights_that_could_not_be_put_back_later_are_not_changed()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "state = a file, where a directory is needed"]);
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        Assert.Equal(SchedulingLevel.Observe, agent.Status.Level);
+        Assert.Contains("not Interleave:", agent.Status.Message, StringComparison.Ordinal);
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
     public void Without_btf_the_agent_works_and_says_why_it_does_not_count()
     {
         using var sysfs = new SysfsFixture("ddr-only");
@@ -42,6 +80,32 @@ public sealed class NodeAgentTests
         Assert.Contains(agent.Status.Observer.Reason, new[] { "BtfMissing", "BPFObjectMissing" });
         Assert.Equal(agent.Status.Observer.Reason, agent.Status.Reason);
         Assert.Null(agent.Status.TelemetrySource);
+    }
+
+    [Theory]
+    [InlineData("none integrity [confidentiality]", "000001ffffffffff", "KernelLockdown", "locked down (confidentiality)")]
+    [InlineData("[none] integrity confidentiality", "0000000000000000", "CapabilityMissing", "CAP_BPF, CAP_PERFMON")]
+    [InlineData("[none] integrity confidentiality", "0000008000000000", "CapabilityMissing", "lacks CAP_PERFMON")]
+    public void What_the_kernel_does_not_allow_is_said_and_survived(string lockdown, string capabilities, string reason, string words)
+    {
+        Assert.SkipUnless(Observer.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
+        using var sysfs = new SysfsFixture("ddr-only", "kernel/btf/vmlinux = x", $"kernel/security/lockdown = {lockdown}");
+        using var procfs = new SysfsFixture("ddr-only", $"self/status = Name: x|CapEff: {capabilities}");
+        using var agent = new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, Procfs = procfs.Root, State = State(sysfs), Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+        agent.Tick();
+        Assert.Equal((reason, reason, false), (agent.Status.Reason, agent.Status.Observer.Reason, agent.Status.Observer.Loaded));
+        Assert.Contains(words, agent.Status.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_scheduler_is_left_alone_and_named()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = enabled", "kernel/sched_ext/root/ops = lavd_1.0"]);
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        agent.Tick();
+        Assert.Equal((SchedulingLevel.Interleave, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
+        Assert.Contains("'lavd_1.0' is loaded already", agent.Status.Message, StringComparison.Ordinal);
+        Assert.Null(agent.Status.Duplex);
     }
 
     [Fact]
@@ -84,7 +148,7 @@ public sealed class NodeAgentTests
     public async Task The_server_answers_and_stops()
     {
         using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
-        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, Config = new NodeAgentConfig { Profile = "p" } }, new IPEndPoint(IPAddress.Loopback, 0));
+        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, State = State(sysfs), Patience = TimeSpan.Zero, Config = new NodeAgentConfig { Profile = "p" } }, new IPEndPoint(IPAddress.Loopback, 0));
         await app.StartAsync(TestContext.Current.CancellationToken);
         using var client = Client(app);
         Assert.Equal("ok\n", await client.GetStringAsync("/healthz"));
@@ -105,7 +169,7 @@ public sealed class NodeAgentTests
     {
         using var sysfs = new SysfsFixture("ddr-only");
         var config = new NodeAgentConfig { Profile = "p", Fallback = new MemoryFallbackSpec { WithoutCxl = CxlFallback.Fail } };
-        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, Config = config }, new IPEndPoint(IPAddress.Loopback, 0));
+        await using var app = AgentServer.Build(new AgentOptions { Sysfs = sysfs.Root, State = State(sysfs), Patience = TimeSpan.Zero, Config = config }, new IPEndPoint(IPAddress.Loopback, 0));
         await app.StartAsync(TestContext.Current.CancellationToken);
         using var client = Client(app);
         using var response = await client.GetAsync(new Uri("/readyz", UriKind.Relative));
@@ -113,8 +177,10 @@ public sealed class NodeAgentTests
         Assert.Contains("no NUMA node has CXL memory", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
+    private static string State(SysfsFixture sysfs) => Path.Combine(sysfs.Root, "state");
+
     private static NodeAgent Start(SysfsFixture sysfs, NodeAgentConfig config) =>
-        new(new AgentOptions { Sysfs = sysfs.Root, Config = config }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+        new(new AgentOptions { Sysfs = sysfs.Root, State = State(sysfs), Patience = TimeSpan.Zero, Config = config }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
 
     private static HttpClient Client(WebApplication app) =>
         new() { BaseAddress = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()) };

@@ -17,7 +17,7 @@ public sealed class StatusContractTests
     public void A_report_reads_as_the_status_of_a_node()
     {
         using var sysfs = new SysfsFixture("ddr-only");
-        using var agent = new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, NodeName = "node-7", Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+        using var agent = new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, State = Path.Combine(sysfs.Root, "state"), NodeName = "node-7", Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
         var report = JsonNode.Parse(JsonSerializer.Serialize(agent.Status, AgentServer.Json))!.AsObject();
         var node = report.Deserialize<NodeMemoryStatus>(Lenient)!;
         Assert.Equal(("node-7", agent.Status.Level, agent.Status.Reason), (node.Name, node.Level!.Value, node.Reason!));

@@ -12,10 +12,7 @@ public sealed partial class CgroupAttributeTests
     [Fact]
     public void An_attribute_is_read_from_the_cgroup_that_carries_it()
     {
-        string[] places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-        var place = places.FirstOrDefault(place => File.Exists($"{place}/cgroup.controllers"));
-        Assert.SkipUnless(place is not null, "the unified cgroup hierarchy is not mounted");
-        var hierarchy = CgroupHierarchy.Find(place, "/sys")!;
+        var hierarchy = Unified();
         using var group = new TemporaryCgroup(hierarchy);
         using var plain = new TemporaryCgroup(hierarchy);
         var value = Encoding.UTF8.GetBytes("write-heavy");
@@ -31,12 +28,43 @@ public sealed partial class CgroupAttributeTests
     [Fact]
     public void A_cgroup_that_vanishes_between_two_looks_is_passed_over()
     {
-        var hierarchy = CgroupHierarchy.Find(null, "/sys");
-        Assert.SkipUnless(hierarchy is not null, "no cgroup hierarchy is mounted");
+        var hierarchy = Unified();
         Dictionary<ulong, string> paths;
         using (new TemporaryCgroup(hierarchy))
             paths = hierarchy.Scan();
+        var before = hierarchy.Vanished;
         Assert.Empty(hierarchy.Attributes(paths, HintResolver.Attribute));
+        Assert.True(hierarchy.Vanished > before, "it is not counted");
+    }
+
+    [Fact]
+    public async Task Cgroups_that_come_and_go_during_a_scan_disturb_nothing()
+    {
+        var hierarchy = Unified();
+        using var stop = new CancellationTokenSource();
+        var churn = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+                new TemporaryCgroup(hierarchy).Dispose();
+        });
+        using var stays = new TemporaryCgroup(hierarchy);
+        for (var i = 0; i < 200; i++)
+        {
+            var paths = hierarchy.Scan();
+            Assert.Contains(stays.Id, paths.Keys);
+            hierarchy.Attributes(paths, HintResolver.Attribute);
+        }
+
+        await stop.CancelAsync();
+        await churn;
+    }
+
+    private static CgroupHierarchy Unified()
+    {
+        string[] places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+        var place = places.FirstOrDefault(place => File.Exists($"{place}/cgroup.controllers"));
+        Assert.SkipUnless(place is not null, "the unified cgroup hierarchy is not mounted");
+        return CgroupHierarchy.Find(place, "/sys")!;
     }
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]

@@ -60,7 +60,7 @@ public sealed class DuplexPlannerTests
     [Fact]
     public void The_bound_is_the_one_in_the_programs_words() =>
         // 2 A + (2 ceil(100 / 2) + 1) S
-        Assert.Equal(TimeSpan.FromMilliseconds(2 * 20 + 101 * 5), DuplexPlanner.WaitBound(Plan(MemoryStrategy.DuplexPair, default, Unlimited), 101, 2));
+        Assert.Equal(TimeSpan.FromMilliseconds(2 * 20 + 101 * (3 + 4)), DuplexPlanner.WaitBound(Plan(MemoryStrategy.DuplexPair, default, Unlimited), 101, 2, TimeSpan.FromMilliseconds(4)));
 
     private static DuplexParameters Plan(MemoryStrategy strategy, DirectionLoad load, in DuplexParameters current) =>
         DuplexPlanner.Plan(strategy, new MemoryPolicySpec(), load, 8, current);

@@ -2,15 +2,27 @@ using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Topology;
 
-public class WeightedInterleaveTests
+public sealed class WeightedInterleaveTests : IDisposable
 {
     private const string Folder = "kernel/mm/mempolicy/weighted_interleave";
+    private readonly string state = Directory.CreateTempSubdirectory("moebius-state-").FullName;
+    private WeightRecord record;
+
+    public WeightedInterleaveTests() => record = Open();
+
+    public void Dispose()
+    {
+        record.Dispose();
+        Directory.Delete(state, recursive: true);
+    }
+
+    private WeightRecord Open(string procfs = "/proc") => WeightRecord.TryOpen(state, procfs)!;
 
     [Fact]
     public void Weights_are_set_and_put_back()
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 7");
-        var interleave = new WeightedInterleave(sysfs.Root);
+        var interleave = new WeightedInterleave(sysfs.Root, record);
         interleave.Apply(new Dictionary<int, int> { [0] = 3, [1] = 2 });
         interleave.Apply(new Dictionary<int, int> { [0] = 9 });
         Assert.Equal("9", sysfs[$"{Folder}/node0"]);
@@ -26,7 +38,7 @@ public class WeightedInterleaveTests
     public void The_kernels_own_computation_is_switched_on_again(string name)
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/{name} = true");
-        var interleave = new WeightedInterleave(sysfs.Root);
+        var interleave = new WeightedInterleave(sysfs.Root, record);
         interleave.Apply(new Dictionary<int, int> { [0] = 3 });
         // What the kernel does on a write of a weight.
         sysfs.Add($"{Folder}/{name} = false");
@@ -38,7 +50,7 @@ public class WeightedInterleaveTests
     public void An_unknown_node_or_weight_changes_nothing()
     {
         using var sysfs = new SysfsFixture("ddr-only");
-        var interleave = new WeightedInterleave(sysfs.Root);
+        var interleave = new WeightedInterleave(sysfs.Root, record);
         Assert.Contains("node7", Assert.Throws<IOException>(() => interleave.Apply(new Dictionary<int, int> { [0] = 3, [7] = 2 })).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => interleave.Apply(new Dictionary<int, int> { [0] = 0 }));
         Assert.Equal("1", sysfs[$"{Folder}/node0"]);
@@ -48,7 +60,63 @@ public class WeightedInterleaveTests
     public void A_kernel_without_it_is_said()
     {
         using var sysfs = new SysfsFixture("cxl-two-way");
-        var error = Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root).Apply(new Dictionary<int, int> { [0] = 3 }));
+        var error = Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, record).Apply(new Dictionary<int, int> { [0] = 3 }));
         Assert.Contains("6.9", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_killed_agent_left_is_put_back_by_the_next_one()
+    {
+        using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 7", $"{Folder}/auto = true");
+        var killed = new WeightedInterleave(sysfs.Root, record);
+        killed.Apply(new Dictionary<int, int> { [0] = 3 });
+        killed.Apply(new Dictionary<int, int> { [1] = 2 });
+        sysfs.Add($"{Folder}/auto = false");
+        record.Dispose();
+
+        record = Open();
+        var next = new WeightedInterleave(sysfs.Root, record);
+        Assert.Equal(new Dictionary<int, int> { [0] = 7, [1] = 1 }, next.RestoreLeft());
+        Assert.Equal(("7", "1", "true"), (sysfs[$"{Folder}/node0"], sysfs[$"{Folder}/node1"], sysfs[$"{Folder}/auto"]));
+        Assert.Null(next.RestoreLeft());
+    }
+
+    [Fact]
+    public void Nothing_is_left_after_an_orderly_end_or_another_boot()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        using var procfs = new SysfsFixture("ddr-only", "sys/kernel/random/boot_id = another");
+        var interleave = new WeightedInterleave(sysfs.Root, record);
+        interleave.Apply(new Dictionary<int, int> { [0] = 3 });
+        interleave.Restore();
+        Assert.Null(record.Read());
+
+        interleave.Apply(new Dictionary<int, int> { [0] = 3 });
+        record.Dispose();
+        record = Open(procfs.Root);
+        Assert.Null(new WeightedInterleave(sysfs.Root, record).RestoreLeft());
+        Assert.Equal("3", sysfs[$"{Folder}/node0"]);
+    }
+
+    [Fact]
+    public void One_agent_at_a_time_holds_the_record()
+    {
+        Assert.Null(WeightRecord.TryOpen(state, "/proc"));
+        record.Dispose();
+        record = Open();
+        Assert.Null(record.Read());
+    }
+
+    [Theory]
+    [InlineData("node 0 256")]
+    [InlineData("node 0 0")]
+    [InlineData("node x 1")]
+    [InlineData("auto perhaps")]
+    public void A_record_that_makes_no_sense_changes_nothing_and_is_said(string line)
+    {
+        using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 9");
+        File.WriteAllText(Path.Combine(state, "interleave-weights"), $"boot x\n{line}\n");
+        Assert.Contains($"'{line}' makes no sense", Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, record).RestoreLeft()).Message, StringComparison.Ordinal);
+        Assert.Equal("9", sysfs[$"{Folder}/node0"]);
     }
 }

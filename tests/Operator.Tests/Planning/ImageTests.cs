@@ -19,7 +19,7 @@ public sealed class ImageTests
         Assert.Equal(inference, Assert.Single(pod.Containers).Image);
         // What measures the model is the engine's own program.
         Assert.Equal([("size", inference), ("kvcache", kvCache)], pod.InitContainers.Select(container => (container.Name, container.Image)));
-        Assert.Equal(agent, MemorySchedulingProfilePlanner.Plan(profile, [profile], settings).Child<V1DaemonSet>().Spec.Template.Spec.Containers[0].Image);
+        Assert.Equal(agent, MemorySchedulingProfilePlanner.Plan(profile, [profile], settings, ServerCapabilities.Latest).Child<V1DaemonSet>().Spec.Template.Spec.Containers[0].Image);
     }
 
     [Fact]

@@ -59,7 +59,7 @@ public sealed class MemorySchedulingProfilePlannerTests
     private static readonly DateTime Old = new(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
     private static Plan Plan(MemorySchedulingProfile profile, params MemorySchedulingProfile[] others) =>
-        MemorySchedulingProfilePlanner.Plan(profile, [profile, .. others], OperatorSettings.Default);
+        MemorySchedulingProfilePlanner.Plan(profile, [profile, .. others], OperatorSettings.Default, ServerCapabilities.Latest);
 
     [Fact]
     public void The_agent_runs_in_the_operators_namespace_and_reads_the_profile()
@@ -74,9 +74,42 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.True(pod.HostPID);
         var agent = Assert.Single(pod.Containers);
         Assert.Equal(["cxl", "agent", "--config=/etc/moebius/config/agent.yaml", "--sysfs=/sys", "--cgroups=/sys/fs/cgroup", "--listen=0.0.0.0:9402"], agent.Args);
-        Assert.Equal(["BPF", "PERFMON", "SYS_ADMIN", "SYS_NICE"], agent.SecurityContext.Capabilities.Add);
-        Assert.Null(agent.SecurityContext.Privileged);
+        Assert.Equal(["ALL"], agent.SecurityContext.Capabilities.Drop);
+        Assert.Equal(["BPF", "PERFMON", "SYS_NICE"], agent.SecurityContext.Capabilities.Add);
+        Assert.Equal((null, false, true), (agent.SecurityContext.Privileged, agent.SecurityContext.AllowPrivilegeEscalation!.Value, agent.SecurityContext.ReadOnlyRootFilesystem!.Value));
         Assert.True(Plan(Samples.Profile("agent: {privilege: Privileged}")).Child<V1DaemonSet>().Spec.Template.Spec.Containers[0].SecurityContext.Privileged);
+    }
+
+    [Fact]
+    public void The_agent_may_write_weights_where_AppArmor_or_a_seccomp_profile_would_not_let_it()
+    {
+        var profile = Samples.Profile();
+        var today = Plan(profile).Child<V1DaemonSet>().Spec.Template;
+        Assert.Equal(("Unconfined", "Unconfined"), (today.Spec.Containers[0].SecurityContext.SeccompProfile.Type, today.Spec.Containers[0].SecurityContext.AppArmorProfile.Type));
+        Assert.DoesNotContain(today.Metadata.Annotations.Keys, key => key.Contains("apparmor", StringComparison.Ordinal));
+        var older = MemorySchedulingProfilePlanner.Plan(profile, [profile], OperatorSettings.Default, new ServerCapabilities(new Version(1, 29), ["apps/v1"])).Child<V1DaemonSet>().Spec.Template;
+        Assert.Null(older.Spec.Containers[0].SecurityContext.AppArmorProfile);
+        Assert.Equal("unconfined", older.Metadata.Annotations["container.apparmor.security.beta.kubernetes.io/agent"]);
+    }
+
+    [Fact]
+    public void What_the_agent_must_undo_outlives_its_container()
+    {
+        var pod = Plan(Samples.Profile()).Child<V1DaemonSet>().Spec.Template.Spec;
+        var volume = pod.Volumes.Single(volume => volume.Name == "state");
+        Assert.Equal(("/run/moebius", "DirectoryOrCreate"), (volume.HostPath.Path, volume.HostPath.Type));
+        Assert.Equal("/run/moebius", pod.Containers[0].VolumeMounts.Single(mount => mount.Name == "state").MountPath);
+    }
+
+    [Theory]
+    [InlineData("SchedExt StandingBy NoCxlMemory", ConditionStatus.True, "AsExpected", "3 agents do what their nodes allow")]
+    [InlineData("SchedExt ProgramRejected NotPermitted ProgramRejected", ConditionStatus.False, "ProgramRejected", "3 of 4 nodes: n1: ProgramRejected: why n1; n3: ProgramRejected: why n3; n2: NotPermitted: why n2")]
+    [InlineData("SchedulerExited SchedulerExited SchedulerExited SchedulerExited", ConditionStatus.False, "SchedulerExited", "4 of 4 nodes: n0: SchedulerExited: why n0; n1: SchedulerExited: why n1; n2: SchedulerExited: why n2; ...")]
+    public void What_failed_on_nodes_is_a_condition_in_their_own_words(string reasons, ConditionStatus status, string reason, string message)
+    {
+        var nodes = reasons.Split(' ').Select((one, index) => new NodeMemoryStatus { Name = $"n{index}", Reason = one, Message = $"why n{index}" }).ToList();
+        Assert.Equal(new PlannedCondition(ConditionTypes.NodesAsExpected, status, reason, message), Assert.Single(NodeConditions.Of(nodes)));
+        Assert.Empty(NodeConditions.Of([]));
     }
 
     [Fact]

@@ -1,0 +1,43 @@
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Cxl.Agent;
+
+/// <summary>Something that happened to a node, for people who look at it.</summary>
+/// <param name="Warning">Whether somebody may want to act.</param>
+/// <param name="Reason">A constant, CamelCase.</param>
+/// <param name="Message">One sentence; no name of a task, a pod or a cgroup is in it.</param>
+internal sealed record NodeEvent(bool Warning, string Reason, string Message);
+
+/// <summary>What is worth telling between two reports. Pure.</summary>
+internal static class EventPlanner
+{
+    /// <summary>The events between two reports; <paramref name="before"/> is null at the start.</summary>
+    public static IEnumerable<NodeEvent> Between(AgentStatus? before, AgentStatus after)
+    {
+        if (before is null)
+            yield return new NodeEvent(false, "LevelChosen", $"memory scheduling works at the level {after.Level}{Why(after)}");
+        else if (before.Level != after.Level)
+            yield return new NodeEvent(after.Level < before.Level, "LevelChanged", $"memory scheduling went from the level {before.Level} to {after.Level}{Why(after)}");
+
+        if (before is null && !after.Observer.Loaded)
+            yield return new NodeEvent(true, after.Observer.Reason, $"nothing is counted: {after.Observer.Message}");
+        if (before is { Ready: true } or null && !after.Ready)
+            yield return new NodeEvent(true, "LevelNotAccepted", $"the profile {after.Profile} does not accept the level {after.Level}{Why(after)}");
+
+        if (after.Duplex is not { } duplex)
+            yield break;
+        var (was, old) = (before?.Duplex?.Reason, before?.Duplex?.Failures ?? 0);
+        if (duplex.Reason != was && duplex.Loaded)
+            yield return new NodeEvent(false, "SchedulerLoaded", "the duplex scheduler runs this machine");
+        else if (duplex.Reason != was && was == "Loaded" && duplex.Reason == SchedulerState.StandingBy.Reason)
+            yield return new NodeEvent(false, "SchedulerReleased", "the kernel's own scheduler runs this machine: there is nobody to pair or to put first");
+        if (duplex.Failures > old && duplex.ExitReason is { } reason && duplex.Reason == "SchedulerExited")
+            yield return new NodeEvent(true, "SchedulerExited", $"the kernel took the duplex scheduler out: {reason}");
+        else if (duplex.Failures > old)
+            yield return new NodeEvent(true, duplex.Reason, $"the duplex scheduler is not loaded: {duplex.Message}");
+        if (duplex.Failures > old && duplex.Failures > 1)
+            yield return new NodeEvent(true, "SchedulerBackOff", $"the duplex scheduler failed {duplex.Failures} times; the next attempt is at {duplex.NextAttempt:HH:mm:ss} UTC");
+    }
+
+    private static string Why(AgentStatus status) => status.Level == SchedulingLevel.SchedExt && status.Reason == $"{SchedulingLevel.SchedExt}" ? "" : $" ({status.Reason})";
+}

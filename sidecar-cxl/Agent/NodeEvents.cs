@@ -1,0 +1,88 @@
+using System.Globalization;
+using System.Threading.Channels;
+using k8s;
+using k8s.Autorest;
+using k8s.Models;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Moebius.Cxl.Agent;
+
+/// <summary>
+/// Writes the agent's events about its node to the API server, without ever keeping the agent waiting. The same event again
+/// within a while is left out.
+/// </summary>
+internal sealed partial class NodeEvents(IKubernetes client, string node, TimeProvider time, ILogger<NodeEvents> logger) : BackgroundService
+{
+    /// <summary>Events about what has no namespace live there.</summary>
+    internal const string Namespace = "default";
+
+    private const string Component = "moebius-node-agent";
+    private const int LongestMessage = 1024;
+    private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
+
+    private readonly Channel<NodeEvent> pending = Channel.CreateBounded<NodeEvent>(new BoundedChannelOptions(256) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Dictionary<NodeEvent, DateTimeOffset> written = [];
+
+    /// <summary>What is wrong; null if nothing is.</summary>
+    public string? Warning { get; private set; }
+
+    /// <summary>Takes an event to be written.</summary>
+    public void Add(NodeEvent happened) => pending.Writer.TryWrite(happened);
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await foreach (var happened in pending.Reader.ReadAllAsync(stoppingToken).ConfigureAwait(false))
+                await WriteAsync(happened, stoppingToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // Told to stop.
+        }
+    }
+
+    private async Task WriteAsync(NodeEvent happened, CancellationToken cancellation)
+    {
+        var now = time.GetUtcNow();
+        foreach (var old in written.Where(pair => now - pair.Value >= SameFor).Select(pair => pair.Key).ToList())
+            written.Remove(old);
+        if (written.ContainsKey(happened))
+            return;
+        var message = happened.Message.Length > LongestMessage ? happened.Message[..LongestMessage] : happened.Message;
+        try
+        {
+            await client.CoreV1.CreateNamespacedEventAsync(
+                new Corev1Event
+                {
+                    Metadata = new V1ObjectMeta { Name = string.Create(CultureInfo.InvariantCulture, $"{node}.{Guid.NewGuid():N}"), NamespaceProperty = Namespace },
+                    // As the kubelet does: the agent need not read Nodes to learn the real UID, and kubectl describe finds both.
+                    InvolvedObject = new V1ObjectReference { ApiVersion = "v1", Kind = "Node", Name = node, Uid = node },
+                    Type = happened.Warning ? "Warning" : "Normal",
+                    Reason = happened.Reason,
+                    Message = message,
+                    Source = new V1EventSource { Component = Component, Host = node },
+                    ReportingComponent = Component,
+                    ReportingInstance = node,
+                    FirstTimestamp = now.UtcDateTime,
+                    LastTimestamp = now.UtcDateTime,
+                    Count = 1,
+                },
+                Namespace,
+                cancellationToken: cancellation).ConfigureAwait(false);
+            written[happened] = now;
+            Warning = null;
+        }
+        catch (Exception error) when (error is HttpRequestException or HttpOperationException || (error is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            if (Warning is null)
+                LogFailure(error.Message);
+            Warning = $"events: cannot be written: {error.Message}";
+        }
+    }
+
+    [LoggerMessage(11, LogLevel.Warning, "Events cannot be written: {Message}")]
+    private partial void LogFailure(string message);
+}

@@ -1,0 +1,71 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Agent;
+
+namespace Moebius.Cxl.Tests.Agent;
+
+public sealed class EventPlannerTests
+{
+    private static readonly DuplexStatus StandingBy = new()
+    {
+        Loaded = false, Reason = "StandingBy", Message = "waits", Failures = 0, Strategy = MemoryStrategy.DuplexPair, StrategyReason = "policy.strategy", Limited = null, Classes = [],
+    };
+
+    private static readonly DuplexStatus Loaded = StandingBy with { Loaded = true, Reason = "Loaded" };
+
+    private static readonly DuplexStatus Exited = StandingBy with
+    {
+        Reason = "SchedulerExited", Message = "redis-server[12] failed to run", LastExit = "runnable task stall: redis-server[12] failed to run", ExitReason = "runnable task stall",
+        Failures = 1, NextAttempt = new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero),
+    };
+
+    private readonly AgentStatus status = Report();
+
+    [Fact]
+    public void A_start_tells_the_level_and_what_is_not_counted() =>
+        Assert.Equal(["LevelChosen Normal", $"{status.Observer.Reason} Warning"], Told(null, status));
+
+    [Fact]
+    public void Nothing_new_is_nothing_told()
+    {
+        Assert.Empty(Told(status, status));
+        Assert.Empty(Told(status with { Duplex = Loaded }, status with { Duplex = Loaded }));
+        Assert.Empty(Told(status with { Duplex = Exited }, status with { Duplex = Exited }));
+    }
+
+    [Fact]
+    public void A_level_that_falls_is_a_warning_and_one_that_rises_is_not()
+    {
+        var high = status with { Level = SchedulingLevel.SchedExt };
+        Assert.Equal(["LevelChanged Warning"], Told(high, status));
+        Assert.Equal(["LevelChanged Normal"], Told(status, high));
+        Assert.Equal(["LevelNotAccepted Warning"], Told(status, status with { Ready = false }));
+    }
+
+    [Fact]
+    public void The_scheduler_comes_and_goes_in_events()
+    {
+        Assert.Equal(["SchedulerLoaded Normal"], Told(status with { Duplex = StandingBy }, status with { Duplex = Loaded }));
+        Assert.Equal(["SchedulerReleased Normal"], Told(status with { Duplex = Loaded }, status with { Duplex = StandingBy }));
+        Assert.Equal(["SchedulerExited Warning"], Told(status with { Duplex = Loaded }, status with { Duplex = Exited }));
+        Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(status with { Duplex = Exited }, status with { Duplex = Exited with { Failures = 2 } }));
+        Assert.Equal(["SchedulerRejected Warning"], Told(status with { Duplex = StandingBy }, status with { Duplex = StandingBy with { Reason = "SchedulerRejected", Failures = 1 } }));
+    }
+
+    [Fact]
+    public void No_event_names_a_task() =>
+        Assert.DoesNotContain(
+            EventPlanner.Between(status with { Duplex = Exited }, status with { Duplex = Exited with { Failures = 2 } }),
+            told => told.Message.Contains("redis", StringComparison.Ordinal));
+
+    private static IEnumerable<string> Told(AgentStatus? before, AgentStatus after) =>
+        EventPlanner.Between(before, after).Select(told => $"{told.Reason} {(told.Warning ? "Warning" : "Normal")}");
+
+    private static AgentStatus Report()
+    {
+        using var sysfs = new SysfsFixture("ddr-only");
+        using var agent = new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, State = Path.Combine(sysfs.Root, "state"), Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+        return agent.Status;
+    }
+}
