@@ -19,8 +19,8 @@ internal interface IPrefixLease : IDisposable
     /// <summary>Leading blocks found.</summary>
     int Blocks { get; }
 
-    /// <summary>Copies a block out. False when it is no longer what was found: nothing read so far may be used.</summary>
-    bool TryRead(int block, Span<byte> destination);
+    /// <summary>A block in place, until disposed. Empty when it is no longer what was found: nothing read so far may be used.</summary>
+    ReadOnlySpan<byte> Read(int block);
 
     /// <summary>Whether everything read so far was what was found.</summary>
     bool StillValid { get; }
@@ -32,8 +32,8 @@ internal interface IBlockReservation : IDisposable
     /// <summary>Blocks there is room for.</summary>
     int Blocks { get; }
 
-    /// <summary>Copies a block in. False when the room is gone.</summary>
-    bool TryWrite(int block, ReadOnlySpan<byte> source);
+    /// <summary>Where a block is written, until disposed. Empty when the room is gone.</summary>
+    Span<byte> Write(int block);
 
     /// <summary>Publishes the written blocks.</summary>
     /// <param name="tokens">Token ids from position 0 through the last written block.</param>

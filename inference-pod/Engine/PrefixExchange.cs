@@ -20,7 +20,6 @@ internal sealed class PrefixExchange(
     /// <summary>While an answer grows, blocks are offered in lots: each offer sends the whole prefix.</summary>
     private const int LotBlocks = 8;
 
-    private readonly byte[] buffer = new byte[model.Info.BlockBytes];
     private readonly bool enabled = cache is not NoPrefixCache;
 
     private int BlockTokens => model.Info.BlockTokens;
@@ -74,13 +73,14 @@ internal sealed class PrefixExchange(
             var blocks = Math.Min(usable, lease?.Blocks ?? 0);
             for (var block = 0; block < blocks; block++)
             {
-                if (!lease!.TryRead(block, buffer))
+                var found = lease!.Read(block);
+                if (found.IsEmpty)
                 {
                     blocks = 0;
                     break;
                 }
 
-                kv.ImportBlock(buffer);
+                kv.ImportBlock(found);
             }
 
             if (blocks == 0 || !lease!.StillValid)
@@ -102,9 +102,11 @@ internal sealed class PrefixExchange(
         var blocks = ReferenceEquals(sequence.Kv, kv) ? Math.Min(count, room?.Blocks ?? 0) : 0;
         for (var i = 0; i < blocks; i++)
         {
-            kv.ExportBlock(first + i, buffer);
-            if (!room!.TryWrite(i, buffer))
+            var place = room!.Write(i);
+            if (place.IsEmpty)
                 blocks = 0;
+            else
+                kv.ExportBlock(first + i, place);
         }
 
         // A full cache is not asked again at every step, and what follows a gap could not be found anyway.

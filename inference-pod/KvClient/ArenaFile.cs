@@ -1,70 +1,97 @@
+using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace Moebius.Inference.KvClient;
 
 /// <summary>
-/// The sidecar's shared-memory file. Slots are copied with positional reads and writes: on a memory file system they
-/// are plain copies like those through a mapping, but a file that shrinks under the engine is a short read, not a bus
-/// error that kills it.
+/// The sidecar's shared-memory file, mapped: blocks are read and written where they lie. The mapping stays for as long as
+/// somebody holds it, also beyond its disposal. The file's length is looked at before each use, since touching a page that
+/// the file has lost would end the process; the sidecar itself never shortens it.
 /// </summary>
-internal sealed class ArenaFile : IDisposable
+internal sealed unsafe partial class ArenaFile : IDisposable
 {
+    private const int PopulateRead = 22;
+    private const long PopulateStep = 16 << 20;
+
     private readonly SafeFileHandle file;
+    private readonly MemoryMappedFile map;
+    private readonly MemoryMappedViewAccessor view;
+    private readonly byte* start;
+    private readonly long bytes;
     private readonly long slotBytes;
     private readonly uint slots;
 
     /// <exception cref="IOException">The file cannot be opened or is smaller than announced.</exception>
     public ArenaFile(string path, long bytes, long slotBytes, uint slots)
     {
-        this.slotBytes = slotBytes;
-        this.slots = slots;
+        (this.bytes, this.slotBytes, this.slots) = (bytes, slotBytes, slots);
         file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        if (RandomAccess.GetLength(file) >= bytes && slots * slotBytes <= bytes)
-            return;
+        if (RandomAccess.GetLength(file) < bytes || slots * slotBytes > bytes)
+        {
+            file.Dispose();
+            throw new IOException($"{path} holds less than the {slots} slots of {slotBytes} bytes that were announced");
+        }
+
+        map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
+        view = map.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.ReadWrite);
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+    }
+
+    /// <summary>Keeps the mapping until <see cref="EndHold"/>. False: it is gone already.</summary>
+    public bool TryHold()
+    {
+        try
+        {
+            var held = false;
+            view.SafeMemoryMappedViewHandle.DangerousAddRef(ref held);
+            return held;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    public void EndHold() => view.SafeMemoryMappedViewHandle.DangerousRelease();
+
+    /// <summary>The leading bytes of a slot, in place. Empty when the file no longer holds them. The caller holds the mapping.</summary>
+    public Span<byte> Slot(uint slot, int length) =>
+        slot < slots && length <= slotBytes && Length() >= bytes ? new Span<byte>(start + (slot * slotBytes), length) : [];
+
+    /// <summary>
+    /// Enters all pages into this process's page table, so that the first prompt which reads a block does not wait for it.
+    /// Without an effect on kernels before 5.14. The caller holds the mapping.
+    /// </summary>
+    public void Populate(CancellationToken stop)
+    {
+        for (long at = 0; at < bytes && !stop.IsCancellationRequested && Length() >= bytes; at += PopulateStep)
+        {
+            if (Advise(start + at, (nuint)Math.Min(PopulateStep, bytes - at), PopulateRead) != 0)
+                return;
+        }
+    }
+
+    public void Dispose()
+    {
+        view.SafeMemoryMappedViewHandle.ReleasePointer();
+        view.Dispose();
+        map.Dispose();
         file.Dispose();
-        throw new IOException($"{path} holds less than the {slots} slots of {slotBytes} bytes that were announced");
     }
 
-    /// <summary>Copies a slot's beginning out. False when the file no longer holds it.</summary>
-    public bool TryRead(uint slot, Span<byte> destination)
+    private long Length()
     {
-        if (slot >= slots || destination.Length > slotBytes)
-            return false;
         try
         {
-            var offset = slot * slotBytes;
-            while (destination.Length > 0)
-            {
-                var read = RandomAccess.Read(file, destination, offset);
-                if (read == 0)
-                    return false;
-                destination = destination[read..];
-                offset += read;
-            }
-
-            return true;
+            return RandomAccess.GetLength(file);
         }
         catch (Exception error) when (error is IOException or ObjectDisposedException)
         {
-            return false;
+            return 0;
         }
     }
 
-    /// <summary>Copies bytes into a slot. False when the file no longer has room for them.</summary>
-    public bool TryWrite(uint slot, ReadOnlySpan<byte> source)
-    {
-        if (slot >= slots || source.Length > slotBytes)
-            return false;
-        try
-        {
-            RandomAccess.Write(file, source, slot * slotBytes);
-            return true;
-        }
-        catch (Exception error) when (error is IOException or ObjectDisposedException)
-        {
-            return false;
-        }
-    }
-
-    public void Dispose() => file.Dispose();
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(byte* address, nuint length, int advice);
 }

@@ -21,8 +21,12 @@ internal sealed class CacheSession : IDisposable
     private readonly string id;
     private readonly uint slots;
 
-    public CacheSession(KvCache.KvCacheClient client, AttachResponse attached)
+    /// <param name="client">The calls.</param>
+    /// <param name="attached">The sidecar's answer to Attach.</param>
+    /// <param name="blockBytes">Bytes of one block.</param>
+    public CacheSession(KvCache.KvCacheClient client, AttachResponse attached, int blockBytes)
     {
+        BlockBytes = blockBytes;
         this.client = client;
         id = attached.Session;
         slots = attached.SlotCount;
@@ -32,6 +36,8 @@ internal sealed class CacheSession : IDisposable
     }
 
     public ArenaFile Arena { get; }
+
+    public int BlockBytes { get; }
 
     public ulong Epoch { get; }
 
@@ -47,7 +53,10 @@ internal sealed class CacheSession : IDisposable
         {
             using var call = client.Hold(new HoldRequest { Session = id }, cancellationToken: stop);
             while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
+            {
                 accepted();
+                _ = Task.Run(() => Populate(stop), CancellationToken.None);
+            }
         }
         finally
         {
@@ -60,9 +69,9 @@ internal sealed class CacheSession : IDisposable
         var found = hot is { Alive: true }
             ? await hot.LookupAsync(id, tenant, tokens, StagingWait, Deadline, stop).ConfigureAwait(false)
             : await LookupByGrpcAsync(tenant, tokens, stop).ConfigureAwait(false);
-        if (found.Blocks.Count > 0)
+        if (found.Slots.Length > 0 && Arena.TryHold())
             return new PrefixLease(this, found);
-        Release(new ReleaseRequest { Session = id, Lease = found.Lease });
+        Release(found);
         return null;
     }
 
@@ -70,7 +79,7 @@ internal sealed class CacheSession : IDisposable
     {
         var request = new ReserveRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Count = Math.Min((uint)blocks, slots) };
         var reserved = await client.ReserveAsync(request, Options(stop)).ConfigureAwait(false);
-        return reserved.Slots.Count == 0 ? null : new BlockReservation(this, tenant, reserved);
+        return reserved.Slots.Count > 0 && Arena.TryHold() ? new BlockReservation(this, tenant, reserved) : null;
     }
 
     /// <summary>Publishes blocks. Answers whether all of them, and all before them, are cached now.</summary>
@@ -81,7 +90,18 @@ internal sealed class CacheSession : IDisposable
         return committed.CachedBlocks >= request.FirstBlock + request.Slots.Count;
     }
 
-    /// <summary>Gives a lease or slots back, without waiting: the session's end gives them back too.</summary>
+    /// <summary>Ends a lease, without waiting.</summary>
+    public void Release(FoundBlocks found)
+    {
+        if (!Alive)
+            return;
+        if (hot is { Alive: true })
+            hot.Release(id, found.Lease);
+        else
+            Release(found.Release);
+    }
+
+    /// <summary>Gives slots back, without waiting: the session's end gives them back too.</summary>
     public void Release(ReleaseRequest request)
     {
         if (!Alive)
@@ -100,11 +120,19 @@ internal sealed class CacheSession : IDisposable
         Arena.Dispose();
     }
 
+    private void Populate(CancellationToken stop)
+    {
+        if (!Arena.TryHold())
+            return;
+        Arena.Populate(stop);
+        Arena.EndHold();
+    }
+
     private HotChannel? Hot(string path)
     {
         try
         {
-            return path.Length == 0 ? null : new HotChannel(path) { Late = late => Release(new ReleaseRequest { Lease = late.Lease }) };
+            return path.Length == 0 ? null : new HotChannel(path) { Late = Release };
         }
         catch (SocketException)
         {
@@ -113,12 +141,12 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
-    private async Task<LookupResponse> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    private async Task<FoundBlocks> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
     {
         var request = new LookupRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
         foreach (var token in tokens.Span)
             request.Tokens.Add((uint)token);
-        return await client.LookupAsync(request, Options(stop)).ConfigureAwait(false);
+        return FoundBlocks.Of(await client.LookupAsync(request, Options(stop)).ConfigureAwait(false));
     }
 
     private async Task ReleaseAsync(ReleaseRequest request)

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using Moebius.Inference.Engine;
@@ -14,15 +16,19 @@ namespace Moebius.Inference.KvClient;
 /// </summary>
 internal sealed class HotChannel : IDisposable
 {
-    private const byte LookupKind = 1;
-    private const byte ReleaseKind = 2;
+    private const byte ReleaseSlotsKind = 2;
     private const byte ErrorKind = 3;
+    private const byte LookupKind = 4;
+    private const byte ReleaseKind = 5;
     private const int HeaderBytes = 9;
+    private const int LookupHeadBytes = 8;
+    private const int AnswerHeadBytes = 12;
+    private const int SlotBytes = 12;
     private const int MaxFrameBytes = 32 << 20;
 
     private readonly Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly object sending = new();
-    private readonly ConcurrentDictionary<uint, TaskCompletionSource<LookupResponse>> pending = [];
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource<FoundBlocks>> pending = [];
     private uint calls;
 
     /// <exception cref="SocketException">Nobody listens there.</exception>
@@ -46,14 +52,13 @@ internal sealed class HotChannel : IDisposable
 
     /// <summary>Looks a prefix up.</summary>
     /// <exception cref="RpcException">The sidecar's answer, or the connection broke.</exception>
-    public async Task<LookupResponse> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
+    public async Task<FoundBlocks> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
     {
-        var request = new LookupRequest { Session = session, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)wait.TotalMilliseconds };
         var call = Interlocked.Increment(ref calls);
-        var answer = pending[call] = new TaskCompletionSource<LookupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = pending[call] = new TaskCompletionSource<FoundBlocks>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            Send(Frame(LookupKind, call, request, tokens.Span));
+            Send(LookupFrame(call, session, tenant, tokens.Span, wait));
             if (!Alive)
                 throw Broken();
             return await answer.Task.WaitAsync(deadline, stop).ConfigureAwait(false);
@@ -69,8 +74,24 @@ internal sealed class HotChannel : IDisposable
         }
     }
 
-    /// <summary>Gives a lease or slots back; nobody waits for it.</summary>
-    public void Release(ReleaseRequest request) => Send(Frame(ReleaseKind, 0, request, []));
+    /// <summary>Ends a lease; nobody waits for it.</summary>
+    public void Release(string session, ulong lease)
+    {
+        var frame = new byte[HeaderBytes + sizeof(ulong) + Encoding.UTF8.GetByteCount(session)];
+        WriteHeader(frame, ReleaseKind, 0);
+        BinaryPrimitives.WriteUInt64LittleEndian(frame.AsSpan(HeaderBytes), lease);
+        Encoding.UTF8.GetBytes(session, frame.AsSpan(HeaderBytes + sizeof(ulong)));
+        Send(frame);
+    }
+
+    /// <summary>Gives slots back; nobody waits for it.</summary>
+    public void Release(ReleaseRequest request)
+    {
+        var frame = new byte[HeaderBytes + request.CalculateSize()];
+        WriteHeader(frame, ReleaseSlotsKind, 0);
+        request.WriteTo(frame.AsSpan(HeaderBytes));
+        Send(frame);
+    }
 
     public void Dispose()
     {
@@ -78,35 +99,29 @@ internal sealed class HotChannel : IDisposable
         socket.Dispose();
     }
 
-    /// <summary>A message in a frame, with tokens written straight into it as field 4.</summary>
-    internal static byte[] Frame(byte kind, uint call, IMessage message, ReadOnlySpan<int> tokens)
+    private static byte[] LookupFrame(uint call, string session, Tenant tenant, ReadOnlySpan<int> tokens, TimeSpan wait)
     {
-        var head = message.CalculateSize();
-        var packed = 0;
-        foreach (var token in tokens)
-            packed += VarintBytes((uint)token);
-        var frame = new byte[HeaderBytes + head + (packed == 0 ? 0 : 1 + VarintBytes((uint)packed) + packed)];
-        BinaryPrimitives.WriteUInt32LittleEndian(frame, (uint)frame.Length - sizeof(uint));
-        frame[4] = kind;
-        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(5), call);
-        message.WriteTo(frame.AsSpan(HeaderBytes, head));
-        if (packed == 0)
-            return frame;
-        var at = HeaderBytes + head;
-        frame[at++] = (4 << 3) | 2;
-        WriteVarint(frame, ref at, (uint)packed);
-        foreach (var token in tokens)
-            WriteVarint(frame, ref at, (uint)token);
+        var (sessionBytes, tenantBytes) = (Encoding.UTF8.GetByteCount(session), Encoding.UTF8.GetByteCount(tenant.Name));
+        if (sessionBytes > byte.MaxValue || tenantBytes > ushort.MaxValue)
+            throw new RpcException(new Status(StatusCode.InvalidArgument, "tenant: longer than 65,535 bytes"));
+        var names = HeaderBytes + LookupHeadBytes;
+        var frame = new byte[names + sessionBytes + tenantBytes + (tokens.Length * sizeof(int))];
+        WriteHeader(frame, LookupKind, call);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderBytes), (uint)wait.TotalMilliseconds);
+        frame[HeaderBytes + 4] = tenant.Anonymous ? (byte)1 : (byte)0;
+        frame[HeaderBytes + 5] = (byte)sessionBytes;
+        BinaryPrimitives.WriteUInt16LittleEndian(frame.AsSpan(HeaderBytes + 6), (ushort)tenantBytes);
+        Encoding.UTF8.GetBytes(session, frame.AsSpan(names));
+        Encoding.UTF8.GetBytes(tenant.Name, frame.AsSpan(names + sessionBytes));
+        MemoryMarshal.AsBytes(tokens).CopyTo(frame.AsSpan(names + sessionBytes + tenantBytes));
         return frame;
     }
 
-    private static int VarintBytes(uint value) => value < 1 << 7 ? 1 : value < 1 << 14 ? 2 : value < 1 << 21 ? 3 : value < 1 << 28 ? 4 : 5;
-
-    private static void WriteVarint(byte[] target, ref int at, uint value)
+    private static void WriteHeader(byte[] frame, byte kind, uint call)
     {
-        for (; value >= 0x80; value >>= 7)
-            target[at++] = (byte)(value | 0x80);
-        target[at++] = (byte)value;
+        BinaryPrimitives.WriteUInt32LittleEndian(frame, (uint)frame.Length - sizeof(uint));
+        frame[4] = kind;
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(5), call);
     }
 
     private static RpcException Broken() => new(new Status(StatusCode.Unavailable, "the connection to the sidecar broke"));
@@ -167,12 +182,17 @@ internal sealed class HotChannel : IDisposable
             return;
         }
 
-        var found = LookupResponse.Parser.ParseFrom(body);
+        if (kind != LookupKind || body.Length < AnswerHeadBytes)
+            return;
+        var slots = new uint[(body.Length - AnswerHeadBytes) / SlotBytes];
+        for (var slot = 0; slot < slots.Length; slot++)
+            slots[slot] = BinaryPrimitives.ReadUInt32LittleEndian(body[(AnswerHeadBytes + (slot * SlotBytes))..]);
+        var found = new FoundBlocks(BinaryPrimitives.ReadUInt64LittleEndian(body), slots);
         // Nobody waits any more: what was pinned for the answer must not stay so until the session ends.
         if (!pending.TryGetValue(call, out var waiting) || !waiting.TrySetResult(found))
             Late?.Invoke(found);
     }
 
     /// <summary>Told about answers that came too late.</summary>
-    public Action<LookupResponse>? Late { get; init; }
+    public Action<FoundBlocks>? Late { get; init; }
 }

@@ -4,33 +4,45 @@ using Moebius.Kvcache.V1;
 namespace Moebius.Inference.KvClient;
 
 /// <summary>Blocks that the sidecar pins for one request.</summary>
-internal sealed class PrefixLease(CacheSession session, LookupResponse found) : IPrefixLease
+/// <remarks>The arena's mapping is held for it.</remarks>
+internal sealed class PrefixLease(CacheSession session, FoundBlocks found) : IPrefixLease
 {
     private bool released;
 
-    public int Blocks => found.Blocks.Count;
+    public int Blocks => found.Slots.Length;
 
     public bool StillValid => session.Alive;
 
-    public bool TryRead(int block, Span<byte> destination) => session.Alive && session.Arena.TryRead(found.Blocks[block].Index, destination);
+    public ReadOnlySpan<byte> Read(int block)
+    {
+        ObjectDisposedException.ThrowIf(released, this);
+        return session.Alive ? session.Arena.Slot(found.Slots[block], session.BlockBytes) : [];
+    }
 
     public void Dispose()
     {
         if (released)
             return;
         released = true;
-        session.Release(new ReleaseRequest { Lease = found.Lease });
+        session.Arena.EndHold();
+        session.Release(found);
     }
 }
 
 /// <summary>Slots that the sidecar keeps for one request's new blocks.</summary>
+/// <remarks>The arena's mapping is held for it.</remarks>
 internal sealed class BlockReservation(CacheSession session, Tenant tenant, ReserveResponse reserved) : IBlockReservation
 {
     private readonly List<Slot> unused = [.. reserved.Slots];
+    private bool disposed;
 
     public int Blocks { get; } = reserved.Slots.Count;
 
-    public bool TryWrite(int block, ReadOnlySpan<byte> source) => session.Alive && session.Arena.TryWrite(reserved.Slots[block].Index, source);
+    public Span<byte> Write(int block)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        return session.Alive ? session.Arena.Slot(reserved.Slots[block].Index, session.BlockBytes) : [];
+    }
 
     public async Task<bool> CommitAsync(ReadOnlyMemory<int> tokens, int firstBlock, ReadOnlyMemory<byte> text, ReadOnlyMemory<int> tokenBytes, CancellationToken stop)
     {
@@ -53,6 +65,9 @@ internal sealed class BlockReservation(CacheSession session, Tenant tenant, Rese
 
     public void Dispose()
     {
+        if (!disposed)
+            session.Arena.EndHold();
+        disposed = true;
         if (unused.Count == 0)
             return;
         var request = new ReleaseRequest();

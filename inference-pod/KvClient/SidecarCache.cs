@@ -117,7 +117,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
                 EngineId = Environment.MachineName,
             },
             new CallOptions(deadline: DateTime.UtcNow.AddSeconds(5), cancellationToken: stop.Token)).ConfigureAwait(false);
-        using var opened = new CacheSession(client, attached);
+        using var opened = new CacheSession(client, attached, model.BlockBytes);
         try
         {
             await opened.HoldAsync(

@@ -1,3 +1,5 @@
+using Moebius.KvCache.Index;
+
 namespace Moebius.KvCache.Arena;
 
 /// <summary>A slot and the generation in which it was handed out.</summary>
@@ -5,7 +7,7 @@ internal readonly record struct SlotRef(int Index, ulong Generation);
 
 /// <summary>
 /// The slots of the arena. A slot is free or taken: reserved, in the index, or still read under a lease. A slot that is
-/// freed gets a new generation.
+/// freed gets a new generation. Free slots are handed out in rows, as far as there are rows.
 /// </summary>
 internal sealed class SlotTable
 {
@@ -21,12 +23,15 @@ internal sealed class SlotTable
     {
         _generation = new ulong[count];
         _free = new int[count];
+        Keys = new BlockKey[count];
         _publish = publish;
         _freeCount = count;
         for (var index = 0; index < count; index++)
         {
             _free[index] = count - 1 - index;
             _generation[index] = 1;
+            // Touched now, so that no commit waits for the memory later.
+            Keys[index] = default;
             publish(index, 1);
         }
     }
@@ -37,6 +42,17 @@ internal sealed class SlotTable
 
     public SlotRef Reference(int slot) => new(slot, Volatile.Read(ref _generation[slot]));
 
+    /// <summary>Key of the block in each slot that is in the index; belongs to the index.</summary>
+    public BlockKey[] Keys { get; }
+
+    /// <summary>References to slots that are in the index and follow one another; the caller keeps them there meanwhile.</summary>
+    public void ReferenceRow(int first, Span<SlotRef> references)
+    {
+        var generations = _generation.AsSpan(first, references.Length);
+        for (var index = 0; index < generations.Length; index++)
+            references[index] = new SlotRef(first + index, generations[index]);
+    }
+
     /// <summary>References to slots that are in the index; the caller keeps them there meanwhile.</summary>
     public void Reference(ReadOnlySpan<int> slots, Span<SlotRef> references)
     {
@@ -44,19 +60,20 @@ internal sealed class SlotTable
             references[index] = new SlotRef(slots[index], _generation[slots[index]]);
     }
 
-    /// <summary>Takes up to <paramref name="count"/> free slots.</summary>
-    public List<SlotRef> Take(int count)
+    /// <summary>Takes free slots.</summary>
+    /// <returns>How many; fewer than there is room for when there are no more.</returns>
+    public int Take(Span<SlotRef> taken)
     {
         lock (_gate)
         {
-            var taken = new List<SlotRef>(Math.Min(count, _freeCount));
-            while (taken.Count < count && _freeCount > 0)
+            var count = Math.Min(taken.Length, _freeCount);
+            for (var index = 0; index < count; index++)
             {
                 var slot = _free[--_freeCount];
-                taken.Add(new SlotRef(slot, _generation[slot]));
+                taken[index] = new SlotRef(slot, _generation[slot]);
             }
 
-            return taken;
+            return count;
         }
     }
 
@@ -67,8 +84,10 @@ internal sealed class SlotTable
             return;
         lock (_gate)
         {
-            foreach (var slot in slots)
+            // The first one on top, so that they come out in this order again.
+            for (var index = slots.Length - 1; index >= 0; index--)
             {
+                var slot = slots[index];
                 var generation = _generation[slot] + 1;
                 Volatile.Write(ref _generation[slot], generation);
                 _publish(slot, generation);

@@ -11,6 +11,12 @@ internal static class Checks
     public static int IbanLength(char first, char second) => 
         char.IsAsciiLetter(first) && char.IsAsciiLetter(second) ? IbanLengths[CountryIndex(first, second)] : 0;
 
+    /// <summary>Countries whose account numbers have digits only, by the first two letters of an IBAN.</summary>
+    private static readonly bool[] DigitsOnly = ReadCountries("AE AT BA BE CZ DE DK EE ES FI FO GL HR HU IL IS LT LY ME MN MR NO PL PT RS SE SI SK SO TL TN VA XK");
+
+    /// <summary>Whether behind the first four characters of this country's IBANs there are digits only.</summary>
+    public static bool HasDigitsOnly(char first, char second) => DigitsOnly[CountryIndex(first, second)];
+
     private static int CountryIndex(char first, char second) => ((((first | 0x20) - 'a') * 26) + (second | 0x20)) - 'a';
 
     /// <summary>ISO 7064 mod 97-10 over the IBAN with its first four characters moved to the end.</summary>
@@ -18,14 +24,16 @@ internal static class Checks
 
     private static int Remainder(ReadOnlySpan<char> part, int remainder)
     {
+        // A division only when the next character might not fit any more.
+        var value = (ulong)remainder;
         foreach (var character in part)
         {
-            remainder = char.IsAsciiDigit(character)
-                ? ((remainder * 10) + (character - '0')) % 97
-                : ((remainder * 100) + ((character & ~0x20) - 'A' + 10)) % 97;
+            if (value > ulong.MaxValue / 1000)
+                value %= 97;
+            value = char.IsAsciiDigit(character) ? (value * 10) + (uint)(character - '0') : (value * 100) + (uint)((character & ~0x20) - 'A' + 10);
         }
 
-        return remainder;
+        return (int)(value % 97);
     }
 
     /// <summary>English NHS number: ten digits, weighted sum modulo 11.</summary>
@@ -56,6 +64,14 @@ internal static class Checks
             return false;
         var two = (digits[0] * 10) + digits[1];
         return digits[0] is 4 or 5 or 6 || two is 30 or 34 or 35 or 36 or 37 or 38 or 39 or (>= 22 and <= 27) or 81 or 18 or 21;
+    }
+
+    private static bool[] ReadCountries(string list)
+    {
+        var countries = new bool[26 * 26];
+        foreach (var country in list.Split(' '))
+            countries[CountryIndex(country[0], country[1])] = true;
+        return countries;
     }
 
     private static byte[] ReadIbanLengths(string table)

@@ -25,6 +25,14 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
         var start = local;
         while (start > 0 && local - start < MaxLocal && IsLocal(_text[start - 1]))
             start--;
+        // Set apart like the sign, the name may have dots of its own: "jane . roe @ example . org".
+        while (local != signStart && start >= 4 && local - start < MaxLocal && _text.AsSpan(start - 3, 3) is " . " && IsLocal(_text[start - 4]) && _text[start - 4] != '.')
+        {
+            for (start -= 3; start > 0 && local - start < MaxLocal && IsLocal(_text[start - 1]); start--)
+            {
+            }
+        }
+
         // Full stops and quotes before the address are the sentence's; a name may start with a dot where nothing else is left.
         if (start == local)
             return;
@@ -110,7 +118,7 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
         if (after == limit || !(_text[after] is '.' or '[' or '(' or '{' or '<' or 'd' or 'D' or 'p' or 'P'))
             return false;
         var rest = _text.AsSpan(after, limit - after);
-        foreach (var form in (ReadOnlySpan<string>)["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)", "dot ", "punkt ", "punto ", ". ", "."])
+        foreach (var form in WrittenDots(rest[0]))
         {
             if (!rest.StartsWith(form, StringComparison.OrdinalIgnoreCase))
                 continue;
@@ -122,6 +130,19 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
 
         return false;
     }
+
+    private static ReadOnlySpan<string> WrittenDots(char first) => first switch
+    {
+        '.' => Dots,
+        'd' or 'D' => DotWords,
+        'p' or 'P' => PointWords,
+        _ => BracketDots,
+    };
+
+    private static readonly string[] Dots = ["."];
+    private static readonly string[] DotWords = ["dot "];
+    private static readonly string[] PointWords = ["punkt ", "punto "];
+    private static readonly string[] BracketDots = ["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)"];
 
     private int SkipSpacesBack(int position)
     {

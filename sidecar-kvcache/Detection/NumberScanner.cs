@@ -18,6 +18,9 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
     // More than any number that is looked for, spread over single digits; a longer cluster is judged in pieces.
     private const int MaxSeparator = 3;
 
+    /// <summary>Digits of the shortest number that is looked for.</summary>
+    private const int LeastNumber = 5;
+
     private readonly List<DigitGroup> _groups = [];
     private readonly List<byte> _digits = [];
     private readonly char[] _text = view.Text;
@@ -27,11 +30,30 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public int Scan(int start)
     {
+        if (IsShort(start, out var end))
+            return end;
         Collect(start);
-        var end = _groups[^1].End;
+        end = _groups[^1].End;
         if (!Judge(start))
             ScanPieces();
         return end;
+    }
+
+    /// <summary>At most four digits and nothing that joins them to others: none of the rules wants them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private bool IsShort(int start, out int end)
+    {
+        end = start;
+        while (end < view.Length && char.IsAsciiDigit(_text[end]))
+        {
+            if (++end - start > LeastNumber - 1)
+                return false;
+        }
+
+        var next = end;
+        while (next < view.Length && next - end < MaxSeparator && IsSeparator(_text[next]))
+            next++;
+        return next == end || next >= view.Length || !char.IsAsciiDigit(_text[next]);
     }
 
     private static bool IsSeparator(char character) =>
@@ -144,7 +166,7 @@ internal sealed class NumberScanner(ScanView view, FindingSink sink, HintTrail h
                         odd += (length & 1) == 0 ? digit : doubled;
                     }
 
-                    if (length < 13 || !IsCardShape(first, last, length) || (((length & 1) == 0 ? even : odd) % 10 != 0 && !IsPrintedCard(first, last)))
+                    if (length < 13 || (((length & 1) == 0 ? even : odd) % 10 != 0 && !IsPrintedCard(first, last)) || !IsCardShape(first, last, length))
                         continue;
                     found |= sink.Add(view, SecretKind.CreditCard, _groups[first].Start, _groups[last].End);
                     // Behind this card the next may start.

@@ -9,14 +9,17 @@ internal sealed class RewrittenText(ScanView view)
     // As far as a word announces the number behind it.
     private const int Surroundings = 96;
 
-    private readonly List<char> _text = [];
-    private readonly List<(int First, int Last)> _positions = [];
+    // A rewriting is hardly ever longer than what it stands for.
+    private char[] _text = new char[view.Length + 16];
+    private int[] _starts = new int[view.Length + 16];
+    private int[] _ends = new int[view.Length + 16];
+    private int _length;
     private int _next;
 
     /// <summary>Adds what lies before a change, and goes on behind it.</summary>
     public void MoveTo(int changeStart, int changeEnd)
     {
-        CopyBetween(changeStart, _next == 0 && _text.Count == 0);
+        CopyBetween(changeStart, _next == 0 && _length == 0);
         _next = changeEnd;
     }
 
@@ -26,31 +29,48 @@ internal sealed class RewrittenText(ScanView view)
     /// <summary>Adds one character that stands for those from first to last.</summary>
     public void Add(char character, int first, int last)
     {
-        _text.Add(character);
-        _positions.Add((first, last));
+        Grow(1);
+        _text[_length] = character;
+        _starts[_length] = view.StartOf(first);
+        _ends[_length++] = view.EndOf(last);
     }
 
     public ScanView ToView()
     {
-        var end = Math.Min(view.Length, _next + Surroundings);
-        for (; _next < end; _next++)
-            Add(view.Text[_next], _next);
-        return ScanView.Rewrite(view, _text, _positions);
+        Copy(Math.Min(view.Length, _next + Surroundings));
+        return new ScanView(_text, _starts, _ends, _length) { IsRewritten = true };
     }
 
     private void CopyBetween(int to, bool first)
     {
         if (to - _next > 2 * Surroundings || (first && to - _next > Surroundings))
         {
-            var end = first ? _next : _next + Surroundings;
-            for (; _next < end; _next++)
-                Add(view.Text[_next], _next);
+            if (!first)
+                Copy(_next + Surroundings);
             Add('\n', Math.Min(_next, to - 1));
             Add('\n', Math.Min(_next, to - 1));
             _next = to - Surroundings;
         }
 
-        for (; _next < to; _next++)
-            Add(view.Text[_next], _next);
+        Copy(to);
+    }
+
+    private void Copy(int to)
+    {
+        if (to <= _next)
+            return;
+        Grow(to - _next);
+        view.Text.AsSpan(_next, to - _next).CopyTo(_text.AsSpan(_length));
+        for (; _next < to; _next++, _length++)
+            (_starts[_length], _ends[_length]) = (view.StartOf(_next), view.EndOf(_next));
+    }
+
+    private void Grow(int by)
+    {
+        if (_length + by <= _text.Length)
+            return;
+        Array.Resize(ref _text, 2 * (_length + by));
+        Array.Resize(ref _starts, _text.Length);
+        Array.Resize(ref _ends, _text.Length);
     }
 }

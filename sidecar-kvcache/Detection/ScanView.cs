@@ -6,29 +6,34 @@ namespace Moebius.KvCache.Detection;
 /// <summary>A folded text with the way back to the characters it came from.</summary>
 internal sealed class ScanView
 {
-    private readonly int[] _ends;
+    // For each folded character the first one that it came from, and where the last one ends. Null: it is the same one.
+    private readonly int[]? _starts;
+    private readonly int[]? _ends;
 
-    private ScanView(char[] text, int[] origin, int[] ends, int length)
+    /// <param name="text">Folded characters; may be longer.</param>
+    /// <param name="starts">For each the index of the original one it begins with; null: its own.</param>
+    /// <param name="ends">For each the index behind the original one it ends with; null: behind its own.</param>
+    /// <param name="length">How many folded characters there are.</param>
+    public ScanView(char[] text, int[]? starts, int[]? ends, int length)
     {
         Text = text;
-        Origin = origin;
-        _ends = ends;
+        (_starts, _ends) = (starts, ends);
         Length = length;
     }
 
     /// <summary>Folded characters; the array may be longer than <see cref="Length"/>.</summary>
     public char[] Text { get; }
 
-    /// <summary>For each folded character the index of the one it came from, and one entry more for the end.</summary>
-    public int[] Origin { get; }
-
     public int Length { get; }
 
     /// <summary>A disguise was taken off: nobody writes a number like that without a reason.</summary>
-    public bool IsRewritten { get; private init; }
+    public bool IsRewritten { get; init; }
+
+    /// <summary>Where the original characters begin that a folded one stands for.</summary>
+    public int StartOf(int position) => _starts is null ? position : _starts[position];
 
     /// <summary>Where the original characters end that a folded one stands for.</summary>
-    public int EndOf(int position) => _ends[position];
+    public int EndOf(int position) => _ends is null ? position + 1 : _ends[position];
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView Fold(string text)
@@ -36,7 +41,7 @@ internal sealed class ScanView
         if (Ascii.IsValid(text) && !text.Contains('\0', StringComparison.Ordinal))
             return FoldAscii(text);
         var folded = new char[text.Length];
-        var origin = new int[text.Length + 1];
+        var origin = new int[text.Length];
         var ends = new int[text.Length];
         var length = 0;
         for (var index = 0; index < text.Length; index++)
@@ -75,7 +80,6 @@ internal sealed class ScanView
             folded[length++] = plain;
         }
 
-        origin[length] = text.Length;
         RestoreDigits(folded.AsSpan(0, length));
         return new ScanView(folded, origin, ends, length);
     }
@@ -84,23 +88,8 @@ internal sealed class ScanView
     private static ScanView FoldAscii(string text)
     {
         var folded = text.ToCharArray();
-        var origin = new int[text.Length + 1];
-        for (var index = 0; index < origin.Length; index++)
-            origin[index] = index;
         RestoreDigits(folded);
-        return new ScanView(folded, origin, origin[1..], text.Length);
-    }
-
-    /// <summary>A rewriting of another view.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static ScanView Rewrite(ScanView source, List<char> text, List<(int First, int Last)> positions)
-    {
-        var origin = new int[text.Count + 1];
-        var ends = new int[text.Count];
-        for (var index = 0; index < positions.Count; index++)
-            (origin[index], ends[index]) = (source.Origin[positions[index].First], source._ends[positions[index].Last]);
-        origin[text.Count] = source.Origin[source.Length];
-        return new ScanView([.. text], origin, ends, text.Count) { IsRewritten = true };
+        return new ScanView(folded, null, null, text.Length);
     }
 
     /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>

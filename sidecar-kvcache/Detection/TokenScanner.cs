@@ -43,7 +43,9 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return true;
         }
 
-        if (char.IsAsciiLetter(_text[start]) && (TryIban(start, ref end) || TryNino(start, ref end)))
+        // Both begin with two letters, perhaps set apart, and go on with a digit.
+        var isWord = token.Length > 2 && char.IsAsciiLetter(token[1]) && char.IsAsciiLetter(token[2]);
+        if (!isWord && char.IsAsciiLetter(_text[start]) && (TryIban(start, ref end) || TryNino(start, ref end)))
             return true;
         return token.Length >= 5 && (TryKey(start, ref end) || ((hasDigit || token.Length >= LeastWithoutDigits) && TryShape(start, end)));
     }
@@ -115,13 +117,14 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         var length = Checks.IbanLength(_text[start], _text[position]);
         if (length == 0)
             return false;
+        var digitsOnly = Checks.HasDigitsOnly(_text[start], _text[position]);
         (_compact[0], _compact[1]) = (_text[start], _text[position++]);
         var (filled, digits, last, exact) = (2, 0, position, 0);
         while (filled < length)
         {
             if (position < view.Length && !char.IsAsciiLetterOrDigit(_text[position]))
                 SkipSeparators(ref position);
-            if (position >= view.Length || !char.IsAsciiLetterOrDigit(_text[position]) || (filled < 4 && !char.IsAsciiDigit(_text[position])))
+            if (position >= view.Length || !char.IsAsciiLetterOrDigit(_text[position]) || ((filled < 4 || digitsOnly) && !char.IsAsciiDigit(_text[position])))
                 break;
             digits += char.IsAsciiDigit(_text[position]) ? 1 : 0;
             _compact[filled++] = _text[position++];

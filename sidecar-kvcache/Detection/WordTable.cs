@@ -13,8 +13,9 @@ internal sealed class WordTable
     private readonly int _mask;
     private readonly int _longest;
 
-    // Bit l of entry c: a word of length l begins with a character whose low bits are c. Turns most words away.
-    private readonly uint[] _lengths = new uint[128];
+    // One bit for each word, by its first two characters, its last one and its length. Turns nearly all other words away.
+    private readonly ulong[] _filter = new ulong[FilterBits / 64];
+    private const int FilterBits = 1 << 15;
 
     public WordTable(IReadOnlyCollection<KeyValuePair<string, int>> entries)
     {
@@ -28,7 +29,8 @@ internal sealed class WordTable
                 slot = (slot + 1) & _mask;
             (_words[slot], _values[slot]) = (word, value);
             _longest = Math.Max(_longest, word.Length);
-            _lengths[word[0] & 127] |= 1u << Math.Min(word.Length, 31);
+            var bit = FilterBit(word[0], word[Math.Min(1, word.Length - 1)], word[^1], word.Length);
+            _filter[bit >> 6] |= 1ul << (bit & 63);
         }
     }
 
@@ -48,7 +50,10 @@ internal sealed class WordTable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public int Find(ReadOnlySpan<char> word)
     {
-        if (word.Length == 0 || word.Length > _longest || (_lengths[Lower(word[0]) & 127] & (1u << Math.Min(word.Length, 31))) == 0)
+        if (word.Length == 0 || word.Length > _longest)
+            return 0;
+        var bit = FilterBit(Lower(word[0]), Lower(word[Math.Min(1, word.Length - 1)]), Lower(word[^1]), word.Length);
+        if ((_filter[bit >> 6] & (1ul << (bit & 63))) == 0)
             return 0;
         var hash = 2166136261u;
         foreach (var character in word)
@@ -76,6 +81,9 @@ internal sealed class WordTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static char Lower(char character) =>
         character < 128 ? (char)(character is >= 'A' and <= 'Z' ? character | 0x20 : character) : char.ToLowerInvariant(character);
+
+    private static int FilterBit(char first, char second, char last, int length) =>
+        (int)(((first + (second * 43u) + (last * 1849u) + ((uint)length * 7919u)) * 2654435769u) >> 17);
 
     private static uint Hash(string word)
     {

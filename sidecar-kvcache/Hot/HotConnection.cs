@@ -19,7 +19,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
     private byte[] _input = new byte[16 << 10];
     private byte[] _output = new byte[4 << 10];
     private byte[] _unsent = [];
-    private uint[] _tokens = new uint[4096];
+    private SlotRef[] _slots = new SlotRef[256];
     private int _begin;
     private int _end;
     private bool _disposed;
@@ -98,27 +98,33 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         switch (kind)
         {
             case HotMessages.Lookup:
-                Lookup(call, message);
+                Lookup(call, HotMessages.ReadLookup(message));
                 break;
             case HotMessages.Release:
-                Release(HotMessages.ReadRelease(message));
+                var lease = HotMessages.ReadRelease(message, out var session);
+                if (store.TrySession(session) is { } known)
+                    known.EndLease(lease);
+                break;
+            case HotMessages.ReleaseSlots:
+                Release(HotMessages.ReadReleaseSlots(message));
                 break;
             default:
                 throw new MalformedFrameException($"kind {kind}");
         }
     }
 
-    private void Lookup(uint call, ReadOnlySpan<byte> message)
+    private void Lookup(uint call, in HotLookup request)
     {
-        var request = HotMessages.ReadLookup(message, ref _tokens);
         try
         {
-            var answer = store.LookupAsync(
-                request.Session, request.Tenant, request.Anonymous, _tokens.AsMemory(0, request.Tokens), request.WaitMilliseconds, _closed.Token);
+            var session = store.TrySession(request.Session) ?? throw CacheStore.UnknownSession();
+            if (_slots.Length < request.Tokens.Length / session.Root.BlockTokens)
+                _slots = new SlotRef[Math.Max(2 * _slots.Length, request.Tokens.Length / session.Root.BlockTokens)];
+            var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.Tokens, request.WaitMilliseconds, _slots, _closed.Token);
             if (answer.IsCompletedSuccessfully)
                 Send(call, answer.Result);
             else
-                _ = SendLaterAsync(call, request.Session, answer.AsTask());
+                _ = SendLaterAsync(call, session, answer.AsTask());
         }
         catch (CacheException error)
         {
@@ -141,13 +147,13 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         }
     }
 
-    private async Task SendLaterAsync(uint call, string session, Task<LookupAnswer> pending)
+    private async Task SendLaterAsync(uint call, Session session, Task<LookupAnswer> pending)
     {
         try
         {
             var answer = await pending;
             if (!Send(call, answer))
-                store.Release(session, answer.Lease, []);
+                session.EndLease(answer.Lease);
         }
         catch (CacheException error)
         {
@@ -163,7 +169,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
     {
         lock (_gate)
         {
-            var length = HotMessages.WriteLookup(ref _output, call, answer);
+            var length = HotMessages.WriteAnswer(ref _output, call, answer.Lease, answer.Staging, answer.Blocks.Span);
             return SendLocked(_output.AsSpan(0, length));
         }
     }

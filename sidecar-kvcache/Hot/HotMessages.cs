@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
-using System.Text;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
-using Moebius.KvCache.Service;
+using Moebius.KvCache.Arena;
 using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Hot;
@@ -10,119 +10,97 @@ namespace Moebius.KvCache.Hot;
 internal sealed class MalformedFrameException(string message) : Exception(message);
 
 /// <summary>
-/// The two messages of the hot path, read and written by hand in the wire format of protos/kvcache.proto: a prompt's
-/// tokens go straight into a buffer that is used again, and slots straight into the answer.
+/// Frames of the hot socket, as protos/kvcache.proto describes them. A lookup is read in place: its tokens are hashed where
+/// they were received, and its slots are written straight into the answer.
 /// </summary>
 internal static class HotMessages
 {
-    public const byte Lookup = 1;
-    public const byte Release = 2;
+    public const byte ReleaseSlots = 2;
     public const byte Error = 3;
+    public const byte Lookup = 4;
+    public const byte Release = 5;
 
-    /// <summary>Bytes before a frame's message: length, kind, call number.</summary>
+    /// <summary>Bytes before a frame's body: length, kind, call number.</summary>
     public const int HeaderBytes = 9;
 
     /// <summary>Longest frame, as over gRPC.</summary>
     public const int MaxFrameBytes = 32 << 20;
 
-    private const int VarintType = 0;
-    private const int Fixed64Type = 1;
-    private const int BytesType = 2;
-    private const int Fixed32Type = 5;
+    /// <summary>Bytes of an answer to a lookup before its slots.</summary>
+    public const int AnswerHeadBytes = 12;
 
-    /// <summary>Reads a LookupRequest.</summary>
-    /// <param name="message">Its bytes.</param>
-    /// <param name="tokens">A buffer for the tokens; replaced by a larger one when they do not fit.</param>
+    /// <summary>Bytes of a slot in an answer.</summary>
+    public const int SlotBytes = 12;
+
+    private const int LookupHeadBytes = 8;
+    private const byte Anonymous = 1;
+
+    /// <summary>Reads a lookup.</summary>
     /// <exception cref="MalformedFrameException">It is none.</exception>
-    public static HotLookup ReadLookup(ReadOnlySpan<byte> message, ref uint[] tokens)
+    public static HotLookup ReadLookup(ReadOnlySpan<byte> body)
     {
-        var request = default(HotLookup) with { Session = "", Tenant = "" };
-        var count = 0;
-        while (message.Length > 0)
+        if (body.Length < LookupHeadBytes)
+            throw new MalformedFrameException("a lookup without its head");
+        var flags = body[4];
+        var (sessionBytes, tenantBytes) = (body[5], BinaryPrimitives.ReadUInt16LittleEndian(body[6..]));
+        var tokens = LookupHeadBytes + sessionBytes + tenantBytes;
+        if (tokens > body.Length || (body.Length - tokens) % sizeof(uint) != 0 || flags > Anonymous)
+            throw new MalformedFrameException("a lookup whose lengths or flags do not fit");
+        return new HotLookup
         {
-            var tag = ReadVarint(ref message);
-            switch (tag)
-            {
-                case (1 << 3) | BytesType:
-                    request = request with { Session = Encoding.UTF8.GetString(ReadBytes(ref message)) };
-                    break;
-                case (2 << 3) | BytesType:
-                    request = request with { Tenant = Encoding.UTF8.GetString(ReadBytes(ref message)) };
-                    break;
-                case (3 << 3) | VarintType:
-                    request = request with { Anonymous = ReadVarint(ref message) != 0 };
-                    break;
-                case (4 << 3) | BytesType:
-                    var packed = ReadBytes(ref message);
-                    // At least one byte for each token.
-                    Grow(ref tokens, count + packed.Length);
-                    while (packed.Length > 0)
-                        tokens[count++] = (uint)ReadVarint(ref packed);
-                    break;
-                case (4 << 3) | VarintType:
-                    Grow(ref tokens, count + 1);
-                    tokens[count++] = (uint)ReadVarint(ref message);
-                    break;
-                case (5 << 3) | VarintType:
-                    request = request with { WaitMilliseconds = (uint)ReadVarint(ref message) };
-                    break;
-                default:
-                    Skip(ref message, tag);
-                    break;
-            }
-        }
-
-        return request with { Tokens = count };
+            WaitMilliseconds = BinaryPrimitives.ReadUInt32LittleEndian(body),
+            IsAnonymous = flags == Anonymous,
+            Session = body.Slice(LookupHeadBytes, sessionBytes),
+            Tenant = body.Slice(LookupHeadBytes + sessionBytes, tenantBytes),
+            Tokens = MemoryMarshal.Cast<byte, uint>(body[tokens..]),
+        };
     }
 
-    /// <summary>Writes a frame with a LookupResponse.</summary>
+    /// <summary>Writes the frame of a lookup's answer.</summary>
     /// <returns>Its length.</returns>
-    public static int WriteLookup(ref byte[] buffer, uint call, in LookupAnswer answer)
+    public static int WriteAnswer(ref byte[] buffer, uint call, ulong lease, int staging, ReadOnlySpan<SlotRef> blocks)
     {
-        const int LeaseBytes = 18;
-        const int LargestSlot = 2 + 6 + 11;
-        var needed = HeaderBytes + LeaseBytes + (answer.Blocks.Length * LargestSlot) + 6;
-        if (buffer.Length < needed)
-            buffer = new byte[needed];
-        var target = buffer.AsSpan();
-        var at = HeaderBytes;
-        target[at++] = (1 << 3) | BytesType;
-        target[at++] = 16;
-        answer.Lease.TryFormat(target.Slice(at, 16), out _, "x16");
-        at += 16;
-        foreach (var slot in answer.Blocks)
+        var length = HeaderBytes + AnswerHeadBytes + (blocks.Length * SlotBytes);
+        if (buffer.Length < length)
+            buffer = new byte[Math.Max(length, 2 * buffer.Length)];
+        WriteHeader(buffer, length - HeaderBytes, Lookup, call);
+        BinaryPrimitives.WriteUInt64LittleEndian(buffer.AsSpan(HeaderBytes), lease);
+        BinaryPrimitives.WriteInt32LittleEndian(buffer.AsSpan(HeaderBytes + 8), staging);
+        var target = buffer.AsSpan(HeaderBytes + AnswerHeadBytes, blocks.Length * SlotBytes);
+        foreach (var block in blocks)
         {
-            target[at] = (2 << 3) | BytesType;
-            var start = at + 2;
-            var end = start;
-            // A zero is not written, as protobuf has it.
-            if (slot.Index != 0)
-            {
-                target[end++] = (1 << 3) | VarintType;
-                end += WriteVarint(target[end..], (uint)slot.Index);
-            }
-
-            if (slot.Generation != 0)
-            {
-                target[end++] = (2 << 3) | VarintType;
-                end += WriteVarint(target[end..], slot.Generation);
-            }
-
-            target[at + 1] = (byte)(end - start);
-            at = end;
+            BinaryPrimitives.WriteInt32LittleEndian(target, block.Index);
+            BinaryPrimitives.WriteUInt64LittleEndian(target[4..], block.Generation);
+            target = target[SlotBytes..];
         }
 
-        if (answer.Staging > 0)
-        {
-            target[at++] = (3 << 3) | VarintType;
-            at += WriteVarint(target[at..], (uint)answer.Staging);
-        }
-
-        WriteHeader(target, at - HeaderBytes, Lookup, call);
-        return at;
+        return length;
     }
 
-    /// <summary>Makes a frame of any message.</summary>
+    /// <summary>Reads the end of a lease.</summary>
+    /// <exception cref="MalformedFrameException">It is none.</exception>
+    public static ulong ReadRelease(ReadOnlySpan<byte> body, out ReadOnlySpan<byte> session)
+    {
+        if (body.Length < sizeof(ulong))
+            throw new MalformedFrameException("a release without its lease");
+        session = body[sizeof(ulong)..];
+        return BinaryPrimitives.ReadUInt64LittleEndian(body);
+    }
+
+    /// <exception cref="MalformedFrameException">It is none.</exception>
+    public static ReleaseRequest ReadReleaseSlots(ReadOnlySpan<byte> body)
+    {
+        try
+        {
+            return ReleaseRequest.Parser.ParseFrom(body);
+        }
+        catch (InvalidProtocolBufferException error)
+        {
+            throw new MalformedFrameException(error.Message);
+        }
+    }
+
+    /// <summary>Makes a frame of a message.</summary>
     public static byte[] Frame(byte kind, uint call, IMessage message)
     {
         var frame = new byte[HeaderBytes + message.CalculateSize()];
@@ -131,85 +109,27 @@ internal static class HotMessages
         return frame;
     }
 
-    public static ReleaseRequest ReadRelease(ReadOnlySpan<byte> message)
+    /// <summary>Writes what stands before a frame's body.</summary>
+    public static void WriteHeader(Span<byte> target, int bodyBytes, byte kind, uint call)
     {
-        try
-        {
-            return ReleaseRequest.Parser.ParseFrom(message);
-        }
-        catch (InvalidProtocolBufferException error)
-        {
-            throw new MalformedFrameException(error.Message);
-        }
-    }
-
-    private static void WriteHeader(Span<byte> target, int messageBytes, byte kind, uint call)
-    {
-        BinaryPrimitives.WriteUInt32LittleEndian(target, (uint)(messageBytes + HeaderBytes - sizeof(uint)));
+        BinaryPrimitives.WriteUInt32LittleEndian(target, (uint)(bodyBytes + HeaderBytes - sizeof(uint)));
         target[4] = kind;
         BinaryPrimitives.WriteUInt32LittleEndian(target[5..], call);
     }
-
-    private static void Grow(ref uint[] tokens, int count)
-    {
-        if (tokens.Length < count)
-            Array.Resize(ref tokens, Math.Max(count, 2 * tokens.Length));
-    }
-
-    private static ulong ReadVarint(ref ReadOnlySpan<byte> source)
-    {
-        ulong value = 0;
-        for (var index = 0; index < source.Length && index < 10; index++)
-        {
-            value |= (ulong)(source[index] & 0x7F) << (7 * index);
-            if (source[index] < 0x80)
-            {
-                source = source[(index + 1)..];
-                return value;
-            }
-        }
-
-        throw new MalformedFrameException("a number has no end");
-    }
-
-    private static ReadOnlySpan<byte> ReadBytes(ref ReadOnlySpan<byte> source)
-    {
-        var length = ReadVarint(ref source);
-        if (length > (ulong)source.Length)
-            throw new MalformedFrameException("a field is longer than its message");
-        var bytes = source[..(int)length];
-        source = source[(int)length..];
-        return bytes;
-    }
-
-    private static void Skip(ref ReadOnlySpan<byte> source, ulong tag)
-    {
-        var fixedBytes = (tag & 7) switch
-        {
-            Fixed64Type => 8,
-            Fixed32Type => 4,
-            VarintType or BytesType => 0,
-            _ => throw new MalformedFrameException("a field of a type that is not known"),
-        };
-        if (fixedBytes > source.Length)
-            throw new MalformedFrameException("a field is longer than its message");
-        if ((tag & 7) == VarintType)
-            ReadVarint(ref source);
-        else if ((tag & 7) == BytesType)
-            ReadBytes(ref source);
-        source = source[fixedBytes..];
-    }
-
-    private static int WriteVarint(Span<byte> target, ulong value)
-    {
-        var length = 0;
-        for (; value >= 0x80; value >>= 7)
-            target[length++] = (byte)(value | 0x80);
-        target[length++] = (byte)value;
-        return length;
-    }
 }
 
-/// <summary>A lookup as it came in a frame; its tokens are in the reader's buffer.</summary>
-/// <param name="Tokens">How many.</param>
-internal readonly record struct HotLookup(string Session, string Tenant, bool Anonymous, uint WaitMilliseconds, int Tokens);
+/// <summary>A lookup, in the buffer that it was received in.</summary>
+internal readonly ref struct HotLookup
+{
+    public uint WaitMilliseconds { get; init; }
+
+    public bool IsAnonymous { get; init; }
+
+    /// <summary>UTF-8.</summary>
+    public ReadOnlySpan<byte> Session { get; init; }
+
+    /// <summary>UTF-8.</summary>
+    public ReadOnlySpan<byte> Tenant { get; init; }
+
+    public ReadOnlySpan<uint> Tokens { get; init; }
+}

@@ -17,10 +17,16 @@ internal static class EvictionPolicy
     /// depth: a block deep in a conversation costs more to compute again, because attention reads all that is before it.
     /// </summary>
     public static double Score(long lastUse, int hits, int depth) =>
-        lastUse + (MillisecondsPerDoubledUse * Math.Log2(1 + hits)) + (MillisecondsPerDoubledDepth * Math.Log2(1 + depth));
+        lastUse + (hits == 0 ? 0 : MillisecondsPerDoubledUse * Math.Log2(1 + hits)) + (MillisecondsPerDoubledDepth * Math.Log2(1 + depth));
 
     /// <summary>How many of the slots one tenant may hold, cached and reserved.</summary>
     public static int Quota(int slots, int maxTenantPercent) => Math.Max(1, (int)((long)slots * maxTenantPercent / 100));
+
+    /// <summary>Whether a domain may lose blocks for the sake of a tenant: its own, or one that takes no less than the tenant.</summary>
+    /// <param name="owner">The domain.</param>
+    /// <param name="asking">The tenant.</param>
+    /// <param name="load">Slots that the tenant has, has reserved and is about to get.</param>
+    public static bool MayGive(Owner owner, Owner asking, int load) => owner == asking || Load(owner) >= load;
 
     /// <summary>The domain's use in proportion to its weight.</summary>
     public static double Load(Owner owner) => (double)owner.Blocks / (owner.IsPublic ? PublicWeight : 1);

@@ -52,20 +52,20 @@ internal sealed class IndexNode
     public int Start { get; set; }
 
     /// <summary>Blocks in this run.</summary>
-    public int Count { get; set; }
+    public int Count => Run.Count;
 
     public int End => Start + Count;
 
-    /// <summary>Key of each block; the array may be longer.</summary>
-    public BlockKey[] Keys { get; set; } = [];
+    /// <summary>Arena slots of the blocks.</summary>
+    public SlotRun Run;
 
-    /// <summary>Arena slot of each block; the array may be longer.</summary>
-    public int[] Slots { get; set; } = [];
+    /// <summary>Key of the first block; the others' are found by their slots.</summary>
+    public BlockKey FirstKey { get; init; }
 
     /// <summary>Leases on this run.</summary>
     public RunPin Pin { get; set; } = new();
 
-    public ChildKey ChildKey => new(Owner.Id, Keys[0]);
+    public ChildKey ChildKey => new(Owner.Id, FirstKey);
 
     public Dictionary<ChildKey, IndexNode>? Children { get; set; }
 
@@ -82,36 +82,31 @@ internal sealed class IndexNode
 
     public bool IsLeaf => Children is not { Count: > 0 };
 
-    public void Append(ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots)
+    public void Append(BlockKey[] keyOfSlot, ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots)
     {
-        var needed = Count + slots.Length;
-        if (Slots.Length < needed)
+        Run.Append(slots);
+        if (SlotRun.IsRow(slots[0], slots))
         {
-            // Exact at first, doubling when a conversation keeps growing.
-            var capacity = Count == 0 ? needed : Math.Max(needed, 2 * Slots.Length);
-            var (newSlots, newKeys) = (Slots, Keys);
-            Array.Resize(ref newSlots, capacity);
-            Array.Resize(ref newKeys, capacity);
-            (Slots, Keys) = (newSlots, newKeys);
+            keys[..slots.Length].CopyTo(keyOfSlot.AsSpan(slots[0]));
+            return;
         }
 
-        slots.CopyTo(Slots.AsSpan(Count));
-        keys.CopyTo(Keys.AsSpan(Count));
-        Count = needed;
+        for (var block = 0; block < slots.Length; block++)
+            keyOfSlot[slots[block]] = keys[block];
     }
 
     /// <summary>How many leading blocks of the run lie on the path of a prompt's keys. A key covers all before it, so the first difference is searched for by halving.</summary>
-    public int MatchingBlocks(ReadOnlySpan<BlockKey> keys)
+    public int MatchingBlocks(BlockKey[] keyOfSlot, ReadOnlySpan<BlockKey> keys)
     {
         var theirs = keys[Start..];
         var common = Math.Min(Count, theirs.Length);
-        if (common == 0 || Keys[common - 1] == theirs[common - 1])
+        if (common == 0 || keyOfSlot[Run[common - 1]] == theirs[common - 1])
             return common;
         var (equal, different) = (0, common - 1);
         while (equal < different)
         {
             var middle = (equal + different) / 2;
-            if (Keys[middle] == theirs[middle])
+            if (keyOfSlot[Run[middle]] == theirs[middle])
                 equal = middle + 1;
             else
                 different = middle;

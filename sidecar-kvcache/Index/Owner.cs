@@ -3,6 +3,9 @@ namespace Moebius.KvCache.Index;
 /// <summary>A visibility domain with its accounts: the public one, or one tenant's.</summary>
 internal sealed class Owner(long id, TenantKey key)
 {
+    // Many tenants never have an entry of their own.
+    private PriorityQueue<IndexNode, double>? _leaves;
+
     /// <summary>The public domain's number.</summary>
     public const int PublicId = 0;
 
@@ -25,5 +28,5 @@ internal sealed class Owner(long id, TenantKey key)
     /// Leaves by the score they had when they were queued. Scores only grow, so a leaf whose score has grown since is
     /// queued again when it surfaces.
     /// </summary>
-    public PriorityQueue<IndexNode, double> Leaves { get; } = new();
+    public PriorityQueue<IndexNode, double> Leaves => _leaves ??= new();
 }

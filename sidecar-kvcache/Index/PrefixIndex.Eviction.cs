@@ -11,11 +11,12 @@ internal sealed partial class PrefixIndex
     public long EvictedBlocks { get; private set; }
 
     /// <summary>
-    /// Reserves up to <paramref name="count"/> slots for a tenant. A tenant at its quota makes room among its own
-    /// blocks only.
+    /// Reserves slots for a tenant. A tenant at its quota makes room among its own blocks only.
     /// </summary>
-    public List<SlotRef> Reserve(TenantKey tenant, int count, int quota)
+    /// <returns>How many; fewer than there is room for when nothing more can be evicted.</returns>
+    public int Reserve(TenantKey tenant, Span<SlotRef> reserved, int quota)
     {
+        var count = reserved.Length;
         using (_lock.Write())
         {
             var owner = GetOrAddOwner(tenant);
@@ -25,12 +26,20 @@ internal sealed partial class PrefixIndex
             if (allowed < count)
                 allowed += EvictLeaves(owner, Math.Min(count - allowed, owner.Blocks));
             count = Math.Min(count, Math.Max(allowed, 0));
-            MakeRoom(count);
-            var slots = _slots.Take(count);
-            owner.Reserved += slots.Count - 1;
+            MakeRoom(owner, count);
+            count = _slots.Take(reserved[..count]);
+            owner.Reserved += count - 1;
             DropIfUnused(owner);
-            return slots;
+            return count;
         }
+    }
+
+    /// <inheritdoc cref="Reserve(TenantKey, Span{SlotRef}, int)"/>
+    public SlotRef[] Reserve(TenantKey tenant, int count, int quota)
+    {
+        var slots = new SlotRef[count];
+        count = Reserve(tenant, slots.AsSpan(), quota);
+        return count == slots.Length ? slots : slots[..count];
     }
 
     /// <summary>Reserved slots were given back without a commit.</summary>
@@ -123,22 +132,28 @@ internal sealed partial class PrefixIndex
         }
     }
 
-    private void MakeRoom(int count)
+    /// <summary>
+    /// Frees slots. Nobody gives way to a tenant that takes more than itself, also when that one's blocks are all under
+    /// leases: what lies within a tenant's fair share is reserved for it.
+    /// </summary>
+    private void MakeRoom(Owner asking, int count)
     {
         var exhausted = new HashSet<Owner>();
         for (var missing = count - _slots.FreeCount; missing > 0; missing = count - _slots.FreeCount)
         {
+            var load = asking.Blocks + asking.Reserved + _slots.FreeCount;
             Owner? victim = null;
             foreach (var owner in _owners.Values.Append(_public))
             {
-                if (owner.Blocks > 0 && !exhausted.Contains(owner) && (victim is null || EvictionPolicy.Load(owner) > EvictionPolicy.Load(victim)))
+                if (owner.Blocks > 0 && !exhausted.Contains(owner) && EvictionPolicy.MayGive(owner, asking, load) && (victim is null || EvictionPolicy.Load(owner) > EvictionPolicy.Load(victim)))
                     victim = owner;
             }
 
             if (victim is null)
                 return;
-            // In steps, so that two large domains give way in turns.
-            if (EvictLeaves(victim, Math.Min(missing, EvictionStep)) == 0)
+            // In steps, so that two large domains give way in turns and none to less than what the tenant then has.
+            var step = victim == asking ? EvictionStep : Math.Clamp((int)(EvictionPolicy.Load(victim) - load) / 2, 1, EvictionStep);
+            if (EvictLeaves(victim, Math.Min(missing, step)) == 0)
                 exhausted.Add(victim);
         }
     }
@@ -179,8 +194,8 @@ internal sealed partial class PrefixIndex
     private int TrimLeaf(IndexNode node, int wanted)
     {
         var dropped = Math.Min(wanted, node.Count - Math.Min(node.Pin.UpTo, node.Count));
-        node.Count -= dropped;
-        _slots.Free(node.Slots.AsSpan(node.Count, dropped));
+        _slots.Free(node.Run.ToArray(node.Count - dropped, dropped));
+        node.Run.Trim(node.Count - dropped);
         Account(node.Owner, -dropped, 0);
         if (node.Count == 0)
             Unhook(node);
@@ -193,10 +208,10 @@ internal sealed partial class PrefixIndex
         var dropped = 0;
         foreach (var child in node.Children?.Values.ToArray() ?? [])
             dropped += RemoveSubtree(child);
-        node.Pin.CloseAndFree(_slots, node.Slots.AsSpan(0, node.Count));
+        node.Pin.CloseAndFree(_slots, node.Run.ToArray(0, node.Count));
         dropped += node.Count;
         Account(node.Owner, -node.Count, 0);
-        node.Count = 0;
+        node.Run.Trim(0);
         Unhook(node);
         return dropped;
     }

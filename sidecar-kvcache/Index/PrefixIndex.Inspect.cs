@@ -27,10 +27,10 @@ internal sealed partial class PrefixIndex
             {
                 node.Pin.Take(within);
                 pins.Add(node.Pin);
-                runs.Add(new CachedRun(node.Start, node.Slots[..within], node.Visibility, node.Reason));
+                runs.Add(new CachedRun(node.Start, node.Run.ToArray(0, within), node.Visibility, node.Reason));
             }
 
-            lease = new IndexLease([.. pins]);
+            lease = new IndexLease(pins.ToArray());
             runs.Reverse();
             return runs;
         }

@@ -36,9 +36,9 @@ internal sealed partial class PrefixIndex
                     break;
                 if (hasOwn)
                 {
-                    var limit = Math.Min(own!.MatchingBlocks(keys), upTo - own.Start);
+                    var limit = Math.Min(own!.MatchingBlocks(_slots.Keys, keys), upTo - own.Start);
                     if (hasPublic)
-                        limit = Math.Min(limit, shared!.MatchingBlocks(keys));
+                        limit = Math.Min(limit, shared!.MatchingBlocks(_slots.Keys, keys));
                     if (limit < own.Count)
                         Split(own, limit);
                     promoted += limit;
@@ -49,7 +49,7 @@ internal sealed partial class PrefixIndex
                     else
                         current = own;
                 }
-                else if (hasPublic && shared!.MatchingBlocks(keys) == shared.Count)
+                else if (hasPublic && shared!.MatchingBlocks(_slots.Keys, keys) == shared.Count)
                 {
                     current = shared;
                 }
@@ -144,7 +144,7 @@ internal sealed partial class PrefixIndex
             var current = root.Node;
             while (current.End < keys.Length && TryChild(current, Owner.PublicId, keys[current.End], out var next))
             {
-                var matched = next.Start + next.MatchingBlocks(keys);
+                var matched = next.Start + next.MatchingBlocks(_slots.Keys, keys);
                 if (fromBlock < matched)
                 {
                     if (fromBlock > next.Start)
@@ -171,12 +171,13 @@ internal sealed partial class PrefixIndex
             OnDemoted?.Invoke(demoted);
     }
 
-    private static void CollectPublic(IndexNode node, List<BlockKey> keys)
+    private void CollectPublic(IndexNode node, List<BlockKey> keys)
     {
         var pending = new Stack<IndexNode>([node]);
         while (pending.TryPop(out var next))
         {
-            keys.AddRange(next.Keys.AsSpan(0, next.Count));
+            for (var block = 0; block < next.Count; block++)
+                keys.Add(_slots.Keys[next.Run[block]]);
             foreach (var child in PublicChildren(next))
                 pending.Push(child);
         }
@@ -198,7 +199,7 @@ internal sealed partial class PrefixIndex
             if (TryChild(current, owner.Id, key, out var own))
                 runs.Add(own);
             if (!TryChild(current, Owner.PublicId, key, out var shared)
-                || shared.MatchingBlocks(keys) < shared.Count)
+                || shared.MatchingBlocks(_slots.Keys, keys) < shared.Count)
                 break;
             current = shared;
         }
@@ -210,7 +211,7 @@ internal sealed partial class PrefixIndex
     {
         while (node is { Visibility: Visibility.Unproven })
         {
-            var matched = node.Start + node.MatchingBlocks(keys);
+            var matched = node.Start + node.MatchingBlocks(_slots.Keys, keys);
             if (fromBlock < matched)
             {
                 if (fromBlock > node.Start)
@@ -244,7 +245,7 @@ internal sealed partial class PrefixIndex
     private bool Relink(IndexNode node, Owner to)
     {
         var siblings = node.Parent!.Children!;
-        if (!siblings.TryAdd(new ChildKey(to.Id, node.Keys[0]), node))
+        if (!siblings.TryAdd(new ChildKey(to.Id, node.FirstKey), node))
             return false;
         siblings.Remove(node.ChildKey);
         Account(node.Owner, -node.Count, -1);

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Index;
@@ -67,36 +68,34 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>The longest prefix that the tenant may use, pinned until the lease is released.</summary>
-    [SkipLocalsInit]
-    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<uint> tokens, View view) =>
-        Lookup(root, tenant, root.Keys(tokens, stackalloc BlockKey[KeysOnStack]), view);
-
-    /// <inheritdoc cref="Lookup(IndexRoot, TenantKey, ReadOnlySpan{uint}, View)"/>
-    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view)
+    /// <param name="slots">Filled with the slots of the leading blocks; as long as <paramref name="keys"/>.</param>
+    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view, Span<SlotRef> slots)
     {
         using (_lock.Read())
         {
             _owners.TryGetValue(tenant, out var owner);
             var match = Match(root, owner, keys, view);
-            var found = GC.AllocateUninitializedArray<SlotRef>(match.Depth);
             var runs = 0;
             for (var node = match.Node; node.Parent is not null; node = node.Parent)
                 runs++;
-            var pins = runs == 0 ? [] : new RunPin[runs];
+            object? pins = runs > 1 ? new RunPin[runs] : null;
             var now = _now();
             var within = match.Within;
             for (var node = match.Node; node.Parent is not null; node = node.Parent, within = node.Count)
             {
                 node.Pin.Take(within);
-                pins[--runs] = node.Pin;
-                _slots.Reference(node.Slots.AsSpan(0, within), found.AsSpan(node.Start, within));
+                if (pins is RunPin[] several)
+                    several[--runs] = node.Pin;
+                else
+                    pins = node.Pin;
+                node.Run.Reference(_slots, slots.Slice(node.Start, within));
                 Touch(node, now);
                 Interlocked.Increment(ref node.Hits);
                 if (node.Visibility == Visibility.Public)
                     OnPublicHit?.Invoke(node, tenant);
             }
 
-            return new FoundPrefix(found, new IndexLease(pins), match.Node.Visibility == Visibility.Public);
+            return new FoundPrefix(match.Depth, new IndexLease(pins), match.Node.Visibility == Visibility.Public);
         }
     }
 
@@ -184,7 +183,7 @@ internal sealed partial class PrefixIndex
         if (parent.IsLeaf && parent.Parent is not null && parent.Owner == owner && parent.Visibility == visibility
             && Equals(parent.Reason, visibility == Visibility.Public ? shareAs : null) && (visibility != Visibility.Public || parent.Origin == origin))
         {
-            parent.Append(keys, slots);
+            parent.Append(_slots.Keys, keys, slots);
             owner.Blocks += slots.Length;
             return parent;
         }
@@ -197,8 +196,9 @@ internal sealed partial class PrefixIndex
             Reason = visibility == Visibility.Public ? shareAs : null,
             Origin = visibility == Visibility.Public ? origin : null,
             Start = parent.End,
+            FirstKey = keys[0],
         };
-        node.Append(keys, slots);
+        node.Append(_slots.Keys, keys, slots);
         if (!TryLink(parent, node))
             return null;
         owner.Blocks += slots.Length;
@@ -211,7 +211,7 @@ internal sealed partial class PrefixIndex
     /// The deepest position on the keys' path. The public path is followed as far as it goes, and each private run of the
     /// tenant that leaves it is tried; on a tie the public one wins.
     /// </summary>
-    private static Position Match(IndexRoot root, Owner? owner, ReadOnlySpan<BlockKey> keys, View view)
+    private Position Match(IndexRoot root, Owner? owner, ReadOnlySpan<BlockKey> keys, View view)
     {
         var best = new Position(root.Node, 0);
         var current = root.Node;
@@ -227,7 +227,7 @@ internal sealed partial class PrefixIndex
 
             if (view == View.OwnOnly || !TryChild(current, Owner.PublicId, key, out var next))
                 break;
-            var within = next.MatchingBlocks(keys);
+            var within = next.MatchingBlocks(_slots.Keys, keys);
             if (next.Start + within >= best.Depth)
                 best = new Position(next, within);
             if (within < next.Count)
@@ -238,11 +238,11 @@ internal sealed partial class PrefixIndex
         return best;
     }
 
-    private static Position FollowOwn(IndexNode node, ReadOnlySpan<BlockKey> keys)
+    private Position FollowOwn(IndexNode node, ReadOnlySpan<BlockKey> keys)
     {
         while (true)
         {
-            var within = node.MatchingBlocks(keys);
+            var within = node.MatchingBlocks(_slots.Keys, keys);
             if (within < node.Count || node.End >= keys.Length || !TryChild(node, node.Owner.Id, keys[node.End], out var next))
                 return new Position(node, within);
             node = next;
@@ -277,9 +277,8 @@ internal sealed partial class PrefixIndex
 
     private Owner GetOrAddOwner(TenantKey tenant)
     {
-        if (!_owners.TryGetValue(tenant, out var owner))
-            _owners[tenant] = owner = new Owner(++_nextOwner, tenant);
-        return owner;
+        ref var owner = ref CollectionsMarshal.GetValueRefOrAddDefault(_owners, tenant, out _);
+        return owner ??= new Owner(++_nextOwner, tenant);
     }
 
     private void DropIfUnused(Owner owner)
@@ -289,9 +288,10 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>Cuts a run in two; the node keeps the first <paramref name="within"/> blocks and its place.</summary>
-    private static void Split(IndexNode node, int within)
+    private void Split(IndexNode node, int within)
     {
         var (head, rest) = node.Pin.Cut(within);
+        var cut = node.Run.Cut(within);
         var tail = new IndexNode
         {
             Parent = node,
@@ -304,15 +304,13 @@ internal sealed partial class PrefixIndex
             LastUse = node.LastUse,
             Hits = node.Hits,
             Children = node.Children,
+            FirstKey = _slots.Keys[cut[0]],
+            Run = cut,
         };
-        tail.Append(node.Keys.AsSpan(within, node.Count - within), node.Slots.AsSpan(within, node.Count - within));
         foreach (var child in tail.Children?.Values ?? Enumerable.Empty<IndexNode>())
             child.Parent = tail;
 
         node.Pin = head;
-        node.Keys = node.Keys[..within];
-        node.Slots = node.Slots[..within];
-        node.Count = within;
         node.Children = new() { [tail.ChildKey] = tail };
         node.Owner.Nodes++;
         if (tail.IsLeaf)

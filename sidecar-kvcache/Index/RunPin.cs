@@ -45,7 +45,7 @@ internal sealed class RunPin
     }
 
     /// <summary>The run has left the tree: its slots are free now, or when the last lease ends.</summary>
-    public void CloseAndFree(SlotTable table, ReadOnlySpan<int> slots)
+    public void CloseAndFree(SlotTable table, int[] slots)
     {
         if (Volatile.Read(ref _uses) == 0)
         {
@@ -55,7 +55,7 @@ internal sealed class RunPin
         }
 
         _table = table;
-        _slots = slots.ToArray();
+        _slots = slots;
         Close();
     }
 
@@ -94,21 +94,25 @@ internal sealed class RunPin
 }
 
 /// <summary>The runs that one lookup pins.</summary>
-internal readonly struct IndexLease(RunPin[] pins)
+/// <param name="pins">A <see cref="RunPin"/>, or an array of several; null: none.</param>
+internal readonly struct IndexLease(object? pins)
 {
     /// <summary>Ends the lease; must be called once.</summary>
     public void Release()
     {
-        foreach (var pin in pins)
+        if (pins is RunPin one)
+        {
+            one.Release();
+            return;
+        }
+
+        foreach (var pin in (RunPin[]?)pins ?? [])
             pin.Release();
     }
 }
 
-/// <summary>The answer to a lookup: slots of the leading blocks, pinned until the lease is released.</summary>
-/// <param name="Slots">One for each block.</param>
+/// <summary>The answer to a lookup: so many leading blocks, pinned until the lease is released.</summary>
+/// <param name="Blocks">How many.</param>
 /// <param name="Lease">What pins them.</param>
 /// <param name="EndsPublic">All of it is public; also true when nothing was found.</param>
-internal readonly record struct FoundPrefix(SlotRef[] Slots, IndexLease Lease, bool EndsPublic)
-{
-    public int Blocks => Slots.Length;
-}
+internal readonly record struct FoundPrefix(int Blocks, IndexLease Lease, bool EndsPublic);

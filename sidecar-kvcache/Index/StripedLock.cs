@@ -12,7 +12,7 @@ internal sealed class StripedLock
 
     public StripedLock()
     {
-        _stripes = new Stripe[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, 2 * Environment.ProcessorCount))];
+        _stripes = new Stripe[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(2, Environment.ProcessorCount))];
         for (var index = 0; index < _stripes.Length; index++)
             _stripes[index] = new Stripe();
     }

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
-using System.Text;
 
 namespace Moebius.KvCache.Index;
 
@@ -10,11 +10,20 @@ namespace Moebius.KvCache.Index;
 /// </summary>
 internal readonly record struct TenantKey(ulong High, ulong Low)
 {
-    public static TenantKey Derive(ReadOnlySpan<byte> salt, string tenant, bool anonymous)
+    /// <param name="salt">Secret.</param>
+    /// <param name="tenant">The name in UTF-8.</param>
+    /// <param name="anonymous">The name stands for one request only.</param>
+    [SkipLocalsInit]
+    public static TenantKey Derive(ReadOnlySpan<byte> salt, ReadOnlySpan<byte> tenant, bool anonymous)
     {
-        var name = Encoding.UTF8.GetBytes((anonymous ? "anonymous:" : "tenant:") + tenant);
+        var prefix = anonymous ? "anonymous:"u8 : "tenant:"u8;
+        Span<byte> name = stackalloc byte[256];
+        if (prefix.Length + tenant.Length > name.Length)
+            name = new byte[prefix.Length + tenant.Length];
+        prefix.CopyTo(name);
+        tenant.CopyTo(name[prefix.Length..]);
         Span<byte> digest = stackalloc byte[HMACSHA256.HashSizeInBytes];
-        HMACSHA256.HashData(salt, name, digest);
+        HMACSHA256.HashData(salt, name[..(prefix.Length + tenant.Length)], digest);
         return new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(digest), BinaryPrimitives.ReadUInt64LittleEndian(digest[8..]));
     }
 }

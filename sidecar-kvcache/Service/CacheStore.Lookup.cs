@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Arena;
@@ -13,7 +14,7 @@ namespace Moebius.KvCache.Service;
 /// <param name="Lease">Its number.</param>
 /// <param name="Blocks">Slots of the leading blocks.</param>
 /// <param name="Staging">Blocks after those that are on their way into the arena.</param>
-internal readonly record struct LookupAnswer(ulong Lease, SlotRef[] Blocks, int Staging);
+internal readonly record struct LookupAnswer(ulong Lease, ReadOnlyMemory<SlotRef> Blocks, int Staging);
 
 // What a tenant may use, and what lookups tell the monitor.
 internal sealed partial class CacheStore
@@ -24,20 +25,31 @@ internal sealed partial class CacheStore
     private const int KeysOnStack = 512;
 
     /// <summary>The longest prefix that the tenant may use. What lies in slower tiers is staged beside the call, which may wait for it.</summary>
+    /// <param name="session">The engine's.</param>
+    /// <param name="tenant">Its name in UTF-8.</param>
+    /// <param name="anonymous">The name is this request's only.</param>
+    /// <param name="tokens">Token ids from position 0.</param>
+    /// <param name="waitMilliseconds">How long the answer may wait for staged blocks.</param>
+    /// <param name="slots">Memory for the slots of an answer that need not wait; too small: the answer has memory of its own.</param>
+    /// <param name="cancel">Ends the wait.</param>
     [SkipLocalsInit]
-    public ValueTask<LookupAnswer> LookupAsync(string sessionId, string tenant, bool anonymous, ReadOnlyMemory<uint> tokens, uint waitMilliseconds, CancellationToken cancel)
+    public ValueTask<LookupAnswer> LookupAsync(
+        Session session, ReadOnlySpan<byte> tenant, bool anonymous, ReadOnlySpan<uint> tokens, uint waitMilliseconds, Memory<SlotRef> slots, CancellationToken cancel)
     {
         if (waitMilliseconds > MaxWaitMilliseconds)
             throw Invalid($"wait_milliseconds: {waitMilliseconds}, must be 0 to {MaxWaitMilliseconds}");
-        var session = Session(sessionId);
         var key = Tenant(tenant, anonymous);
         var view = ViewOf(_policy.Current, key);
-        var keys = session.Root.Keys(tokens.Span, stackalloc BlockKey[KeysOnStack]);
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
+        var keys = session.Root.Keys(tokens, stackalloc BlockKey[KeysOnStack]);
+        if (slots.Length < keys.Length)
+            slots = new SlotRef[keys.Length];
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots.Span);
         var staging = found.Blocks == keys.Length || !_tiers.MayStage ? null
-            : _tiers.Stage(new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(tenant, anonymous), tokens.ToArray(), view), keys, found);
+            : _tiers.Stage(
+                new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(Encoding.UTF8.GetString(tenant), anonymous), tokens.ToArray(), view),
+                keys, found.Blocks, found.EndsPublic);
         if (staging is null || waitMilliseconds == 0)
-            return ValueTask.FromResult(Answer(session, keys.Length, found, staging?.Blocks ?? 0));
+            return ValueTask.FromResult(Answer(session, keys.Length, found, slots, staging?.Blocks ?? 0));
         found.Lease.Release();
         return WaitAsync(session, key, keys.ToArray(), view, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
     }
@@ -53,18 +65,19 @@ internal sealed partial class CacheStore
             // What has not arrived is not in the answer.
         }
 
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view);
-        return Answer(session, keys.Length, found, staging.Done.IsCompleted ? 0 : staging.Blocks);
+        var slots = new SlotRef[keys.Length];
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots);
+        return Answer(session, keys.Length, found, slots, staging.Done.IsCompleted ? 0 : staging.Blocks);
     }
 
-    private LookupAnswer Answer(Session session, int asked, in FoundPrefix found, int staging)
+    private LookupAnswer Answer(Session session, int asked, in FoundPrefix found, Memory<SlotRef> slots, int staging)
     {
         var lease = session.AddLease(found.Lease) ?? throw UnknownSession();
         _metrics.Lookups.Inc();
         _metrics.LookupBlocks.Inc(asked);
         _metrics.HitBlocks.Inc(found.Blocks);
         ActOnAlarms(session.Layout.Index);
-        return new LookupAnswer(lease, found.Slots, staging);
+        return new LookupAnswer(lease, slots[..found.Blocks], staging);
     }
 
     private View ViewOf(CompiledPolicy policy, TenantKey tenant) =>

@@ -1,5 +1,8 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
+using System.Text;
+using System.Text.Unicode;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
@@ -35,7 +38,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
     private readonly int? _blockTokens;
     private readonly ClassificationQueue _queue;
     private readonly ProbeMonitor _monitor;
-    private readonly ConcurrentDictionary<string, Session> _sessions = [];
+    private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
     private readonly object _layoutGate = new();
     private readonly byte[] _salt;
     private readonly TierSet _tiers;
@@ -137,6 +140,14 @@ internal sealed partial class CacheStore : IAsyncDisposable
 
     public Session Session(string id) => _sessions.TryGetValue(id, out var session) ? session : throw UnknownSession();
 
+    /// <summary>A session by the bytes of its name; null: unknown or ended.</summary>
+    public Session? TrySession(ReadOnlySpan<byte> id)
+    {
+        Span<char> name = stackalloc char[byte.MaxValue];
+        return id.Length <= name.Length && Ascii.ToUtf16(id, name, out var length) == OperationStatus.Done
+            && _sessions.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(name[..length], out var session) ? session : null;
+    }
+
     /// <summary>Ends a session and reclaims its leases and reservations.</summary>
     public void End(Session session)
     {
@@ -218,7 +229,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
     public long Evict(string sessionId, string tenant)
     {
         var session = Session(sessionId);
-        TenantKey? key = tenant.Length == 0 ? null : TenantKey.Derive(_salt, tenant, anonymous: false);
+        TenantKey? key = tenant.Length == 0 ? null : TenantKey.Derive(_salt, Encoding.UTF8.GetBytes(tenant), anonymous: false);
         var evicted = key is { } one ? session.Layout.Index.EvictTenant(session.Root, one) : session.Layout.Index.EvictUnpinned(session.Root);
         return evicted + _tiers.Evict(session.Root, key);
     }
@@ -308,10 +319,14 @@ internal sealed partial class CacheStore : IAsyncDisposable
         _metrics.IsolatedTenants.Set(_monitor.Isolated);
     }
 
-    private TenantKey Tenant(string tenant, bool anonymous) =>
+    private TenantKey Tenant(string tenant, bool anonymous) => Tenant(Encoding.UTF8.GetBytes(tenant), anonymous);
+
+    private TenantKey Tenant(ReadOnlySpan<byte> tenant, bool anonymous) =>
         tenant.Length == 0
             ? throw Invalid("tenant: empty, must name the tenant; for an anonymous request send a fresh random identity and set anonymous")
-            : TenantKey.Derive(_salt, tenant, anonymous);
+            : Utf8.IsValid(tenant)
+            ? TenantKey.Derive(_salt, tenant, anonymous)
+            : throw Invalid("tenant: not UTF-8");
 
     private long Now() => (long)_time.GetElapsedTime(_start).TotalMilliseconds;
 
@@ -326,7 +341,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
 
     private static CacheException Invalid(string message) => new(StatusCode.InvalidArgument, message);
 
-    private static CacheException UnknownSession() =>
+    public static CacheException UnknownSession() =>
         new(StatusCode.NotFound, "session: unknown or ended: call Attach and hold the session open with Hold");
 
     // One text for every cause: which one it is may be about another session.

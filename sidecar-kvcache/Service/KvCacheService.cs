@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Google.Protobuf.Collections;
 using Grpc.Core;
 using Moebius.KvCache.Arena;
@@ -51,9 +52,10 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         try
         {
             var answer = await store.LookupAsync(
-                request.Session, request.Tenant, request.Anonymous, ToArray(request.Tokens), request.WaitMilliseconds, context.CancellationToken);
+                store.Session(request.Session), Encoding.UTF8.GetBytes(request.Tenant), request.Anonymous, ToArray(request.Tokens), request.WaitMilliseconds, default,
+                context.CancellationToken);
             var response = new LookupResponse { Lease = answer.Lease.ToString("x16", CultureInfo.InvariantCulture), StagingBlocks = (uint)answer.Staging };
-            Add(response.Blocks, answer.Blocks);
+            Add(response.Blocks, answer.Blocks.Span);
             return response;
         }
         catch (CacheException error)
@@ -65,7 +67,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
     public override Task<ReserveResponse> Reserve(ReserveRequest request, ServerCallContext context) => Answer(() =>
     {
         var response = new ReserveResponse();
-        Add(response.Slots, store.Reserve(request.Session, request.Tenant, request.Anonymous, request.Count));
+        Add(response.Slots, [.. store.Reserve(request.Session, request.Tenant, request.Anonymous, request.Count)]);
         return response;
     });
 
@@ -123,9 +125,9 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         return array;
     }
 
-    private static void Add(RepeatedField<Slot> target, IReadOnlyList<SlotRef> slots)
+    private static void Add(RepeatedField<Slot> target, ReadOnlySpan<SlotRef> slots)
     {
-        target.Capacity = slots.Count;
+        target.Capacity = slots.Length;
         foreach (var slot in slots)
             target.Add(new Slot { Index = (uint)slot.Index, Generation = slot.Generation });
     }

@@ -17,6 +17,7 @@ internal sealed record SegmentRecord
     private const byte IsCleared = 2;
     private const byte IsDeclared = 4;
     private const byte HasClearance = 8;
+    private const byte IsUndecided = 16;
 
     public required TierBlock Block { get; init; }
 
@@ -64,6 +65,11 @@ internal sealed record SegmentRecord
                 Convert.FromHexString(digest, target[104..136], out _, out _);
         }
 
+        else if (Block.IsUndecided)
+        {
+            target[100] = IsUndecided;
+        }
+
         BinaryPrimitives.WriteInt64LittleEndian(target[136..], Offset);
         BinaryPrimitives.WriteInt32LittleEndian(target[144..], Length);
         BinaryPrimitives.WriteUInt32LittleEndian(target[148..], BodyCrc);
@@ -90,7 +96,8 @@ internal sealed record SegmentRecord
                 BlockId.Read(source[48..]),
                 new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(source[80..]), BinaryPrimitives.ReadUInt64LittleEndian(source[88..])),
                 reason,
-                BinaryPrimitives.ReadInt32LittleEndian(source[96..])),
+                BinaryPrimitives.ReadInt32LittleEndian(source[96..]),
+                (flags & IsUndecided) != 0),
             Sequence = BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
             Offset = BinaryPrimitives.ReadInt64LittleEndian(source[136..]),
             Length = BinaryPrimitives.ReadInt32LittleEndian(source[144..]),

@@ -137,10 +137,10 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <param name="bytes">Where they go.</param>
     /// <param name="policy">The policy in force.</param>
     /// <param name="blockBytes">Bytes of each.</param>
-    public async Task<List<(BlockId Id, PublicReason? Reason)>> ReadAsync(
+    public async Task<List<StagedBlock>> ReadAsync(
         BlockChain chain, int from, int count, bool isPublic, TenantKey tenant, TenantSecret? secret, BlockBytes bytes, CompiledPolicy policy, long blockBytes)
     {
-        var found = new List<(BlockId Id, PublicReason? Reason)>();
+        var found = new List<StagedBlock>();
         if (isPublic)
             await ReadRunAsync(found, block => (chain.Public(block), KeyOf(chain.Public(block))), null, from, count, bytes, policy, blockBytes);
         if (found.Count < count && secret is not null && policy.SharePrivate)
@@ -191,7 +191,7 @@ internal sealed class SharedTier : IAsyncDisposable
     private static string TenantPrefix(TenantKey tenant) => FormattableString.Invariant($"{Prefix}t:{tenant.High:x16}{tenant.Low:x16}:");
 
     private async Task ReadRunAsync(
-        List<(BlockId Id, PublicReason? Reason)> found,
+        List<StagedBlock> found,
         Func<int, (BlockId Id, string Key)> nameOf,
         TenantSecret? secret,
         int from,
@@ -207,12 +207,12 @@ internal sealed class SharedTier : IAsyncDisposable
         for (var index = 0; index < values?.Length; index++)
         {
             using var value = values[index];
-            PublicReason? reason = null;
+            var block = default(StagedBlock);
             missing = missing || value is null
-                || !TryDecode(value.Span, names[index].Id, secret, bytes(first + index), blockBytes, out reason)
-                || (reason is not null && !PublicRules.Holds(policy, reason));
+                || !TryDecode(value.Span, names[index].Id, secret, bytes(first + index), blockBytes, out block)
+                || (block.Reason is { } reason && !PublicRules.Holds(policy, reason));
             if (!missing)
-                found.Add((names[index].Id, reason));
+                found.Add(block);
         }
     }
 
@@ -244,14 +244,14 @@ internal sealed class SharedTier : IAsyncDisposable
         return value;
     }
 
-    private bool TryDecode(ReadOnlySpan<byte> value, BlockId id, TenantSecret? secret, Span<byte> target, long blockBytes, out PublicReason? reason)
+    private bool TryDecode(ReadOnlySpan<byte> value, BlockId id, TenantSecret? secret, Span<byte> target, long blockBytes, out StagedBlock block)
     {
-        reason = null;
+        block = default;
         if (value.Length == SegmentRecord.Size + blockBytes && SegmentRecord.Decode(value) is { } record
             && record.Block.Id == id && record.Length == blockBytes && record.Block.IsPublic == secret is null)
         {
             var body = value[SegmentRecord.Size..];
-            reason = record.Block.Reason;
+            block = StagedBlock.Of(record.Block);
             if (Crc32C.Compute(body) == record.BodyCrc)
             {
                 if (secret is null)

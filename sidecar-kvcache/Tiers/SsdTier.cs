@@ -107,6 +107,13 @@ internal sealed partial class SsdTier : IDisposable
             return _catalog.TryFind(id, out _);
     }
 
+    /// <summary>Whether a block was written before anything was known about its text.</summary>
+    public bool IsUndecided(BlockId id)
+    {
+        lock (_gate)
+            return _catalog.TryFind(id, out var entry) && entry.Block.IsUndecided;
+    }
+
     /// <summary>Finds a block and notes that it was asked for.</summary>
     public bool TryFind(BlockId id, [NotNullWhen(true)] out SsdEntry? entry)
     {

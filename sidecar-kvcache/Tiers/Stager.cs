@@ -12,8 +12,8 @@ internal sealed record Staging(int Blocks, Task Done);
 
 /// <summary>
 /// Brings blocks back into the arena, on behalf of one tenant and on its account: public ones as public, its private ones
-/// as private for good, because what is known about a text stays with the process that has seen it. Two requests for the
-/// same blocks of the same tenant share the work.
+/// as private for good, or, when nothing had been decided about their text, until a commit that goes on from them brings
+/// the text again. Two requests for the same blocks of the same tenant share the work.
 /// </summary>
 internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
 {
@@ -95,7 +95,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             for (var known = Volatile.Read(ref arrived); index < known;)
                 known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
         });
-        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => (entry.Block.Id, entry.Block.Reason))], index => !entries[index].Removed);
+        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => StagedBlock.Of(entry.Block))], index => !entries[index].Removed);
         metrics.Staged.WithLabels("ssd").Inc(staged);
         return staged;
     }
@@ -108,7 +108,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             var slots = Reserve(job, Math.Min(Lot, chain.Count - from));
             if (slots.Length == 0)
                 return;
-            var found = new List<(BlockId Id, PublicReason? Reason)>();
+            var found = new List<StagedBlock>();
             try
             {
                 found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, job.Secret, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
@@ -133,7 +133,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
     /// <summary>Hands filled slots to the index and gives the others back.</summary>
     /// <returns>Blocks that are cached now.</returns>
-    private int Publish(TierJob job, BlockKey[] keys, int from, int[] slots, List<(BlockId Id, PublicReason? Reason)> blocks, Func<int, bool> isWanted)
+    private int Publish(TierJob job, BlockKey[] keys, int from, int[] slots, List<StagedBlock> blocks, Func<int, bool> isWanted)
     {
         var index = job.Layout.Index;
         var policy = context.Policy();
@@ -141,7 +141,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         while (done < blocks.Count && (blocks[done].Reason is not { } reason || (isWanted(done) && PublicRules.Holds(policy, reason))))
         {
             var group = done + 1;
-            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && isWanted(group))
+            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && blocks[group].IsUndecided == blocks[done].IsUndecided && isWanted(group))
                 group++;
             if (blocks[done].Reason is not null)
             {
@@ -150,7 +150,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
 
             var cached = index.Insert(
-                job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View, blocks[done].Reason, null, sealedPrivate: true).CachedBlocks;
+                job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View, blocks[done].Reason, null, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
             if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !isWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var withdrawn and >= 0)
                 index.DemotePath(job.Root, keys, from + withdrawn);

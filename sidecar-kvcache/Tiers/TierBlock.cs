@@ -8,7 +8,17 @@ namespace Moebius.KvCache.Tiers;
 /// <param name="Owner">The tenant of a private block; default for a public one.</param>
 /// <param name="Reason">Why it is public; null: private.</param>
 /// <param name="Depth">Blocks before it in its prompt.</param>
-internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey Owner, PublicReason? Reason, int Depth)
+/// <param name="IsUndecided">A private one about whose text nothing is known yet.</param>
+internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey Owner, PublicReason? Reason, int Depth, bool IsUndecided = false)
 {
     public bool IsPublic => Reason is not null;
+}
+
+/// <summary>A block that has been brought back from a tier.</summary>
+/// <param name="Id">Its name.</param>
+/// <param name="Reason">Why it is public; null: it is not.</param>
+/// <param name="IsUndecided">A private one about whose text nothing is known yet.</param>
+internal readonly record struct StagedBlock(BlockId Id, PublicReason? Reason, bool IsUndecided)
+{
+    public static StagedBlock Of(in TierBlock block) => new(block.Id, block.Reason, block.IsUndecided);
 }

@@ -63,7 +63,11 @@ internal sealed class TierSet : IAsyncDisposable
     public void Demoted(IReadOnlyList<BlockKey> keys) => _writer?.Withdraw(keys);
 
     /// <summary>Begins to bring back what continues a prefix; null when there is nothing.</summary>
-    public Staging? Stage(TierJob job, ReadOnlySpan<BlockKey> keys, in FoundPrefix found) => _stager?.Begin(job, keys, found.Blocks, found.EndsPublic);
+    /// <param name="job">For whom.</param>
+    /// <param name="keys">The prompt's.</param>
+    /// <param name="found">Blocks that the arena has.</param>
+    /// <param name="endsPublic">All of those are public.</param>
+    public Staging? Stage(TierJob job, ReadOnlySpan<BlockKey> keys, int found, bool endsPublic) => _stager?.Begin(job, keys, found, endsPublic);
 
     /// <summary>A policy has come into force: what it does not let be public any more goes.</summary>
     public void OnPolicy(CompiledPolicy policy)

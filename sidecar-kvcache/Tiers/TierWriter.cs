@@ -188,7 +188,7 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         if (run.Reason is { } reason)
             return new TierBlock(chain.Public(block), chain.Model, default, reason, block);
-        return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block);
+        return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
     private void Write(TierJob job, TierBlock block, int slot, List<(TierBlock Block, int Slot)> sharing)
@@ -197,6 +197,9 @@ internal sealed class TierWriter : IAsyncDisposable
         // Without an entry of its own on this disk a block that was shared already costs one question to the server.
         if (_shared is not null && (block.IsPublic || policy.SharePrivate))
             sharing.Add((block, slot));
+        // What was written before its text was judged says so: a verdict for good takes its place.
+        if (_ssd is not null && !block.IsPublic && !block.IsUndecided && _ssd.IsUndecided(block.Id))
+            _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
             _ssd.TryWrite(block, Bytes(job, slot), job.Secret, _ssd.Bytes / 100 * policy.MaxTenantPercent);
     }

@@ -3,6 +3,7 @@ extern alias sidecar;
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using Moebius.KvCache.Hot;
 using sidecar::Moebius.Kvcache.V1;
@@ -88,7 +89,7 @@ internal sealed class HotDriver : IDisposable
         private readonly uint[] _tokens;
         private readonly byte[] _output;
         private readonly byte[] _input = new byte[64 << 10];
-        private readonly byte[] _lease = new byte[16];
+        private readonly int _releaseBytes;
         private bool _hasLease;
         private int _received;
         private long _sentAt;
@@ -98,7 +99,12 @@ internal sealed class HotDriver : IDisposable
             _session = Encoding.UTF8.GetBytes(request.Session);
             _tenant = Encoding.UTF8.GetBytes(request.Tenant);
             _tokens = [.. request.Tokens];
-            _output = new byte[1024 + (5 * _tokens.Length)];
+            // The frame that ends the last answer's lease, then the next lookup's.
+            _releaseBytes = HotMessages.HeaderBytes + sizeof(ulong) + _session.Length;
+            _output = new byte[_releaseBytes + HotMessages.HeaderBytes + 8 + _session.Length + _tenant.Length + (sizeof(uint) * _tokens.Length)];
+            HotMessages.WriteHeader(_output, _releaseBytes - HotMessages.HeaderBytes, HotMessages.Release, 0);
+            _session.CopyTo(_output, HotMessages.HeaderBytes + sizeof(ulong));
+            Slots = new int[_tokens.Length];
             Socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             Socket.Connect(new UnixDomainSocketEndPoint(path));
         }
@@ -106,7 +112,7 @@ internal sealed class HotDriver : IDisposable
         public Socket Socket { get; }
 
         /// <summary>Slots of the last answer.</summary>
-        public List<int> Slots { get; } = [];
+        public int[] Slots { get; }
 
         public bool Waiting { get; private set; }
 
@@ -115,22 +121,17 @@ internal sealed class HotDriver : IDisposable
         public void Send()
         {
             _sentAt = Stopwatch.GetTimestamp();
-            var at = 0;
-            if (_hasLease)
-                WriteRelease(ref at);
-            var start = at;
-            at += HotMessages.HeaderBytes;
-            Write(ref at, (1 << 3) | 2, _session);
-            Write(ref at, (2 << 3) | 2, _tenant);
-            _output[at++] = (4 << 3) | 2;
-            var packed = 0;
-            foreach (var token in _tokens)
-                packed += token < 1 << 7 ? 1 : token < 1 << 14 ? 2 : token < 1 << 21 ? 3 : token < 1 << 28 ? 4 : 5;
-            Varint(ref at, (uint)packed);
-            foreach (var token in _tokens)
-                Varint(ref at, token);
-            Header(start, at, HotMessages.Lookup);
-            Socket.Send(_output.AsSpan(0, at));
+            var frame = _output.AsSpan(_releaseBytes);
+            HotMessages.WriteHeader(frame, frame.Length - HotMessages.HeaderBytes, HotMessages.Lookup, 1);
+            var body = frame[HotMessages.HeaderBytes..];
+            BinaryPrimitives.WriteUInt32LittleEndian(body, 0);
+            body[4] = 0;
+            body[5] = (byte)_session.Length;
+            BinaryPrimitives.WriteUInt16LittleEndian(body[6..], (ushort)_tenant.Length);
+            _session.CopyTo(body[8..]);
+            _tenant.CopyTo(body[(8 + _session.Length)..]);
+            MemoryMarshal.AsBytes<uint>(_tokens).CopyTo(body[(8 + _session.Length + _tenant.Length)..]);
+            Socket.Send(_hasLease ? _output : frame);
             (Waiting, _hasLease, _received) = (true, false, 0);
         }
 
@@ -140,44 +141,19 @@ internal sealed class HotDriver : IDisposable
             _received += Socket.Receive(_input.AsSpan(_received));
             if (_received < HotMessages.HeaderBytes || _received < BinaryPrimitives.ReadInt32LittleEndian(_input) + sizeof(int))
                 return null;
-            var (found, sum) = (0, 0UL);
-            Slots.Clear();
-            for (var at = HotMessages.HeaderBytes; at < _received;)
+            var body = _input.AsSpan(HotMessages.HeaderBytes, _received - HotMessages.HeaderBytes);
+            // The lease is ended with the next call.
+            body[..sizeof(ulong)].CopyTo(_output.AsSpan(HotMessages.HeaderBytes));
+            var found = 0;
+            var generations = 0UL;
+            for (var slots = body[HotMessages.AnswerHeadBytes..]; slots.Length > 0; slots = slots[HotMessages.SlotBytes..])
             {
-                var tag = _input[at++];
-                var length = _input[at++];
-                if (tag == ((1 << 3) | 2))
-                {
-                    _input.AsSpan(at, length).CopyTo(_lease);
-                }
-                else
-                {
-                    found++;
-                    // Slot 0 leaves its index out.
-                    var slot = 0;
-                    for (var field = at; field < at + length;)
-                    {
-                        var isIndex = _input[field++] == 1 << 3;
-                        ulong value = 0;
-                        var shift = 0;
-                        do
-                        {
-                            value |= (ulong)(_input[field] & 0x7F) << shift;
-                            shift += 7;
-                        }
-                        while (_input[field++] >= 0x80);
-                        sum += value;
-                        slot = isIndex ? (int)value : slot;
-                    }
-
-                    Slots.Add(slot);
-                }
-
-                at += length;
+                Slots[found++] = BinaryPrimitives.ReadInt32LittleEndian(slots);
+                generations += BinaryPrimitives.ReadUInt64LittleEndian(slots[4..]);
             }
 
             var taken = Stopwatch.GetElapsedTime(_sentAt).TotalMicroseconds;
-            if (_input[4] != HotMessages.Lookup || found != blocks || sum == 0)
+            if (_input[4] != HotMessages.Lookup || found != blocks || generations == 0)
                 throw new InvalidOperationException($"{found} blocks were found instead of {blocks}");
             (Waiting, _hasLease) = (false, true);
             return taken;
@@ -185,43 +161,9 @@ internal sealed class HotDriver : IDisposable
 
         public void Release()
         {
-            if (!_hasLease)
-                return;
-            var at = 0;
-            WriteRelease(ref at);
-            Socket.Send(_output.AsSpan(0, at));
+            if (_hasLease)
+                Socket.Send(_output.AsSpan(0, _releaseBytes));
             _hasLease = false;
-        }
-
-        private void WriteRelease(ref int at)
-        {
-            var start = at;
-            at += HotMessages.HeaderBytes;
-            Write(ref at, (1 << 3) | 2, _session);
-            Write(ref at, (2 << 3) | 2, _lease);
-            Header(start, at, HotMessages.Release);
-        }
-
-        private void Write(ref int at, byte tag, byte[] bytes)
-        {
-            _output[at++] = tag;
-            _output[at++] = (byte)bytes.Length;
-            bytes.CopyTo(_output, at);
-            at += bytes.Length;
-        }
-
-        private void Varint(ref int at, uint value)
-        {
-            for (; value >= 0x80; value >>= 7)
-                _output[at++] = (byte)(value | 0x80);
-            _output[at++] = (byte)value;
-        }
-
-        private void Header(int start, int end, byte kind)
-        {
-            BinaryPrimitives.WriteInt32LittleEndian(_output.AsSpan(start), end - start - sizeof(int));
-            _output[start + 4] = kind;
-            BinaryPrimitives.WriteInt32LittleEndian(_output.AsSpan(start + 5), 1);
         }
     }
 }

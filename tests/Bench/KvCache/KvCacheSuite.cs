@@ -10,6 +10,7 @@ internal static class KvCacheSuite
     [
         new("lookup", LookupBench.RunAsync),
         new("index", () => Task.Run(IndexBench.Run)),
+        new("million", () => Task.Run(IndexBench.RunMillion)),
         new("get", GetBench.RunAsync),
         new("crash", CrashBench.RunAsync),
         new("ttft", TtftBench.RunAsync),

@@ -122,7 +122,7 @@ internal static class LookupBench
         private string _session = "";
         private AsyncServerStreamingCall<HoldResponse>? _hold;
 
-        private Client(string socket, uint[] tokens)
+        private Client(string socket, uint[] tokens, string tenant)
         {
             _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
             {
@@ -138,7 +138,7 @@ internal static class LookupBench
                 DisposeHttpClient = true,
             });
             _client = new sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient(_channel);
-            _lookup = new LookupRequest { Tenant = "tenant" };
+            _lookup = new LookupRequest { Tenant = tenant };
             _lookup.Tokens.Add(tokens);
         }
 
@@ -146,9 +146,9 @@ internal static class LookupBench
 
         public AttachResponse Attached { get; private set; } = new();
 
-        public static async Task<Client> ConnectAsync(string socket, uint[] tokens, ulong blockBytes = 4096)
+        public static async Task<Client> ConnectAsync(string socket, uint[] tokens, ulong blockBytes = 4096, string tenant = "tenant")
         {
-            var client = new Client(socket, tokens);
+            var client = new Client(socket, tokens, tenant);
             var attached = await client._client.AttachAsync(new AttachRequest
             {
                 ProtocolVersion = 1,

@@ -29,6 +29,9 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
     public int BlockTokens { get; init; } = 4;
 
+    /// <summary>Bytes of one block of the model that uses it.</summary>
+    public int BlockBytes { get; init; } = 16;
+
     public List<(string Text, int[] TokenBytes)> Texts { get; } = [];
 
     public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
@@ -67,13 +70,7 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
         public bool StillValid => !cache.Stale;
 
-        public bool TryRead(int block, Span<byte> destination)
-        {
-            found[block].CopyTo(destination);
-            if (cache.Stale)
-                destination.Fill(1);
-            return true;
-        }
+        public ReadOnlySpan<byte> Read(int block) => cache.Stale ? Enumerable.Repeat((byte)1, found[block].Length).ToArray() : found[block];
 
         public void Dispose() => Interlocked.Decrement(ref cache.Open);
     }
@@ -84,11 +81,7 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
         public int Blocks => count;
 
-        public bool TryWrite(int block, ReadOnlySpan<byte> source)
-        {
-            written[block] = source.ToArray();
-            return true;
-        }
+        public Span<byte> Write(int block) => written[block] = new byte[cache.BlockBytes];
 
         public Task<bool> CommitAsync(ReadOnlyMemory<int> tokens, int firstBlock, ReadOnlyMemory<byte> text, ReadOnlyMemory<int> tokenBytes, CancellationToken stop)
         {

@@ -41,16 +41,34 @@ public class SidecarCacheTests
         var path = Path.Combine(directory.Path, "arena");
         File.WriteAllBytes(path, new byte[64]);
         using var arena = new ArenaFile(path, 64, 16, 4);
-        var bytes = new byte[16];
-        Assert.True(arena.TryWrite(3, [1, 2, 3]));
-        Assert.True(arena.TryRead(3, bytes));
-        Assert.Equal([1, 2, 3, 0], bytes[..4]);
-        Assert.False(arena.TryRead(4, bytes));
-        Assert.False(arena.TryWrite(0, new byte[17]));
+        arena.Populate(TestContext.Current.CancellationToken);
+        new byte[] { 1, 2, 3 }.CopyTo(arena.Slot(3, 16));
+        Assert.Equal([1, 2, 3, 0], arena.Slot(3, 4).ToArray());
+        Assert.Equal([1, 2, 3, 0], File.ReadAllBytes(path)[48..52]);
+        Assert.True(arena.Slot(4, 16).IsEmpty);
+        Assert.True(arena.Slot(0, 17).IsEmpty);
         using (var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             file.SetLength(20);
-        Assert.False(arena.TryRead(3, bytes));
+        Assert.True(arena.Slot(3, 16).IsEmpty);
         Assert.Throws<IOException>(() => new ArenaFile(path, 64, 16, 4));
+    }
+
+    [Fact]
+    public void Who_holds_the_arena_can_read_it_after_its_disposal()
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "arena");
+        File.WriteAllBytes(path, new byte[8192]);
+        var arena = new ArenaFile(path, 8192, 4096, 2);
+        Assert.True(arena.TryHold());
+        var slot = arena.Slot(1, 4096);
+        slot[4095] = 7;
+        arena.Dispose();
+        // The file is closed, so that nothing new is given out; what was is still mapped.
+        Assert.True(arena.Slot(1, 4096).IsEmpty);
+        Assert.Equal(7, slot[4095]);
+        arena.EndHold();
+        Assert.False(arena.TryHold());
     }
 
     private sealed class CollectingLogger : ILogger

@@ -32,8 +32,8 @@ internal sealed class IndexHarness
     /// <summary>What an engine does for a request: look up, reserve, write, commit, end the lease.</summary>
     public int Cache(int tenant, string text, View view = View.Shared, int quota = int.MaxValue, PublicReason? shareAs = null)
     {
-        var found = Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
-        var slots = Index.Reserve(Tenant(tenant), text.Length - found.Blocks + 1, quota);
+        var found = Lookup(tenant, text, view);
+        var slots = Index.Reserve(Tenant(tenant), text.Length - found.Blocks + 1, quota).ToList();
         // One slot too many, given back.
         if (slots.Count > text.Length - found.Blocks)
         {
@@ -55,7 +55,13 @@ internal sealed class IndexHarness
         return cached;
     }
 
-    public FoundPrefix Lookup(int tenant, string text, View view = View.Shared) => Index.Lookup(Root, Tenant(tenant), Tokens(text), view);
+    public Found Lookup(int tenant, string text, View view = View.Shared)
+    {
+        var keys = Root.Keys(Tokens(text));
+        var slots = new SlotRef[keys.Length];
+        var found = Index.Lookup(Root, Tenant(tenant), keys, view, slots);
+        return new Found(slots[..found.Blocks], found.Lease);
+    }
 
     public int Hits(int tenant, string text, View view = View.Shared)
     {
@@ -70,5 +76,10 @@ internal sealed class IndexHarness
     {
         var (privateBlocks, publicBlocks) = Index.CountBlocks();
         return privateBlocks + publicBlocks;
+    }
+
+    public sealed record Found(SlotRef[] Slots, IndexLease Lease)
+    {
+        public int Blocks => Slots.Length;
     }
 }

@@ -79,7 +79,7 @@ public sealed class PrefixIndexProperties
     public void Under_pressure_no_block_is_wrong_foreign_or_reused_while_leased(Step[] steps)
     {
         var harness = new IndexHarness(9);
-        var leases = new List<FoundPrefix>();
+        var leases = new List<IndexHarness.Found>();
         var released = new HashSet<string>();
         foreach (var step in steps)
         {

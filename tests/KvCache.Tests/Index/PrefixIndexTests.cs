@@ -43,7 +43,33 @@ public sealed class PrefixIndexTests
         var lease = harness.Lookup(0, "abcd");
         Assert.Empty(harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4));
         lease.Lease.Release();
-        Assert.Equal(3, harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4).Count);
+        Assert.Equal(3, harness.Index.Reserve(IndexHarness.Tenant(0), 3, 4).Length);
+    }
+
+    [Fact]
+    public void A_tenant_with_all_its_blocks_under_leases_pushes_out_nobody_who_takes_less()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcd");
+        harness.Cache(1, "ABCDEFGH");
+        var lease = harness.Lookup(1, "ABCDEFGH");
+        Assert.Equal(4, harness.Index.Reserve(IndexHarness.Tenant(1), 8, int.MaxValue).Length);
+        Assert.Equal(4, harness.Hits(0, "abcd"));
+        lease.Lease.Release();
+        Assert.Equal(4, harness.Index.Reserve(IndexHarness.Tenant(1), 4, int.MaxValue).Length);
+        Assert.Equal(4, harness.Hits(0, "abcd"));
+    }
+
+    [Fact]
+    public void A_newcomer_gets_as_much_as_the_others_keep_and_no_more()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcdefgh");
+        harness.Cache(1, "ABCDEFGH");
+        var taken = harness.Index.Reserve(IndexHarness.Tenant(2), 16, int.MaxValue).Length;
+        Assert.InRange(taken, 4, 6);
+        Assert.InRange(harness.Hits(0, "abcdefgh"), 5, 6);
+        Assert.InRange(harness.Hits(1, "ABCDEFGH"), 5, 6);
     }
 
     [Fact]
@@ -83,8 +109,8 @@ public sealed class PrefixIndexTests
                 var tenant = random.Next(3);
                 var found = harness.Lookup(tenant, text);
                 var slots = harness.Index.Reserve(IndexHarness.Tenant(tenant), Math.Max(1, text.Length - found.Blocks), 40);
-                var blocks = found.Blocks + slots.Count;
-                if (slots.Count > 0)
+                var blocks = found.Blocks + slots.Length;
+                if (slots.Length > 0)
                     harness.Index.Insert(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text.PadRight(blocks, 'z')[..blocks]), found.Blocks, [.. slots.Select(slot => slot.Index)], int.MaxValue, View.Shared, null, null);
                 if (random.Next(4) == 0)
                     harness.Index.Promote(harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text), 2, new PublicReason("x"), null);

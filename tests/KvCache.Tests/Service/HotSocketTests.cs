@@ -1,13 +1,12 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net.Sockets;
+using System.Text;
 using FsCheck;
-using FsCheck.Fluent;
 using FsCheck.Xunit;
-using Google.Protobuf;
 using Grpc.Core;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Hot;
-using Moebius.KvCache.Service;
 using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
@@ -26,17 +25,17 @@ public sealed class HotSocketTests
         using var socket = Connect(client.Attached.HotSocketPath);
         var (kind, call, message) = await AskAsync(socket, 7, Lookup(client.Session, "alice", Text));
         Assert.Equal((HotMessages.Lookup, 7u), (kind, call));
-        var found = LookupResponse.Parser.ParseFrom(message);
+        var found = Answer(message);
         Assert.Equal(byGrpc.Blocks, found.Blocks);
         Assert.NotEqual(byGrpc.Lease, found.Lease);
         var (_, _, strangers) = await AskAsync(socket, 8, Lookup(client.Session, "bob", Text));
-        Assert.Empty(LookupResponse.Parser.ParseFrom(strangers).Blocks);
+        Assert.Empty(Answer(strangers).Blocks);
 
         // Both leases hold; each is ended over the other way.
         await client.Api.EvictAsync(new EvictRequest { Session = client.Session });
         await client.Api.ReleaseAsync(new ReleaseRequest { Session = client.Session, Lease = found.Lease });
         Assert.True((await client.Api.StatsAsync(new StatsRequest())).SlotsFree < 64);
-        await socket.SendAsync(HotMessages.Frame(HotMessages.Release, 0, new ReleaseRequest { Session = client.Session, Lease = byGrpc.Lease }));
+        await socket.SendAsync(Release(client.Session, byGrpc.Lease));
         // Frames are worked off in order: the answer to the next call comes after the release.
         await AskAsync(socket, 9, Lookup(client.Session, "bob", Text));
         await client.Api.EvictAsync(new EvictRequest { Session = client.Session });
@@ -55,6 +54,27 @@ public sealed class HotSocketTests
         Assert.StartsWith("session: unknown", error.Message, StringComparison.Ordinal);
         (_, _, message) = await AskAsync(socket, 2, new LookupRequest { Session = client.Session, Tenant = "a", WaitMilliseconds = 10_001 });
         Assert.Equal("wait_milliseconds: 10001, must be 0 to 10000", HotError.Parser.ParseFrom(message).Message);
+        (_, _, message) = await AskAsync(socket, 3, new LookupRequest { Session = client.Session });
+        Assert.StartsWith("tenant: empty", HotError.Parser.ParseFrom(message).Message, StringComparison.Ordinal);
+        // Two names that are no text must not be taken for one.
+        var frame = Frame(4, Lookup(client.Session, "?", Text));
+        frame[HotMessages.HeaderBytes + 8 + client.Session.Length] = 0xFF;
+        await socket.SendAsync(frame);
+        (_, _, message) = await ReadAsync(socket);
+        Assert.Equal("tenant: not UTF-8", HotError.Parser.ParseFrom(message).Message);
+    }
+
+    [Fact]
+    public async Task Reserved_slots_are_given_back_over_the_hot_socket_too()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        using var socket = Connect(client.Attached.HotSocketPath);
+        var slots = await client.ReserveAsync("alice", 3);
+        Assert.Equal(61u, (await client.Api.StatsAsync(new StatsRequest())).SlotsFree);
+        await socket.SendAsync(HotMessages.Frame(HotMessages.ReleaseSlots, 0, new ReleaseRequest { Session = client.Session, Slots = { slots } }));
+        await AskAsync(socket, 1, Lookup(client.Session, "alice", Text));
+        Assert.Equal(64u, (await client.Api.StatsAsync(new StatsRequest())).SlotsFree);
     }
 
     [Fact]
@@ -64,13 +84,13 @@ public sealed class HotSocketTests
         using var client = await server.Connect().AttachAsync();
         await client.CacheAsync("alice", Text);
         using var socket = Connect(client.Attached.HotSocketPath);
-        var frame = HotMessages.Frame(HotMessages.Lookup, 3, Lookup(client.Session, "alice", Text));
+        var frame = Frame(3, Lookup(client.Session, "alice", Text));
         foreach (var piece in frame.Chunk(5))
             await socket.SendAsync(piece);
         // And two frames in one piece.
         await socket.SendAsync((byte[])[.. frame, .. frame]);
         for (var answer = 0; answer < 3; answer++)
-            Assert.Equal(6, LookupResponse.Parser.ParseFrom((await ReadAsync(socket)).Message).Blocks.Count);
+            Assert.Equal(6, Answer((await ReadAsync(socket)).Message).Blocks.Count);
     }
 
     [Property(MaxTest = 100)]
@@ -88,20 +108,36 @@ public sealed class HotSocketTests
     }
 
     [Property(MaxTest = 300)]
-    public void Messages_by_hand_are_those_of_protobuf(uint[] tokens, NonNull<string> session, bool anonymous, uint wait, int[] slots, ulong lease, ushort staging)
+    public void A_lookup_is_read_as_it_was_written(uint[] tokens, NonNull<string> tenant, bool anonymous, uint wait)
     {
-        var request = new LookupRequest { Session = Clean(session.Get), Tenant = "t", Anonymous = anonymous, WaitMilliseconds = wait };
+        var request = new LookupRequest { Session = "session", Tenant = Clean(tenant.Get), Anonymous = anonymous, WaitMilliseconds = wait };
         request.Tokens.AddRange(tokens);
-        var buffer = new uint[1];
-        var read = HotMessages.ReadLookup(request.ToByteArray(), ref buffer);
-        Assert.Equal(new HotLookup(request.Session, "t", anonymous, wait, tokens.Length), read);
-        Assert.Equal(tokens, buffer[..tokens.Length]);
+        var read = HotMessages.ReadLookup(Frame(1, request).AsSpan(HotMessages.HeaderBytes));
+        Assert.Equal((request.Session, request.Tenant, anonymous, wait), (Encoding.UTF8.GetString(read.Session), Encoding.UTF8.GetString(read.Tenant), read.IsAnonymous, read.WaitMilliseconds));
+        Assert.Equal(tokens, read.Tokens.ToArray());
+    }
 
-        var answer = new LookupAnswer(lease, [.. slots.Select(slot => new SlotRef(slot & int.MaxValue, unchecked((ulong)slot)))], staging);
+    [Property(MaxTest = 300)]
+    public void A_body_that_is_cut_or_broken_is_read_or_refused(byte[] body)
+    {
+        try
+        {
+            var read = HotMessages.ReadLookup(body);
+            Assert.Equal(body.Length, 8 + read.Session.Length + read.Tenant.Length + (4 * read.Tokens.Length));
+        }
+        catch (MalformedFrameException)
+        {
+        }
+    }
+
+    [Property(MaxTest = 300)]
+    public void An_answer_says_what_was_found(int[] slots, ulong lease, ushort staging)
+    {
+        SlotRef[] blocks = [.. slots.Select(slot => new SlotRef(slot & int.MaxValue, unchecked((ulong)slot)))];
         var output = new byte[1];
-        var length = HotMessages.WriteLookup(ref output, 5, answer);
-        var parsed = LookupResponse.Parser.ParseFrom(output, HotMessages.HeaderBytes, length - HotMessages.HeaderBytes);
-        Assert.Equal(answer.Blocks, parsed.Blocks.Select(slot => new SlotRef((int)slot.Index, slot.Generation)));
+        var length = HotMessages.WriteAnswer(ref output, 5, lease, staging, blocks);
+        var parsed = Answer(output[HotMessages.HeaderBytes..length]);
+        Assert.Equal(blocks, parsed.Blocks.Select(slot => new SlotRef((int)slot.Index, slot.Generation)));
         Assert.Equal((lease.ToString("x16", null), (uint)staging), (parsed.Lease, parsed.StagingBlocks));
     }
 
@@ -129,8 +165,40 @@ public sealed class HotSocketTests
 
     private static async Task<(byte Kind, uint Call, byte[] Message)> AskAsync(Socket socket, uint call, LookupRequest request)
     {
-        await socket.SendAsync(HotMessages.Frame(HotMessages.Lookup, call, request));
+        await socket.SendAsync(Frame(call, request));
         return await ReadAsync(socket);
+    }
+
+    /// <summary>A lookup as the protocol's description has it.</summary>
+    private static byte[] Frame(uint call, LookupRequest request)
+    {
+        var (session, tenant) = (Encoding.UTF8.GetBytes(request.Session), Encoding.UTF8.GetBytes(request.Tenant));
+        using var body = new MemoryStream();
+        using var writer = new BinaryWriter(body);
+        writer.Write(5 + 8 + session.Length + tenant.Length + (4 * request.Tokens.Count));
+        writer.Write((byte)4);
+        writer.Write(call);
+        writer.Write(request.WaitMilliseconds);
+        writer.Write((byte)(request.Anonymous ? 1 : 0));
+        writer.Write((byte)session.Length);
+        writer.Write((ushort)tenant.Length);
+        writer.Write(session);
+        writer.Write(tenant);
+        foreach (var token in request.Tokens)
+            writer.Write(token);
+        return body.ToArray();
+    }
+
+    private static byte[] Release(string session, string lease) =>
+        [.. BitConverter.GetBytes(5 + 8 + session.Length), 5, 0, 0, 0, 0, .. BitConverter.GetBytes(ulong.Parse(lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)), .. Encoding.UTF8.GetBytes(session)];
+
+    private static LookupResponse Answer(byte[] body)
+    {
+        using var reader = new BinaryReader(new MemoryStream(body));
+        var answer = new LookupResponse { Lease = reader.ReadUInt64().ToString("x16", CultureInfo.InvariantCulture), StagingBlocks = reader.ReadUInt32() };
+        while (reader.BaseStream.Position < body.Length)
+            answer.Blocks.Add(new Slot { Index = reader.ReadUInt32(), Generation = reader.ReadUInt64() });
+        return answer;
     }
 
     private static async Task<(byte Kind, uint Call, byte[] Message)> ReadAsync(Socket socket)

@@ -65,6 +65,38 @@ public sealed class SsdServiceTests
     }
 
     [Fact]
+    public async Task What_was_staged_undecided_is_promoted_when_its_tenant_goes_on_and_what_was_judged_is_not()
+    {
+        const string Secret = "Mail me: jane.roe@example.org, any time.";
+        await using var server = await StartAsync(slots: 128, policy: PolicyHead);
+        await CacheQuestionAsync(server);
+        using (var client = await server.Connect().AttachAsync())
+            await client.CacheBytesAsync("alice", Secret);
+        await server.ClassifiedAsync();
+        await server.CopiedAsync();
+        await server.RestartAsync(() => File.WriteAllText(server.Options.PolicyPath!, PolicyWithPrefix));
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            Assert.Equal(AllBlocks, await client.ReadsAsync("alice", Question));
+            Assert.Equal(Secret.Length / TestServer.BlockTokens, await client.ReadsAsync("alice", Secret));
+            // Staged as it was: private, until the text comes again with a commit.
+            Assert.Equal(0, await client.ReadsAsync("bob", Question));
+            await client.CacheBytesAsync("alice", Question + " I bought it on Monday.");
+            await client.CacheBytesAsync("alice", Secret + " Or call me at home.");
+            await server.ClassifiedAsync();
+            Assert.Equal(DeclaredBlocks, await client.ReadsAsync("bob", Question));
+            Assert.Equal(0, await client.ReadsAsync("bob", Secret));
+            await server.CopiedAsync();
+        }
+
+        // Public on disk too, from now on.
+        await server.RestartAsync();
+        using (var client = await server.Connect().AttachAsync())
+            Assert.Equal(DeclaredBlocks, await client.ReadsAsync("bob", Question));
+    }
+
+    [Fact]
     public async Task Without_a_key_only_public_blocks_are_stored()
     {
         await using var server = await StartAsync(withKey: false);
@@ -161,7 +193,7 @@ public sealed class SsdServiceTests
         await server.CopiedAsync();
     }
 
-    private static Task<TestServer> StartAsync(bool withKey = true, int slots = 64) => TestServer.StartAsync(slots, PolicyWithPrefix, configure: (folder, options) =>
+    private static Task<TestServer> StartAsync(bool withKey = true, int slots = 64, string policy = PolicyWithPrefix) => TestServer.StartAsync(slots, policy, configure: (folder, options) =>
     {
         var key = Path.Combine(folder, "key");
         File.WriteAllBytes(key, RandomNumberGenerator.GetBytes(32));

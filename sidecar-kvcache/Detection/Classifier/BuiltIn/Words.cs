@@ -35,7 +35,7 @@ internal static class Words
                 continue;
             }
 
-            words.Add(new Word(new string(view.Text, start, end - start), view.Origin[start], view.EndOf(end - 1)));
+            words.Add(new Word(new string(view.Text, start, end - start), view.StartOf(start), view.EndOf(end - 1)));
             start = end;
         }
 

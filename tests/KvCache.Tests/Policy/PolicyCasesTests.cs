@@ -1,0 +1,49 @@
+using System.Text.Json;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Commands;
+
+namespace Moebius.KvCache.Tests.Policy;
+
+/// <summary>Cases made by hand, through <c>moebius policy test</c>: the exact kind and the exact characters of each finding.</summary>
+public sealed class PolicyCasesTests
+{
+    [Fact]
+    public async Task Each_case_is_found_exactly_or_left_alone()
+    {
+        var cases = (await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "Data", "cases.tsv"), TestContext.Current.CancellationToken))
+            .Where(static line => line.Length > 0 && line[0] != '#').Select(static line => line.Split('\t')).ToArray();
+        // Every kind has a case with a finding and one without.
+        foreach (var kind in Enum.GetNames<SecretKind>())
+        {
+            Assert.Contains(cases, row => row[0] == kind && row[1].Contains('⟦', StringComparison.Ordinal));
+            Assert.Contains(cases, row => row[0] == kind && !row[1].Contains('⟦', StringComparison.Ordinal));
+        }
+
+        var folder = Directory.CreateTempSubdirectory("moebius-cases-");
+        try
+        {
+            var expected = new List<string>();
+            var files = new List<string>();
+            for (var number = 0; number < cases.Length; number++)
+            {
+                var marked = cases[number][1].Replace('␣', '\u200B').Replace('↵', '\n');
+                var start = marked.IndexOf('⟦', StringComparison.Ordinal);
+                expected.Add(start < 0 ? $"{number}: uncertain" : $"{number}: private {cases[number][0]} {start}-{marked.IndexOf('⟧', StringComparison.Ordinal) - 1}");
+                files.Add(Path.Combine(folder.FullName, $"{number}.txt"));
+                await File.WriteAllTextAsync(files[^1], marked.Replace("⟦", "", StringComparison.Ordinal).Replace("⟧", "", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+            }
+
+            using var output = new StringWriter();
+            Assert.Equal(0, await PolicyTestCommand.RunAsync(null, folder.FullName, json: true, files, output, TestContext.Current.CancellationToken));
+            using var reports = JsonDocument.Parse(output.ToString());
+            Assert.Equal(expected, reports.RootElement.EnumerateArray().Select((report, number) => string.Join(' ', [
+                $"{number}: {report.GetProperty("verdict").GetString()}",
+                .. report.GetProperty("findings").EnumerateArray().Select(static finding =>
+                    $"{finding.GetProperty("kind").GetString()} {finding.GetProperty("start").GetInt32()}-{finding.GetProperty("end").GetInt32()}")])));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+}
