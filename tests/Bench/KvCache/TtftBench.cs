@@ -11,8 +11,8 @@ namespace Moebius.Bench.KvCache;
 internal static class TtftBench
 {
     private const int Repeats = 3;
-    private const int Turns = 20;
-    private const int LoadTurns = 20;
+    private const int Turns = 36;
+    private const int LoadTurns = 24;
     private const int LoadClients = 4;
     private const int OutputTokens = 8;
     private const int SafeKV = 0;
@@ -31,7 +31,6 @@ internal static class TtftBench
             results.Add(await RepeatAsync(prose, repeat));
             await Console.Error.WriteLineAsync($"ttft: repeat {repeat + 1} of {Repeats} took {Stopwatch.GetElapsedTime(begun).TotalSeconds:F0} s");
         }
-
 
         var prompt = results.SelectMany(static modes => modes[SafeKV].Answers).Average(static answer => answer.PromptTokens);
         Report.Title(
@@ -106,7 +105,7 @@ internal static class TtftBench
     {
         for (var round = 0; round < 3; round++)
         {
-            var text = string.Concat(Enumerable.Range(0, 60 * (1 + round)).Select(word => $"{(char)('a' + round)} word of no meaning {word} "))[..(600 * (1 + round))];
+            var text = string.Concat(Enumerable.Range(0, 60 * (1 + round)).Select(word => $"{(char)('a' + round)} word of no meaning {word} "))[..(1200 * (1 + round))];
             foreach (var server in servers)
             {
                 await server.SendAsync("warm-up", [("user", text)], OutputTokens);

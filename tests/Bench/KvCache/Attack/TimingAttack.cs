@@ -9,7 +9,7 @@ namespace Moebius.Bench.KvCache.Attack;
 /// </summary>
 internal static class TimingAttack
 {
-    private const int Secrets = 12;
+    private const int Secrets = 24;
     private const int Steps = 3;
     private const int Choices = 4;
     private const int PassageLetters = 400;
