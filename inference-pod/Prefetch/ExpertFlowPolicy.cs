@@ -13,7 +13,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private readonly RoutingPredictor _predictor;
     private readonly HorizonController? _controller;
     private readonly int _fixed;
-    private readonly float _threshold;
+    private readonly float? _fixedThreshold;
+    private readonly LoadThreshold _threshold = new();
     private readonly float[] _use;
     private readonly ReuseEstimate _reuse;
     private readonly HashSet<ExpertKey> _planned = [];
@@ -21,22 +22,22 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
-    /// <param name="threshold">Probability from which an expert is worth loading ahead, above 0, at most 1.</param>
     /// <param name="horizon">A fixed horizon instead of an adapted one; 0 adapts.</param>
-    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, float threshold = DefaultThreshold, int horizon = 0)
+    /// <param name="threshold">Probability from which an expert is loaded ahead, above 0, at most 1; null follows the link's load.</param>
+    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int horizon = 0, float? threshold = null)
     {
         _predictor = predictor;
         // A layer predicts no farther than itself in the next step.
         limits = limits with { MaxHorizon = Math.Min(limits.MaxHorizon, predictor.Shape.Layers) };
         _controller = horizon == 0 ? new HorizonController(limits) : null;
         _fixed = Math.Min(horizon, predictor.Shape.Layers);
-        _threshold = threshold;
+        _fixedThreshold = threshold;
         _use = new float[predictor.Shape.Experts];
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
     }
 
-    /// <summary>Between 0.1 and 0.3 simulated stalls hardly differ; recall does (docs/benchmarks/inference-planner.md).</summary>
-    public const float DefaultThreshold = 0.15f;
+    /// <summary>Probability from which an expert is loaded ahead, now.</summary>
+    public float Threshold => _fixedThreshold ?? _threshold.Value;
 
     /// <summary>Layers ahead, now.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;
@@ -62,12 +63,17 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         return Plan(routing, routing.Ahead.Count);
     }
 
-    public void Observe(PrefetchFeedback feedback) => _controller?.Observe(feedback, _used, Math.Max(0, feedback.Misses - _unforeseen));
+    public void Observe(PrefetchFeedback feedback)
+    {
+        _threshold.Observe(feedback);
+        _controller?.Observe(feedback, _used, Math.Max(0, feedback.Misses - _unforeseen));
+    }
 
     private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
     {
         var plan = new List<PrefetchRequest>();
         _planned.Clear();
+        float threshold = Threshold;
         for (int distance = 1; distance <= horizon; distance++)
         {
             _predictor.Predict(routing, distance, _use);
@@ -77,7 +83,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _reuse.Predicted(layer, _use);
             for (int e = 0; e < _use.Length; e++)
             {
-                if (_use[e] >= _threshold && _planned.Add(new ExpertKey(layer, e)))
+                if (_use[e] >= threshold && _planned.Add(new ExpertKey(layer, e)))
                     plan.Add(new PrefetchRequest(new ExpertKey(layer, e), _use[e]));
             }
             plan.Sort(first, plan.Count - first, Comparer<PrefetchRequest>.Create((a, b) => b.Score.CompareTo(a.Score)));

@@ -45,7 +45,7 @@ internal static class PredictorCommand
             var learned = new TraceReplay(trace.Slice(0, trace.Tokens.Length - held), 1);
             var predictor = new RoutingPredictor(learned.Shape);
             PredictorTraining.Run(learned, predictor, trace.Shape.Horizon);
-            var recalls = RecallMeter.Measure(new TraceReplay(trace.Slice(trace.Tokens.Length - held, held), 1), predictor, ExpertFlowPolicy.DefaultThreshold);
+            var recalls = RecallMeter.Measure(new TraceReplay(trace.Slice(trace.Tokens.Length - held, held), 1), predictor, LoadThreshold.Initial);
             PredictorFile.Write(to, predictor);
             Print(parsed.InvocationConfiguration.Output, to, learned.Steps, held, recalls);
             return 0;

@@ -38,8 +38,7 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
     /// <param name="budget">Of the experts, in bytes; null for all.</param>
     /// <param name="prefetch">The policy's settings.</param>
     /// <param name="policy">A policy in place of them.</param>
-    /// <param name="aheadAtOnce">Most loads ahead on their way at once.</param>
-    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null, int aheadAtOnce = 2)
+    public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null)
     {
         using var model = ModelLoader.Load(Directory, new ModelLoadOptions
         {
@@ -48,7 +47,6 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
             PrefetchSpec = prefetch ?? new PrefetchSpec(),
             Predictor = Predictor,
             Prefetch = policy,
-            AheadAtOnce = aheadAtOnce,
         });
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);

@@ -17,7 +17,7 @@ internal static class StallBench
     /// <summary>Layers that the oracle looks ahead: the largest horizon that the policy may choose by default.</summary>
     private static readonly int s_oracleHorizon = new PrefetchSpec().MaxHorizon;
 
-    private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "Adaptive, 1 load ahead at once", "Adaptive, 3 loads ahead at once", "oracle", "oracle, Belady"];
+    private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "oracle", "oracle, Belady"];
 
     /// <summary>Letters of the novel that the predictor learns from; what is read afterwards comes later.</summary>
     private const int Learned = 140_000;
@@ -81,8 +81,6 @@ internal static class StallBench
             "pre-gate, 1 layer" => run.Run(budget, policy: new PreGatePolicy(1)),
             "Fixed, 3 layers" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 }),
             "Adaptive" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }),
-            "Adaptive, 1 load ahead at once" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }, aheadAtOnce: 1),
-            "Adaptive, 3 loads ahead at once" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }, aheadAtOnce: 3),
             _ => run.Run(budget, policy: oracle),
         };
     }

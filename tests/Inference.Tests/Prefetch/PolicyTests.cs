@@ -24,7 +24,7 @@ public class PolicyTests
     public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon(byte horizon, byte[] noise)
     {
         int reach = (horizon % 3) + 1;
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f, horizon: reach);
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), reach, threshold: 0.2f);
         int at = 0;
         for (int step = 0; step < 4; step++)
         {

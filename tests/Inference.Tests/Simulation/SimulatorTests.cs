@@ -43,7 +43,7 @@ public class SimulatorTests
             0 => new OnDemandPolicy(),
             1 => new OraclePolicy(source, 3),
             2 => new OraclePolicy(source, 4, new FutureUses(source)),
-            _ => new ExpertFlowPolicy(new RoutingPredictor(source.Shape), new HorizonLimits(2, 2, 2), 0.1f),
+            _ => new ExpertFlowPolicy(new RoutingPredictor(source.Shape), new HorizonLimits(2, 2, 2), threshold: 0.1f),
         };
         var run = new Simulator(source, new SimulatedTimes(7, 3, _ => 2, 1), chosen, slots % 12 + 1).Run(0);
         Assert.Equal(source.Steps * 2, run.Hits + run.Misses);
