@@ -20,6 +20,7 @@ internal readonly record struct LookupAnswer(ulong Lease, ReadOnlyMemory<SlotRef
 internal sealed partial class CacheStore
 {
     private const uint MaxWaitMilliseconds = 10_000;
+    private static readonly EventId ProbingEvent = new(1, "Probing");
 
     /// <summary>Blocks of a prompt whose keys need no allocation: 8 KiB of stack.</summary>
     private const int KeysOnStack = 512;
@@ -95,8 +96,9 @@ internal sealed partial class CacheStore
                 _monitor.Isolate(suspect, settings.IsolateFor);
             _metrics.ProbingVerdicts.Inc();
             _metrics.DemotedBlocks.Inc(demoted);
-            // The audit line: figures only, neither text nor tenant.
+            // The audit line, an event of its own for whoever collects logs: figures only, neither text nor tenant.
             _logger.LogWarning(
+                ProbingEvent,
                 "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
                 alarm.Verdict, alarm.Entry.End, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
         }
