@@ -20,7 +20,7 @@ down: ## Stop what `make up` started and remove its files.
 	@if [ -x bin/moebius ]; then bin/moebius local down; else echo "nothing is running"; fi
 
 build: prerequisites ## Build bin/moebius, the one program with all verbs.
-	@echo "Building (the first time downloads about 200 MB of packages) ..."
+	@echo "Building (the first time downloads about 250 MB of packages) ..."
 	@$(DOTNET) build cli/Moebius.Cli.csproj -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@mkdir -p bin && ln -sfn ../$(CLI) bin/moebius
 	@echo "bin/moebius is ready"

@@ -6,6 +6,8 @@ namespace Moebius.Inference.Server;
 /// <summary>Checks a conversation and brings it into the form that chat templates read: every content is one text.</summary>
 internal static class ChatMessages
 {
+    private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
+
     public static JsonElement Read(RequestBody body)
     {
         if (body.Get("messages") is not { } messages)
@@ -26,7 +28,8 @@ internal static class ChatMessages
             throw RequestBody.WrongType(name, "an object", message);
         if (!message.TryGetProperty("role", out var role))
             throw ApiException.Invalid($"{name}.role", $"'{name}.role' is required.", "missing_required_parameter");
-        RequestBody.String(role, $"{name}.role");
+        if (RequestBody.String(role, $"{name}.role") is var given && !Roles.Contains(given))
+            throw ApiException.Invalid($"{name}.role", $"'{name}.role' must be {string.Join(", ", Roles[..^1].Select(known => $"'{known}'"))} or '{Roles[^1]}'.");
         var result = new JsonObject();
         foreach (var field in message.EnumerateObject())
             result[field.Name] = field.Name == "content" ? Content(field.Value, $"{name}.content") : JsonNode.Parse(field.Value.GetRawText());

@@ -10,6 +10,9 @@ internal static class JsonBody
     /// <summary>Largest body.</summary>
     public const int LargestBytes = 16 << 20;
 
+    /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
+    private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false };
+
     public static async Task<JsonDocument> ReadAsync(HttpRequest request, CancellationToken stop)
     {
         if (request.ContentType is { } type && !type.Contains("json", StringComparison.OrdinalIgnoreCase))
@@ -30,11 +33,11 @@ internal static class JsonBody
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(body.ToArray());
+            document = JsonDocument.Parse(body.ToArray(), NoDuplicates);
         }
         catch (JsonException error)
         {
-            throw new ApiException(400, "invalid_request_error", $"The body is not valid JSON (line {error.LineNumber + 1}, byte {error.BytePositionInLine}).");
+            throw new ApiException(400, "invalid_request_error", error.LineNumber is { } line ? $"The body is not valid JSON (line {line + 1}, byte {error.BytePositionInLine})." : "The body is not valid JSON: an object names a field twice.");
         }
 
         if (document.RootElement.ValueKind == JsonValueKind.Object && IsText(document.RootElement))

@@ -147,7 +147,21 @@ internal sealed record PreparedRequest(
             return null;
         if (tools.ValueKind != JsonValueKind.Array)
             throw body.Wrong("tools", "an array", tools);
+        foreach (var (tool, i) in tools.EnumerateArray().Select((tool, i) => (tool, i)))
+            CheckTool(tool, $"tools[{i}]");
         return choice == "none" || tools.GetArrayLength() == 0 ? null : tools;
+    }
+
+    private static void CheckTool(JsonElement tool, string name)
+    {
+        if (tool.ValueKind != JsonValueKind.Object)
+            throw RequestBody.WrongType(name, "an object", tool);
+        if (!tool.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "function")
+            throw ApiException.Invalid($"{name}.type", $"'{name}.type' must be 'function'.");
+        if (!tool.TryGetProperty("function", out var function) || function.ValueKind != JsonValueKind.Object)
+            throw ApiException.Invalid($"{name}.function", $"'{name}.function' must be an object.");
+        if (!function.TryGetProperty("name", out var called) || called.ValueKind != JsonValueKind.String || called.GetString()!.Length == 0)
+            throw ApiException.Invalid($"{name}.function.name", $"'{name}.function.name' must be a text.");
     }
 
     private static JsonElement? Variables(RequestBody body)

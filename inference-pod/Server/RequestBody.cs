@@ -41,14 +41,14 @@ internal sealed class RequestBody
         if (Get(field) is not { } value)
             return null;
         if (value.ValueKind != JsonValueKind.Number || !value.TryGetInt64(out var number))
-            throw Wrong(field, "an integer", value);
+            throw NoInteger(field, value);
         return number >= least && number <= most
             ? (int)number
             : throw ApiException.Invalid(Name(field), $"'{Name(field)}' is {number}: it must be from {least} to {most}.");
     }
 
     public long? Long(string field) => Get(field) is not { } value ? null
-        : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : throw Wrong(field, "an integer", value);
+        : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : throw NoInteger(field, value);
 
     public double? Number(string field, double least, double most)
     {
@@ -80,6 +80,10 @@ internal sealed class RequestBody
         }
     }
 
+    private ApiException NoInteger(string field, JsonElement value) => value.ValueKind == JsonValueKind.Number
+        ? ApiException.Invalid(Name(field), $"'{Name(field)}' must be an integer of at most 64 bits, not another number.", "invalid_type")
+        : Wrong(field, "an integer", value);
+
     public ApiException Wrong(string field, string expected, JsonElement value) => WrongType(Name(field), expected, value);
 
     public static ApiException WrongType(string name, string expected, JsonElement value) =>
@@ -93,7 +97,7 @@ internal sealed class RequestBody
         JsonValueKind.Object => "an object",
         JsonValueKind.Array => "an array",
         JsonValueKind.String => "a string",
-        JsonValueKind.Number => "a number that does not fit",
+        JsonValueKind.Number => "a number",
         JsonValueKind.Null => "null",
         _ => "a boolean",
     };

@@ -30,18 +30,14 @@ internal sealed class ServedDecode : IAsyncDisposable
         return new ServedDecode(server, client);
     }
 
-    /// <summary>Tokens a second from the first to the last: time of a longer answer less that of one token.</summary>
-    /// <param name="prompt">The prompt.</param>
-    /// <param name="tokens">Tokens of the longer answer.</param>
-    public async Task<double> DecodeAsync(string prompt, int tokens)
-    {
-        double first = await AnswerAsync(prompt, 1);
-        double all = await AnswerAsync(prompt, tokens + 1);
-        return tokens / (all - first);
-    }
-
     /// <summary>Seconds of one answer.</summary>
-    public async Task<double> AnswerAsync(string prompt, int tokens)
+    /// <param name="prompt">The prompt.</param>
+    /// <param name="tokens">Tokens of the answer.</param>
+    /// <param name="randomSeed">
+    /// Tokens are drawn from nearly all alike: a model with random weights soon repeats its likeliest ones, and with them
+    /// its routing. Null: the likeliest.
+    /// </param>
+    public async Task<double> AnswerAsync(string prompt, int tokens, int? randomSeed = null)
     {
         long begun = Stopwatch.GetTimestamp();
         using var response = await _client.PostAsJsonAsync("/v1/completions", new JsonObject
@@ -49,7 +45,8 @@ internal sealed class ServedDecode : IAsyncDisposable
             ["model"] = "bench",
             ["prompt"] = prompt,
             ["max_tokens"] = tokens,
-            ["temperature"] = 0,
+            ["temperature"] = randomSeed is null ? 0 : 100,
+            ["seed"] = randomSeed,
             ["ignore_eos"] = true,
         });
         var answer = (await response.Content.ReadFromJsonAsync<JsonObject>())!;
