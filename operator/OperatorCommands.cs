@@ -55,35 +55,23 @@ public static class OperatorCommands
         return command;
     }
 
-    private static Command Rbac()
-    {
-        var @namespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
-        var output = new Option<string?>("--output", "-o") { Description = "File to write. Without it: standard output." };
-        var command = new Command("rbac", "Writes the rights that the controllers need, from their attributes.") { @namespace, output };
-        command.SetAction(parsed =>
-        {
-            var yaml = RbacGenerator.Yaml(parsed.GetValue(@namespace)!);
-            if (parsed.GetValue(output) is { } file)
-                File.WriteAllText(file, yaml);
-            else
-                Console.Write(yaml);
-            return 0;
-        });
-        return command;
-    }
+    private static Command Rbac() => Manifest("rbac", "Writes the rights that the controllers need, from their attributes.", RbacGenerator.Yaml);
 
-    private static Command Webhook()
+    private static Command Webhook() => Manifest("webhook", "Writes the rights, the Service and the configuration of the validating webhook.", WebhookManifests.Yaml);
+
+    /// <summary>A command that writes YAML for the operator's namespace.</summary>
+    private static Command Manifest(string name, string description, Func<string, string> yaml)
     {
         var @namespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
         var output = new Option<string?>("--output", "-o") { Description = "File to write. Without it: standard output." };
-        var command = new Command("webhook", "Writes the rights, the Service and the configuration of the validating webhook.") { @namespace, output };
+        var command = new Command(name, description) { @namespace, output };
         command.SetAction(parsed =>
         {
-            var yaml = WebhookManifests.Yaml(parsed.GetValue(@namespace)!);
+            var text = yaml(parsed.GetValue(@namespace)!);
             if (parsed.GetValue(output) is { } file)
-                File.WriteAllText(file, yaml);
+                File.WriteAllText(file, text);
             else
-                Console.Write(yaml);
+                Console.Write(text);
             return 0;
         });
         return command;
