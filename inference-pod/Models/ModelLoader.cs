@@ -48,13 +48,14 @@ public static class ModelLoader
             var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
             // Where all experts fit there is nothing to load ahead.
             bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
-            var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, directory));
+            string? learned = all || options.Prefetch is not null || options.PrefetchSpec.Mode == PrefetchMode.OnDemand ? null : Learned(options, directory);
+            var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, learned));
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,
                 ExpertBytes = catalog.TotalBytes,
-                ExpertTier = catalog.Count == 0 ? "" : store.Description,
+                ExpertTier = catalog.Count == 0 ? "" : store.Description + (learned is null ? "" : $"; the predictor begins with {learned}"),
             };
             var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
@@ -110,12 +111,17 @@ public static class ModelLoader
             : PackedExperts.Open(pack, catalog, fingerprint, options.SlowTier);
     }
 
-    /// <summary>What is asked for, with what was learned before: the file given, or the one beside the model.</summary>
-    private static IPrefetchPolicy? Policy(ExpertCatalog catalog, DecoderSpec spec, ModelLoadOptions options, string directory)
+    /// <summary>What was learned before: the file given, or the one beside the model.</summary>
+    private static string? Learned(ModelLoadOptions options, string directory)
     {
         string beside = Path.Combine(directory, PredictorFile.DefaultName);
+        return options.Predictor ?? (File.Exists(beside) ? beside : null);
+    }
+
+    private static IPrefetchPolicy? Policy(ExpertCatalog catalog, DecoderSpec spec, ModelLoadOptions options, string? learned)
+    {
         var shape = new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(layer => layer.Count), catalog.TopK, spec.Vocabulary);
-        return PrefetchPolicies.Create(options.PrefetchSpec, shape, options.Predictor ?? (File.Exists(beside) ? beside : null));
+        return PrefetchPolicies.Create(options.PrefetchSpec, shape, learned);
     }
 
     private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, byte[] fingerprint, ModelLoadOptions options, string directory)

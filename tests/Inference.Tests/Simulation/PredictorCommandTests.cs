@@ -34,6 +34,8 @@ public sealed class PredictorCommandTests : IDisposable
         Assert.Contains("5 layers ahead", output, StringComparison.Ordinal);
         Assert.Equal(untaught, Read(model.Path, null));
         Assert.Equal(untaught, Read(_model, file));
+        using (var served = Load(model.Path, null))
+            Assert.EndsWith($"; the predictor begins with {file}", served.Info.ExpertTier, StringComparison.Ordinal);
 
         // " the" was read often: what it uses is known before the first layer, as the bare pre-gate cannot.
         int token = Tokenizer.Load(_model).Encode("of the", false)[^1];
@@ -63,16 +65,19 @@ public sealed class PredictorCommandTests : IDisposable
         Assert.Contains("cannot be read", Refused("--text", few + "x"), StringComparison.Ordinal);
     }
 
-    /// <summary>Reads a text token by token with half of the experts in memory; the last logits.</summary>
+    /// <summary>Half of the experts fit.</summary>
+    private static ICausalModel Load(string directory, string? predictor) => ModelLoader.Load(directory, new ModelLoadOptions
+    {
+        ExpertBudgetBytes = 96 * 61440,
+        Threads = 1,
+        PrefetchSpec = new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 },
+        Predictor = predictor,
+    });
+
+    /// <summary>Reads a text token by token; the last logits.</summary>
     private static float[] Read(string directory, string? predictor)
     {
-        using var model = ModelLoader.Load(directory, new ModelLoadOptions
-        {
-            ExpertBudgetBytes = 96 * 61440,
-            Threads = 1,
-            PrefetchSpec = new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 },
-            Predictor = predictor,
-        });
+        using var model = Load(directory, predictor);
         using var kv = model.CreateSequence();
         float[] logits = [];
         foreach (int token in Tokenizer.Load(directory).Encode("The family had been used to sit in the evening with their mother.", false))
