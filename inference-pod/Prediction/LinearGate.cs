@@ -62,9 +62,9 @@ internal sealed class LinearGate(int inputs, int outputs)
     }
 
     /// <exception cref="InvalidDataException">A value is not finite.</exception>
-    internal static void ReadFinite(BinaryReader reader, float[] values)
+    internal static void ReadFinite(BinaryReader reader, Span<float> values)
     {
-        reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
+        reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values));
         if (!TensorPrimitives.IsFiniteAll<float>(values))
             throw new InvalidDataException("a weight is not finite");
     }
