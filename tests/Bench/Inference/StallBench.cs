@@ -17,34 +17,39 @@ internal static class StallBench
     /// <summary>Layers that the oracle looks ahead: the largest horizon that the policy may choose by default.</summary>
     private static readonly int s_oracleHorizon = new PrefetchSpec().MaxHorizon;
 
+    private const int Repeats = 3;
+
     private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "oracle", "oracle, Belady"];
 
-    /// <summary>Letters of the novel that the predictor learns from; what is read afterwards comes later.</summary>
-    private const int Learned = 140_000;
+    /// <summary>Reads a novel whose beginning the predictor has learned from.</summary>
+    public static void Demonstration() =>
+        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, prompt: 12, warm: 700, tokens: 200), [25, 50, 75], s_modes);
 
-    /// <summary>Reads a novel whose beginning the predictor has learned from, as `moebius predictor` does.</summary>
-    public static void Demonstration()
-    {
-        string directory = BenchModels.Demonstration(), learned = Path.Combine(directory, "bench.predictor");
-        var trace = DemonstrationTrace.Record(Learned);
-        var predictor = new RoutingPredictor(new TraceReplay(trace, 1).Shape);
-        PredictorTraining.Run(new TraceReplay(trace, 1), predictor, trace.Shape.Horizon);
-        PredictorFile.Write(learned, predictor);
-        int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[Learned..], true).Take(12 + 700 + 200)];
-        Report.Line($"The predictor has learned from the {trace.Tokens.Length} tokens before.");
-        Measure("demonstration model", new DecodeRun(directory, script, Prompt: 12, Tokens: 200) { Predictor = learned }, [25, 50, 75], s_modes, repeats: 3);
-    }
-
-    /// <summary>Reads random tokens: there is nothing for a predictor to learn from them but the gates.</summary>
+    /// <summary>The same with random weights: what a token uses is all that there is to learn.</summary>
     /// <param name="percent">Of the experts in memory.</param>
-    public static void Large(int percent)
+    public static void Large(int percent) =>
+        Measure("random model of 2.5 GB", Run(BenchModels.Large(), learned: 8_000, prompt: 64, warm: 8, tokens: 24), [percent], ["OnDemand, LRU", "Adaptive", "oracle", "oracle, Belady"]);
+
+    /// <summary>Teaches a predictor as <c>moebius predictor</c> does, and takes what follows in the text as the script.</summary>
+    /// <param name="directory">The model, packed.</param>
+    /// <param name="learned">Letters to learn from.</param>
+    /// <param name="prompt">Tokens that are prefilled.</param>
+    /// <param name="warm">Tokens that fill the cache.</param>
+    /// <param name="tokens">Tokens that are measured.</param>
+    private static DecodeRun Run(string directory, int learned, int prompt, int warm, int tokens)
     {
-        var random = new Random(5);
-        int[] script = [.. Enumerable.Range(0, 4 + 4 + 8).Select(_ => random.Next(LargeModel.Vocabulary))];
-        Measure("random model of 2.5 GB", new DecodeRun(BenchModels.Large(), script, Prompt: 4, Tokens: 8), [percent], ["OnDemand, LRU", "Adaptive", "oracle", "oracle, Belady"], repeats: 3);
+        var trace = TraceRun.OfText(directory, DemonstrationTrace.Text[..learned], int.MaxValue, null, new ModelLoadOptions { Threads = DecodeRun.Threads });
+        var source = new TraceReplay(trace, 1);
+        var predictor = new RoutingPredictor(source.Shape);
+        PredictorTraining.Run(source, predictor, trace.Shape.Horizon);
+        string file = Path.Combine(directory, "bench.predictor");
+        PredictorFile.Write(file, predictor);
+        Report.Line($"The predictor has learned from the {source.Steps} tokens before.");
+        int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[learned..], true).Take(prompt + warm + tokens)];
+        return new DecodeRun(directory, script, prompt, tokens) { Predictor = file };
     }
 
-    private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes, int repeats)
+    private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes)
     {
         string directory = run.Directory;
         int tokens = run.Tokens;
@@ -55,7 +60,7 @@ internal static class StallBench
             var record = new RoutingRecord();
             int[] expected = run.Run(budget, policy: new Recorder(record)).Output;
             var results = modes.ToDictionary(mode => mode, _ => new List<DecodeResult>());
-            for (int repeat = 0; repeat < repeats; repeat++)
+            for (int repeat = 0; repeat < Repeats; repeat++)
             {
                 for (int i = 0; i < modes.Length; i++)
                 {
@@ -67,7 +72,7 @@ internal static class StallBench
                     results[mode].Add(result);
                 }
             }
-            Print($"Stall, {name}, {percent}% of the experts in memory ({repeats} repeats of {tokens} tokens, one sequence)", results);
+            Print($"Stall, {name}, {percent}% of the experts in memory ({Repeats} repeats of {tokens} tokens, one sequence)", results);
         }
     }
 
