@@ -26,10 +26,10 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
     /// <exception cref="UnauthorizedAccessException">The same.</exception>
     public string? RestoreLeft()
     {
-        if (!Directory.Exists(options.State) || WeightRecord.TryOpen(options.State, options.Procfs) is not { } opened)
+        if (!WeightRecord.Exists(options.State))
             return null;
-        record = opened;
-        return new WeightedInterleave(options.Sysfs, record).RestoreLeft() is { } left
+        using var opened = WeightRecord.TryOpen(options.State, options.Procfs);
+        return opened is not null && new WeightedInterleave(options.Sysfs, opened).RestoreLeft() is { } left
             ? $"interleave weights of an agent that was killed were put back: {Format(left)}"
             : null;
     }

@@ -19,9 +19,9 @@ internal static class RestoreCommand
             var (directory, root) = (parse.GetRequiredValue(state), parse.GetRequiredValue(sysfs));
             try
             {
-                if (!Directory.Exists(directory))
+                if (!WeightRecord.Exists(directory))
                 {
-                    console.WriteLine($"nothing to put back: {directory} does not exist");
+                    console.WriteLine($"nothing to put back: {directory} has no record of weights");
                     return 0;
                 }
 

@@ -23,6 +23,9 @@ internal sealed class WeightRecord : IDisposable
 
     private string Path => System.IO.Path.Combine(directory, FileName);
 
+    /// <summary>Whether a directory holds a record: an agent has changed weights, and runs or was killed.</summary>
+    public static bool Exists(string directory) => File.Exists(System.IO.Path.Combine(directory, FileName));
+
     /// <summary>Opens the record in a directory, which is made if it is missing. Null while another agent has it open.</summary>
     /// <exception cref="IOException">The directory cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The directory cannot be written.</exception>

@@ -82,7 +82,7 @@ internal static class AgentChecks
             using (var readers = new BusyCgroup("readers", 1, intent: "read-heavy"))
             using (var writers = new BusyCgroup("writers", 1, intent: "write-heavy"))
             {
-                while (agent.Status.Duplex?.Loaded != true && engaged.Elapsed < TimeSpan.FromSeconds(30))
+                while (agent.Status.Duplex?.Loaded != true && engaged.Elapsed < TimeSpan.FromSeconds(60))
                 {
                     Thread.Sleep(300);
                     agent.Tick();
@@ -107,6 +107,8 @@ internal static class AgentChecks
     /// <summary>CAP_BPF, CAP_PERFMON and CAP_SYS_NICE suffice, without CAP_SYS_ADMIN.</summary>
     public static string Capabilities()
     {
+        using var readers = new BusyCgroup("readers", 1, intent: "read-heavy");
+        using var writers = new BusyCgroup("writers", 1, intent: "write-heavy");
         using var agent = Workers.Again("limited");
         var said = agent.StandardOutput.ReadToEnd().Trim();
         agent.WaitForExit();

@@ -12,23 +12,23 @@ namespace Moebius.Cxl.VirtualMachine;
 /// </summary>
 internal static class Comparison
 {
-    private const int Rounds = 4;
+    private const int Rounds = 3;
     private const int WorkMicroseconds = 100;
 
     public static int Run()
     {
         using var redis = RedisLoop.Start();
-        _ = Alone().Count(); // whatever is cold
+        _ = (Hackbench(), Wakes("wake", 300), Redis("redis", 10_000)); // whatever is cold
         for (var round = 0; round < Rounds; round++)
         {
             // Position in the round must not favour anybody.
             foreach (var scheduler in round % 2 == 0 ? (string[])["kernel", "duplex"] : ["duplex", "kernel"])
             {
                 using var duplex = scheduler == "duplex" ? SchedulerChecks.Load() : null;
-                Print(round, scheduler, Alone());
-                Count(round, "alone", duplex);
-                Print(round, scheduler, Beside(duplex));
-                Count(round, "beside", duplex);
+                Measure(round, duplex, Hackbench);
+                Measure(round, duplex, () => Wakes("wake", 1000));
+                Measure(round, duplex, () => Redis("redis", 20_000));
+                Beside(round, duplex);
                 if (duplex?.Exit is { } exit)
                     Console.WriteLine($"FAIL the scheduler has left: {exit}");
             }
@@ -39,43 +39,40 @@ internal static class Comparison
         return 0;
     }
 
-    private static void Print(int round, string scheduler, IEnumerable<(string, double)> figures)
-    {
-        foreach (var (name, value) in figures)
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"BENCH {round} {scheduler} {name} {value:F6}"));
-    }
-
-    /// <summary>What the scheduler has done so far: for whoever looks into the machine's log for a reason.</summary>
-    private static void Count(int round, string load, DuplexScheduler? duplex)
-    {
-        foreach (var value in duplex is null ? [] : Enum.GetValues<DuplexClass>())
-            Console.WriteLine($"COUNT {round} {load} {value} {duplex!.Read(value)}");
-    }
-
-    private static IEnumerable<(string Name, double Value)> Alone() =>
-        [("hackbench-seconds", Hackbench()), .. Wakes("wake", 1000), .. Redis("redis", 20_000)];
-
-    private static IEnumerable<(string Name, double Value)> Beside(DuplexScheduler? duplex)
+    private static void Beside(int round, DuplexScheduler? duplex)
     {
         using var reader = new BusyCgroup("readers", 1);
         using var writer = new BusyCgroup("writers", 1);
         duplex?.SetHint(reader.Id, DuplexClass.Read);
         duplex?.SetHint(writer.Id, DuplexClass.Write);
-        foreach (var figure in Wakes("busy-wake", 300).Concat(Redis("busy-redis", 10_000)))
-            yield return figure;
+        Measure(round, duplex, () => Wakes("busy-wake", 300));
+        Measure(round, duplex, () => Redis("busy-redis", 10_000));
         duplex?.RemoveHint(reader.Id);
         duplex?.RemoveHint(writer.Id);
     }
 
-    private static double Hackbench()
+    /// <summary>Prints the figures of a load, and for whoever reads the machine's log what the scheduler did meanwhile.</summary>
+    private static void Measure(int round, DuplexScheduler? duplex, Func<(string Name, double Value)[]> load)
+    {
+        var before = duplex?.Read(DuplexClass.Balanced) ?? default;
+        var figures = load();
+        foreach (var (name, value) in figures)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"BENCH {round} {(duplex is null ? "kernel" : "duplex")} {name} {value:F6}"));
+        if (duplex is null)
+            return;
+        var after = duplex.Read(DuplexClass.Balanced);
+        Console.WriteLine($"COUNT {round} {figures[0].Name}: {after.Runs - before.Runs} stints, {after.Queued - before.Queued} queued, {after.Preemptions - before.Preemptions} preemptions");
+    }
+
+    private static (string, double)[] Hackbench()
     {
         // "Time: 0.123"
         var line = Output("/bin/hackbench", "--groups", "2", "--fds", "5", "--loops", "1000").Split('\n').First(line => line.StartsWith("Time:", StringComparison.Ordinal));
-        return double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture);
+        return [("hackbench-seconds", double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture))];
     }
 
     /// <summary>As schbench does: a thread wakes workers, and each says how long it took until it ran; then it works.</summary>
-    private static IEnumerable<(string, double)> Wakes(string name, int wakeups)
+    private static (string, double)[] Wakes(string name, int wakeups)
     {
         const int Workers = 3;
         var latencies = new List<double>();
@@ -123,7 +120,7 @@ internal static class Comparison
         return [($"{name}-p50-us", latencies[latencies.Count / 2]), ($"{name}-p99-us", latencies[(int)(latencies.Count * 0.99)])];
     }
 
-    private static IEnumerable<(string, double)> Redis(string name, int requests)
+    private static (string, double)[] Redis(string name, int requests)
     {
         // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
         var line = Output("/bin/redis-benchmark", "-s", RedisLoop.SocketPath, "-t", "get", "-n", $"{requests}", "-c", "16", "--csv").Split('\n').First(line => line.StartsWith("\"GET", StringComparison.Ordinal));

@@ -62,8 +62,6 @@ internal static partial class Workers
     public static int Agent()
     {
         using var agent = AgentChecks.StartAgent();
-        using var readers = new BusyCgroup("readers", 1, intent: "read-heavy");
-        using var writers = new BusyCgroup("writers", 1, intent: "write-heavy");
         for (var i = 0; i < 100 && agent.Status.Duplex?.Loaded != true; i++)
         {
             Thread.Sleep(300);

@@ -43,6 +43,9 @@ public sealed class NodeAgentTests
         using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.Observe } });
         Assert.Equal(SchedulingLevel.Observe, agent.Status.Level);
         Assert.Equal("1", sysfs[$"{Weights}1"]);
+        // It sets none itself, so it does not stand in another one's way.
+        using var free = WeightRecord.TryOpen(State(sysfs), "/proc");
+        Assert.NotNull(free);
     }
 
     [Fact]

@@ -1,0 +1,62 @@
+using System.Collections.Concurrent;
+using System.Text.Json.Nodes;
+using k8s;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Cxl.Agent;
+
+namespace Moebius.Cxl.Tests.Agent;
+
+public sealed class NodeEventsTests
+{
+    [Fact]
+    public async Task An_event_is_written_once_and_a_refusal_is_said()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var written = new ConcurrentQueue<JsonNode>();
+        var refuse = false;
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        await using var server = builder.Build();
+        server.MapPost("/api/v1/namespaces/default/events", async (HttpRequest request) =>
+        {
+            if (refuse)
+                return Results.StatusCode(403);
+            var body = (await JsonNode.ParseAsync(request.Body, cancellationToken: cancellation))!;
+            written.Enqueue(body);
+            return Results.Text(body.ToJsonString(), "application/json", statusCode: 201);
+        });
+        await server.StartAsync(cancellation);
+        using var client = new Kubernetes(new KubernetesClientConfiguration { Host = server.Urls.First() });
+        using var events = new NodeEvents(client, "node-7", TimeProvider.System, NullLogger<NodeEvents>.Instance);
+        await events.StartAsync(cancellation);
+
+        events.Add(new NodeEvent(false, "LevelChosen", "a level"));
+        events.Add(new NodeEvent(false, "LevelChosen", "a level"));
+        events.Add(new NodeEvent(true, "SchedulerExited", new string('x', 5000)));
+        await UntilAsync(() => written.Count == 2);
+        Assert.Equal(["LevelChosen Normal 7", "SchedulerExited Warning 1024"], written.Select(one => $"{one["reason"]} {one["type"]} {((string)one["message"]!).Length}"));
+        Assert.All(written, one => Assert.Equal(("Node", "node-7"), ((string?)one["involvedObject"]!["kind"], (string?)one["involvedObject"]!["name"])));
+        Assert.Null(events.Warning);
+
+        refuse = true;
+        events.Add(new NodeEvent(true, "SchedulerBackOff", "again"));
+        await UntilAsync(() => events.Warning is not null);
+        Assert.StartsWith("events: cannot be written", events.Warning, StringComparison.Ordinal);
+        refuse = false;
+        events.Add(new NodeEvent(true, "SchedulerBackOff", "again"));
+        await UntilAsync(() => events.Warning is null);
+        Assert.Equal(3, written.Count);
+        await events.StopAsync(cancellation);
+
+        static async Task UntilAsync(Func<bool> holds)
+        {
+            for (var until = DateTime.UtcNow.AddSeconds(30); !holds(); await Task.Delay(20))
+                Assert.True(DateTime.UtcNow < until, "did not become true within half a minute");
+        }
+    }
+}
