@@ -24,6 +24,7 @@ public sealed class KVPrivacyPolicy : CustomResource<KVPrivacyPolicySpec, KVPriv
 }
 
 /// <summary>What may be shared, between whom, and how that is watched (SafeKV, arXiv 2508.08438).</summary>
+[CelRule("!has(self.contextCheck) || self.classifier.type != 'Disabled'", "contextCheck judges what the classifier leaves open: set classifier.type to BuiltIn or Onnx")]
 public sealed class KVPrivacyPolicySpec
 {
     /// <summary>How prefixes are shared.</summary>
@@ -275,16 +276,32 @@ public enum ClassifierType
     Onnx,
 }
 
-/// <summary>A token classifier in ONNX form.</summary>
+/// <summary>A token classifier in ONNX form: model.onnx, tokenizer.json and config.json, in a volume claim or an image.</summary>
+[CelRule("has(self.claimName) != has(self.image)", "exactly one of claimName and image must be set")]
 public sealed class OnnxClassifierSpec
 {
-    /// <summary>Volume claim with model.onnx, tokenizer.json and config.json.</summary>
+    /// <summary>Volume claim of the same namespace; mounted read-only.</summary>
     [Size(1, 253)]
-    public required string ClaimName { get; set; }
+    public string? ClaimName { get; set; }
 
-    /// <summary>Directory inside the claim.</summary>
+    /// <summary>OCI image; mounted, or copied into the pod where the server cannot mount images.</summary>
+    public ImageReference? Image { get; set; }
+
+    /// <summary>Directory inside the volume or image, relative.</summary>
     [Size(0, 1024)]
+    [CelRule("!self.startsWith('/') && !self.contains('..')", "path must be relative and stay inside the volume")]
     public string Path { get; set; } = "";
+}
+
+/// <summary>An OCI image.</summary>
+public sealed class ImageReference
+{
+    /// <summary>The image, with tag or digest.</summary>
+    [Size(1, 512)]
+    public required string Reference { get; set; }
+
+    /// <summary>When to pull it.</summary>
+    public ImagePullPolicy PullPolicy { get; set; } = ImagePullPolicy.IfNotPresent;
 }
 
 /// <summary>Tier 3: a language model's opinion. The only place that tenant text may be sent to.</summary>

@@ -30,6 +30,10 @@ internal static class CelRules
         Add<AutoscalingSpec>("prometheusAddress must be set for autoscaler Keda and only then", scaling => scaling.Autoscaler == Autoscaler.Keda == scaling.PrometheusAddress is not null);
         Add<IntegrationSpec>("endpointPickerRef must be set for inferencePool Required", integrations => integrations.InferencePool != IntegrationMode.Required || integrations.EndpointPickerRef is not null);
         Add<PublicPrefix>("exactly one of text and configMapRef must be set", prefix => prefix.Text is not null != prefix.ConfigMapRef is not null);
+        Add<KVPrivacyPolicySpec>(
+            "contextCheck judges what the classifier leaves open: set classifier.type to BuiltIn or Onnx",
+            policy => policy.ContextCheck is null || policy.Classifier.Type != ClassifierType.Disabled);
+        Add<OnnxClassifierSpec>("exactly one of claimName and image must be set", classifier => classifier.ClaimName is not null != classifier.Image is not null);
         Add<ClassifierSpec>("publicBelowPercent must not exceed privateAbovePercent", classifier => classifier.PublicBelowPercent <= classifier.PrivateAbovePercent);
         Add<ClassifierSpec>("onnx must be set for type Onnx and only then", classifier => classifier.Type == ClassifierType.Onnx == classifier.Onnx is not null);
         Add<PromptOptimizationJobSpec>("exactly one of prompt and prompts must be set", job => job.Prompt is not null != job.Prompts is not null);

@@ -77,7 +77,7 @@ internal sealed class ControllerContext(
     {
         if (before is not null && JsonNode.DeepEquals(WireJson.ToNode(before), WireJson.ToNode(after)))
             return;
-        cache.Set(await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false));
+        cache.SetOwn(await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false));
         events.Transitions(resource, conditions(before), conditions(after));
     }
 

@@ -26,7 +26,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     {
         var maps = await ConfigMapsAsync(context.Api, entity, cancellationToken).ConfigureAwait(false);
         var plan = context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps).UnlessPaused(entity));
-        var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
+        var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var users = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);
         // A policy that could not be written is not ready.
         var problems = plan.Problems.Concat(applying.Select(problem => problem with { Blocks = true })).ToList();

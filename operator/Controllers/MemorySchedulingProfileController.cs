@@ -28,7 +28,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     {
         var all = context.Informers.Profiles.Cache.List();
         var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings, context.Server).UnlessPaused(entity));
-        var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
+        var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var name = entity.Metadata.Name;
         var daemonSet = context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)));
         if (daemonSet is not null && SharedCache<V1DaemonSet>.Controller(daemonSet)?.Uid != entity.Metadata.Uid)

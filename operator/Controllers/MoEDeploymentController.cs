@@ -28,7 +28,10 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         var key = ObjectKey.Of(entity);
         var references = await ReferencesAsync(entity, cancellationToken).ConfigureAwait(false);
         var plan = context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server).UnlessPaused(entity));
-        var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
+        var (applying, created) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
+        // Who waits for children comes before the words about these: the status follows behind the queue.
+        if (created > 0 && applying.Count == 0)
+            return ReconciliationResult<MoEDeployment>.Success(entity, TimeSpan.Zero);
 
         var deployment = Deployment(entity);
         var seen = Observation.Of(

@@ -23,7 +23,7 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
         var key = ObjectKey.Of(entity);
         var model = await context.ReferredAsync(context.Informers.MoEDeployments.Cache, key.Namespace, entity.Spec?.LanguageModel?.MoeDeploymentRef, cancellationToken).ConfigureAwait(false);
         var plan = context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings).UnlessPaused(entity));
-        var applying = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
+        var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var deployment = context.Informers.Deployments.Cache.Find(key with { Name = Names.PromptOptimizer(key.Name) });
         var seen = Observation.Of(
             plan,

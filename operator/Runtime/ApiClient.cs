@@ -129,9 +129,13 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
     }
 
+    /// <summary>An object without the list of who manages which field: it is long, and nobody here asks for it.</summary>
     public static T Read<T>(JsonObject node)
-        where T : class, IKubernetesObject<V1ObjectMeta> =>
-        node.Deserialize<T>(WireJson.Options) ?? throw new JsonException($"no {typeof(T).Name}");
+        where T : class, IKubernetesObject<V1ObjectMeta>
+    {
+        (node["metadata"] as JsonObject)?.Remove("managedFields");
+        return node.Deserialize<T>(WireJson.Options) ?? throw new JsonException($"no {typeof(T).Name}");
+    }
 
     private static string Query(string name, string? value) => string.IsNullOrEmpty(value) ? "" : $"&{name}={Uri.EscapeDataString(value)}";
 

@@ -14,6 +14,16 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
 {
+    /// <summary>
+    /// A version that no object has: etcd counts from 1 and the first write makes it 2. An apply that carries it creates
+    /// what is missing and is refused with a conflict where something exists, so that nothing is adopted unseen and
+    /// nobody needs to look first.
+    /// </summary>
+    private const string NoVersion = "1";
+
+    /// <summary>What a server says that takes no version for a kind that it creates: Services before 1.24.</summary>
+    private const string NoVersionWanted = "resourceVersion should not be set on objects to be created";
+
     private readonly IChildKind[] kinds =
     [
         new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
@@ -34,25 +44,28 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     ];
 
     /// <summary>Applies a plan.</summary>
-    /// <returns>What stands in the way and needs a person.</returns>
+    /// <returns>What stands in the way and needs a person, and how many children are new.</returns>
     /// <exception cref="ApiException">Something that trying again can help with.</exception>
-    public async Task<IReadOnlyList<Problem>> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, Plan plan, CancellationToken cancellationToken)
+    public async Task<(IReadOnlyList<Problem> Problems, int Created)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, Plan plan, CancellationToken cancellationToken)
     {
         var problems = new List<Problem>();
+        var created = 0;
         if (plan.IsBlocked || plan.IsPaused)
-            return problems;
+            return (problems, created);
         foreach (var child in plan.Children)
         {
-            if (await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false) is not { } problem)
+            var (problem, isNew) = await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false);
+            created += isNew ? 1 : 0;
+            if (problem is null)
                 continue;
             problems.Add(problem);
             // What comes later needs what comes first: no pod may start with somebody else's configuration.
             if (problem.Reason != Reasons.ApplyConflict)
-                return problems;
+                return (problems, created);
         }
 
         if (plan.IsPartial)
-            return problems;
+            return (problems, created);
         var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
         foreach (var kind in kinds.Where(kind => kind.Prunable))
         {
@@ -64,7 +77,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             }
         }
 
-        return problems;
+        return (problems, created);
     }
 
     /// <summary>The object to send: what was planned, with a hash of itself so that dropped fields are noticed too.</summary>
@@ -83,53 +96,77 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
         kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
 
-    private async Task<Problem?> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
+    private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
     {
         var key = ObjectKey.Of(child);
-        // An object that the cache does not have may still exist: without the labels it is not watched.
-        var live = kind.Cached(key) ?? await kind.FindAsync(key, cancellationToken).ConfigureAwait(false);
-        if (live is not null && Refuse(owner, live, kind, key) is { } refusal)
-            return refusal;
-
         var body = Body(child);
-        var cause = "create";
-        if (live is not null)
+        if (kind.Cached(key) is { } known)
+            return (await ChangeAsync(owner, kind, key, known, body, cancellationToken).ConfigureAwait(false), false);
+
+        if (!kind.LooksFirst)
         {
-            var drift = Drift.Find(body, WireJson.ToNode(live));
-            if (drift is null)
-                return null;
-            cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
-            logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
-            // Fails when somebody, perhaps another leader, has written in between.
-            body["metadata"]!["resourceVersion"] = live.Metadata.ResourceVersion;
-        }
-        else
-        {
-            logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
+            body["metadata"]!["resourceVersion"] = NoVersion;
+            try
+            {
+                return await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
+            }
+            catch (ApiException error) when (error.StatusCode == HttpStatusCode.Conflict)
+            {
+                // An object that the cache does not have may still exist: without the labels it is not watched.
+            }
+            catch (ApiException error) when (error.Detail.Contains(NoVersionWanted, StringComparison.Ordinal))
+            {
+                kind.LooksFirst = true;
+            }
+
+            ((JsonObject)body["metadata"]!).Remove("resourceVersion");
         }
 
-        metrics.ChildWrites.WithLabels(kind.Type.Kind, cause).Inc();
-        return await SendAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
+        return await kind.FindAsync(key, cancellationToken).ConfigureAwait(false) is { } live
+            ? (await ChangeAsync(owner, kind, key, live, body, cancellationToken).ConfigureAwait(false), false)
+            : await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, JsonObject body, CancellationToken cancellationToken)
+    private async Task<(Problem? Problem, bool IsNew)> CreateAsync(IChildKind kind, ObjectKey key, JsonObject body, CancellationToken cancellationToken)
+    {
+        logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
+        var problem = await SendAsync(kind, key, body, "create", cancellationToken).ConfigureAwait(false);
+        return (problem, problem is null);
+    }
+
+    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, JsonObject body, CancellationToken cancellationToken)
+    {
+        if (Refuse(owner, live, kind, key) is { } refusal)
+            return refusal;
+        var drift = Drift.Find(body, WireJson.ToNode(live));
+        if (drift is null)
+            return null;
+        logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
+        // Fails when somebody, perhaps another leader, has written in between.
+        body["metadata"]!["resourceVersion"] = live.Metadata.ResourceVersion;
+        var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
+        try
+        {
+            return await SendAsync(kind, key, body, cause, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ApiException error) when (IsFieldConflict(error))
+        {
+            // One who applies declares fields as their own and will do so again: that is for people to settle.
+            // A field changed in passing, as with `kubectl edit`, is drift and taken back.
+            if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
+                return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
+            return await SendAsync(kind, key, body, cause, cancellationToken, force: true).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, JsonObject body, string cause, CancellationToken cancellationToken, bool force = false)
     {
         try
         {
-            try
-            {
-                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
-            }
-            catch (ApiException error) when (IsFieldConflict(error))
-            {
-                // One who applies declares fields as their own and will do so again: that is for people to settle.
-                // A field changed in passing, as with `kubectl edit`, is drift and taken back.
-                if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
-                    return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
-                await kind.ApplyAsync(key, body, force: true, cancellationToken).ConfigureAwait(false);
-            }
+            await kind.ApplyAsync(key, body, force, cancellationToken).ConfigureAwait(false);
+            metrics.ChildWrites.WithLabels(kind.Type.Kind, cause).Inc();
         }
-        catch (ApiException error) when (error.IsRejection)
+        catch (ApiException error) when (error.IsRejection && !error.Detail.Contains(NoVersionWanted, StringComparison.Ordinal))
         {
             logger.LogWarning("{Kind} {Key} was refused: {Error}", kind.Type.Kind, key, error.Detail);
             return new Problem(Reasons.ChildRejected, $"{kind.Type.Kind} '{key}' was refused by the API server: {error.Detail}", Blocks: false);
@@ -165,6 +202,9 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         bool Prunable { get; }
 
+        /// <summary>Whether the server has to be asked for an object before one is created.</summary>
+        bool LooksFirst { get; set; }
+
         IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key);
 
         IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
@@ -185,6 +225,8 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         public bool Prunable { get; init; } = true;
 
+        public bool LooksFirst { get; set; }
+
         public IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key) => cache.Find(key);
 
         public IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid) => cache.OwnedBy(uid);
@@ -193,7 +235,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             await api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
 
         public async Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
-            cache.Set(await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
+            cache.SetOwn(await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
 
         public Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken) => api.DeleteAsync((T)resource, cancellationToken);
     }

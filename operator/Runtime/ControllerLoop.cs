@@ -136,8 +136,10 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
 
             queue.Forget(key);
             metrics.Reconciliations.WithLabels(Name, "success").Inc();
-            if (result?.RequeueAfter is { } delay)
+            if (result?.RequeueAfter is { } delay && delay > TimeSpan.Zero)
                 queue.AddAfter(key, delay);
+            else if (result?.RequeueAfter is not null)
+                queue.AddLast(key);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -219,7 +221,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         };
         var answer = ApiClient.Read<T>(await api.MergeAsync(ResourceType.Of<T>().Item(ObjectKey.Of(resource)), patch, cancellationToken).ConfigureAwait(false));
         if (answer.Metadata.DeletionTimestamp is null)
-            cache.Set(answer);
+            cache.SetOwn(answer);
         return answer;
     }
 }

@@ -56,7 +56,7 @@ public sealed record ReconciliationResult<TEntity>
     /// <summary>The error underneath.</summary>
     public Exception? Error { get; }
 
-    /// <summary>When to look again though nothing has changed. Absent: not, or after a back-off for a failure.</summary>
+    /// <summary>When to look again though nothing has changed. Zero: when nothing else waits. Absent: not, or after a back-off for a failure.</summary>
     public TimeSpan? RequeueAfter { get; }
 
     /// <summary>All is done.</summary>

@@ -108,7 +108,8 @@ internal sealed class Informer<T>(
 
     private void Take(string change, JsonObject value)
     {
-        if (change == "BOOKMARK" || Read(value) is not { } resource)
+        // Most changes are one's own writes, and known from their answers: they are not worth reading.
+        if (change == "BOOKMARK" || (change != "DELETED" && Cache.Knows(KeyOf(value), (string?)value["metadata"]?["resourceVersion"])) || Read(value) is not { } resource)
             return;
         if (change == "DELETED")
             Cache.Remove(resource);
@@ -117,6 +118,8 @@ internal sealed class Informer<T>(
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
     }
 
+    private static ObjectKey KeyOf(JsonObject value) => new((string?)value["metadata"]?["namespace"], (string?)value["metadata"]?["name"] ?? "");
+
     private T? Read(JsonObject value)
     {
         try
@@ -124,7 +127,6 @@ internal sealed class Informer<T>(
             // Items of a list do not say what they are.
             value["apiVersion"] ??= type.ApiVersion;
             value["kind"] ??= type.Kind;
-            (value["metadata"] as JsonObject)?.Remove("managedFields");
             return ApiClient.Read<T>(value);
         }
         catch (JsonException error)

@@ -59,23 +59,25 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
             return byIndex.TryGetValue((@namespace, value), out var keys) ? [.. keys.Select(key => objects[key])] : [];
     }
 
+    /// <summary>Whether exactly this version of an object is here.</summary>
+    public bool Knows(ObjectKey key, string? resourceVersion)
+    {
+        lock (gate)
+            return objects.TryGetValue(key, out var known) && known.Metadata.ResourceVersion == resourceVersion;
+    }
+
     /// <summary>Takes an object in unless a newer state of it is known.</summary>
     public void Set(T resource)
     {
-        var key = ObjectKey.Of(resource);
-        T? before;
-        lock (gate)
-        {
-            var version = Version(resource);
-            if (tombstones.TryGetValue(key, out var buried) && version <= buried)
-                return;
-            if (objects.TryGetValue(key, out before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
-                return;
-            Put(key, resource);
-        }
-
-        Changed?.Invoke(before, resource);
+        if (Take(resource, out var before))
+            Changed?.Invoke(before, resource);
     }
+
+    /// <summary>
+    /// Takes in the answer to one's own write. Who has written it goes on from there, so nobody is told; whatever somebody
+    /// else makes of the object later has another version and is a change.
+    /// </summary>
+    public void SetOwn(T resource) => Take(resource, out _);
 
     /// <summary>Removes an object that the server says is gone.</summary>
     public void Remove(T last)
@@ -117,6 +119,22 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     /// <summary>The controlling owner, if there is one.</summary>
     public static V1OwnerReference? Controller(IKubernetesObject<V1ObjectMeta> resource) =>
         resource.Metadata.OwnerReferences?.FirstOrDefault(owner => owner.Controller == true);
+
+    private bool Take(T resource, out T? before)
+    {
+        var key = ObjectKey.Of(resource);
+        lock (gate)
+        {
+            before = null;
+            var version = Version(resource);
+            if (tombstones.TryGetValue(key, out var buried) && version <= buried)
+                return false;
+            if (objects.TryGetValue(key, out before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
+                return false;
+            Put(key, resource);
+            return true;
+        }
+    }
 
     private void Put(ObjectKey key, T resource)
     {

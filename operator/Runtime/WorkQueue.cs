@@ -8,7 +8,7 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 /// <remarks>
 /// Three sets say it all: <c>dirty</c> needs work, <c>processing</c> is being worked on, <c>ready</c> orders what is
-/// dirty and not processing.
+/// dirty and not processing. What is in <c>patient</c> too waits in <c>later</c> until nothing is ready.
 /// </remarks>
 internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider time, OperatorMetrics metrics) : IDisposable
     where T : notnull
@@ -17,6 +17,8 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     private readonly HashSet<T> dirty = [];
     private readonly HashSet<T> processing = [];
     private readonly Queue<(T Item, long Since)> ready = [];
+    private readonly HashSet<T> patient = [];
+    private readonly Queue<(T Item, long Since)> later = [];
     private readonly Dictionary<T, int> failures = [];
     private readonly Dictionary<T, (ITimer Timer, DateTimeOffset Due)> timers = [];
     private readonly Dictionary<T, long> started = [];
@@ -29,7 +31,7 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
         get
         {
             lock (gate)
-                return ready.Count;
+                return ready.Count + patient.Count(item => !processing.Contains(item));
         }
     }
 
@@ -38,8 +40,23 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     {
         lock (gate)
         {
+            // Somebody who does not want to wait takes the place of somebody who does.
+            if (closed || (!dirty.Add(item) && !patient.Remove(item)))
+                return;
+            metrics.Adds.WithLabels(name).Inc();
+            if (!processing.Contains(item))
+                Enqueue(item);
+        }
+    }
+
+    /// <summary>Asks for work when nothing else waits.</summary>
+    public void AddLast(T item)
+    {
+        lock (gate)
+        {
             if (closed || !dirty.Add(item))
                 return;
+            patient.Add(item);
             metrics.Adds.WithLabels(name).Inc();
             if (!processing.Contains(item))
                 Enqueue(item);
@@ -95,12 +112,12 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
             await available.WaitAsync(cancellationToken).ConfigureAwait(false);
             lock (gate)
             {
-                if (ready.TryDequeue(out var next))
+                if (TryNext(out var next))
                 {
                     dirty.Remove(next.Item);
                     processing.Add(next.Item);
                     started[next.Item] = Stopwatch.GetTimestamp();
-                    metrics.Depth.WithLabels(name).Set(ready.Count);
+                    metrics.Depth.WithLabels(name).Set(ready.Count + patient.Count);
                     metrics.QueueSeconds.WithLabels(name).Observe(Stopwatch.GetElapsedTime(next.Since).TotalSeconds);
                     return (true, next.Item);
                 }
@@ -113,6 +130,20 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
                 }
             }
         }
+    }
+
+    private bool TryNext(out (T Item, long Since) next)
+    {
+        if (ready.TryDequeue(out next))
+            return true;
+        // What somebody has asked for again since is in both queues: its place here is void.
+        while (later.TryDequeue(out next))
+        {
+            if (!processing.Contains(next.Item) && patient.Remove(next.Item))
+                return true;
+        }
+
+        return false;
     }
 
     /// <summary>Ends the work on an object.</summary>
@@ -165,8 +196,8 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
 
     private void Enqueue(T item)
     {
-        ready.Enqueue((item, Stopwatch.GetTimestamp()));
-        metrics.Depth.WithLabels(name).Set(ready.Count);
+        (patient.Contains(item) ? later : ready).Enqueue((item, Stopwatch.GetTimestamp()));
+        metrics.Depth.WithLabels(name).Set(ready.Count + patient.Count);
         available.Release();
     }
 }

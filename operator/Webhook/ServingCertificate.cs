@@ -14,7 +14,7 @@ internal sealed record ServingCertificate(string Certificate, string Key, string
     public static readonly TimeSpan Lifetime = TimeSpan.FromDays(90);
 
     /// <summary>Clocks of other machines may be behind.</summary>
-    private static readonly TimeSpan Skew = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Skew = TimeSpan.FromDays(1);
 
     /// <summary>
     /// Makes a certificate under an authority of its own, whose key is forgotten. The authorities of before stay trusted

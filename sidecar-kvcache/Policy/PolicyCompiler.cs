@@ -37,13 +37,6 @@ internal static class PolicyCompiler
     public static CompiledPolicy Compile(KVPrivacyPolicySpec spec, long generation, string source)
     {
         SpecCheck.Require(spec, "spec", source);
-        Refuse(
-            spec.ContextCheck is not null && spec.Classifier.Type == ClassifierType.Disabled,
-            $"{source}: spec.contextCheck: it judges what the classifier leaves open, and spec.classifier.type is {ClassifierType.Disabled}: set it to {ClassifierType.BuiltIn} or {ClassifierType.Onnx}");
-        Refuse(
-            spec.Classifier.Onnx is { } onnx && onnx.Path.Split('/').Contains(".."),
-            $"{source}: spec.classifier.onnx.path: '{spec.Classifier.Onnx?.Path}' leads out of the volume: name a folder inside it");
-
         var window = Durations.ParsePositive(spec.Monitor.Window, $"{source}: spec.monitor.window");
         var warnings = new List<string>();
         var detector = Detector.Create(spec.Rules, $"{source}: spec.rules");

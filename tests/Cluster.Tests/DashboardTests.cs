@@ -12,6 +12,7 @@ public sealed class DashboardTests(NodeCluster cluster)
     {
         await cluster.EventuallyAsync("the model is ready", () => cluster.IsReadyAsync("moedeployment", "austen"));
         await cluster.EventuallyAsync("the optimizer is ready", () => cluster.IsReadyAsync("promptoptimizer", "sculptor"));
+        await cluster.EventuallyAsync("the profile is ready", () => cluster.IsReadyAsync("memoryschedulingprofile", "quickstart"));
         var targets = await TargetsAsync();
         Assert.True(targets.Count >= 6, $"only {targets.Count} targets");
         await using var prometheus = await PrometheusServer.StartAsync(targets);

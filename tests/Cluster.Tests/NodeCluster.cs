@@ -60,7 +60,7 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
 
         string[] lenient = CustomResourcesServedApart ? ["--disable-openapi-validation"] : [];
         (await HelmAsync(["install", "moebius-crds", RepositoryFiles.At("charts/moebius-crds"), "-n", OperatorNamespace, "--create-namespace", .. lenient], null)).EnsureSuccess();
-        (await HelmAsync(["install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", OperatorNamespace, "--wait", "--timeout", "5m"], null)).EnsureSuccess();
+        (await HelmAsync(["install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", OperatorNamespace, "--set", "webhook.enabled=true", "--wait", "--timeout", "5m"], null)).EnsureSuccess();
         // No provisioner makes volumes here.
         await ApplyAsync("""
             apiVersion: v1

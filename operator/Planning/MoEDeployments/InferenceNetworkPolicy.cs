@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -6,17 +8,17 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 
 /// <summary>
 /// The NetworkPolicy of inference pods: callers reach the API, the operator and whoever is allowed the metrics, and the
-/// pods themselves only name servers: the engine calls nobody, the cache the tier between pods where there is
-/// one.
+/// pods themselves only name servers: the engine calls nobody, the cache the tier between pods and the endpoint of the
+/// policy's context check where there are any.
 /// </summary>
 internal static class InferenceNetworkPolicy
 {
-    public static V1NetworkPolicy Plan(MoEDeployment resource, ChildBuilder child, OperatorSettings settings)
+    public static V1NetworkPolicy Plan(MoEDeployment resource, KVPrivacyPolicy? policy, ChildBuilder child, OperatorSettings settings)
     {
         var spec = resource.Spec;
         var operators = new V1NetworkPolicyPeer
         {
-            NamespaceSelector = new V1LabelSelector { MatchLabels = new Dictionary<string, string> { ["kubernetes.io/metadata.name"] = settings.Namespace } },
+            NamespaceSelector = Namespace(settings.Namespace),
         };
         var callers = spec.NetworkPolicy.AllowFrom ?? [new V1NetworkPolicyPeer { PodSelector = new V1LabelSelector() }];
         List<V1NetworkPolicyPort> metrics = [Port(spec.Serving.Port, "TCP")];
@@ -37,7 +39,11 @@ internal static class InferenceNetworkPolicy
                 PodSelector = new V1LabelSelector { MatchLabels = child.Selector() },
                 PolicyTypes = ["Ingress", "Egress"],
                 Ingress = ingress,
-                Egress = [new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP"), .. SharedTier(spec)] }],
+                Egress =
+                [
+                    new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP"), .. SharedTier(spec)] },
+                    .. spec.KVCache.Enabled && policy?.Spec.ContextCheck is { } check ? [ContextCheck(new Uri(check.Endpoint.Url), resource.Metadata.NamespaceProperty)] : Array.Empty<V1NetworkPolicyEgressRule>(),
+                ],
             },
         };
     }
@@ -45,6 +51,29 @@ internal static class InferenceNetworkPolicy
     private static IEnumerable<V1NetworkPolicyPort> SharedTier(MoEDeploymentSpec spec) => spec.KVCache is { Enabled: true, Shared.Address: { } address }
         ? [Port(int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture), "TCP")]
         : [];
+
+    /// <summary>
+    /// As narrow as a NetworkPolicy can say it: an address is one host and port; the name of a Service is the pods of its
+    /// namespace, whose ports the name does not tell; any other name is its port, because policies know no names.
+    /// </summary>
+    private static V1NetworkPolicyEgressRule ContextCheck(Uri endpoint, string @namespace)
+    {
+        List<V1NetworkPolicyPort> ports = [Port(endpoint.Port, "TCP")];
+        if (IPAddress.TryParse(endpoint.DnsSafeHost, out var address))
+        {
+            var length = address.AddressFamily == AddressFamily.InterNetworkV6 ? 128 : 32;
+            return new V1NetworkPolicyEgressRule { To = [new V1NetworkPolicyPeer { IpBlock = new V1IPBlock { Cidr = string.Create(CultureInfo.InvariantCulture, $"{address}/{length}") } }], Ports = ports };
+        }
+
+        return endpoint.DnsSafeHost.TrimEnd('.').Split('.') switch
+        {
+            [_] => new V1NetworkPolicyEgressRule { To = [new V1NetworkPolicyPeer { NamespaceSelector = Namespace(@namespace) }] },
+            [_, var other, "svc", ..] => new V1NetworkPolicyEgressRule { To = [new V1NetworkPolicyPeer { NamespaceSelector = Namespace(other) }] },
+            _ => new V1NetworkPolicyEgressRule { Ports = ports },
+        };
+    }
+
+    private static V1LabelSelector Namespace(string name) => new() { MatchLabels = new Dictionary<string, string> { ["kubernetes.io/metadata.name"] = name } };
 
     private static V1NetworkPolicyPort Port(int port, string protocol) => new() { Port = port, Protocol = protocol };
 }

@@ -40,9 +40,10 @@ internal static class InferencePod
             ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
             TerminationGracePeriodSeconds = PreStopSeconds + (long)Math.Ceiling(drain.TotalSeconds) + ExitSeconds,
             Containers = [inference],
-            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy)],
+            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
         };
-        var before = new[] { fetch, copy, check, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
+        var classifier = kvCache is null ? null : ClassifierVolume.Copy(ClassifierVolume.Of(references.Policy), server);
+        var before = new[] { fetch, copy, check, classifier, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
         pod.InitContainers = before.Count > 0 ? before : null;
         if (kvCache is not null && !server.NativeSidecars)
             pod.Containers = [kvCache, inference];

@@ -12,6 +12,9 @@ internal static class KVCacheSidecar
     /// <summary>Holds the password of the tier between pods.</summary>
     public const string PasswordVariable = "MOEBIUS_KV_SHARED_PASSWORD";
 
+    /// <summary>Holds the bearer token of a policy's context check.</summary>
+    public const string ContextKeyVariable = "MOEBIUS_CONTEXT_CHECK_KEY";
+
     public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
     {
         var container = Base(spec, image, server);
@@ -29,12 +32,22 @@ internal static class KVCacheSidecar
             container.VolumeMounts.Add(Containers.Mount("kv-key", PodPaths.KVKey, readOnly: true));
         }
 
+        if (policy?.Spec.ContextCheck?.Endpoint.ApiKeySecretRef is { } token)
+            container.Env.Add(Containers.FromSecret(ContextKeyVariable, token));
+        if (ClassifierVolume.Of(policy) is not null)
+        {
+            container.Args.Add($"--classifier-root={PodPaths.Classifier}");
+            container.VolumeMounts.Add(Containers.Mount(ClassifierVolume.Name, PodPaths.Classifier, readOnly: true));
+        }
+
         return container;
     }
 
     /// <summary>The volumes that further tiers and their key need.</summary>
-    public static IEnumerable<V1Volume> Volumes(MoEDeploymentSpec spec, KVPrivacyPolicy? policy)
+    public static IEnumerable<V1Volume> Volumes(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, ServerCapabilities server)
     {
+        if (ClassifierVolume.Of(policy) is { } classifier)
+            yield return ClassifierVolume.Plan(classifier, server);
         if (spec.KVCache.Ssd is { } disk)
             yield return Disk(disk);
         if (policy?.Spec.Encryption?.SecretRef is { } key)

@@ -60,7 +60,7 @@ public static class MoEDeploymentPlanner
         children.Add(child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config));
         children.Add(child.Service(name, ("http", resource.Spec.Serving.Port)));
         if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
-            children.Add(InferenceNetworkPolicy.Plan(resource, child, settings));
+            children.Add(InferenceNetworkPolicy.Plan(resource, references.Policy, child, settings));
         if (server.PodDisruptionBudgets)
             children.Add(DisruptionBudget(resource, child));
         children.Add(Deployment(resource, references, child, config, settings, server));

@@ -28,22 +28,24 @@ internal static class ModelVolume
         _ => Store(resource, readOnly: true),
     };
 
+    public static V1Container CopyFromImage(ImageModel image) => CopyFromImage(CopyContainer, image.Reference, image.PullPolicy, image.Path, "model", PodPaths.Model);
+
     /// <summary>
     /// Where the server cannot mount images, a container of the image copies its files. The image then needs a <c>cp</c>.
     /// </summary>
-    public static V1Container CopyFromImage(ImageModel image)
+    public static V1Container CopyFromImage(string container, string image, ImagePullPolicy pullPolicy, string directory, string volume, string root)
     {
-        var path = image.Path.Trim('/');
-        var target = path.Length == 0 ? PodPaths.Model : $"{PodPaths.Model}/{path}";
+        var path = directory.Trim('/');
+        var target = path.Length == 0 ? root : $"{root}/{path}";
         return new V1Container
         {
-            Name = CopyContainer,
-            Image = image.Reference,
-            ImagePullPolicy = image.PullPolicy.ToString(),
+            Name = container,
+            Image = image,
+            ImagePullPolicy = pullPolicy.ToString(),
             Command = ["sh", "-c", "mkdir -p \"$2\" && cp -R \"$1/.\" \"$2\"", "sh", $"/{path}", target],
             TerminationMessagePolicy = "FallbackToLogsOnError",
             SecurityContext = Containers.Restricted(),
-            VolumeMounts = [Containers.Mount("model", PodPaths.Model, readOnly: false)],
+            VolumeMounts = [Containers.Mount(volume, root, readOnly: false)],
         };
     }
 

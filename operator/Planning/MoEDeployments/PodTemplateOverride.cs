@@ -13,9 +13,9 @@ internal static class PodTemplateOverride
 {
     private const string Path = "spec.podTemplate";
 
-    private static readonly HashSet<string> OwnContainers = [InferencePod.InferenceContainer, InferencePod.KVCacheContainer, ModelSizeCheck.ContainerName, ModelFetch.ContainerName, ModelVolume.CopyContainer];
+    private static readonly HashSet<string> OwnContainers = [InferencePod.InferenceContainer, InferencePod.KVCacheContainer, ModelSizeCheck.ContainerName, ModelFetch.ContainerName, ModelVolume.CopyContainer, ClassifierVolume.CopyContainer];
 
-    private static readonly HashSet<string> OwnVolumes = ["config", "policy", "model", "run", "arena", "kv-disk", "kv-key"];
+    private static readonly HashSet<string> OwnVolumes = ["config", "policy", "model", "run", "arena", "kv-disk", "kv-key", ClassifierVolume.Name];
 
     /// <summary>Fields of Moebius' own containers, and what is used instead.</summary>
     private static readonly Dictionary<string, string> ContainerFields = new()
@@ -47,7 +47,7 @@ internal static class PodTemplateOverride
         ["ephemeralContainers"] = "a template cannot have them",
     };
 
-    private static readonly HashSet<string> Environment = ["DOTNET_EnableDiagnostics", InferencePod.SignatureKey, KVCacheSidecar.PasswordVariable, ModelSizeCheck.LimitVariable];
+    private static readonly HashSet<string> Environment = ["DOTNET_EnableDiagnostics", InferencePod.SignatureKey, KVCacheSidecar.PasswordVariable, KVCacheSidecar.ContextKeyVariable, ModelSizeCheck.LimitVariable];
 
     /// <summary>What is wrong with a patch by itself.</summary>
     public static IEnumerable<string> Errors(JsonObject patch)
@@ -179,6 +179,6 @@ internal static class PodTemplateOverride
     private static IEnumerable<string> Names(JsonNode? list, string key) =>
         (list as JsonArray ?? []).OfType<JsonObject>().Select(item => item[key] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null).OfType<string>();
 
-    private static bool IsOwnPath(string path) => new[] { PodPaths.Config, PodPaths.Policy, PodPaths.Model, PodPaths.Run, PodPaths.KVDisk, PodPaths.KVKey }
+    private static bool IsOwnPath(string path) => new[] { PodPaths.Config, PodPaths.Policy, PodPaths.Model, PodPaths.Run, PodPaths.KVDisk, PodPaths.KVKey, PodPaths.Classifier }
         .Any(own => path.TrimEnd('/') is var trimmed && (trimmed == own || trimmed.StartsWith(own + "/", StringComparison.Ordinal) || own.StartsWith(trimmed + "/", StringComparison.Ordinal)));
 }

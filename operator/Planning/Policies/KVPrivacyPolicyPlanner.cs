@@ -51,8 +51,8 @@ public static class KVPrivacyPolicyPlanner
     {
         var errors = NameCheck.Errors(policy.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(policy.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
-            errors.AddRange(ExpressionErrors(policy.Spec).Concat(DurationErrors(policy.Spec)));
-        return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true)).Concat(errors.Count > 0 ? [] : Unsupported(policy.Spec));
+            errors.AddRange(ExpressionErrors(policy.Spec).Concat(DurationErrors(policy.Spec)).Concat(EndpointErrors(policy.Spec)));
+        return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));
     }
 
     /// <summary>The policy of pods that refer to none: everything stays private to its tenant.</summary>
@@ -123,6 +123,12 @@ public static class KVPrivacyPolicyPlanner
         }
     }
 
+    private static IEnumerable<string> EndpointErrors(KVPrivacyPolicySpec spec)
+    {
+        if (spec.ContextCheck?.Endpoint.Url is { } url && !(Uri.TryCreate(url, UriKind.Absolute, out var parsed) && parsed.Host.Length > 0))
+            yield return $"spec.contextCheck.endpoint.url: '{url}' is not a URL: write one such as http://judge.models.svc:8000/v1";
+    }
+
     private static IEnumerable<string> DurationErrors(KVPrivacyPolicySpec spec)
     {
         foreach (var (field, value) in new[]
@@ -130,20 +136,13 @@ public static class KVPrivacyPolicyPlanner
             ("spec.monitor.window", spec.Monitor.Window),
             ("spec.retention.privateIdle", spec.Retention.PrivateIdle),
             ("spec.retention.publicIdle", spec.Retention.PublicIdle),
+            ("spec.contextCheck.endpoint.timeout", spec.ContextCheck?.Endpoint.Timeout),
         })
         {
+            if (value is null)
+                continue;
             foreach (var error in NameCheck.Catch(() => Durations.ParsePositive(value, field)))
                 yield return error;
         }
     }
-
-    private static IEnumerable<Problem> Unsupported(KVPrivacyPolicySpec spec)
-    {
-        if (spec.Classifier.Type == ClassifierType.Onnx)
-            yield return Unsupported($"spec.classifier.type: {spec.Classifier.Type} is not supported in the cluster yet: write BuiltIn or Disabled");
-        if (spec.ContextCheck is not null)
-            yield return Unsupported("spec.contextCheck: not supported yet: remove it");
-    }
-
-    private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);
 }

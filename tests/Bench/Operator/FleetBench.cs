@@ -1,3 +1,6 @@
+using System.Globalization;
+using Moebius.KubernetesEnvironment;
+
 namespace Moebius.Bench.Operator;
 
 /// <summary>
@@ -6,25 +9,53 @@ namespace Moebius.Bench.Operator;
 /// </summary>
 internal static class FleetBench
 {
-    public const int Count = 1000;
-    private const int Repeats = 3;
+    /// <summary>MoEDeployments; another number by MOEBIUS_BENCH_DEPLOYMENTS.</summary>
+    public static int Count { get; } = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_DEPLOYMENTS"), CultureInfo.InvariantCulture, out var asked) ? asked : 1000;
+
+    private static readonly int Repeats = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_REPEATS"), CultureInfo.InvariantCulture, out var asked) ? asked : 3;
+
+    private static readonly string[] Phases = ["a bare client creates", "a bare client applies", "the operator"];
 
     public static async Task RunAsync()
     {
         await using var server = await FleetServer.StartAsync();
         var bare = new List<double>();
+        var applied = new List<double>();
         var fleet = new List<double>();
+        AuditMark mark = default;
+        var work = new List<ProcessorTimes>();
         for (var repeat = 0; repeat < Repeats; repeat++)
         {
-            bare.Add(await server.CreateBareAsync($"bare-{repeat}", Count));
+            work = [ProcessorTimes.Of(server)];
+            bare.Add(await server.CreateBareAsync($"bare-{repeat}", Count, apply: false));
+            work.Add(ProcessorTimes.Of(server));
+            applied.Add(await server.CreateBareAsync($"applied-{repeat}", Count, apply: true));
+            mark = await server.Server.Audit.MarkAsync();
+            work.Add(ProcessorTimes.Of(server));
             fleet.Add(await server.CreateFleetAsync($"fleet-{repeat}", Count));
+            work.Add(ProcessorTimes.Of(server));
             await server.Api.SettledAsync($"fleet-{repeat}", Count);
         }
 
         var ratio = Spread.Of(fleet.Zip(bare, (one, other) => one / other));
         Report.Title($"{Count} MoEDeployments at once", "", "seconds");
         Report.Row($"a bare client creates the {Count * Fleet.ChildrenOf(0, "x").Count} children", Spread.Of(bare).Text("F1"));
+        Report.Row("a bare client applies them server-side", Spread.Of(applied).Text("F1"));
         Report.Row($"the operator, from the first of {Count} MoEDeployments to the last child", Spread.Of(fleet).Text("F1"));
-        Report.Row("ratio (bar: at most 1.5)", $"{ratio.Text("F2", "x")} {Report.AtMost(ratio.Median, 1.5)}");
+        Report.Row("ratio to the client that creates (bar: at most 1.5)", $"{ratio.Text("F2", "x")} {Report.AtMost(ratio.Median, 1.5)}");
+
+        Report.Title("Processor seconds in the last repeat", "", "servers", "operator", "client");
+        foreach (var (index, name) in Phases.Index())
+            Report.Row([name, .. work[index].Until(work[index + 1])]);
+
+        Report.Title("The operator then", "", "");
+        Report.Row("resident memory", string.Create(CultureInfo.InvariantCulture, $"{server.Process.ResidentBytes >> 20} MiB"));
+        var compute = await server.ComputeMillisecondsAsync(null, 0.5, 0.99);
+        Report.Row("reconciliation without its API calls, median and p99", string.Create(CultureInfo.InvariantCulture, $"{compute[0]:F1} ms, {compute[1]:F1} ms"));
+
+        Report.Title("Requests of the operator in the last repeat", "verb", "resource", "answer", "for each MoEDeployment");
+        var requests = await server.Server.Audit.SinceAsync(mark, "moebius-operator");
+        foreach (var kind in requests.GroupBy(request => (request.Verb, Resource: request.Subresource.Length > 0 ? $"{request.Resource}/{request.Subresource}" : request.Resource, request.StatusCode)).OrderByDescending(kind => kind.Count()))
+            Report.Row(kind.Key.Verb, kind.Key.Resource, kind.Key.StatusCode.ToString(CultureInfo.InvariantCulture), (kind.Count() / (double)Count).ToString("F2", CultureInfo.InvariantCulture));
     }
 }

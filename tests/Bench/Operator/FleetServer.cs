@@ -52,18 +52,37 @@ internal sealed class FleetServer : IAsyncDisposable
         return taken;
     }
 
-    /// <summary>Creates the children as a client would that does nothing else.</summary>
+    /// <summary>Makes the children as a client would that does nothing else.</summary>
+    /// <param name="namespace">Where.</param>
+    /// <param name="count">Of how many MoEDeployments.</param>
+    /// <param name="apply">Server-side, as the operator does, instead of creating them.</param>
     /// <returns>Seconds.</returns>
-    public async Task<double> CreateBareAsync(string @namespace, int count)
+    public async Task<double> CreateBareAsync(string @namespace, int count, bool apply)
     {
         (await Server.KubectlAsync("create", "namespace", @namespace)).EnsureSuccess();
         var since = Stopwatch.GetTimestamp();
         await Api.ForEachAsync(Enumerable.Range(0, count), async index =>
         {
             foreach (var (collection, body) in Fleet.ChildrenOf(index, @namespace))
-                await Api.CreateAsync(collection, body);
+                await (apply ? Api.ApplyAsync(collection, body) : Api.CreateAsync(collection, body));
         });
         return Stopwatch.GetElapsedTime(since).TotalSeconds;
+    }
+
+    /// <summary>Quantiles of what a reconciliation of a MoEDeployment takes without its API calls, from the operator's own histogram.</summary>
+    /// <param name="since">Metrics of before, which do not count; null: all count.</param>
+    /// <param name="shares">From 0 to 1.</param>
+    public async Task<double[]> ComputeMillisecondsAsync(string? since, params double[] shares)
+    {
+        var metrics = await MetricsAsync();
+        return [.. shares.Select(share => Histogram.Quantile(metrics, "moebius_operator_reconcile_compute_seconds", "moedeployment", share, since) * 1000)];
+    }
+
+    /// <summary>What the operator says of itself.</summary>
+    public async Task<string> MetricsAsync()
+    {
+        using var http = new HttpClient();
+        return await http.GetStringAsync(new Uri($"http://127.0.0.1:{Port}/metrics"));
     }
 
     public async ValueTask DisposeAsync()

@@ -11,14 +11,12 @@ internal static partial class Histogram
     /// <param name="name">The histogram.</param>
     /// <param name="controller">Value of its label.</param>
     /// <param name="share">From 0 to 1.</param>
-    public static double Quantile(string metrics, string name, string controller, double share)
+    /// <param name="since">The text of before, whose values do not count; null: all count.</param>
+    public static double Quantile(string metrics, string name, string controller, double share, string? since = null)
     {
-        var buckets = Bucket().Matches(metrics)
-            .Where(match => match.Groups[1].Value == name && match.Groups[2].Value.Contains($"controller=\"{controller}\"", StringComparison.Ordinal))
-            .Select(match => (Bound: Limit().Match(match.Groups[2].Value).Groups[1].Value, Count: double.Parse(match.Groups[3].Value, CultureInfo.InvariantCulture)))
-            .Select(bucket => (Bound: bucket.Bound == "+Inf" ? double.PositiveInfinity : double.Parse(bucket.Bound, CultureInfo.InvariantCulture), bucket.Count))
-            .OrderBy(bucket => bucket.Bound)
-            .ToList();
+        var buckets = Buckets(metrics, name, controller);
+        if (since is not null)
+            buckets = [.. buckets.Zip(Buckets(since, name, controller), (now, before) => (now.Bound, now.Count - before.Count))];
         if (buckets.Count == 0 || buckets[^1].Count == 0)
             throw new InvalidOperationException($"{name} of {controller} has no values");
         var wanted = share * buckets[^1].Count;
@@ -32,6 +30,15 @@ internal static partial class Histogram
 
         return double.PositiveInfinity;
     }
+
+    private static List<(double Bound, double Count)> Buckets(string metrics, string name, string controller) =>
+    [
+        .. Bucket().Matches(metrics)
+                .Where(match => match.Groups[1].Value == name && match.Groups[2].Value.Contains($"controller=\"{controller}\"", StringComparison.Ordinal))
+                .Select(match => (Bound: Limit().Match(match.Groups[2].Value).Groups[1].Value, Count: double.Parse(match.Groups[3].Value, CultureInfo.InvariantCulture)))
+                .Select(bucket => (Bound: bucket.Bound == "+Inf" ? double.PositiveInfinity : double.Parse(bucket.Bound, CultureInfo.InvariantCulture), bucket.Count))
+                .OrderBy(bucket => bucket.Bound),
+    ];
 
     [GeneratedRegex(@"^(\w+)_bucket\{([^}]*)\} (\S+)$", RegexOptions.Multiline)]
     private static partial Regex Bucket();

@@ -1,10 +1,14 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 
 namespace Moebius.Bench.Operator;
 
 /// <summary>Memory, work per reconciliation, and writes in a minute of rest, with a thousand MoEDeployments.</summary>
 internal static class RestBench
 {
+    /// <summary>MoEDeployments that are looked at one after another.</summary>
+    private const int Touched = 400;
+
     public static async Task RunAsync()
     {
         await using var server = await FleetServer.StartAsync();
@@ -16,11 +20,21 @@ internal static class RestBench
         await Task.Delay(TimeSpan.FromSeconds(60));
         var writes = (await server.Server.Audit.WritesSinceAsync(mark, "moebius-operator")).Count;
         var memory = server.Process.ResidentBytes / (double)(1 << 20);
-        using var http = new HttpClient();
-        var p99 = Histogram.Quantile(await http.GetStringAsync(new Uri($"http://127.0.0.1:{server.Port}/metrics")), "moebius_operator_reconcile_compute_seconds", "moedeployment", 0.99) * 1000;
+        var crowd = (await server.ComputeMillisecondsAsync(null, 0.99))[0];
+        var before = await server.MetricsAsync();
+        for (var index = 0; index < Math.Min(Touched, FleetBench.Count); index++)
+        {
+            await server.Api.MergeAsync(
+                $"apis/moebius.dev/v1alpha1/namespaces/fleet/moedeployments/moe-{index}",
+                new JsonObject { ["metadata"] = new JsonObject { ["annotations"] = new JsonObject { ["look"] = "again" } } });
+        }
+
+        await Task.Delay(TimeSpan.FromSeconds(2));
+        var p99 = (await server.ComputeMillisecondsAsync(before, 0.99))[0];
         Report.Title($"With {FleetBench.Count} MoEDeployments", "", "", "bar");
         Report.Row("resident memory of the operator", string.Create(CultureInfo.InvariantCulture, $"{memory:F0} MiB"), $"at most 200 MiB: {Report.AtMost(memory, 200)}");
         Report.Row("writes in 60 s at rest", writes.ToString(CultureInfo.InvariantCulture), $"0: {Report.AtMost(writes, 0)}");
-        Report.Row("reconciliation without its API calls, p99", string.Create(CultureInfo.InvariantCulture, $"{p99:F1} ms"), $"at most 5 ms: {Report.AtMost(p99, 5)}");
+        Report.Row("reconciliation without its API calls, p99, while all were made at once", string.Create(CultureInfo.InvariantCulture, $"{crowd:F1} ms"), $"at most 5 ms: {Report.AtMost(crowd, 5)}");
+        Report.Row("the same, when one after another is looked at", string.Create(CultureInfo.InvariantCulture, $"{p99:F1} ms"), $"at most 5 ms: {Report.AtMost(p99, 5)}");
     }
 }

@@ -54,7 +54,8 @@ public sealed class SpecCheckTests
         var types = typeof(MoEDeployment).Assembly.GetTypes();
         var rules = types.SelectMany(type => type.GetCustomAttributes<CelRuleAttribute>())
             .Concat(types.SelectMany(type => type.GetProperties()).SelectMany(property => property.GetCustomAttributes<CelRuleAttribute>()))
-            .Select(rule => rule.Message);
+            .Select(rule => rule.Message)
+            .Distinct();
         Assert.Equal(rules.Order(StringComparer.Ordinal), CelRules.Messages.Order(StringComparer.Ordinal));
     }
 

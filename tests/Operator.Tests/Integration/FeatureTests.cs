@@ -9,7 +9,7 @@ namespace Moebius.Operator.Tests.Integration;
 [Trait("Category", "Cluster")]
 public sealed class FeatureTests(OperatorCluster cluster)
 {
-    private static string Deployment(string spec) => $$"""
+    internal static string Deployment(string spec) => $$"""
         apiVersion: moebius.dev/v1alpha1
         kind: MoEDeployment
         metadata: {name: austen}
@@ -88,46 +88,6 @@ public sealed class FeatureTests(OperatorCluster cluster)
     }
 
     [Fact]
-    public async Task Objects_of_other_operators_follow_their_definitions_as_these_come_and_go()
-    {
-        const string Definition = """
-            apiVersion: apiextensions.k8s.io/v1
-            kind: CustomResourceDefinition
-            metadata: {name: podmonitors.monitoring.coreos.com}
-            spec:
-              group: monitoring.coreos.com
-              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
-              scope: Namespaced
-              versions:
-              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
-            """;
-        var shop = await cluster.NamespaceAsync("monitored");
-        await using var running = cluster.StartOperator(shop, configure: options => options with { DiscoveryInterval = TimeSpan.FromSeconds(1) });
-        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
-        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("spec.integrations.podMonitor: the server has no PodMonitor", StringComparison.Ordinal));
-
-        var file = Path.Combine(Path.GetTempPath(), $"moebius-podmonitors-{Guid.NewGuid():N}.yaml");
-        try
-        {
-            await File.WriteAllTextAsync(file, Definition, TestContext.Current.CancellationToken);
-            await cluster.InstallCrdsAsync(file);
-        }
-        finally
-        {
-            File.Delete(file);
-        }
-
-        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
-        await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
-        (await cluster.KubectlAsync("delete", "-n", shop, "podmonitors.monitoring.coreos.com/austen")).EnsureSuccess();
-        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
-
-        await cluster.RemoveCrdAsync("podmonitors", "v1", "monitoring.coreos.com");
-        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
-        Assert.False(running.Completion.IsCompleted);
-    }
-
-    [Fact]
     public async Task A_profile_goes_when_its_last_agent_has_restored_its_node()
     {
         await using var running = cluster.StartOperator();
@@ -170,6 +130,57 @@ public sealed class FeatureTests(OperatorCluster cluster)
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
         pods.Generation = 2;
         await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
+    }
+
+    [Fact]
+    public async Task A_policys_classifier_and_context_check_reach_the_pods_and_only_what_pods_are_made_of_rolls_them()
+    {
+        var shop = await cluster.NamespaceAsync("tiers");
+        await using var running = cluster.StartOperator(shop);
+        static string Policy(string claim, int threshold) => $$"""
+            apiVersion: moebius.dev/v1alpha1
+            kind: KVPrivacyPolicy
+            metadata: {name: strict}
+            spec:
+              classifier: {type: Onnx, onnx: {claimName: {{claim}}, path: v2}, publicBelowPercent: {{threshold.ToString(System.Globalization.CultureInfo.InvariantCulture)}} }
+              contextCheck: {endpoint: {url: 'http://judge.models.svc:8000/v1', model: m, apiKeySecretRef: {name: judge, key: token} } }
+            """;
+        await cluster.ApplyAsync(Policy("pii", 20), "-n", shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, kvCache: {policyRef: {name: strict}}}"), "-n", shop);
+        await Eventually.EqualAsync("pii", () => cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.volumes[?(@.name=='classifier')].persistentVolumeClaim.claimName"));
+        Assert.Equal("judge", await cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.containers[?(@.name=='kvcache')].env[?(@.name=='MOEBIUS_CONTEXT_CHECK_KEY')].valueFrom.secretKeyRef.name"));
+        Assert.Equal("models", await cluster.GetAsync(shop, "networkpolicy/austen", @".spec.egress[1].to[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name"));
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "configmap/strict-policy", @".data.policy\.yaml")).Contains("publicBelowPercent: 20", StringComparison.Ordinal));
+
+        // A threshold is a text that sidecars read again; a claim is what a pod is made of.
+        await cluster.ApplyAsync(Policy("pii", 10), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "configmap/strict-policy", @".data.policy\.yaml")).Contains("publicBelowPercent: 10", StringComparison.Ordinal));
+        Assert.Equal("1", await cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"));
+        await cluster.ApplyAsync(Policy("pii-new", 10), "-n", shop);
+        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"));
+        Assert.Equal("pii-new", await cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.volumes[?(@.name=='classifier')].persistentVolumeClaim.claimName"));
+    }
+
+    [Fact]
+    public async Task A_new_resource_costs_one_request_for_each_child_and_one_for_its_status()
+    {
+        var shop = await cluster.NamespaceAsync("thrift");
+        await using var running = cluster.StartOperator(shop);
+        // The first of each kind shows what the server wants.
+        await cluster.ApplyAsync(Local, "-n", shop);
+        await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        var mark = await cluster.Audit.MarkAsync(TestContext.Current.CancellationToken);
+        await cluster.ApplyAsync(Local.Replace("{name: austen}", "{name: bronte}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/bronte", "Ready"));
+        var requests = (await cluster.Audit.SinceAsync(mark, "moebius-operator", TestContext.Current.CancellationToken))
+            .Where(request => request.Namespace == shop && request.Verb != "watch" && request.Resource != "events").ToList();
+        // A server before 1.24 takes no version for a Service that it creates, so it is asked for first.
+        var looked = requests.Where(request => request.Verb == "get").Select(request => request.Resource).ToList();
+        Assert.Equal(cluster.Assets.ServerVersion < new Version(1, 24) ? ["services"] : [], looked);
+        var writes = requests.Where(request => request.IsWrite).Select(request => $"{request.Verb} {request.Resource} {request.Subresource}".TrimEnd()).ToList();
+        Assert.Equal(writes.Distinct(), writes);
+        Assert.Equal("update moedeployments status", writes[^1]);
+        Assert.Single(writes, write => write.StartsWith("update", StringComparison.Ordinal));
     }
 
     /// <summary>Stands for the network of a cluster: answers as a sidecar's metrics do.</summary>

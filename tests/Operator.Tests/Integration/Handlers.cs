@@ -54,3 +54,87 @@ internal sealed class GoneHandler : DelegatingHandler
         return await base.SendAsync(request, cancellationToken);
     }
 }
+
+/// <summary>An API server that goes away: open connections break, new requests are not answered, or refused.</summary>
+/// <param name="answer">What new requests are answered with; null: nothing listens.</param>
+internal sealed class OutageHandler(HttpStatusCode? answer) : DelegatingHandler
+{
+    private CancellationTokenSource cut = new();
+    private volatile bool away;
+    private int requests;
+
+    public int Requests => Volatile.Read(ref requests);
+
+    public void Begin()
+    {
+        away = true;
+        cut.Cancel();
+    }
+
+    public void End()
+    {
+        cut.Dispose();
+        cut = new CancellationTokenSource();
+        away = false;
+    }
+
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref requests);
+        if (away)
+            return answer is { } status ? new HttpResponseMessage(status) { Content = new StringContent("") } : throw new HttpRequestException("connection refused");
+        var response = await base.SendAsync(request, cancellationToken);
+        if (request.RequestUri!.Query.Contains("watch=true", StringComparison.Ordinal))
+            response.Content = new StreamContent(new CutStream(await response.Content.ReadAsStreamAsync(cancellationToken), cut.Token));
+        return response;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        cut.Dispose();
+        base.Dispose(disposing);
+    }
+
+    /// <summary>A stream whose connection can break.</summary>
+    private sealed class CutStream(Stream inner, CancellationToken cut) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => inner.Length;
+
+        public override long Position { get => inner.Position; set => inner.Position = value; }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cut, cancellationToken);
+            try
+            {
+                return await inner.ReadAsync(buffer, either.Token);
+            }
+            catch (OperationCanceledException) when (cut.IsCancellationRequested)
+            {
+                throw new IOException("connection reset");
+            }
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => inner.Read(buffer, offset, count);
+
+        public override void Flush() => inner.Flush();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            inner.Dispose();
+            base.Dispose(disposing);
+        }
+    }
+}

@@ -29,8 +29,8 @@ public sealed class OperatorCluster() : KubernetesTestServer(new KubernetesTestS
     }
 
     /// <summary>An operator with exactly the rights of the generated roles.</summary>
-    internal RunningOperator StartOperator(string? @namespace = null, string identity = "one", bool leaderElect = false, string user = OperatorUser, HttpMessageHandler? service = null, Func<OperatorOptions, OperatorOptions>? configure = null) =>
-        new(CreateConfiguration(user, "system:serviceaccounts"), @namespace, identity, leaderElect, service, configure);
+    internal RunningOperator StartOperator(string? @namespace = null, string identity = "one", bool leaderElect = false, string user = OperatorUser, HttpMessageHandler? service = null, Func<OperatorOptions, OperatorOptions>? configure = null, TimeProvider? time = null) =>
+        new(CreateConfiguration(user, "system:serviceaccounts"), @namespace, identity, leaderElect, service, configure, time);
 
     /// <summary>Applies YAML as a user would.</summary>
     internal async Task ApplyAsync(string yaml, params string[] more) =>
@@ -57,14 +57,14 @@ internal sealed class RunningOperator : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly ILoggerFactory loggers = LoggerFactory.Create(builder => builder.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information));
 
-    public RunningOperator(KubernetesClientConfiguration configuration, string? @namespace, string identity, bool leaderElect, HttpMessageHandler? service, Func<OperatorOptions, OperatorOptions>? configure)
+    public RunningOperator(KubernetesClientConfiguration configuration, string? @namespace, string identity, bool leaderElect, HttpMessageHandler? service, Func<OperatorOptions, OperatorOptions>? configure, TimeProvider? time = null)
     {
         var options = new OperatorOptions(OperatorSettings.Default, @namespace, new IPEndPoint(IPAddress.Loopback, 0), leaderElect, identity);
         if (service is not null)
             options = options with { ServiceHandler = () => service };
         if (configure is not null)
             options = configure(options);
-        Completion = Task.Run(() => new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(stop.Token));
+        Completion = Task.Run(() => new OperatorHost(options, configuration, time ?? TimeProvider.System, loggers).RunAsync(stop.Token));
     }
 
     public Task<bool> Completion { get; }

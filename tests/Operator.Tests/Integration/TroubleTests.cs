@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Net;
 using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Operator.Runtime;
@@ -100,6 +101,32 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
 
         gone.Active = false;
         (await cluster.KubectlAsync("delete", "-n", shop, "service/moe")).EnsureSuccess();
+        await Eventually.EqualAsync("moe", () => cluster.GetAsync(shop, "service/moe", ".metadata.name"));
+        Assert.False(running.Completion.IsCompleted);
+    }
+
+    [Theory]
+    [InlineData("silent")]
+    [InlineData("broken")]
+    public async Task A_server_that_is_away_is_asked_at_a_bounded_rate_and_obeyed_when_it_is_back(string how)
+    {
+        var shop = await cluster.NamespaceAsync($"away-{how}");
+        using var view = new ClusterView(cluster);
+        var outage = new OutageHandler(how == "silent" ? null : HttpStatusCode.ServiceUnavailable);
+        await using var running = cluster.StartOperator(shop, configure: options => options with { ApiHandlers = () => [outage] });
+        await cluster.ApplyAsync(Resources, "-n", shop);
+        await Eventually.TrueAsync(() => view.IsReportedAsync(shop));
+
+        outage.Begin();
+        var before = outage.Requests;
+        await Task.Delay(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        var rate = (outage.Requests - before) / 10.0;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{rate.ToString(CultureInfo.InvariantCulture)} requests a second");
+        // Thirteen watches, each begun again after 0.2 s, then twice as late each time, to 15 s.
+        Assert.InRange(rate, 0.5, 20);
+
+        (await cluster.KubectlAsync("delete", "-n", shop, "service/moe")).EnsureSuccess();
+        outage.End();
         await Eventually.EqualAsync("moe", () => cluster.GetAsync(shop, "service/moe", ".metadata.name"));
         Assert.False(running.Completion.IsCompleted);
     }

@@ -213,6 +213,67 @@ public sealed class MoEDeploymentPlannerTests
     }
 
     [Fact]
+    public void A_policys_own_classifier_is_mounted_into_the_cache_alone()
+    {
+        var references = With(Samples.Policy("classifier: {type: Onnx, onnx: {claimName: pii, path: v2}}"));
+        Assert.Empty(references.PolicyPlan!.Problems);
+        var pod = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), references).Child<V1Deployment>().Spec.Template.Spec;
+        var volume = pod.Volumes.Single(volume => volume.Name == "classifier").PersistentVolumeClaim;
+        Assert.Equal(("pii", true), (volume.ClaimName, volume.ReadOnlyProperty));
+        var sidecar = pod.InitContainers.Single(container => container.Name == "kvcache");
+        Assert.Contains("--classifier-root=/var/lib/moebius/classifier", sidecar.Args);
+        var mount = sidecar.VolumeMounts.Single(mount => mount.Name == "classifier");
+        Assert.Equal(("/var/lib/moebius/classifier", true), (mount.MountPath, mount.ReadOnlyProperty));
+        Assert.DoesNotContain(pod.Containers[0].VolumeMounts, mount => mount.Name == "classifier");
+
+        // The cache is off, or the policy of another kind: nothing to mount.
+        Assert.DoesNotContain(Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), With(Samples.Policy("classifier: {type: BuiltIn}"))).Child<V1Deployment>().Spec.Template.Spec.Volumes, one => one.Name == "classifier");
+    }
+
+    [Fact]
+    public void A_classifier_in_an_image_is_mounted_or_copied_where_the_server_cannot_mount_images()
+    {
+        var references = With(Samples.Policy("classifier: {type: Onnx, onnx: {image: {reference: 'registry/pii:2'}, path: model}}"));
+        var resource = Samples.MoE("kvCache: {policyRef: {name: strict}}");
+        var today = Plan(resource, references).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Equal("registry/pii:2", today.Volumes.Single(volume => volume.Name == "classifier").Image.Reference);
+        Assert.DoesNotContain(today.InitContainers, container => container.Name == "copy-classifier");
+
+        var old = Plan(resource, references, Samples.Old).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.NotNull(old.Volumes.Single(volume => volume.Name == "classifier").EmptyDir);
+        var copy = old.InitContainers.Single(container => container.Name == "copy-classifier");
+        Assert.Equal(("registry/pii:2", "/model", "/var/lib/moebius/classifier/model"), (copy.Image, copy.Command[^2], copy.Command[^1]));
+        Assert.NotEqual(true, Assert.Single(copy.VolumeMounts).ReadOnlyProperty);
+    }
+
+    [Theory]
+    [InlineData("http://10.1.2.3:8000/v1", "10.1.2.3/32 8000")]
+    [InlineData("https://[fd00::1]/v1", "fd00::1/128 443")]
+    [InlineData("http://judge:8000/v1", "shop *")]
+    [InlineData("http://judge.models.svc:8000/v1", "models *")]
+    [InlineData("http://judge.models.svc.cluster.local/v1", "models *")]
+    [InlineData("https://api.example.com/v1", "* 443")]
+    public void The_context_check_gets_its_key_and_a_way_out_to_its_endpoint_alone(string url, string way)
+    {
+        var references = With(Samples.Policy($"{{classifier: {{type: BuiltIn}}, contextCheck: {{endpoint: {{url: '{url}', model: m, apiKeySecretRef: {{name: judge, key: token}}}}}}}}"));
+        Assert.Empty(references.PolicyPlan!.Problems);
+        var plan = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), references);
+        var pod = plan.Child<V1Deployment>().Spec.Template.Spec;
+        var key = pod.InitContainers.Single(container => container.Name == "kvcache").Env.Single(variable => variable.Name == "MOEBIUS_CONTEXT_CHECK_KEY").ValueFrom.SecretKeyRef;
+        Assert.Equal(("judge", "token"), (key.Name, key.Key));
+        Assert.DoesNotContain(pod.Containers[0].Env, variable => variable.Name == "MOEBIUS_CONTEXT_CHECK_KEY");
+
+        var rules = plan.Child<V1NetworkPolicy>().Spec.Egress;
+        Assert.Equal(["53", "53"], rules[0].Ports.Select(port => port.Port.ToString()));
+        var rule = Assert.Single(rules.Skip(1));
+        var peer = rule.To is null ? null : Assert.Single(rule.To);
+        var where = peer?.IpBlock?.Cidr ?? peer?.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] ?? "*";
+        Assert.Equal(way, $"{where} {(rule.Ports is null ? "*" : Assert.Single(rule.Ports).Port.ToString())}");
+
+        Assert.Single(Plan(Samples.MoE("kvCache: {enabled: false}"), references).Child<V1NetworkPolicy>().Spec.Egress);
+    }
+
+    [Fact]
     public void Two_sources_are_refused()
     {
         var resource = Samples.MoE();

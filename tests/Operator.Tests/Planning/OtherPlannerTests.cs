@@ -45,6 +45,11 @@ public sealed class KVPrivacyPolicyPlannerTests
     [InlineData("rules: {disabled: [Email, Email]}", "spec.rules.disabled[1]: 'Email' stands at spec.rules.disabled[0] already")]
     [InlineData("classifier: {publicBelowPercent: 80}", "spec.classifier: publicBelowPercent must not exceed privateAbovePercent")]
     [InlineData("publicPrefixes: [{name: a}]", "spec.publicPrefixes[0]: exactly one of text and configMapRef must be set")]
+    [InlineData("contextCheck: {endpoint: {url: 'http://a/v1', model: m}}", "spec: contextCheck judges what the classifier leaves open: set classifier.type to BuiltIn or Onnx")]
+    [InlineData("{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://:/v1', model: m}}}", "spec.contextCheck.endpoint.url: 'http://:/v1' is not a URL")]
+    [InlineData("{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://a/v1', model: m, timeout: 0s}}}", "spec.contextCheck.endpoint.timeout: ")]
+    [InlineData("classifier: {type: Onnx, onnx: {}}", "spec.classifier.onnx: exactly one of claimName and image must be set")]
+    [InlineData("classifier: {type: Onnx, onnx: {claimName: c, path: a/../../b}}", "spec.classifier.onnx.path: 'a/../../b': path must be relative and stay inside the volume")]
     [InlineData("monitor: {window: ''}", "spec.monitor.window: '' is not a duration")]
     public void Mistakes_are_named_and_nothing_is_rendered(string spec, string message)
     {

@@ -1,0 +1,159 @@
+using System.Text.Json.Nodes;
+using k8s.Models;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.MoEDeployments;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>Objects that others act on: autoscalers, monitors, pools.</summary>
+[Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
+public sealed class OtherOperatorsTests(OperatorCluster cluster)
+{
+    [Fact]
+    public async Task The_planned_autoscaler_is_taken_whole_by_the_API_server()
+    {
+        var shop = await cluster.NamespaceAsync("horizontal");
+        var planned = WireJson.ToNode(MoEDeploymentPlanner.Plan(Samples.MoE("autoscaling: {minReplicas: 2, maxReplicas: 5}"), MoEReferences.None, OperatorSettings.Default, ServerCapabilities.Latest).Child<V2HorizontalPodAutoscaler>());
+        planned["metadata"] = new JsonObject { ["name"] = "austen", ["namespace"] = shop };
+        // Before 1.23 the same fields had another version's name.
+        if (cluster.Assets.ServerVersion < new Version(1, 23))
+            planned["apiVersion"] = "autoscaling/v2beta2";
+        var created = await cluster.KubectlAsync(["create", "--validate=false", "-o", "json", "-f", "-"], planned.ToJsonString());
+        created.EnsureSuccess();
+        Assert.Null(Drift.Find(planned, (JsonObject)JsonNode.Parse(created.StandardOutput)!));
+    }
+
+    [Fact]
+    public async Task Objects_of_other_operators_follow_their_definitions_as_these_come_and_go()
+    {
+        const string Definition = """
+            apiVersion: apiextensions.k8s.io/v1
+            kind: CustomResourceDefinition
+            metadata: {name: podmonitors.monitoring.coreos.com}
+            spec:
+              group: monitoring.coreos.com
+              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
+              scope: Namespaced
+              versions:
+              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+            """;
+        var shop = await cluster.NamespaceAsync("monitored");
+        await using var running = cluster.StartOperator(shop, configure: options => options with { DiscoveryInterval = TimeSpan.FromSeconds(1) });
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("spec.integrations.podMonitor: the server has no PodMonitor", StringComparison.Ordinal));
+
+        await DefineAsync(Definition);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
+        await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
+        (await cluster.KubectlAsync("delete", "-n", shop, "podmonitors.monitoring.coreos.com/austen")).EnsureSuccess();
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
+
+        await cluster.RemoveCrdAsync("podmonitors", "v1", "monitoring.coreos.com");
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
+        Assert.False(running.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public async Task Autoscaler_and_pool_of_other_operators_keep_to_the_schema_of_their_definitions()
+    {
+        // The fields that these kinds have, and no others: a field that is not there is dropped, and would be missed.
+        const string Scaled = """
+            apiVersion: apiextensions.k8s.io/v1
+            kind: CustomResourceDefinition
+            metadata: {name: scaledobjects.keda.sh}
+            spec:
+              group: keda.sh
+              names: {kind: ScaledObject, listKind: ScaledObjectList, plural: scaledobjects, singular: scaledobject}
+              scope: Namespaced
+              versions:
+              - name: v1alpha1
+                served: true
+                storage: true
+                schema:
+                  openAPIV3Schema:
+                    type: object
+                    required: [spec]
+                    properties:
+                      spec:
+                        type: object
+                        required: [scaleTargetRef, triggers]
+                        properties:
+                          scaleTargetRef: {type: object, required: [name], properties: {apiVersion: {type: string}, kind: {type: string}, name: {type: string}}}
+                          pollingInterval: {type: integer, format: int32}
+                          cooldownPeriod: {type: integer, format: int32}
+                          minReplicaCount: {type: integer, format: int32}
+                          maxReplicaCount: {type: integer, format: int32}
+                          triggers:
+                            type: array
+                            items: {type: object, required: [type, metadata], properties: {type: {type: string}, name: {type: string}, metricType: {type: string}, metadata: {type: object, additionalProperties: {type: string}}}}
+            """;
+        const string Pool = """
+            apiVersion: apiextensions.k8s.io/v1
+            kind: CustomResourceDefinition
+            metadata: {name: inferencepools.inference.networking.k8s.io, annotations: {api-approved.kubernetes.io: "unapproved, for a test"}}
+            spec:
+              group: inference.networking.k8s.io
+              names: {kind: InferencePool, listKind: InferencePoolList, plural: inferencepools, singular: inferencepool}
+              scope: Namespaced
+              versions:
+              - name: v1
+                served: true
+                storage: true
+                schema:
+                  openAPIV3Schema:
+                    type: object
+                    required: [spec]
+                    properties:
+                      spec:
+                        type: object
+                        required: [endpointPickerRef, selector, targetPorts]
+                        properties:
+                          selector: {type: object, required: [matchLabels], properties: {matchLabels: {type: object, additionalProperties: {type: string}}}}
+                          targetPorts: {type: array, minItems: 1, items: {type: object, required: [number], properties: {number: {type: integer, minimum: 1, maximum: 65535}}}}
+                          endpointPickerRef: {type: object, required: [name], properties: {group: {type: string}, kind: {type: string, default: Service}, name: {type: string}, failureMode: {type: string, default: FailClose}, port: {type: object, required: [number], properties: {number: {type: integer}}}}}
+            """;
+        var shop = await cluster.NamespaceAsync("pooled");
+        await using var running = cluster.StartOperator(shop, configure: options => options with { DiscoveryInterval = TimeSpan.FromSeconds(1) });
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, autoscaling: {minReplicas: 2, maxReplicas: 5, autoscaler: Keda, prometheusAddress: 'http://prometheus.monitoring:9090'}, integrations: {inferencePool: Required, endpointPickerRef: {name: picker, port: 9002}}}"), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("ScaledObject", StringComparison.Ordinal));
+        await DefineAsync(Scaled);
+        await DefineAsync(Pool);
+        try
+        {
+            await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "scaledobjects.keda.sh/austen", ".spec.scaleTargetRef.name"));
+            await Eventually.EqualAsync("picker 9002 8000", () => cluster.GetAsync(shop, "inferencepools.inference.networking.k8s.io/austen", ".spec.endpointPickerRef.name} {.spec.endpointPickerRef.port.number} {.spec.targetPorts[0].number"));
+            Assert.Equal("2 5 http://prometheus.monitoring:9090", await cluster.GetAsync(shop, "scaledobjects.keda.sh/austen", ".spec.minReplicaCount} {.spec.maxReplicaCount} {.spec.triggers[1].metadata.serverAddress"));
+            await Eventually.TrueAsync(async () => await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message") is var message && !message.Contains("ScaledObject", StringComparison.Ordinal) && !message.Contains("inferencePool", StringComparison.Ordinal));
+
+            // Nothing was dropped: what is asked for is there, and nobody asks again.
+            var mark = await cluster.Audit.MarkAsync(TestContext.Current.CancellationToken);
+            (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "look=again")).EnsureSuccess();
+            await Task.Delay(TimeSpan.FromSeconds(2), TestContext.Current.CancellationToken);
+            Assert.DoesNotContain(await cluster.Audit.WritesSinceAsync(mark, "moebius-operator", TestContext.Current.CancellationToken), write => write.Namespace == shop && write.Resource != "events");
+        }
+        finally
+        {
+            await cluster.RemoveCrdAsync("scaledobjects", "v1alpha1", "keda.sh");
+            await cluster.RemoveCrdAsync("inferencepools", "v1", "inference.networking.k8s.io");
+        }
+
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("ScaledObject", StringComparison.Ordinal));
+        Assert.False(running.Completion.IsCompleted);
+    }
+
+    private async Task DefineAsync(string definition)
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"moebius-definition-{Guid.NewGuid():N}.yaml");
+        try
+        {
+            await File.WriteAllTextAsync(file, definition, TestContext.Current.CancellationToken);
+            await cluster.InstallCrdsAsync(file);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+}
