@@ -1,3 +1,4 @@
+using System.Globalization;
 using k8s.Models;
 
 namespace Moebius.Operator.Planning;
@@ -36,11 +37,19 @@ internal sealed record ContainerFailure(string Pod, string Container, int? ExitC
         // A container that is starting again still has the reason why it ended the last time.
         var ended = status.State?.Terminated ?? status.LastState?.Terminated;
         if (ended is { ExitCode: not 0 })
-            return new ContainerFailure(pod, status.Name, ended.ExitCode, LastLine(ended.Message) ?? ended.Reason ?? "no message");
+            return new ContainerFailure(pod, status.Name, ended.ExitCode, Killed(ended) ?? LastLine(ended.Message) ?? ended.Reason ?? "no message");
         return status.State?.Waiting is { } waiting && WaitingReasons.Contains(waiting.Reason ?? "")
             ? new ContainerFailure(pod, status.Name, null, $"{waiting.Reason}: {LastLine(waiting.Message)}")
             : null;
     }
+
+    /// <summary>What a killed program said last is not why it ended.</summary>
+    private static string? Killed(V1ContainerStateTerminated ended) => ended switch
+    {
+        { Reason: "OOMKilled" } => "killed because it needs more memory than its limit",
+        { ExitCode: > 128 and < 192 } => string.Create(CultureInfo.InvariantCulture, $"killed by signal {ended.ExitCode - 128}"),
+        _ => null,
+    };
 
     private static string? LastLine(string? text)
     {

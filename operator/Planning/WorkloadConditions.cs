@@ -40,7 +40,7 @@ internal static class WorkloadConditions
             return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolloutStuck, "the rollout has passed its deadline");
         return workload?.IsComplete == true
             ? new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolledOut, "all pods run the current template")
-            : new(ConditionTypes.Progressing, ConditionStatus.True, Reasons.RollingOut, $"{workload?.Updated ?? 0} of {workload?.Desired ?? 0} pods run the current template");
+            : new(ConditionTypes.Progressing, ConditionStatus.True, Reasons.RollingOut, $"{workload?.Updated ?? 0} of {workload?.Desired ?? 0} pods run the current template; {workload?.Ready ?? 0} answer");
     }
 
     private static PlannedCondition Degraded(IReadOnlyList<Problem> problems, WorkloadStatus? workload, IReadOnlyList<ContainerFailure> failures)

@@ -103,7 +103,7 @@ public static class MoEDeploymentPlanner
             return new(ConditionTypes.PolicyResolved, ConditionStatus.False, Reasons.PolicyNotFound, $"spec.kvCache.policyRef.name: there is no KVPrivacyPolicy '{name}' in namespace '{resource.Metadata.NamespaceProperty}': make it, or remove policyRef to keep everything private");
         if (references.PolicyPlan?.Problems.FirstOrDefault(problem => problem.Blocks) is { } problem)
             return new(ConditionTypes.PolicyResolved, ConditionStatus.False, Reasons.PolicyInvalid, $"spec.kvCache.policyRef.name: KVPrivacyPolicy '{name}' is not usable: {problem.Message}");
-        return new(ConditionTypes.PolicyResolved, ConditionStatus.True, Reasons.Resolved, $"KVPrivacyPolicy '{name}'");
+        return new(ConditionTypes.PolicyResolved, ConditionStatus.True, Reasons.Resolved, $"KVPrivacyPolicy '{name}' applies");
     }
 
     private static PlannedCondition ResolveProfile(MoEDeployment resource, MoEReferences references)
@@ -112,7 +112,7 @@ public static class MoEDeploymentPlanner
             return new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.NotReferenced, "no profile is referred to");
         return references.Profile is null
             ? new(ConditionTypes.ProfileResolved, ConditionStatus.False, Reasons.ProfileNotFound, $"spec.memorySchedulingProfileRef.name: there is no MemorySchedulingProfile '{name}': make it, or remove memorySchedulingProfileRef")
-            : new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}'");
+            : new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}' places the pods");
     }
 
     private static V1PodDisruptionBudget DisruptionBudget(MoEDeployment resource, ChildBuilder child) => new()

@@ -57,6 +57,17 @@ public sealed class ConditionTests
         Assert.Equal(ConditionStatus.False, conditions["Degraded"].Status);
     }
 
+    [Theory]
+    [InlineData(137, "Error", "killed by signal 9")]
+    [InlineData(137, "OOMKilled", "killed because it needs more memory than its limit")]
+    [InlineData(1, "Error", "no such file")]
+    public void A_killed_container_is_not_quoted(int code, string reason, string message)
+    {
+        var ended = new V1ContainerState { Terminated = new V1ContainerStateTerminated { ExitCode = code, Reason = reason, Message = "listening\nno such file" } };
+        var pod = new V1Pod { Metadata = new V1ObjectMeta { Name = "p" }, Status = new V1PodStatus { ContainerStatuses = [new V1ContainerStatus { Name = "c", State = ended }] } };
+        Assert.EndsWith($": {message}", Assert.Single(ContainerFailure.In([pod])).ToString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_gravest_problem_gives_the_reason_and_all_give_the_message()
     {
