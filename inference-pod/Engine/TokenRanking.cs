@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics;
 using System.Runtime.Intrinsics;
 
@@ -6,7 +7,7 @@ namespace Moebius.Inference.Engine;
 /// <summary>The largest of many values without sorting them all. NaN is never among them; ties go to the lower index.</summary>
 internal static class TokenRanking
 {
-    /// <summary>Up to this many, keeping the best in order beats sorting everything.</summary>
+    /// <summary>Up to this many, keeping the best in order beats parting all.</summary>
     private const int MostInOrder = 256;
 
     /// <summary>The index of the largest value, or -1 where all are NaN or minus infinity.</summary>
@@ -32,7 +33,7 @@ internal static class TokenRanking
     public static int[] Top(ReadOnlySpan<float> values, int count)
     {
         count = Math.Min(count, values.Length);
-        return count <= MostInOrder ? InOrder(values, count) : Sorted(values, count);
+        return count <= MostInOrder ? InOrder(values, count) : Ranked(values, count);
     }
 
     private static int[] InOrder(ReadOnlySpan<float> values, int count)
@@ -59,18 +60,20 @@ internal static class TokenRanking
         return best[..found];
     }
 
-    private static int[] Sorted(ReadOnlySpan<float> values, int count)
+    private static int[] Ranked(ReadOnlySpan<float> values, int count)
     {
-        var all = new List<(float Value, int Index)>(values.Length);
+        ulong[] rented = ArrayPool<ulong>.Shared.Rent(values.Length);
+        int numbers = 0;
         for (int i = 0; i < values.Length; i++)
         {
             if (!float.IsNaN(values[i]))
-                all.Add((values[i], i));
+                rented[numbers++] = TokenKeys.Of(values[i], i);
         }
-        all.Sort(static (left, right) => right.Value != left.Value ? right.Value.CompareTo(left.Value) : left.Index.CompareTo(right.Index));
-        int[] best = new int[Math.Min(count, all.Count)];
+        int[] best = new int[Math.Min(count, numbers)];
+        TokenKeys.Rank(rented.AsSpan(0, numbers), best.Length);
         for (int i = 0; i < best.Length; i++)
-            best[i] = all[i].Index;
+            best[i] = TokenKeys.Token(rented[i]);
+        ArrayPool<ulong>.Shared.Return(rented);
         return best;
     }
 

@@ -41,18 +41,19 @@ internal readonly ref struct TokenWeights
         _weights = _rented.AsSpan(0, logits.Length);
         ref float from = ref MemoryMarshal.GetReference(logits);
         ref double to = ref MemoryMarshal.GetReference(_weights);
+        double inverse = 1 / temperature;
         var sums = Vector512<double>.Zero;
         int i = 0;
         for (; i + Lanes <= logits.Length; i += Lanes)
         {
-            var weights = Weights(Vector256.LoadUnsafe(ref from, (nuint)i), largest, temperature, least);
+            var weights = Weights(Vector256.LoadUnsafe(ref from, (nuint)i), largest, inverse, least);
             weights.StoreUnsafe(ref to, (nuint)i);
             sums += weights;
         }
         Total = Sum(sums);
         for (; i < logits.Length; i++)
         {
-            _weights[i] = Weights(Vector256.Create(logits[i]), largest, temperature, least)[0];
+            _weights[i] = Weights(Vector256.Create(logits[i]), largest, inverse, least)[0];
             Total += _weights[i];
         }
     }
@@ -92,7 +93,7 @@ internal readonly ref struct TokenWeights
             var candidates = rented.AsSpan(0, Candidates(rented, needed));
             // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
             var kept = candidates[..(Reach(candidates, Math.BitDecrement(needed)) + 1)];
-            return Token(kept[Reach(kept, uniform * Mass(kept))]);
+            return TokenKeys.Token(kept[Reach(kept, uniform * Mass(kept))]);
         }
         finally
         {
@@ -104,10 +105,10 @@ internal readonly ref struct TokenWeights
     public void Dispose() => ArrayPool<double>.Shared.Return(_rented);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<double> Weights(Vector256<float> logits, float largest, double temperature, double least)
+    private static Vector512<double> Weights(Vector256<float> logits, float largest, double inverse, double least)
     {
         var (low, high) = Vector256.Widen(logits - Vector256.Create(largest));
-        var weights = Vector512.Exp(Vector512.Create(low, high) / Vector512.Create(temperature));
+        var weights = Vector512.Exp(Vector512.Create(low, high) * inverse);
         return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<double>.Zero);
     }
 
@@ -159,12 +160,12 @@ internal readonly ref struct TokenWeights
         {
             ulong heavy = Vector512.GreaterThanOrEqual(Vector512.Create(_weights.Slice(i, Lanes)), Vector512.Create(least)).ExtractMostSignificantBits();
             for (; heavy != 0; heavy &= heavy - 1)
-                candidates[count++] = Candidate(i + BitOperations.TrailingZeroCount(heavy));
+                candidates[count++] = Key(i + BitOperations.TrailingZeroCount(heavy));
         }
         for (; i < _weights.Length; i++)
         {
             if (_weights[i] >= least)
-                candidates[count++] = Candidate(i);
+                candidates[count++] = Key(i);
         }
         while (count > FewCandidates && (Mass(candidates[..count]) - needed) / count * Slack is var more && more > 2 * least)
         {
@@ -172,7 +173,7 @@ internal readonly ref struct TokenWeights
             int heavy = 0;
             for (int at = 0; at < count; at++)
             {
-                if (_weights[Token(candidates[at])] >= least)
+                if (_weights[TokenKeys.Token(candidates[at])] >= least)
                     candidates[heavy++] = candidates[at];
             }
             count = heavy;
@@ -189,23 +190,23 @@ internal readonly ref struct TokenWeights
         int from = 0, to = candidates.Length;
         while (to - from > FewInOrder)
         {
-            int pivot = Part(candidates[from..to]) + from;
+            int pivot = TokenKeys.Part(candidates[from..to]) + from;
             double before = Mass(candidates[from..pivot]);
             if (before > target)
             {
                 to = pivot;
                 continue;
             }
-            double with = before + _weights[Token(candidates[pivot])];
+            double with = before + _weights[TokenKeys.Token(candidates[pivot])];
             if (with > target)
                 return pivot;
             target -= with;
             from = pivot + 1;
         }
-        candidates[from..to].Sort(static (left, right) => right.CompareTo(left));
+        TokenKeys.Sort(candidates[from..to]);
         for (; from < candidates.Length - 1; from++)
         {
-            target -= _weights[Token(candidates[from])];
+            target -= _weights[TokenKeys.Token(candidates[from])];
             if (target < 0)
                 break;
         }
@@ -216,41 +217,9 @@ internal readonly ref struct TokenWeights
     {
         double mass = 0;
         foreach (ulong candidate in candidates)
-            mass += _weights[Token(candidate)];
+            mass += _weights[TokenKeys.Token(candidate)];
         return mass;
     }
 
-    /// <summary>Parts candidates at the middle one of three; returns its place. Likelier ones come before it.</summary>
-    private static int Part(Span<ulong> candidates)
-    {
-        int last = candidates.Length - 1, middle = last / 2;
-        if (candidates[middle] > candidates[0])
-            (candidates[middle], candidates[0]) = (candidates[0], candidates[middle]);
-        if (candidates[last] > candidates[0])
-            (candidates[last], candidates[0]) = (candidates[0], candidates[last]);
-        if (candidates[middle] > candidates[last])
-            (candidates[middle], candidates[last]) = (candidates[last], candidates[middle]);
-        ulong pivot = candidates[last];
-        int place = 0;
-        for (int i = 0; i < last; i++)
-        {
-            ulong candidate = candidates[i];
-            candidates[i] = candidates[place];
-            candidates[place] = candidate;
-            place += candidate > pivot ? 1 : 0;
-        }
-        (candidates[place], candidates[last]) = (candidates[last], candidates[place]);
-        return place;
-    }
-
-    /// <summary>A token as a number that is larger the likelier it is, and for equal ones the lower its id.</summary>
-    private ulong Candidate(int token)
-    {
-        // Adding zero makes one of the two zeros.
-        uint bits = BitConverter.SingleToUInt32Bits(_logits[token] + 0f);
-        uint order = (bits & 0x8000_0000) != 0 ? ~bits : bits | 0x8000_0000;
-        return ((ulong)order << 32) | ~(uint)token;
-    }
-
-    private static int Token(ulong candidate) => (int)~(uint)candidate;
+    private ulong Key(int token) => TokenKeys.Of(_logits[token], token);
 }

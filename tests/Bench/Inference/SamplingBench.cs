@@ -17,6 +17,7 @@ internal static class SamplingBench
         ("temperature 0.8", new SamplingSettings { Temperature = 0.8, Seed = 1 }),
         ("temperature 0.8, top-p 0.95", new SamplingSettings { Temperature = 0.8, TopP = 0.95, Seed = 1 }),
         ("temperature 0.8, top-k 40", new SamplingSettings { Temperature = 0.8, TopK = 40, Seed = 1 }),
+        ("temperature 0.8, top-k 1000", new SamplingSettings { Temperature = 0.8, TopK = 1000, Seed = 1 }),
     ];
 
     public static void Run()

@@ -34,8 +34,8 @@ internal sealed class ServedDecode : IAsyncDisposable
     /// <param name="prompt">The prompt.</param>
     /// <param name="tokens">Tokens of the answer.</param>
     /// <param name="randomSeed">
-    /// Tokens are drawn from nearly all alike: a model with random weights soon repeats its likeliest ones, and with them
-    /// its routing. Null: the likeliest.
+    /// Tokens are drawn from nearly all alike, none twice: a model with random weights soon repeats its likeliest ones, and
+    /// with them its routing. Null: the likeliest.
     /// </param>
     public async Task<double> AnswerAsync(string prompt, int tokens, int? randomSeed = null)
     {
@@ -47,6 +47,7 @@ internal sealed class ServedDecode : IAsyncDisposable
             ["max_tokens"] = tokens,
             ["temperature"] = randomSeed is null ? 0 : 100,
             ["seed"] = randomSeed,
+            ["repetition_penalty"] = randomSeed is null ? 1 : 100,
             ["ignore_eos"] = true,
         });
         var answer = (await response.Content.ReadFromJsonAsync<JsonObject>())!;
