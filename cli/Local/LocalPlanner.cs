@@ -109,7 +109,14 @@ internal sealed class LocalPlanner(
         if (volume.PersistentVolumeClaim is not null)
             return new LocalVolume(volume.Name, directory, true, none);
         if (volume.HostPath is { } host)
-            return new LocalVolume(volume.Name, resolveHostPath(host.Path), false, none);
+        {
+            // What a kubelet would make is the pod's own here, so that nothing is left of it.
+            var resolved = resolveHostPath(host.Path);
+            return host.Type == "DirectoryOrCreate" && resolved == host.Path
+                ? new LocalVolume(volume.Name, directory, true, none)
+                : new LocalVolume(volume.Name, resolved, false, none);
+        }
+
         if (volume.ConfigMap is { } reference)
         {
             if (!objects.ConfigMaps.TryGetValue(reference.Name, out var map) && reference.Optional != true)
