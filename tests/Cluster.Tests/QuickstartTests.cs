@@ -53,20 +53,6 @@ public sealed class QuickstartTests(NodeCluster cluster) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Mistake_is_refused_by_the_webhook_of_the_operators_pods()
-    {
-        const string Mistake = "{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: wrong, namespace: default}, spec: {model: {source: {hostPath: {path: /m}}}, serving: {port: 9401}}}";
-        const string Refusal = "admission webhook \"validate.moebius.dev\" denied the request: spec.serving.port: 9401 is the port of the cache's metrics: choose another one, such as 8000";
-
-        // Until the certificate has reached the server's configuration the object would be let through: nothing is stored.
-        await cluster.EventuallyAsync("the webhook refuses", async () => await TryAsync() is var answer && answer.Contains(Refusal, StringComparison.Ordinal));
-
-        Assert.EndsWith(Refusal, (await TryAsync()).Trim(), StringComparison.Ordinal);
-
-        async Task<string> TryAsync() => (await cluster.KubectlAsync(["create", "--dry-run=server", "--validate=false", "-f", "-"], Mistake)).StandardError;
-    }
-
-    [Fact]
     public async Task Each_part_runs_its_own_image_as_a_user_without_rights()
     {
         var inference = (await InferencePodAsync())!;
