@@ -47,7 +47,7 @@ public sealed class UncoreTrafficTests
     [Fact]
     public void Counts_are_read_from_the_kernel_and_scaled()
     {
-        // cpu-clock, in nanoseconds, and a placeholder that stays 0.
+        // cpu-clock, in nanoseconds, and the kernel's dummy event, which stays 0.
         using var sysfs = new SysfsFixture("ddr-only", Unit("event=0x0", "event=0x9"));
         var (meter, why) = TrafficMeter.Open(TelemetrySource.Auto, sysfs.Root);
         using var opened = meter;
