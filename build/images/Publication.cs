@@ -27,18 +27,22 @@ internal sealed class Publication
         where (string?)library.Value!["type"] == "package"
         select NuGetPackage.Parse(library.Key, library.Value!.AsObject());
 
-    /// <summary>Builds the program for the images: without debug files, and without the paths of this machine in it.</summary>
+    /// <summary>
+    /// Builds the program for the images: without debug files, and without the paths of this machine in it. Those of
+    /// generated files count too, as the compiler names a type that is local to its file after them.
+    /// </summary>
     public static async Task<Publication> CreateAsync(string repository, string work, CancellationToken cancellationToken)
     {
         var output = Path.Combine(work, "app");
         if (Directory.Exists(output))
             Directory.Delete(output, recursive: true);
+        var build = Path.Combine(work, "build");
         var log = await Shell.RunAsync(
             "dotnet",
             [
                 "publish", Path.Combine(repository, "cli/Moebius.Cli.csproj"), "-c", "Release", "-r", "linux-x64", "--self-contained", "false",
-                "--artifacts-path", Path.Combine(work, "build"), "-o", output, "-v", "quiet", "-clp:NoSummary",
-                "-p:DebugType=none", "-p:PublishDocumentationFiles=false", $"-p:PathMap={repository.TrimEnd('/')}=/moebius",
+                "--artifacts-path", build, "-o", output, "-v", "quiet", "-clp:NoSummary",
+                "-p:DebugType=none", "-p:PublishDocumentationFiles=false", $"-p:PathMap={build}=/moebius-build%2c{repository.TrimEnd('/')}=/moebius",
             ],
             cancellationToken);
         Console.Error.Write(log);
