@@ -22,9 +22,10 @@ internal static class SimulateCommand
         var slices = Count("--slices", "Slices of 2 ms to run.", 5000);
         var seed = Count("--seed", "Seed of what chance decides.", 1);
         var output = CommonOptions.Output();
+        var plot = new Option<string?>("--plot") { Description = "Draw the result as SVG.", HelpName = "FILE" };
         var command = new Command("simulate", "Simulate the strategies on the published bandwidth curves of CXLAimPod. A simulation, not a measurement.")
         {
-            curve, readers, writers, balanced, latency, cores, demand, slices, seed, output,
+            curve, readers, writers, balanced, latency, cores, demand, slices, seed, output, plot,
         };
         command.SetAction(parse =>
         {
@@ -33,7 +34,7 @@ internal static class SimulateCommand
                 ?? throw new UserInputException($"--curve {name}: no such curve; give one of {string.Join(", ", LinkCurve.Published.Select(curve => curve.Name))}");
             var coreCount = AtLeast(parse.GetRequiredValue(cores), 1, "--cores");
             var each = parse.GetValue(demand) ?? 2 * link.At(link.BestShare) / coreCount;
-            if (!(each > 0))
+            if (!(each > 0 && double.IsFinite(each)))
                 throw new UserInputException($"--demand {each}: must be above 0 GiB/s");
             var workload = Workload.Classes(
                 AtLeast(parse.GetRequiredValue(readers), 0, "--readers"),
@@ -47,6 +48,8 @@ internal static class SimulateCommand
             var simulator = new Simulator(link, workload, parse.GetRequiredValue(seed));
             var length = AtLeast(parse.GetRequiredValue(slices), 1, "--slices");
             SimulationResult[] results = [.. Simulator.Strategies.Select(strategy => simulator.Run(strategy, length)), simulator.Oracle()];
+            if (parse.GetValue(plot) is { } picture)
+                Save(picture, SimulationPlot.Draw(link, workload, results));
             var console = parse.InvocationConfiguration.Output;
             if (parse.GetValue(output) == OutputFormat.Json)
                 console.WriteLine(JsonSerializer.Serialize(new { simulation = true, curve = link.Name, results }, AgentServer.Json));
@@ -61,6 +64,18 @@ internal static class SimulateCommand
 
     private static int AtLeast(int value, int minimum, string option) =>
         value >= minimum ? value : throw new UserInputException($"{option} {value}: must be {minimum} or more");
+
+    private static void Save(string path, string picture)
+    {
+        try
+        {
+            File.WriteAllText(path, picture);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"--plot {path}: cannot be written ({error.Message})", error);
+        }
+    }
 
     private static void Write(LinkCurve link, Workload workload, SimulationResult[] results, TextWriter output)
     {
