@@ -13,6 +13,7 @@
  *   3. the first of its own lane's or of the balanced tasks, whichever has had less of the machine (duplex_fair.h), else
  *      the other direction's. A task of the CPU's own lane goes on for up to MAX_LEAD stints rather than cross.
  *
+ * In between, who wakes up may take a CPU (duplex_fair.h), and bulk work makes room once a millisecond (duplex_timer.h).
  * A class without tokens is passed over in rules 1 and 3, never in rule 2's oldest. So a task that may run on all C CPUs
  * (or on one, then C = 1) among N runnable ones waits no longer than
  *
@@ -32,6 +33,7 @@
 #include "duplex_tokens.h"
 #include "duplex_fair.h"
 #include "duplex_queues.h"
+#include "duplex_timer.h"
 #include "duplex_pairing.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -237,7 +239,7 @@ __s32 BPF_PROG(duplex_init)
 		if (error)
 			return error;
 	}
-	return start_refill();
+	return start_timer();
 }
 
 SEC("struct_ops/duplex_exit")

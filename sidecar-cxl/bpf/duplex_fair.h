@@ -48,3 +48,9 @@ static __always_inline bool may_preempt(const struct cpu_state *there, const str
 	grain = there->running == CLASS_BALANCED ? now->minimum_ns : 0;
 	return state->virtual + grain < there->virtual + elapsed(there->since, time);
 }
+
+/* Whether bulk work runs there that has had more by now than somebody who waits. */
+static __always_inline bool owes(const struct cpu_state *there, __u64 virtual, __u64 time)
+{
+	return there->running < CLASS_BALANCED && virtual < there->virtual + elapsed(there->since, time);
+}
