@@ -6,15 +6,20 @@ namespace Moebius.Crds;
 /// <summary>Kubernetes quantities as numbers of bytes.</summary>
 public static class Quantities
 {
+    /// <summary>The largest quantity: an exbibyte, so that sums of several have room in a 64-bit number.</summary>
+    private const long Largest = 1L << 60;
+
     /// <summary>The quantity in bytes.</summary>
     /// <param name="quantity">For example 512Mi.</param>
     /// <param name="field">Where it stands, for the message.</param>
-    /// <exception cref="UserInputException">Negative, fractional or larger than a 64-bit number.</exception>
+    /// <exception cref="UserInputException">Negative, fractional or larger than 1Ei.</exception>
     public static long Bytes(ResourceQuantity quantity, string field)
     {
         var value = quantity.ToDecimal();
-        if (value < 0 || value > long.MaxValue || decimal.Truncate(value) != value)
+        if (value < 0 || decimal.Truncate(value) != value)
             throw new UserInputException($"{field}: '{quantity}' is not a number of bytes: write a whole, positive quantity such as 512Mi");
+        if (value > Largest)
+            throw new UserInputException($"{field}: '{quantity}' is more than any machine has: write 1Ei or less");
         return (long)value;
     }
 

@@ -101,9 +101,27 @@ public sealed class PatternAttribute(string expression) : Attribute
     public string Expression { get; } = expression;
 }
 
+/// <summary>Expressions of several fields.</summary>
+internal static class Patterns
+{
+    /// <summary>The name of an object: a DNS subdomain.</summary>
+    public const string ObjectName = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+
+    /// <summary>An image with tag or digest; the container runtime knows the finer rules.</summary>
+    public const string Image = "^[A-Za-z0-9][-A-Za-z0-9._:/@]*$";
+}
+
 /// <summary>A string that holds a duration: whole numbers with units h, m, s, ms, as in <c>1h30m</c> or <c>250ms</c>.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class DurationAttribute : Attribute;
+
+/// <summary>The rule of a duration that may not be zero.</summary>
+internal static class PositiveDuration
+{
+    public const string Rule = "self.matches('[1-9]')";
+
+    public const string Message = "must be longer than 0s";
+}
 
 /// <summary>A list merged by key: <c>x-kubernetes-list-type: map</c>.</summary>
 [AttributeUsage(AttributeTargets.Property)]

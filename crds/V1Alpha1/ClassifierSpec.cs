@@ -41,6 +41,7 @@ public sealed class OnnxClassifierSpec
 {
     /// <summary>Volume claim of the same namespace; mounted read-only.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string? ClaimName { get; set; }
 
     /// <summary>OCI image; mounted, or copied into the pod where the server cannot mount images.</summary>
@@ -57,6 +58,7 @@ public sealed class ImageReference
 {
     /// <summary>The image, with tag or digest.</summary>
     [Size(1, 512)]
+    [Pattern(Patterns.Image)]
     public required string Reference { get; set; }
 
     /// <summary>When to pull it.</summary>

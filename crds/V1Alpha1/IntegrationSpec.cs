@@ -6,7 +6,7 @@ namespace Moebius.Crds.V1Alpha1;
 [CelRule("self.inferencePool != 'Required' || has(self.endpointPickerRef)", "endpointPickerRef must be set for inferencePool Required")]
 public sealed class IntegrationSpec
 {
-    /// <summary>A PodMonitor of the Prometheus operator.</summary>
+    /// <summary>A PodMonitor of the Prometheus operator. Auto makes none where one for all inference pods exists (--shared-pod-monitor of the operator).</summary>
     public IntegrationMode PodMonitor { get; set; } = IntegrationMode.Auto;
 
     /// <summary>An InferencePool of the Gateway API inference extension. Auto also needs endpointPickerRef.</summary>

@@ -37,6 +37,7 @@ public sealed class SsdTierSpec
 
     /// <summary>Storage class for a volume per pod. Absent: an emptyDir on the node's disk.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string? StorageClassName { get; set; }
 }
 
@@ -56,5 +57,6 @@ public sealed class SharedTierSpec
 
     /// <summary>How long one call may take before the pod goes on without it.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string Timeout { get; set; } = "50ms";
 }

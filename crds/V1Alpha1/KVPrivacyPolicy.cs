@@ -74,6 +74,7 @@ public enum SharingMode
 }
 
 /// <summary>How a request's tenant is found.</summary>
+[CelRule("!has(self.signature) || self.signature.header.lowerAscii() != self.tenantHeader.lowerAscii()", "signature.header must be another one than tenantHeader")]
 public sealed class IdentitySpec
 {
     /// <summary>HTTP header, set by a trusted gateway, that names the tenant.</summary>
@@ -104,6 +105,7 @@ public sealed class SignatureSpec
 
     /// <summary>How far the signature's time may lie from now.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string MaxAge { get; set; } = "5m";
 }
 
@@ -139,6 +141,7 @@ public sealed class ConfigMapKeyReference
 {
     /// <summary>The ConfigMap's name.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public required string Name { get; set; }
 
     /// <summary>The key in its data.</summary>
@@ -263,6 +266,7 @@ public sealed class MonitorSpec
 
     /// <summary>Length of a window. The previous one is kept.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string Window { get; set; } = "60s";
 
     /// <summary>Hits in a window below which nothing is judged.</summary>
@@ -300,10 +304,12 @@ public sealed class RetentionSpec
 {
     /// <summary>Private blocks unused for this long are dropped.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string PrivateIdle { get; set; } = "1h";
 
     /// <summary>Public blocks unused for this long are dropped.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string PublicIdle { get; set; } = "24h";
 
     /// <summary>Largest share of the blocks that one tenant's private ones may take.</summary>

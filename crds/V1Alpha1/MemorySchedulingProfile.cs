@@ -95,6 +95,7 @@ public sealed class MemoryPolicySpec
 
     /// <summary>Longest wait of a runnable task before it goes first whatever its class.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string AgingLimit { get; set; } = "20ms";
 
     /// <summary>Share of reads, in percent, above which an unhinted workload counts as a reader.</summary>
@@ -190,6 +191,7 @@ public sealed class TelemetrySpec
 
     /// <summary>How often counters are read.</summary>
     [Duration]
+    [CelRule("duration(self) >= duration('100ms')", "must be 100ms or longer")]
     public string Interval { get; set; } = "1s";
 }
 
@@ -217,6 +219,7 @@ public sealed class NodeAgentSpec
 {
     /// <summary>The container image. Absent: the operator's own.</summary>
     [Size(1, 512)]
+    [Pattern(Patterns.Image)]
     public string? Image { get; set; }
 
     /// <summary>How the agent gets its rights.</summary>
@@ -231,6 +234,7 @@ public sealed class NodeAgentSpec
 
     /// <summary>Priority class.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string PriorityClassName { get; set; } = "system-node-critical";
 
     /// <summary>TCP port of health, status and metrics.</summary>

@@ -57,6 +57,7 @@ public sealed class MoEDeploymentSpec
 
     /// <summary>The container image that holds all Moebius programs. Absent: the operator's own.</summary>
     [Size(1, 512)]
+    [Pattern(Patterns.Image)]
     public string? Image { get; set; }
 
     /// <summary>When to pull the image.</summary>

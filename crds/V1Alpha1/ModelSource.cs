@@ -50,6 +50,7 @@ public sealed class HostPathModel
     /// <summary>Absolute path.</summary>
     [Size(1, 4096)]
     [Pattern("^/.*$")]
+    [CelRule("!self.matches('(^|/)[.][.](/|$)')", "must not climb with '..'")]
     public required string Path { get; set; }
 }
 
@@ -58,6 +59,7 @@ public sealed class ClaimModel
 {
     /// <summary>The claim's name.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public required string ClaimName { get; set; }
 
     /// <summary>Path inside the volume, relative.</summary>
@@ -71,6 +73,7 @@ public sealed class ImageModel
 {
     /// <summary>The image, with tag or digest.</summary>
     [Size(1, 512)]
+    [Pattern(Patterns.Image)]
     public required string Reference { get; set; }
 
     /// <summary>When to pull it.</summary>
@@ -152,6 +155,7 @@ public sealed class ModelStore
 
     /// <summary>Storage class. Absent: the cluster's default.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string? StorageClassName { get; set; }
 }
 

@@ -34,6 +34,7 @@ public sealed class PodPlacement
 
     /// <summary>Priority class.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string? PriorityClassName { get; set; }
 }
 
@@ -46,6 +47,8 @@ public sealed class DisruptionSpec
 }
 
 /// <summary>The NetworkPolicy of the pods: everything is denied but what is listed here and what Moebius needs.</summary>
+[CelRule("self.enabled || !(has(self.allowFrom) || has(self.allowMetricsFrom))",
+    "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy")]
 public sealed class NetworkPolicySpec
 {
     /// <summary>Make a NetworkPolicy.</summary>

@@ -48,6 +48,7 @@ public sealed class PromptOptimizerSpec
 
     /// <summary>The container image. Absent: the operator's own.</summary>
     [Size(1, 512)]
+    [Pattern(Patterns.Image)]
     public string? Image { get; set; }
 
     /// <summary>When to pull the image.</summary>
@@ -153,6 +154,7 @@ public sealed class JobBudget
 
     /// <summary>Wall-clock time from acceptance.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string Deadline { get; set; } = "10m";
 }
 
@@ -168,6 +170,7 @@ public sealed class JobStoreSpec
 
     /// <summary>Storage class of the claim. Absent: the cluster's default.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public string? StorageClassName { get; set; }
 
     /// <summary>Connection string, for PostgreSQL.</summary>

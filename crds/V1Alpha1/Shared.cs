@@ -7,7 +7,7 @@ public sealed class LocalReference
 {
     /// <summary>The resource's name.</summary>
     [Size(1, 253)]
-    [Pattern("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+    [Pattern(Patterns.ObjectName)]
     public required string Name { get; set; }
 }
 
@@ -16,6 +16,7 @@ public sealed class SecretKeyReference
 {
     /// <summary>The Secret's name.</summary>
     [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
     public required string Name { get; set; }
 
     /// <summary>The key in its data.</summary>
@@ -41,5 +42,6 @@ public sealed class ModelEndpoint
 
     /// <summary>How long one call may take.</summary>
     [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string Timeout { get; set; } = "60s";
 }

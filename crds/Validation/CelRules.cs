@@ -1,3 +1,4 @@
+using Moebius.Crds.Schema;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Crds.Validation;
@@ -25,6 +26,15 @@ internal static class CelRules
             source => source.Store is not null == (source.S3 is not null || source.Http is not null || source.HuggingFace is not null));
         Add<string>("path must be relative and stay inside the volume", StaysInside);
         Add<string>("path must be relative and stay inside the image", StaysInside);
+        Add<string>("must not climb with '..'", path => !path.Split('/').Contains(".."));
+        Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
+        Add<string>("must be 100ms or longer", duration => Durations.Parse(duration, "") >= TimeSpan.FromMilliseconds(100));
+        Add<NetworkPolicySpec>(
+            "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy",
+            policy => policy.Enabled || (policy.AllowFrom is null && policy.AllowMetricsFrom is null));
+        Add<IdentitySpec>(
+            "signature.header must be another one than tenantHeader",
+            identity => identity.Signature is null || !identity.Signature.Header.Equals(identity.TenantHeader, StringComparison.OrdinalIgnoreCase));
         Add<PrefetchSpec>("horizon must be set for mode Fixed and only then", prefetch => prefetch.Mode == PrefetchMode.Fixed == prefetch.Horizon is not null);
         Add<AutoscalingSpec>("minReplicas must not exceed maxReplicas", scaling => scaling.MinReplicas <= scaling.MaxReplicas);
         Add<AutoscalingSpec>("prometheusAddress must be set for autoscaler Keda and only then", scaling => scaling.Autoscaler == Autoscaler.Keda == scaling.PrometheusAddress is not null);

@@ -34,7 +34,7 @@ internal static class ObjectRules
         foreach (var (field, member, here) in Members(value, path))
         {
             foreach (var rule in field.Rules.Where(rule => member is not null && !CelRules.Holds(rule.Message, member)))
-                yield return new FieldError(here, $"{ValueText.Of(member?.ToString())}: {rule.Message}");
+                yield return new FieldError(here, $"{ValueText.Of(member?.ToString())}{(rule.Message.StartsWith("must ", StringComparison.Ordinal) ? "" : ":")} {rule.Message}");
         }
 
         foreach (var error in Below(value, path).SelectMany(child => Broken(child.Value, child.Path)))

@@ -11,6 +11,17 @@ internal enum Activation
     GeluTanh,
     QuickGelu,
     Relu,
+    ClippedGelu,
+    HardSwish,
+    Laplace,
+    LeakyRelu,
+    Linear,
+    Mish,
+    SquaredRelu,
+    Relu6,
+    Sigmoid,
+    SqrtSoftplus,
+    Tanh,
 
     /// <summary>gpt_oss: gate and up clamped to 7, gate * sigmoid(1.702 gate) * (up + 1).</summary>
     ClampedSwiglu,
@@ -21,15 +32,35 @@ internal static unsafe class Activations
     private const float SwigluAlpha = 1.702f;
     private const float SwigluLimit = 7f;
 
-    public static Activation Parse(string file, string name) => name switch
+    private static readonly SortedDictionary<string, Activation> s_names = new(StringComparer.Ordinal)
     {
-        "silu" or "swish" => Activation.Silu,
-        "gelu" => Activation.Gelu,
-        "gelu_new" or "gelu_pytorch_tanh" => Activation.GeluTanh,
-        "quick_gelu" => Activation.QuickGelu,
-        "relu" => Activation.Relu,
-        _ => throw new UserInputException($"{file}: hidden_act \"{name}\" is not supported; supported are silu, swish, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu and relu"),
+        ["silu"] = Activation.Silu,
+        ["swish"] = Activation.Silu,
+        ["gelu"] = Activation.Gelu,
+        ["gelu_python"] = Activation.Gelu,
+        ["gelu_new"] = Activation.GeluTanh,
+        ["gelu_fast"] = Activation.GeluTanh,
+        ["gelu_accurate"] = Activation.GeluTanh,
+        ["gelu_python_tanh"] = Activation.GeluTanh,
+        ["gelu_pytorch_tanh"] = Activation.GeluTanh,
+        ["gelu_10"] = Activation.ClippedGelu,
+        ["quick_gelu"] = Activation.QuickGelu,
+        ["relu"] = Activation.Relu,
+        ["relu2"] = Activation.SquaredRelu,
+        ["relu6"] = Activation.Relu6,
+        ["leaky_relu"] = Activation.LeakyRelu,
+        ["hardswish"] = Activation.HardSwish,
+        ["laplace"] = Activation.Laplace,
+        ["linear"] = Activation.Linear,
+        ["mish"] = Activation.Mish,
+        ["sigmoid"] = Activation.Sigmoid,
+        ["sqrtsoftplus"] = Activation.SqrtSoftplus,
+        ["tanh"] = Activation.Tanh,
     };
+
+    public static Activation Parse(string file, string name) => s_names.TryGetValue(name, out var activation)
+        ? activation
+        : throw new UserInputException($"{file}: hidden_act \"{name}\" is not supported; supported are {string.Join(", ", s_names.Keys)}");
 
     /// <summary>
     /// act(gate) * up, into gate. Always whole vectors, so that an element's result does not depend on where in a row
@@ -61,12 +92,10 @@ internal static unsafe class Activations
                     u = Vector512.Min(Vector512.Max(u, Vector512.Create(-SwigluLimit)), Vector512.Create(SwigluLimit));
                     g = g * Sigmoid(g * SwigluAlpha) * (u + Vector512<float>.One);
                     break;
-                case Activation.Gelu or Activation.GeluTanh:
-                    for (int lane = 0; lane < Math.Min(16, count - i); lane++)
-                        gate[i + lane] = (activation == Activation.Gelu ? Gelu(gate[i + lane]) : GeluTanh(gate[i + lane])) * up[i + lane];
-                    continue;
                 default:
-                    throw new ArgumentOutOfRangeException(nameof(activation), activation, null);
+                    for (int lane = 0; lane < Math.Min(16, count - i); lane++)
+                        gate[i + lane] = (float)One(activation, gate[i + lane]) * up[i + lane];
+                    continue;
             }
             g.Store(gate + i);
         }
@@ -74,7 +103,26 @@ internal static unsafe class Activations
 
     private static Vector512<float> Sigmoid(Vector512<float> x) => Vector512<float>.One / (Vector512<float>.One + Vector512.Exp(-x));
 
-    private static float Gelu(float x) => (float)(0.5 * x * (1 + ErrorFunction.Erf(x / Math.Sqrt(2))));
+    /// <summary>One element of those that are too rare for vectors.</summary>
+    private static double One(Activation activation, double x) => activation switch
+    {
+        Activation.Gelu => Gelu(x),
+        Activation.GeluTanh => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
+        Activation.ClippedGelu => Math.Clamp(Gelu(x), -10, 10),
+        Activation.HardSwish => x * Math.Clamp(x + 3, 0, 6) / 6,
+        Activation.Laplace => 0.5 * (1 + ErrorFunction.Erf((x - 0.707107) / (0.282095 * Math.Sqrt(2)))), // Mega, arXiv 2209.10655.
+        Activation.LeakyRelu => x < 0 ? 0.01 * x : x,
+        Activation.Linear => x,
+        Activation.Mish => x * Math.Tanh(Softplus(x)),
+        Activation.SquaredRelu => x > 0 ? x * x : 0,
+        Activation.Relu6 => Math.Clamp(x, 0, 6),
+        Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
+        Activation.SqrtSoftplus => Math.Sqrt(Softplus(x)),
+        Activation.Tanh => Math.Tanh(x),
+        _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, null),
+    };
 
-    private static float GeluTanh(float x) => (float)(0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * Math.Pow(x, 3)))));
+    private static double Gelu(double x) => 0.5 * x * (1 + ErrorFunction.Erf(x / Math.Sqrt(2)));
+
+    private static double Softplus(double x) => Math.Max(x, 0) + Math.Log(1 + Math.Exp(-Math.Abs(x)));
 }

@@ -12,11 +12,13 @@ internal sealed class ModelConfig
     public const string FileName = "config.json";
 
     private readonly JsonElement _root;
+    private readonly JsonElement? _defaults;
 
-    private ModelConfig(string path, JsonElement root)
+    private ModelConfig(string path, JsonElement root, JsonElement? defaults = null)
     {
         File = path;
         _root = root;
+        _defaults = defaults;
     }
 
     /// <summary>Path of the file (or of the object inside it), for messages.</summary>
@@ -48,6 +50,14 @@ internal sealed class ModelConfig
         {
             throw new UserInputException($"{path}: is not valid JSON ({e.Message.ReplaceLineEndings(" ")})", e);
         }
+    }
+
+    /// <summary>The same fields over others that stand for those which are absent; a null is not an absent field.</summary>
+    /// <param name="json">An object.</param>
+    public ModelConfig WithDefaults(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json);
+        return new ModelConfig(File, _root, JsonElement.ParseValue(ref reader));
     }
 
     public bool Has(string name) => Find([name]) is not null;
@@ -133,6 +143,8 @@ internal sealed class ModelConfig
         return found.Value.ValueKind == JsonValueKind.Object ? new ModelConfig($"{File}: {name}", found.Value) : throw Bad(name, "an object");
     }
 
+    public bool IsEmpty => !_root.EnumerateObject().Any();
+
     public bool HasObjectInside() => _root.EnumerateObject().Any(p => p.Value.ValueKind == JsonValueKind.Object);
 
     /// <summary>The error for a field whose value cannot be honoured.</summary>
@@ -146,11 +158,26 @@ internal sealed class ModelConfig
 
     private UserInputException Missing(string name) => new($"{File}: {name} is missing");
 
+    private bool IsGiven(ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (_root.TryGetProperty(name, out _))
+                return true;
+        }
+        return false;
+    }
+
     private (string Name, JsonElement Value)? Find(ReadOnlySpan<string> names)
     {
         foreach (string name in names)
         {
             if (_root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
+                return (name, value);
+        }
+        foreach (string name in names)
+        {
+            if (_defaults is { } defaults && defaults.TryGetProperty(name, out var value) && !IsGiven(names))
                 return (name, value);
         }
         return null;

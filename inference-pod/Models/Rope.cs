@@ -4,17 +4,22 @@ namespace Moebius.Inference.Models;
 
 /// <summary>
 /// Rotary position embedding (RoFormer, arXiv 2104.09864) and its scalings: linear, dynamic NTK, YaRN (2309.00071),
-/// LongRoPE (2402.13753) and Llama 3's. Reads <c>rope_parameters</c> and the older <c>rope_theta</c> with
+/// LongRoPE (2402.13753), Llama 3's, and proportional (all of a head, but most pairs stand still). Reads <c>rope_parameters</c> and the older <c>rope_theta</c> with
 /// <c>rope_scaling</c>.
 /// </summary>
 internal sealed class Rope
 {
-    private const string Supported = "default, linear, dynamic, yarn, longrope or llama3";
+    private const string Supported = "default, linear, dynamic, yarn, longrope, llama3 or proportional";
+
+    private const string Proportional = "proportional";
 
     private const string Original = "original_max_position_embeddings";
 
     private readonly ModelConfig _settings;
     private readonly double _theta;
+
+    /// <summary>Pairs that proportional rotates; the others have frequency 0.</summary>
+    private readonly int _moving;
     private readonly double _factor;
     private readonly int _context;
     private readonly int _original;
@@ -22,16 +27,18 @@ internal sealed class Rope
     private readonly (float[] Short, float[] Long)? _longrope;
     private readonly (float[] Frequencies, float Scale) _fixed;
 
-    private Rope(ModelConfig config, ModelConfig settings, string type, int dimensions, double theta, bool interleaved, bool phiScales)
+    private Rope(ModelConfig config, ModelConfig settings, string type, int dimensions, double theta, int moving, bool interleaved, bool phiScales)
     {
         _settings = settings;
         Type = type;
         Pairs = dimensions / 2;
         Interleaved = interleaved;
         _theta = theta;
+        _moving = moving;
         _context = config.Size("max_position_embeddings");
         _original = config.Has(Original) ? config.Size(Original) : settings.Size(_context, Original);
         _factor = type is "default" ? 1
+            : type is Proportional ? settings.Number(1, "factor")
             : settings.NumberOrNull("factor") ?? (type is "yarn" or "longrope" ? (double)_context / _original : settings.Number("factor"));
         if (_factor <= 0)
             throw settings.Bad("factor", "a number above 0");
@@ -80,24 +87,29 @@ internal sealed class Rope
     /// <param name="defaults">The family's parameters, as JSON, where the configuration gives none.</param>
     public static Rope Read(ModelConfig config, int headDim, double defaultTheta = 10_000, double? partialFactor = null, bool interleaved = false, bool phiScales = false, byte[]? defaults = null)
     {
-        var settings = config.Object("rope_scaling") ?? config.Object("rope_parameters") ?? ModelConfig.Parse(config.File, defaults ?? "{}"u8.ToArray());
+        var settings = Given(config, "rope_scaling") ?? Given(config, "rope_parameters") ?? ModelConfig.Parse(config.File, defaults ?? "{}"u8.ToArray());
         if (settings.HasObjectInside())
             throw new UserInputException($"{settings.File}: holds parameters per layer type; supported is one set for all layers");
         string type = settings.Text("rope_type", "type") ?? "default";
         type = type is "su" ? "longrope" : type;
-        if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "llama3"))
+        if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "llama3" or Proportional))
             throw settings.Bad(settings.Has("rope_type") ? "rope_type" : "type", Supported);
         double theta = settings.NumberOrNull("rope_theta") ?? config.Number(defaultTheta, "rope_theta");
         double share = settings.NumberOrNull("partial_rotary_factor") ?? config.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
-        if (partialFactor is null && share != 1)
+        if (partialFactor is null && share != 1 && type is not Proportional)
             throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "1 for this architecture");
-        int dimensions = (int)(headDim * share);
+        int dimensions = (int)(headDim * (type is Proportional ? 1 : share));
         if (theta <= 0)
             throw (settings.Has("rope_theta") ? settings : config).Bad("rope_theta", "a number above 0");
         if (dimensions < 2 || dimensions % 2 != 0 || dimensions > headDim)
             throw new UserInputException($"{config.File}: {dimensions} of {headDim} head dimensions would be rotated; supported is an even number from 2");
-        return new Rope(config, settings, type, dimensions, theta, interleaved, phiScales);
+        if (share is < 0 or > 1)
+            throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "a share from 0 to 1");
+        return new Rope(config, settings, type, dimensions, theta, (int)(share * headDim / 2), interleaved, phiScales);
     }
+
+    /// <summary>An empty object says as little as none.</summary>
+    private static ModelConfig? Given(ModelConfig config, string name) => config.Object(name) is { IsEmpty: false } settings ? settings : null;
 
     /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each.</summary>
     public (float[] Cos, float[] Sin) Angles(int start, int count)
@@ -125,6 +137,7 @@ internal sealed class Rope
             "yarn" => Yarn(),
             "longrope" => LongRope(length),
             "llama3" => (Llama3(), 1),
+            Proportional => (Default(_theta, (i, f) => i < _moving ? f / _factor : 0), 1),
             _ => (Default(_theta, (_, f) => f), 1.0),
         };
         if (_mscales is { } m)

@@ -17,6 +17,8 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     private ExpertStatistics _before;
     private long _layerBegan;
     private long _uses, _foreseen, _horizons, _layers;
+    private double _planSeconds;
+    private bool _stands;
 
     /// <summary>Adds the gate of the next MoE layer; the layer keeps owning it.</summary>
     public void Add(LinearWeight gate) => _gates.Add(gate);
@@ -28,6 +30,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         _layerBegan = Stopwatch.GetTimestamp();
         (_horizons, _layers) = (0, 0);
         Take(policy.Begin(tokens));
+        _planSeconds = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
     }
 
     /// <summary>Tells the policy a layer's routing, with as many pre-gates as it asks for, and takes its plan.</summary>
@@ -38,10 +41,15 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
     public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
     {
-        foreach (var group in groups)
-            _foreseen += _planned.Contains(new ExpertKey(layer, group.Expert)) ? 1 : 0;
-        _uses += groups.Count;
+        long begun = Stopwatch.GetTimestamp();
         int horizon = policy.Horizon(layer);
+        // Uses count as predictable only while somebody predicts.
+        if (horizon > 0 || _planned.Count > 0)
+        {
+            foreach (var group in groups)
+                _foreseen += _planned.Contains(new ExpertKey(layer, group.Expert)) ? 1 : 0;
+            _uses += groups.Count;
+        }
         _horizons += horizon;
         _layers++;
         var ahead = new PreGate[horizon];
@@ -51,6 +59,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
             ahead[distance - 1] = new PreGate(target, Probabilities(kernels.Linear(x, _gates[target])));
         }
         Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead)));
+        _planSeconds += Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
 
     /// <summary>A layer's experts have run.</summary>
@@ -62,8 +71,12 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         double stall = now.StallSeconds - _before.StallSeconds;
         double elapsed = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
         policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert,
-            (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late))));
-        _before = now;
+            (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late)))
+        {
+            Ahead = (int)(now.Prefetched - _before.Prefetched),
+            PlanSeconds = _planSeconds,
+        });
+        (_before, _planSeconds) = (now, 0);
         _layerBegan = Stopwatch.GetTimestamp();
     }
 
@@ -82,6 +95,10 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
 
     private void Take(IReadOnlyList<PrefetchRequest> plan)
     {
+        // An empty plan after an empty one changes nothing.
+        if (plan.Count == 0 && !_stands)
+            return;
+        _stands = plan.Count > 0;
         _planned.Clear();
         foreach (var request in plan)
             _planned.Add(request.Key);

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Prediction;
@@ -5,20 +6,24 @@ using Moebius.Inference.Prediction;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the predictor expects in the layers up to the horizon, which the controller adapts. Before the first
+/// Loads what the predictor expects in the layers up to the horizon, which controllers adapt. Before the first
 /// layer the token ids speak for the first layers. A layer is predicted again from each layer that comes nearer to it.
 /// </summary>
 internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {
     private readonly RoutingPredictor _predictor;
-    private readonly HorizonController? _controller;
+    private readonly HorizonController[] _controllers;
     private readonly int _fixed;
+    private HorizonController? _controller;
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
     private readonly float[] _use;
     private readonly ReuseEstimate _reuse;
     private readonly HashSet<ExpertKey> _planned = [];
     private int _used, _unforeseen;
+
+    /// <summary>Steps of 1, 2 to 3, 4 to 7 tokens and so on have a horizon each: a prompt needs and costs other than a token.</summary>
+    private const int SizeClasses = 12;
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
@@ -29,7 +34,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _predictor = predictor;
         // A layer predicts no farther than itself in the next step.
         limits = limits with { MaxHorizon = Math.Min(limits.MaxHorizon, predictor.Shape.Layers) };
-        _controller = horizon == 0 ? new HorizonController(limits) : null;
+        _controllers = horizon == 0 ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
+        _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon, predictor.Shape.Layers);
         _fixedThreshold = threshold;
         _use = new float[predictor.Shape.Experts];
@@ -39,7 +45,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>Probability from which an expert is loaded ahead, now.</summary>
     public float Threshold => _fixedThreshold ?? _threshold.Value;
 
-    /// <summary>Layers ahead, now.</summary>
+    /// <summary>Layers ahead, now; 0 for none.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;
 
     public RoutingPredictor Predictor => _predictor;
@@ -51,6 +57,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
     {
         _predictor.Begin(tokens);
+        if (_controller is not null)
+            _controller = _controllers[Math.Min(SizeClasses - 1, BitOperations.Log2((uint)Math.Max(1, tokens.Length)))];
         return Plan(null, CurrentHorizon);
     }
 
@@ -58,8 +66,17 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     {
         _predictor.Learn(routing.Layer, routing.Chosen);
         _reuse.Used(routing.Layer, routing.Chosen);
-        int[] used = [.. routing.Chosen.Distinct()];
-        (_used, _unforeseen) = (used.Length, used.Count(expert => !_planned.Contains(new ExpertKey(routing.Layer, expert))));
+        (_used, _unforeseen) = (0, 0);
+        Span<bool> seen = stackalloc bool[_use.Length];
+        seen.Clear();
+        foreach (int expert in routing.Chosen)
+        {
+            if (seen[expert])
+                continue;
+            seen[expert] = true;
+            _used++;
+            _unforeseen += _planned.Contains(new ExpertKey(routing.Layer, expert)) ? 0 : 1;
+        }
         return Plan(routing, routing.Ahead.Count);
     }
 
@@ -71,8 +88,10 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
     {
-        var plan = new List<PrefetchRequest>();
         _planned.Clear();
+        if (horizon == 0)
+            return [];
+        var plan = new List<PrefetchRequest>();
         float threshold = Threshold;
         for (int distance = 1; distance <= horizon; distance++)
         {

@@ -9,23 +9,35 @@ internal sealed record HorizonLimits(int MaxHorizon, int StallThreshold, int Ove
 /// <summary>
 /// How many layers ahead to load (section on the adaptive step size of ExpertFlow, arXiv 2510.26730). It starts where
 /// loading what a layer is expected to need takes as long as computing the layers in between. Then stalls of experts that
-/// were foreseen too late raise it and loads in vain lower it, one layer at a time. When the batch or the machine changes
-/// so much that the start would lie elsewhere by more than one, it starts there again.
+/// were foreseen too late raise it and loads in vain lower it, one layer at a time; both counters forget, so that only
+/// what keeps happening counts. When the batch or the machine changes so much that the start would lie elsewhere by more
+/// than one, it starts there again. A longer horizon that costs more than it takes from the stall is taken back. Where
+/// looking ahead costs more than all that it saves, the horizon shrinks, and at last nothing is loaded ahead, until there
+/// is enough stall to make another trial worth while (<see cref="PlanningWorth"/>).
 /// </summary>
 internal sealed class HorizonController(HorizonLimits limits)
 {
     /// <summary>Weight of a new measurement in the running means.</summary>
     private const double Weight = 1.0 / 32;
 
+    /// <summary>What the counters keep from layer to layer: they count the last 64 layers or so.</summary>
+    private const double Memory = 1 - (1.0 / 64);
+
+    /// <summary>Planning below this share of a layer's time is not worth weighing.</summary>
+    private const double Negligible = 0.02;
+
+    private readonly PlanningWorth worth = new();
+
     private double expected;
     private double loadedShare = 1;
     private double compute;
     private double transfer;
     private int start;
-    private int stalls;
-    private int overfetched;
+    private int frugal = int.MaxValue;
+    private double stalls;
+    private double overfetched;
 
-    /// <summary>The horizon now, in layers: 1..MaxHorizon.</summary>
+    /// <summary>The horizon now, in layers: 1..MaxHorizon, or 0 while looking ahead does not pay.</summary>
     public int Horizon { get; private set; } = 1;
 
     /// <summary>Where the horizon starts with these figures: far enough for one load, or for all that a layer needs.</summary>
@@ -51,21 +63,56 @@ internal sealed class HorizonController(HorizonLimits limits)
             transfer = Mean(transfer, feedback.ExpertSeconds);
         if (used > 0)
             loadedShare = Mean(loadedShare, Math.Min(1, (double)feedback.Loaded / used));
+        worth.Observe(feedback);
         var now = Start(expected * loadedShare, transfer, compute, limits.MaxHorizon);
+        if (Weigh(now))
+            return;
         if (Math.Abs(now - start) > 1)
         {
-            (start, Horizon, stalls, overfetched) = (now, now, 0, 0);
+            (start, Horizon, stalls, overfetched) = (now, Math.Min(now, frugal), 0, 0);
+            worth.Restart();
             return;
         }
 
-        stalls += late > 0 && feedback.StallSeconds > 0 ? 1 : 0;
-        overfetched += feedback.OverFetched;
+        stalls = (stalls * Memory) + (late > 0 && feedback.StallSeconds > 0 ? 1 : 0);
+        overfetched = (overfetched * Memory) + feedback.OverFetched;
         if (stalls < limits.StallThreshold && overfetched < limits.OverfetchThreshold)
             return;
         // What is farther past its threshold decides: with both, a step either way would only trade one for the other.
-        var pressure = ((double)stalls / limits.StallThreshold) - ((double)overfetched / limits.OverfetchThreshold);
-        Horizon = Math.Clamp(Horizon + Math.Sign(pressure), 1, limits.MaxHorizon);
-        (stalls, overfetched) = (0, 0);
+        var pressure = (stalls / limits.StallThreshold) - (overfetched / limits.OverfetchThreshold);
+        int next = Math.Clamp(Horizon + Math.Sign(pressure), 1, Math.Min(frugal, limits.MaxHorizon));
+        // Where planning costs anything, a longer horizon must have something to be compared with.
+        if (next > Horizon && worth.Cost > Negligible * compute && !worth.Known)
+            return;
+        if (next != Horizon)
+            worth.Restart(lengthened: next > Horizon);
+        (Horizon, stalls, overfetched) = (next, 0, 0);
+    }
+
+    /// <summary>Shortens, ends or resumes looking ahead for its cost. True: that decides this layer.</summary>
+    private bool Weigh(int now)
+    {
+        if (Horizon == 0)
+        {
+            if (worth.On)
+                (start, Horizon, frugal, stalls, overfetched) = (now, now, int.MaxValue, 0, 0);
+            return true;
+        }
+        if (worth.Settled && frugal < limits.MaxHorizon)
+        {
+            frugal = int.MaxValue;
+            worth.Restart();
+        }
+        if (!worth.Wastes && !worth.LengthenedInVain)
+            return false;
+        // A horizon that did not pay is not tried again for a while.
+        (Horizon, stalls, overfetched) = (worth.Wastes ? Horizon / 2 : Math.Max(1, Horizon - 1), 0, 0);
+        frugal = Horizon;
+        if (Horizon == 0)
+            worth.Stop();
+        else
+            worth.Restart();
+        return true;
     }
 
     private static double Mean(double mean, double value) => mean == 0 ? value : mean + (Weight * (value - mean));

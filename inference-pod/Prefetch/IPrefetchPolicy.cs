@@ -61,4 +61,11 @@ internal readonly record struct PrefetchRequest(ExpertKey Key, float Score);
 /// <param name="ComputeSeconds">Time of the layer without the stall.</param>
 /// <param name="ExpertSeconds">Time the link takes for one expert, as measured so far; 0 when unknown.</param>
 /// <param name="Loaded">Experts whose load began since the layer before, ahead or on demand.</param>
-internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds, int Loaded);
+internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds, int Loaded)
+{
+    /// <summary>Those of <see cref="Loaded"/> that were loaded ahead.</summary>
+    public int Ahead { get; init; }
+
+    /// <summary>Time of the layer's compute thread that went into predicting, learning and planning; part of <see cref="ComputeSeconds"/>.</summary>
+    public double PlanSeconds { get; init; }
+}

@@ -98,7 +98,7 @@ internal sealed class Simulator
     /// <summary>One layer; returns its stall.</summary>
     private double Layer(int step, int layer)
     {
-        long overFetched = _scheduler.Cache.OverFetched, begun = _begun;
+        long overFetched = _scheduler.Cache.OverFetched, begun = _begun, ahead = _scheduler.Prefetched;
         Advance(_times.Dense);
         var rows = _source.Chosen(step, layer).GroupBy(e => e).OrderBy(g => g.Key).ToDictionary(g => new ExpertKey(layer, g.Key), g => g.Count());
         Score(layer, rows.Keys);
@@ -120,7 +120,7 @@ internal sealed class Simulator
             var key = _arrived.Dequeue();
             compute += Compute(key, rows[key]);
         }
-        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun)));
+        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun)) { Ahead = (int)(_scheduler.Prefetched - ahead) });
         return stall;
     }
 

@@ -40,6 +40,12 @@ public static class Labels
     public static bool IsPaused(k8s.IKubernetesObject<k8s.Models.V1ObjectMeta> resource) =>
         resource.Metadata.Annotations is { } annotations && annotations.TryGetValue(Paused, out var value) && value == "true";
 
+    /// <summary>What is wrong with the annotation <see cref="Paused"/>; null when nothing is.</summary>
+    internal static Problem? PausedProblem(k8s.IKubernetesObject<k8s.Models.V1ObjectMeta> resource) =>
+        resource.Metadata.Annotations is { } annotations && annotations.TryGetValue(Paused, out var value) && value is not ("true" or "false")
+            ? new Problem(Reasons.InvalidSpec, $"metadata.annotations[{Paused}]: '{value}' is neither \"true\" nor \"false\": nothing is paused", Blocks: false)
+            : null;
+
     /// <summary>Labels that select the pods of a resource. They never change.</summary>
     internal static Dictionary<string, string> Selector(string component, string instance) => new()
     {

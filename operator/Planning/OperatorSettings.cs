@@ -14,6 +14,12 @@ public sealed record OperatorSettings(string Image, string Namespace)
     /// <summary>Namespace used when none is named.</summary>
     public const string DefaultNamespace = "moebius-system";
 
+    /// <summary>
+    /// Whether one PodMonitor for all inference pods is there already: a MoEDeployment then makes one of its own only when
+    /// it requires one, so that nothing is scraped twice.
+    /// </summary>
+    public bool SharedPodMonitor { get; init; }
+
     /// <summary>Image of the containers of one component.</summary>
     /// <param name="component">Such as <see cref="Components.Inference"/>.</param>
     public string ImageOf(string component) => Image.Replace("{component}", component, StringComparison.Ordinal);

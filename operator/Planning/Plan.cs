@@ -25,11 +25,13 @@ public sealed record Plan(
     public bool IsPaused { get; init; }
 
     /// <summary>The same plan, which a paused resource keeps from being carried out.</summary>
-    internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? this : this with
+    internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? With(Labels.PausedProblem(resource)) : this with
     {
         IsPaused = true,
         Conditions = [.. Conditions, new PlannedCondition(ConditionTypes.Paused, ConditionStatus.True, Reasons.Paused, $"nothing is changed while the annotation {Labels.Paused} is \"true\"")],
     };
+
+    private Plan With(Problem? problem) => problem is null ? this : this with { Problems = [.. Problems, problem] };
 
     /// <summary>A plan without children, because of its problems.</summary>
     internal static Plan Blocked(IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> conditions) => new([], problems, conditions);

@@ -45,6 +45,15 @@ public static class Reasons
     /// <summary>The API server refused a child.</summary>
     public const string ChildRejected = "ChildRejected";
 
+    /// <summary>A volume claim that exists cannot become what the spec asks for.</summary>
+    public const string StoreImmutable = "StoreImmutable";
+
+    /// <summary>Pods are not made: the API server refuses them.</summary>
+    public const string PodsRefused = "PodsRefused";
+
+    /// <summary>No node has the labels that the profile selects.</summary>
+    public const string NoNodes = "NoNodes";
+
     /// <summary>No reference is set.</summary>
     public const string NotReferenced = "NotReferenced";
 

@@ -37,6 +37,9 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     /// <summary>Whether init containers may keep running beside the others (from 1.29).</summary>
     public bool NativeSidecars => Version >= new Version(1, 29);
 
+    /// <summary>Whether a pod can bring a volume of a storage class along (from 1.21).</summary>
+    public bool EphemeralVolumes => Version >= new Version(1, 21);
+
     /// <summary>Whether a pod may sleep before it is stopped without a program in its image (from 1.30).</summary>
     public bool SleepAction => Version >= new Version(1, 30);
 

@@ -31,6 +31,7 @@ internal static class StatusPlanner
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
+        var isInvalid = plan.Problems.Any(problem => problem.Reason == Reasons.InvalidSpec);
         conditions.Add(ModelLoaded(seen));
         conditions.Add(KVCacheReady(resource, seen));
         return new MoEDeploymentStatus
@@ -41,8 +42,8 @@ internal static class StatusPlanner
             ReadyReplicas = seen.Workload?.Ready ?? 0,
             Selector = string.Join(',', Labels.Selector(Components.Inference, resource.Metadata.Name).Select(label => $"{label.Key}={label.Value}")),
             // Of a spec that breaks rules nothing is known for certain.
-            Model = plan.IsBlocked ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
-            Endpoint = plan.IsBlocked ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
+            Model = isInvalid ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
+            Endpoint = isInvalid ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
             Memory = Memory(resource, preparation.Facts),
         };
     }
@@ -63,13 +64,18 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(ForNodes).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
         ReadyNodes = seen.Workload?.Ready ?? 0,
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
+
+    /// <summary>A profile asks for no number of pods: its nodes do.</summary>
+    private static PlannedCondition ForNodes(PlannedCondition condition) => condition is { Type: ConditionTypes.Ready, Reason: Reasons.ScaledToZero }
+        ? condition with { Reason = Reasons.NoNodes, Message = "no node has the labels of spec.nodeSelector and is free of stronger profiles and taints" }
+        : condition;
 
     public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> more, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
     {

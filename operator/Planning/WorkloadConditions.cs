@@ -11,7 +11,7 @@ internal static class WorkloadConditions
     public static IEnumerable<PlannedCondition> Of(IReadOnlyList<Problem> problems, bool isBlocked, WorkloadStatus? workload, IReadOnlyList<ContainerFailure> failures)
     {
         yield return Ready(problems, isBlocked, workload);
-        yield return Progressing(isBlocked, workload);
+        yield return Progressing(problems, isBlocked, workload);
         yield return Degraded(problems, workload, failures);
     }
 
@@ -24,7 +24,11 @@ internal static class WorkloadConditions
         }
 
         if (workload is null)
-            return new(ConditionTypes.Ready, ConditionStatus.False, Reasons.ReplicasNotReady, "nothing runs yet");
+            return InTheWay(problems) is { } problem
+                ? new(ConditionTypes.Ready, ConditionStatus.False, problem.Reason, problem.Message)
+                : new(ConditionTypes.Ready, ConditionStatus.False, Reasons.ReplicasNotReady, "nothing runs yet");
+        if (workload is { Refusal: { } refusal, Ready: 0 })
+            return new(ConditionTypes.Ready, ConditionStatus.False, Reasons.PodsRefused, refusal);
         if (workload is { Desired: 0, IsCurrent: true })
             return new(ConditionTypes.Ready, ConditionStatus.True, Reasons.ScaledToZero, "no pods are asked for");
         return workload.IsComplete
@@ -32,10 +36,12 @@ internal static class WorkloadConditions
             : new(ConditionTypes.Ready, ConditionStatus.False, Reasons.ReplicasNotReady, $"{workload.Ready} of {workload.Desired} pods answer, {workload.Updated} run the current template");
     }
 
-    private static PlannedCondition Progressing(bool isBlocked, WorkloadStatus? workload)
+    private static PlannedCondition Progressing(IReadOnlyList<Problem> problems, bool isBlocked, WorkloadStatus? workload)
     {
         if (isBlocked)
             return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.Blocked, "nothing is changed until the spec can be honoured");
+        if (workload is null && InTheWay(problems) is { } problem)
+            return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.Blocked, problem.Message);
         if (workload?.IsStuck == true)
             return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolloutStuck, "the rollout has passed its deadline");
         return workload?.IsComplete == true
@@ -51,11 +57,17 @@ internal static class WorkloadConditions
             .Distinct());
         if (workload?.IsStuck == true)
             reasons.Add((2, Reasons.RolloutStuck, "the rollout has passed its deadline"));
+        if (workload?.Refusal is { } refusal)
+            reasons.Add((1, Reasons.PodsRefused, refusal));
         reasons = [.. reasons.OrderBy(one => one.Gravity)];
         return reasons is [var (_, reason, _), ..]
             ? new(ConditionTypes.Degraded, ConditionStatus.True, reason, string.Join("; ", reasons.Select(one => one.Message)))
             : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done");
     }
+
+    /// <summary>Why the workload could not be made.</summary>
+    private static Problem? InTheWay(IReadOnlyList<Problem> problems) =>
+        problems.FirstOrDefault(problem => problem.Reason is Reasons.ChildNotOwned or Reasons.ChildRejected or Reasons.ApplyConflict);
 
     /// <summary>The reason of the condition is that of the gravest problem.</summary>
     private static int Gravity(Problem problem) => problem switch

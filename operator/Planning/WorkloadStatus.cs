@@ -10,7 +10,8 @@ namespace Moebius.Operator.Planning;
 /// <param name="Available">Pods that have answered long enough.</param>
 /// <param name="IsCurrent">Whether the counts are about the current spec.</param>
 /// <param name="IsStuck">Whether the rollout has passed its deadline.</param>
-internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, int Ready, int Available, bool IsCurrent, bool IsStuck)
+/// <param name="Refusal">Why pods are not made, such as a quota or a Pod Security level; null when they are.</param>
+internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, int Ready, int Available, bool IsCurrent, bool IsStuck, string? Refusal = null)
 {
     public bool IsComplete => IsCurrent && Updated >= Desired && Available >= Desired && Existing <= Math.Max(Desired, Updated);
 
@@ -27,7 +28,8 @@ internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, in
             status?.ReadyReplicas ?? 0,
             status?.AvailableReplicas ?? 0,
             status?.ObservedGeneration >= deployment.Metadata.Generation,
-            status?.Conditions?.Any(condition => condition is { Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded" }) == true);
+            status?.Conditions?.Any(condition => condition is { Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded" }) == true,
+            status?.Conditions?.FirstOrDefault(condition => condition is { Type: "ReplicaFailure", Status: "True" })?.Message);
     }
 
     /// <summary>The status of a DaemonSet; null when there is none yet.</summary>

@@ -39,11 +39,23 @@ internal sealed class ApiException(HttpStatusCode statusCode, string reason, str
         return new ApiException(statusCode, statusCode.ToString(), body.Length > 256 ? body[..256] : body, []);
     }
 
-    public static ApiException From(HttpStatusCode statusCode, JsonObject status) => new(
-        statusCode,
-        (string?)status["reason"] ?? statusCode.ToString(),
-        (string?)status["message"] ?? "",
-        [.. (status["details"]?["causes"] as JsonArray ?? []).OfType<JsonObject>().Select(cause => new ApiErrorCause((string?)cause["reason"] ?? "", (string?)cause["message"] ?? "", (string?)cause["field"] ?? ""))]);
+    /// <summary>Reads the Status object of a watch, which carries its own code.</summary>
+    public static ApiException From(JsonObject status) => From((HttpStatusCode)((int?)status["code"] ?? 500), status);
+
+    public static ApiException From(HttpStatusCode statusCode, JsonObject status)
+    {
+        List<ApiErrorCause> causes = [.. (status["details"]?["causes"] as JsonArray ?? []).OfType<JsonObject>().Select(cause => new ApiErrorCause((string?)cause["reason"] ?? "", (string?)cause["message"] ?? "", (string?)cause["field"] ?? ""))];
+        return new(statusCode, (string?)status["reason"] ?? statusCode.ToString(), OneLine((string?)status["message"] ?? "", causes), causes);
+    }
+
+    /// <summary>Of some fields the server shows its own data structures, over many lines: nobody needs these in a condition.</summary>
+    private static string OneLine(string message, List<ApiErrorCause> causes)
+    {
+        static string First(string text) => text.Split('\n', 2)[0].TrimEnd();
+        if (!message.Contains('\n', StringComparison.Ordinal))
+            return message;
+        return causes.Count > 0 ? string.Join("; ", causes.Select(cause => $"{cause.Field}: {First(cause.Message)}")) : First(message);
+    }
 }
 
 /// <summary>One of several causes of an error.</summary>

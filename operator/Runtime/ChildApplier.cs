@@ -59,8 +59,9 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             if (problem is null)
                 continue;
             problems.Add(problem);
-            // What comes later needs what comes first: no pod may start with somebody else's configuration.
-            if (problem.Reason != Reasons.ApplyConflict)
+            // What comes later needs what comes first: no pod may start with somebody else's configuration. A claim that
+            // stays as it was is still the resource's own.
+            if (problem.Reason is not (Reasons.ApplyConflict or Reasons.StoreImmutable))
                 return (problems, created);
         }
 
@@ -101,7 +102,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         var key = ObjectKey.Of(child);
         var body = Body(child);
         if (kind.Cached(key) is { } known)
-            return (await ChangeAsync(owner, kind, key, known, body, cancellationToken).ConfigureAwait(false), false);
+            return (await ChangeAsync(owner, child, kind, key, known, body, cancellationToken).ConfigureAwait(false), false);
 
         if (!kind.LooksFirst)
         {
@@ -123,7 +124,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         }
 
         return await kind.FindAsync(key, cancellationToken).ConfigureAwait(false) is { } live
-            ? (await ChangeAsync(owner, kind, key, live, body, cancellationToken).ConfigureAwait(false), false)
+            ? (await ChangeAsync(owner, child, kind, key, live, body, cancellationToken).ConfigureAwait(false), false)
             : await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
     }
 
@@ -134,13 +135,15 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         return (problem, problem is null);
     }
 
-    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, JsonObject body, CancellationToken cancellationToken)
+    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, JsonObject body, CancellationToken cancellationToken)
     {
         if (Refuse(owner, live, kind, key) is { } refusal)
             return refusal;
         var drift = Drift.Find(body, WireJson.ToNode(live));
         if (drift is null)
             return null;
+        if (child is V1PersistentVolumeClaim planned && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, planned, claim) is { } kept)
+            return kept;
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         // Fails when somebody, perhaps another leader, has written in between.
         body["metadata"]!["resourceVersion"] = live.Metadata.ResourceVersion;

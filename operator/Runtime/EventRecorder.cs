@@ -61,6 +61,7 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
     private static string? Severity(V1Condition condition, V1Condition? old) => condition.Type switch
     {
         ConditionTypes.Degraded or ConditionTypes.Failed => condition.Status == "True" ? "Warning" : old?.Status == "True" ? "Normal" : null,
+        ConditionTypes.Accepted when condition.Status == "False" => "Warning",
         ConditionTypes.Ready or ConditionTypes.Complete or ConditionTypes.Accepted => condition.Status == "True" || old?.Status == "True" ? "Normal" : null,
         ConditionTypes.NodesAsExpected => condition.Status == "False" ? "Warning" : old?.Status == "False" ? "Normal" : null,
         ConditionTypes.ModelLoaded => condition.Status == "True" ? "Normal" : condition.Reason is Reasons.ModelRefused or Reasons.ContainerFailed ? "Warning" : null,

@@ -16,6 +16,7 @@ public sealed class TemplateTests
     [
         ["--set", "nameOverride=m"],
         ["--set", "webhook.enabled=true,webhook.port=10250"],
+        ["--set", "webhook.enabled=true,webhook.certManager.enabled=true"],
         ["--set", "watchNamespace=shop"],
         ["--set", "image.repository=registry.example:5000/a/moebius,image.tag=v2,imagePullSecrets[0].name=pull"],
         ["--set", "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,workloadImage=other:1"],
@@ -36,7 +37,7 @@ public sealed class TemplateTests
         {
             var rendered = await Rendered.ChartAsync(["--set", one.toggles, .. one.other]);
 
-            Assert.Empty(rendered.UnknownKinds().Except(["ServiceMonitor", "PodMonitor", "PrometheusRule"]));
+            Assert.Empty(rendered.UnknownKinds().Except(["ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate", "Issuer"]));
             Assert.Equal(rendered.Objects.Count, rendered.Objects.Select(Rendered.Name).Distinct().Count());
             Assert.All(rendered.Objects, item => Assert.Equal("moebius", (string?)item["metadata"]!["labels"]!["app.kubernetes.io/part-of"]));
         });
@@ -175,6 +176,44 @@ public sealed class TemplateTests
         Assert.Equal(service.Spec.Ports[0].Name, (string?)monitor["endpoints"]![0]!["port"]);
         Assert.Equal([service.Metadata.NamespaceProperty], monitor["namespaceSelector"]!["matchNames"]!.AsArray().Select(name => (string)name!));
     }
+
+    [Fact]
+    public async Task Cert_manager_keeps_the_webhooks_certificate_and_the_operator_needs_no_secrets()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "webhook.enabled=true,webhook.certManager.enabled=true");
+
+        var certificate = rendered.OfKind("Certificate").Single()["spec"]!;
+        Assert.Contains(certificate["dnsNames"]!.AsArray(), name => (string?)name == $"{rendered.All<V1Service>().Single(one => one.Metadata.Name.EndsWith("-webhook", StringComparison.Ordinal)).Metadata.Name}.moebius-system.svc");
+        Assert.Equal(("Issuer", (string?)rendered.OfKind("Issuer").Single()["metadata"]!["name"]), ((string?)certificate["issuerRef"]!["kind"], (string?)certificate["issuerRef"]!["name"]));
+        var pod = rendered.One<V1Deployment>().Spec.Template.Spec;
+        Assert.Equal((string?)certificate["secretName"], Assert.Single(pod.Volumes).Secret.SecretName);
+        Assert.Contains($"--webhook-cert-dir={Assert.Single(pod.Containers[0].VolumeMounts).MountPath}", pod.Containers[0].Args);
+        Assert.Equal("moebius-system/moebius-operator-webhook", (string?)rendered.OfKind("ValidatingWebhookConfiguration").Single()["metadata"]!["annotations"]!["cert-manager.io/inject-ca-from"]);
+        Assert.DoesNotContain(rendered.All<V1Role>(), role => role.Rules.Any(rule => rule.Resources.Contains("secrets")));
+
+        var named = await Rendered.ChartAsync("--set", "webhook.enabled=true,webhook.certManager.enabled=true,webhook.certManager.issuerRef.name=ca,webhook.certManager.issuerRef.kind=ClusterIssuer");
+        Assert.Empty(named.OfKind("Issuer"));
+        Assert.Equal("ca", (string?)named.OfKind("Certificate").Single()["spec"]!["issuerRef"]!["name"]);
+    }
+
+    [Fact]
+    public async Task One_PodMonitor_for_all_keeps_pods_from_being_scraped_twice()
+    {
+        Assert.Contains("--shared-pod-monitor", (await Rendered.ChartAsync("--set", "metrics.podMonitor.enabled=true")).One<V1Deployment>().Spec.Template.Spec.Containers[0].Args);
+        Assert.DoesNotContain("--shared-pod-monitor", (await Rendered.ChartAsync()).One<V1Deployment>().Spec.Template.Spec.Containers[0].Args);
+    }
+
+    [Fact]
+    public async Task Names_of_Services_are_short_enough_whatever_the_release_is_called()
+    {
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", new string('a', 53), RepositoryFiles.Chart, "--set", $"webhook.enabled=true,nameOverride={new string('b', 46)}")).EnsureSuccess().StandardOutput);
+        Assert.Equal(2, rendered.All<V1Service>().Count());
+        Assert.All(rendered.All<V1Service>(), service => Assert.InRange(service.Metadata.Name.Length, 1, 63));
+    }
+
+    [Fact]
+    public async Task A_probe_may_be_left_to_the_clusters_defaults() =>
+        Assert.Equal("/healthz", (await Rendered.ChartAsync("--set", "livenessProbe=null")).One<V1Deployment>().Spec.Template.Spec.Containers[0].LivenessProbe.HttpGet.Path);
 
     [Theory]
     [InlineData("prod", "prod-moebius-operator")]

@@ -1,11 +1,11 @@
-{{- /* Name of the operator's objects. */ -}}
+{{- /* Name of the operator's objects, with room for "-metrics" and "-webhook" in the 63 characters of a Service. */ -}}
 {{- define "moebius.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $base := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- printf "%s-operator" ($base | trunc 54 | trimSuffix "-") -}}
+{{- printf "%s-operator" ($base | trunc 46 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 
@@ -94,6 +94,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "moebius.validate" -}}
 {{- if and .Values.webhook.enabled .Values.watchNamespace -}}
 {{- fail (printf "webhook.enabled: is true with watchNamespace '%s': the webhook's configuration belongs to the whole cluster; set one of the two only" .Values.watchNamespace) -}}
+{{- end -}}
+{{- if and .Values.webhook.enabled (eq (int .Values.webhook.port) (int .Values.metrics.port)) -}}
+{{- fail (printf "webhook.port: %d is metrics.port, too: the two need a port each" (int .Values.webhook.port)) -}}
+{{- end -}}
+{{- if and .Values.webhook.certManager.enabled (not .Values.webhook.enabled) -}}
+{{- fail "webhook.certManager.enabled: is true but webhook.enabled is false: there is nothing to serve the certificate" -}}
+{{- end -}}
+{{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/part-of" -}}
+{{- range $value := list "commonLabels" "podLabels" -}}
+{{- range $key := keys (index $.Values $value | default dict) -}}
+{{- if or (has $key $own) (and (eq $value "commonLabels") (has $key (list "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart"))) -}}
+{{- fail (printf "%s: '%s' is set by the chart and cannot be replaced: choose another label" $value $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail (printf "replicas: is %d with leaderElection.enabled false: operators that do not elect a leader work against each other; set replicas to 1 or enable the election" (int .Values.replicas)) -}}

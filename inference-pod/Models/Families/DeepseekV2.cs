@@ -7,8 +7,13 @@ namespace Moebius.Inference.Models.Families;
 /// </summary>
 internal static class DeepseekV2
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"n_routed_experts": 64, "max_position_embeddings": 2048, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "moe_intermediate_size": 1407}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("clip_qkv", "sliding_window");
         if (config.Text("scoring_func") is not (null or "softmax"))
             throw config.Bad("scoring_func", "softmax");

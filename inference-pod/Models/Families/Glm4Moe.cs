@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>GLM-4.5 (arXiv 2508.06471): partial rotary positions, sigmoid routing with a correction bias, shared experts.</summary>
 internal static class Glm4Moe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 8, "num_experts_per_tok": 8, "n_routed_experts": 128, "max_position_embeddings": 131072, "moe_intermediate_size": 1408}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "sliding_window");
         var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
         int headDim = config.HeadDim();

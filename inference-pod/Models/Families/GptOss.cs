@@ -9,8 +9,13 @@ internal static class GptOss
     private static byte[] DefaultRope =>
         """{"rope_type": "yarn", "factor": 32, "beta_fast": 32, "beta_slow": 1, "truncate": false, "original_max_position_embeddings": 4096}"""u8.ToArray();
 
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 8, "num_experts_per_tok": 4, "num_local_experts": 128, "head_dim": 64, "max_position_embeddings": 131072, "sliding_window": 128}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts");
         if (config.NumberOrNull("swiglu_limit") is not (null or 7))
             throw config.Bad("swiglu_limit", "7");

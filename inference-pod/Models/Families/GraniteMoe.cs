@@ -5,8 +5,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>Granite 3 MoE: multipliers on the embedding, the residuals, the attention scores and the logits.</summary>
 internal static class GraniteMoe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_experts_per_tok": 2, "num_local_experts": 8, "max_position_embeddings": 2048}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "sliding_window");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         int headDim = config.HeadDim();

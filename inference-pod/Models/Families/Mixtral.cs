@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>Mixtral (arXiv 2401.04088).</summary>
 internal static class Mixtral
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 8, "num_experts_per_tok": 2, "num_local_experts": 8, "max_position_embeddings": 131072}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         int headDim = config.HeadDim();

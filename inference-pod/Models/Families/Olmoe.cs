@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>OLMoE (arXiv 2409.02060): query and key norms over all heads together, optional clipping.</summary>
 internal static class Olmoe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_experts_per_tok": 8, "num_experts": 64, "max_position_embeddings": 4096}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "n_shared_experts", "sliding_window");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
         int headDim = config.HeadDim();

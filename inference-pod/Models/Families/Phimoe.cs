@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>Phi-3.5-MoE (arXiv 2404.14219): mean-centred norms, SparseMixer routing.</summary>
 internal static class Phimoe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 8, "num_experts_per_tok": 2, "num_local_experts": 16, "max_position_embeddings": 131072}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         if (topK != 2)

@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>Qwen1.5-MoE and Qwen2-MoE (arXiv 2407.10671): a gated shared expert beside the routed ones.</summary>
 internal static class Qwen2Moe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 16, "num_experts_per_tok": 4, "num_experts": 60, "max_position_embeddings": 32768, "sliding_window": 4096, "moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
         int headDim = config.HeadDim();

@@ -3,8 +3,13 @@ namespace Moebius.Inference.Models.Families;
 /// <summary>Qwen3-MoE (arXiv 2505.09388).</summary>
 internal static class Qwen3Moe
 {
+    /// <summary>What the reference implementation takes for a field that is absent.</summary>
+    private static ReadOnlySpan<byte> Defaults =>
+        """{"num_key_value_heads": 4, "num_experts_per_tok": 8, "num_experts": 128, "max_position_embeddings": 32768, "sliding_window": 4096, "moe_intermediate_size": 768}"""u8;
+
     public static DecoderSpec Describe(ModelConfig config)
     {
+        config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "shared_expert_intermediate_size");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         int headDim = config.HeadDim();

@@ -65,9 +65,8 @@ internal static class Filters
         arguments.Check("dictsort", "case_sensitive", "by", "reverse");
         var byValue = arguments.Get(1, "by", "key") is "value";
         var folded = !Python.Truth(arguments.Get(0, "case_sensitive", false));
-        var pairs = Methods.Pairs(value as JinjaMap ?? throw Wrong("dictsort", value)).Items
-            .Order(Comparer<object?>.Create((left, right) => Python.Compare(Key(left), Key(right))));
-        return new JinjaList([.. Python.Truth(arguments.Get(2, "reverse", false)) ? pairs.Reverse() : pairs]);
+        var pairs = Methods.Pairs(value as JinjaMap ?? throw Wrong("dictsort", value)).Items;
+        return InOrder(pairs, Comparer<object?>.Create((left, right) => Python.Compare(Key(left), Key(right))), Python.Truth(arguments.Get(2, "reverse", false)));
 
         object? Key(object? pair) => ((JinjaList)pair!).Items[byValue ? 1 : 0] is var key && folded && key is string text ? Methods.Lower(text) : key;
     }
@@ -78,15 +77,18 @@ internal static class Filters
         return string.Join(Python.Str(arguments.Get(0, "d", "")), Python.Items(value).Select(item => Python.Str(Of(item, arguments.Get(1, "attribute")))));
     }
 
+    /// <summary>What <c>map</c>, <c>select</c> and the like go through: nothing where the value is as good as none.</summary>
+    private static List<object?> ItemsOrNone(object? value) => Python.Truth(value) ? Python.Items(value) : [];
+
     private static JinjaList Map(object? value, Arguments arguments)
     {
         if (arguments.Named.TryGetValue("attribute", out var attribute))
-            return new JinjaList([.. Python.Items(value).Select(item => Of(item, attribute) is Undefined && arguments.Named.TryGetValue("default", out var otherwise) ? otherwise : Of(item, attribute))]);
+            return new JinjaList([.. ItemsOrNone(value).Select(item => Of(item, attribute) is Undefined && arguments.Named.TryGetValue("default", out var otherwise) ? otherwise : Of(item, attribute))]);
         var name = Python.Text(arguments.Get(0, "filter"), "the filter of 'map'");
         if (!Exists(name))
             throw new JinjaException($"the filter '{name}' is not supported");
         var rest = new Arguments([.. arguments.Positional.Skip(1)], arguments.Named);
-        return new JinjaList([.. Python.Items(value).Select(item => Apply(name, item, rest))]);
+        return new JinjaList([.. ItemsOrNone(value).Select(item => Apply(name, item, rest))]);
     }
 
     private static object? Extreme(object? value, int sign)
@@ -99,14 +101,14 @@ internal static class Filters
     {
         var test = arguments.Positional.Count > 0 ? Python.Text(arguments.Positional[0], "the test of 'select'") : null;
         var rest = new Arguments([.. arguments.Positional.Skip(1)], arguments.Named);
-        return new JinjaList([.. Python.Items(value).Where(item => (test is null ? Python.Truth(item) : Tests.Check(test, item, rest)) == keep)]);
+        return new JinjaList([.. ItemsOrNone(value).Where(item => (test is null ? Python.Truth(item) : Tests.Check(test, item, rest)) == keep)]);
     }
 
     private static JinjaList SelectAttribute(object? value, Arguments arguments, bool keep)
     {
         var test = arguments.Positional.Count > 1 ? Python.Text(arguments.Positional[1], "the test of 'selectattr'") : null;
         var rest = new Arguments([.. arguments.Positional.Skip(2)], arguments.Named);
-        return new JinjaList([.. Python.Items(value).Where(item =>
+        return new JinjaList([.. ItemsOrNone(value).Where(item =>
         {
             var field = Of(item, arguments.Get(0, "attribute"));
             return (test is null ? Python.Truth(field) : Tests.Check(test, field, rest)) == keep;
@@ -119,9 +121,22 @@ internal static class Filters
         var folded = !Python.Truth(arguments.Get(1, "case_sensitive", false));
         var comparer = Comparer<object?>.Create((left, right) => Python.Compare(Key(left), Key(right)));
         var items = Python.Items(value);
-        return new JinjaList([.. Python.Truth(arguments.Get(0, "reverse", false)) ? items.OrderDescending(comparer) : items.Order(comparer)]);
+        return InOrder(items, comparer, Python.Truth(arguments.Get(0, "reverse", false)));
 
         object? Key(object? item) => Of(item, arguments.Get(2, "attribute")) is var key && folded && key is string text ? Methods.Lower(text) : key;
+    }
+
+    /// <summary>Sorted, equal ones as they stood; what has no order is an error of the template.</summary>
+    private static JinjaList InOrder(List<object?> items, Comparer<object?> comparer, bool reverse)
+    {
+        try
+        {
+            return new JinjaList([.. reverse ? items.OrderDescending(comparer) : items.Order(comparer)]);
+        }
+        catch (InvalidOperationException error) when (error.InnerException is JinjaException incomparable)
+        {
+            throw new JinjaException(incomparable.Message);
+        }
     }
 
     private static JinjaList Unique(object? value)

@@ -75,8 +75,10 @@ internal static class Operations
         var by = step is null ? 1 : Python.Integer(step, "the step of a slice");
         if (by == 0)
             throw new JinjaException("the step of a slice must not be 0");
+        if (target is Undefined undefined)
+            throw new JinjaException($"a slice is asked of {undefined.What}, which is undefined");
         if (target is not (string or JinjaList))
-            throw new JinjaException($"{Python.TypeName(target)} cannot be sliced");
+            return new Undefined($"a slice of {Python.TypeName(target)}");
         var items = Python.Items(target);
         var count = items.Count;
         var from = Clamp(start, by > 0 ? 0 : count - 1, count, by);
@@ -84,7 +86,7 @@ internal static class Operations
         var result = new List<object?>();
         for (var i = from; by > 0 ? i < to : i > to; i += by)
             result.Add(items[(int)i]);
-        return target is string ? string.Concat(result) : new JinjaList(result);
+        return target is string ? string.Concat(result) : new JinjaList(result, tuple: target is JinjaList { Tuple: true });
     }
 
     private static long Clamp(object? bound, long otherwise, int count, long step)

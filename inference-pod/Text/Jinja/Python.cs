@@ -148,16 +148,16 @@ internal static class Python
             return "nan";
         if (double.IsInfinity(value))
             return value > 0 ? "inf" : "-inf";
+        // Both write the shortest digits that give the number back; Python has exponents below 1e-4 and from 1e16 on.
+        var parts = value.ToString("E16", CultureInfo.InvariantCulture).Split('E');
+        var exponent = int.Parse(parts[1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
         var text = value.ToString("R", CultureInfo.InvariantCulture);
-        var exponentAt = text.IndexOf('E');
-        if (exponentAt < 0)
-            return text.Contains('.') ? text : text + ".0";
-
-        // .NET turns to exponents earlier than Python does.
-        var exponent = int.Parse(text.AsSpan(exponentAt + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        var mantissa = text[..exponentAt];
-        if (exponent is >= -4 and < 16)
-            return exponent < 0 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("F1", CultureInfo.InvariantCulture);
+        if (value == 0 || exponent is >= -4 and < 16)
+            return text.Contains('E', StringComparison.Ordinal) ? (exponent < 0 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("F1", CultureInfo.InvariantCulture))
+                : text.Contains('.', StringComparison.Ordinal) ? text : text + ".0";
+        var mantissa = text.Contains('E', StringComparison.Ordinal) ? text[..text.IndexOf('E', StringComparison.Ordinal)] : text.TrimEnd('0');
+        if (!mantissa.Contains('.', StringComparison.Ordinal) && mantissa.TrimStart('-').Length > 1)
+            mantissa = mantissa.Insert(mantissa[0] == '-' ? 2 : 1, ".");
         return $"{mantissa}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent).ToString("00", CultureInfo.InvariantCulture)}";
     }
 

@@ -24,7 +24,7 @@ internal static class Tests
         ["integer"] = (value, _) => value is long,
         ["iterable"] = (value, _) => value is JinjaList or JinjaMap or string or Undefined,
         ["le"] = (value, argument) => Python.Compare(value, argument) <= 0,
-        ["lower"] = (value, _) => Python.Str(value) is var text && text == Methods.Lower(text),
+        ["lower"] = (value, _) => Python.Str(value) is var text && text == Methods.Lower(text) && text != Methods.Upper(text),
         ["lt"] = (value, argument) => Python.Compare(value, argument) < 0,
         ["lessthan"] = (value, argument) => Python.Compare(value, argument) < 0,
         ["mapping"] = (value, _) => value is JinjaMap,
@@ -37,7 +37,7 @@ internal static class Tests
         ["string"] = (value, _) => value is string,
         ["true"] = (value, _) => value is true,
         ["undefined"] = (value, _) => value is Undefined,
-        ["upper"] = (value, _) => Python.Str(value) is var text && text == Methods.Upper(text),
+        ["upper"] = (value, _) => Python.Str(value) is var text && text == Methods.Upper(text) && text != Methods.Lower(text),
     };
 
     public static bool Exists(string name) => All.ContainsKey(name);

@@ -25,25 +25,35 @@ internal sealed class AddedTokens
         .GroupBy(token => token.Content[0])
         .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
 
-    /// <summary>Cuts a text at its added tokens; the parts cover it but for swallowed white space.</summary>
+    /// <summary>
+    /// Cuts a text at its added tokens; the parts cover it but for swallowed white space. Which tokens match is settled
+    /// before any of them swallows: one that begins with a space is found although the token before it took that space.
+    /// </summary>
     public IEnumerable<(Piece Text, AddedToken? Token)> Split(Piece piece)
     {
         var text = piece.Text;
         var from = 0;
-        for (var i = 0; i < text.Length; i++)
+        for (var i = 0; i < text.Length;)
         {
-            if (Match(text, i) is not { } token)
+            if (Longest(text, i) is not { } token)
+            {
+                i++;
                 continue;
-            var end = i;
-            while (token.StripLeft && end > from && char.IsWhiteSpace(text[end - 1]))
-                end--;
-            if (end > from)
-                yield return (new Piece(text[from..end], piece.AtStart && from == 0), null);
+            }
+
+            var start = i;
+            i += token.Content.Length;
+            // A token that does not stand alone hides the shorter ones in it all the same.
+            if (token.SingleWord && !StandsAlone(text, start, token.Content.Length))
+                continue;
+            while (token.StripLeft && start > from && char.IsWhiteSpace(text[start - 1]))
+                start--;
+            if (start > from)
+                yield return (new Piece(text[from..start], piece.AtStart && from == 0), null);
             yield return (default, token);
-            from = i + token.Content.Length;
+            from = i;
             while (token.StripRight && from < text.Length && char.IsWhiteSpace(text[from]))
                 from++;
-            i = from - 1;
         }
 
         if (from == 0)
@@ -52,19 +62,9 @@ internal sealed class AddedTokens
             yield return (new Piece(text[from..], false), null);
     }
 
-    private AddedToken? Match(string text, int position)
-    {
-        if (!byFirst.TryGetValue(text[position], out var candidates))
-            return null;
-        foreach (var token in candidates)
-        {
-            if (string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0
-                && (!token.SingleWord || StandsAlone(text, position, token.Content.Length)))
-                return token;
-        }
-
-        return null;
-    }
+    private AddedToken? Longest(string text, int position) => byFirst.TryGetValue(text[position], out var candidates)
+        ? Array.Find(candidates, token => string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0)
+        : null;
 
     private static bool StandsAlone(string text, int start, int length) =>
         (Rune.DecodeLastFromUtf16(text.AsSpan(0, start), out var before, out _) != OperationStatus.Done || !IsWord(before))

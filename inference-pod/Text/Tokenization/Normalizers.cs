@@ -45,10 +45,10 @@ internal sealed class StripNormalizer(bool left, bool right) : ITextNormalizer
     };
 }
 
-/// <summary>Lower case, by the invariant culture.</summary>
+/// <summary>Lower case, by the invariant culture; the one letter that becomes two in Unicode's full mapping does so here too.</summary>
 internal sealed class LowercaseNormalizer : ITextNormalizer
 {
 #pragma warning disable CA1308 // Lower case is what the format asks for.
-    public string Normalize(string text) => text.ToLowerInvariant();
+    public string Normalize(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
 #pragma warning restore CA1308
 }

@@ -114,7 +114,7 @@ internal sealed partial class ByteLevelPreTokenizer(bool addPrefixSpace, bool us
 
     public IEnumerable<Piece> Split(Piece piece)
     {
-        if (addPrefixSpace && !piece.Text.StartsWith(' '))
+        if (addPrefixSpace && piece.Text.Length > 0 && !piece.Text.StartsWith(' '))
             piece = piece with { Text = " " + piece.Text };
         foreach (var word in useRegex ? words.Split(piece) : [piece])
             yield return word with { Text = ToAlphabet(word.Text) };

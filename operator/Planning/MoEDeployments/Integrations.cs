@@ -9,10 +9,10 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// <summary>Objects of other operators, where the server has their kinds.</summary>
 internal static class Integrations
 {
-    public static IEnumerable<IKubernetesObject<V1ObjectMeta>> Plan(MoEDeployment resource, ChildBuilder child, ServerCapabilities server)
+    public static IEnumerable<IKubernetesObject<V1ObjectMeta>> Plan(MoEDeployment resource, ChildBuilder child, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec.Integrations;
-        if (spec.PodMonitor != IntegrationMode.Disabled && server.PodMonitors)
+        if ((spec.PodMonitor == IntegrationMode.Required || (spec.PodMonitor == IntegrationMode.Auto && !settings.SharedPodMonitor)) && server.PodMonitors)
             yield return Monitor(resource, child);
         if (spec.InferencePool == IntegrationMode.Disabled || spec.EndpointPickerRef is not { } picker)
             yield break;

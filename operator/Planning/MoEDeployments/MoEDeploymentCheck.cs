@@ -1,4 +1,3 @@
-using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
 using Moebius.Operator.Planning.Validation;
@@ -33,8 +32,21 @@ internal static class MoEDeploymentCheck
             yield return $"spec.kvCache.shared.address: '{address}' is not a host and port: write one such as valkey:6379";
         if (spec.KVCache.Ssd is { Size: var size })
         {
-            foreach (var error in Positive(size, "spec.kvCache.ssd.size"))
+            foreach (var error in NameCheck.Positive(size, "spec.kvCache.ssd.size"))
                 yield return error;
+        }
+
+        if (spec.Model.Source.Store is { Size: var store })
+        {
+            foreach (var error in NameCheck.Positive(store, "spec.model.source.store.size"))
+                yield return error;
+        }
+
+        foreach (var error in PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector")
+            .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowFrom, "spec.networkPolicy.allowFrom"))
+            .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowMetricsFrom, "spec.networkPolicy.allowMetricsFrom")))
+        {
+            yield return error;
         }
 
         if (spec.PodTemplate is { Count: > 0 } template)
@@ -54,22 +66,22 @@ internal static class MoEDeploymentCheck
     {
         if (spec.Experts.FastMemory is { } experts)
         {
-            foreach (var error in Positive(experts, "spec.experts.fastMemory"))
+            foreach (var error in NameCheck.Positive(experts, "spec.experts.fastMemory"))
                 yield return error;
         }
 
-        foreach (var error in Positive(spec.Serving.KVMemory, "spec.serving.kvMemory").Concat(Positive(spec.KVCache.Memory, "spec.kvCache.memory")))
+        foreach (var error in NameCheck.Positive(spec.Serving.KVMemory, "spec.serving.kvMemory").Concat(NameCheck.Positive(spec.KVCache.Memory, "spec.kvCache.memory")))
             yield return error;
     }
 
-    private static IEnumerable<string> Positive(k8s.Models.ResourceQuantity quantity, string field) => NameCheck.Catch(() =>
-    {
-        if (Quantities.Bytes(quantity, field) == 0)
-            throw new UserInputException($"{field}: '{quantity}' is nothing: write a whole, positive quantity such as 512Mi");
-    });
-
     private static IEnumerable<Problem> Missing(MoEDeploymentSpec spec, ServerCapabilities server)
     {
+        if (spec.Experts.SlowTier == SlowTier.HostMemory)
+            yield return new Problem(Reasons.UnsupportedField, "spec.experts.slowTier: HostMemory is for a fast tier on a device, which this version does not have: write DirectIO or MemoryMap", Blocks: true);
+        if (spec.Serving.ComputeType != ComputeType.Float32)
+            yield return new Problem(Reasons.UnsupportedField, $"spec.serving.computeType: {spec.Serving.ComputeType} is not supported yet: write Float32", Blocks: true);
+        if (spec.KVCache is { Enabled: true, Ssd.StorageClassName: not null } && !server.EphemeralVolumes)
+            yield return new Problem(Reasons.ServerCapabilityMissing, $"spec.kvCache.ssd.storageClassName: a Kubernetes {server.Version} server has no generic ephemeral volumes (1.21 has): remove it to use the node's disk", Blocks: true);
         if (!server.PodDisruptionBudgets)
             yield return new Problem(Reasons.ServerCapabilityMissing, $"spec.disruption: a Kubernetes {server.Version} server has no PodDisruptionBudget of policy/v1 (1.21 has): pods are not protected from voluntary disruptions", Blocks: false);
         if (spec.NetworkPolicy.Enabled && !server.NetworkPolicies)

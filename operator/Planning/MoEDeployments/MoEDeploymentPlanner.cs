@@ -66,7 +66,7 @@ public static class MoEDeploymentPlanner
         children.Add(Deployment(resource, references, child, config, settings, server));
         if (Autoscaling.Plan(resource, child, server) is { } autoscaler)
             children.Add(autoscaler);
-        children.AddRange(Integrations.Plan(resource, child, server));
+        children.AddRange(Integrations.Plan(resource, child, settings, server));
         return new Plan(children, problems, conditions);
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using k8s.Models;
@@ -73,8 +74,18 @@ internal static class PodTemplateOverride
         catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or ArgumentException)
         {
             var where = (error as JsonException)?.Path is { Length: > 1 } path ? Path + path[1..] : Path;
-            return $"{where}: not a field or value of a pod template: {error.Message.Split(". Path:", 2)[0].ReplaceLineEndings(" ")}";
+            return error.Message.Contains("could not be mapped", StringComparison.Ordinal)
+                ? $"{where}: a pod template has no such field: remove it"
+                : $"{where}: {Shown(merged, where)} is not of the type that a pod template has there";
         }
+    }
+
+    private static string Shown(JsonObject merged, string where)
+    {
+        JsonNode? node = merged;
+        foreach (var part in where[Path.Length..].Split('.', '[', ']').Where(part => part.Length > 0))
+            node = node is JsonArray items && int.TryParse(part, CultureInfo.InvariantCulture, out var index) ? items.ElementAtOrDefault(index) : (node as JsonObject)?[part];
+        return node is JsonValue value ? $"'{value}'" : "the value";
     }
 
     private static IEnumerable<string> Directives(JsonNode? node, string path) => node switch

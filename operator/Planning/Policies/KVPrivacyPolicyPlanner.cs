@@ -51,7 +51,7 @@ public static class KVPrivacyPolicyPlanner
     {
         var errors = NameCheck.Errors(policy.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(policy.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
-            errors.AddRange(ExpressionErrors(policy.Spec).Concat(DurationErrors(policy.Spec)).Concat(EndpointErrors(policy.Spec)));
+            errors.AddRange(ExpressionErrors(policy.Spec).Concat(EndpointErrors(policy.Spec)));
         return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));
     }
 
@@ -127,22 +127,5 @@ public static class KVPrivacyPolicyPlanner
     {
         if (spec.ContextCheck?.Endpoint.Url is { } url && !(Uri.TryCreate(url, UriKind.Absolute, out var parsed) && parsed.Host.Length > 0))
             yield return $"spec.contextCheck.endpoint.url: '{url}' is not a URL: write one such as http://judge.models.svc:8000/v1";
-    }
-
-    private static IEnumerable<string> DurationErrors(KVPrivacyPolicySpec spec)
-    {
-        foreach (var (field, value) in new[]
-        {
-            ("spec.monitor.window", spec.Monitor.Window),
-            ("spec.retention.privateIdle", spec.Retention.PrivateIdle),
-            ("spec.retention.publicIdle", spec.Retention.PublicIdle),
-            ("spec.contextCheck.endpoint.timeout", spec.ContextCheck?.Endpoint.Timeout),
-        })
-        {
-            if (value is null)
-                continue;
-            foreach (var error in NameCheck.Catch(() => Durations.ParsePositive(value, field)))
-                yield return error;
-        }
     }
 }

@@ -22,10 +22,11 @@ public static class MemorySchedulingProfilePlanner
     {
         var errors = NameCheck.Errors(profile.Metadata.Name, NameCheck.LabelLength - Names.NodeAgent("").Length)
             .Concat(SpecCheck.Errors(profile.Spec, "spec").Select(error => error.ToString()))
-            .Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))
             .ToList();
+        if (errors.Count == 0)
+            errors.AddRange(CrossField(profile.Spec));
         if (errors.Count > 0)
-            return Planning.Plan.Blocked(errors, []);
+            return Planning.Plan.Blocked([.. errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))], []);
 
         var problems = new List<Problem>();
         var stronger = ProfilePrecedence.Stronger(profile, others);
@@ -67,6 +68,10 @@ public static class MemorySchedulingProfilePlanner
             problems,
             []);
     }
+
+    private static IEnumerable<string> CrossField(MemorySchedulingProfileSpec spec) => PlacementCheck.Labels(spec.NodeSelector, "spec.nodeSelector")
+        .Concat((spec.Workloads ?? []).SelectMany(hint => PlacementCheck.Selector(hint.PodSelector, $"spec.workloads[{hint.Name}].podSelector")
+            .Concat(PlacementCheck.Selector(hint.NamespaceSelector, $"spec.workloads[{hint.Name}].namespaceSelector"))));
 
     private static V1DaemonSet DaemonSet(MemorySchedulingProfile profile, ChildBuilder child, string config, V1NodeAffinity? affinity, OperatorSettings settings, ServerCapabilities server)
     {

@@ -73,7 +73,7 @@ public static class PromptOptimizerPlanner
     {
         if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
             yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
-        foreach (var error in NameCheck.Catch(() => Quantities.Bytes(spec.Store.Size, "spec.store.size")))
+        foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size"))
             yield return error;
     }
 

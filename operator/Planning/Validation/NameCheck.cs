@@ -33,6 +33,13 @@ internal static partial class NameCheck
         return [];
     }
 
+    /// <summary>Errors of a quantity of bytes that may not be zero.</summary>
+    public static IEnumerable<string> Positive(k8s.Models.ResourceQuantity quantity, string field) => Catch(() =>
+    {
+        if (Quantities.Bytes(quantity, field) == 0)
+            throw new UserInputException($"{field}: '{quantity}' is nothing: write a whole, positive quantity such as 512Mi");
+    });
+
     [GeneratedRegex("^[a-z]([-a-z0-9]*[a-z0-9])?$", RegexOptions.CultureInvariant)]
     private static partial Regex Label();
 }

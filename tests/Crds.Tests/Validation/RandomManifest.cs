@@ -13,7 +13,7 @@ internal sealed class RandomManifest(int seed)
     /// <summary>Texts that fit each pattern of the schemas; a new pattern asks for its line here.</summary>
     private static readonly Dictionary<string, string[]> Texts = new()
     {
-        [Durations.Pattern] = ["0s", "1h30m", "250ms", "2h3m4s5ms"],
+        [Durations.Pattern] = ["1s", "1h30m", "250ms", "2h3m4s5ms"],
         [SchemaGenerator.BytesPattern] = ["0", "512Mi", "1.5Gi", "3k"],
         [SchemaGenerator.QuantityPattern] = ["100m", "1.5", "2Gi", "1e3"],
         [SchemaGenerator.NamePattern] = ["a", "a-1"],
@@ -23,6 +23,7 @@ internal sealed class RandomManifest(int seed)
         ["^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"] = ["a", "a.b-c"],
         [@"^https?://[^\s]+$"] = ["http://a", "https://a.b:1/v1"],
         ["^[A-Za-z0-9]([-A-Za-z0-9._/]*[A-Za-z0-9])?$"] = ["a", "Org/Model-1.0"],
+        ["^[A-Za-z0-9][-A-Za-z0-9._:/@]*$"] = ["a", "r:5000/a/B.c:1@sha256:0f"],
         ["^/.*$"] = ["/", "/a b/c"],
         ["^s3://[^/]+(/.*)?$"] = ["s3://bucket", "s3://bucket/a/b"],
         ["^[0-9a-f]{64}$"] = [new string('0', 64), new string('f', 64)],

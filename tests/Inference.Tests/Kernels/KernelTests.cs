@@ -97,16 +97,38 @@ public unsafe class KernelTests
     [InlineData("gelu_pytorch_tanh")]
     [InlineData("relu")]
     [InlineData("quick_gelu")]
+    [InlineData("gelu_10")]
+    [InlineData("hardswish")]
+    [InlineData("laplace")]
+    [InlineData("leaky_relu")]
+    [InlineData("linear")]
+    [InlineData("mish")]
+    [InlineData("relu2")]
+    [InlineData("relu6")]
+    [InlineData("sigmoid")]
+    [InlineData("sqrtsoftplus")]
+    [InlineData("tanh")]
     public void Activations_match_torch(string name)
     {
         using var scope = torch.NewDisposeScope();
-        var x = torch.linspace(-9, 9, 1200);
+        var x = torch.linspace(-12, 12, 1200);
         var expected = name switch
         {
             "silu" => torch.nn.functional.silu(x),
             "gelu" => torch.nn.functional.gelu(x),
             "relu" => torch.nn.functional.relu(x),
             "quick_gelu" => x * torch.sigmoid(1.702f * x),
+            "gelu_10" => torch.nn.functional.gelu(x).clip(-10, 10),
+            "hardswish" => torch.nn.functional.hardswish(x),
+            "laplace" => 0.5f * (1 + torch.erf((x - 0.707107f) / (0.282095f * MathF.Sqrt(2)))),
+            "leaky_relu" => torch.nn.functional.leaky_relu(x, 0.01),
+            "linear" => x,
+            "mish" => torch.nn.functional.mish(x),
+            "relu2" => torch.nn.functional.relu(x).square(),
+            "relu6" => torch.nn.functional.relu6(x),
+            "sigmoid" => torch.sigmoid(x),
+            "sqrtsoftplus" => torch.nn.functional.softplus(x, 1, 20).sqrt(),
+            "tanh" => torch.tanh(x),
             _ => 0.5f * x * (1 + torch.tanh(MathF.Sqrt(2 / MathF.PI) * (x + 0.044715f * x.pow(3)))),
         };
         float[] gate = x.data<float>().ToArray();

@@ -19,7 +19,7 @@ public class BadModelTests
     [InlineData("mlp_bias", "true", "mlp_bias is true; supported is its absence")]
     [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; supported is 1")]
     [InlineData("quantization_config", "{\"quant_method\": \"fp8\"}", "quantization_config is set; supported are checkpoints in fp32, fp16 or bf16")]
-    [InlineData("rope_parameters", "{\"rope_type\": \"mrope\"}", "rope_parameters: rope_type is \"mrope\"; supported is default, linear, dynamic, yarn, longrope or llama3")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"mrope\"}", "rope_parameters: rope_type is \"mrope\"; supported is default, linear, dynamic, yarn, longrope, llama3 or proportional")]
     [InlineData("rope_parameters", "{\"rope_type\": \"linear\"}", "rope_parameters: factor is missing")]
     [InlineData("rope_parameters", "{\"rope_type\": \"longrope\", \"factor\": 2, \"long_factor\": [1], \"short_factor\": [1]}", "short_factor is [1]; supported is a list of 16 numbers")]
     [InlineData("rope_parameters", "{\"full_attention\": {\"rope_theta\": 1e4}}", "holds parameters per layer type")]

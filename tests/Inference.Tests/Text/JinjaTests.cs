@@ -36,11 +36,22 @@ public class JinjaTests
     [InlineData("{{ a.b.c }}", "line 1: 'b' is asked of 'a', which is undefined")]
     [InlineData("{{ 1 + 'a' }}", "line 1: '+' cannot take integer and string")]
     [InlineData("\n{{ 1 // 0 }}", "line 2: division by zero")]
+    [InlineData("{{ [1, 'a']|sort }}", "line 1: integer and string have no order")]
     [InlineData("{{ nope() }}", "line 1: undefined value ('nope' is undefined) cannot be called")]
     [InlineData("{{ 'a'.frobnicate() }}", "line 1: undefined value ('frobnicate' of string is undefined) cannot be called")]
     [InlineData("{{ range(1000000000) }}", "line 1: 'range' must have a step and at most 100000 items")]
     public void Says_what_went_wrong_and_where(string template, string message) =>
         Assert.Equal(message, Assert.Throws<JinjaException>(() => Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System)).Message);
+
+    // Expected outputs are Jinja2's own.
+    [Theory]
+    [InlineData("{{ (1,2)[1:] }}{{ (1,2)[::2] }}", "(2,)(1,)")]
+    [InlineData("{{ 'a' is lower }}{{ '1' is lower }}{{ '' is upper }}{{ 'A1' is upper }}", "TrueFalseFalseTrue")]
+    [InlineData("[{{ none[1:] }}{{ {'a': 1}[:1] }}]", "[]")]
+    [InlineData("{{ none|selectattr('x')|list }}{{ false|map('upper')|list }}{{ 0|reject|list }}", "[][][]")]
+    [InlineData("{{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 1e-4 }} {{ -12500000000000000.0 * 10 }} {{ 0.0 }} {{ 1e20 }} {{ 1.5e300 }}", "1e+16 1000000000000000.0 1e-05 0.0001 -1.25e+17 0.0 1e+20 1.5e+300")]
+    public void Renders_odd_values_as_Jinja2_does(string template, string expected) =>
+        Assert.Equal(expected, Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System));
 
     [Fact]
     public void A_template_may_refuse_its_input()

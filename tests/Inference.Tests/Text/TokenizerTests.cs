@@ -147,6 +147,34 @@ public class TokenizerTests
         Assert.Equal(matches, tokens.Split(new Piece(text, true)).Any(part => part.Token is not null));
     }
 
+    // Expected: what the reference library (tokenizers 0.23) does.
+    [Theory]
+    [InlineData("<m> bar", "<m>|[ bar]")] // The space that <m> swallows belongs to the next match all the same.
+    [InlineData("<m>  bar", "<m>|[ bar]")]
+    public void Matches_are_settled_before_white_space_is_swallowed(string text, string expected)
+    {
+        var tokens = new AddedTokens([
+            new AddedToken(1, "<m>", false, false, false, false, StripRight: true),
+            new AddedToken(2, " bar", false, false, false, false, false),
+        ]);
+        Assert.Equal(expected, string.Join('|', tokens.Split(new Piece(text, true)).Select(part => part.Token is null ? part.Text.Text : part.Token.Id == 1 ? "<m>" : "[ bar]")));
+    }
+
+    [Fact]
+    public void A_single_word_token_hides_the_shorter_ones_in_it_where_it_does_not_stand_alone()
+    {
+        var tokens = new AddedTokens([new AddedToken(1, "ab", false, false, false, false, false), new AddedToken(2, "abc", false, false, SingleWord: true, false, false)]);
+        Assert.Equal(["xabc"], tokens.Split(new Piece("xabc", true)).Select(part => part.Text.Text));
+    }
+
+    [Fact]
+    public void Lower_case_of_the_dotted_capital_i_is_two_code_points() =>
+        Assert.Equal("i\u0307a", new LowercaseNormalizer().Normalize("\u0130A"));
+
+    [Fact]
+    public void No_text_gets_no_space_in_front() =>
+        Assert.Equal([""], new ByteLevelPreTokenizer(addPrefixSpace: true, useRegex: false).Split(new Piece("", true)).Select(piece => piece.Text));
+
     [Theory]
     [InlineData(SplitBehavior.Isolated, "a|-|-|b")]
     [InlineData(SplitBehavior.Removed, "a|b")]

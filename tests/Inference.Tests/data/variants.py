@@ -23,6 +23,14 @@ A={
  'phimoe-longrope': ('phimoe', dict(base, intermediate_size=20, num_local_experts=5, num_experts_per_tok=2, attention_bias=False, lm_head_bias=False, sliding_window=9, router_jitter_noise=0.2, rope_parameters=dict(rope_type='longrope', short_factor=[1.0,1.1,1.2,1.3,1.4,1.5], long_factor=[1.0,2.0,3.0,4.0,5.0,6.0], short_mscale=1.1, long_mscale=1.4, original_max_position_embeddings=64, rope_theta=1e4)), 'fp32'),
  'phimoe-longrope-crossing': ('phimoe', dict(base, intermediate_size=20, num_local_experts=5, num_experts_per_tok=2, attention_bias=True, lm_head_bias=True, rope_parameters=dict(rope_type='longrope', short_factor=[1.0,1.1,1.2,1.3,1.4,1.5], long_factor=[1.0,2.0,3.0,4.0,5.0,6.0], short_mscale=1.1, long_mscale=1.4, original_max_position_embeddings=28, rope_theta=1e4)), 'fp32'),
  'mixtral-longrope-crossing': ('mixtral', dict(base, head_dim=12, intermediate_size=20, num_local_experts=5, num_experts_per_tok=2, rope_parameters=dict(rope_type='longrope', short_factor=[1.0,1.1,1.2,1.3,1.4,1.5], long_factor=[1.0,2.0,3.0,4.0,5.0,6.0], factor=4.0, original_max_position_embeddings=28, rope_theta=1e4)), 'fp32'),
+ 'deepseek_v3-absent-fields': ('deepseek_v3', dict(base, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, intermediate_size=12, moe_intermediate_size=8, n_routed_experts=16, num_experts_per_tok=8, n_group=8, topk_group=4, n_shared_experts=1, first_k_dense_replace=1, kv_lora_rank=8, q_lora_rank=None, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=6, hidden_act='mish'), 'bf16'),
+ 'glm4_moe-proportional': ('glm4_moe', dict(base, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=12, moe_intermediate_size=8, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, first_k_dense_replace=1, use_qk_norm=True, hidden_act='relu2', partial_rotary_factor=0.5, rope_parameters=dict(rope_type='proportional', factor=2.0, rope_theta=1e4, partial_rotary_factor=0.5)), 'bf16'),
+ 'qwen3_moe-absent-fields': ('qwen3_moe', dict(base, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=8, intermediate_size=12, moe_intermediate_size=8, num_experts=12, num_experts_per_tok=8, hidden_act='gelu_fast'), 'bf16'),
+}
+# Fields that are left out of config.json, where the value is what the family takes for an absent one.
+ABSENT={
+ 'deepseek_v3-absent-fields': ['n_group', 'topk_group', 'num_experts_per_tok', 'n_shared_experts', 'routed_scaling_factor', 'norm_topk_prob', 'rope_interleave'],
+ 'qwen3_moe-absent-fields': ['num_key_value_heads', 'num_experts_per_tok', 'norm_topk_prob', 'decoder_sparse_step', 'mlp_only_layers'],
 }
 for i,(name,(fam,kw,dt)) in enumerate(A.items()):
     if only and name not in only: continue
@@ -52,6 +60,10 @@ for i,(name,(fam,kw,dt)) in enumerate(A.items()):
             else: gen=m.generate(ids[:1,:24], max_new_tokens=24, do_sample=False, pad_token_id=0, eos_token_id=None)
         save_file({'input_ids':ids.contiguous(),'logits':logits.float().contiguous(),'greedy_input_ids':ids[:1,:24].clone(),'greedy_output_ids':gen.contiguous()}, f'{d}/expected.safetensors')
         m.to(tt); m.save_pretrained(d, safe_serialization=True, max_shard_size='60KB' if dt!='fp32' else '100MB')
+        if name in ABSENT:
+            import json
+            kept={k:v for k,v in json.load(open(d+'/config.json')).items() if k not in ABSENT[name]}
+            json.dump(kept,open(d+'/config.json','w'),indent=2)
         print(name,'ok',dt,float(logits.std()),flush=True)
     except Exception as e:
         print(name,'FAIL',repr(e)[:300],flush=True)

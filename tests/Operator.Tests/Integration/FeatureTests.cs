@@ -67,9 +67,39 @@ public sealed class FeatureTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"maxBatchTokens":64}}}""")).EnsureSuccess();
         await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
         Assert.Equal("4", await cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=yes", "--overwrite")).EnsureSuccess();
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("metadata.annotations[moebius.dev/paused]: 'yes' is neither", StringComparison.Ordinal));
         (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused-")).EnsureSuccess();
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
         await Eventually.EqualAsync("", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+    }
+
+    [Fact]
+    public async Task A_claim_that_cannot_be_changed_keeps_nothing_else_from_changing()
+    {
+        var shop = await cluster.NamespaceAsync("claims");
+        await using var running = cluster.StartOperator(shop);
+        const string Optimizer = "{apiVersion: moebius.dev/v1alpha1, kind: PromptOptimizer, metadata: {name: sculptor}, spec: {languageModel: {endpoint: {url: 'http://x/v1', model: m}}, store: {size: 2Gi}}}";
+        await cluster.ApplyAsync(Optimizer, "-n", shop);
+        await Eventually.EqualAsync("sculptor-optimizer", () => cluster.GetAsync(shop, "deployment/sculptor-optimizer", ".metadata.name"));
+        await cluster.ApplyAsync(Optimizer.Replace("2Gi}", "1Gi}, image: 'other:1'", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("other:1", () => cluster.GetAsync(shop, "deployment/sculptor-optimizer", ".spec.template.spec.containers[0].image"));
+        await Eventually.EqualAsync("StoreImmutable", () => cluster.ConditionAsync(shop, "popt/sculptor", "Degraded", "reason"));
+        Assert.StartsWith("spec.store.size: '1Gi' cannot be had: PersistentVolumeClaim 'sculptor-optimizer-data' has '2Gi'", await cluster.ConditionAsync(shop, "popt/sculptor", "Degraded", "message"), StringComparison.Ordinal);
+
+        // What only the server can refuse is one line.
+        await cluster.ApplyAsync(Optimizer.Replace("2Gi}", "3Gi}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("ChildRejected", () => cluster.ConditionAsync(shop, "popt/sculptor", "Degraded", "reason"));
+        Assert.DoesNotContain('\n', await cluster.ConditionAsync(shop, "popt/sculptor", "Degraded", "message"));
+    }
+
+    [Fact]
+    public async Task A_job_that_cannot_be_handed_in_is_a_warning()
+    {
+        var shop = await cluster.NamespaceAsync("refusedjobs");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: PromptOptimizationJob, metadata: {name: cat}, spec: {optimizerRef: {name: nobody}, prompt: a cat}}", "-n", shop);
+        await Eventually.EqualAsync("Warning OptimizerNotFound", () => cluster.GetAsync(shop, "events", ".items[?(@.involvedObject.name=='cat')].type} {.items[?(@.involvedObject.name=='cat')].reason"));
     }
 
     [Fact]

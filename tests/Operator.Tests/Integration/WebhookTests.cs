@@ -23,7 +23,7 @@ public sealed class WebhookTests(OperatorCluster cluster)
         { "MoEDeployment", "{model: {source: {hostPath: {path: /m}}}, serving: {kvMemory: 0}}", "spec.serving.kvMemory: '0' is nothing: write a whole, positive quantity such as 512Mi" },
         { "MoEDeployment", "{model: {source: {hostPath: {path: /m}}}, podTemplate: {spec: {containers: [{name: inference, args: [x]}]}}}", "spec.podTemplate.spec.containers[inference].args: cannot be overridden: Moebius sets them; use the fields of spec" },
         { "KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: '(?<=a)b'}]}}", "spec.rules.custom[a].pattern: '(?<=a)b' is not usable: look-around, back-references and atomic groups cannot be matched in linear time: write it without them" },
-        { "KVPrivacyPolicy", "{monitor: {window: 0s}}", "spec.monitor.window: '0s' must be longer than 0s" },
+        { "MemorySchedulingProfile", "{nodeSelector: {webhook: 'a b'}}", "spec.nodeSelector[webhook]: 'a b' is not the value of a label: write at most 63 letters, digits, '-', '_' and '.', a letter or digit first and last" },
     };
 
     private const string Name = "moebius-operator";

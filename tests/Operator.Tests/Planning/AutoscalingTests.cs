@@ -78,4 +78,13 @@ public sealed class AutoscalingTests
         Assert.Empty(Plan(Samples.MoE(), server: Everything).Children.OfType<InferencePool>());
         Assert.Empty(Plan(Samples.MoE("integrations: {podMonitor: Disabled}"), server: Everything).Children.OfType<PodMonitor>());
     }
+
+    [Theory]
+    [InlineData("Auto", 0)]
+    [InlineData("Required", 1)]
+    public void Where_one_PodMonitor_serves_all_another_is_made_only_when_required(string mode, int made)
+    {
+        var plan = MoEDeploymentPlanner.Plan(Samples.MoE($"integrations: {{podMonitor: {mode}}}"), MoEReferences.None, OperatorSettings.Default with { SharedPodMonitor = true }, Everything);
+        Assert.Equal(made, plan.Children.OfType<PodMonitor>().Count());
+    }
 }

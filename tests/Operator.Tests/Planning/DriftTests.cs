@@ -57,6 +57,53 @@ public sealed class ConditionTests
         Assert.Equal(ConditionStatus.False, conditions["Degraded"].Status);
     }
 
+    [Fact]
+    public void What_keeps_the_workload_from_being_made_is_the_reason_of_not_being_ready()
+    {
+        var conditions = WorkloadConditions.Of([new(Reasons.ChildNotOwned, "not mine", false)], false, null, []).ToDictionary(condition => condition.Type);
+        Assert.Equal((Reasons.ChildNotOwned, "not mine"), (conditions["Ready"].Reason, conditions["Ready"].Message));
+        Assert.Equal((ConditionStatus.False, Reasons.Blocked), (conditions["Progressing"].Status, conditions["Progressing"].Reason));
+    }
+
+    [Fact]
+    public void Pods_that_the_server_refuses_are_told_in_its_words()
+    {
+        var deployment = new V1Deployment
+        {
+            Metadata = new V1ObjectMeta { Generation = 1 },
+            Spec = new V1DeploymentSpec { Replicas = 1 },
+            Status = new V1DeploymentStatus { ObservedGeneration = 1, Conditions = [new V1DeploymentCondition { Type = "ReplicaFailure", Status = "True", Reason = "FailedCreate", Message = "exceeded quota: small" }] },
+        };
+        var conditions = WorkloadConditions.Of([], false, WorkloadStatus.Of(deployment), []).ToDictionary(condition => condition.Type);
+        Assert.Equal((ConditionStatus.False, Reasons.PodsRefused, "exceeded quota: small"), (conditions["Ready"].Status, conditions["Ready"].Reason, conditions["Ready"].Message));
+        Assert.Equal((ConditionStatus.True, Reasons.PodsRefused), (conditions["Degraded"].Status, conditions["Degraded"].Reason));
+    }
+
+    [Theory]
+    [InlineData(null, "1Gi", "ReadWriteOnce", null)]
+    [InlineData(null, "3Gi", "ReadWriteOnce", null)]
+    [InlineData("fast", "2Gi", "ReadWriteOnce", "spec.store.storageClassName: 'fast' cannot be had: PersistentVolumeClaim 'data' has 'slow'")]
+    [InlineData("slow", "500Mi", "ReadWriteOnce", "spec.store.size: '500Mi' cannot be had: PersistentVolumeClaim 'data' has '1Gi'")]
+    [InlineData("slow", "1Gi", "ReadWriteMany", "spec.store.accessMode: 'ReadWriteMany' cannot be had: PersistentVolumeClaim 'data' has 'ReadWriteOnce'")]
+    public void A_claim_only_grows(string? storageClass, string size, string access, string? refusal)
+    {
+        static V1PersistentVolumeClaim Claim(string? storageClass, string size, string access) => new()
+        {
+            Metadata = new V1ObjectMeta { Name = "data" },
+            Spec = new V1PersistentVolumeClaimSpec
+            {
+                AccessModes = [access],
+                StorageClassName = storageClass,
+                Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = new(size) } },
+            },
+        };
+        var message = ClaimChange.Refuse(PromptOptimizer.KindName, Claim(storageClass, size, access), Claim("slow", "1Gi", "ReadWriteOnce"))?.Message;
+        if (refusal is null)
+            Assert.Null(message);
+        else
+            Assert.StartsWith(refusal, message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(137, "Error", "killed by signal 9")]
     [InlineData(137, "OOMKilled", "killed because it needs more memory than its limit")]

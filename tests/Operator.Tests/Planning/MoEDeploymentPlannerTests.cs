@@ -164,6 +164,13 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
     [InlineData("kvCache: {shared: {address: 'valkey:99999'}}", "spec.kvCache.shared.address: 'valkey:99999' is not a host and port")]
     [InlineData("kvCache: {ssd: {size: 0}}", "spec.kvCache.ssd.size: '0' is nothing")]
+    [InlineData("experts: {fastMemory: 99999999999Ei}", "spec.experts.fastMemory: '9223372036854775807' is more than any machine has: write 1Ei or less")]
+    [InlineData("image: 'not an image'", "spec.image: 'not an image' does not match")]
+    [InlineData("placement: {nodeSelector: {'a b': c}}", "spec.placement.nodeSelector[a b]: 'a b' is not the key of a label")]
+    [InlineData("placement: {nodeSelector: {a: '-'}}", "spec.placement.nodeSelector[a]: '-' is not the value of a label")]
+    [InlineData("networkPolicy: {allowFrom: [{}]}", "spec.networkPolicy.allowFrom[0]: must have either ipBlock, or podSelector, namespaceSelector or both")]
+    [InlineData("networkPolicy: {allowMetricsFrom: [{ipBlock: {cidr: 10.0.0.0}}]}", "spec.networkPolicy.allowMetricsFrom[0].ipBlock: '10.0.0.0' is not a network")]
+    [InlineData("networkPolicy: {allowFrom: [{podSelector: {matchExpressions: [{key: a, operator: In}]}}]}", "spec.networkPolicy.allowFrom[0].podSelector.matchExpressions[0].values: must be given")]
     [InlineData("imagePullSecrets: [{name: Secret!}]", "spec.imagePullSecrets[0].name: 'Secret!' does not match")]
     public void A_broken_rule_names_field_value_and_remedy(string spec, string message)
     {
@@ -172,6 +179,31 @@ public sealed class MoEDeploymentPlannerTests
         var problem = Assert.Single(plan.Problems);
         Assert.Equal(Reasons.InvalidSpec, problem.Reason);
         Assert.StartsWith(message, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{s3: {uri: 's3://b'}, store: {size: 0}}", "spec.model.source.store.size: '0' is nothing")]
+    [InlineData("{persistentVolumeClaim: {claimName: Bad_Name}}", "spec.model.source.persistentVolumeClaim.claimName: 'Bad_Name' does not match")]
+    [InlineData("{hostPath: {path: /a/../b}}", "spec.model.source.hostPath.path: '/a/../b' must not climb with '..'")]
+    public void A_source_that_no_pod_could_read_is_refused(string source, string message)
+    {
+        var plan = Plan(Samples.Parse<MoEDeployment>($"{{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {{name: austen, namespace: shop}}, spec: {{model: {{source: {source}}}}}}}"));
+        Assert.StartsWith(message, Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("experts: {slowTier: HostMemory}", Reasons.UnsupportedField, "spec.experts.slowTier: HostMemory is for a fast tier on a device")]
+    [InlineData("serving: {computeType: Float16}", Reasons.UnsupportedField, "spec.serving.computeType: Float16 is not supported yet: write Float32")]
+    [InlineData("kvCache: {ssd: {size: 1Gi, storageClassName: fast}}", Reasons.ServerCapabilityMissing, "spec.kvCache.ssd.storageClassName: a Kubernetes 1.20 server has no generic ephemeral volumes")]
+    public void What_would_only_fail_in_its_pod_is_refused_before_there_is_one(string spec, string reason, string message)
+    {
+        var plan = Plan(Samples.MoE(spec), server: Samples.Old);
+        Assert.Empty(plan.Children);
+        Assert.Equal(reason, plan.Problems[0].Reason);
+        Assert.StartsWith(message, plan.Problems[0].Message, StringComparison.Ordinal);
+        // The model's name is known all the same.
+        var status = StatusPlanner.MoEDeployment(Samples.MoE(spec), plan, ModelPreparation.None, Observation.Of(plan, [], null, []), DateTimeOffset.UnixEpoch);
+        Assert.Equal("austen", status.Model);
     }
 
     [Fact]

@@ -50,6 +50,8 @@ public sealed class KVPrivacyPolicyPlannerTests
     [InlineData("{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://a/v1', model: m, timeout: 0s}}}", "spec.contextCheck.endpoint.timeout: ")]
     [InlineData("classifier: {type: Onnx, onnx: {}}", "spec.classifier.onnx: exactly one of claimName and image must be set")]
     [InlineData("classifier: {type: Onnx, onnx: {claimName: c, path: a/../../b}}", "spec.classifier.onnx.path: 'a/../../b': path must be relative and stay inside the volume")]
+    [InlineData("monitor: {window: 0s}", "spec.monitor.window: '0s' must be longer than 0s")]
+    [InlineData("identity: {tenantHeader: X-A, signature: {header: x-a, secretRef: {name: s, key: k}}}", "spec.identity: signature.header must be another one than tenantHeader")]
     [InlineData("monitor: {window: ''}", "spec.monitor.window: '' is not a duration")]
     public void Mistakes_are_named_and_nothing_is_rendered(string spec, string message)
     {
@@ -136,6 +138,29 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal(("cxl", "NotIn", "yes"), (requirement.Key, requirement.OperatorProperty, Assert.Single(requirement.Values)));
     }
 
+    [Theory]
+    [InlineData("nodeSelector: {'a b': c}", "spec.nodeSelector[a b]: 'a b' is not the key of a label")]
+    [InlineData("workloads: [{name: w, intent: ReadHeavy, podSelector: {matchLabels: {a: 'b c'}}}]", "spec.workloads[w].podSelector.matchLabels[a]: 'b c' is not the value of a label")]
+    [InlineData("workloads: [{name: w, intent: ReadHeavy, podSelector: {}, namespaceSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}]", "spec.workloads[w].namespaceSelector.matchExpressions[0].values: must be given for In and NotIn, and only then")]
+    [InlineData("telemetry: {interval: 50ms}", "spec.telemetry.interval: '50ms' must be 100ms or longer")]
+    public void Mistakes_are_named_and_no_agent_is_made(string spec, string message)
+    {
+        // Even where another profile takes all nodes: that would hide the mistake.
+        var plan = Plan(Samples.Profile(spec, "young", Old.AddDays(1)), Samples.Profile(name: "elder", created: Old));
+        Assert.Empty(plan.Children);
+        Assert.StartsWith(message, Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_profile_without_nodes_says_so()
+    {
+        var profile = Samples.Profile("nodeSelector: {cxl: 'yes'}");
+        var plan = Plan(profile);
+        var ready = StatusPlanner.MemorySchedulingProfile(profile, plan, Observation.Of(plan, [], new WorkloadStatus(0, 0, 0, 0, 0, true, false), []), [], DateTimeOffset.UnixEpoch)
+            .Conditions!.Single(condition => condition.Type == ConditionTypes.Ready);
+        Assert.Equal(("True", Reasons.NoNodes), (ready.Status, ready.Reason));
+    }
+
     [Fact]
     public void Profiles_that_cannot_meet_do_not_know_of_each_other() =>
         Assert.Null(Plan(Samples.Profile("nodeSelector: {zone: b}", "young", Old.AddDays(1)), Samples.Profile("nodeSelector: {zone: a}", "elder", Old))
@@ -179,6 +204,8 @@ public sealed class PromptOptimizerPlannerTests
     [Theory]
     [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
+    [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be longer than 0s")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>
         Assert.StartsWith(message, Assert.Single(Plan(Samples.Optimizer(spec)).Problems).Message, StringComparison.Ordinal);

@@ -48,8 +48,8 @@ public sealed class PodTemplateTests
     [InlineData("{metadata: {name: x}}", "spec.podTemplate.metadata.name: only labels and annotations can be added")]
     [InlineData("{metadata: {annotations: {$patch: replace}}}", "spec.podTemplate.metadata.annotations.$patch: annotations can be added, not replaced")]
     [InlineData("{replicas: 3}", "spec.podTemplate.replicas: a pod template has metadata and spec only")]
-    [InlineData("{spec: {hostNetwrk: true}}", "spec.podTemplate.spec.hostNetwrk: not a field or value of a pod template")]
-    [InlineData("{spec: {hostNetwork: 'yes'}}", "spec.podTemplate.spec.hostNetwork: not a field or value of a pod template")]
+    [InlineData("{spec: {hostNetwrk: true}}", "spec.podTemplate.spec.hostNetwrk: a pod template has no such field: remove it")]
+    [InlineData("{spec: {hostNetwork: 'yes'}}", "spec.podTemplate.spec.hostNetwork: 'yes' is not of the type that a pod template has there")]
     [InlineData("{spec: {$setElementOrder/containers: []}}", "spec.podTemplate.spec.$setElementOrder/containers: not a directive that is understood")]
     public void What_Moebius_owns_and_what_is_no_template_is_refused(string template, string message)
     {

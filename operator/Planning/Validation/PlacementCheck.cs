@@ -1,0 +1,58 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using k8s.Models;
+
+namespace Moebius.Operator.Planning.Validation;
+
+/// <summary>What the API server would refuse in a child, told of the field that it came from and before any child is made.</summary>
+internal static partial class PlacementCheck
+{
+    /// <summary>Errors of a map of labels.</summary>
+    public static IEnumerable<string> Labels(IDictionary<string, string>? labels, string field)
+    {
+        foreach (var (key, value) in labels ?? new Dictionary<string, string>())
+        {
+            var name = key[(key.IndexOf('/', StringComparison.Ordinal) + 1)..];
+            if (name.Length > NameCheck.LabelLength || key.Length > 253 + 1 + NameCheck.LabelLength || !Key().IsMatch(key))
+                yield return $"{field}[{key}]: '{key}' is not the key of a label: write letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if there is one";
+            if (value.Length > NameCheck.LabelLength || !Value().IsMatch(value))
+                yield return $"{field}[{key}]: '{value}' is not the value of a label: write at most 63 letters, digits, '-', '_' and '.', a letter or digit first and last";
+        }
+    }
+
+    /// <summary>Errors of a selector.</summary>
+    public static IEnumerable<string> Selector(V1LabelSelector? selector, string field)
+    {
+        foreach (var error in Labels(selector?.MatchLabels, $"{field}.matchLabels"))
+            yield return error;
+        foreach (var (index, expression) in (selector?.MatchExpressions ?? []).Index())
+        {
+            var here = $"{field}.matchExpressions[{index}]";
+            foreach (var error in Labels(new Dictionary<string, string> { [expression.Key] = "" }, here))
+                yield return error;
+            if (expression.OperatorProperty is "In" or "NotIn" == expression.Values is not { Count: > 0 })
+                yield return $"{here}.values: must be given for In and NotIn, and only then";
+        }
+    }
+
+    /// <summary>Errors of who may come in.</summary>
+    public static IEnumerable<string> Peers(IList<V1NetworkPolicyPeer>? peers, string field)
+    {
+        foreach (var (index, peer) in (peers ?? []).Index())
+        {
+            var here = $"{field}[{index}]";
+            if (peer.IpBlock is null == (peer.PodSelector is null && peer.NamespaceSelector is null))
+                yield return $"{here}: must have either ipBlock, or podSelector, namespaceSelector or both";
+            foreach (var cidr in new[] { peer.IpBlock?.Cidr }.Concat(peer.IpBlock?.Except ?? []).OfType<string>().Where(cidr => !IPNetwork.TryParse(cidr, out _)))
+                yield return $"{here}.ipBlock: '{cidr}' is not a network: write one such as 10.0.0.0/8";
+            foreach (var error in Selector(peer.PodSelector, $"{here}.podSelector").Concat(Selector(peer.NamespaceSelector, $"{here}.namespaceSelector")))
+                yield return error;
+        }
+    }
+
+    [GeneratedRegex("^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", RegexOptions.CultureInvariant)]
+    private static partial Regex Key();
+
+    [GeneratedRegex("^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", RegexOptions.CultureInvariant)]
+    private static partial Regex Value();
+}
