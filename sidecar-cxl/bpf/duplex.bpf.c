@@ -140,8 +140,15 @@ void BPF_PROG(duplex_dispatch, __s32 cpu, struct task_struct *prev)
 	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	struct cpu_state *here = cpu_state_of(cpu);
 
-	if (now && here && fault() != 2)
+	if (!now || !here || fault() == 2)
+		return;
+	if (here->waiting || count_waiting()) {
 		pick(now, here, cpu, prev);
+		return;
+	}
+	here->held = 0;
+	here->after_latency = 0;
+	go_on(now, here, prev);
 }
 
 SEC("struct_ops/duplex_running")

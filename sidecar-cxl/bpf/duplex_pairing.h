@@ -6,6 +6,15 @@
 
 #define MAX_LEAD 4
 
+/* Who was running goes on, unless it has no tokens; then it is queued and the timer looks after it. */
+static __always_inline void go_on(const struct duplex_parameters *now, struct cpu_state *here, struct task_struct *prev)
+{
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !out_of_tokens(now, here->running)) {
+		prev->scx.slice = now->slice_ns;
+		here->lead++;
+	}
+}
+
 static __always_inline void pick(const struct duplex_parameters *now, struct cpu_state *here, __s32 cpu, struct task_struct *prev)
 {
 	__u64 since[CLASSES], virtual[CLASSES], own_since, balanced_virtual, oldest_since = 0, time = clock_now();
@@ -100,11 +109,7 @@ static __always_inline void pick(const struct duplex_parameters *now, struct cpu
 				counts->held++;
 		}
 	}
-	/* Nobody else: who was running goes on, unless it has no tokens; then it is queued and the timer looks after it. */
-	if (prev_waits && !out_of_tokens(now, here->running)) {
-		prev->scx.slice = now->slice_ns;
-		here->lead++;
-	}
+	go_on(now, here, prev);
 	return;
 switched:
 	here->lead = 0;

@@ -48,7 +48,7 @@ static int on_timer(void *map, int *key, struct bpf_timer *timer)
 {
 	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	bool limits = now && now->limited < CLASSES;
-	struct round round = {.time = clock_now(), .waiting = waiting_tasks[CLASS_BALANCED]};
+	struct round round = {.time = clock_now(), .waiting = waiting_tasks[CLASS_BALANCED], .bulk = waiting_tasks[CLASS_READ] || waiting_tasks[CLASS_WRITE]};
 
 	if (limits)
 		refill(now);
