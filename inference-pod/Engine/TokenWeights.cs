@@ -7,12 +7,15 @@ using System.Runtime.Intrinsics;
 namespace Moebius.Inference.Engine;
 
 /// <summary>
-/// The weights of all tokens in a draw, exp((logit - largest) / temperature), and draws by them. One pass computes and
-/// sums them, and nothing is ever sorted whole. Sums are taken in eight lanes on every machine.
+/// The weights of all tokens in a draw, exp((logit - largest) / temperature) in fp32, and draws by them. One pass computes
+/// and sums them, and nothing is ever sorted whole. Sums are taken in fp64, in eight lanes on every machine.
 /// </summary>
 internal readonly ref struct TokenWeights
 {
     private const int Lanes = 8;
+
+    /// <summary>Weights that are computed at a time.</summary>
+    private const int Width = 16;
 
     /// <summary>Weights that are summed at a time while a draw looks for its place.</summary>
     private const int Stretch = 64;
@@ -26,9 +29,12 @@ internal readonly ref struct TokenWeights
     /// <summary>For sums of many roundings: what is left out is certain to be outside.</summary>
     private const double Slack = 0.999;
 
+    /// <summary>Below this, an exponential counts as 0: fp32 has no smaller normal numbers.</summary>
+    private const float LeastExponent = -87;
+
     private readonly ReadOnlySpan<float> _logits;
-    private readonly double[] _rented;
-    private readonly Span<double> _weights;
+    private readonly float[] _rented;
+    private readonly Span<float> _weights;
 
     /// <param name="logits">One row.</param>
     /// <param name="largest">The largest of them.</param>
@@ -37,23 +43,25 @@ internal readonly ref struct TokenWeights
     public TokenWeights(ReadOnlySpan<float> logits, float largest, double temperature, double least)
     {
         _logits = logits;
-        _rented = ArrayPool<double>.Shared.Rent(logits.Length);
+        _rented = ArrayPool<float>.Shared.Rent(logits.Length);
         _weights = _rented.AsSpan(0, logits.Length);
         ref float from = ref MemoryMarshal.GetReference(logits);
-        ref double to = ref MemoryMarshal.GetReference(_weights);
-        double inverse = 1 / temperature;
+        ref float to = ref MemoryMarshal.GetReference(_weights);
+        // Bounded: the largest logit's weight is 1 at any temperature.
+        float inverse = (float)Math.Min(1 / temperature, 1e30);
         var sums = Vector512<double>.Zero;
         int i = 0;
-        for (; i + Lanes <= logits.Length; i += Lanes)
+        for (; i + Width <= logits.Length; i += Width)
         {
-            var weights = Weights(Vector256.LoadUnsafe(ref from, (nuint)i), largest, inverse, least);
+            var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)i), largest, inverse, (float)least);
             weights.StoreUnsafe(ref to, (nuint)i);
-            sums += weights;
+            var (low, high) = Vector512.Widen(weights);
+            sums += low + high;
         }
         Total = Sum(sums);
         for (; i < logits.Length; i++)
         {
-            _weights[i] = Weights(Vector256.Create(logits[i]), largest, inverse, least)[0];
+            _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, (float)least)[0];
             Total += _weights[i];
         }
     }
@@ -102,14 +110,37 @@ internal readonly ref struct TokenWeights
     }
 
     /// <summary>Gives back the memory.</summary>
-    public void Dispose() => ArrayPool<double>.Shared.Return(_rented);
+    public void Dispose() => ArrayPool<float>.Shared.Return(_rented);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<double> Weights(Vector256<float> logits, float largest, double inverse, double least)
+    private static Vector512<float> Weights(Vector512<float> logits, float largest, float inverse, float least)
     {
-        var (low, high) = Vector256.Widen(logits - Vector256.Create(largest));
-        var weights = Vector512.Exp(Vector512.Create(low, high) * inverse);
-        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<double>.Zero);
+        var exponents = (logits - Vector512.Create(largest)) * inverse;
+        var weights = Exp(exponents);
+        // A comparison with NaN is false.
+        var counts = Vector512.GreaterThanOrEqual(exponents, Vector512.Create(LeastExponent)) & Vector512.GreaterThanOrEqual(weights, Vector512.Create(least));
+        return Vector512.ConditionalSelect(counts, weights, Vector512<float>.Zero);
+    }
+
+    /// <summary>
+    /// exp(x) for x from <see cref="LeastExponent"/> to 0, to about 1e-7 of it, exactly 1 at 0, the same on every machine:
+    /// 2^n e^r with x = n ln 2 + r, and Taylor's series of e^r.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Exp(Vector512<float> x)
+    {
+        var n = Vector512.Round(x * 1.44269504f);
+        // ln 2 in two parts: the products with the first are exact.
+        var r = x - (n * 0.693359375f) - (n * -2.12194440e-4f);
+        var sum = (r * (1f / 5040)) + Vector512.Create(1f / 720);
+        sum = (sum * r) + Vector512.Create(1f / 120);
+        sum = (sum * r) + Vector512.Create(1f / 24);
+        sum = (sum * r) + Vector512.Create(1f / 6);
+        sum = (sum * r) + Vector512.Create(0.5f);
+        sum = (sum * r) + Vector512<float>.One;
+        sum = (sum * r) + Vector512<float>.One;
+        var power = (Vector512.ConvertToInt32(n) + Vector512.Create(127)) << 23;
+        return sum * power.AsSingle();
     }
 
     private static double Sum(Vector512<double> lanes)
@@ -120,12 +151,15 @@ internal readonly ref struct TokenWeights
         return sum;
     }
 
-    private static double Sum(ReadOnlySpan<double> weights)
+    private static double Sum(ReadOnlySpan<float> weights)
     {
         var sums = Vector512<double>.Zero;
         int i = 0;
-        for (; i + Lanes <= weights.Length; i += Lanes)
-            sums += Vector512.Create(weights[i..]);
+        for (; i + Width <= weights.Length; i += Width)
+        {
+            var (low, high) = Vector512.Widen(Vector512.Create(weights[i..]));
+            sums += low + high;
+        }
         double sum = Sum(sums);
         for (; i < weights.Length; i++)
             sum += weights[i];
@@ -133,7 +167,7 @@ internal readonly ref struct TokenWeights
     }
 
     /// <summary>The first weight with which the sum exceeds a target, or the last that is not 0.</summary>
-    private static int Reach(ReadOnlySpan<double> weights, double target)
+    private static int Reach(ReadOnlySpan<float> weights, double target)
     {
         int last = 0;
         for (int i = 0; i < weights.Length; i++)
@@ -154,11 +188,11 @@ internal readonly ref struct TokenWeights
     /// </summary>
     private int Candidates(Span<ulong> candidates, double needed)
     {
-        double least = Math.Max((Total - needed) / _weights.Length * Slack, double.Epsilon);
+        float least = (float)Math.Max((Total - needed) / _weights.Length * Slack, float.Epsilon);
         int count = 0, i = 0;
-        for (; i + Lanes <= _weights.Length; i += Lanes)
+        for (; i + Width <= _weights.Length; i += Width)
         {
-            ulong heavy = Vector512.GreaterThanOrEqual(Vector512.Create(_weights.Slice(i, Lanes)), Vector512.Create(least)).ExtractMostSignificantBits();
+            ulong heavy = Vector512.GreaterThanOrEqual(Vector512.Create(_weights.Slice(i, Width)), Vector512.Create(least)).ExtractMostSignificantBits();
             for (; heavy != 0; heavy &= heavy - 1)
                 candidates[count++] = Key(i + BitOperations.TrailingZeroCount(heavy));
         }
@@ -169,7 +203,7 @@ internal readonly ref struct TokenWeights
         }
         while (count > FewCandidates && (Mass(candidates[..count]) - needed) / count * Slack is var more && more > 2 * least)
         {
-            least = more;
+            least = (float)more;
             int heavy = 0;
             for (int at = 0; at < count; at++)
             {

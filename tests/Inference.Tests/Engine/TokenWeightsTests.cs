@@ -37,6 +37,18 @@ public class TokenWeightsTests
         Assert.Equal(0, weights.PickLikeliest(0.999999, 1));
     }
 
+    [Fact]
+    public void Weights_are_exponentials_to_the_last_bits_of_fp32()
+    {
+        for (float logit = 0; logit > -86; logit -= 0.0137f)
+        {
+            using var weights = new TokenWeights([logit], 0, 1, 0);
+            Assert.InRange(weights.Total / Math.Exp(logit), 1 - 4e-7, 1 + 4e-7);
+        }
+        using var certain = new TokenWeights([3, 2.9f, float.NegativeInfinity, -1e30f, float.NaN], 3, 1e-40, 0);
+        Assert.Equal(1, certain.Total);
+    }
+
     private static int Draw(float[] logits, double uniform, double share)
     {
         using var weights = new TokenWeights(logits, 0, 1, 0);
