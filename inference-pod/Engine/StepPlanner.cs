@@ -48,8 +48,11 @@ internal static class StepPlanner
         int heldBlocks,
         SchedulerLimits limits)
     {
-        var kept = running.OrderBy(sequence => sequence.Id).ToList();
-        var free = limits.Blocks - heldBlocks - kept.Sum(sequence => BlocksOf(sequence.Tokens, limits));
+        var kept = running.ToList();
+        kept.Sort(static (left, right) => left.Id.CompareTo(right.Id));
+        var free = limits.Blocks - heldBlocks;
+        foreach (var sequence in kept)
+            free -= BlocksOf(sequence.Tokens, limits);
         var preempt = new List<long>();
         while (free < 0 && kept.Count > 1)
         {
@@ -71,16 +74,20 @@ internal static class StepPlanner
     {
         var chunks = new List<(long Id, int Tokens)>();
         var budget = limits.MaxBatchTokens;
-        foreach (var decode in running.Where(sequence => sequence.Ready && sequence.Tokens - sequence.Stored == 1))
+        foreach (var decode in running)
         {
+            if (!decode.Ready || decode.Tokens - decode.Stored != 1)
+                continue;
             if (budget == 0)
                 return chunks;
             chunks.Add((decode.Id, 1));
             budget--;
         }
 
-        foreach (var prefill in running.Where(sequence => sequence.Ready && sequence.Tokens - sequence.Stored > 1))
+        foreach (var prefill in running)
         {
+            if (!prefill.Ready || prefill.Tokens - prefill.Stored <= 1)
+                continue;
             if (budget == 0)
                 return chunks;
             var tokens = Math.Min(budget, prefill.Tokens - prefill.Stored);

@@ -15,15 +15,19 @@ internal sealed class Utf8Stream
 
     private string Decode(ReadOnlySpan<byte> bytes, bool flush)
     {
-        Span<char> characters = stackalloc char[256];
-        var text = new StringBuilder();
-        while (true)
+        Span<char> characters = stackalloc char[64];
+        decoder.Convert(bytes, characters, flush, out var used, out var written, out var completed);
+        // Nearly every token is as short.
+        if (completed)
+            return new string(characters[..written]);
+        var text = new StringBuilder().Append(characters[..written]);
+        while (!completed)
         {
-            decoder.Convert(bytes, characters, flush, out var used, out var written, out var completed);
-            text.Append(characters[..written]);
             bytes = bytes[used..];
-            if (completed)
-                return text.ToString();
+            decoder.Convert(bytes, characters, flush, out used, out written, out completed);
+            text.Append(characters[..written]);
         }
+
+        return text.ToString();
     }
 }
