@@ -14,7 +14,7 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
 
     private static readonly WordTable Particles = WordTable.Of(
     [
-        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l",
+        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l", "д", "дом", "буд",
     ]);
 
     private static readonly WordTable TimeWords = WordTable.Of(
@@ -47,6 +47,16 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             return;
         }
 
+        // 테헤란로 241: a road and its number.
+        if (start > 3 && _text[start - 1] == ' ' && _text[start - 2] is '로' or '길' && char.IsLetter(_text[start - 3]) && _text[start - 3] >= 0xAC00)
+        {
+            var road = start - 2;
+            while (road > 0 && start - road < 16 && _text[road - 1] >= 0xAC00 && char.IsLetter(_text[road - 1]))
+                road--;
+            sink.Add(view, SecretKind.StreetAddress, road, end);
+            return;
+        }
+
         if (!IsYear(start, end) && (AfterAnnouncement(start, end) || AfterForeignName(start, end)))
             return;
         // "In 1856 South Carolina": a year in a sentence, not a house.
@@ -67,6 +77,8 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             ScanNumberBehind(start, end, hint);
         if (hint == Hint.None && char.IsUpper(_text[start]) && StreetWords.IsPreposition(_text.AsSpan(start, end - start)))
             ScanNumberBehind(start, end, Hint.None);
+        if ((hint & Hint.PostBox) != 0)
+            ScanPostBox(start, end);
         if ((hint & Hint.StreetEnding) != 0 && char.IsUpper(_text[start]))
             ScanNumberRightBehind(start, end);
         if (_numberStart < 0)
@@ -146,6 +158,20 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
     {
         if (start - _announced is < 0 or > 60 || (start > 0 && _text[start - 1] == ':') || (_announcedByPlace && !PlaceGoesOn(start, end)) || (end < view.Length && _text[end] is ':' or '%'))
             return false;
+        // A name stands before the number or behind it: "address=5005,server" has none.
+        var letter = end < view.Length && char.IsAsciiLetter(_text[end]) && !(end + 1 < view.Length && char.IsLetter(_text[end + 1])) ? end + 1 : end;
+        var behind = letter;
+        while (behind < view.Length && behind - letter < 2 && _text[behind] is ' ' or ',')
+            behind++;
+        var named = (behind > letter && behind < view.Length && char.IsLetter(_text[behind]) && _text[letter] == ' ') || (behind < view.Length && char.IsUpper(_text[behind]) && behind > letter);
+        var between = _text.AsSpan(Math.Max(0, _announced), start - Math.Max(0, _announced));
+        if (!named && (between.Contains('\n') || !IsNameBetween(_announced, start)))
+        {
+            // What was announced is no street.
+            _announced = int.MinValue / 2;
+            return false;
+        }
+
         while (end < view.Length && end - start < MaxAhead && _text[end] is not ('\n' or '.' or ';'))
             end++;
         return sink.Add(view, SecretKind.StreetAddress, start, end);
@@ -197,6 +223,9 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             digits++;
         if (position == end || digits - position is < 1 or > 5 || _text[position - 1] != ' ' || IsYear(position, digits))
             return;
+        // NUMERICSTRING 18, but HAUPTSTRASSE 12.
+        if (end - start > 1 && char.IsUpper(_text[start + 1]) && !StreetWords.EndsInCapitals(_text.AsSpan(start, end - start)))
+            return;
         if (digits < view.Length && char.IsAsciiLetter(_text[digits]))
             digits++;
         sink.Add(view, SecretKind.StreetAddress, start, digits);
@@ -226,7 +255,7 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             wordEnd = word - 1;
         }
 
-        return foreign && first >= 0 && start - first >= 5 && sink.Add(view, SecretKind.StreetAddress, first, end);
+        return foreign && first >= 0 && start - first >= 5 && !MonthFollows(end) && sink.Add(view, SecretKind.StreetAddress, first, end);
     }
 
     /// <summary>The word for a street comes first, then its name, then the number.</summary>
@@ -266,17 +295,52 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
                 }
 
                 var capital = char.IsUpper(character) || (character >= 128 && !char.IsLower(character));
-                if ((!capital && !IsParticle(position, word)) || ++words > MaxNameWords || (Vocabulary.Find(text) & (Hint.Section | Hint.Month)) is not Hint.None && text is not ("no" or "nr"))
+                if ((!capital && !IsParticle(position, word)) || ++words > MaxNameWords || (Vocabulary.Find(text) & (Hint.Section | Hint.Month)) is not Hint.None && text is not ("no" or "No" or "nr" or "Nr"))
                     return;
                 named |= capital;
                 position = word;
                 continue;
             }
 
-            if (!(character is ' ' or ',' or '-' or '\'' or '°' || (character == '.' && ((position == end && end - start <= 5) || position + 2 < limit && position > end && position - 1 >= 0 && char.IsLetter(_text[position - 1])))))
+            if (!(character is ' ' or ',' or '-' or '\'' or '°' || (character is ':' && position > 1 && (_text[position - 1] | 0x20) == 'o' && (_text[position - 2] | 0x20) == 'n') || (character == '.' && ((position == end && end - start <= 5) || position + 2 < limit && position > end && position - 1 >= 0 && char.IsLetter(_text[position - 1])))))
                 return;
             position++;
         }
+    }
+
+    /// <summary>P.O. Box 832, Postfach 12.</summary>
+    private void ScanPostBox(int start, int end)
+    {
+        var from = start;
+        if (end - start == 3)
+        {
+            var before = _text.AsSpan(Math.Max(0, start - 6), Math.Min(6, start));
+            var length = before.EndsWith("PO ") ? 3 : before.EndsWith("P.O. ") ? 5 : before.EndsWith("P. O. ") ? 6 : before.EndsWith("P.O.") || before.EndsWith("P O ") ? 4 : 0;
+            if (length == 0)
+                return;
+            from = start - length;
+        }
+
+        var digits = end;
+        while (digits < view.Length && digits - end < 3 && _text[digits] is ' ' or '#' or ':')
+            digits++;
+        if (digits == end || digits >= view.Length || !char.IsAsciiDigit(_text[digits]))
+            return;
+        while (digits < view.Length && digits - end < 16 && char.IsAsciiDigit(_text[digits]))
+            digits++;
+        sink.Add(view, SecretKind.StreetAddress, from, digits);
+    }
+
+    /// <summary>Сегодня 14 марта: a day.</summary>
+    private bool MonthFollows(int end)
+    {
+        if (end + 1 >= view.Length || _text[end] is not (' ' or '.'))
+            return false;
+        var word = _text[end] == '.' && _text[end + 1] == ' ' ? end + 2 : end + 1;
+        var stop = word;
+        while (stop < view.Length && stop - word < 16 && char.IsLetter(_text[stop]))
+            stop++;
+        return (Vocabulary.Find(_text.AsSpan(word, stop - word)) & Hint.Month) != 0;
     }
 
     private char WordStartBefore(int end)
@@ -353,5 +417,6 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
         return to > from || from == to && _text[from] >= 0x2E80 || (to == from && from > 0 && _text[from - 1] >= 0x2E80);
     }
 
-    private bool IsYear(int start, int end) => end - start == 4 && _text[start] is '1' or '2' && end - start == 4 && _text[start + 1] is '0' or '5' or '6' or '7' or '8' or '9';
+    private bool IsYear(int start, int end) =>
+        end - start == 4 && ((_text[start] == '1' && _text[start + 1] is '0' or '5' or '6' or '7' or '8' or '9') || (_text[start] == '2' && _text[start + 1] == '0'));
 }
