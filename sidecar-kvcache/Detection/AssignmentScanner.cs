@@ -170,7 +170,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
     public void ScanUrl(int colon)
     {
         var position = colon + 3;
-        if (_text[position] is 'h' or 'd' or 'a')
+        if (position < view.Length && _text[position] is 'h' or 'd' or 'a')
         {
             foreach (var hook in Hooks)
             {

@@ -9,7 +9,9 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
     private const int Fewest = 12;
     private const int Most = 19;
 
-    /// <summary>Windows of whole groups with the digits of a card. The check sums grow along with the window.</summary>
+    private (int Even, int Odd)[] _sums = new (int Even, int Odd)[64];
+
+    /// <summary>Windows of whole groups with the digits of a card.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool TryCards()
     {
@@ -18,22 +20,16 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
             return false;
         var groups = cluster.Groups;
         var (found, offset) = (false, 0);
+        SumUp(digits);
         for (var first = 0; first < groups.Length; first++)
         {
-            var (length, even, odd) = (0, 0, 0);
+            var length = 0;
             if (digits.Length - offset >= Fewest && Checks.MayIssue(digits[offset..]))
             {
                 for (var last = first; last < groups.Length && length + groups[last].Length <= Most; last++)
                 {
-                    for (var group = groups[last].Length; group > 0; group--, length++)
-                    {
-                        int digit = digits[offset + length];
-                        var doubled = digit > 4 ? (2 * digit) - 9 : 2 * digit;
-                        even += (length & 1) == 0 ? doubled : digit;
-                        odd += (length & 1) == 0 ? digit : doubled;
-                    }
-
-                    if (length < Fewest || (((length & 1) == 0 ? even : odd) % 10 != 0 && !IsPrintedCard(first, last)) || !Checks.HasIssuer(digits.Slice(offset, length)) || !HasCardGroups(first, last))
+                    length += groups[last].Length;
+                    if (length < Fewest || (!HasCheckDigit(offset, length) && !IsPrintedCard(first, last)) || !Checks.HasIssuer(digits.Slice(offset, length)) || !HasCardGroups(first, last))
                         continue;
                     found |= sink.Add(view, SecretKind.CreditCard, groups[first].Start, groups[last].End);
                     // Behind this card the next may start.
@@ -47,6 +43,30 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
         }
 
         return found;
+    }
+
+    /// <summary>Sums of all digits up to each, with every second one doubled: of the even ones, and of the odd ones.</summary>
+    private void SumUp(ReadOnlySpan<byte> digits)
+    {
+        if (_sums.Length < digits.Length + 1)
+            _sums = new (int Even, int Odd)[2 * (digits.Length + 1)];
+        var (even, odd) = (0, 0);
+        for (var index = 0; index < digits.Length; index++)
+        {
+            int digit = digits[index];
+            var doubled = digit > 4 ? (2 * digit) - 9 : 2 * digit;
+            even += (index & 1) == 0 ? doubled : digit;
+            odd += (index & 1) == 0 ? digit : doubled;
+            _sums[index + 1] = (even, odd);
+        }
+    }
+
+    /// <summary>Luhn: from the last digit back every second one is doubled.</summary>
+    private bool HasCheckDigit(int offset, int length)
+    {
+        var end = offset + length;
+        var sum = (end & 1) == 0 ? _sums[end].Even - _sums[offset].Even : _sums[end].Odd - _sums[offset].Odd;
+        return sum % 10 == 0;
     }
 
     /// <summary>

@@ -37,6 +37,9 @@ internal sealed class DigitCluster(ScanView view)
     public static bool IsSeparator(char character) =>
         character is ' ' or '-' or '.' or '/' or '(' or ')' or '_' or '*' or '\t' or '\n' or '\r' or '|' or '[' or ']' or '·' or '+' or '#' or '年' or '月' or '년' or '월';
 
+    /// <summary>Whether a line ends inside.</summary>
+    public bool HasBreaks { get; private set; }
+
     /// <summary>Takes the groups from a digit on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Collect(int start)
@@ -55,6 +58,7 @@ internal sealed class DigitCluster(ScanView view)
                 breaks += _text[next++] == '\n' ? 1 : 0;
             if (next == position || breaks > 1 || next >= view.Length || !char.IsAsciiDigit(_text[next]))
                 return;
+            HasBreaks |= breaks > 0;
             position = next;
         }
     }
@@ -146,5 +150,6 @@ internal sealed class DigitCluster(ScanView view)
     {
         _groups.Clear();
         _digits.Clear();
+        HasBreaks = false;
     }
 }

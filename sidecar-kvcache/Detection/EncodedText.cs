@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 
 namespace Moebius.KvCache.Detection;
@@ -12,8 +11,6 @@ internal static class EncodedText
     // Shorter pieces hide nothing that the rules look for.
     private const int LeastBase64 = 12;
     private const int LeastHex = 16;
-
-    private static readonly SearchValues<char> Base64 = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_");
 
     private static readonly byte[] Sextets = BuildSextets();
 
@@ -52,16 +49,22 @@ internal static class EncodedText
         RewrittenText? text = null;
         var written = view.Written.AsSpan(0, view.Length);
         var position = 0;
-        while (position < view.Length)
+        while (position + LeastBase64 <= written.Length)
         {
-            var start = written[position..].IndexOfAny(Base64);
-            if (start < 0)
-                break;
-            start += position;
-            var length = written[start..].IndexOfAnyExcept(Base64);
-            var end = position = length < 0 ? view.Length : start + length;
-            if (end - start < LeastBase64)
+            // Runs shorter than the least are most of the text: from the end of where one could lie back to what breaks it.
+            var back = position + LeastBase64 - 1;
+            while (back >= position && IsDigit(written[back]))
+                back--;
+            if (back >= position)
+            {
+                position = back + 1;
                 continue;
+            }
+
+            var (start, end) = (position, position + LeastBase64);
+            while (end < written.Length && IsDigit(written[end]))
+                end++;
+            position = end;
             var piece = written[start..end];
             var hexadecimal = piece.Length >= LeastHex && piece.Length % 2 == 0 && IsText(piece, 2);
             if (!hexadecimal && !IsText(piece, 4))
@@ -130,6 +133,8 @@ internal static class EncodedText
     }
 
     private static int HexValue(char digit) => char.IsAsciiDigit(digit) ? digit - '0' : (digit | 0x20) - 'a' + 10;
+
+    private static bool IsDigit(char character) => character < 128 && (Sextets[character] != 0 || character == 'A');
 
     private static byte[] BuildSextets()
     {

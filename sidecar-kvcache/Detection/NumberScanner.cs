@@ -78,6 +78,8 @@ internal sealed class NumberScanner
         // 1,234,567: what a comma joins is an amount.
         if ((before == ',' && first > 1 && char.IsAsciiDigit(_text[first - 2])) || (after == ',' && end + 1 < _view.Length && char.IsAsciiDigit(_text[end + 1])))
             return true;
+        if (count == 1 && !_hints.Near(Hint.Birth, first, 60) && TryHinted(first, end, total))
+            return true;
         if (IsDate())
         {
             if (IsRecent())
@@ -136,7 +138,7 @@ internal sealed class NumberScanner
 
         // linux-2.6.8.1, step 12.1.1.4: versions and sections. 0.0.0.0 and 127.0.0.1 are every machine's.
         var version = (before is '-' or '_' && first > 1 && char.IsAsciiLetter(_text[first - 2])) || (_hints.Near(Hint.Section, first, 3) && _cluster.Total <= 8 && _cluster.Count == 4);
-        return !version && _cluster.Value(0) is not (0 or 127);
+        return !version && _cluster.Value(0) != 0 && !(_cluster.Value(0) == 127 && _cluster.Value(1) == 0 && _cluster.Value(2) == 0);
     }
 
     private bool IsSsn()
@@ -188,20 +190,20 @@ internal sealed class NumberScanner
         if (_cluster.Count < 2)
             return;
         var all = _cluster.Groups.ToArray();
-        if (!ScanPieces(all, "\n"))
-            ScanPieces(all, " \n\t");
+        if (!_cluster.HasBreaks || !ScanPieces(all, lines: true))
+            ScanPieces(all, lines: false);
     }
 
     /// <returns>Whether any piece of more than one group was a finding or a date.</returns>
-    private bool ScanPieces(DigitGroup[] all, string cuts)
+    private bool ScanPieces(DigitGroup[] all, bool lines)
     {
         var (start, found) = (0, false);
         for (var index = 1; index <= all.Length; index++)
         {
-            var cut = index == all.Length || _text.AsSpan(all[index - 1].End, all[index].Start - all[index - 1].End).IndexOfAny(cuts) >= 0;
+            var cut = index == all.Length || IsCut(all[index - 1].End, all[index].Start, lines);
             if (!cut)
                 continue;
-            if (index - start < all.Length)
+            if (index - start < all.Length && (index - start > 1 || all[start].Length >= LeastNumber))
             {
                 _cluster.Take(all.AsSpan(start, index - start));
                 found |= Judge(_cluster.Start);
@@ -211,5 +213,16 @@ internal sealed class NumberScanner
         }
 
         return found;
+    }
+
+    private bool IsCut(int from, int to, bool lines)
+    {
+        for (var index = from; index < to; index++)
+        {
+            if (_text[index] == '\n' || (!lines && _text[index] is ' ' or '\t'))
+                return true;
+        }
+
+        return false;
     }
 }

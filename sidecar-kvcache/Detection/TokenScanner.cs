@@ -242,7 +242,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             }
 
             // npm_package_resolved: without a digit it needs capitals in the middle.
-            if (length >= least && (digits > 0 || (token.Length >= least && Capitals(token) is >= 3 and var capitals && token.Length - capitals >= 6)))
+            if (length >= least && (digits > 0 || (token.Length >= least && Capitals(token) is >= 3 and var capitals && (token.Length - capitals >= 6 || capitals == token.Length))))
             {
                 end = Math.Max(end, position);
                 return sink.Add(view, SecretKind.ApiKey, start, end);
@@ -288,7 +288,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if ((token.StartsWith("bc1") || token.StartsWith("tb1") || token.StartsWith("ltc1") || token.StartsWith("addr1")) && token.Length >= 14 && upper == 0)
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
-        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length)
+        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length && !CodeNames.IsIdentifier(token, digits, dashes, upper))
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if (IsIdentity(start, token, digits, letters, upper, dashes, out var kind))
             return sink.Add(view, kind, start, end);

@@ -1,12 +1,27 @@
 using System.Text.Json;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Commands;
+using Moebius.KvCache.Detection;
 
 namespace Moebius.KvCache.Tests.Policy;
 
 /// <summary>Cases made by hand, through <c>moebius policy test</c>: the exact kind and the exact characters of each finding.</summary>
 public sealed class PolicyCasesTests
 {
+    [Fact]
+    public async Task A_text_may_end_anywhere()
+    {
+        var detector = Detector.Create(new RuleSpec(), "rules");
+        foreach (var line in await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "Data", "cases.tsv"), TestContext.Current.CancellationToken))
+        {
+            for (var length = 0; length <= line.Length; length++)
+            {
+                var text = line[..length].Replace('↵', '\n');
+                Assert.All(detector.Scan(text), finding => Assert.True(finding.Start >= 0 && finding.End > finding.Start && finding.End <= text.Length));
+            }
+        }
+    }
+
     [Fact]
     public async Task Each_case_is_found_exactly_or_left_alone()
     {
