@@ -26,10 +26,13 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
             var length = 0;
             if (digits.Length - offset >= Fewest && Checks.MayIssue(digits[offset..]))
             {
-                for (var last = first; last < groups.Length && length + groups[last].Length <= Most; last++)
+                // Of single digits the first that may be a card are known.
+                var skipped = digits.Length == groups.Length ? Fewest - 1 : 0;
+                length = skipped;
+                for (var last = first + skipped; last < groups.Length && length + groups[last].Length <= Most; last++)
                 {
                     length += groups[last].Length;
-                    if (length < Fewest || (!HasCheckDigit(offset, length) && !IsPrintedCard(first, last)) || !Checks.HasIssuer(digits.Slice(offset, length)) || !HasCardGroups(first, last))
+                    if (length < Fewest || (!HasCheckDigit(offset, length) && !(first == 0 && IsPrintedCard(first, last))) || !Checks.HasIssuer(digits.Slice(offset, length)) || !HasCardGroups(first, last))
                         continue;
                     found |= sink.Add(view, SecretKind.CreditCard, groups[first].Start, groups[last].End);
                     // Behind this card the next may start.

@@ -134,7 +134,11 @@ internal static class EncodedText
 
     private static int HexValue(char digit) => char.IsAsciiDigit(digit) ? digit - '0' : (digit | 0x20) - 'a' + 10;
 
-    private static bool IsDigit(char character) => character < 128 && (Sextets[character] != 0 || character == 'A');
+    // One bit for each character of ASCII: - / + 0-9, A-Z _ a-z.
+    private const ulong LowDigits = 0x03FFA80000000000;
+    private const ulong HighDigits = 0x07FFFFFE87FFFFFE;
+
+    private static bool IsDigit(char character) => character < 128 && (((character < 64 ? LowDigits : HighDigits) >> (character & 63)) & 1) != 0;
 
     private static byte[] BuildSextets()
     {

@@ -21,6 +21,12 @@ internal static class SpacedCharacters
         {
             // Most places are turned away by one look three or four characters ahead.
             var separator = view.Text[position + 1];
+            if (position + 3 < view.Length && view.Text[position + 3] != separator && view.Text[position + 2] != separator)
+            {
+                position++;
+                continue;
+            }
+
             var step = view.Text[position + 2] == separator ? 3 : 2;
             if (position + step + 1 < view.Length && view.Text[position + step + 1] != separator)
             {

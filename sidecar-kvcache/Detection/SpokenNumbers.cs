@@ -74,7 +74,7 @@ internal static class SpokenNumbers
             if (view.Text[position] >= 0x2E80)
                 position += IdeographicLength(view, position);
             else
-                while (position < view.Length && view.Text[position] < 0x2E80 && IsPartOfWord(view, position))
+                while (position < view.Length && (char.IsAsciiLetter(view.Text[position]) || (view.Text[position] is (>= (char)128 and < (char)0x2E80) or '\'' && IsPartOfWord(view, position))))
                     position++;
 
             var length = position - start;
@@ -142,18 +142,20 @@ internal static class SpokenNumbers
         return run.Count >= 3;
     }
 
-    /// <summary>A letter, a mark on one, or an apostrophe between two letters that are not Latin: п'ять.</summary>
+    /// <summary>A letter that is not Latin, a mark on one, or an apostrophe between two letters that are not Latin: п'ять.</summary>
     private static bool IsPartOfWord(ScanView view, int position)
     {
         var character = view.Text[position];
         if (character < 128)
-            return char.IsAsciiLetter(character) || (character == '\'' && position > 0 && view.Text[position - 1] >= 0x400 && position + 1 < view.Length && char.IsLetter(view.Text[position + 1]));
+            return character == '\'' && (position > 0 && view.Text[position - 1] >= 0x400 && position + 1 < view.Length && char.IsLetter(view.Text[position + 1]));
         return char.IsLetter(character) || char.GetUnicodeCategory(character) is System.Globalization.UnicodeCategory.SpacingCombiningMark or System.Globalization.UnicodeCategory.NonSpacingMark;
     }
 
     /// <summary>Kana and Hangul have words of two or three characters.</summary>
     private static int IdeographicLength(ScanView view, int position)
     {
+        if (view.Text[position] is not ((>= '\u3040' and <= '\u30FF') or (>= '\uAC00' and <= '\uD7AF')))
+            return 1;
         for (var length = Math.Min(3, view.Length - position); length > 1; length--)
         {
             if (Vocabulary.Contains(view.Text.AsSpan(position, length)))

@@ -39,7 +39,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         }
 
         var token = _text.AsSpan(start, end - start);
-        if (CodeNames.IsDigest(token))
+        if (token[0] == 's' && CodeNames.IsDigest(token))
         {
             // The digest goes on with signs of base64.
             end = EndOfBase64(end);
@@ -288,7 +288,7 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if ((token.StartsWith("bc1") || token.StartsWith("tb1") || token.StartsWith("ltc1") || token.StartsWith("addr1")) && token.Length >= 14 && upper == 0)
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
-        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length && !CodeNames.IsIdentifier(token, digits, dashes, upper))
+        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length && (char.IsAsciiDigit(token[0]) || !CodeNames.IsIdentifier(token, digits, dashes, upper)))
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if (IsIdentity(start, token, digits, letters, upper, dashes, out var kind))
             return sink.Add(view, kind, start, end);
