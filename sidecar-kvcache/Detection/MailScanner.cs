@@ -53,6 +53,11 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
     {
         for (var names = 0; names < 3; names++)
         {
+            var last = start - 1;
+            while (last >= 0 && start - last < 4 && _text[last] == ' ')
+                last--;
+            if (last < 0 || !(_text[last] is '.' or 't' or 'T' or ']' or ')' or '}' or '>'))
+                break;
             var before = _text.AsSpan(Math.Max(0, start - 7), Math.Min(7, start)).TrimEnd(' ');
             var spaced = start > 0 && _text[start - 1] == ' ';
             var trimmed = before.EndsWith("dot", StringComparison.OrdinalIgnoreCase) && spaced ? 3

@@ -4,7 +4,7 @@ using Moebius.Crds.V1Alpha1;
 namespace Moebius.KvCache.Detection;
 
 /// <summary>Values that are one word of letters and digits: keys, wallets, accounts, identity numbers, hardware addresses.</summary>
-internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hints)
+internal sealed partial class TokenScanner(ScanView view, FindingSink sink, HintTrail hints)
 {
     private const int MaxToken = 4096;
 
@@ -129,75 +129,6 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         var mac = (groups == 6 && pairs == 6 && separator is ':' or '-') || (groups == 3 && separator == '.' && end - start == 14 && digits > 0);
         var ipv6 = separator == ':' && ((groups == 8 && !gap) || (gap && groups is >= 1 and <= 7 && (digits > 0 || groups >= 3)));
         return (mac || ipv6) && sink.Add(view, SecretKind.NetworkAddress, start, end);
-    }
-
-    private bool TryIban(int start, ref int end) =>
-        TryIban(_text, start, ref end) || (!ReferenceEquals(view.Written, _text) && TryIban(view.Written, start, ref end));
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool TryIban(char[] text, int start, ref int end)
-    {
-        var position = start + 1;
-        SkipSeparators(ref position);
-        if (position >= view.Length || !char.IsAsciiLetter(text[position]))
-            return false;
-        var length = Checks.IbanLength(text[start], text[position]);
-        if (length == 0)
-            return false;
-        var digitsOnly = Checks.HasDigitsOnly(text[start], text[position]);
-        (_compact[0], _compact[1]) = (text[start], text[position++]);
-        var capitals = char.IsAsciiLetterUpper(_compact[1]);
-        var (filled, digits, last, exact) = (2, 0, position, 0);
-        while (filled < length)
-        {
-            if (position < view.Length && !char.IsAsciiLetterOrDigit(text[position]))
-                SkipSeparators(ref position);
-            if (position >= view.Length || !char.IsAsciiLetterOrDigit(text[position]) || ((filled < 4 || digitsOnly) && !char.IsAsciiDigit(text[position])))
-                break;
-            digits += char.IsAsciiDigit(text[position]) ? 1 : 0;
-            _compact[filled++] = text[position++];
-            if (capitals && position < view.Length && char.IsAsciiLetter(text[position - 1]) && char.IsAsciiLetterLower(text[position]))
-                break;
-            last = position;
-            if (filled == length && Checks.IsIban(_compact.AsSpan(0, length)))
-                exact = position;
-        }
-
-        // Valid, or written as one: capitals of a country, then at least ten digits in one word or in groups of four.
-        var printed = exact == 0 && digits >= 10 && digits * 2 > filled && filled >= 15 && last > start + 1 && char.IsAsciiLetterUpper(text[start]) && char.IsAsciiLetterUpper(text[start + 1])
-            && last - start <= filled + (filled / 4) + 1;
-        if (exact == 0 && !printed)
-            return false;
-        end = exact > 0 ? exact : last;
-        return sink.Add(view, SecretKind.Iban, start, end);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool TryNino(int start, ref int end)
-    {
-        var position = start;
-        for (var filled = 0; filled < 9; filled++)
-        {
-            if (filled > 0)
-                SkipSeparators(ref position);
-            if (position >= view.Length)
-                return false;
-            var character = char.ToUpperInvariant(_text[position++]);
-            var fits = filled switch
-            {
-                0 => char.IsAsciiLetter(character) && character is not ('D' or 'F' or 'I' or 'Q' or 'U' or 'V'),
-                1 => char.IsAsciiLetter(character) && character is not ('D' or 'F' or 'I' or 'O' or 'Q' or 'U' or 'V'),
-                8 => character is >= 'A' and <= 'D',
-                _ => char.IsAsciiDigit(character),
-            };
-            if (!fits)
-                return false;
-        }
-
-        if (position < view.Length && char.IsAsciiLetterOrDigit(_text[position]))
-            return false;
-        end = position;
-        return sink.Add(view, SecretKind.UkNino, start, end);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -373,11 +304,4 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
     }
 
     private static bool AllDigits(ReadOnlySpan<char> text) => !text.ContainsAnyExceptInRange('0', '9');
-
-    private void SkipSeparators(ref int position)
-    {
-        var start = position;
-        while (position < view.Length && position - start < 4 && _text[position] is ' ' or '-' or '.' or '_' or '*' or '/' or '|' or '\n' or '\r' or '\t')
-            position++;
-    }
 }

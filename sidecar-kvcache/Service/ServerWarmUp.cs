@@ -18,7 +18,7 @@ internal static class ServerWarmUp
     private const int ArenaBytes = 1 << 18;
     private const int BlockTokens = 16;
     private const int BlockBytes = 4096;
-    private const int Prompts = 8;
+    private const int Prompts = 3;
     private const int Blocks = 4;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
