@@ -30,13 +30,14 @@ public static class OperatorCommands
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz and /metrics.", DefaultValueFactory = _ => "0.0.0.0:8081" };
         var image = new Option<string>("--image") { Description = "Image of containers whose resource names none; {component} in it stands for inference, kvcache, node-agent or prompt-optimizer.", DefaultValueFactory = _ => OperatorSettings.DefaultImage };
         var leaderElect = new Option<bool>("--leader-elect") { Description = "Work only while holding a Lease, so that several replicas can run.", DefaultValueFactory = _ => true };
+        var workers = new Option<int>("--workers") { Description = "Objects of one kind that are worked on at once.", DefaultValueFactory = _ => OperatorOptions.DefaultWorkers };
         var sharedPodMonitor = new Option<bool>("--shared-pod-monitor") { Description = "One PodMonitor for all inference pods exists: MoEDeployments make their own only with integrations.podMonitor Required." };
         var webhookListen = new Option<string?>("--webhook-listen") { Description = "Address and port of the validating webhook's HTTPS. Default: no webhook." };
         var webhookService = new Option<string>("--webhook-service") { Description = "Namespace and name of the webhook's Service, for its certificate.", DefaultValueFactory = _ => $"{OperatorSettings.DefaultNamespace}/{CertificateKeeper.SecretName}" };
         var webhookConfiguration = new Option<string>("--webhook-configuration") { Description = "ValidatingWebhookConfiguration whose caBundle is kept up to date.", DefaultValueFactory = _ => WebhookOptions.DefaultConfiguration };
         var webhookCertificates = new Option<string?>("--webhook-cert-dir") { Description = "Directory with tls.crt and tls.key that somebody else renews, such as cert-manager. Default: the operator keeps a certificate of its own." };
         var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
-        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, sharedPodMonitor, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
+        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, workers, sharedPodMonitor, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
         command.SetAction((parsed, cancellationToken) =>
         {
             var one = parsed.GetValue(@namespace)!;
@@ -45,7 +46,8 @@ public static class OperatorCommands
                 one == AllNamespaces ? null : one,
                 Endpoint(parsed.GetValue(listen)!, "--listen"),
                 parsed.GetValue(leaderElect),
-                parsed.GetValue(identity)!)
+                parsed.GetValue(identity)!,
+                Workers(parsed.GetValue(workers)))
             {
                 Webhook = parsed.GetValue(webhookListen) is { } address
                     ? new WebhookOptions(Endpoint(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
@@ -110,6 +112,10 @@ public static class OperatorCommands
             throw new UserInputException($"--kubeconfig: {kubeconfig ?? "the default"} cannot be used: {error.Message}", error);
         }
     }
+
+    private static int Workers(int workers) => workers is >= 1 and <= 256
+        ? workers
+        : throw new UserInputException($"--workers: {workers} is out of range: write a whole number from 1 to 256");
 
     private static string? Directory(string? path) => path is null || System.IO.Directory.Exists(path)
         ? path

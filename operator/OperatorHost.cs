@@ -31,6 +31,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
         var children = new ChildApplier(api, informers, metrics, loggers.CreateLogger<ChildApplier>());
         var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, new PodReports(http), time);
+        var memory = new IdleMemory(time).RunAsync(life.Token);
         try
         {
             context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
@@ -53,6 +54,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
             ready = false;
             await life.CancelAsync().ConfigureAwait(false);
             await informers.StoppedAsync().ConfigureAwait(false);
+            await memory.ConfigureAwait(false);
             logger.LogInformation("Stopped");
         }
     }

@@ -17,8 +17,11 @@ internal sealed record OperatorOptions(
     IPEndPoint Listen,
     bool LeaderElect,
     string Identity,
-    int Workers = 8)
+    int Workers = OperatorOptions.DefaultWorkers)
 {
+    /// <summary>Enough to keep an API server on a few processors busy; each waits for it most of its time.</summary>
+    public const int DefaultWorkers = 16;
+
     /// <summary>How often the API server is asked again what it can do.</summary>
     public TimeSpan DiscoveryInterval { get; init; } = TimeSpan.FromSeconds(30);
 

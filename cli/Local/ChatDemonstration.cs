@@ -15,12 +15,6 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
 {
     private const int MaxTokens = 96;
 
-    /// <summary>
-    /// What a reader takes at the least. The cache takes a prompt's blocks in while the answer is written, and the very first
-    /// ones of a new server a little longer than this model needs for its answer.
-    /// </summary>
-    private static readonly TimeSpan Reading = TimeSpan.FromSeconds(1.5);
-
     private readonly HttpClient http = new() { BaseAddress = server, Timeout = TimeSpan.FromMinutes(5) };
 
     public void Dispose() => http.Dispose();
@@ -37,7 +31,6 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         var first = await AskAsync(model, "alice", prompt, Console.Write, stop).ConfigureAwait(false);
         Console.WriteLine();
         Console.WriteLine();
-        await Task.Delay(Reading, stop).ConfigureAwait(false);
         var second = await AskAsync(model, "alice", prompt, null, stop).ConfigureAwait(false);
         var other = await AskAsync(model, "bob", prompt, null, stop).ConfigureAwait(false);
 

@@ -226,6 +226,12 @@ public enum SecretKind
 
     /// <summary>Medical record number.</summary>
     MedicalRecord,
+
+    /// <summary>Number that a state gives to a person: identity, tax and social insurance, of other countries than the above.</summary>
+    NationalId,
+
+    /// <summary>Licence plate that a word announces.</summary>
+    LicencePlate,
 }
 
 /// <summary>An expression of the policy's own.</summary>

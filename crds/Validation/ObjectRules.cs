@@ -12,6 +12,7 @@ internal static class ObjectRules
 {
     private static readonly NullabilityInfoContext Nullability = new();
     private static readonly ConcurrentDictionary<Type, Field[]> FieldsOf = new();
+    private static readonly ConcurrentDictionary<Type, CelRuleAttribute[]> RulesOf = new();
 
     /// <summary>Fields without a value that have a default: an API server fills it in, and readers count on it.</summary>
     public static IEnumerable<FieldError> Nulls(object value, string path)
@@ -29,7 +30,7 @@ internal static class ObjectRules
     /// <summary>Broken rules that span fields, the outer ones first. Each field must be valid by itself.</summary>
     public static IEnumerable<FieldError> Broken(object value, string path)
     {
-        foreach (var rule in value.GetType().GetCustomAttributes<CelRuleAttribute>().Where(rule => !CelRules.Holds(rule.Message, value)))
+        foreach (var rule in RulesOf.GetOrAdd(value.GetType(), static type => [.. type.GetCustomAttributes<CelRuleAttribute>()]).Where(rule => !CelRules.Holds(rule.Message, value)))
             yield return new FieldError(path, rule.Message);
         foreach (var (field, member, here) in Members(value, path))
         {

@@ -47,14 +47,14 @@ internal sealed class CacheSession : IDisposable
     public bool Alive { get; private set; } = true;
 
     /// <summary>Waits until the session has ended; says when the sidecar has accepted it.</summary>
-    public async Task HoldAsync(Action accepted, CancellationToken stop)
+    public async Task HoldAsync(Func<Task> accepted, CancellationToken stop)
     {
         try
         {
             using var call = client.Hold(new HoldRequest { Session = id }, cancellationToken: stop);
             while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
             {
-                accepted();
+                await accepted().ConfigureAwait(false);
                 _ = Task.Run(() => Populate(stop), CancellationToken.None);
             }
         }
@@ -64,11 +64,28 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
+    /// <summary>
+    /// Asks for nothing once in each way, so that the code behind the calls is compiled before the first prompt. The
+    /// sidecar refuses a reservation and a commit of nothing, which is the answer that is wanted.
+    /// </summary>
+    public async Task WarmUpAsync(CancellationToken stop)
+    {
+        var nobody = new Tenant("warm-up", Anonymous: true);
+        try
+        {
+            Release(await LookupFoundAsync(nobody, default, stop).ConfigureAwait(false));
+            await RefusedAsync(() => client.ReserveAsync(new ReserveRequest { Session = id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
+            await RefusedAsync(() => client.CommitAsync(new CommitRequest { Session = id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
+        }
+        catch (RpcException)
+        {
+            // A sidecar that does not answer is noticed where it matters.
+        }
+    }
+
     public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
     {
-        var found = hot is { Alive: true }
-            ? await hot.LookupAsync(id, tenant, tokens, StagingWait, Deadline, stop).ConfigureAwait(false)
-            : await LookupByGrpcAsync(tenant, tokens, stop).ConfigureAwait(false);
+        var found = await LookupFoundAsync(tenant, tokens, stop).ConfigureAwait(false);
         if (found.Slots.Length > 0 && Arena.TryHold())
             return new PrefixLease(this, found);
         Release(found);
@@ -138,6 +155,21 @@ internal sealed class CacheSession : IDisposable
         {
             // A sidecar behind a socket that is not there is still reached by gRPC.
             return null;
+        }
+    }
+
+    private Task<FoundBlocks> LookupFoundAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) => hot is { Alive: true }
+        ? hot.LookupAsync(id, tenant, tokens, StagingWait, Deadline, stop)
+        : LookupByGrpcAsync(tenant, tokens, stop);
+
+    private static async Task RefusedAsync<T>(Func<AsyncUnaryCall<T>> call)
+    {
+        try
+        {
+            await call().ConfigureAwait(false);
+        }
+        catch (RpcException error) when (error.StatusCode == StatusCode.InvalidArgument)
+        {
         }
     }
 

@@ -25,6 +25,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
     private readonly KvCache.KvCacheClient client;
     private readonly CancellationTokenSource stop = new();
     private readonly Task loop;
+    private readonly TaskCompletionSource tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile CacheSession? session;
     private bool reported;
 
@@ -45,6 +46,19 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
 
     /// <summary>Whether the sidecar answers.</summary>
     public bool Connected => session is { Alive: true };
+
+    /// <summary>Waits until the sidecar was reached, or could not be at the first attempt, or for so long.</summary>
+    public async Task FirstAttemptAsync(TimeSpan patience)
+    {
+        try
+        {
+            await tried.Task.WaitAsync(patience, clock).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // Requests run without it until it answers.
+        }
+    }
 
     public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) =>
         session is { Alive: true } current ? await Try(() => current.LookupAsync(tenant, tokens, stop)).ConfigureAwait(false) : null;
@@ -94,6 +108,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
                 Report(error is RpcException call ? call.Status.Detail : error.Message);
             }
 
+            tried.TrySetResult();
             try
             {
                 await Task.Delay(Pause(failures++), clock, stop.Token).ConfigureAwait(false);
@@ -121,12 +136,14 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
         try
         {
             await opened.HoldAsync(
-                () =>
+                async () =>
                 {
+                    await opened.WarmUpAsync(stop.Token).ConfigureAwait(false);
                     session = opened;
                     reported = false;
                     connected();
                     logger.LogInformation("The prefix cache is connected: {Slots} blocks of {Tokens} tokens, arena epoch {Epoch}", opened.Slots, model.BlockTokens, opened.Epoch);
+                    tried.TrySetResult();
                 },
                 stop.Token).ConfigureAwait(false);
         }

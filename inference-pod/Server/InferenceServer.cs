@@ -19,6 +19,9 @@ namespace Moebius.Inference.Server;
 /// </summary>
 internal sealed class InferenceServer : IAsyncDisposable
 {
+    /// <summary>How long readiness waits for a sidecar that is there: longer, and requests run without it at first.</summary>
+    private static readonly TimeSpan CachePatience = TimeSpan.FromSeconds(3);
+
     private readonly ServeOptions options;
     private readonly TimeProvider clock;
     private readonly WebApplication app;
@@ -171,6 +174,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         }
 
         cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
+        cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
         var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
         metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true });
         engine.Start();

@@ -69,6 +69,35 @@ internal sealed class ChildBuilder(IKubernetesObject<V1ObjectMeta> owner, string
         },
     };
 
+    /// <summary>A claim to storage that pods of one node, or of several, may mount.</summary>
+    public V1PersistentVolumeClaim Claim(string name, string access, string? storageClass, ResourceQuantity size) => new()
+    {
+        ApiVersion = "v1",
+        Kind = "PersistentVolumeClaim",
+        Metadata = Metadata(name),
+        Spec = new V1PersistentVolumeClaimSpec
+        {
+            AccessModes = [access],
+            StorageClassName = storageClass,
+            Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = size } },
+        },
+    };
+
+    /// <summary>Lets the pods have this traffic and no other.</summary>
+    public V1NetworkPolicy NetworkPolicy(string name, IList<V1NetworkPolicyIngressRule>? ingress, IList<V1NetworkPolicyEgressRule> egress) => new()
+    {
+        ApiVersion = "networking.k8s.io/v1",
+        Kind = "NetworkPolicy",
+        Metadata = Metadata(name),
+        Spec = new V1NetworkPolicySpec
+        {
+            PodSelector = new V1LabelSelector { MatchLabels = Selector() },
+            PolicyTypes = ["Ingress", "Egress"],
+            Ingress = ingress,
+            Egress = egress,
+        },
+    };
+
     /// <summary>The first 16 hexadecimal digits of a text's SHA-256.</summary>
     public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..16];
 }

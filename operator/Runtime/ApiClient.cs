@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Diagnostics;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
@@ -21,7 +23,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     /// <summary>Ticks that requests of this flow of control have taken; set by who wants to know.</summary>
     internal static AsyncLocal<StrongBox<long>?> Waited { get; } = new();
 
-    public Task<JsonObject> GetAsync(string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Get, path, null, null, cancellationToken);
+    public Task<JsonObject> GetAsync(string path, CancellationToken cancellationToken) => SendAsync<JsonObject>(HttpMethod.Get, path, null, null, cancellationToken);
 
     /// <summary>An object, or null when there is none.</summary>
     public async Task<T?> FindAsync<T>(ObjectKey key, CancellationToken cancellationToken)
@@ -29,7 +31,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     {
         try
         {
-            return Read<T>(await GetAsync(ResourceType.Of<T>().Item(key), cancellationToken).ConfigureAwait(false));
+            return await SendAsync<T>(HttpMethod.Get, ResourceType.Of<T>().Item(key), null, null, cancellationToken).ConfigureAwait(false);
         }
         catch (ApiException error) when (error.StatusCode == HttpStatusCode.NotFound)
         {
@@ -55,7 +57,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
 
     /// <summary>Changes after a resource version, until the server ends the watch.</summary>
     /// <exception cref="ApiException">The server sent an error; <see cref="ApiException.IsExpired"/> asks for a new list.</exception>
-    public async IAsyncEnumerable<(string Type, JsonObject Object)> WatchAsync(
+    public async IAsyncEnumerable<WatchEvent> WatchAsync(
         ResourceType type,
         string? @namespace,
         string? labelSelector,
@@ -68,18 +70,41 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(duration + TimeSpan.FromSeconds(15));
         using var response = await ExchangeAsync(HttpMethod.Get, type.Collection(@namespace) + query, null, null, patience.Token).ConfigureAwait(false);
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(patience.Token).ConfigureAwait(false));
-        while (await reader.ReadLineAsync(patience.Token).ConfigureAwait(false) is { } line)
+        var pipe = PipeReader.Create(await response.Content.ReadAsStreamAsync(patience.Token).ConfigureAwait(false), new StreamPipeReaderOptions(bufferSize: 16 * 1024));
+        ReadResult read;
+        do
         {
-            if (line.Length == 0)
-                continue;
-            var change = JsonNode.Parse(line) as JsonObject;
-            if (change?["object"] is not JsonObject value || (string?)change["type"] is not { } kind)
-                throw new JsonException("a watch event without type or object");
-            if (kind == "ERROR")
-                throw ApiException.From((HttpStatusCode)((int?)value["code"] ?? 500), value);
-            yield return (kind, value);
+            read = await pipe.ReadAsync(patience.Token).ConfigureAwait(false);
+            var left = read.Buffer;
+            while (NextLine(ref left, read.IsCompleted) is { } line)
+            {
+                if (line.IsEmpty)
+                    continue;
+                var change = WatchEvent.Parse(line);
+                if (change.Type == "ERROR")
+                    throw ApiException.From((JsonObject)JsonNode.Parse(change.Json.Span)!);
+                yield return change;
+            }
+
+            pipe.AdvanceTo(left.Start, left.End);
         }
+        while (!read.IsCompleted);
+    }
+
+    private static ReadOnlySequence<byte>? NextLine(ref ReadOnlySequence<byte> left, bool isLast)
+    {
+        if (left.PositionOf((byte)'\n') is { } end)
+        {
+            var line = left.Slice(0, end);
+            left = left.Slice(left.GetPosition(1, end));
+            return line;
+        }
+
+        if (!isLast || left.IsEmpty)
+            return null;
+        var rest = left;
+        left = left.Slice(left.End);
+        return rest;
     }
 
     /// <summary>Server-side apply.</summary>
@@ -91,7 +116,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         where T : class, IKubernetesObject<V1ObjectMeta>
     {
         var path = $"{ResourceType.Of<T>().Item(key)}?fieldManager={Planning.Labels.Manager}{(force ? "&force=true" : "")}";
-        return Read<T>(await SendAsync(HttpMethod.Patch, path, body, "application/apply-patch+yaml", cancellationToken).ConfigureAwait(false));
+        return await SendAsync<T>(HttpMethod.Patch, path, body, "application/apply-patch+yaml", cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Writes an object's status; fails with 409 when the object has changed since it was read.</summary>
@@ -99,14 +124,19 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         where T : class, IKubernetesObject<V1ObjectMeta>
     {
         var path = $"{ResourceType.Of<T>().Item(ObjectKey.Of(resource))}/status?fieldManager={Planning.Labels.Manager}";
-        return Read<T>(await SendAsync(HttpMethod.Put, path, WireJson.ToNode(resource), "application/json", cancellationToken).ConfigureAwait(false));
+        return await SendAsync<T>(HttpMethod.Put, path, WireJson.ToNode(resource), "application/json", cancellationToken).ConfigureAwait(false);
     }
 
     public Task<JsonObject> MergeAsync(string path, JsonObject patch, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Patch, $"{path}?fieldManager={Planning.Labels.Manager}", patch, "application/merge-patch+json", cancellationToken);
+        SendAsync<JsonObject>(HttpMethod.Patch, $"{path}?fieldManager={Planning.Labels.Manager}", patch, "application/merge-patch+json", cancellationToken);
+
+    /// <summary>Merges into an object that is there.</summary>
+    public Task<T> MergeAsync<T>(T resource, JsonObject patch, CancellationToken cancellationToken)
+        where T : class, IKubernetesObject<V1ObjectMeta> =>
+        SendAsync<T>(HttpMethod.Patch, $"{ResourceType.Of<T>().Item(ObjectKey.Of(resource))}?fieldManager={Planning.Labels.Manager}", patch, "application/merge-patch+json", cancellationToken);
 
     public Task<JsonObject> CreateAsync(string path, JsonObject body, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Post, $"{path}?fieldManager={Planning.Labels.Manager}", body, "application/json", cancellationToken);
+        SendAsync<JsonObject>(HttpMethod.Post, $"{path}?fieldManager={Planning.Labels.Manager}", body, "application/json", cancellationToken);
 
     /// <summary>Deletes exactly the object that was seen; what is gone already is fine.</summary>
     public async Task DeleteAsync<T>(T resource, CancellationToken cancellationToken)
@@ -121,7 +151,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         };
         try
         {
-            await SendAsync(HttpMethod.Delete, ResourceType.Of<T>().Item(ObjectKey.Of(resource)), options, "application/json", cancellationToken).ConfigureAwait(false);
+            await SendAsync<JsonObject>(HttpMethod.Delete, ResourceType.Of<T>().Item(ObjectKey.Of(resource)), options, "application/json", cancellationToken).ConfigureAwait(false);
         }
         catch (ApiException error) when (error.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.Conflict)
         {
@@ -129,17 +159,14 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
     }
 
-    /// <summary>An object without the list of who manages which field: it is long, and nobody here asks for it.</summary>
+    /// <summary>An object of a list.</summary>
     public static T Read<T>(JsonObject node)
-        where T : class, IKubernetesObject<V1ObjectMeta>
-    {
-        (node["metadata"] as JsonObject)?.Remove("managedFields");
-        return node.Deserialize<T>(WireJson.Options) ?? throw new JsonException($"no {typeof(T).Name}");
-    }
+        where T : class, IKubernetesObject<V1ObjectMeta> => node.Deserialize<T>(WireJson.Options) ?? throw new JsonException($"no {typeof(T).Name}");
 
     private static string Query(string name, string? value) => string.IsNullOrEmpty(value) ? "" : $"&{name}={Uri.EscapeDataString(value)}";
 
-    private async Task<JsonObject> SendAsync(HttpMethod method, string path, JsonObject? body, string? contentType, CancellationToken cancellationToken)
+    private async Task<T> SendAsync<T>(HttpMethod method, string path, JsonObject? body, string? contentType, CancellationToken cancellationToken)
+        where T : class
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(TimeSpan.FromSeconds(60));
@@ -148,7 +175,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         {
             using var response = await ExchangeAsync(method, path, body, contentType, patience.Token).ConfigureAwait(false);
             var stream = await response.Content.ReadAsStreamAsync(patience.Token).ConfigureAwait(false);
-            return await JsonNode.ParseAsync(stream, cancellationToken: patience.Token).ConfigureAwait(false) as JsonObject ?? throw new JsonException("the API server did not answer with an object");
+            return await JsonSerializer.DeserializeAsync<T>(stream, WireJson.Options, patience.Token).ConfigureAwait(false) ?? throw new JsonException("the API server did not answer with an object");
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -167,7 +194,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         request.Headers.UserAgent.Add(UserAgent);
         request.Headers.Accept.ParseAdd("application/json");
         if (body is not null)
-            request.Content = new StringContent(body.ToJsonString(WireJson.Options), MediaTypeHeaderValue.Parse(contentType!));
+            request.Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(body, WireJson.Options)) { Headers = { ContentType = MediaTypeHeaderValue.Parse(contentType!) } };
         if (kubernetes.Credentials is { } credentials)
             await credentials.ProcessHttpRequestAsync(request, cancellationToken).ConfigureAwait(false);
 

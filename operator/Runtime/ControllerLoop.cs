@@ -219,7 +219,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
                 ["finalizers"] = new JsonArray([.. finalizers.Select(one => JsonValue.Create(one))]),
             },
         };
-        var answer = ApiClient.Read<T>(await api.MergeAsync(ResourceType.Of<T>().Item(ObjectKey.Of(resource)), patch, cancellationToken).ConfigureAwait(false));
+        var answer = await api.MergeAsync(resource, patch, cancellationToken).ConfigureAwait(false);
         if (answer.Metadata.DeletionTimestamp is null)
             cache.SetOwn(answer);
         return answer;

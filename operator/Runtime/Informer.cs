@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using k8s;
 using k8s.Models;
 using Microsoft.Extensions.Logging;
@@ -60,11 +59,11 @@ internal sealed class Informer<T>(
                 resourceVersion ??= await ListAsync(cancellationToken).ConfigureAwait(false);
                 // Watches of all informers, and of all replicas, must not end together.
                 var duration = TimeSpan.FromSeconds(300 + Random.Shared.Next(300));
-                await foreach (var (change, value) in api.WatchAsync(type, @namespace, labelSelector, resourceVersion, duration, cancellationToken).ConfigureAwait(false))
+                await foreach (var change in api.WatchAsync(type, @namespace, labelSelector, resourceVersion, duration, cancellationToken).ConfigureAwait(false))
                 {
                     failures = 0;
-                    resourceVersion = (string?)value["metadata"]?["resourceVersion"] ?? resourceVersion;
-                    Take(change, value);
+                    resourceVersion = change.ResourceVersion ?? resourceVersion;
+                    Take(change);
                 }
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -100,38 +99,39 @@ internal sealed class Informer<T>(
     private async Task<string> ListAsync(CancellationToken cancellationToken)
     {
         var (items, resourceVersion) = await api.ListAsync(type, @namespace, labelSelector, cancellationToken).ConfigureAwait(false);
-        Cache.Replace([.. items.Select(Read).OfType<T>()], resourceVersion);
+        Cache.Replace([.. items.Select(item => Read(new ObjectKey((string?)item["metadata"]?["namespace"], (string?)item["metadata"]?["name"] ?? ""), () => ApiClient.Read<T>(item))).OfType<T>()], resourceVersion);
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
         synced.TrySetResult();
         return resourceVersion;
     }
 
-    private void Take(string change, JsonObject value)
+    private void Take(WatchEvent change)
     {
-        // Most changes are one's own writes, and known from their answers: they are not worth reading.
-        if (change == "BOOKMARK" || (change != "DELETED" && Cache.Knows(KeyOf(value), (string?)value["metadata"]?["resourceVersion"])) || Read(value) is not { } resource)
+        if (change.Type == "BOOKMARK" || (change.Type != "DELETED" && Cache.Knows(change.Key, change.ResourceVersion)))
             return;
-        if (change == "DELETED")
+        if (Read(change.Key, () => JsonSerializer.Deserialize<T>(change.Json.Span, WireJson.Options)) is not { } resource)
+            return;
+        if (change.Type == "DELETED")
             Cache.Remove(resource);
         else
             Cache.Set(resource);
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
     }
 
-    private static ObjectKey KeyOf(JsonObject value) => new((string?)value["metadata"]?["namespace"], (string?)value["metadata"]?["name"] ?? "");
-
-    private T? Read(JsonObject value)
+    private T? Read(ObjectKey key, Func<T?> read)
     {
         try
         {
+            if (read() is not { } resource)
+                return null;
             // Items of a list do not say what they are.
-            value["apiVersion"] ??= type.ApiVersion;
-            value["kind"] ??= type.Kind;
-            return ApiClient.Read<T>(value);
+            resource.ApiVersion ??= type.ApiVersion;
+            resource.Kind ??= type.Kind;
+            return resource;
         }
         catch (JsonException error)
         {
-            logger.LogError("{Kind} {Namespace}/{Name} cannot be read and is ignored: {Error}", type.Kind, (string?)value["metadata"]?["namespace"], (string?)value["metadata"]?["name"], error.Message);
+            logger.LogError("{Kind} {Key} cannot be read and is ignored: {Error}", type.Kind, key, error.Message);
             return null;
         }
     }

@@ -10,6 +10,8 @@ namespace Moebius.KvCache.Commands;
 /// <summary><c>moebius policy test</c>: what a policy says about texts. Stores nothing and prints no text.</summary>
 internal static class PolicyTestCommand
 {
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     public static Command Create()
     {
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest. Default: the policy that holds without one.", HelpName = "FILE" };
@@ -51,9 +53,32 @@ internal static class PolicyTestCommand
         return 0;
     }
 
+    /// <summary>The file's text without its byte order mark.</summary>
+    /// <exception cref="UserInputException">It cannot be read, or is not UTF-8.</exception>
+    private static string ReadText(string file)
+    {
+        if (!Path.Exists(file) && file.StartsWith('-'))
+            throw new UserInputException($"{file}: no such option, and no file of that name: see 'moebius policy test --help'");
+        if (Directory.Exists(file))
+            throw new UserInputException($"{file}: is a folder: name the files in it");
+        try
+        {
+            var bytes = File.ReadAllBytes(file);
+            return StrictUtf8.GetString(bytes.AsSpan(bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0));
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new UserInputException($"{file}: not UTF-8 text (byte {error.Index}): convert it first", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"{file}: cannot be read: {error.Message}", error);
+        }
+    }
+
     private static async Task<TextReport> TestAsync(CompiledPolicy policy, string file, CancellationToken cancel)
     {
-        var text = Manifests.ReadText(file);
+        var text = ReadText(file);
         var utf8 = Encoding.UTF8.GetBytes(text);
         var declared = policy.DeclaredPrefixOf(utf8, out var declaredBytes) is null ? 0 : Encoding.UTF8.GetCharCount(utf8.AsSpan(0, declaredBytes));
         var reading = await TextReading.ReadAsync(policy, text, declared, cancel);

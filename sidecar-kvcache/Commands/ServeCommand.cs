@@ -120,6 +120,7 @@ internal static class ServeCommand
 
     private static async Task<int> ServeAsync(ServerOptions options, CancellationToken cancel)
     {
+        await ServerWarmUp.RunAsync(options, TimeProvider.System, cancel);
         await using var server = await KvCacheServer.StartAsync(options, TimeProvider.System, cancel);
         await server.WaitForShutdownAsync(cancel);
         return 0;

@@ -7,14 +7,14 @@ namespace Moebius.KvCache.Detection;
 /// Street addresses: a house number before or after a name that is, or contains, a word for a street. Follows numbers
 /// and words as the pass meets them.
 /// </summary>
-internal sealed class AddressScanner(ScanView view, FindingSink sink)
+internal sealed partial class AddressScanner(ScanView view, FindingSink sink)
 {
     private const int MaxNameWords = 5;
     private const int MaxAhead = 64;
 
     private static readonly WordTable Particles = WordTable.Of(
     [
-        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l",
+        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l", "д", "дом", "буд",
     ]);
 
     private static readonly WordTable TimeWords = WordTable.Of(
@@ -47,6 +47,16 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             return;
         }
 
+        // 테헤란로 241: a road and its number.
+        if (start > 3 && _text[start - 1] == ' ' && _text[start - 2] is '로' or '길' && char.IsLetter(_text[start - 3]) && _text[start - 3] >= 0xAC00)
+        {
+            var road = start - 2;
+            while (road > 0 && start - road < 16 && _text[road - 1] >= 0xAC00 && char.IsLetter(_text[road - 1]))
+                road--;
+            sink.Add(view, SecretKind.StreetAddress, road, end);
+            return;
+        }
+
         if (!IsYear(start, end) && (AfterAnnouncement(start, end) || AfterForeignName(start, end)))
             return;
         // "In 1856 South Carolina": a year in a sentence, not a house.
@@ -67,6 +77,8 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             ScanNumberBehind(start, end, hint);
         if (hint == Hint.None && char.IsUpper(_text[start]) && StreetWords.IsPreposition(_text.AsSpan(start, end - start)))
             ScanNumberBehind(start, end, Hint.None);
+        if ((hint & Hint.PostBox) != 0)
+            ScanPostBox(start, end);
         if ((hint & Hint.StreetEnding) != 0 && char.IsUpper(_text[start]))
             ScanNumberRightBehind(start, end);
         if (_numberStart < 0)
@@ -141,20 +153,6 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
 
     private bool Ends(int position) => Vocabulary.FindIdeographic(_text.AsSpan(position, Math.Min(8, view.Length - position)), out _) != Hint.None;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool AfterAnnouncement(int start, int end)
-    {
-        if (start - _announced is < 0 or > 60 || (start > 0 && _text[start - 1] == ':') || (_announcedByPlace && !PlaceGoesOn(start, end)) || (end < view.Length && _text[end] is ':' or '%'))
-            return false;
-        while (end < view.Length && end - start < MaxAhead && _text[end] is not ('\n' or '.' or ';'))
-            end++;
-        return sink.Add(view, SecretKind.StreetAddress, start, end);
-    }
-
-    /// <summary>Lives at Paška 757, lives at 12 Baker: no sentence ends in between, and a name is beside the number.</summary>
-    private bool PlaceGoesOn(int start, int end) =>
-        !_text.AsSpan(_announced, start - _announced).ContainsAny(".!?;\n") && (IsNameBetween(_announced + 4, start) || NameFollows(end, out _));
-
     private bool FollowsTimeWord(int start)
     {
         if (start < 2 || _text[start - 1] != ' ')
@@ -166,19 +164,6 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             word--;
         var text = _text.AsSpan(word, start - 1 - word);
         return text.Length > 0 && (TimeWords.Contains(text) || (Vocabulary.Find(text) & Hint.Month) != 0);
-    }
-
-    private bool IsNameBetween(int from, int to)
-    {
-        var capital = false;
-        for (var index = Math.Max(0, from); index < to; index++)
-        {
-            if (_text[index] is '.' or '!' or '?' or ';')
-                return false;
-            capital |= char.IsUpper(_text[index]) || _text[index] >= 0x2E80;
-        }
-
-        return capital;
     }
 
     /// <summary>ul, al, pr: only with their full stop.</summary>
@@ -196,6 +181,9 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
         while (digits < view.Length && digits - position < 6 && char.IsAsciiDigit(_text[digits]))
             digits++;
         if (position == end || digits - position is < 1 or > 5 || _text[position - 1] != ' ' || IsYear(position, digits))
+            return;
+        // NUMERICSTRING 18, but HAUPTSTRASSE 12.
+        if (end - start > 1 && char.IsUpper(_text[start + 1]) && !StreetWords.EndsInCapitals(_text.AsSpan(start, end - start)))
             return;
         if (digits < view.Length && char.IsAsciiLetter(_text[digits]))
             digits++;
@@ -226,7 +214,7 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
             wordEnd = word - 1;
         }
 
-        return foreign && first >= 0 && start - first >= 5 && sink.Add(view, SecretKind.StreetAddress, first, end);
+        return foreign && first >= 0 && start - first >= 5 && !MonthFollows(end) && sink.Add(view, SecretKind.StreetAddress, first, end);
     }
 
     /// <summary>The word for a street comes first, then its name, then the number.</summary>
@@ -266,17 +254,29 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
                 }
 
                 var capital = char.IsUpper(character) || (character >= 128 && !char.IsLower(character));
-                if ((!capital && !IsParticle(position, word)) || ++words > MaxNameWords || (Vocabulary.Find(text) & (Hint.Section | Hint.Month)) is not Hint.None && text is not ("no" or "nr"))
+                if ((!capital && !IsParticle(position, word)) || ++words > MaxNameWords || (Vocabulary.Find(text) & (Hint.Section | Hint.Month)) is not Hint.None && text is not ("no" or "No" or "nr" or "Nr"))
                     return;
                 named |= capital;
                 position = word;
                 continue;
             }
 
-            if (!(character is ' ' or ',' or '-' or '\'' or '°' || (character == '.' && ((position == end && end - start <= 5) || position + 2 < limit && position > end && position - 1 >= 0 && char.IsLetter(_text[position - 1])))))
+            if (!(character is ' ' or ',' or '-' or '\'' or '°' || (character is ':' && position > 1 && (_text[position - 1] | 0x20) == 'o' && (_text[position - 2] | 0x20) == 'n') || (character == '.' && ((position == end && end - start <= 5) || position + 2 < limit && position > end && position - 1 >= 0 && char.IsLetter(_text[position - 1])))))
                 return;
             position++;
         }
+    }
+
+    /// <summary>Сегодня 14 марта: a day.</summary>
+    private bool MonthFollows(int end)
+    {
+        if (end + 1 >= view.Length || _text[end] is not (' ' or '.'))
+            return false;
+        var word = _text[end] == '.' && _text[end + 1] == ' ' ? end + 2 : end + 1;
+        var stop = word;
+        while (stop < view.Length && stop - word < 16 && char.IsLetter(_text[stop]))
+            stop++;
+        return (Vocabulary.Find(_text.AsSpan(word, stop - word)) & Hint.Month) != 0;
     }
 
     private char WordStartBefore(int end)
@@ -310,36 +310,6 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
         return false;
     }
 
-    private bool IsAnnouncement(int end)
-    {
-        var position = end;
-        while (position < view.Length && position - end < 2 && _text[position] is ' ' or '"')
-            position++;
-        if (position >= view.Length)
-            return false;
-        if (_text[position] is ':' or '=' or '-' or ',' or '\n' || char.IsAsciiDigit(_text[position]))
-            return true;
-        foreach (var verb in (ReadOnlySpan<string>)["is ", "ist ", "lautet ", "est ", "es ", "é ", "è ", "jest ", "är "])
-        {
-            if (_text.AsSpan(position, view.Length - position).StartsWith(verb))
-                return true;
-        }
-
-        return false;
-    }
-
-    private bool FollowedByPlace(int end)
-    {
-        var rest = _text.AsSpan(end, Math.Min(8, view.Length - end));
-        foreach (var place in (ReadOnlySpan<string>)[" at ", " to ", " an der ", " in der ", " op ", " na ", " w ", " en ", " in via ", " på "])
-        {
-            if (rest.StartsWith(place) && place is not (" to " or " en " or " w "))
-                return true;
-        }
-
-        return false;
-    }
-
     private bool IsParticle(int start, int end) => end - start <= 6 && Particles.Contains(_text.AsSpan(start, end - start));
 
     private bool OnlySpaces(int from, int to)
@@ -353,5 +323,6 @@ internal sealed class AddressScanner(ScanView view, FindingSink sink)
         return to > from || from == to && _text[from] >= 0x2E80 || (to == from && from > 0 && _text[from - 1] >= 0x2E80);
     }
 
-    private bool IsYear(int start, int end) => end - start == 4 && _text[start] is '1' or '2' && end - start == 4 && _text[start + 1] is '0' or '5' or '6' or '7' or '8' or '9';
+    private bool IsYear(int start, int end) =>
+        end - start == 4 && ((_text[start] == '1' && _text[start + 1] is '0' or '5' or '6' or '7' or '8' or '9') || (_text[start] == '2' && _text[start + 1] == '0'));
 }

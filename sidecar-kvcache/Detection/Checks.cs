@@ -58,12 +58,28 @@ internal static class Checks
     }
 
     /// <summary>Whether a payment card may start with these digits.</summary>
+    public static bool MayIssue(ReadOnlySpan<byte> digits) => digits[0] is >= 2 and <= 6 || (digits[0], digits[1]) is (8, 1) or (1, 8);
+
+    /// <summary>Whether an issuer's cards start like this and have this many digits.</summary>
     public static bool HasIssuer(ReadOnlySpan<byte> digits)
     {
-        if (digits.Length < 13)
-            return false;
         var two = (digits[0] * 10) + digits[1];
-        return digits[0] is 4 or 5 or 6 || two is 30 or 34 or 35 or 36 or 37 or 38 or 39 or (>= 22 and <= 27) or 81 or 18 or 21;
+        var length = digits.Length;
+        return two switch
+        {
+            >= 40 and <= 49 => length is 13 or 16 or 19,
+            >= 51 and <= 55 => length is 16,
+            50 or (>= 56 and <= 59) => length is >= 12 and <= 19,
+            60 or 62 or 64 or 65 => length is >= 16 and <= 19,
+            >= 61 and <= 69 => length is >= 12 and <= 19,
+            34 or 37 => length is 15,
+            35 => length is >= 16 and <= 19,
+            30 or 36 or 38 or 39 => length is 14 or 16 or 19,
+            >= 22 and <= 27 => length is 16,
+            81 => length is >= 16 and <= 19,
+            18 or 21 => length is 15,
+            _ => false,
+        };
     }
 
     private static bool[] ReadCountries(string list)

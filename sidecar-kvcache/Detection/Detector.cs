@@ -7,7 +7,8 @@ namespace Moebius.KvCache.Detection;
 
 /// <summary>
 /// Tier 1 (SafeKV, arXiv 2508.08438, section 4.1): fixed patterns and windowed expressions; a hit means private. The
-/// text is read folded, and again in up to two disguises taken off: numbers spelled out, and characters set apart.
+/// text is read folded, and again with disguises taken off: numbers spelled out, characters set apart, escapes, base64
+/// and hexadecimal digits.
 /// The work is linear in the text's length.
 /// </summary>
 internal sealed class Detector
@@ -58,6 +59,10 @@ internal sealed class Detector
             new RuleScanner(spoken, sink).Scan();
         if (SpacedCharacters.Rewrite(view, sink) is { } joined)
             new RuleScanner(joined, sink).Scan();
+        if (EncodedText.Unescape(view) is { } unescaped)
+            new RuleScanner(unescaped, sink).Scan();
+        if (EncodedText.Decode(view) is { } decoded)
+            new RuleScanner(decoded, sink).Scan();
         foreach (var expression in _custom)
             expression.Scan(text, sink);
         return sink.ToList();

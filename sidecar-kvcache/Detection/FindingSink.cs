@@ -22,14 +22,18 @@ internal sealed class FindingSink(BitArray enabled)
         if (!Wants(kind))
             return false;
         var (from, to) = (view.StartOf(start), view.EndOf(end - 1));
-        // Start, then the longer one first, as one number: sorting by a comparison takes longer than all scanning.
-        _found.Add((((long)from << 32) | (uint)(int.MaxValue - to), to, (int)kind));
+        // Start, then the longer one first, then what was written so, as one number: sorting by a comparison takes longer
+        // than all scanning.
+        _found.Add((((long)from << 32) | ((uint)(int.MaxValue - to) << 1) | (view.IsRewritten ? 1u : 0u), to, (int)kind));
         return true;
     }
 
     public void Add(Finding finding) => _custom.Add(finding);
 
-    /// <summary>In order of their start; overlapping ones of a kind become one.</summary>
+    /// <summary>
+    /// In order of their start; overlapping ones of a kind become one. What is found with a disguise taken off, inside
+    /// something that was found as it is written, is nothing new.
+    /// </summary>
     public IReadOnlyList<Finding> ToList()
     {
         var sorted = _found.ToArray();
@@ -38,9 +42,14 @@ internal sealed class FindingSink(BitArray enabled)
         var merged = new List<(int Start, int End, int Kind)>(sorted.Length);
         Span<int> last = stackalloc int[Names.Length];
         last.Fill(-1);
+        var written = 0;
         foreach (var (order, end, kind) in sorted)
         {
             var start = (int)(order >> 32);
+            if ((order & 1) == 0)
+                written = Math.Max(written, end);
+            else if (end <= written)
+                continue;
             if (last[kind] >= 0 && start < merged[last[kind]].End)
             {
                 merged[last[kind]] = merged[last[kind]] with { End = Math.Max(merged[last[kind]].End, end) };

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 
 namespace Moebius.KvCache.Detection;
 
@@ -29,27 +28,41 @@ internal static class Folding
     public static char FoldAstral(int codePoint)
     {
         // Mathematical letters and digits, enclosed alphanumerics: compatibility forms of ASCII.
-        if (codePoint is (>= 0x1D400 and <= 0x1D7FF) or (>= 0x1F100 and <= 0x1F1FF) or (>= 0x1FBF0 and <= 0x1FBF9))
+        // By arithmetic: the program has no tables for normalisation (InvariantGlobalization).
+        switch (codePoint)
         {
-            var normal = char.ConvertFromUtf32(codePoint).Normalize(NormalizationForm.FormKC);
-            foreach (var character in normal)
-            {
-                if (char.IsAsciiLetterOrDigit(character))
-                    return character;
-            }
-
-            if (codePoint is >= 0x1F130 and <= 0x1F149)
-                return (char)('A' + codePoint - 0x1F130);
-            if (codePoint is >= 0x1F150 and <= 0x1F169)
-                return (char)('A' + codePoint - 0x1F150);
-            if (codePoint is >= 0x1F170 and <= 0x1F189)
-                return (char)('A' + codePoint - 0x1F170);
-            return normal.Length == 1 ? Fold(normal[0]) : '\0';
+            case >= 0x1D400 and <= 0x1D6A3:
+                return Letter((codePoint - 0x1D400) % 52);
+            case >= 0x1D6A8 and <= 0x1D7CB:
+                return ((codePoint - 0x1D6A8) % 58) switch
+                {
+                    < 25 and var capital => Fold((char)('\u0391' + capital)),
+                    > 25 and < 51 and var small => Fold((char)('\u03B1' + small - 26)),
+                    _ => '\0',
+                };
+            case >= 0x1D7CE and <= 0x1D7FF:
+                return (char)('0' + ((codePoint - 0x1D7CE) % 10));
+            case >= 0x1F101 and <= 0x1F10A:
+                return (char)('0' + codePoint - 0x1F101);
+            case >= 0x1F110 and <= 0x1F129:
+                return Letter(codePoint - 0x1F110);
+            case >= 0x1F130 and <= 0x1F149:
+                return Letter(codePoint - 0x1F130);
+            case >= 0x1F150 and <= 0x1F169:
+                return Letter(codePoint - 0x1F150);
+            case >= 0x1F170 and <= 0x1F189:
+                return Letter(codePoint - 0x1F170);
+            case >= 0x1F1E6 and <= 0x1F1FF:
+                return Letter(codePoint - 0x1F1E6);
+            case >= 0x1FBF0 and <= 0x1FBF9:
+                return (char)('0' + codePoint - 0x1FBF0);
         }
 
         var digit = CharUnicodeInfo.GetDecimalDigitValue(char.ConvertFromUtf32(codePoint), 0);
         return digit >= 0 ? (char)('0' + digit) : '\0';
     }
+
+    private static char Letter(int index) => (char)(index < 26 ? 'A' + index : 'a' + index - 26);
 
     /// <summary>A word as it looks after folding, in lower case.</summary>
     public static string Word(string word) => string.Concat(word.Select(Fold).Where(character => character != Dropped)).ToLowerInvariant();

@@ -13,6 +13,9 @@ internal static class KeyPrefixes
         ("hf_", 20), ("dop_v1_", 20), ("doo_v1_", 20), ("shpat_", 16), ("shpca_", 16), ("shpss_", 16), ("SG", 30), ("key-", 24), ("EAAC", 24),
         ("sq0atp-", 16), ("sq0csp-", 16), ("EAAA", 24), ("rubygems_", 16), ("gsk_", 20), ("xai-", 20), ("r8_", 20), ("pat-", 20), ("lin_api_", 16),
         ("ntn_", 20), ("secret_", 24), ("vault", 24), ("hvs", 20), ("dckr_pat_", 16), ("tskey-", 16), ("figd_", 16), ("PMAK-", 16), ("nvapi-", 16), ("atlasv1", 16),
+        ("NRAK-", 20), ("NRII-", 20), ("AGE-SECRET-KEY-1", 30), ("glsa_", 20), ("dapi", 32), ("pplx-", 20), ("sbp_", 20), ("pscale_tkn_", 20), ("pscale_pw_", 20), ("fm2_", 20), ("oy2", 40),
+        ("ATATT3", 20), ("ATCTT3", 20), ("glptt-", 16), ("glcbt-", 16), ("gloas-", 16), ("shppa_", 16), ("sq0idp-", 16), ("phc_", 20), ("phx_", 20), ("sntrys_", 20), ("sntryu_", 20),
+        ("rdme_", 20), ("EZAK", 30), ("EZTK", 30), ("ops_", 40), ("GR1348941", 20),
     ];
 
     private static readonly Node Root = Build();

@@ -25,30 +25,72 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
         var start = local;
         while (start > 0 && local - start < MaxLocal && IsLocal(_text[start - 1]))
             start--;
-        // Set apart like the sign, the name may have dots of its own: "jane . roe @ example . org".
-        while (local != signStart && start >= 4 && local - start < MaxLocal && _text.AsSpan(start - 3, 3) is " . " && IsLocal(_text[start - 4]) && _text[start - 4] != '.')
-        {
-            for (start -= 3; start > 0 && local - start < MaxLocal && IsLocal(_text[start - 1]); start--)
-            {
-            }
-        }
-
+        start = WrittenDotsBefore(start);
         // Full stops and quotes before the address are the sentence's; a name may start with a dot where nothing else is left.
         if (start == local)
             return;
-        var end = Domain(signEnd, spaced: local != signStart);
-        if (end > 0)
+        var end = Domain(signEnd, spaced: local != signStart, out _);
+        // git@github.com:owner/name is everybody's.
+        if (end > 0 && !(local - start == 3 && _text.AsSpan(start, 3) is "git"))
             sink.Add(view, SecretKind.Email, start, end);
+    }
+
+    /// <summary>Judges the address around the word "at": only when a dot is written in an unusual way too.</summary>
+    public void ScanWord(int wordStart, int wordEnd)
+    {
+        if (wordStart < 2 || wordEnd >= view.Length || _text[wordStart - 1] != ' ' || _text[wordEnd] != ' ' || !IsLocal(_text[wordStart - 2]))
+            return;
+        var start = wordStart - 1;
+        while (start > 0 && wordStart - start < MaxLocal && IsLocal(_text[start - 1]))
+            start--;
+        var end = Domain(wordEnd, spaced: true, out var written);
+        if (end > 0 && written)
+            sink.Add(view, SecretKind.Email, WrittenDotsBefore(start), end);
+    }
+
+    /// <summary>jane DOT roe, jane . roe, jane[dot]roe: the name goes on before a dot.</summary>
+    private int WrittenDotsBefore(int start)
+    {
+        for (var names = 0; names < 3; names++)
+        {
+            var last = start - 1;
+            while (last >= 0 && start - last < 4 && _text[last] == ' ')
+                last--;
+            if (last < 0 || !(_text[last] is '.' or 't' or 'T' or ']' or ')' or '}' or '>'))
+                break;
+            var before = _text.AsSpan(Math.Max(0, start - 7), Math.Min(7, start)).TrimEnd(' ');
+            var spaced = start > 0 && _text[start - 1] == ' ';
+            var trimmed = before.EndsWith("dot", StringComparison.OrdinalIgnoreCase) && spaced ? 3
+                : before.EndsWith("[dot]") || before.EndsWith("(dot)") || before.EndsWith("{dot}") || before.EndsWith("<dot>") ? 5
+                : before.EndsWith("[.]") || before.EndsWith("(.)") ? 3 : before.EndsWith(" .") && spaced ? 1 : 0;
+            if (trimmed == 0)
+                break;
+            var end = start;
+            while (end > 0 && _text[end - 1] == ' ')
+                end--;
+            end -= trimmed;
+            while (end > 0 && start - end < 12 && _text[end - 1] == ' ')
+                end--;
+            var name = end;
+            while (name > 0 && end - name < MaxLocal && IsLocal(_text[name - 1]))
+                name--;
+            if (name == end)
+                break;
+            start = name;
+        }
+
+        return start;
     }
 
     /// <summary>Judges "john at example dot com" from the word "dot".</summary>
     public static bool IsSpokenEnding(ReadOnlySpan<char> word) => word.Length <= 6 && SpokenEndings.Contains(word);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private int Domain(int position, bool spaced)
+    private int Domain(int position, bool spaced, out bool written)
     {
+        written = false;
         var limit = Math.Min(view.Length, position + MaxDomain);
-        while (position < limit && _text[position] == ' ')
+        while (position < limit && IsSpace(_text[position]))
             position++;
         var (dots, labelStart, end, spaces) = (0, position, -1, 0);
         while (position < limit)
@@ -78,14 +120,24 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
                     word++;
                 if (word - after < 2 || !IsSpokenEnding(_text.AsSpan(after, word - after)))
                     break;
-                (dots, labelStart, position) = (dots + 1, after, after);
+                (dots, labelStart, position, written) = (dots + 1, after, after, true);
                 continue;
             }
 
             // One space inside a domain, if a dot with letters on both sides follows: "exam ple.com".
-            if (character == ' ' && dots == 0 && spaces++ < 2 && DotAhead(position + 1, limit, spaced))
+            var behind = position;
+            while (behind < limit && behind - position < 4 && IsSpace(_text[behind]))
+                behind++;
+            if (behind > position && dots == 0 && spaces++ < 2 && DotAhead(behind, limit, spaced))
             {
-                labelStart = ++position;
+                labelStart = position = behind;
+                continue;
+            }
+
+            // The line ends before or behind a dot: "mail\n.example.org".
+            if (behind > position && behind + 1 < limit && _text.AsSpan(position, behind - position).Contains('\n') && (_text[behind] == '.' || _text[position - 1] == '.') && DotAhead(behind + (_text[behind] == '.' ? 1 : 0), limit, spaced: false, dotted: true))
+            {
+                (dots, labelStart) = (dots + 1, position = behind + (_text[behind] == '.' ? 1 : 0));
                 continue;
             }
 
@@ -96,11 +148,13 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool DotAhead(int position, int limit, bool spaced)
+    private bool DotAhead(int position, int limit, bool spaced, bool dotted = false)
     {
         var start = position;
         while (position < limit && position - start < 24 && (char.IsAsciiLetterOrDigit(_text[position]) || _text[position] == '-'))
             position++;
+        if (dotted && IsSpokenEnding(_text.AsSpan(start, position - start)))
+            return true;
         if (position == start || position + 2 >= limit || _text[position] != '.')
             return spaced && position < limit && _text[position] == ' ' && TryWrittenDot(position, limit, out _);
         var word = position + 1;
@@ -142,15 +196,25 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
     private static readonly string[] Dots = ["."];
     private static readonly string[] DotWords = ["dot "];
     private static readonly string[] PointWords = ["punkt ", "punto "];
-    private static readonly string[] BracketDots = ["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)"];
+    private static readonly string[] BracketDots = ["[dot]", "(dot)", "{dot}", "<dot>", "[.]", "(.)", "[ dot ]", "( dot )"];
 
     private int SkipSpacesBack(int position)
     {
         var start = position;
         while (start > 0 && position - start < 2 && _text[start - 1] == ' ')
             start--;
+        // A line may end before the sign.
+        if (start == position && start > 0 && _text[start - 1] == '\n')
+        {
+            start--;
+            while (start > 0 && position - start < 4 && IsSpace(_text[start - 1]))
+                start--;
+        }
+
         return start;
     }
+
+    private static bool IsSpace(char character) => character is ' ' or '\n' or '\r' or '\t';
 
     private static bool IsLocal(char character) =>
         char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '%' or '+' or '-' or '\'' || (character >= 128 && char.IsLetterOrDigit(character));

@@ -93,7 +93,7 @@ internal sealed class PositionScanner(ScanView view, FindingSink sink, HintTrail
                     return;
                 var from = hasDayBefore ? first : start;
                 hints.SawDate(from, digits);
-                if (hints.Near(Hint.Birth, from, 60))
+                if (hints.NearInSentence(Hint.Birth, from, 60))
                     sink.Add(view, SecretKind.DateOfBirth, from, digits);
                 return;
             }

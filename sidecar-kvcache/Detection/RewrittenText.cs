@@ -38,7 +38,8 @@ internal sealed class RewrittenText(ScanView view)
     public ScanView ToView()
     {
         Copy(Math.Min(view.Length, _next + Surroundings));
-        return new ScanView(_text, _starts, _ends, _length) { IsRewritten = true };
+        var written = ScanView.RestoreDigits(_text, _length);
+        return new ScanView(_text, _starts, _ends, _length) { IsRewritten = true, Written = written };
     }
 
     private void CopyBetween(int to, bool first)
@@ -60,7 +61,7 @@ internal sealed class RewrittenText(ScanView view)
         if (to <= _next)
             return;
         Grow(to - _next);
-        view.Text.AsSpan(_next, to - _next).CopyTo(_text.AsSpan(_length));
+        view.Written.AsSpan(_next, to - _next).CopyTo(_text.AsSpan(_length));
         for (; _next < to; _next++, _length++)
             (_starts[_length], _ends[_length]) = (view.StartOf(_next), view.EndOf(_next));
     }

@@ -12,7 +12,7 @@ internal sealed class RuleScanner
     private readonly ScanView _view;
     private readonly char[] _text;
     private readonly int _length;
-    private readonly HintTrail _hints = new();
+    private readonly HintTrail _hints;
     private readonly NumberScanner _numbers;
     private readonly TokenScanner _tokens;
     private readonly AddressScanner _addresses;
@@ -27,6 +27,7 @@ internal sealed class RuleScanner
         _text = view.Text;
         _length = view.Length;
         _sink = sink;
+        _hints = new HintTrail(view);
         _numbers = new NumberScanner(view, sink, _hints);
         _tokens = new TokenScanner(view, sink, _hints);
         _addresses = new AddressScanner(view, sink);
@@ -96,6 +97,8 @@ internal sealed class RuleScanner
         var found = Vocabulary.Find(word);
         // Keys are often written as one: api_key, client-secret, aws_secret_access_key.
         Saw(found, position, end);
+        if (word is [('a' or 'A'), ('t' or 'T')])
+            _mail.ScanWord(position, end);
         _addresses.SawWord(position, end, found);
         return end;
     }
@@ -109,6 +112,10 @@ internal sealed class RuleScanner
             _assignments.Scan(start, end, hint);
         if ((hint & Hint.Bearer) != 0)
             _assignments.ScanHeader(start, end);
+        if ((hint & Hint.Plate) != 0)
+            _assignments.ScanPlate(end);
+        if ((hint & Hint.Command) != 0)
+            _assignments.ScanPhrase(start, end);
         if ((hint & Hint.Month) != 0)
             _positions.ScanWrittenDate(start, end);
         if ((hint & Hint.Birth) != 0)

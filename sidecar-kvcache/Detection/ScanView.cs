@@ -16,7 +16,7 @@ internal sealed class ScanView
     /// <param name="length">How many folded characters there are.</param>
     public ScanView(char[] text, int[]? starts, int[]? ends, int length)
     {
-        Text = text;
+        Text = Written = text;
         (_starts, _ends) = (starts, ends);
         Length = length;
     }
@@ -25,6 +25,9 @@ internal sealed class ScanView
     public char[] Text { get; }
 
     public int Length { get; }
+
+    /// <summary>The text before letters that stand for digits were taken for digits; the same array when there were none.</summary>
+    public char[] Written { get; init; }
 
     /// <summary>A disguise was taken off: nobody writes a number like that without a reason.</summary>
     public bool IsRewritten { get; init; }
@@ -80,29 +83,32 @@ internal sealed class ScanView
             folded[length++] = plain;
         }
 
-        RestoreDigits(folded.AsSpan(0, length));
-        return new ScanView(folded, origin, ends, length);
+        var written = RestoreDigits(folded, length);
+        return new ScanView(folded, origin, ends, length) { Written = written };
     }
 
     /// <summary>Plain text stands for itself.</summary>
     private static ScanView FoldAscii(string text)
     {
         var folded = text.ToCharArray();
-        RestoreDigits(folded);
-        return new ScanView(folded, null, null, text.Length);
+        var written = RestoreDigits(folded, text.Length);
+        return new ScanView(folded, null, null, text.Length) { Written = written };
     }
 
     /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>
+    /// <returns>The text as it was; the same array when nothing changed.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RestoreDigits(Span<char> text)
+    public static char[] RestoreDigits(char[] folded, int length)
     {
+        var written = folded;
+        var text = folded.AsSpan(0, length);
         var index = 0;
         while (true)
         {
             // Only a run with digits in it is of interest: the vectorised search finds the next one.
             var found = text[index..].IndexOfAnyInRange('0', '9');
             if (found < 0)
-                return;
+                return written;
             found += index;
             var floor = index;
             index = found;
@@ -130,6 +136,8 @@ internal sealed class ScanView
             // SI and IS are countries, S and B begin names: such a run must start as a number does.
             if (letters > 0 && digits >= 2 && text[index] is not ('I' or 'S' or 'B' or 'Z') && (end == text.Length || !char.IsLetterOrDigit(text[end])))
             {
+                if (ReferenceEquals(written, folded))
+                    written = (char[])folded.Clone();
                 for (var at = index; at < end; at++)
                     text[at] = text[at] switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', var digit => digit };
             }

@@ -19,9 +19,16 @@ internal static class SpacedCharacters
         var position = 0;
         while (position + 2 < view.Length)
         {
-            // Most places are turned away by one look two characters ahead.
+            // Most places are turned away by one look three or four characters ahead.
             var separator = view.Text[position + 1];
-            if (position + 3 < view.Length && view.Text[position + 3] != separator)
+            if (position + 3 < view.Length && view.Text[position + 3] != separator && view.Text[position + 2] != separator)
+            {
+                position++;
+                continue;
+            }
+
+            var step = view.Text[position + 2] == separator ? 3 : 2;
+            if (position + step + 1 < view.Length && view.Text[position + step + 1] != separator)
             {
                 position++;
                 continue;
@@ -34,19 +41,20 @@ internal static class SpacedCharacters
             }
 
             var end = position;
-            while (end + 2 < view.Length && view.Text[end + 1] == separator && IsContent(view.Text[end + 2], separator) && (end + 3 >= view.Length || !char.IsLetterOrDigit(view.Text[end + 2]) || !char.IsLetterOrDigit(view.Text[end + 3])))
-                end += 2;
-            if ((end - position) / 2 + 1 < LeastRun || IsCounting(view, position, end))
+            while (end + step < view.Length && view.Text[end + 1] == separator && (step == 2 || view.Text[end + 2] == separator) && IsContent(view.Text[end + step], separator)
+                && (end + step + 1 >= view.Length || !char.IsLetterOrDigit(view.Text[end + step]) || !char.IsLetterOrDigit(view.Text[end + step + 1])))
+                end += step;
+            if ((end - position) / step + 1 < LeastRun || IsCounting(view, position, end, step))
             {
                 position = Math.Max(position + 1, end);
                 continue;
             }
 
-            if (HidesPhrase(view, position, end))
+            if (HidesPhrase(view, position, end, step))
                 sink.Add(view, SecretKind.StreetAddress, position, end + 1);
             text ??= new RewrittenText(view);
             text.MoveTo(position, end + 1);
-            for (var index = position; index <= end; index += 2)
+            for (var index = position; index <= end; index += step)
                 text.Add(view.Text[index], index);
             position = end + 1;
         }
@@ -58,10 +66,10 @@ internal static class SpacedCharacters
     /// A phrase with a number in it whose own spaces are lost among the added ones, as of a street: nobody spaces text
     /// out like that unless it is to be hidden.
     /// </summary>
-    private static bool HidesPhrase(ScanView view, int start, int end)
+    private static bool HidesPhrase(ScanView view, int start, int end, int step)
     {
         var (letters, digits, capitals) = (0, 0, 0);
-        for (var index = start; index <= end; index += 2)
+        for (var index = start; index <= end; index += step)
         {
             letters += char.IsLetter(view.Text[index]) ? 1 : 0;
             digits += char.IsAsciiDigit(view.Text[index]) ? 1 : 0;
@@ -72,12 +80,12 @@ internal static class SpacedCharacters
     }
 
     /// <summary>1,2,3,4,5,6: nothing that somebody hides.</summary>
-    private static bool IsCounting(ScanView view, int start, int end)
+    private static bool IsCounting(ScanView view, int start, int end, int step)
     {
-        var step = view.Text[start + 2] - view.Text[start];
-        for (var index = start; index <= end; index += 2)
+        var difference = view.Text[start + step] - view.Text[start];
+        for (var index = start; index <= end; index += step)
         {
-            if (!char.IsAsciiDigit(view.Text[index]) || (index > start && view.Text[index] - view.Text[index - 2] != step))
+            if (!char.IsAsciiDigit(view.Text[index]) || (index > start && view.Text[index] - view.Text[index - step] != difference))
                 return false;
         }
 
@@ -87,5 +95,5 @@ internal static class SpacedCharacters
     private static bool IsSeparator(char character) => character is ' ' or '-' or '_' or '*' or '|' or '/' or ',' or '\n' or '\t' or '.';
 
     private static bool IsContent(char character, char separator) =>
-        char.IsLetterOrDigit(character) || (character is '@' or '.' or '_' or '-' or ':' or '+' or '=' or '/' or ',' or '#' && character != separator && separator is ' ' or '\t' or '\n');
+        char.IsLetterOrDigit(character) || (character != separator && (character is '.' or '-' or '@' || (character is '_' or ':' or '+' or '=' or '/' or ',' or '#' && separator is ' ' or '\t' or '\n')));
 }

@@ -11,6 +11,8 @@ internal static class SpokenNumbers
     private const int LeastRun = 2;
     private const int Reach = 10;
     private const int MaxWord = 12;
+    private const int MaxGap = 24;
+    private const int MaxSigns = 3;
 
     private static readonly string[] Values = [.. Enumerable.Range(0, 20).Select(value => value.ToString(System.Globalization.CultureInfo.InvariantCulture)), .. ".-/+: _@".Select(sign => sign.ToString())];
     private const int FirstSign = 20;
@@ -32,12 +34,12 @@ internal static class SpokenNumbers
         {
             var (start, end, value) = words[index];
             // What stands between two words of a run goes, unless it is a sign that means something.
-            if (index > 0 && start - words[index - 1].End <= 3)
+            if (index > 0 && start - words[index - 1].End <= MaxGap && Connects(view, words[index - 1].End, start))
             {
                 text.MoveTo(words[index - 1].End, start);
                 for (var position = words[index - 1].End; position < start; position++)
                 {
-                    if (view.Text[position] is '.' or '-' or '@' or ':' or '/' or '+')
+                    if (view.Text[position] is '.' or '-' or '@' or ':' or '/' or '+' || char.IsAsciiDigit(view.Text[position]))
                         text.Add(view.Text[position], position);
                     else if (view.Text[position] == ',')
                         text.Add(' ', position);
@@ -70,9 +72,9 @@ internal static class SpokenNumbers
             }
 
             if (view.Text[position] >= 0x2E80)
-                position++;
+                position += IdeographicLength(view, position);
             else
-                while (position < view.Length && char.IsLetter(view.Text[position]) && view.Text[position] < 0x2E80)
+                while (position < view.Length && (char.IsAsciiLetter(view.Text[position]) || (view.Text[position] is (>= (char)128 and < (char)0x2E80) or '\'' && IsPartOfWord(view, position))))
                     position++;
 
             var length = position - start;
@@ -120,7 +122,7 @@ internal static class SpokenNumbers
 
         void Close()
         {
-            if (digits >= LeastRun || (digits > 0 && accepted.Count > 0 && run[0].Start - accepted[^1].End <= Reach))
+            if (!IsCounting(run) && (digits >= LeastRun || (digits > 0 && accepted.Count > 0 && run[0].Start - accepted[^1].End <= Reach)))
                 accepted.AddRange(run);
             run.Clear();
             digits = 0;
@@ -128,16 +130,55 @@ internal static class SpokenNumbers
         }
     }
 
+    /// <summary>One, two, three, four: nobody's number.</summary>
+    private static bool IsCounting(List<(int Start, int End, string Value)> run)
+    {
+        for (var index = 1; index < run.Count; index++)
+        {
+            if (!int.TryParse(run[index].Value, out var value) || !int.TryParse(run[index - 1].Value, out var previous) || value != previous + 1)
+                return false;
+        }
+
+        return run.Count >= 3;
+    }
+
+    /// <summary>A letter that is not Latin, a mark on one, or an apostrophe between two letters that are not Latin: п'ять.</summary>
+    private static bool IsPartOfWord(ScanView view, int position)
+    {
+        var character = view.Text[position];
+        if (character < 128)
+            return character == '\'' && (position > 0 && view.Text[position - 1] >= 0x400 && position + 1 < view.Length && char.IsLetter(view.Text[position + 1]));
+        return char.IsLetter(character) || char.GetUnicodeCategory(character) is System.Globalization.UnicodeCategory.SpacingCombiningMark or System.Globalization.UnicodeCategory.NonSpacingMark;
+    }
+
+    /// <summary>Kana and Hangul have words of two or three characters.</summary>
+    private static int IdeographicLength(ScanView view, int position)
+    {
+        if (view.Text[position] is not ((>= '\u3040' and <= '\u30FF') or (>= '\uAC00' and <= '\uD7AF')))
+            return 1;
+        for (var length = Math.Min(3, view.Length - position); length > 1; length--)
+        {
+            if (Vocabulary.Contains(view.Text.AsSpan(position, length)))
+                return length;
+        }
+
+        return 1;
+    }
+
     private static bool NextTo(ScanView view, int start, int end) =>
         (start >= 2 && char.IsAsciiDigit(view.Text[start - 2])) || (end + 1 < view.Length && char.IsAsciiDigit(view.Text[end + 1]));
 
+    /// <summary>Only a few signs stand between, or digits with as few signs between them: "four 8 four 5 6 0 nine".</summary>
     private static bool Connects(ScanView view, int from, int to)
     {
-        if (to - from > 3)
+        if (to - from > MaxGap)
             return false;
+        var signs = 0;
         for (var index = from; index < to; index++)
         {
-            if (view.Text[index] is not (' ' or '-' or ',' or '.' or '\n' or '_' or '/' or '·' or '@' or ':' or '(' or ')' or '+'))
+            if (char.IsAsciiDigit(view.Text[index]))
+                signs = 0;
+            else if (++signs > MaxSigns || view.Text[index] is not (' ' or '-' or ',' or '.' or '\n' or '_' or '/' or '·' or '@' or ':' or '(' or ')' or '+'))
                 return false;
         }
 
@@ -163,6 +204,17 @@ internal static class SpokenNumbers
             "nula jedna dva tři čtyři pět šest sedm osm devět",
             "nulla egy kettő három négy öt hat hét nyolc kilenc",
             "nolla yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän",
+            "нуль один два три чотири п'ять шість сім вісім дев'ять",
+            "нула едно две три четири пет шест седем осем девет",
+            "μηδέν ένα δύο τρία τέσσερα πέντε έξι επτά οκτώ εννέα",
+            "zero unu doi trei patru cinci șase șapte opt nouă",
+            "nul en to tre fire fem seks syv otte ni",
+            "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة",
+            "صفر یک دو سه چهار پنج شش هفت هشت نه",
+            "אפס אחת שתיים שלוש ארבע חמש שש שבע שמונה תשע",
+            "शून्य एक दो तीन चार पांच छह सात आठ नौ",
+            "ゼロ いち に さん よん ご ろく なな はち きゅう",
+            "れい イチ ニ サン ヨン ゴ ロク ナナ ハチ キュウ",
             "〇 一 二 三 四 五 六 七 八 九",
             "零 壹 贰 叁 肆 伍 陆 柒 捌 玖",
             "영 일 이 삼 사 오 육 칠 팔 구",

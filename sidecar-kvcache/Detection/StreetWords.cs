@@ -10,7 +10,7 @@ internal static class StreetWords
 
     /// <summary>Words that follow the name, with the number behind them: Gül Sokak 6, Norra Gata 5.</summary>
     public const string AfterNameNumbered =
-        "sokak sokağı caddesi cadde bulvarı mahallesi " +
+        "sokak sokağı sk caddesi cad cadde bulvarı mahallesi " +
         "gata gatan väg vägen gate gaten vei veien allé allén plass " +
         "straße strasse str gasse weg platz allee ring ufer damm " +
         "iela bulvāris gatve dambis laukums prospekts " +
@@ -22,7 +22,7 @@ internal static class StreetWords
         "calle calleja avenida avda plaza paseo camino carretera cuesta colonia puente vía jardines sector colegio arrabal chalet lado bloque torrente caserio caserío travesía ronda glorieta rambla urbanización polígono barranco barrio conjunto edificio entrada escalinata explanada extramuros extrarradio ferrocarril grupo gran huerta lugar manzana masía mercado monte muelle municipio parcela parque partida pasaje poblado prolongación quinta rampa riera rincón rua salida sección senda solar subida terrenos torrente tránsito ramal rambla bajada rampa aldea apartamento callejón cañada caserío ciudad corredera " +
         "rue avenue boulevard place voie passage allée impasse quai chemin route cours square villa faubourg " +
         "via viale piazza corso strada contrada borgo incrocio rotonda vicolo largo piazzale lungomare " +
-        "rua travessa praça alameda rodovia estrada largo beco " +
+        "rua av travessa praça alameda rodovia estrada largo beco " +
         "ul ulica al aleja pl plac os osiedle " +
         "ул улица пр просп проспект пер переулок площадь пл бульвар наб шоссе вул вулиця пров провулок " +
         "náměstí nám třída trg ulica " +
@@ -32,7 +32,7 @@ internal static class StreetWords
         "شارع طريق ميدان دوار خیابان کوچه بلوار پلاک";
 
     private static readonly WordTable Abbreviations = WordTable.Of(
-        "ul al pl os ds dk gg ki jr jl jln ул пр пл пер наб пров вул nám".Split(' '));
+        "ul al pl os av sk cad ds dk gg ki jr jl jln ул пр пл пер наб пров вул nám".Split(' '));
 
     private static readonly WordTable Prepositions = WordTable.Of(["Am", "Im", "Auf", "Zum", "Zur", "Hinter", "Beim"]);
 
@@ -56,6 +56,20 @@ internal static class StreetWords
         "veien", "vegen", "gaten", "toppen", "engen", "bakken", "haugen", "svingen", "jordet", "åsen", "vei",
         "gade", "vej", "katu", "kuja", "caddesi", "sokak",
     ];
+
+    private static readonly string[] CapitalEndings = ["STRASSE", "STRAẞE", "STRAßE", "GASSE", "ALLEE", "PLATZ", "STRAAT", "LAAN", "GATAN", "VÄGEN", "PLEIN", "GRACHT"];
+
+    /// <summary>Whether a word in capitals ends as streets do and few other words: HAUPTSTRASSE.</summary>
+    public static bool EndsInCapitals(ReadOnlySpan<char> word)
+    {
+        foreach (var ending in CapitalEndings)
+        {
+            if (word.EndsWith(ending))
+                return true;
+        }
+
+        return false;
+    }
 
     private static readonly string[][] EndingsByLast = [.. Enumerable.Range(0, 128).Select(last => Endings.Where(ending => (ending[^1] & 127) == last).ToArray())];
 

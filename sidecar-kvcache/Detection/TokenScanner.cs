@@ -4,17 +4,24 @@ using Moebius.Crds.V1Alpha1;
 namespace Moebius.KvCache.Detection;
 
 /// <summary>Values that are one word of letters and digits: keys, wallets, accounts, identity numbers, hardware addresses.</summary>
-internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hints)
+internal sealed partial class TokenScanner(ScanView view, FindingSink sink, HintTrail hints)
 {
     private const int MaxToken = 4096;
 
     /// <summary>A shorter token without digits is a word.</summary>
     private const int LeastWithoutDigits = 20;
 
-    private static readonly Hint[] IdentityHints = [Hint.Passport, Hint.Licence, Hint.Medical, Hint.Nino];
+    /// <summary>A longer run is data.</summary>
+    private const int MaxKey = 512;
+
+    private static readonly Hint[] IdentityHints = [Hint.Plate, Hint.Passport, Hint.Licence, Hint.Medical, Hint.Nino, Hint.National];
 
     private readonly char[] _text = view.Text;
     private readonly char[] _compact = new char[40];
+    private static readonly System.Buffers.SearchValues<char> HexDigits = System.Buffers.SearchValues.Create("0123456789abcdefABCDEF");
+
+    private int _dataEnd;
+    private bool _isData;
 
     /// <summary>Judges the token that starts here. True: it is a finding that ends at <paramref name="end"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -32,6 +39,13 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         }
 
         var token = _text.AsSpan(start, end - start);
+        if (token[0] == 's' && CodeNames.IsDigest(token))
+        {
+            // The digest goes on with signs of base64.
+            end = EndOfBase64(end);
+            return true;
+        }
+
         // One letter with nothing but a letter's neighbours starts nothing.
         if (token.Length == 1 && (end >= view.Length || !(_text[end] is ' ' or '.' or ':' or '*' or '/' or '|' or '\n')))
             return false;
@@ -47,7 +61,17 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
         var isWord = token.Length > 2 && char.IsAsciiLetter(token[1]) && char.IsAsciiLetter(token[2]);
         if (!isWord && char.IsAsciiLetter(_text[start]) && (TryIban(start, ref end) || TryNino(start, ref end)))
             return true;
+        // SG., hvs., ya29.: short, and the key behind a full stop.
+        if (token.Length is >= 2 and < 5 && end + 8 < view.Length && _text[end] == '.' && char.IsAsciiLetterOrDigit(_text[end + 1]))
+            return TryKey(start, ref end);
         return token.Length >= 5 && (TryKey(start, ref end) || ((hasDigit || token.Length >= LeastWithoutDigits) && TryShape(start, end)));
+    }
+
+    private int EndOfBase64(int position)
+    {
+        while (position < view.Length && (char.IsAsciiLetterOrDigit(_text[position]) || _text[position] is '+' or '/' or '=' or '-' or '_'))
+            position++;
+        return position;
     }
 
     /// <summary>IPv6 and hardware addresses.</summary>
@@ -108,71 +132,6 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool TryIban(int start, ref int end)
-    {
-        var position = start + 1;
-        SkipSeparators(ref position);
-        if (position >= view.Length || !char.IsAsciiLetter(_text[position]))
-            return false;
-        var length = Checks.IbanLength(_text[start], _text[position]);
-        if (length == 0)
-            return false;
-        var digitsOnly = Checks.HasDigitsOnly(_text[start], _text[position]);
-        (_compact[0], _compact[1]) = (_text[start], _text[position++]);
-        var (filled, digits, last, exact) = (2, 0, position, 0);
-        while (filled < length)
-        {
-            if (position < view.Length && !char.IsAsciiLetterOrDigit(_text[position]))
-                SkipSeparators(ref position);
-            if (position >= view.Length || !char.IsAsciiLetterOrDigit(_text[position]) || ((filled < 4 || digitsOnly) && !char.IsAsciiDigit(_text[position])))
-                break;
-            digits += char.IsAsciiDigit(_text[position]) ? 1 : 0;
-            _compact[filled++] = _text[position++];
-            if (position < view.Length && char.IsAsciiLetter(_text[position]) && char.IsAsciiLetter(_text[position - 1]) && char.IsAsciiLetterLower(_text[position]))
-                break;
-            last = position;
-            if (filled == length && Checks.IsIban(_compact.AsSpan(0, length)))
-                exact = position;
-        }
-
-        // Valid, or written as one: capitals of a country, then at least ten digits in one word or in groups of four.
-        var printed = exact == 0 && digits >= 10 && digits * 2 > filled && filled >= 15 && last > start + 1 && char.IsAsciiLetterUpper(_text[start]) && char.IsAsciiLetterUpper(_text[start + 1])
-            && last - start <= filled + (filled / 4) + 1;
-        if (exact == 0 && !printed)
-            return false;
-        end = exact > 0 ? exact : last;
-        return sink.Add(view, SecretKind.Iban, start, end);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private bool TryNino(int start, ref int end)
-    {
-        var position = start;
-        for (var filled = 0; filled < 9; filled++)
-        {
-            if (filled > 0)
-                SkipSeparators(ref position);
-            if (position >= view.Length)
-                return false;
-            var character = char.ToUpperInvariant(_text[position++]);
-            var fits = filled switch
-            {
-                0 => char.IsAsciiLetter(character) && character is not ('D' or 'F' or 'I' or 'Q' or 'U' or 'V'),
-                1 => char.IsAsciiLetter(character) && character is not ('D' or 'F' or 'I' or 'O' or 'Q' or 'U' or 'V'),
-                8 => character is >= 'A' and <= 'D',
-                _ => char.IsAsciiDigit(character),
-            };
-            if (!fits)
-                return false;
-        }
-
-        if (position < view.Length && char.IsAsciiLetterOrDigit(_text[position]))
-            return false;
-        end = position;
-        return sink.Add(view, SecretKind.UkNino, start, end);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool TryKey(int start, ref int end)
     {
         var token = _text.AsSpan(start, end - start);
@@ -184,6 +143,12 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
                 position++;
             end = position;
             return sink.Add(view, SecretKind.Jwt, start, end);
+        }
+
+        if (token.Length == 17 && token.StartsWith("pat") && end + 64 < view.Length && _text[end] == '.' && !_text.AsSpan(end + 1, 64).ContainsAnyExcept(HexDigits))
+        {
+            end += 65;
+            return sink.Add(view, SecretKind.ApiKey, start, end);
         }
 
         var least = KeyPrefixes.Find(token);
@@ -207,7 +172,8 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
                 position++;
             }
 
-            if (length >= least && (digits > 0 || token.Length >= least))
+            // npm_package_resolved: without a digit it needs capitals in the middle.
+            if (length >= least && (digits > 0 || (token.Length >= least && Capitals(token) is >= 3 and var capitals && (token.Length - capitals >= 6 || capitals == token.Length))))
             {
                 end = Math.Max(end, position);
                 return sink.Add(view, SecretKind.ApiKey, start, end);
@@ -241,33 +207,75 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             previous = type;
         }
 
+        if (IsData(start, end))
+            return false;
         if (digits == 0)
             return upper >= 6 && lower >= 6 && changes >= 8 && dashes == 0 && token.Length >= LeastWithoutDigits && sink.Add(view, SecretKind.ApiKey, start, end);
         if (letters == 0)
-            return false;
+            return !ReferenceEquals(view.Written, _text) && NationalNumbers.IsOne(view.Written.AsSpan(start, token.Length)) && sink.Add(view, SecretKind.NationalId, start, end);
 
         var plain = token.Length - dashes;
         if (token.Length == 42 && token[0] == '0' && (token[1] | 0x20) == 'x' && hex >= 41)
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if ((token.StartsWith("bc1") || token.StartsWith("tb1") || token.StartsWith("ltc1") || token.StartsWith("addr1")) && token.Length >= 14 && upper == 0)
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
-        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length)
+        if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length && (char.IsAsciiDigit(token[0]) || !CodeNames.IsIdentifier(token, digits, dashes, upper)))
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if (IsIdentity(start, token, digits, letters, upper, dashes, out var kind))
             return sink.Add(view, kind, start, end);
         // Digests and identifiers look like that too: without a word for a key they say nothing.
-        if (plain >= 32 && hex == plain && (plain is 32 or 40 or 56 or 64 or 96 or 128) && !hints.Near(Hint.Key, start, 48) && !hints.Near(Hint.Secret, start, 48) && !hints.Near(Hint.WeakSecret, start, 48))
+        if (plain >= 32 && hex == plain && (plain is 32 or 40 or 56 or 64 or 96 or 128) && !Announced(Hint.Key, start) && !Announced(Hint.Secret, start) && !Announced(Hint.WeakSecret, start))
+            return false;
+        if (CodeNames.IsIdentifier(token, digits, dashes, upper))
             return false;
         if (token.Length >= 32 && hex == token.Length && digits >= 6)
             return sink.Add(view, SecretKind.ApiKey, start, end);
         if (plain >= 20 && digits >= 3 && letters >= 6 && changes - dashes >= token.Length / 6)
             return sink.Add(view, SecretKind.ApiKey, start, end);
-        return token.Length is >= 8 and <= 64 && upper > 0 && lower > 0 && changes >= 4 && dashes <= 2 && !IsIdentifier(token, digits) && sink.Add(view, SecretKind.Password, start, end);
+        var number = token[0] == '0' && (token[1] | 0x20) == 'x' && hex >= token.Length - 1;
+        return token.Length is >= 8 and <= 64 && plain >= 8 && letters >= 4 && upper > 0 && lower > 0 && changes >= 4 && dashes <= 2 && !number && sink.Add(view, SecretKind.Password, start, end);
     }
+
+    private bool Announced(Hint hint, int start) => hints.Near(hint, start, 48) && !_text.AsSpan(hints.End(hint), start - hints.End(hint)).Contains('\n');
+
+    /// <summary>Inside a long run of base64: data, as of an image or a module.</summary>
+    private bool IsData(int start, int end)
+    {
+        if (!(start > 0 && _text[start - 1] is '+' or '/') && !(end < view.Length && _text[end] is '+' or '/'))
+            return end - start > MaxKey;
+        if (start >= _dataEnd)
+        {
+            // Each run is walked through once, whatever tokens it is cut into.
+            var from = start;
+            while (from > _dataEnd && IsBase64(_text[from - 1]))
+                from--;
+            for (_dataEnd = end; _dataEnd < view.Length && IsBase64(_text[_dataEnd]);)
+                _dataEnd++;
+            // Digests of 20, 32 and 64 bytes end with the filling.
+            var length = _dataEnd - from;
+            _isData = length > MaxKey || (length is 27 or 43 or 86 && _dataEnd < view.Length && _text[_dataEnd] == '=' && !Announced(Hint.Key, from) && !Announced(Hint.Secret, from) && !Announced(Hint.WeakSecret, from));
+        }
+
+        return _isData;
+    }
+
+    private static bool IsBase64(char character) => char.IsAsciiLetterOrDigit(character) || character is '+' or '/';
 
     private bool IsIdentity(int start, ReadOnlySpan<char> token, int digits, int letters, int upper, int dashes, out SecretKind kind)
     {
         kind = SecretKind.Passport;
+        if (token[0] == '0' && token[1] is 'x' or 'X')
+            return false;
+        foreach (var hint in IdentityHints)
+        {
+            // sha256, utf8: a word with few digits in it.
+            if (digits < 3 || token.Length > 24 || !hints.Near(hint, start, 32) || (hint != Hint.Plate && letters > 2 * digits) || (hint is Hint.Medical or Hint.Licence && digits < 4))
+                continue;
+            kind = Vocabulary.KindOf(hint);
+            return true;
+        }
+
+
         // Passports of many countries and some driving licences: one or two capitals and seven to nine digits.
         if (dashes == 0 && letters <= 2 && upper == letters && digits is >= 7 and <= 9 && char.IsAsciiLetterUpper(token[0]) && char.IsAsciiDigit(token[^1]) && (letters == 1 || char.IsAsciiLetterUpper(token[1])))
             return true;
@@ -278,38 +286,22 @@ internal sealed class TokenScanner(ScanView view, FindingSink sink, HintTrail hi
             return true;
         }
 
-        if (digits < 3 || token.Length is < 5 or > 24)
-            return false;
-        foreach (var hint in IdentityHints)
+        if (NationalNumbers.IsOne(view.Written.AsSpan(start, token.Length)))
         {
-            if (!hints.Near(hint, start, 32))
-                continue;
-            kind = Vocabulary.KindOf(hint);
+            kind = SecretKind.NationalId;
             return true;
         }
 
         return false;
     }
 
-    /// <summary>V1PodDisruptionBudget: mostly whole words, with at most two digits.</summary>
-    private static bool IsIdentifier(ReadOnlySpan<char> token, int digits)
+    private static int Capitals(ReadOnlySpan<char> token)
     {
-        var (run, inWords) = (0, 0);
+        var count = 0;
         foreach (var character in token)
-        {
-            run = char.IsAsciiLetterLower(character) ? run + 1 : 0;
-            inWords += run == 2 ? 3 : run > 2 ? 1 : 0;
-        }
-
-        return digits <= 2 && inWords * 10 >= token.Length * 7;
+            count += char.IsAsciiLetterUpper(character) ? 1 : 0;
+        return count;
     }
 
     private static bool AllDigits(ReadOnlySpan<char> text) => !text.ContainsAnyExceptInRange('0', '9');
-
-    private void SkipSeparators(ref int position)
-    {
-        var start = position;
-        while (position < view.Length && position - start < 3 && _text[position] is ' ' or '-' or '.' or '_' or '*' or '/' or '|' or '\n')
-            position++;
-    }
 }

@@ -33,6 +33,10 @@ internal enum Hint
     StreetEnding = 1 << 22,
     WeakSecret = 1 << 23,
     Book = 1 << 24,
+    National = 1 << 25,
+    Plate = 1 << 26,
+    Command = 1 << 27,
+    PostBox = 1 << 28,
 }
 
 /// <summary>The words of many languages that tell what a number is. All are stored as they look after folding.</summary>
@@ -86,6 +90,8 @@ internal static class Vocabulary
         Hint.Bank => SecretKind.Iban,
         Hint.Phone => SecretKind.Phone,
         Hint.Wallet => SecretKind.CryptoWallet,
+        Hint.National => SecretKind.NationalId,
+        Hint.Plate => SecretKind.LicencePlate,
         _ => SecretKind.Password,
     };
 
@@ -118,7 +124,7 @@ internal static class Vocabulary
 
         Add(Hint.Phone, "phone telephone tel telefon telefono teléfono téléphone telefone telefoon telefonnummer telefoonnummer mobile mobil móvil celular cell cellphone handy handynummer portable gsm fax whatsapp signal sms callback hotline telefonu numarası komórka komórkowy puhelin puhelinnumero mobiltelefon телефон телефону телефона тел мобильный моб τηλέφωνο phonenumber");
         Add(Hint.Birth, "dob birthdate birthday birth born geboren geburtsdatum geburtstag geb naissance né née nacimiento nacido nacida nascimento nascido nascida nascita nato nata geboortedatum geboren urodzenia urodzony urodzona ur född födelsedatum fødselsdato fødd syntymäaika рождения родился родилась рожд doğum doğumlu narození narozen narozena birthdate dateofbirth γέννησης");
-        Add(Hint.Ssn, "ssn social security ssns socialsecurity itin tin taxpayer");
+        Add(Hint.Ssn, "ssn social ssns socialsecurity itin tin taxpayer");
         Add(Hint.Passport, "passport passports reisepass reisepassnummer passeport pasaporte passaporte passaporto paspoort paspoortnummer paszport paszportu паспорт паспорта pasaport passnummer passnumber passportnumber");
         Add(Hint.Licence, "licence license licences licenses driver driving drivers dl führerschein führerscheinnummer permis conducir carnet conducción cnh habilitação patente rijbewijs rijbewijsnummer prawo prawojazdy körkort körkortsnummer водительское удостоверение ehliyet sürücü řidičský průkaz");
         Add(Hint.Medical, "mrn medical patient patients nhs hospital chart patientennummer patientennr krankenakte dossier expediente historia prontuário cartella medisch patiëntnummer dokumentacji patientnummer journalnummer медицинская карта hasta patientid medicalrecord krankenversichertennummer kvnr medicare medicaid");
@@ -129,8 +135,12 @@ internal static class Vocabulary
         Add(Hint.Bank, "iban account konto kontonummer compte cuenta conta conto rekening rekeningnummer bankverbindung счет счёт hesap bank rachunku");
         Add(Hint.Secret, "password passwords passwd passwort passphrase passcode pwd kennwort contraseña wachtwoord hasło пароль пароля lösenord şifre sifre heslo salasana jelszó pincode mdp passord");
         Add(Hint.WeakSecret, "pass passe pw secret secrets clave senha parola pin credential credentials geheim geheimnis");
+        Add(Hint.National, "cpf cnpj pesel nip regon dni nif nie codice fiscale personnummer henkilötunnus hetu bsn burgerservicenummer aadhaar aadhar sin insee nir fødselsnummer personnr cpr kimlik tckn снилс инн rijksregisternummer steuernummer steueridentifikationsnummer steuerid ustid umsatzsteuer idnr ahv avs vat tva piva iva curp nric tfn ein rodné národní identyfikacji");
+        Add(Hint.Command, "sshpass identified");
+        Add(Hint.PostBox, "box postfach postbus postboks apartado");
+        Add(Hint.Plate, "plate plates numberplate licenseplate kennzeichen nummernschild plaque immatriculation matrícula targa kenteken rejestracyjny госномер plaka placa");
         Add(Hint.Book, "isbn issn doi");
-        Add(Hint.Key, "apikey api_key api-key accesskey access_key secret_key secretkey client_secret clientsecret token access_token auth_token authtoken private_key privatekey accountkey sharedaccesskey refresh_token session_token aws_secret_access_key aws_access_key_id api key dbpassword db_password");
+        Add(Hint.Key, "apikey api_key api-key accesskey access_key secret_key secretkey client_secret clientsecret token access_token auth_token authtoken private_key privatekey accountkey sharedaccesskey refresh_token session_token aws_secret_access_key aws_access_key_id api key authorization dbpassword db_password");
         Add(Hint.Bearer, "bearer basic");
         Add(Hint.Nino, "nino insurance ni");
         Add(Hint.Network, "ip ipv4 ipv6 mac");
@@ -161,6 +171,8 @@ internal static class Vocabulary
         Add(Hint.Birth, "生年月日 出生日期 出生年月 誕生日 生日 생년월일 생일 出生于 生まれ");
         Add(Hint.Passport, "パスポート 旅券 护照 護照 여권");
         Add(Hint.Licence, "運転免許 免許証 驾驶证 驾照 駕照 운전면허");
+        Add(Hint.National, "身份证 身分證 주민등록번호 マイナンバー 個人番号");
+        Add(Hint.Plate, "车牌 車牌 차량번호");
         Add(Hint.Medical, "病历号 病歷號 カルテ 診察券 患者番号 의무기록 환자번호 病案号");
         Add(Hint.Address, "住所 地址 住址 주소 住在");
         Add(Hint.Card, "カード 信用卡 카드 银行卡");

@@ -27,6 +27,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
     /// <summary>Appended to the socket's path for the hot socket.</summary>
     private const string HotSuffix = ".hot";
 
+    private const int LongestSocket = 107;
+
     private readonly WebApplication _app;
     private readonly HotServer _hot;
     private readonly ILoggerFactory _loggers;
@@ -58,7 +60,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
         ClaimSocket(options.SocketPath);
 
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true);
+        builder.Logging.ClearProviders();
+        AddConsole(builder.Logging, options);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning);
         // What a client sent is never logged: gRPC's own messages quote details of errors only.
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -75,7 +78,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
             grpc.EnableDetailedErrors = false;
         });
 
-        var loggers = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true));
+        var loggers = LoggerFactory.Create(logging => AddConsole(logging, options));
         var metrics = new CacheMetrics();
         var policy = new PolicySource(
             options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"), new TierFactory(options.ClassifierRoot, options.ContextKey, metrics, time));
@@ -127,6 +130,9 @@ internal sealed class KvCacheServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether a socket's path, and the hot one's, have the length that the system allows.</summary>
+    public static bool FitsSocket(string path) => path.Length + HotSuffix.Length <= LongestSocket;
+
     public Task WaitForShutdownAsync(CancellationToken cancel) => _app.WaitForShutdownAsync(cancel);
 
     public async ValueTask DisposeAsync()
@@ -141,14 +147,20 @@ internal sealed class KvCacheServer : IAsyncDisposable
         File.Delete(_socketPath);
     }
 
+    private static void AddConsole(ILoggingBuilder logging, ServerOptions options)
+    {
+        if (!options.IsSilent)
+            logging.AddSimpleConsole(console => console.SingleLine = true);
+    }
+
     /// <summary>Makes way for the socket, unless another server answers on it.</summary>
     private static void ClaimSocket(string path)
     {
         var folder = Path.GetDirectoryName(path)!;
         if (!Directory.Exists(folder))
             throw new UserInputException($"--socket: folder '{folder}' does not exist: create it");
-        if (path.Length + HotSuffix.Length > 107)
-            throw new UserInputException($"--socket: '{path}' has {path.Length} characters, it may have {107 - HotSuffix.Length}: use a shorter one");
+        if (!FitsSocket(path))
+            throw new UserInputException($"--socket: '{path}' has {path.Length} characters, it may have {LongestSocket - HotSuffix.Length}: use a shorter one");
         if (!File.Exists(path))
             return;
         if ((File.GetAttributes(path) & FileAttributes.Directory) != 0)

@@ -37,6 +37,9 @@ internal sealed record ServerOptions
     /// <summary>Bearer token for a policy's context check; null: none.</summary>
     public string? ContextKey { get; init; }
 
+    /// <summary>Nothing is logged.</summary>
+    public bool IsSilent { get; init; }
+
     /// <summary>Health and metrics; null: none.</summary>
     public IPEndPoint? Listen { get; init; }
 }

@@ -29,23 +29,13 @@ internal static class InferenceNetworkPolicy
         // A rule without peers would allow everybody; an empty list means nobody.
         if (callers.Count > 0)
             ingress.Insert(0, new V1NetworkPolicyIngressRule { FromProperty = [.. callers], Ports = [Port(spec.Serving.Port, "TCP")] });
-        return new V1NetworkPolicy
-        {
-            ApiVersion = "networking.k8s.io/v1",
-            Kind = "NetworkPolicy",
-            Metadata = child.Metadata(Names.Inference(resource.Metadata.Name)),
-            Spec = new V1NetworkPolicySpec
-            {
-                PodSelector = new V1LabelSelector { MatchLabels = child.Selector() },
-                PolicyTypes = ["Ingress", "Egress"],
-                Ingress = ingress,
-                Egress =
-                [
-                    new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP"), .. SharedTier(spec)] },
-                    .. spec.KVCache.Enabled && policy?.Spec.ContextCheck is { } check ? [ContextCheck(new Uri(check.Endpoint.Url), resource.Metadata.NamespaceProperty)] : Array.Empty<V1NetworkPolicyEgressRule>(),
-                ],
-            },
-        };
+        return child.NetworkPolicy(
+            Names.Inference(resource.Metadata.Name),
+            ingress,
+            [
+                new V1NetworkPolicyEgressRule { Ports = [Port(53, "UDP"), Port(53, "TCP"), .. SharedTier(spec)] },
+                .. spec.KVCache.Enabled && policy?.Spec.ContextCheck is { } check ? [ContextCheck(new Uri(check.Endpoint.Url), resource.Metadata.NamespaceProperty)] : Array.Empty<V1NetworkPolicyEgressRule>(),
+            ]);
     }
 
     private static IEnumerable<V1NetworkPolicyPort> SharedTier(MoEDeploymentSpec spec) => spec.KVCache is { Enabled: true, Shared.Address: { } address }

@@ -106,35 +106,13 @@ internal static class ModelFetch
     private static V1PersistentVolumeClaim Claim(MoEDeployment resource, ChildBuilder child)
     {
         var store = resource.Spec.Model.Source.Store!;
-        return new V1PersistentVolumeClaim
-        {
-            ApiVersion = "v1",
-            Kind = "PersistentVolumeClaim",
-            Metadata = child.Metadata(Names.ModelStore(resource.Metadata.Name)),
-            Spec = new V1PersistentVolumeClaimSpec
-            {
-                AccessModes = [store.AccessMode.ToString()],
-                StorageClassName = store.StorageClassName,
-                Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = store.Size } },
-            },
-        };
+        return child.Claim(Names.ModelStore(resource.Metadata.Name), store.AccessMode.ToString(), store.StorageClassName, store.Size);
     }
 
     private static V1NetworkPolicy NetworkPolicy(MoEDeployment resource, ChildBuilder child)
     {
         List<V1NetworkPolicyPort> ports = [Port(53, "UDP"), Port(53, "TCP"), .. Ports(resource.Spec.Model.Source).Select(port => Port(port, "TCP"))];
-        return new V1NetworkPolicy
-        {
-            ApiVersion = "networking.k8s.io/v1",
-            Kind = "NetworkPolicy",
-            Metadata = child.Metadata(Names.ModelStore(resource.Metadata.Name)),
-            Spec = new V1NetworkPolicySpec
-            {
-                PodSelector = new V1LabelSelector { MatchLabels = child.Selector() },
-                PolicyTypes = ["Ingress", "Egress"],
-                Egress = [new V1NetworkPolicyEgressRule { Ports = ports }],
-            },
-        };
+        return child.NetworkPolicy(Names.ModelStore(resource.Metadata.Name), null, [new V1NetworkPolicyEgressRule { Ports = ports }]);
     }
 
     // Stores redirect to other hosts over HTTPS.

@@ -40,7 +40,7 @@ public static class PromptOptimizerPlanner
             child.Service(name, ("http", resource.Spec.Port)),
         };
         if (resource.Spec.Store.Type == JobStoreType.Sqlite)
-            children.Add(Claim(resource, child));
+            children.Add(child.Claim(Names.PromptOptimizerData(owner), "ReadWriteOnce", resource.Spec.Store.StorageClassName, resource.Spec.Store.Size));
         children.Add(Deployment(resource, child, config, settings));
         return new Plan(children, problems, [resolved]);
     }
@@ -112,19 +112,6 @@ public static class PromptOptimizerPlanner
     });
 
     private static ModelEndpoint WithoutSecret(ModelEndpoint endpoint) => new() { Url = endpoint.Url, Model = endpoint.Model, Timeout = endpoint.Timeout };
-
-    private static V1PersistentVolumeClaim Claim(PromptOptimizer resource, ChildBuilder child) => new()
-    {
-        ApiVersion = "v1",
-        Kind = "PersistentVolumeClaim",
-        Metadata = child.Metadata(Names.PromptOptimizerData(resource.Metadata.Name)),
-        Spec = new V1PersistentVolumeClaimSpec
-        {
-            AccessModes = ["ReadWriteOnce"],
-            StorageClassName = resource.Spec.Store.StorageClassName,
-            Resources = new V1VolumeResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["storage"] = resource.Spec.Store.Size } },
-        },
-    };
 
     private static V1Deployment Deployment(PromptOptimizer resource, ChildBuilder child, string config, OperatorSettings settings)
     {

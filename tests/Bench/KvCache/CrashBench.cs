@@ -10,7 +10,8 @@ namespace Moebius.Bench.KvCache;
 
 /// <summary>
 /// kill -9 of a real sidecar at random points under load, on the same SSD tier again and again, with every byte that is
-/// served checked; and how long the tier takes to come up with 100,000 blocks. MOEBIUS_BENCH_KILLS sets how many kills.
+/// served checked; and how long the tier takes to come up with 100,000 blocks. MOEBIUS_BENCH_KILLS sets how many kills,
+/// MOEBIUS_BENCH_SEED from which on they are counted: runs with other seeds are other kills, and their sums may be stated.
 /// </summary>
 internal static class CrashBench
 {
@@ -22,6 +23,7 @@ internal static class CrashBench
     public static async Task RunAsync()
     {
         var kills = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_KILLS"), CultureInfo.InvariantCulture, out var asked) ? asked : 1000;
+        var seed = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_SEED"), CultureInfo.InvariantCulture, out var given) ? given : 0;
         var folder = Directory.CreateTempSubdirectory("moebius-bench-").FullName;
         try
         {
@@ -29,8 +31,8 @@ internal static class CrashBench
             await File.WriteAllBytesAsync(Path.Combine(folder, "key"), RandomNumberGenerator.GetBytes(32));
             var tally = new CrashTally();
             var starts = new List<double>();
-            var random = new Random(11);
-            for (var kill = 0; kill < kills; kill++)
+            var random = new Random(seed);
+            for (var kill = seed; kill < seed + kills; kill++)
             {
                 var begun = Stopwatch.GetTimestamp();
                 await using var server = Start(folder, "160Ki", "1Mi");
@@ -44,7 +46,7 @@ internal static class CrashBench
                 await Task.WhenAll(load);
             }
 
-            Report.Title($"kill -9 at random points under load ({kills} kills, {Clients} clients, 3 tenants)", "figure", "seen", "bar", "");
+            Report.Title($"kill -9 at random points under load ({kills} kills from seed {seed} on, {Clients} clients, 3 tenants)", "figure", "seen", "bar", "");
             Report.Row("blocks read", Number(tally.Read), "", "");
             Report.Row("blocks committed", Number(tally.Committed), "", "");
             Report.Row("blocks with wrong bytes", Number(tally.Wrong), "0", Report.AtMost(tally.Wrong, 0));

@@ -8,7 +8,7 @@ namespace Moebius.Bench.Operator;
 internal sealed class FleetServer : IAsyncDisposable
 {
     /// <summary>As many requests at a time as the operator works on objects.</summary>
-    private const int Clients = 8;
+    private const int Clients = 16;
 
     private FleetServer(KubernetesTestServer server, BareClient api, ProductProcess process, int port) => (Server, Api, Process, Port) = (server, api, process, port);
 
@@ -46,7 +46,7 @@ internal sealed class FleetServer : IAsyncDisposable
             Api.CreateAsync($"apis/moebius.dev/v1alpha1/namespaces/{@namespace}/moedeployments", Fleet.Resource(index, @namespace)));
         // The Deployment is the last child of each.
         while (await Api.CountAsync($"apis/apps/v1/namespaces/{@namespace}/deployments") < count)
-            await Task.Delay(50);
+            await Task.Delay(200);
         var taken = Stopwatch.GetElapsedTime(since).TotalSeconds;
         await creating;
         return taken;

@@ -100,6 +100,20 @@ public sealed class DetectorTests
     [InlineData("| 302.5 [252.3, 350.6] | 12.63 12.97 10.47 | kernel 6.18.44.470 | 16777216 bytes | 100000000 |")]
     public void What_only_looks_like_a_secret_is_none(string text) => Assert.Empty(Detector.Scan(text));
 
+    [Theory]
+    [InlineData("bXkgY2FyZCBpcyA0MTExIDExMTEgMTExMSAxMTEx", SecretKind.CreditCard)]
+    [InlineData("34313131203131313120313131312031313131", SecretKind.CreditCard)]
+    [InlineData("6a616e652e726f65406578616d706c652e6f7267", SecretKind.Email)]
+    [InlineData("\\u0034\\u0031\\u0031\\u0031 1111 1111 \\x31111", SecretKind.CreditCard)]
+    [InlineData("%34%31%31%31%C2%A01111%C2%A01111%C2%A01111", SecretKind.CreditCard)]
+    [InlineData("&#x34;111&#160;1111 1111 1111", SecretKind.CreditCard)]
+    public void What_is_encoded_is_read(string text, SecretKind kind)
+    {
+        // Base64 may look like a key as it is.
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.ApiKey, SecretKind.Password, SecretKind.CryptoWallet] }, "rules");
+        Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.Start is >= 5 and < 24 && finding.End <= 5 + text.Length);
+    }
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {

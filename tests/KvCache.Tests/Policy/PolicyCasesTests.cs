@@ -1,12 +1,54 @@
 using System.Text.Json;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Commands;
+using Moebius.KvCache.Detection;
 
 namespace Moebius.KvCache.Tests.Policy;
 
 /// <summary>Cases made by hand, through <c>moebius policy test</c>: the exact kind and the exact characters of each finding.</summary>
 public sealed class PolicyCasesTests
 {
+    [Fact]
+    public async Task What_is_no_text_is_refused_and_a_byte_order_mark_counts_nothing()
+    {
+        var folder = Directory.CreateTempSubdirectory("moebius-cases-");
+        try
+        {
+            var cancel = TestContext.Current.CancellationToken;
+            var binary = Path.Combine(folder.FullName, "binary");
+            await File.WriteAllBytesAsync(binary, [0x41, 0xC3, 0x28], cancel);
+            foreach (var (file, says) in new[] { (binary, "not UTF-8"), (folder.FullName, "is a folder"), ("--nonsense", "no such option"), (Path.Combine(folder.FullName, "none"), "cannot be read") })
+            {
+                var error = await Assert.ThrowsAsync<Crds.UserInputException>(() => PolicyTestCommand.RunAsync(null, folder.FullName, json: true, [file], TextWriter.Null, cancel));
+                Assert.Contains(says, error.Message, StringComparison.Ordinal);
+            }
+
+            var marked = Path.Combine(folder.FullName, "marked.txt");
+            await File.WriteAllTextAsync(marked, "\uFEFF😀 a@example.org\r\n", cancel);
+            using var output = new StringWriter();
+            Assert.Equal(0, await PolicyTestCommand.RunAsync(null, folder.FullName, json: true, [marked], output, cancel));
+            Assert.Contains("\"start\":3,\"end\":16", output.ToString(), StringComparison.Ordinal);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_text_may_end_anywhere()
+    {
+        var detector = Detector.Create(new RuleSpec(), "rules");
+        foreach (var line in await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "Data", "cases.tsv"), TestContext.Current.CancellationToken))
+        {
+            for (var length = 0; length <= line.Length; length++)
+            {
+                var text = line[..length].Replace('↵', '\n');
+                Assert.All(detector.Scan(text), finding => Assert.True(finding.Start >= 0 && finding.End > finding.Start && finding.End <= text.Length));
+            }
+        }
+    }
+
     [Fact]
     public async Task Each_case_is_found_exactly_or_left_alone()
     {

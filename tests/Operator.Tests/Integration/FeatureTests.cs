@@ -147,14 +147,7 @@ public sealed class FeatureTests(OperatorCluster cluster)
         await using var running = cluster.StartOperator(shop, service: pods);
         await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: strict}, spec: {mode: SafeKV}}", "-n", shop);
         await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /m}}}, kvCache: {policyRef: {name: strict}}}"), "-n", shop);
-        await cluster.ApplyAsync("""
-            apiVersion: v1
-            kind: Pod
-            metadata:
-              name: austen-1
-              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: inference, app.kubernetes.io/instance: austen}
-            spec: {containers: [{name: inference, image: x}]}
-            """, "-n", shop);
+        await cluster.CreateInferencePodAsync(shop);
         await cluster.PatchStatusAsync(shop, "pods/austen-1", """{"status":{"podIP":"10.1.2.3"}}""");
         (await cluster.KubectlAsync("patch", "-n", shop, "kvp/strict", "--type=merge", "-p", """{"spec":{"mode":"Isolate"}}""")).EnsureSuccess();
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));

@@ -103,14 +103,7 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         await using var running = cluster.StartOperator(shop);
         await cluster.ApplyAsync(Deployment.Replace(", policyRef: {name: strict}", "", StringComparison.Ordinal), "-n", shop);
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
-        await cluster.ApplyAsync("""
-            apiVersion: v1
-            kind: Pod
-            metadata:
-              name: austen-1
-              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: inference, app.kubernetes.io/instance: austen}
-            spec: {containers: [{name: inference, image: x}]}
-            """, "-n", shop);
+        await cluster.CreateInferencePodAsync(shop);
         await cluster.PatchStatusAsync(shop, "pods/austen-1", """
             {"status":{"containerStatuses":[{"name":"inference","ready":false,"restartCount":1,"image":"x","imageID":"","state":{"waiting":{"reason":"CrashLoopBackOff"}},
              "lastState":{"terminated":{"exitCode":2,"message":"moebius: experts.fastMemory: 1 MiB is less than one layer needs\n"}}}]}}

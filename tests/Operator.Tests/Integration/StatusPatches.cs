@@ -14,6 +14,19 @@ internal static class StatusPatches
             new V1Patch(patch.Replace("GENERATION", generation, StringComparison.Ordinal), V1Patch.PatchType.MergePatch), name, @namespace);
     }
 
+    /// <summary>A pod of the MoEDeployment <c>austen</c>, named <c>austen-1</c>.</summary>
+    public static Task CreateInferencePodAsync(this OperatorCluster cluster, string @namespace) => cluster.ApplyAsync(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata:
+          name: austen-1
+          labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: inference, app.kubernetes.io/instance: austen}
+        spec: {containers: [{name: inference, image: x}]}
+        """,
+        "-n",
+        @namespace);
+
     public static async Task PatchStatusAsync(this OperatorCluster cluster, string @namespace, string pod, string patch)
     {
         using var client = cluster.CreateClient();

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Operator.Runtime;
@@ -165,9 +166,9 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
         try
         {
             var (_, version) = await api.ListAsync(type, @namespace, null, cancellationToken);
-            await foreach (var (_, map) in api.WatchAsync(type, @namespace, null, version, TimeSpan.FromMinutes(5), cancellationToken))
+            await foreach (var change in api.WatchAsync(type, @namespace, null, version, TimeSpan.FromMinutes(5), cancellationToken))
             {
-                if ((string?)map["metadata"]?["name"] == "moe-config" && Tokens().Match((string?)map["data"]?["inference.yaml"] ?? "") is { Success: true } match)
+                if (change.Key.Name == "moe-config" && Tokens().Match((string?)JsonNode.Parse(change.Json.Span)!["data"]?["inference.yaml"] ?? "") is { Success: true } match)
                     seen.Enqueue(int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
             }
         }
