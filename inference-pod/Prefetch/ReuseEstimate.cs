@@ -3,14 +3,17 @@ using Moebius.Inference.Experts;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// When each expert will probably be used next: from the predictor for layers inside the horizon, and from how often it
-/// was used, recently and over a longer time, for all others. The cache evicts what is expected last, and a load ahead
-/// replaces only what is expected later than itself.
+/// How much each expert will be used: from the predictor for layers inside the horizon, and from how often it was used,
+/// recently and over a longer time, for all others and later steps. The cache evicts what is expected least, and a load
+/// ahead replaces only what is expected less than itself.
 /// </summary>
 internal sealed class ReuseEstimate
 {
     /// <summary>Steps over which recent and lasting use are averaged.</summary>
     private const float Recent = 1f / 24, Lasting = 1f / 256;
+
+    /// <summary>Steps whose uses count. What lies farther will be decided anew before it comes.</summary>
+    private const float Window = 4;
 
     private readonly float[][] _recent, _lasting, _near;
     private readonly long[] _predicted, _ran;
@@ -56,7 +59,11 @@ internal sealed class ReuseEstimate
         _predicted[layer] = _now;
     }
 
-    /// <summary>Layers, in thousandths, until the expert is expected to be used.</summary>
+    /// <summary>
+    /// A measure of how far an expert's next use is: the inverse of the uses expected of it within the window. The mean
+    /// time until the next use would be no measure: of an expert that is likely to be used now and rarely otherwise, it is
+    /// large.
+    /// </summary>
     public long NextUse(ExpertKey key)
     {
         int layers = _recent.Length, wait = key.Layer - _current;
@@ -64,8 +71,9 @@ internal sealed class ReuseEstimate
             wait += layers;
         float rate = Math.Max(_floor, (_recent[key.Layer][key.Expert] + _lasting[key.Layer][key.Expert]) / 2);
         // A prediction made before the layer last ran is spent.
-        float first = _predicted[key.Layer] >= 0 && (_predicted[key.Layer] > _ran[key.Layer] || (_predicted[key.Layer] == _ran[key.Layer] && wait == layers)) ? _near[key.Layer][key.Expert] : rate;
-        return (long)(1000 * (wait + (1 - first) * layers / rate));
+        bool predicted = _predicted[key.Layer] >= 0 && (_predicted[key.Layer] > _ran[key.Layer] || (_predicted[key.Layer] == _ran[key.Layer] && wait == layers));
+        float uses = (predicted ? _near[key.Layer][key.Expert] : rate) + ((Window - (wait / (float)layers)) * rate);
+        return (long)(1e6 / uses);
     }
 
     private static float[][] Filled(int layers, int experts, float value)

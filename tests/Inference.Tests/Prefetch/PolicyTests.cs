@@ -77,6 +77,24 @@ public class PolicyTests
         Assert.True(reuse.NextUse(new ExpertKey(0, 3)) > reuse.NextUse(new ExpertKey(0, 0)));
     }
 
+    [Fact]
+    public void A_rare_expert_that_may_come_next_replaces_one_that_is_used_now_and_then()
+    {
+        var reuse = new ReuseEstimate(4, 8, 1);
+        for (int step = 0; step < 400; step++)
+        {
+            for (int layer = 0; layer < 4; layer++)
+                reuse.Used(layer, [step % 40 == 0 ? 1 : 0]);
+        }
+
+        // Its mean time until the next use is longer, as it is hardly ever used otherwise.
+        reuse.Predicted(1, [0.7f, 0, 0.3f, 0, 0, 0, 0, 0]);
+        Assert.True(reuse.NextUse(new ExpertKey(1, 2)) < reuse.NextUse(new ExpertKey(3, 1)));
+        reuse.Used(0, [0]);
+        reuse.Used(1, [0]);
+        Assert.True(reuse.NextUse(new ExpertKey(1, 2)) > reuse.NextUse(new ExpertKey(3, 1)));
+    }
+
     private static LayerRouting Routing(int layer, int tokens, int horizon, float[] gate) => new(
         layer, tokens, [.. Enumerable.Range(0, tokens).SelectMany(_ => new[] { 0, 1 })], gate,
         [.. Enumerable.Range(1, horizon).Select(distance => new PreGate((layer + distance) % 3, gate))]);
