@@ -22,7 +22,7 @@ internal sealed class PlanningWorth
     private const double Unusual = 4;
 
     private readonly DecayingMean _cost = new(), _saved = new(), _stall = new(), _stallOff = new();
-    private int _layers, _pause = FirstPause;
+    private int _layers, _wait, _pause = FirstPause;
     private (double Cost, double Stall)? _shorter;
 
     /// <summary>Looking ahead is on.</summary>
@@ -56,7 +56,7 @@ internal sealed class PlanningWorth
         {
             _stallOff.Add(stall);
             // Stall below the cost cannot be worth it: then there is nothing to try.
-            if (_layers >= _pause && _stallOff.Value > Margin * Cost)
+            if (_layers >= _wait && _stallOff.Value > Margin * Cost)
                 Switch(true);
             return;
         }
@@ -64,8 +64,11 @@ internal sealed class PlanningWorth
         _stall.Add(stall);
         // A load ahead that was used saved at most the time of a load.
         _saved.Add(Math.Max(0, feedback.Ahead - feedback.OverFetched) * feedback.ExpertSeconds);
-        if (Settled)
-            _pause = FirstPause;
+        if (!Settled)
+            return;
+        // What the stall was without looking ahead is too long ago to be compared with.
+        _pause = FirstPause;
+        _stallOff.Clear();
     }
 
     /// <summary>The horizon was changed: the next verdict is about the new one.</summary>
@@ -81,7 +84,7 @@ internal sealed class PlanningWorth
     /// <summary>Stops looking ahead, for a pause that grows with each time.</summary>
     public void Stop()
     {
-        _pause = Math.Min(LongestPause, 2 * _pause);
+        (_wait, _pause) = (_pause, Math.Min(LongestPause, 2 * _pause));
         Switch(false);
     }
 

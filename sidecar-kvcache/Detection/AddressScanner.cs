@@ -14,7 +14,7 @@ internal sealed partial class AddressScanner(ScanView view, FindingSink sink)
 
     private static readonly WordTable Particles = WordTable.Of(
     [
-        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l", "д", "дом", "буд",
+        "de", "la", "le", "les", "du", "des", "del", "della", "di", "da", "do", "dos", "das", "van", "der", "den", "von", "zu", "zur", "zum", "am", "an", "of", "the", "dem", "el", "los", "las", "y", "e", "no", "nr", "num", "baruna", "i", "st", "saint", "d", "l", "s", "д", "дом", "буд",
     ]);
 
     private static readonly WordTable TimeWords = WordTable.Of(
@@ -233,7 +233,7 @@ internal sealed partial class AddressScanner(ScanView view, FindingSink sink)
                 var digits = position;
                 while (digits < limit && char.IsAsciiDigit(_text[digits]))
                     digits++;
-                if (digits - position > 5 || !named || (IsYear(position, digits) && (hint & Hint.StreetAfterName) != 0) || char.IsLetter(_text[position - 1]) || (digits < view.Length && _text[digits] is ':' or '%'))
+                if (digits - position > 5 || !named || (IsYear(position, digits) && (hint & Hint.StreetAfterName) != 0 && _text[position - 2] != ',') || char.IsLetter(_text[position - 1]) || (digits < view.Length && _text[digits] is ':' or '%'))
                     return;
                 if (digits < view.Length && char.IsAsciiLetter(_text[digits]))
                     digits++;

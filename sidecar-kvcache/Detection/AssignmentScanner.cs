@@ -40,7 +40,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
                 assigned = true;
                 position++;
             }
-            else if (character is ' ' or '"' or '\'' or '`' or '\t' or ')' or '(' or '[' or ']' or '-' or '_' or '*' or '#')
+            else if (character is ' ' or '"' or '\'' or '`' or '\t' or ')' or '(' or '[' or ']' or '-' or '_' or '*' or '#' or '\\')
             {
                 // A value in quotes right behind the word: password "abc".
                 spoken |= position > end && character is '"' or '`';
@@ -66,7 +66,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
                 var isVerb = word - position <= 8 && Verbs.Contains(_text.AsSpan(position, word - position));
                 if (spoken || (!isVerb && (word == limit || !(_text[word] is ' ' or ':' or '=' or '_' or '-'))))
                     break;
-                if (!isVerb && (++words > 2 || (word - position >= 8 && LooksSecret(position, out _))))
+                if (!isVerb && (IsPassphrase(position) || ++words > 2 || (word - position >= 8 && LooksSecret(position, out _))))
                     break;
                 spoken |= isVerb;
                 position = word;
@@ -204,7 +204,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
         var ideographic = position < view.Length && _text[position] >= 0x2E80;
         while (end < view.Length && end - position < MaxValue && (ideographic || _text[end] < 0x2E80) && _text[end] is not (' ' or '\n' or '\r' or '\t' or '"' or '`' or '<' or '>'))
             end++;
-        while (end > position && _text[end - 1] is '.' or ',' or ';' or '\'' or ')')
+        while (end > position && _text[end - 1] is '.' or ',' or ';' or '\'' or ')' or '\\')
             end--;
         return end;
     }
@@ -232,6 +232,21 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
         }
 
         return digits > 0 || signs > 0 || (capitals > 0 && lower > 0) || dashes >= 2;
+    }
+
+    /// <summary>correct-horse-battery-staple: at least four words in one.</summary>
+    private bool IsPassphrase(int position)
+    {
+        var dashes = 0;
+        for (var end = Value(position); position < end; position++)
+        {
+            if (_text[position] == '-')
+                dashes++;
+            else if (!char.IsAsciiLetterOrDigit(_text[position]))
+                return false;
+        }
+
+        return dashes >= 3;
     }
 
     /// <summary>Capitals in the middle of it as no name in code has them.</summary>

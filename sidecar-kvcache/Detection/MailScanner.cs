@@ -125,17 +125,19 @@ internal sealed class MailScanner(ScanView view, FindingSink sink)
             }
 
             // One space inside a domain, if a dot with letters on both sides follows: "exam ple.com".
+            if (!IsSpace(character))
+                break;
             var behind = position;
             while (behind < limit && behind - position < 4 && IsSpace(_text[behind]))
                 behind++;
-            if (behind > position && dots == 0 && spaces++ < 2 && DotAhead(behind, limit, spaced))
+            if (dots == 0 && spaces++ < 2 && DotAhead(behind, limit, spaced))
             {
                 labelStart = position = behind;
                 continue;
             }
 
             // The line ends before or behind a dot: "mail\n.example.org".
-            if (behind > position && behind + 1 < limit && _text.AsSpan(position, behind - position).Contains('\n') && (_text[behind] == '.' || _text[position - 1] == '.') && DotAhead(behind + (_text[behind] == '.' ? 1 : 0), limit, spaced: false, dotted: true))
+            if (behind + 1 < limit && _text.AsSpan(position, behind - position).Contains('\n') && (_text[behind] == '.' || _text[position - 1] == '.') && DotAhead(behind + (_text[behind] == '.' ? 1 : 0), limit, spaced: false, dotted: true))
             {
                 (dots, labelStart) = (dots + 1, position = behind + (_text[behind] == '.' ? 1 : 0));
                 continue;

@@ -133,8 +133,8 @@ internal static class Vocabulary
         Add(Hint.Position, "gps lat latitude lon lng longitude coordinates coordinate coords location position koordinaten breitengrad längengrad coordonnées coordenadas coordinate coördinaten współrzędne koordinater координаты широта долгота");
         Add(Hint.Card, "card cards credit debit visa mastercard amex kreditkarte kartennummer carte tarjeta cartão carta creditcard creditkaart karta karty kort kortnummer карта карты kart cvv cvc pan");
         Add(Hint.Bank, "iban account konto kontonummer compte cuenta conta conto rekening rekeningnummer bankverbindung счет счёт hesap bank rachunku");
-        Add(Hint.Secret, "password passwords passwd passwort passphrase passcode pwd kennwort contraseña wachtwoord hasło пароль пароля lösenord şifre sifre heslo salasana jelszó pincode mdp passord");
-        Add(Hint.WeakSecret, "pass passe pw secret secrets clave senha parola pin credential credentials geheim geheimnis");
+        Add(Hint.Secret, "password passwords passwd passwort passphrase passcode pwd kennwort contraseña wachtwoord hasło пароль пароля lösenord şifre sifre heslo salasana jelszó pincode mdp passord senha parola");
+        Add(Hint.WeakSecret, "pass passe pw secret secrets clave pin credential credentials geheim geheimnis");
         Add(Hint.National, "cpf cnpj pesel nip regon dni nif nie codice fiscale personnummer henkilötunnus hetu bsn burgerservicenummer aadhaar aadhar sin insee nir fødselsnummer personnr cpr kimlik tckn снилс инн rijksregisternummer steuernummer steueridentifikationsnummer steuerid ustid umsatzsteuer idnr ahv avs vat tva piva iva curp nric tfn ein rodné národní identyfikacji");
         Add(Hint.Command, "sshpass identified");
         Add(Hint.PostBox, "box postfach postbus postboks apartado");
