@@ -57,6 +57,10 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
             Assert.True(difference.ExitCode == 0, difference.StandardOutput + difference.StandardError);
             Assert.Equal(written, await WrittenAsync());
         }
+
+        // No two files say something different of one object.
+        var whole = await cluster.KubectlAsync(["diff", .. how, "-f", RepositoryFiles.At("samples")]);
+        Assert.True(whole.ExitCode == 0, whole.StandardOutput + whole.StandardError);
     }
 
     private async Task<string> WrittenAsync() =>
