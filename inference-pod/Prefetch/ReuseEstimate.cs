@@ -12,8 +12,8 @@ internal sealed class ReuseEstimate
     /// <summary>Steps over which recent and lasting use are averaged.</summary>
     private const float Recent = 1f / 24, Lasting = 1f / 256;
 
-    /// <summary>Steps whose uses count. What lies farther will be decided anew before it comes.</summary>
-    private const float Window = 4;
+    /// <summary>Steps after an expert's next chance whose uses count too: later ones can be loaded for in time.</summary>
+    private const float After = 1;
 
     private readonly float[][] _recent, _lasting, _near;
     private readonly long[] _predicted, _ran;
@@ -60,9 +60,9 @@ internal sealed class ReuseEstimate
     }
 
     /// <summary>
-    /// A measure of how far an expert's next use is: the inverse of the uses expected of it within the window. The mean
-    /// time until the next use would be no measure: of an expert that is likely to be used now and rarely otherwise, it is
-    /// large.
+    /// A measure of how far an expert's next use is: the inverse of the uses expected of it when its layer runs next and
+    /// within a step after. The mean time until the next use would be no measure: of an expert that is likely to be used
+    /// now and rarely otherwise, it is large.
     /// </summary>
     public long NextUse(ExpertKey key)
     {
@@ -72,7 +72,7 @@ internal sealed class ReuseEstimate
         float rate = Math.Max(_floor, (_recent[key.Layer][key.Expert] + _lasting[key.Layer][key.Expert]) / 2);
         // A prediction made before the layer last ran is spent.
         bool predicted = _predicted[key.Layer] >= 0 && (_predicted[key.Layer] > _ran[key.Layer] || (_predicted[key.Layer] == _ran[key.Layer] && wait == layers));
-        float uses = (predicted ? _near[key.Layer][key.Expert] : rate) + ((Window - (wait / (float)layers)) * rate);
+        float uses = (predicted ? _near[key.Layer][key.Expert] : rate) + ((After - (wait / (float)layers)) * rate);
         return (long)(1e6 / uses);
     }
 
