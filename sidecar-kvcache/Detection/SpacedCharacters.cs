@@ -15,34 +15,35 @@ internal static class SpacedCharacters
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView? Rewrite(ScanView view, FindingSink sink)
     {
+        var (characters, length) = (view.Text, view.Length);
         RewrittenText? text = null;
         var position = 0;
-        while (position + 2 < view.Length)
+        while (position + 2 < length)
         {
             // Most places are turned away by one look three or four characters ahead.
-            var separator = view.Text[position + 1];
-            if (position + 3 < view.Length && view.Text[position + 3] != separator && view.Text[position + 2] != separator)
+            var separator = characters[position + 1];
+            if (position + 3 < length && characters[position + 3] != separator && characters[position + 2] != separator)
             {
                 position++;
                 continue;
             }
 
-            var step = view.Text[position + 2] == separator ? 3 : 2;
-            if (position + step + 1 < view.Length && view.Text[position + step + 1] != separator)
+            var step = characters[position + 2] == separator ? 3 : 2;
+            if (position + step + 1 < length && characters[position + step + 1] != separator)
             {
                 position++;
                 continue;
             }
 
-            if (!IsSeparator(separator) || !IsContent(view.Text[position], separator) || (position > 0 && (char.IsLetterOrDigit(view.Text[position - 1]) || view.Text[position - 1] == '\'')))
+            if (!IsSeparator(separator) || !IsContent(characters[position], separator) || (position > 0 && (char.IsLetterOrDigit(characters[position - 1]) || characters[position - 1] == '\'')))
             {
                 position++;
                 continue;
             }
 
             var end = position;
-            while (end + step < view.Length && view.Text[end + 1] == separator && (step == 2 || view.Text[end + 2] == separator) && IsContent(view.Text[end + step], separator)
-                && (end + step + 1 >= view.Length || !char.IsLetterOrDigit(view.Text[end + step]) || !char.IsLetterOrDigit(view.Text[end + step + 1])))
+            while (end + step < length && characters[end + 1] == separator && (step == 2 || characters[end + 2] == separator) && IsContent(characters[end + step], separator)
+                && (end + step + 1 >= length || !char.IsLetterOrDigit(characters[end + step]) || !char.IsLetterOrDigit(characters[end + step + 1])))
                 end += step;
             if ((end - position) / step + 1 < LeastRun || IsCounting(view, position, end, step))
             {
@@ -55,7 +56,7 @@ internal static class SpacedCharacters
             text ??= new RewrittenText(view);
             text.MoveTo(position, end + 1);
             for (var index = position; index <= end; index += step)
-                text.Add(view.Text[index], index);
+                text.Add(characters[index], index);
             position = end + 1;
         }
 

@@ -75,6 +75,14 @@ internal sealed partial class TokenScanner
         return sink.Add(view, SecretKind.UkNino, start, end);
     }
 
+    /// <summary>Whether a letter or digit follows the first one, perhaps set apart.</summary>
+    private bool GoesOn(int start)
+    {
+        var position = start + 1;
+        SkipSeparators(ref position);
+        return position < view.Length && char.IsAsciiLetterOrDigit(_text[position]);
+    }
+
     private void SkipSeparators(ref int position)
     {
         var start = position;

@@ -59,7 +59,7 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
 
         // Both begin with two letters, perhaps set apart, and go on with a digit.
         var isWord = token.Length > 2 && char.IsAsciiLetter(token[1]) && char.IsAsciiLetter(token[2]);
-        if (!isWord && char.IsAsciiLetter(_text[start]) && (TryIban(start, ref end) || TryNino(start, ref end)))
+        if (!isWord && char.IsAsciiLetter(_text[start]) && GoesOn(start) && (TryIban(start, ref end) || TryNino(start, ref end)))
             return true;
         // SG., hvs., ya29.: short, and the key behind a full stop.
         if (token.Length is >= 2 and < 5 && end + 8 < view.Length && _text[end] == '.' && char.IsAsciiLetterOrDigit(_text[end + 1]))
@@ -80,6 +80,9 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
     {
         end = start;
         if (!sink.Wants(SecretKind.NetworkAddress) || !(char.IsAsciiHexDigit(_text[start]) || _text[start] == ':'))
+            return false;
+        // A lone letter, as most that come here.
+        if (start + 1 < view.Length && _text[start] != ':' && !char.IsAsciiHexDigit(_text[start + 1]) && !(_text[start + 1] is ':' or '-' or '.'))
             return false;
         var (groups, pairs, colons, digits, gap) = (0, 0, 0, 0, false);
         var separator = '\0';
@@ -274,7 +277,6 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
             kind = Vocabulary.KindOf(hint);
             return true;
         }
-
 
         // Passports of many countries and some driving licences: one or two capitals and seven to nine digits.
         if (dashes == 0 && letters <= 2 && upper == letters && digits is >= 7 and <= 9 && char.IsAsciiLetterUpper(token[0]) && char.IsAsciiDigit(token[^1]) && (letters == 1 || char.IsAsciiLetterUpper(token[1])))
