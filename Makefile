@@ -33,6 +33,7 @@ test-unit: prerequisites ## Run the tests that need no Kubernetes API server.
 
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.
 	@build/vm/test.sh $(CONFIGURATION)
+	@build/vm/test.sh $(CONFIGURATION) observer
 
 .PHONY: test-cluster
 test-cluster: images ## Run the quickstart on a real node with the images of this checkout; needs root and takes some minutes.

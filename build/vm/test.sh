@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Boots a virtual machine with a CXL device and a kernel that has sched_ext, and runs the checks of build/vm/driver in it.
 # Prints one line per check; exit code 0 if all passed, 1 if one failed, 3 if the machine could not be had.
-# Usage: build/vm/test.sh [CONFIGURATION] [all|short|bench|bench-threads]
+# Usage: build/vm/test.sh [CONFIGURATION] [all|short|observer|bench|bench-threads]
 #   all    every check (four minutes alone on the host, three times that on a busy one)
 #   short  the most important ones
+#   observer  the oldest kernel that Debian has for this machine: the observer and the agent, without sched_ext and CXL
 #   bench  no checks: ordinary work under the kernel's scheduler and under ours, one figure per line
 #   bench-threads  the same by the host's clock, with a host thread for each processor: as noisy as the host
 # The machine's clock counts instructions, two nanoseconds each, and skips what nobody works in: how busy the host is
@@ -15,14 +16,15 @@ configuration=${1:-Release}
 mode=${2:-all}
 case $mode in
   all) seconds=900 ;;
-  short) seconds=240 ;;
+  short | observer) seconds=240 ;;
   bench | bench-threads) seconds=300 ;;
-  *) echo "test-vm: '$mode' is none of all, short, bench, bench-threads" >&2; exit 2 ;;
+  *) echo "test-vm: '$mode' is none of all, short, observer, bench, bench-threads" >&2; exit 2 ;;
 esac
 
 assets=$("$here/assets.sh") || exit 3
 command -v cpio >/dev/null || cpio() { "$assets/busybox" cpio "$@"; }
-version=$(<"$assets/version")
+image=vmlinux version=$(<"$assets/version")
+[ "$mode" != observer ] || image=vmlinux-old version=$(<"$assets/version-old")
 work=$(mktemp -d)
 qemu_pid=
 trap '[ -z "$qemu_pid" ] || kill "$qemu_pid" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -82,7 +84,7 @@ machine=(-M q35,cxl=on,hmat=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G "${cl
     -device cxl-type3,bus=rp0,volatile-memdev=cxlram,id=mem0,sn=0x1234
     -object acpi-generic-port,id=gp0,pci-bus=cxl.1,node=2 "${memory[@]}")
 case $mode in
-  bench) machine=(-M q35 "${clock[@]}" -m 2G) ;;
+  bench | observer) machine=(-M q35 "${clock[@]}" -m 2G) ;;
   bench-threads) machine=(-M q35 -accel tcg,thread=multi -m 2G) ;;
 esac
 boot() {
@@ -90,7 +92,7 @@ boot() {
     -L "$assets/qemu/usr/share/qemu" -L "$assets/qemu/usr/share/seabios" -nodefaults -no-user-config \
     "${machine[@]}" -cpu max,hypervisor=off -smp 2 \
     -display none -serial "file:$work/serial" -no-reboot \
-    -kernel "$assets/vmlinux" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet moebius.mode=${mode%-threads}" >&2 &
+    -kernel "$assets/$image" -initrd "$work/initrd" -append "console=ttyS0 panic=-1 quiet moebius.mode=${mode%-threads}" >&2 &
   qemu_pid=$!
   wait "$qemu_pid" || true
   qemu_pid=

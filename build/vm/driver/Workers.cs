@@ -37,6 +37,27 @@ internal static partial class Workers
         }
     }
 
+    /// <summary>Reads some fresh pages and writes others: one page fault each.</summary>
+    public static unsafe int Touch(string cgroup, int reads, int writes)
+    {
+        const int NoHugePages = 15;
+        const int Page = 4096;
+        File.WriteAllText(Path.Combine(cgroup, "cgroup.procs"), $"{Environment.ProcessId}");
+        var size = (nuint)(reads + writes + 1) * Page;
+        var memory = (byte*)NativeMemory.AlignedAlloc(size, Page);
+        if (madvise(memory, size, NoHugePages) != 0)
+            return 1;
+        var sum = 0;
+        for (var i = 0; i < reads; i++)
+            sum += Volatile.Read(ref memory[(nuint)i * Page]);
+        for (var i = reads; i < reads + writes; i++)
+            memory[(nuint)i * Page] = 1;
+        return sum;
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial int madvise(void* address, nuint length, int advice);
+
     /// <summary>
     /// Runs the agent as root with three capabilities: all that a kernel asks for.
     /// </summary>
