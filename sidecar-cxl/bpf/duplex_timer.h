@@ -52,8 +52,12 @@ static int on_timer(void *map, int *key, struct bpf_timer *timer)
 
 	if (limits)
 		refill(now);
-	if (round.waiting)
+	if (round.waiting) {
+		/* Linux 6.12 takes this for sleepable, because duplex_init is, and wants to see the lock that a timer has. */
+		bpf_rcu_read_lock();
 		round.head = head_of(QUEUE(CLASS_BALANCED));
+		bpf_rcu_read_unlock();
+	}
 	bpf_loop(scx_bpf_nr_cpu_ids(), look_at, &round, 0);
 	bpf_timer_start(timer, limits || round.bulk ? TIMER_NS : IDLE_TIMER_NS, 0);
 	return 0;

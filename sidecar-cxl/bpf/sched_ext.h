@@ -72,6 +72,8 @@ extern void scx_bpf_kick_cpu(__s32 cpu, __u64 flags) KFUNC;
 extern int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, __u64 dsq_id, __u64 flags) KFUNC;
 extern struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) KFUNC;
 extern void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) KFUNC;
+extern void bpf_rcu_read_lock(void) KFUNC;
+extern void bpf_rcu_read_unlock(void) KFUNC;
 extern bool bpf_cpumask_test_cpu(__u32 cpu, const struct cpumask *cpumask) KFUNC;
 extern __u64 scx_bpf_now(void) KFUNC __attribute__((weak));
 /* The names of Linux 6.12. */
