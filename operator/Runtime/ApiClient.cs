@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
@@ -19,9 +18,6 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
 {
     private const int PageSize = 500;
     private static readonly ProductInfoHeaderValue UserAgent = new("moebius-operator", typeof(ApiClient).Assembly.GetName().Version?.ToString(3) ?? "0");
-
-    /// <summary>Ticks that requests of this flow of control have taken; set by who wants to know.</summary>
-    internal static AsyncLocal<StrongBox<long>?> Waited { get; } = new();
 
     public Task<JsonObject> GetAsync(string path, CancellationToken cancellationToken) => SendAsync<JsonObject>(HttpMethod.Get, path, null, null, cancellationToken);
 
@@ -170,7 +166,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(TimeSpan.FromSeconds(60));
-        var since = Stopwatch.GetTimestamp();
+        var work = WorkMeter.Pause();
         try
         {
             using var response = await ExchangeAsync(method, path, body, contentType, patience.Token).ConfigureAwait(false);
@@ -183,8 +179,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
         finally
         {
-            if (Waited.Value is { } waited)
-                Interlocked.Add(ref waited.Value, Stopwatch.GetTimestamp() - since);
+            work?.Resume();
         }
     }
 

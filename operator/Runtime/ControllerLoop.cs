@@ -124,7 +124,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private async Task HandleAsync(ObjectKey key, CancellationToken cancellationToken)
     {
         var since = Stopwatch.GetTimestamp();
-        var waited = ApiClient.Waited.Value = new System.Runtime.CompilerServices.StrongBox<long>();
+        var work = WorkMeter.Start();
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
@@ -164,9 +164,10 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         }
         finally
         {
-            var ticks = Stopwatch.GetTimestamp() - since;
-            metrics.ReconcileSeconds.WithLabels(Name).Observe((double)ticks / Stopwatch.Frequency);
-            metrics.ComputeSeconds.WithLabels(Name).Observe((double)Math.Max(0, ticks - waited.Value) / Stopwatch.Frequency);
+            work.Stop();
+            metrics.ReconcileSeconds.WithLabels(Name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
+            metrics.ComputeSeconds.WithLabels(Name).Observe(work.Elapsed.TotalSeconds);
+            metrics.ProcessorSeconds.WithLabels(Name).Observe(work.Processor.TotalSeconds);
         }
     }
 
