@@ -205,8 +205,17 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         if (finalizer is not var (name, last) || resource.Metadata.Finalizers?.Contains(name) != true)
             return null;
         var result = await last.FinalizeAsync(resource, cancellationToken).ConfigureAwait(false);
-        if (result.IsSuccess)
+        if (!result.IsSuccess)
+            return result;
+        try
+        {
             await SetFinalizersAsync(resource, [.. resource.Metadata.Finalizers.Where(other => other != name)], cancellationToken).ConfigureAwait(false);
+        }
+        catch (ApiException error) when (error.StatusCode == HttpStatusCode.NotFound)
+        {
+            // It has gone, and the word of that is on its way: the last one who held it was this one, a moment ago.
+        }
+
         return result;
     }
 
