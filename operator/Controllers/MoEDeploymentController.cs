@@ -77,17 +77,19 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
 
     private ModelPreparation Preparation(MoEDeployment resource, MoEReferences references)
     {
-        if (SpecCheck.Errors(resource.Spec, "spec").Count > 0)
-            return ModelPreparation.None;
         var (name, @namespace) = (resource.Metadata.Name, resource.Metadata.NamespaceProperty);
+        IReadOnlyList<V1Pod> pods = [.. context.Pods(Components.ModelFetch, name, @namespace), .. context.Pods(Components.Inference, name, @namespace)];
+        var isRemote = resource.Spec?.Model?.Source is { } source && ModelFetch.IsRemote(source);
+        if ((!isRemote && pods.Count == 0 && resource.Status?.Memory is null) || SpecCheck.Errors(resource.Spec, "spec").Count > 0)
+            return ModelPreparation.None;
         V1Job? job = null;
-        if (ModelFetch.IsRemote(resource.Spec.Model.Source))
+        if (isRemote)
         {
             job = context.Informers.BatchJobs.Cache.Find(new ObjectKey(@namespace, ModelFetch.JobName(resource, references, context.Settings, context.Server)));
             if (job is not null && SharedCache<V1Job>.Controller(job)?.Uid != resource.Metadata.Uid)
                 job = null;
         }
 
-        return ModelPreparation.Of(resource, job, [.. context.Pods(Components.ModelFetch, name, @namespace), .. context.Pods(Components.Inference, name, @namespace)]);
+        return ModelPreparation.Of(resource, job, pods);
     }
 }

@@ -71,21 +71,29 @@ internal sealed class PodReports(HttpClient http)
     private async Task<IReadOnlyList<(V1Pod Pod, string Text)>> AskAsync(IReadOnlyList<V1Pod> pods, int port, string path, CancellationToken cancellationToken)
     {
         using var gate = new SemaphoreSlim(AtOnce);
-        var answers = await Task.WhenAll(pods
-            .Where(pod => pod.Metadata.DeletionTimestamp is null && IPAddress.TryParse(pod.Status?.PodIP, out _))
-            .Select(async pod =>
-            {
-                await gate.WaitAsync(cancellationToken).ConfigureAwait(false);
-                try
+        var work = WorkMeter.Pause();
+        try
+        {
+            var answers = await Task.WhenAll(pods
+                .Where(pod => pod.Metadata.DeletionTimestamp is null && IPAddress.TryParse(pod.Status?.PodIP, out _))
+                .Select(async pod =>
                 {
-                    return (pod, Text: await AskAsync(pod.Status.PodIP, port, path, cancellationToken).ConfigureAwait(false));
-                }
-                finally
-                {
-                    gate.Release();
-                }
-            })).ConfigureAwait(false);
-        return [.. answers.Where(answer => answer.Text is not null).Select(answer => (answer.pod, answer.Text!))];
+                    await gate.WaitAsync(cancellationToken).ConfigureAwait(false);
+                    try
+                    {
+                        return (pod, Text: await AskAsync(pod.Status.PodIP, port, path, cancellationToken).ConfigureAwait(false));
+                    }
+                    finally
+                    {
+                        gate.Release();
+                    }
+                })).ConfigureAwait(false);
+            return [.. answers.Where(answer => answer.Text is not null).Select(answer => (answer.pod, answer.Text!))];
+        }
+        finally
+        {
+            work?.Resume();
+        }
     }
 
     private async Task<string?> AskAsync(string address, int port, string path, CancellationToken cancellationToken)

@@ -33,8 +33,20 @@ internal sealed class PromptService(HttpClient http)
     private async Task<ServiceJob> SendAsync(HttpMethod method, Uri url, JsonObject? body, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(method, url) { Content = body is null ? null : JsonContent.Create(body) };
-        using var response = await http.SendAsync(request, cancellationToken).ConfigureAwait(false);
-        var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
+        var work = WorkMeter.Pause();
+        try
+        {
+            using var response = await http.SendAsync(request, cancellationToken).ConfigureAwait(false);
+            return Read(response, await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false));
+        }
+        finally
+        {
+            work?.Resume();
+        }
+    }
+
+    private static ServiceJob Read(HttpResponseMessage response, string text)
+    {
         try
         {
             if (response.IsSuccessStatusCode)

@@ -99,5 +99,8 @@ internal sealed class ChildBuilder(IKubernetesObject<V1ObjectMeta> owner, string
     };
 
     /// <summary>The first 16 hexadecimal digits of a text's SHA-256.</summary>
-    public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..16];
+    public static string Hash(string text) => Hash(Encoding.UTF8.GetBytes(text));
+
+    /// <summary>The first 16 hexadecimal digits of the SHA-256 of a text in UTF-8.</summary>
+    public static string Hash(ReadOnlySpan<byte> text) => Convert.ToHexStringLower(SHA256.HashData(text).AsSpan(0, 8));
 }

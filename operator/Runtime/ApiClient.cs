@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
@@ -20,9 +19,6 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     private const int PageSize = 500;
     private static readonly ProductInfoHeaderValue UserAgent = new("moebius-operator", typeof(ApiClient).Assembly.GetName().Version?.ToString(3) ?? "0");
 
-    /// <summary>Ticks that requests of this flow of control have taken; set by who wants to know.</summary>
-    internal static AsyncLocal<StrongBox<long>?> Waited { get; } = new();
-
     public Task<JsonObject> GetAsync(string path, CancellationToken cancellationToken) => SendAsync<JsonObject>(HttpMethod.Get, path, null, null, cancellationToken);
 
     /// <summary>An object, or null when there is none.</summary>
@@ -39,19 +35,27 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
     }
 
-    /// <summary>All objects, as they arrive, and the resource version to watch from.</summary>
-    public async Task<(List<JsonObject> Items, string ResourceVersion)> ListAsync(ResourceType type, string? @namespace, string? labelSelector, CancellationToken cancellationToken)
+    /// <summary>All objects, and the resource version to watch from.</summary>
+    /// <param name="type">What to list.</param>
+    /// <param name="namespace">Of one namespace; null: of all.</param>
+    /// <param name="labelSelector">Only these; null: all.</param>
+    /// <param name="read">Reads an object while its page is at hand: the text of no more than one page is held. Null is left out.</param>
+    /// <param name="cancellationToken">Stops.</param>
+    public async Task<(List<T> Items, string ResourceVersion)> ListAsync<T>(ResourceType type, string? @namespace, string? labelSelector, Func<JsonElement, T?> read, CancellationToken cancellationToken)
+        where T : class
     {
-        var items = new List<JsonObject>();
+        var items = new List<T>();
         string? page = null;
         while (true)
         {
             var query = $"?limit={PageSize}{Query("labelSelector", labelSelector)}{Query("continue", page)}";
-            var list = await GetAsync(type.Collection(@namespace) + query, cancellationToken).ConfigureAwait(false);
-            items.AddRange((list["items"] as JsonArray ?? []).OfType<JsonObject>());
-            page = (string?)list["metadata"]?["continue"];
+            using var list = await SendAsync<JsonDocument>(HttpMethod.Get, type.Collection(@namespace) + query, null, null, cancellationToken).ConfigureAwait(false);
+            if (list.RootElement.TryGetProperty("items", out var array) && array.ValueKind == JsonValueKind.Array)
+                items.AddRange(array.EnumerateArray().Select(read).OfType<T>());
+            var metadata = list.RootElement.TryGetProperty("metadata", out var found) ? found : default;
+            page = Text(metadata, "continue");
             if (string.IsNullOrEmpty(page))
-                return (items, (string?)list["metadata"]?["resourceVersion"] ?? "");
+                return (items, Text(metadata, "resourceVersion") ?? "");
         }
     }
 
@@ -159,9 +163,9 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
     }
 
-    /// <summary>An object of a list.</summary>
-    public static T Read<T>(JsonObject node)
-        where T : class, IKubernetesObject<V1ObjectMeta> => node.Deserialize<T>(WireJson.Options) ?? throw new JsonException($"no {typeof(T).Name}");
+    /// <summary>A text of an object; null when it has none.</summary>
+    internal static string? Text(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static string Query(string name, string? value) => string.IsNullOrEmpty(value) ? "" : $"&{name}={Uri.EscapeDataString(value)}";
 
@@ -170,7 +174,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(TimeSpan.FromSeconds(60));
-        var since = Stopwatch.GetTimestamp();
+        var work = WorkMeter.Pause();
         try
         {
             using var response = await ExchangeAsync(method, path, body, contentType, patience.Token).ConfigureAwait(false);
@@ -183,8 +187,7 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         }
         finally
         {
-            if (Waited.Value is { } waited)
-                Interlocked.Add(ref waited.Value, Stopwatch.GetTimestamp() - since);
+            work?.Resume();
         }
     }
 

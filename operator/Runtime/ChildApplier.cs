@@ -81,29 +81,17 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         return (problems, created);
     }
 
-    /// <summary>The object to send: what was planned, with a hash of itself so that dropped fields are noticed too.</summary>
-    internal static JsonObject Body(IKubernetesObject<V1ObjectMeta> child)
-    {
-        var body = WireJson.ToNode(child);
-        body.Remove("status");
-        var metadata = (JsonObject)body["metadata"]!;
-        var hash = ChildBuilder.Hash(body.ToJsonString());
-        if (metadata["annotations"] is not JsonObject annotations)
-            metadata["annotations"] = annotations = [];
-        annotations[Labels.PlanHash] = hash;
-        return body;
-    }
-
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
         kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
 
     private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
     {
         var key = ObjectKey.Of(child);
-        var body = Body(child);
+        var planned = new ChildBody(child);
         if (kind.Cached(key) is { } known)
-            return (await ChangeAsync(owner, child, kind, key, known, body, cancellationToken).ConfigureAwait(false), false);
+            return (await ChangeAsync(owner, child, kind, key, known, planned, cancellationToken).ConfigureAwait(false), false);
 
+        var body = planned.ToNode();
         if (!kind.LooksFirst)
         {
             body["metadata"]!["resourceVersion"] = NoVersion;
@@ -124,7 +112,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         }
 
         return await kind.FindAsync(key, cancellationToken).ConfigureAwait(false) is { } live
-            ? (await ChangeAsync(owner, child, kind, key, live, body, cancellationToken).ConfigureAwait(false), false)
+            ? (await ChangeAsync(owner, child, kind, key, live, planned, cancellationToken).ConfigureAwait(false), false)
             : await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
     }
 
@@ -135,14 +123,22 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         return (problem, problem is null);
     }
 
-    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, JsonObject body, CancellationToken cancellationToken)
+    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, ChildBody planned, CancellationToken cancellationToken)
     {
         if (Refuse(owner, live, kind, key) is { } refusal)
             return refusal;
+        // Most looks are at what was looked at before, and neither the plan nor the object has changed since.
+        if (kind.IsAsPlanned(live, planned.Hash))
+            return null;
+        var body = planned.ToNode();
         var drift = Drift.Find(body, WireJson.ToNode(live));
         if (drift is null)
+        {
+            kind.SetAsPlanned(live, planned.Hash);
             return null;
-        if (child is V1PersistentVolumeClaim planned && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, planned, claim) is { } kept)
+        }
+
+        if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         // Fails when somebody, perhaps another leader, has written in between.
@@ -210,6 +206,11 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key);
 
+        /// <summary>Whether this state of an object is known to have everything that the plan of this hash asks for.</summary>
+        bool IsAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash);
+
+        void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash);
+
         IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
 
         Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken);
@@ -231,6 +232,10 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         public bool LooksFirst { get; set; }
 
         public IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key) => cache.Find(key);
+
+        public bool IsAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => cache.IsMarked((T)live, hash);
+
+        public void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => cache.Mark((T)live, hash);
 
         public IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid) => cache.OwnedBy(uid);
 

@@ -124,7 +124,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private async Task HandleAsync(ObjectKey key, CancellationToken cancellationToken)
     {
         var since = Stopwatch.GetTimestamp();
-        var waited = ApiClient.Waited.Value = new System.Runtime.CompilerServices.StrongBox<long>();
+        var work = WorkMeter.Start();
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
@@ -164,9 +164,10 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         }
         finally
         {
-            var ticks = Stopwatch.GetTimestamp() - since;
-            metrics.ReconcileSeconds.WithLabels(Name).Observe((double)ticks / Stopwatch.Frequency);
-            metrics.ComputeSeconds.WithLabels(Name).Observe((double)Math.Max(0, ticks - waited.Value) / Stopwatch.Frequency);
+            work.Stop();
+            metrics.ReconcileSeconds.WithLabels(Name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
+            metrics.ComputeSeconds.WithLabels(Name).Observe(work.Elapsed.TotalSeconds);
+            metrics.ProcessorSeconds.WithLabels(Name).Observe(work.Processor.TotalSeconds);
         }
     }
 
@@ -204,8 +205,17 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         if (finalizer is not var (name, last) || resource.Metadata.Finalizers?.Contains(name) != true)
             return null;
         var result = await last.FinalizeAsync(resource, cancellationToken).ConfigureAwait(false);
-        if (result.IsSuccess)
+        if (!result.IsSuccess)
+            return result;
+        try
+        {
             await SetFinalizersAsync(resource, [.. resource.Metadata.Finalizers.Where(other => other != name)], cancellationToken).ConfigureAwait(false);
+        }
+        catch (ApiException error) when (error.StatusCode == HttpStatusCode.NotFound)
+        {
+            // It has gone, and the word of that is on its way: the last one who held it was this one, a moment ago.
+        }
+
         return result;
     }
 

@@ -19,6 +19,7 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
 
     private readonly Channel<Note> notes = Channel.CreateBounded<Note>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Dictionary<(string Uid, string Type, string Reason, string Message), Sent> sent = [];
+    private readonly Dictionary<(string? Namespace, string Message), DateTimeOffset> lacks = [];
 
     /// <summary>Compares conditions before and after, and reports what a person would want to know.</summary>
     public void Transitions(IKubernetesObject<V1ObjectMeta> about, IEnumerable<V1Condition>? before, IEnumerable<V1Condition>? after)
@@ -29,8 +30,28 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
             known.TryGetValue(condition.Type, out var old);
             if (old is not null && old.Status == condition.Status && old.Reason == condition.Reason)
                 continue;
-            if (Severity(condition, old) is { } type)
+            if (Severity(condition, old) is { } type && IsNews(about.Metadata.NamespaceProperty, condition))
                 notes.Writer.TryWrite(new Note(about, type, condition.Reason, condition.Message ?? ""));
+        }
+    }
+
+    /// <summary>
+    /// What the server lacks it lacks for all: in each namespace the Event of one resource says it, and the condition of every
+    /// one. A thousand resources that are made at once wait for their children, not for a thousand Events.
+    /// </summary>
+    private bool IsNews(string? @namespace, V1Condition condition)
+    {
+        if (condition is not { Type: ConditionTypes.Degraded, Status: "True", Reason: Reasons.ServerCapabilityMissing })
+            return true;
+        var now = time.GetUtcNow();
+        lock (lacks)
+        {
+            if (lacks.TryGetValue((@namespace, condition.Message ?? ""), out var said) && now - said < SameFor)
+                return false;
+            if (lacks.Count > 4096)
+                lacks.Clear();
+            lacks[(@namespace, condition.Message ?? "")] = now;
+            return true;
         }
     }
 

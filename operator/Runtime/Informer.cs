@@ -25,6 +25,14 @@ internal interface IInformer
 /// Lists once, then watches from there; resumes a watch that ended where it stopped, and lists again only when the
 /// server has forgotten that point (410 Gone).
 /// </summary>
+/// <param name="api">Asks the server.</param>
+/// <param name="namespace">Of one namespace; null: of all.</param>
+/// <param name="labelSelector">Only these; null: all.</param>
+/// <param name="time">For pauses.</param>
+/// <param name="metrics">Counts.</param>
+/// <param name="logger">Tells what went wrong.</param>
+/// <param name="indexer">A value to find objects by within their namespace.</param>
+/// <param name="trim">Takes away what nobody asks for, before an object is kept.</param>
 internal sealed class Informer<T>(
     ApiClient api,
     string? @namespace,
@@ -32,7 +40,8 @@ internal sealed class Informer<T>(
     TimeProvider time,
     OperatorMetrics metrics,
     ILogger logger,
-    Func<T, string?>? indexer = null) : IInformer
+    Func<T, string?>? indexer = null,
+    Action<T>? trim = null) : IInformer
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
     private readonly TaskCompletionSource synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -98,8 +107,8 @@ internal sealed class Informer<T>(
 
     private async Task<string> ListAsync(CancellationToken cancellationToken)
     {
-        var (items, resourceVersion) = await api.ListAsync(type, @namespace, labelSelector, cancellationToken).ConfigureAwait(false);
-        Cache.Replace([.. items.Select(item => Read(new ObjectKey((string?)item["metadata"]?["namespace"], (string?)item["metadata"]?["name"] ?? ""), () => ApiClient.Read<T>(item))).OfType<T>()], resourceVersion);
+        var (items, resourceVersion) = await api.ListAsync(type, @namespace, labelSelector, Read, cancellationToken).ConfigureAwait(false);
+        Cache.Replace(items, resourceVersion);
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
         synced.TrySetResult();
         return resourceVersion;
@@ -118,12 +127,19 @@ internal sealed class Informer<T>(
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
     }
 
+    private T? Read(JsonElement item)
+    {
+        var metadata = item.ValueKind == JsonValueKind.Object && item.TryGetProperty("metadata", out var found) ? found : default;
+        return Read(new ObjectKey(ApiClient.Text(metadata, "namespace"), ApiClient.Text(metadata, "name") ?? ""), () => item.Deserialize<T>(WireJson.Options));
+    }
+
     private T? Read(ObjectKey key, Func<T?> read)
     {
         try
         {
             if (read() is not { } resource)
                 return null;
+            trim?.Invoke(resource);
             // Items of a list do not say what they are.
             resource.ApiVersion ??= type.ApiVersion;
             resource.Kind ??= type.Kind;

@@ -52,9 +52,16 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
 
     public Informer<ScaledObject> ScaledObjects { get; } = New<ScaledObject>(api, @namespace, Own, time, metrics, loggers);
 
-    /// <summary>Pods, to be found by component and instance.</summary>
-    public Informer<V1Pod> Pods { get; } = New<V1Pod>(api, @namespace, Own, time, metrics, loggers, pod => pod.Metadata.Labels is { } labels
-        && labels.TryGetValue(Labels.Component, out var component) && labels.TryGetValue(Labels.Instance, out var instance) ? $"{component}/{instance}" : null);
+    /// <summary>Pods, to be found by component and instance. Of what they were asked to be only their node is kept.</summary>
+    public Informer<V1Pod> Pods { get; } = New<V1Pod>(
+        api,
+        @namespace,
+        Own,
+        time,
+        metrics,
+        loggers,
+        pod => pod.Metadata.Labels is { } labels && labels.TryGetValue(Labels.Component, out var component) && labels.TryGetValue(Labels.Instance, out var instance) ? $"{component}/{instance}" : null,
+        pod => pod.Spec = pod.Spec is null ? null : new V1PodSpec { NodeName = pod.Spec.NodeName });
 
     /// <summary>Starts what the server serves and is not started yet, and ends what it does not serve any more.</summary>
     public async Task StartAsync(ServerCapabilities server, CancellationToken cancellationToken)
@@ -119,7 +126,7 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
             yield return ScaledObjects;
     }
 
-    private static Informer<T> New<T>(ApiClient api, string? @namespace, string? selector, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers, Func<T, string?>? indexer = null)
+    private static Informer<T> New<T>(ApiClient api, string? @namespace, string? selector, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers, Func<T, string?>? indexer = null, Action<T>? trim = null)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
-        new(api, @namespace, selector, time, metrics, loggers.CreateLogger<Informer<T>>(), indexer);
+        new(api, @namespace, selector, time, metrics, loggers.CreateLogger<Informer<T>>(), indexer, trim);
 }

@@ -16,6 +16,7 @@ internal sealed class OperatorMetrics
         ReconcileSeconds = factory.CreateHistogram("moebius_operator_reconcile_duration_seconds", "Time of a reconciliation with its API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
         PlanSeconds = factory.CreateHistogram("moebius_operator_plan_duration_seconds", "Time to plan and compare, without API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
         ComputeSeconds = factory.CreateHistogram("moebius_operator_reconcile_compute_seconds", "Time of a reconciliation outside its API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
+        ProcessorSeconds = factory.CreateHistogram("moebius_operator_reconcile_cpu_seconds", "Processor time of a reconciliation outside its API calls.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
         Admissions = factory.CreateCounter("moebius_operator_admissions_total", "Objects that the webhook was asked about.", "kind", "result");
         ChildWrites = factory.CreateCounter("moebius_operator_child_writes_total", "Writes of child objects.", "kind", "cause");
         Relists = factory.CreateCounter("moebius_operator_relists_total", "Lists after the first, because a watch could not go on.", "resource");
@@ -40,6 +41,8 @@ internal sealed class OperatorMetrics
     public Histogram PlanSeconds { get; }
 
     public Histogram ComputeSeconds { get; }
+
+    public Histogram ProcessorSeconds { get; }
 
     public Counter Admissions { get; }
 

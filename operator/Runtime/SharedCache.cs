@@ -20,6 +20,7 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     private readonly Dictionary<string, ImmutableHashSet<ObjectKey>> byOwner = [];
     private readonly Dictionary<(string? Namespace, string Value), ImmutableHashSet<ObjectKey>> byIndex = [];
     private readonly Dictionary<ObjectKey, ulong> tombstones = [];
+    private readonly Dictionary<ObjectKey, string> marks = [];
 
     /// <summary>An object has appeared, changed or gone: before, after.</summary>
     public event Action<T?, T?>? Changed;
@@ -64,6 +65,25 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     {
         lock (gate)
             return objects.TryGetValue(key, out var known) && known.Metadata.ResourceVersion == resourceVersion;
+    }
+
+    /// <summary>Whether <see cref="Mark"/> was called with this mark for exactly this state of an object.</summary>
+    public bool IsMarked(T resource, string mark)
+    {
+        var key = ObjectKey.Of(resource);
+        lock (gate)
+            return objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource) && marks.GetValueOrDefault(key) == mark;
+    }
+
+    /// <summary>Remembers what was found out about an object, until another state of it arrives.</summary>
+    public void Mark(T resource, string mark)
+    {
+        var key = ObjectKey.Of(resource);
+        lock (gate)
+        {
+            if (objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource))
+                marks[key] = mark;
+        }
     }
 
     /// <summary>Takes an object in unless a newer state of it is known.</summary>
@@ -156,6 +176,7 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     {
         if (!objects.TryGetValue(key, out var before))
             return;
+        marks.Remove(key);
         if (Controller(before)?.Uid is { } uid)
             Remove(byOwner, uid, key);
         if (indexer?.Invoke(before) is { } value)

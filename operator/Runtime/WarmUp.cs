@@ -1,14 +1,15 @@
-using System.Text.Json;
+using k8s;
 using k8s.Models;
+using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Controllers;
 using Moebius.Operator.Planning;
-using Moebius.Operator.Planning.MoEDeployments;
 
 namespace Moebius.Operator.Runtime;
 
 /// <summary>
-/// Goes through what a reconciliation does, without an API call, so that its code is compiled by the time the caches are
+/// Rehearses reconciliations before an API server that only echoes, so that their code is compiled by the time the caches are
 /// filled. Else the first resources, many at once after a start, would each wait for the compiler, and all of them run code
 /// that is not optimized yet: the runtime optimizes what has been called 30 times, in pauses of 100 ms.
 /// </summary>
@@ -18,38 +19,60 @@ internal static class WarmUp
     private const int Calls = 32;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(150);
 
+    /// <summary>No rehearsal may keep an operator from starting.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
     private static int begun;
 
     /// <summary>Warms up; once is enough for a process.</summary>
-    public static async Task RunAsync(OperatorSettings settings, ServerCapabilities server, DateTimeOffset now)
+    public static async Task RunAsync(OperatorSettings settings, ServerCapabilities server)
     {
-        if (Interlocked.Exchange(ref begun, 1) != 0)
-            return;
-        for (var round = 0; round < Rounds; round++)
-        {
-            for (var call = 0; call < Calls; call++)
-                Once(settings, server, now);
-            await Task.Delay(Pause).ConfigureAwait(false);
-        }
+        if (Interlocked.Exchange(ref begun, 1) == 0)
+            await RehearseAsync(settings, server).ConfigureAwait(false);
     }
 
-    private static void Once(OperatorSettings settings, ServerCapabilities server, DateTimeOffset now)
+    /// <summary>Rehearses.</summary>
+    /// <returns>Requests that the echo has answered.</returns>
+    internal static async Task<int> RehearseAsync(OperatorSettings settings, ServerCapabilities server)
     {
-        var resource = new MoEDeployment
+        // Everything that is counted, cached or logged here belongs to the rehearsal and goes with it.
+        using var stop = new CancellationTokenSource(Patience);
+        using var echo = new EchoHandler(Calls);
+        using var kubernetes = new Kubernetes(new KubernetesClientConfiguration { Host = "http://rehearsal.invalid" }, echo);
+        var (time, metrics, logs) = (TimeProvider.System, new OperatorMetrics(), NullLoggerFactory.Instance);
+        var api = new ApiClient(kubernetes, metrics);
+        var informers = new Informers(api, null, time, metrics, logs);
+        var events = new EventRecorder(api, "rehearsal", time, NullLogger<EventRecorder>.Instance);
+        using var http = new HttpClient();
+        var context = new ControllerContext(settings, api, informers, new ChildApplier(api, informers, metrics, NullLogger<ChildApplier>.Instance), events, metrics, new PodReports(http), time) { Server = server };
+        using var loop = new ControllerLoop<MoEDeployment>(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api, time, metrics, NullLogger.Instance);
+        var working = Task.WhenAll(loop.RunAsync(1, stop.Token), events.RunAsync(stop.Token));
+        try
         {
-            ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}",
-            Metadata = new V1ObjectMeta { Name = "warm-up", NamespaceProperty = "default", Uid = "warm-up", Generation = 1 },
-            Spec = new MoEDeploymentSpec { Model = new ModelSpec { Source = new ModelSource { HostPath = new HostPathModel { Path = "/warm-up" } } } },
-        };
-        var plan = MoEDeploymentPlanner.Plan(resource, MoEReferences.None, settings, server);
-        foreach (var child in plan.Children)
+            for (var round = 0; round < Rounds; round++)
+            {
+                var done = echo.NextRoundAsync(stop.Token);
+                for (var call = 0; call < Calls; call++)
+                    informers.MoEDeployments.Cache.Set(Resource($"warm-up-{round}-{call}"));
+                await done.ConfigureAwait(false);
+                await Task.Delay(Pause, stop.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
         {
-            var body = ChildApplier.Body(child);
-            var live = JsonSerializer.Deserialize(JsonSerializer.SerializeToUtf8Bytes(body, WireJson.Options), child.GetType(), WireJson.Options)!;
-            Drift.Find(body, WireJson.ToNode(live));
+            // A machine this slow has other worries.
         }
 
-        resource.Status = StatusPlanner.MoEDeployment(resource, plan, ModelPreparation.None, Observation.Of(plan, [], null, []), now);
-        WireJson.ToNode(resource).Deserialize<MoEDeployment>(WireJson.Options);
+        await stop.CancelAsync().ConfigureAwait(false);
+        await working.ConfigureAwait(false);
+        return echo.Answered;
     }
+
+    private static MoEDeployment Resource(string name) => new()
+    {
+        ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}",
+        Kind = MoEDeployment.KindName,
+        Metadata = new V1ObjectMeta { Name = name, NamespaceProperty = "default", Uid = name, Generation = 1, ResourceVersion = "1" },
+        Spec = new MoEDeploymentSpec { Model = new ModelSpec { Source = new ModelSource { HostPath = new HostPathModel { Path = "/warm-up" } } } },
+    };
 }

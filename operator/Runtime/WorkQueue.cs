@@ -13,6 +13,9 @@ namespace Moebius.Operator.Runtime;
 internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider time, OperatorMetrics metrics) : IDisposable
     where T : notnull
 {
+    /// <summary>No timer runs longer than 49 days; looking once a day at what waits for months costs nothing.</summary>
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromDays(1);
+
     private readonly Lock gate = new();
     private readonly HashSet<T> dirty = [];
     private readonly HashSet<T> processing = [];
@@ -63,7 +66,7 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
         }
     }
 
-    /// <summary>Asks for work later. The earliest of several such wishes counts.</summary>
+    /// <summary>Asks for work later, in a day at the latest. The earliest of several such wishes counts.</summary>
     public void AddAfter(T item, TimeSpan delay)
     {
         if (delay <= TimeSpan.Zero)
@@ -72,6 +75,8 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
             return;
         }
 
+        if (delay > LongestDelay)
+            delay = LongestDelay;
         lock (gate)
         {
             var due = time.GetUtcNow() + delay;

@@ -56,6 +56,16 @@ internal sealed class ProductProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>The most memory that the process has had in RAM.</summary>
+    public long PeakResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.PeakWorkingSet64;
+        }
+    }
+
     /// <summary>Waits until the process has logged a text.</summary>
     public async Task SaysAsync(string text)
     {

@@ -38,6 +38,13 @@ public sealed class BadValuesTests
     [InlineData("""{"leaderElection": {"enabled": false}}""", "replicas: is 2 with leaderElection.enabled false")]
     [InlineData("""{"nodeAgents": {"namespace": "moebius-system"}}""", "nodeAgents.namespace: is 'moebius-system', the release's own namespace")]
     [InlineData("""{"metrics": {"service": {"enabled": false}, "serviceMonitor": {"enabled": true}}}""", "metrics.serviceMonitor.enabled: is true but metrics.service.enabled is false")]
+    [InlineData("""{"metrics": {"serviceMonitor": {"interval": "1s1h"}}}""", "at '/metrics/serviceMonitor/interval'")]
+    [InlineData("""{"metrics": {"podMonitor": {"interval": ""}}}""", "at '/metrics/podMonitor/interval'")]
+    [InlineData("""{"metrics": {"serviceMonitor": {"scrapeTimeout": "31s"}}}""", "metrics.serviceMonitor.scrapeTimeout: is '31s', longer than interval '30s', and Prometheus takes no such target: write at most the interval")]
+    [InlineData("""{"metrics": {"podMonitor": {"interval": "1m30s", "scrapeTimeout": "1m30s1ms"}}}""", "metrics.podMonitor.scrapeTimeout: is '1m30s1ms', longer than interval '1m30s'")]
+    [InlineData("""{"metrics": {"podMonitor": {"interval": "5s"}}}""", "metrics.podMonitor.scrapeTimeout: is '10s', longer than interval '5s'")]
+    [InlineData("""{"metrics": {"podMonitor": {"interval": "09s", "scrapeTimeout": "010s"}}}""", "metrics.podMonitor.scrapeTimeout: is '010s', longer than interval '09s'")]
+    [InlineData("""{"metrics": {"podMonitor": {"scrapeTimeout": "0s"}}}""", "metrics.podMonitor.scrapeTimeout: is '0s': write a time above zero")]
     [InlineData("""{"serviceAccount": {"create": false}}""", "serviceAccount.name: is needed")]
     public async Task Wrong_value_is_refused_by_name(string values, string message)
     {

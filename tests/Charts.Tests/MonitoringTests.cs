@@ -82,6 +82,8 @@ public sealed partial class MonitoringTests
             Assert.NotNull((string?)alert["annotations"]!["summary"]);
             Assert.NotNull((string?)alert["annotations"]!["description"]);
         });
+        var sections = RunbookSection().Matches(File.ReadAllText(RepositoryFiles.At("docs/alerts.md"))).Select(match => match.Groups[1].Value);
+        Assert.Equal(alerts.Select(alert => (string)alert!["alert"]!), sections);
     }
 
     [Fact]
@@ -128,6 +130,10 @@ public sealed partial class MonitoringTests
             from y in Enumerable.Range((int)at["y"]!, (int)at["h"]!)
             select (x, y);
     }
+
+    /// <summary>A heading with text below it.</summary>
+    [GeneratedRegex(@"^### (\w+)\n\n(?=[^#\s])", RegexOptions.Multiline)]
+    private static partial Regex RunbookSection();
 
     [GeneratedRegex(@"\b(vllm:|moebius[:_]|workqueue_)[a-z0-9_:]+")]
     private static partial Regex Metric();

@@ -90,6 +90,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml $found -}}
 {{- end -}}
 
+{{- /* Milliseconds of a duration such as 1m30s. A number that begins with 0 would be read as octal. */ -}}
+{{- define "moebius.milliseconds" -}}
+{{- $sum := 0 -}}
+{{- range $part := regexFindAll "[0-9]+(ms|h|m|s)" . -1 -}}
+{{- $unit := regexFind "[a-z]+" $part -}}
+{{- $sum = add $sum (mul (regexReplaceAll "^0+" (trimSuffix $unit $part) "" | int64) (get (dict "h" 3600000 "m" 60000 "s" 1000 "ms" 1) $unit)) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
 {{- /* What the schema cannot say, because it spans values. */ -}}
 {{- define "moebius.validate" -}}
 {{- if and .Values.webhook.enabled .Values.watchNamespace -}}
@@ -117,5 +127,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
 {{- fail "metrics.serviceMonitor.enabled: is true but metrics.service.enabled is false: a ServiceMonitor needs the Service" -}}
+{{- end -}}
+{{- range $monitor := list "serviceMonitor" "podMonitor" -}}
+{{- $scrape := index $.Values.metrics $monitor -}}
+{{- range $field := list "interval" "scrapeTimeout" -}}
+{{- if eq (include "moebius.milliseconds" (index $scrape $field)) "0" -}}
+{{- fail (printf "metrics.%s.%s: is '%s': write a time above zero, such as 10s" $monitor $field (index $scrape $field)) -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (include "moebius.milliseconds" $scrape.scrapeTimeout | int64) (include "moebius.milliseconds" $scrape.interval | int64) -}}
+{{- fail (printf "metrics.%s.scrapeTimeout: is '%s', longer than interval '%s', and Prometheus takes no such target: write at most the interval" $monitor $scrape.scrapeTimeout $scrape.interval) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

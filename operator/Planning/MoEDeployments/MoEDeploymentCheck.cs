@@ -43,6 +43,7 @@ internal static class MoEDeploymentCheck
         }
 
         foreach (var error in PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector")
+            .Concat(PlacementCheck.Tolerations(spec.Placement?.Tolerations, "spec.placement.tolerations"))
             .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowFrom, "spec.networkPolicy.allowFrom"))
             .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowMetricsFrom, "spec.networkPolicy.allowMetricsFrom")))
         {

@@ -106,6 +106,8 @@ internal static class PodTemplateOverride
     {
         foreach (var name in patch.Select(field => field.Key).Where(name => name is not ("metadata" or "spec")))
             yield return $"{Path}.{name}: a pod template has metadata and spec only";
+        if (patch.ContainsKey("metadata") && patch["metadata"] is not JsonObject)
+            yield return $"{Path}.metadata: must be an object with labels or annotations";
         foreach (var error in Metadata(patch["metadata"]))
             yield return error;
         switch (patch["spec"])
@@ -116,6 +118,9 @@ internal static class PodTemplateOverride
                 break;
             case null when patch.ContainsKey("spec"):
                 yield return $"{Path}.spec: must not be removed";
+                break;
+            case not null:
+                yield return $"{Path}.spec: must be an object";
                 break;
         }
     }
@@ -181,6 +186,13 @@ internal static class PodTemplateOverride
             yield return $"{path}.$patch: the container belongs to Moebius and cannot be removed or replaced";
         foreach (var (field, remedy) in ContainerFields.Where(field => container.ContainsKey(field.Key)))
             yield return $"{path}.{field}: cannot be overridden: {remedy}";
+        foreach (var (field, key) in new[] { ("env", "name"), ("volumeMounts", "mountPath") })
+        {
+            // An item without its key, or no list at all, is a way to drop the whole list.
+            if (container.ContainsKey(field) && (container[field] is not JsonArray items || Names(items, key).Count() != items.Count))
+                yield return $"{path}.{field}: must be a list of objects with a {key}: what Moebius sets stays";
+        }
+
         foreach (var variable in Names(container["env"], "name").Where(Environment.Contains))
             yield return $"{path}.env[{variable}]: belongs to Moebius";
         foreach (var mount in Names(container["volumeMounts"], "mountPath").Where(IsOwnPath))
@@ -190,6 +202,7 @@ internal static class PodTemplateOverride
     private static IEnumerable<string> Names(JsonNode? list, string key) =>
         (list as JsonArray ?? []).OfType<JsonObject>().Select(item => item[key] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null).OfType<string>();
 
+    // As the kernel will read it, whatever dots and slashes it is written with.
     private static bool IsOwnPath(string path) => new[] { PodPaths.Config, PodPaths.Policy, PodPaths.Model, PodPaths.Run, PodPaths.KVDisk, PodPaths.KVKey, PodPaths.Classifier }
-        .Any(own => path.TrimEnd('/') is var trimmed && (trimmed == own || trimmed.StartsWith(own + "/", StringComparison.Ordinal) || own.StartsWith(trimmed + "/", StringComparison.Ordinal)));
+        .Any(own => System.IO.Path.GetFullPath("/" + path.Replace("\0", "", StringComparison.Ordinal)).TrimEnd('/') is var plain && (plain == own || plain.StartsWith(own + "/", StringComparison.Ordinal) || own.StartsWith(plain + "/", StringComparison.Ordinal)));
 }

@@ -50,6 +50,27 @@ internal static partial class PlacementCheck
         }
     }
 
+    /// <summary>Errors of what pods put up with.</summary>
+    public static IEnumerable<string> Tolerations(IList<V1Toleration>? tolerations, string field)
+    {
+        foreach (var (index, toleration) in (tolerations ?? []).Index())
+        {
+            var here = $"{field}[{index}]";
+            var exists = toleration.OperatorProperty == "Exists";
+            if (string.IsNullOrEmpty(toleration.Key) && !exists)
+                yield return $"{here}.operator: must be Exists where no key is given: name a key, or tolerate every taint with Exists";
+            if (exists && !string.IsNullOrEmpty(toleration.Value))
+                yield return $"{here}.value: '{toleration.Value}' has no meaning with operator Exists: remove it, or write Equal";
+            if (toleration.TolerationSeconds is { } seconds && toleration.Effect != "NoExecute")
+                yield return $"{here}.tolerationSeconds: {seconds} counts for effect NoExecute only: write that effect, or remove it";
+            if (!string.IsNullOrEmpty(toleration.Key))
+            {
+                foreach (var error in Labels(new Dictionary<string, string> { [toleration.Key] = exists ? "" : toleration.Value ?? "" }, here))
+                    yield return error;
+            }
+        }
+    }
+
     [GeneratedRegex("^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", RegexOptions.CultureInvariant)]
     private static partial Regex Key();
 

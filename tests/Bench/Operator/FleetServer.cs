@@ -69,13 +69,15 @@ internal sealed class FleetServer : IAsyncDisposable
         return Stopwatch.GetElapsedTime(since).TotalSeconds;
     }
 
-    /// <summary>Quantiles of what a reconciliation of a MoEDeployment takes without its API calls, from the operator's own histogram.</summary>
+    /// <summary>Quantiles of what a reconciliation of a MoEDeployment takes without its API calls, from the operator's own histograms.</summary>
+    /// <param name="measure">On the clock, or of a processor.</param>
     /// <param name="since">Metrics of before, which do not count; null: all count.</param>
     /// <param name="shares">From 0 to 1.</param>
-    public async Task<double[]> ComputeMillisecondsAsync(string? since, params double[] shares)
+    public async Task<double[]> MillisecondsAsync(Measure measure, string? since, params double[] shares)
     {
         var metrics = await MetricsAsync();
-        return [.. shares.Select(share => Histogram.Quantile(metrics, "moebius_operator_reconcile_compute_seconds", "moedeployment", share, since) * 1000)];
+        var name = measure == Measure.Processor ? "moebius_operator_reconcile_cpu_seconds" : "moebius_operator_reconcile_compute_seconds";
+        return [.. shares.Select(share => Histogram.Quantile(metrics, name, "moedeployment", share, since) * 1000)];
     }
 
     /// <summary>What the operator says of itself.</summary>
@@ -91,4 +93,14 @@ internal sealed class FleetServer : IAsyncDisposable
         Api.Dispose();
         await Server.DisposeAsync();
     }
+}
+
+/// <summary>What time is counted.</summary>
+internal enum Measure
+{
+    /// <summary>From begin to end, with the waits for a processor.</summary>
+    Clock,
+
+    /// <summary>On a processor.</summary>
+    Processor,
 }

@@ -20,7 +20,8 @@ internal static class RestBench
         await Task.Delay(TimeSpan.FromSeconds(60));
         var writes = (await server.Server.Audit.WritesSinceAsync(mark, "moebius-operator")).Count;
         var memory = server.Process.ResidentBytes / (double)(1 << 20);
-        var crowd = (await server.ComputeMillisecondsAsync(null, 0.99))[0];
+        var peak = server.Process.PeakResidentBytes / (double)(1 << 20);
+        var crowd = await BothAsync(server, null);
         var before = await server.MetricsAsync();
         for (var index = 0; index < Math.Min(Touched, FleetBench.Count); index++)
         {
@@ -30,11 +31,17 @@ internal static class RestBench
         }
 
         await Task.Delay(TimeSpan.FromSeconds(2));
-        var p99 = (await server.ComputeMillisecondsAsync(before, 0.99))[0];
+        var single = await BothAsync(server, before);
         Report.Title($"With {FleetBench.Count} MoEDeployments", "", "", "bar");
         Report.Row("resident memory of the operator", string.Create(CultureInfo.InvariantCulture, $"{memory:F0} MiB"), $"at most 200 MiB: {Report.AtMost(memory, 200)}");
         Report.Row("writes in 60 s at rest", writes.ToString(CultureInfo.InvariantCulture), $"0: {Report.AtMost(writes, 0)}");
-        Report.Row("reconciliation without its API calls, p99, while all were made at once", string.Create(CultureInfo.InvariantCulture, $"{crowd:F1} ms"), $"at most 5 ms: {Report.AtMost(crowd, 5)}");
-        Report.Row("the same, when one after another is looked at", string.Create(CultureInfo.InvariantCulture, $"{p99:F1} ms"), $"at most 5 ms: {Report.AtMost(p99, 5)}");
+        Report.Row("most that it had while all were made", string.Create(CultureInfo.InvariantCulture, $"{peak:F0} MiB"), "");
+        Report.Row("reconciliation without its API calls, p99, while all were made at once", string.Create(CultureInfo.InvariantCulture, $"{crowd.Clock:F1} ms"), $"at most 5 ms: {Report.AtMost(crowd.Clock, 5)}");
+        Report.Row("processor time of that, p99", string.Create(CultureInfo.InvariantCulture, $"{crowd.Processor:F1} ms"), "");
+        Report.Row("the same, when one after another is looked at", string.Create(CultureInfo.InvariantCulture, $"{single.Clock:F1} ms"), $"at most 5 ms: {Report.AtMost(single.Clock, 5)}");
+        Report.Row("processor time of that, p99", string.Create(CultureInfo.InvariantCulture, $"{single.Processor:F1} ms"), "");
     }
+
+    private static async Task<(double Clock, double Processor)> BothAsync(FleetServer server, string? since) =>
+        ((await server.MillisecondsAsync(Measure.Clock, since, 0.99))[0], (await server.MillisecondsAsync(Measure.Processor, since, 0.99))[0]);
 }

@@ -29,7 +29,7 @@ internal sealed partial class ClusterView(OperatorCluster cluster) : IDisposable
         var lines = new List<string>();
         foreach (var type in Children)
         {
-            var (items, _) = await Api.ListAsync(type, @namespace, $"{Labels.ManagedBy}={Labels.Manager}", TestContext.Current.CancellationToken);
+            var (items, _) = await Api.ListAsync(type, @namespace, $"{Labels.ManagedBy}={Labels.Manager}", item => JsonObject.Create(item.Clone()), TestContext.Current.CancellationToken);
             lines.AddRange(items.Select(item => $"{type.Kind} {Normal(item, @namespace)}"));
         }
 
@@ -41,7 +41,7 @@ internal sealed partial class ClusterView(OperatorCluster cluster) : IDisposable
     {
         foreach (var type in new[] { ResourceType.Of<MoEDeployment>(), ResourceType.Of<KVPrivacyPolicy>(), ResourceType.Of<PromptOptimizer>() })
         {
-            var (items, _) = await Api.ListAsync(type, @namespace, null, TestContext.Current.CancellationToken);
+            var (items, _) = await Api.ListAsync(type, @namespace, null, item => JsonObject.Create(item.Clone()), TestContext.Current.CancellationToken);
             if (items.Any(item => (long?)item["status"]?["observedGeneration"] != (long?)item["metadata"]!["generation"]))
                 return false;
         }

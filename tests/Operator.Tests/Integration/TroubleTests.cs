@@ -165,7 +165,7 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
         var type = ResourceType.Of<V1ConfigMap>();
         try
         {
-            var (_, version) = await api.ListAsync(type, @namespace, null, cancellationToken);
+            var (_, version) = await api.ListAsync(type, @namespace, null, item => item.GetRawText(), cancellationToken);
             await foreach (var change in api.WatchAsync(type, @namespace, null, version, TimeSpan.FromMinutes(5), cancellationToken))
             {
                 if (change.Key.Name == "moe-config" && Tokens().Match((string?)JsonNode.Parse(change.Json.Span)!["data"]?["inference.yaml"] ?? "") is { Success: true } match)

@@ -139,6 +139,7 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Theory]
+    [InlineData("agent: {tolerations: [{}]}", "spec.agent.tolerations[0].operator: must be Exists where no key is given")]
     [InlineData("nodeSelector: {'a b': c}", "spec.nodeSelector[a b]: 'a b' is not the key of a label")]
     [InlineData("workloads: [{name: w, intent: ReadHeavy, podSelector: {matchLabels: {a: 'b c'}}}]", "spec.workloads[w].podSelector.matchLabels[a]: 'b c' is not the value of a label")]
     [InlineData("workloads: [{name: w, intent: ReadHeavy, podSelector: {}, namespaceSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}]", "spec.workloads[w].namespaceSelector.matchExpressions[0].values: must be given for In and NotIn, and only then")]

@@ -41,6 +41,24 @@ public sealed class WorkQueueTests
         Assert.Equal(0, queue.Count);
     }
 
+    /// <summary>A job that is kept for a quarter of a year was an error each time: no timer runs that long.</summary>
+    [Theory]
+    [InlineData(90)]
+    [InlineData(400_000)]
+    public async Task Who_waits_for_months_is_looked_at_once_a_day(int days)
+    {
+        using var real = Queue();
+        real.AddAfter(1, TimeSpan.FromDays(days));
+
+        var time = new FakeTimeProvider();
+        using var queue = Queue(time);
+        queue.AddAfter(1, TimeSpan.FromDays(days));
+        time.Advance(TimeSpan.FromHours(23));
+        Assert.Equal(0, queue.Count);
+        time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(1, await TakeAsync(queue));
+    }
+
     /// <summary>
     /// Any sequence of adding, taking and giving back: nothing is worked on twice at once, nothing waits twice, and
     /// whatever was added after it was taken is taken again.

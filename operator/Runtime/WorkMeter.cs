@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Moebius.Operator.Runtime;
+
+/// <summary>
+/// What one reconciliation takes outside its requests: on the clock, and of a processor. The two differ by what it waited for
+/// a processor that others had, which none of its code can mend.
+/// </summary>
+internal sealed partial class WorkMeter
+{
+    /// <summary>CLOCK_THREAD_CPUTIME_ID of Linux.</summary>
+    private const int ThreadProcessorTime = 3;
+
+    private static readonly AsyncLocal<WorkMeter?> Current = new();
+
+    private long clock;
+    private TimeSpan processor;
+    private int thread;
+    private int requests;
+
+    private WorkMeter() => Begin();
+
+    /// <summary>Time outside requests so far.</summary>
+    public TimeSpan Elapsed { get; private set; }
+
+    /// <summary>Processor time outside requests so far; zero on systems other than Linux.</summary>
+    public TimeSpan Processor { get; private set; }
+
+    /// <summary>Measures what this flow of control does from here on.</summary>
+    public static WorkMeter Start() => Current.Value = new WorkMeter();
+
+    /// <summary>A request begins.</summary>
+    /// <returns>Who is to be told of its end with <see cref="Resume"/>; null when nobody measures.</returns>
+    public static WorkMeter? Pause()
+    {
+        var meter = Current.Value;
+        if (meter is not null && Interlocked.Increment(ref meter.requests) == 1)
+            meter.End();
+        return meter;
+    }
+
+    /// <summary>A request has ended, perhaps on another thread.</summary>
+    public void Resume()
+    {
+        if (Interlocked.Decrement(ref requests) == 0)
+            Begin();
+    }
+
+    /// <summary>Measures no more.</summary>
+    public void Stop()
+    {
+        End();
+        Current.Value = null;
+    }
+
+    private void Begin()
+    {
+        thread = Environment.CurrentManagedThreadId;
+        clock = Stopwatch.GetTimestamp();
+        processor = ProcessorNow();
+    }
+
+    private void End()
+    {
+        Elapsed += Stopwatch.GetElapsedTime(clock);
+        // Each thread has a clock of its own. Between requests nothing is awaited, so this is the same one.
+        if (thread == Environment.CurrentManagedThreadId)
+            Processor += ProcessorNow() - processor;
+    }
+
+    private static TimeSpan ProcessorNow() =>
+        OperatingSystem.IsLinux() && GetTime(ThreadProcessorTime, out var time) == 0 ? TimeSpan.FromSeconds(time.Seconds) + TimeSpan.FromMicroseconds(time.Nanoseconds / 1000.0) : TimeSpan.Zero;
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    private static partial int GetTime(int clock, out Time time);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct Time
+    {
+        public readonly long Seconds;
+        public readonly long Nanoseconds;
+    }
+}

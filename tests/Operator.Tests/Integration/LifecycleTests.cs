@@ -1,0 +1,98 @@
+using System.Text.Json.Nodes;
+using Moebius.Operator.Planning;
+
+namespace Moebius.Operator.Tests.Integration;
+
+/// <summary>What happens to resources over the years: shared, renamed, upgraded, removed with their namespace.</summary>
+[Collection(ClusterTests.Name)]
+[Trait("Category", "Cluster")]
+public sealed class LifecycleTests(OperatorCluster cluster)
+{
+    [Fact]
+    public async Task A_namespace_that_goes_is_let_go_without_a_fight()
+    {
+        var shop = await cluster.NamespaceAsync("going");
+        await using var running = cluster.StartOperator();
+        await cluster.ApplyAsync(FeatureTests.Deployment("model: {source: {hostPath: {path: /m}}}"), "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        // Somebody's finalizer holds the resource, and with it the namespace, while its children go.
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"metadata":{"finalizers":["example.com/hold"]}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
+        var mark = await cluster.Audit.MarkAsync(TestContext.Current.CancellationToken);
+        (await cluster.KubectlAsync("delete", "namespace", shop, "--wait=false")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "moe/austen", ".metadata.deletionTimestamp")).Length > 0);
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"metadata":{"finalizers":null}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync("default", $"namespace/{shop}", ".metadata.name"));
+        // What goes may go before its owner does: each child may have been asked for again once or twice, not more.
+        var writes = (await cluster.Audit.WritesSinceAsync(mark, "moebius-operator", TestContext.Current.CancellationToken)).Where(write => write.Namespace == shop).ToList();
+        Assert.True(writes.Count <= 20, string.Join('\n', writes));
+        Assert.False(running.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_status_of_an_older_operator_is_brought_up_to_date()
+    {
+        var shop = await cluster.NamespaceAsync("upgraded");
+        await using (cluster.StartOperator(shop))
+        {
+            await cluster.ApplyAsync(FeatureTests.Deployment("model: {source: {hostPath: {path: /m}}}"), "-n", shop);
+            await Eventually.EqualAsync("ReplicasNotReady", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        }
+
+        const string Old = """{"status":{"conditions":[{"type":"Available","status":"True","reason":"Old","message":"","lastTransitionTime":"2020-01-01T00:00:00Z"},{"type":"Ready","status":"False","reason":"Old","message":"of before","lastTransitionTime":"2020-01-01T00:00:00Z"}],"endpoint":"http://old","memory":{"source":"gone","denseBytes":1},"replicas":9}}""";
+        using var view = new ClusterView(cluster);
+        await view.Api.MergeAsync($"apis/moebius.dev/v1alpha1/namespaces/{shop}/moedeployments/austen/status", (JsonObject)JsonNode.Parse(Old)!, TestContext.Current.CancellationToken);
+        await using var running = cluster.StartOperator(shop);
+        await Eventually.EqualAsync("ReplicasNotReady", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        Assert.Equal("2020-01-01T00:00:00Z", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "lastTransitionTime"));
+        Assert.Equal("", await cluster.ConditionAsync(shop, "moe/austen", "Available"));
+        Assert.Equal($"http://austen.{shop}.svc:8000/v1 0", await cluster.GetAsync(shop, "moe/austen", ".status.endpoint} {.status.replicas"));
+    }
+
+    [Fact]
+    public async Task A_policy_of_another_name_takes_over_and_one_that_goes_stops_nothing_that_runs()
+    {
+        var shop = await cluster.NamespaceAsync("renamed");
+        await using var running = cluster.StartOperator(shop);
+        static string Policy(string name) => $"{{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {{name: {name}}}, spec: {{mode: SafeKV}}}}";
+        await cluster.ApplyAsync(Policy("strict"), "-n", shop);
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {persistentVolumeClaim: {claimName: models, path: austen}}}, kvCache: {policyRef: {name: strict}}}"), "-n", shop);
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {persistentVolumeClaim: {claimName: models, path: bronte}}}, kvCache: {policyRef: {name: strict}}}").Replace("austen}\nspec", "bronte}\nspec", StringComparison.Ordinal), "-n", shop);
+        const string Mounted = ".spec.template.spec.volumes[?(@.name=='policy')].configMap.name} {.spec.template.spec.volumes[?(@.name=='model')].persistentVolumeClaim";
+        foreach (var name in new[] { "austen", "bronte" })
+            await Eventually.EqualAsync("""strict-policy {"claimName":"models","readOnly":true}""", () => cluster.GetAsync(shop, $"deployment/{name}", Mounted));
+        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "kvp/strict", ".status.userCount"));
+
+        await cluster.ApplyAsync(Policy("stricter"), "-n", shop);
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"kvCache":{"policyRef":{"name":"stricter"}}}}""")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", shop, "kvp/strict")).EnsureSuccess();
+        await Eventually.EqualAsync("""stricter-policy {"claimName":"models","readOnly":true}""", () => cluster.GetAsync(shop, "deployment/austen", Mounted));
+        await Eventually.EqualAsync("PolicyNotFound", () => cluster.ConditionAsync(shop, "moe/bronte", "PolicyResolved", "reason"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "PolicyResolved"));
+        // It goes on with what it has; the name of its policy is in the condition.
+        Assert.StartsWith("strict-policy", await cluster.GetAsync(shop, "deployment/bronte", Mounted), StringComparison.Ordinal);
+        (await cluster.KubectlAsync("delete", "-n", shop, "moe/austen")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        Assert.Equal("bronte", await cluster.GetAsync(shop, "deployment/bronte", ".metadata.name"));
+    }
+
+    [Fact]
+    public async Task A_template_is_merged_into_what_runs_and_what_it_may_not_touch_is_told()
+    {
+        var shop = await cluster.NamespaceAsync("templates");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, podTemplate: {metadata: {labels: {team: a}}, spec: {hostAliases: [{ip: 10.0.0.1, hostnames: [store]}], containers: [{name: inference, env: [{name: TZ, value: UTC}]}, {name: proxy, image: 'envoy:1'}]}}}"), "-n", shop);
+        const string Shown = ".spec.template.metadata.labels.team} {.spec.template.spec.hostAliases[0].hostnames[0]} {.spec.template.spec.containers[*].name} {.spec.template.spec.containers[?(@.name=='inference')].env[*].name";
+        await Eventually.EqualAsync("a store kvcache inference proxy DOTNET_EnableDiagnostics TZ", () => cluster.GetAsync(shop, "deployment/austen", Shown));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"podTemplate":{"spec":{"containers":[{"name":"inference","env":[{"$patch":"replace"}]}]}}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync(Reasons.InvalidSpec, () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        Assert.StartsWith("spec.podTemplate.spec.containers[inference].env: must be a list of objects with a name", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        Assert.Equal("a store kvcache inference proxy DOTNET_EnableDiagnostics TZ", await cluster.GetAsync(shop, "deployment/austen", Shown));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=json", "-p", """[{"op":"remove","path":"/spec/podTemplate"}]""")).EnsureSuccess();
+        await Eventually.EqualAsync("  kvcache inference DOTNET_EnableDiagnostics", () => cluster.GetAsync(shop, "deployment/austen", Shown));
+    }
+}

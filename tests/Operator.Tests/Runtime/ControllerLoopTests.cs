@@ -1,0 +1,52 @@
+using System.Net;
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging.Abstractions;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Runtime;
+
+namespace Moebius.Operator.Tests.Runtime;
+
+public sealed class ControllerLoopTests
+{
+    /// <summary>The cache may still have what has just gone, because this very loop has let go of it.</summary>
+    [Theory]
+    [InlineData(HttpStatusCode.NotFound, "success")]
+    [InlineData(HttpStatusCode.Conflict, "conflict")]
+    [InlineData(HttpStatusCode.InternalServerError, "error")]
+    public async Task What_has_gone_needs_no_finalizer_taken_off(HttpStatusCode answer, string result)
+    {
+        using var wire = new Answering(answer);
+        using var kubernetes = new Kubernetes(new KubernetesClientConfiguration { Host = "http://loop.invalid" }, wire);
+        var metrics = new OperatorMetrics();
+        var cache = new SharedCache<MemorySchedulingProfile>();
+        var done = new Done();
+        using var loop = new ControllerLoop<MemorySchedulingProfile>("test", cache, done, ("hold", done), new ApiClient(kubernetes, metrics), TimeProvider.System, metrics, NullLogger.Instance);
+        using var stop = new CancellationTokenSource();
+        var running = loop.RunAsync(1, stop.Token);
+        var profile = Samples.Profile();
+        (profile.Metadata.Finalizers, profile.Metadata.DeletionTimestamp, profile.Metadata.ResourceVersion) = (["hold"], DateTime.UtcNow, "5");
+        cache.Set(profile);
+
+        await Integration.Eventually.TrueAsync(() => Task.FromResult(metrics.Reconciliations.WithLabels("test", result).Value > 0));
+        await stop.CancelAsync();
+        await running;
+        Assert.All(new[] { "success", "conflict", "error" }.Except([result]), other => Assert.Equal(0, metrics.Reconciliations.WithLabels("test", other).Value));
+    }
+
+    private sealed class Answering(HttpStatusCode code) : DelegatingHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            Task.FromResult(new HttpResponseMessage(code) { Content = new StringContent($$"""{"kind":"Status","code":{{(int)code}},"reason":"{{code}}","message":"so it is"}""") });
+    }
+
+    private sealed class Done : IEntityController<MemorySchedulingProfile>, IEntityFinalizer<MemorySchedulingProfile>
+    {
+        public Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken) => FinalizeAsync(entity, cancellationToken);
+
+        public Task<ReconciliationResult<MemorySchedulingProfile>> DeletedAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken) => FinalizeAsync(entity, cancellationToken);
+
+        public Task<ReconciliationResult<MemorySchedulingProfile>> FinalizeAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken) =>
+            Task.FromResult(ReconciliationResult<MemorySchedulingProfile>.Success(entity));
+    }
+}
