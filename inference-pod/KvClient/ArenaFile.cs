@@ -1,4 +1,3 @@
-using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -15,8 +14,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
     private const long PopulateStep = 16 << 20;
 
     private readonly SafeFileHandle file;
-    private readonly MemoryMappedFile map;
-    private readonly MemoryMappedViewAccessor view;
+    private readonly AlignedMapping mapping;
     private readonly byte* start;
     private readonly long bytes;
     private readonly long slotBytes;
@@ -33,9 +31,17 @@ internal sealed unsafe partial class ArenaFile : IDisposable
             throw new IOException($"{path} holds less than the {slots} slots of {slotBytes} bytes that were announced");
         }
 
-        map = MemoryMappedFile.CreateFromFile(file, null, 0, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
-        view = map.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.ReadWrite);
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        try
+        {
+            mapping = new AlignedMapping(file, bytes);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+
+        start = mapping.Start;
     }
 
     /// <summary>Keeps the mapping until <see cref="EndHold"/>. False: it is gone already.</summary>
@@ -44,7 +50,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
         try
         {
             var held = false;
-            view.SafeMemoryMappedViewHandle.DangerousAddRef(ref held);
+            mapping.DangerousAddRef(ref held);
             return held;
         }
         catch (ObjectDisposedException)
@@ -53,7 +59,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
         }
     }
 
-    public void EndHold() => view.SafeMemoryMappedViewHandle.DangerousRelease();
+    public void EndHold() => mapping.DangerousRelease();
 
     /// <summary>The leading bytes of a slot, in place. Empty when the file no longer holds them. The caller holds the mapping.</summary>
     public Span<byte> Slot(uint slot, int length) =>
@@ -74,9 +80,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
 
     public void Dispose()
     {
-        view.SafeMemoryMappedViewHandle.ReleasePointer();
-        view.Dispose();
-        map.Dispose();
+        mapping.Dispose();
         file.Dispose();
     }
 

@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Microsoft.Win32.SafeHandles;
 using Moebius.Crds;
 
 namespace Moebius.KvCache.Arena;
@@ -12,11 +13,15 @@ internal sealed unsafe class ArenaFile : IDisposable
     private readonly MemoryMappedFile _map;
     private readonly MemoryMappedViewAccessor _view;
     private readonly byte* _base;
+    private readonly SafeFileHandle _file;
+    private readonly CancellationTokenSource _stop = new();
+    private Task _pages = Task.CompletedTask;
 
     private ArenaFile(string path, long bytes, FileStream stream)
     {
         Path = path;
         Bytes = bytes;
+        _file = stream.SafeFileHandle;
         _map = MemoryMappedFile.CreateFromFile(stream, null, bytes, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: false);
         _view = _map.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.ReadWrite);
         byte* start = null;
@@ -78,8 +83,16 @@ internal sealed unsafe class ArenaFile : IDisposable
         return new Span<byte>(_base + (slot * geometry.SlotBytes), length);
     }
 
+    /// <summary>Puts the file's pages together into huge ones, beside whatever goes on. Called once.</summary>
+    /// <param name="done">Told how many bytes lie in such pages then.</param>
+    public void UseHugePages(Action<long> done) =>
+        _pages = Task.Factory.StartNew(() => done(HugePages.PutTogether(_file, Bytes, _stop.Token)), _stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
     public void Dispose()
     {
+        _stop.Cancel();
+        ((IAsyncResult)_pages).AsyncWaitHandle.WaitOne();
+        _stop.Dispose();
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
         _view.Dispose();
         _map.Dispose();

@@ -11,7 +11,7 @@ internal readonly record struct SlotRef(int Index, ulong Generation);
 /// </summary>
 internal sealed class SlotTable
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly ulong[] _generation;
     private readonly int[] _free;
     private readonly Action<int, ulong> _publish;

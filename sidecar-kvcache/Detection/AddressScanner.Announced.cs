@@ -99,4 +99,31 @@ internal sealed partial class AddressScanner
 
         return false;
     }
+
+    /// <summary>千代田区丸の内1-9-1: where a place begins that ends here; -1: none. It names two units, or one before three numbers.</summary>
+    private int JapanesePlace(int end)
+    {
+        var numbers = Numbers(end);
+        if (numbers < 2)
+            return -1;
+        var (start, units) = (end, 0);
+        while (start > 0 && end - start < 20 && _text[start - 1] >= Letters.FirstIdeograph && Letters.IsLetter(_text[start - 1]))
+            units += _text[--start] is '都' or '道' or '府' or '県' or '市' or '区' or '町' or '村' or '郡' ? 1 : 0;
+        return end - start >= 4 && (units >= 2 || (units == 1 && numbers >= 3)) ? start : -1;
+    }
+
+    /// <summary>How many numbers with a dash between them stand here: 1-9-1.</summary>
+    private int Numbers(int position)
+    {
+        var numbers = 0;
+        for (var stop = Math.Min(view.Length, position + 16); position < stop && char.IsAsciiDigit(_text[position]); numbers++)
+        {
+            while (position < stop && char.IsAsciiDigit(_text[position]))
+                position++;
+            if (position < stop && _text[position] == '-')
+                position++;
+        }
+
+        return numbers;
+    }
 }

@@ -36,6 +36,12 @@ internal sealed partial class AddressScanner(ScanView view, FindingSink sink)
     {
         var length = end - start;
         _numberStart = -1;
+        if (start > 3 && _text[start - 1] >= Letters.FirstIdeograph && JapanesePlace(start) is var place and >= 0)
+        {
+            sink.Add(view, SecretKind.StreetAddress, place, end);
+            return;
+        }
+
         if (length > 6)
             return;
         if (end < view.Length && _text[end] is '号' or '號' or '丁' or '番' && start > 0 && _text[start - 1] >= 0x2E80)
@@ -128,7 +134,7 @@ internal sealed partial class AddressScanner(ScanView view, FindingSink sink)
     public int SawIdeograph(int position)
     {
         var end = position;
-        while (end < view.Length && end - position < 16 && _text[end] >= 0x2E80 && char.IsLetter(_text[end]) && (end == position || !Ends(end)))
+        while (end < view.Length && end - position < 16 && _text[end] >= Letters.FirstIdeograph && Letters.IsLetter(_text[end]) && (end == position || !Ends(end)))
             end++;
         if (_numberStart >= 0 && position - _nameEnd <= 2)
         {

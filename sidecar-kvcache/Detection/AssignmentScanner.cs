@@ -4,7 +4,7 @@ using Moebius.Crds.V1Alpha1;
 namespace Moebius.KvCache.Detection;
 
 /// <summary>Values that a word announces: password assignments, authorization headers, passwords inside URLs.</summary>
-internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
+internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
 {
     private const int MaxGap = 32;
     private const int MaxValue = 256;
@@ -88,7 +88,7 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
         var found = (secret, weak) switch
         {
             (true, false) => (assigned && words == 0) || (looks && (announced || words == 0)),
-            (true, true) => looks && ((announced && (digits > 0 || (assigned && LooksChosen(position, valueEnd)))) || IsLogin(start, end, position, digits, length)),
+            (true, true) => IsCode(start, end, position, valueEnd) || (looks && ((announced && (digits > 0 || (assigned && LooksChosen(position, valueEnd)))) || IsLogin(start, end, position, digits, length))),
             _ => announced && looks && length >= 8 && (digits > 0 || (assigned && LooksChosen(position, valueEnd))),
         };
         if (found)
@@ -99,18 +99,6 @@ internal sealed class AssignmentScanner(ScanView view, FindingSink sink)
     private bool IsLogin(int start, int end, int position, int digits, int length) =>
         digits > 0 && digits < length && length >= 6 && position - end <= 2
         && _text.AsSpan(Math.Max(0, start - 24), Math.Min(24, start)) is var before && (before.IndexOf("user") >= 0 || before.IndexOf("login") >= 0 || before.IndexOf("root") >= 0);
-
-    /// <summary>A value behind words that only a command or a statement has: sshpass -p x, IDENTIFIED BY 'x'.</summary>
-    public void ScanPhrase(int start, int end)
-    {
-        var rest = _text.AsSpan(end, Math.Min(8, view.Length - end));
-        var from = rest.StartsWith(" -p ") ? end + 4 : rest.StartsWith(" by '", StringComparison.OrdinalIgnoreCase) || rest.StartsWith(" by \"", StringComparison.OrdinalIgnoreCase) ? end + 5 : -1;
-        if (from < 0)
-            return;
-        var valueEnd = Value(from);
-        if (valueEnd - from >= 3 && !Placeholders.IsOne(_text.AsSpan(from, valueEnd - from)))
-            sink.Add(view, SecretKind.Password, start, valueEnd);
-    }
 
     /// <summary>A licence plate behind a word that announces it: letters and digits in up to three groups.</summary>
     public void ScanPlate(int end)

@@ -10,9 +10,9 @@ internal sealed class RewrittenText(ScanView view)
     private const int Surroundings = 96;
 
     // A rewriting is hardly ever longer than what it stands for.
-    private char[] _text = new char[view.Length + 16];
-    private int[] _starts = new int[view.Length + 16];
-    private int[] _ends = new int[view.Length + 16];
+    private char[] _text = GC.AllocateUninitializedArray<char>(view.Length + 16);
+    private int[] _starts = GC.AllocateUninitializedArray<int>(view.Length + 16);
+    private int[] _ends = GC.AllocateUninitializedArray<int>(view.Length + 16);
     private int _length;
     private int _next;
 
@@ -38,7 +38,7 @@ internal sealed class RewrittenText(ScanView view)
     public ScanView ToView()
     {
         Copy(Math.Min(view.Length, _next + Surroundings));
-        var written = ScanView.RestoreDigits(_text, _length);
+        var written = DigitLetters.Restore(_text, _length);
         return new ScanView(_text, _starts, _ends, _length) { IsRewritten = true, Written = written };
     }
 

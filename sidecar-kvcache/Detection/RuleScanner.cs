@@ -45,7 +45,7 @@ internal sealed class RuleScanner
             var character = _text[position];
             if (char.IsAsciiDigit(character))
                 position = ScanDigit(position);
-            else if (char.IsAsciiLetter(character) || (character >= 128 && char.IsLetter(character)))
+            else if (char.IsAsciiLetter(character) || (character >= 128 && Letters.IsLetter(character)))
                 position = ScanLetter(position);
             else
                 position = ScanOther(position, character);
@@ -75,10 +75,8 @@ internal sealed class RuleScanner
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int ScanLetter(int position)
     {
-        if (StartsToken(position) && _tokens.TryScan(position, out var tokenEnd))
-            return tokenEnd;
         var character = _text[position];
-        if (character >= 0x2E80)
+        if (character >= Letters.FirstIdeograph)
         {
             var hint = Vocabulary.FindIdeographic(_text.AsSpan(position, Math.Min(8, _length - position)), out var length);
             if (hint != Hint.None)
@@ -90,6 +88,8 @@ internal sealed class RuleScanner
             return _addresses.SawIdeograph(position);
         }
 
+        if (StartsToken(position) && _tokens.TryScan(position, out var tokenEnd))
+            return tokenEnd;
         var end = position + 1;
         while (end < _length && (char.IsAsciiLetter(_text[end]) || (_text[end] is >= (char)128 and < (char)0x2E80 && (char.IsLetter(_text[end]) || char.IsSurrogate(_text[end])))))
             end++;
@@ -128,7 +128,11 @@ internal sealed class RuleScanner
         switch (character)
         {
             case '@':
-                _mail.Scan(position, position + 1);
+                // jane[@]example.org.
+                if (position > 0 && position + 1 < _length && _text[position - 1] is '(' or '[' or '{' or '<' && _text[position + 1] is ')' or ']' or '}' or '>')
+                    _mail.Scan(position - 1, position + 2);
+                else
+                    _mail.Scan(position, position + 1);
                 break;
             case '(' or '[' or '{' or '<' when position + 3 < _length && (_text[position + 1] | 0x20) == 'a' && (_text[position + 2] | 0x20) == 't' && _text[position + 3] is ')' or ']' or '}' or '>':
                 _mail.Scan(position, position + 4);

@@ -43,9 +43,9 @@ internal sealed class ScanView
     {
         if (Ascii.IsValid(text) && !text.Contains('\0', StringComparison.Ordinal))
             return FoldAscii(text);
-        var folded = new char[text.Length];
-        var origin = new int[text.Length];
-        var ends = new int[text.Length];
+        var folded = GC.AllocateUninitializedArray<char>(text.Length);
+        var origin = GC.AllocateUninitializedArray<int>(text.Length);
+        var ends = GC.AllocateUninitializedArray<int>(text.Length);
         var length = 0;
         for (var index = 0; index < text.Length; index++)
         {
@@ -83,7 +83,7 @@ internal sealed class ScanView
             folded[length++] = plain;
         }
 
-        var written = RestoreDigits(folded, length);
+        var written = DigitLetters.Restore(folded, length);
         return new ScanView(folded, origin, ends, length) { Written = written };
     }
 
@@ -91,61 +91,7 @@ internal sealed class ScanView
     private static ScanView FoldAscii(string text)
     {
         var folded = text.ToCharArray();
-        var written = RestoreDigits(folded, text.Length);
+        var written = DigitLetters.Restore(folded, text.Length);
         return new ScanView(folded, null, null, text.Length) { Written = written };
     }
-
-    /// <summary>Letters that stand for digits in a run that otherwise consists of digits: 4lll for 4111, 2O for 20.</summary>
-    /// <returns>The text as it was; the same array when nothing changed.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static char[] RestoreDigits(char[] folded, int length)
-    {
-        var written = folded;
-        var text = folded.AsSpan(0, length);
-        var index = 0;
-        while (true)
-        {
-            // Only a run with digits in it is of interest: the vectorised search finds the next one.
-            var found = text[index..].IndexOfAnyInRange('0', '9');
-            if (found < 0)
-                return written;
-            found += index;
-            var floor = index;
-            index = found;
-            while (index > floor && IsDigitLike(text[index - 1]))
-                index--;
-            // A run starts behind what is neither letter nor digit.
-            while (index <= found && index > 0 && char.IsAsciiLetterOrDigit(text[index - 1]))
-                index++;
-            if (index > found)
-            {
-                while (index < text.Length && char.IsAsciiLetterOrDigit(text[index]))
-                    index++;
-                continue;
-            }
-
-            var (end, digits, letters) = (index, 0, 0);
-            while (end < text.Length && IsDigitLike(text[end]))
-            {
-                if (char.IsAsciiDigit(text[end++]))
-                    digits++;
-                else
-                    letters++;
-            }
-
-            // SI and IS are countries, S and B begin names: such a run must start as a number does.
-            if (letters > 0 && digits >= 2 && text[index] is not ('I' or 'S' or 'B' or 'Z') && (end == text.Length || !char.IsLetterOrDigit(text[end])))
-            {
-                if (ReferenceEquals(written, folded))
-                    written = (char[])folded.Clone();
-                for (var at = index; at < end; at++)
-                    text[at] = text[at] switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', var digit => digit };
-            }
-
-            index = end;
-        }
-    }
-
-    private static bool IsDigitLike(char character) =>
-        char.IsAsciiDigit(character) || character is 'O' or 'o' or 'l' or 'I' or '|' or 'S' or 'B' or 'Z';
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 
 namespace Moebius.KvCache.Detection;
@@ -19,7 +20,9 @@ internal static class SpokenNumbers
     private const int Repeat = 100;
 
     // One more than the index of the word's value; words that repeat the next digit have Repeat plus how often.
-    private static readonly WordTable Vocabulary = Build();
+    private static readonly WordTable Vocabulary = Build(out IdeographicStarts);
+
+    private static readonly SearchValues<char> IdeographicStarts;
 
     /// <summary>The rewritten view, or null when the text has nothing to rewrite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -65,8 +68,16 @@ internal static class SpokenNumbers
         while (position < view.Length)
         {
             var start = position;
-            if (!char.IsLetter(view.Text[position]))
+            if (!Letters.IsLetter(view.Text[position]))
             {
+                position++;
+                continue;
+            }
+
+            // Nearly all ideographs begin no number.
+            if (view.Text[position] >= Letters.FirstIdeograph && !IdeographicStarts.Contains(view.Text[position]))
+            {
+                Close();
                 position++;
                 continue;
             }
@@ -80,7 +91,8 @@ internal static class SpokenNumbers
             var length = position - start;
             string? value = null;
             var isDigit = false;
-            if (length <= MaxWord)
+            // Of single letters only o is a word here.
+            if (length <= MaxWord && (length > 1 || view.Text[start] >= 128 || (view.Text[start] | 0x20) == 'o'))
             {
                 var found = Vocabulary.Find(view.Text.AsSpan(start, length));
                 if (found > Repeat)
@@ -122,11 +134,13 @@ internal static class SpokenNumbers
 
         void Close()
         {
+            repeat = 1;
+            if (run.Count == 0)
+                return;
             if (!IsCounting(run) && (digits >= LeastRun || (digits > 0 && accepted.Count > 0 && run[0].Start - accepted[^1].End <= Reach)))
                 accepted.AddRange(run);
             run.Clear();
             digits = 0;
-            repeat = 1;
         }
     }
 
@@ -185,7 +199,7 @@ internal static class SpokenNumbers
         return true;
     }
 
-    private static WordTable Build()
+    private static WordTable Build(out SearchValues<char> ideographicStarts)
     {
         var digits = new Dictionary<string, int>(StringComparer.Ordinal);
         string[] lists =
@@ -242,6 +256,7 @@ internal static class SpokenNumbers
                 digits.TryAdd(form, value);
         }
 
+        ideographicStarts = SearchValues.Create([.. digits.Keys.Select(static word => word[0]).Where(static character => character >= Letters.FirstIdeograph).Distinct()]);
         return new WordTable(digits);
     }
 }

@@ -75,12 +75,16 @@ internal sealed partial class TokenScanner
         return sink.Add(view, SecretKind.UkNino, start, end);
     }
 
-    /// <summary>Whether a letter or digit follows the first one, perhaps set apart.</summary>
+    /// <summary>Whether another letter and a digit follow the first letter, perhaps set apart, as in both kinds of number.</summary>
     private bool GoesOn(int start)
     {
         var position = start + 1;
         SkipSeparators(ref position);
-        return position < view.Length && char.IsAsciiLetterOrDigit(_text[position]);
+        if (position >= view.Length || !(char.IsAsciiLetter(_text[position]) || char.IsAsciiLetter(view.Written[position])))
+            return false;
+        position++;
+        SkipSeparators(ref position);
+        return position < view.Length && char.IsAsciiDigit(_text[position]);
     }
 
     private void SkipSeparators(ref int position)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using Moebius.Crds.V1Alpha1;
 
@@ -49,6 +50,9 @@ internal static class Vocabulary
 
     private static readonly Dictionary<char, List<(string Word, Hint Hint)>> Ideographic = BuildIdeographic();
 
+    // Turns nearly all characters away.
+    private static readonly SearchValues<char> IdeographicStarts = SearchValues.Create([.. Ideographic.Keys]);
+
     /// <summary>The hint of a folded word in any case.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Hint Find(ReadOnlySpan<char> word)
@@ -64,7 +68,7 @@ internal static class Vocabulary
     public static Hint FindIdeographic(ReadOnlySpan<char> text, out int length)
     {
         length = 0;
-        if (!Ideographic.TryGetValue(text[0], out var candidates))
+        if (!IdeographicStarts.Contains(text[0]) || !Ideographic.TryGetValue(text[0], out var candidates))
             return Hint.None;
         foreach (var (word, hint) in candidates)
         {
@@ -122,21 +126,21 @@ internal static class Vocabulary
             }
         }
 
-        Add(Hint.Phone, "phone telephone tel telefon telefono teléfono téléphone telefone telefoon telefonnummer telefoonnummer mobile mobil móvil celular cell cellphone handy handynummer portable gsm fax whatsapp signal sms callback hotline telefonu numarası komórka komórkowy puhelin puhelinnumero mobiltelefon телефон телефону телефона тел мобильный моб τηλέφωνο phonenumber");
+        Add(Hint.Phone, "phone tlf telephone tel telefon telefono teléfono téléphone telefone telefoon telefonnummer telefoonnummer mobile mobil móvil celular cell cellphone handy handynummer portable gsm fax whatsapp signal sms callback hotline telefonu numarası komórka komórkowy puhelin puhelinnumero mobiltelefon телефон телефону телефона тел мобильный моб τηλέφωνο phonenumber");
         Add(Hint.Birth, "dob birthdate birthday birth born geboren geburtsdatum geburtstag geb naissance né née nacimiento nacido nacida nascimento nascido nascida nascita nato nata geboortedatum geboren urodzenia urodzony urodzona ur född födelsedatum fødselsdato fødd syntymäaika рождения родился родилась рожд doğum doğumlu narození narozen narozena birthdate dateofbirth γέννησης");
         Add(Hint.Ssn, "ssn social ssns socialsecurity itin tin taxpayer");
         Add(Hint.Passport, "passport passports reisepass reisepassnummer passeport pasaporte passaporte passaporto paspoort paspoortnummer paszport paszportu паспорт паспорта pasaport passnummer passnumber passportnumber");
         Add(Hint.Licence, "licence license licences licenses driver driving drivers dl führerschein führerscheinnummer permis conducir carnet conducción cnh habilitação patente rijbewijs rijbewijsnummer prawo prawojazdy körkort körkortsnummer водительское удостоверение ehliyet sürücü řidičský průkaz");
         Add(Hint.Medical, "mrn medical patient patients nhs hospital chart patientennummer patientennr krankenakte dossier expediente historia prontuário cartella medisch patiëntnummer dokumentacji patientnummer journalnummer медицинская карта hasta patientid medicalrecord krankenversichertennummer kvnr medicare medicaid");
-        Add(Hint.Address, "address addresses adresse anschrift direccion dirección domicilio endereço morada indirizzo adres adresa adresi osoite адрес адресу адреса wohnhaft addr résidence wohnadresse postadress cím διεύθυνση");
+        Add(Hint.Address, "address addresses adress addres adresse anschrift direccion dirección domicilio endereço morada indirizzo adres adresa adresi osoite адрес адресу адреса wohnhaft addr résidence wohnadresse postadress cím διεύθυνση");
         Add(Hint.Residence, "live lives living lived reside resides residing located ship shipped deliver delivered delivery mail mailed wohne wohnt habite vive vivo abito woon woont mieszkam mieszka bor moro mora живу проживает проживаю bydlím oturuyorum house home apartment flat");
         Add(Hint.Position, "gps lat latitude lon lng longitude coordinates coordinate coords location position koordinaten breitengrad längengrad coordonnées coordenadas coordinate coördinaten współrzędne koordinater координаты широта долгота");
         Add(Hint.Card, "card cards credit debit visa mastercard amex kreditkarte kartennummer carte tarjeta cartão carta creditcard creditkaart karta karty kort kortnummer карта карты kart cvv cvc pan");
         Add(Hint.Bank, "iban account konto kontonummer compte cuenta conta conto rekening rekeningnummer bankverbindung счет счёт hesap bank rachunku");
         Add(Hint.Secret, "password passwords passwd passwort passphrase passcode pwd kennwort contraseña wachtwoord hasło пароль пароля lösenord şifre sifre heslo salasana jelszó pincode mdp passord senha parola");
-        Add(Hint.WeakSecret, "pass passe pw secret secrets clave pin credential credentials geheim geheimnis");
+        Add(Hint.WeakSecret, "otp pass passe pw secret secrets clave pin credential credentials geheim geheimnis");
         Add(Hint.National, "cpf cnpj pesel nip regon dni nif nie codice fiscale personnummer henkilötunnus hetu bsn burgerservicenummer aadhaar aadhar sin insee nir fødselsnummer personnr cpr kimlik tckn снилс инн rijksregisternummer steuernummer steueridentifikationsnummer steuerid ustid umsatzsteuer idnr ahv avs vat tva piva iva curp nric tfn ein rodné národní identyfikacji");
-        Add(Hint.Command, "sshpass identified");
+        Add(Hint.Command, "sshpass identified curl mysql mysqldump");
         Add(Hint.PostBox, "box postfach postbus postboks apartado");
         Add(Hint.Plate, "plate plates numberplate licenseplate kennzeichen nummernschild plaque immatriculation matrícula targa kenteken rejestracyjny госномер plaka placa");
         Add(Hint.Book, "isbn issn doi");

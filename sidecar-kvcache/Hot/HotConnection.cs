@@ -9,17 +9,17 @@ using Moebius.Kvcache.V1;
 namespace Moebius.KvCache.Hot;
 
 /// <summary>One engine's connection to the hot socket. Reads on the server's thread; answers that had to wait are sent from others.</summary>
-internal sealed class HotConnection(Socket socket, int number, Epoll epoll, CacheStore store) : IDisposable
+internal sealed class HotConnection(Socket socket, int number, Epoll epoll, CacheStore store, HotBuffers buffers) : IDisposable
 {
     /// <summary>Answers that a client does not fetch; beyond, it is disconnected.</summary>
     private const int MaxUnsent = 16 << 20;
 
     private readonly object _gate = new();
     private readonly CancellationTokenSource _closed = new();
-    private byte[] _input = new byte[16 << 10];
-    private byte[] _output = new byte[4 << 10];
+    // What is being read: the buffer that all connections share, or an own one while a frame is incomplete.
+    private byte[] _input = buffers.Input;
+    private byte[] _own = [];
     private byte[] _unsent = [];
-    private SlotRef[] _slots = new SlotRef[256];
     private int _begin;
     private int _end;
     private bool _disposed;
@@ -42,6 +42,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         _end += read;
         while (TryFrame(out var kind, out var call, out var message))
             Handle(kind, call, message);
+        KeepRest();
         return true;
     }
 
@@ -57,10 +58,23 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         _closed.Dispose();
     }
 
+    /// <summary>An incomplete frame leaves the shared buffer; a connection without one keeps none.</summary>
+    private void KeepRest()
+    {
+        var rest = _input.AsSpan(_begin, _end - _begin);
+        if (!rest.IsEmpty && ReferenceEquals(_input, buffers.Input))
+        {
+            if (_own.Length < rest.Length)
+                _own = new byte[_input.Length];
+            rest.CopyTo(_own);
+            (_input, _begin, _end) = (_own, 0, rest.Length);
+        }
+    }
+
     private void MakeRoom()
     {
         if (_begin == _end)
-            (_begin, _end) = (0, 0);
+            (_input, _begin, _end) = (buffers.Input, 0, 0);
         var wanted = _end - _begin >= sizeof(uint) ? Length(_begin) + sizeof(uint) : HotMessages.HeaderBytes;
         if (_begin > 0 && _begin + wanted > _input.Length)
         {
@@ -69,7 +83,10 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         }
 
         if (wanted > _input.Length)
+        {
             Array.Resize(ref _input, Math.Max(wanted, Math.Min(2 * _input.Length, HotMessages.MaxFrameBytes)));
+            _own = _input;
+        }
     }
 
     private int Length(int at)
@@ -118,11 +135,10 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         try
         {
             var session = store.TrySession(request.Session) ?? throw CacheStore.UnknownSession();
-            if (_slots.Length < request.Tokens.Length / session.Root.BlockTokens)
-                _slots = new SlotRef[Math.Max(2 * _slots.Length, request.Tokens.Length / session.Root.BlockTokens)];
-            var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.Tokens, request.WaitMilliseconds, _slots, _closed.Token);
+            var slots = buffers.Slots(request.Tokens.Length / session.Root.BlockTokens);
+            var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.Tokens, request.WaitMilliseconds, slots, _closed.Token);
             if (answer.IsCompletedSuccessfully)
-                Send(call, answer.Result);
+                Send(buffers.Answer(call, answer.Result));
             else
                 _ = SendLaterAsync(call, session, answer.AsTask());
         }
@@ -152,7 +168,8 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         try
         {
             var answer = await pending;
-            if (!Send(call, answer))
+            // Not on the server's thread: in memory of its own.
+            if (!Send(new HotBuffers().Answer(call, answer)))
                 session.EndLease(answer.Lease);
         }
         catch (CacheException error)
@@ -162,15 +179,6 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         catch (OperationCanceledException)
         {
             Send(HotMessages.Frame(HotMessages.Error, call, new HotError { Code = (uint)StatusCode.Cancelled }));
-        }
-    }
-
-    private bool Send(uint call, in LookupAnswer answer)
-    {
-        lock (_gate)
-        {
-            var length = HotMessages.WriteAnswer(ref _output, call, answer.Lease, answer.Staging, answer.Blocks.Span);
-            return SendLocked(_output.AsSpan(0, length));
         }
     }
 

@@ -21,6 +21,7 @@ internal sealed class HotServer : IDisposable
     private readonly Socket _stop;
     private readonly Socket _stopped;
     private readonly Epoll _epoll = new();
+    private readonly HotBuffers _buffers = new();
     private readonly Dictionary<int, HotConnection> _connections = [];
     private readonly Thread _thread;
     private int _nextNumber = StopNumber;
@@ -109,7 +110,7 @@ internal sealed class HotServer : IDisposable
             var socket = _listener.Accept();
             socket.Blocking = false;
             var number = ++_nextNumber;
-            _connections[number] = new HotConnection(socket, number, _epoll, _store);
+            _connections[number] = new HotConnection(socket, number, _epoll, _store, _buffers);
             _epoll.Watch(socket, number);
         }
         catch (Exception error) when (error is SocketException or IOException)

@@ -84,8 +84,7 @@ internal sealed class IndexNode
 
     public void Append(BlockKey[] keyOfSlot, ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots)
     {
-        Run.Append(slots);
-        if (SlotRun.IsRow(slots[0], slots))
+        if (Run.Append(slots) || SlotRun.IsRow(slots[0], slots))
         {
             keys[..slots.Length].CopyTo(keyOfSlot.AsSpan(slots[0]));
             return;

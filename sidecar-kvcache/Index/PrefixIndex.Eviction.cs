@@ -138,14 +138,14 @@ internal sealed partial class PrefixIndex
     /// </summary>
     private void MakeRoom(Owner asking, int count)
     {
-        var exhausted = new HashSet<Owner>();
+        HashSet<Owner>? exhausted = null;
         for (var missing = count - _slots.FreeCount; missing > 0; missing = count - _slots.FreeCount)
         {
             var load = asking.Blocks + asking.Reserved + _slots.FreeCount;
             Owner? victim = null;
             foreach (var owner in _owners.Values.Append(_public))
             {
-                if (owner.Blocks > 0 && !exhausted.Contains(owner) && EvictionPolicy.MayGive(owner, asking, load) && (victim is null || EvictionPolicy.Load(owner) > EvictionPolicy.Load(victim)))
+                if (owner.Blocks > 0 && exhausted?.Contains(owner) != true && EvictionPolicy.MayGive(owner, asking, load) && (victim is null || EvictionPolicy.Load(owner) > EvictionPolicy.Load(victim)))
                     victim = owner;
             }
 
@@ -154,7 +154,7 @@ internal sealed partial class PrefixIndex
             // In steps, so that two large domains give way in turns and none to less than what the tenant then has.
             var step = victim == asking ? EvictionStep : Math.Clamp((int)(EvictionPolicy.Load(victim) - load) / 2, 1, EvictionStep);
             if (EvictLeaves(victim, Math.Min(missing, step)) == 0)
-                exhausted.Add(victim);
+                (exhausted ??= []).Add(victim);
         }
     }
 

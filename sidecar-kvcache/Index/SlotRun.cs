@@ -1,3 +1,4 @@
+using System.Numerics;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Index;
@@ -18,16 +19,16 @@ internal struct SlotRun
 
     public readonly int this[int block] => _scattered is null ? _first + block : _scattered[block];
 
-    public void Append(ReadOnlySpan<int> slots)
+    /// <summary>Adds slots, at least one.</summary>
+    /// <returns>Whether all of the run's slots follow one another now.</returns>
+    public bool Append(ReadOnlySpan<int> slots)
     {
-        if (slots.IsEmpty)
-            return;
         if (Count == 0)
             (_first, _scattered) = (slots[0], null);
         if (_scattered is null && IsRow(_first + Count, slots))
         {
             Count += slots.Length;
-            return;
+            return true;
         }
 
         // Exact at first, doubling when a conversation keeps growing.
@@ -46,6 +47,7 @@ internal struct SlotRun
 
         slots.CopyTo(array.AsSpan(Count));
         (_scattered, Count) = (array, needed);
+        return false;
     }
 
     /// <summary>Keeps the leading blocks.</summary>
@@ -90,7 +92,16 @@ internal struct SlotRun
         // Rows are the rule, and what is no row mostly ends elsewhere.
         if (slots[^1] != first + slots.Length - 1)
             return false;
-        for (var block = 0; block < slots.Length; block++)
+        var expected = Vector<int>.Indices + new Vector<int>(first);
+        var step = new Vector<int>(Vector<int>.Count);
+        var block = 0;
+        for (; block + Vector<int>.Count <= slots.Length; block += Vector<int>.Count, expected += step)
+        {
+            if (new Vector<int>(slots[block..]) != expected)
+                return false;
+        }
+
+        for (; block < slots.Length; block++)
         {
             if (slots[block] != first + block)
                 return false;

@@ -40,7 +40,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
     private readonly ProbeMonitor _monitor;
     private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
     private readonly object _layoutGate = new();
-    private readonly byte[] _salt;
+    private readonly TenantKeys _tenants;
     private readonly TierSet _tiers;
     private readonly TierMetrics _tierMetrics;
     private readonly long _start;
@@ -70,7 +70,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
         _queue = new ClassificationQueue(() => policy.Current, metrics, time, logger);
         _monitor = new ProbeMonitor(() => policy.Current.Monitor, Now);
         // With a secret tenants keep their names over a restart, as their blocks on disk do.
-        _salt = master?.TenantSalt ?? RandomNumberGenerator.GetBytes(32);
+        _tenants = new TenantKeys(master?.TenantSalt ?? RandomNumberGenerator.GetBytes(32));
         _tierMetrics = new TierMetrics(metrics.Registry);
         _tiers = new TierSet(
             new TierContext(arena, () => policy.Current, TryBeginCopy, EndCopy), ssd, shared?.Invoke(_tierMetrics), master, _tierMetrics, time, logger);
@@ -229,7 +229,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
     public long Evict(string sessionId, string tenant)
     {
         var session = Session(sessionId);
-        TenantKey? key = tenant.Length == 0 ? null : TenantKey.Derive(_salt, Encoding.UTF8.GetBytes(tenant), anonymous: false);
+        TenantKey? key = tenant.Length == 0 ? null : _tenants.Derive(Encoding.UTF8.GetBytes(tenant), anonymous: false);
         var evicted = key is { } one ? session.Layout.Index.EvictTenant(session.Root, one) : session.Layout.Index.EvictUnpinned(session.Root);
         return evicted + _tiers.Evict(session.Root, key);
     }
@@ -281,6 +281,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
         foreach (var session in _sessions.Values)
             End(session);
         await _tiers.DisposeAsync();
+        _tenants.Dispose();
         _arena.Dispose();
     }
 
@@ -325,7 +326,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
         tenant.Length == 0
             ? throw Invalid("tenant: empty, must name the tenant; for an anonymous request send a fresh random identity and set anonymous")
             : Utf8.IsValid(tenant)
-            ? TenantKey.Derive(_salt, tenant, anonymous)
+            ? _tenants.Derive(tenant, anonymous)
             : throw Invalid("tenant: not UTF-8");
 
     private long Now() => (long)_time.GetElapsedTime(_start).TotalMilliseconds;

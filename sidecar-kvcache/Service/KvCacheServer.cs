@@ -115,6 +115,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
             await app.StartAsync(cancel);
             File.SetUnixFileMode(options.SocketPath, SocketMode);
             logger.LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
+            arena.UseHugePages(huge => logger.LogInformation("{Huge} of the arena lie in huge pages", Quantities.Format(huge)));
             return new KvCacheServer(app, hot, store, metrics, policy, loggers, options.SocketPath);
         }
         catch (Exception error)

@@ -11,18 +11,19 @@ namespace Moebius.Bench.KvCache;
 /// the other, of eight that together are twice as large as the last cache: what is read lies in memory, in every row.
 /// All memory begins at a page, as caches of keys and values do.
 /// </summary>
-internal static class GetBench
+internal static partial class GetBench
 {
     private const int BlockTokens = 16;
     private const int Blocks = 32;
     private const int BlockBytes = 256 << 10;
     private const int SetBytes = Blocks * BlockBytes;
     private const int Sets = 8;
-    private const int Page = 4096;
+    private const int HugePage = 2 << 20;
+    private const int UseHugePages = 14;
     private const int Repeats = 9;
     private const int Rounds = 5 * Sets;
 
-    private sealed record Times(double Copied, double InPlace, double Lookup, double FirstCopied, double FirstPopulated, double Memcpy, double Read, double Redis, double Garnet);
+    private sealed record Times(double Copied, double InPlace, double Lookup, double FirstCopied, double FirstPopulated, double Memcpy, double Read, double HugeMemcpy, double HugeRead, double Redis, double Garnet);
 
     public static async Task RunAsync()
     {
@@ -30,23 +31,28 @@ internal static class GetBench
         try
         {
             await using var sidecar = ProductProcess.Start("kvcache", "serve", "--socket", Path.Combine(folder.FullName, "kv.sock"), "--arena", folder.FullName, "--arena-size", "72Mi");
-            await sidecar.SaysAsync("Serving on");
+            await sidecar.SaysAsync("lie in huge pages");
             using var cache = await CachedBlocks.CreateAsync(Path.Combine(folder.FullName, "kv.sock"), Sets, BlockTokens, Blocks, BlockBytes);
             using var redis = PeerStore.Start("redis-server", Sets, Blocks, BlockBytes);
             using var garnet = PeerStore.Start("garnet-server", Sets, Blocks, BlockBytes);
-            var (target, source) = (Allocate(1), Allocate(Sets));
+            var (target, source, huge) = (Allocate(1, huge: false), Allocate(Sets, huge: false), Allocate(Sets, huge: true));
             for (var set = 0; set < Sets; set++)
+            {
                 Random.Shared.NextBytes(Memory(source, set));
+                Memory(source, set).CopyTo(Memory(huge, set));
+            }
+
             var results = new List<Times>();
             for (var repeat = -2; repeat < Repeats; repeat++)
             {
-                var times = Measure(cache, redis, garnet, target, source);
+                var times = Measure(cache, redis, garnet, target, source, huge);
                 if (repeat >= 0)
                     results.Add(times);
             }
 
             Free(target);
             Free(source);
+            Free(huge);
             Show(results, redis is not null, garnet is not null);
         }
         finally
@@ -69,7 +75,7 @@ internal static class GetBench
         return Vector.Sum(a + b);
     }
 
-    private static Times Measure(CachedBlocks cache, PeerStore? redis, PeerStore? garnet, nint target, nint source)
+    private static Times Measure(CachedBlocks cache, PeerStore? redis, PeerStore? garnet, nint target, nint source, nint huge)
     {
         var sum = 0UL;
         var times = new Times(
@@ -78,19 +84,27 @@ internal static class GetBench
             Time(set => cache.Lookup(set)),
             FirstTime(cache, target, populate: false),
             FirstTime(cache, target, populate: true),
-            Time(set =>
-            {
-                for (var block = 0; block < Blocks; block++)
-                    Memory(source, set).Slice(block * BlockBytes, BlockBytes).CopyTo(Memory(target, 0)[(block * BlockBytes)..]);
-            }),
-            Time(set =>
-            {
-                for (var block = 0; block < Blocks; block++)
-                    sum += Sum(Memory(source, set).Slice(block * BlockBytes, BlockBytes));
-            }),
+            Time(set => Copy(source, set)),
+            Time(set => sum += Read(source, set)),
+            Time(set => Copy(huge, set)),
+            Time(set => sum += Read(huge, set)),
             redis is null ? double.NaN : Time(set => redis.Get(set, Memory(target, 0))),
             garnet is null ? double.NaN : Time(set => garnet.Get(set, Memory(target, 0))));
         return sum == 0 ? throw new InvalidOperationException("nothing was read") : times;
+
+        void Copy(nint memory, int set)
+        {
+            for (var block = 0; block < Blocks; block++)
+                Memory(memory, set).Slice(block * BlockBytes, BlockBytes).CopyTo(Memory(target, 0)[(block * BlockBytes)..]);
+        }
+
+        static ulong Read(nint memory, int set)
+        {
+            var sum = 0UL;
+            for (var block = 0; block < Blocks; block++)
+                sum += Sum(Memory(memory, set).Slice(block * BlockBytes, BlockBytes));
+            return sum;
+        }
     }
 
     /// <summary>Seconds for one round.</summary>
@@ -118,7 +132,16 @@ internal static class GetBench
         return Stopwatch.GetElapsedTime(begun).TotalSeconds / Sets;
     }
 
-    private static unsafe nint Allocate(int sets) => (nint)NativeMemory.AlignedAlloc((nuint)sets * SetBytes, Page);
+    private static unsafe nint Allocate(int sets, bool huge)
+    {
+        var memory = (nint)NativeMemory.AlignedAlloc((nuint)sets * SetBytes, HugePage);
+        if (huge)
+            _ = Advise(memory, (nuint)sets * SetBytes, UseHugePages);
+        return memory;
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nint address, nuint length, int advice);
 
     private static unsafe void Free(nint memory) => NativeMemory.AlignedFree((void*)memory);
 
@@ -134,6 +157,8 @@ internal static class GetBench
         Row("the arena, copied, through a new mapping with its pages entered", static times => times.FirstPopulated, null);
         Row("memcpy in this process", static times => times.Memcpy, 0.8);
         Row("read in this process", static times => times.Read, 0.8, inPlace: true);
+        Row("memcpy in this process out of huge pages", static times => times.HugeMemcpy, 0.8);
+        Row("read in this process, in huge pages", static times => times.HugeRead, 0.8, inPlace: true);
         if (redis)
             Row("Redis, pipelined GETs on loopback", static times => times.Redis, 5);
         if (garnet)

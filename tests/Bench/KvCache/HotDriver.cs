@@ -23,7 +23,7 @@ internal sealed class HotDriver : IDisposable
     {
         foreach (var request in requests)
         {
-            var client = new Client(path, request);
+            var client = new Client(path, request, _clients.Count > 0 ? _clients[0] : null);
             _clients.Add(client);
             _epoll.Watch(client.Socket, _clients.Count - 1);
         }
@@ -87,23 +87,27 @@ internal sealed class HotDriver : IDisposable
         private readonly byte[] _session;
         private readonly byte[] _tenant;
         private readonly uint[] _tokens;
-        private readonly byte[] _output;
-        private readonly byte[] _input = new byte[64 << 10];
+        // What is sent is made in the same memory for all clients of a thread, as one engine would.
+        [ThreadStatic]
+        private static byte[]? _sharedOutput;
+
+        private readonly byte[] _input = new byte[16 << 10];
+        private readonly int _outputBytes;
         private readonly int _releaseBytes;
+        private ulong _lease;
         private bool _hasLease;
         private int _received;
         private long _sentAt;
 
-        public Client(string path, LookupRequest request)
+        public Client(string path, LookupRequest request, Client? first = null)
         {
             _session = Encoding.UTF8.GetBytes(request.Session);
             _tenant = Encoding.UTF8.GetBytes(request.Tenant);
-            _tokens = [.. request.Tokens];
+            // The same prompt lies in memory once, as one that an engine has just made tokens of.
+            _tokens = first is not null && first._tokens.AsSpan().SequenceEqual([.. request.Tokens]) ? first._tokens : [.. request.Tokens];
             // The frame that ends the last answer's lease, then the next lookup's.
             _releaseBytes = HotMessages.HeaderBytes + sizeof(ulong) + _session.Length;
-            _output = new byte[_releaseBytes + HotMessages.HeaderBytes + 8 + _session.Length + _tenant.Length + (sizeof(uint) * _tokens.Length)];
-            HotMessages.WriteHeader(_output, _releaseBytes - HotMessages.HeaderBytes, HotMessages.Release, 0);
-            _session.CopyTo(_output, HotMessages.HeaderBytes + sizeof(ulong));
+            _outputBytes = _releaseBytes + HotMessages.HeaderBytes + 8 + _session.Length + _tenant.Length + (sizeof(uint) * _tokens.Length);
             Slots = new int[_tokens.Length];
             Socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             Socket.Connect(new UnixDomainSocketEndPoint(path));
@@ -121,7 +125,10 @@ internal sealed class HotDriver : IDisposable
         public void Send()
         {
             _sentAt = Stopwatch.GetTimestamp();
-            var frame = _output.AsSpan(_releaseBytes);
+            var output = Output();
+            if (_hasLease)
+                WriteRelease(output);
+            var frame = output[_releaseBytes..];
             HotMessages.WriteHeader(frame, frame.Length - HotMessages.HeaderBytes, HotMessages.Lookup, 1);
             var body = frame[HotMessages.HeaderBytes..];
             BinaryPrimitives.WriteUInt32LittleEndian(body, 0);
@@ -131,7 +138,7 @@ internal sealed class HotDriver : IDisposable
             _session.CopyTo(body[8..]);
             _tenant.CopyTo(body[(8 + _session.Length)..]);
             MemoryMarshal.AsBytes<uint>(_tokens).CopyTo(body[(8 + _session.Length + _tenant.Length)..]);
-            Socket.Send(_hasLease ? _output : frame);
+            Socket.Send(_hasLease ? output : frame);
             (Waiting, _hasLease, _received) = (true, false, 0);
         }
 
@@ -143,7 +150,7 @@ internal sealed class HotDriver : IDisposable
                 return null;
             var body = _input.AsSpan(HotMessages.HeaderBytes, _received - HotMessages.HeaderBytes);
             // The lease is ended with the next call.
-            body[..sizeof(ulong)].CopyTo(_output.AsSpan(HotMessages.HeaderBytes));
+            _lease = BinaryPrimitives.ReadUInt64LittleEndian(body);
             var found = 0;
             var generations = 0UL;
             for (var slots = body[HotMessages.AnswerHeadBytes..]; slots.Length > 0; slots = slots[HotMessages.SlotBytes..])
@@ -161,9 +168,25 @@ internal sealed class HotDriver : IDisposable
 
         public void Release()
         {
+            var output = Output();
             if (_hasLease)
-                Socket.Send(_output.AsSpan(0, _releaseBytes));
+                Socket.Send(WriteRelease(output));
             _hasLease = false;
+        }
+
+        private Span<byte> Output()
+        {
+            if (_sharedOutput is null || _sharedOutput.Length < _outputBytes)
+                _sharedOutput = new byte[_outputBytes];
+            return _sharedOutput.AsSpan(0, _outputBytes);
+        }
+
+        private Span<byte> WriteRelease(Span<byte> output)
+        {
+            HotMessages.WriteHeader(output, _releaseBytes - HotMessages.HeaderBytes, HotMessages.Release, 0);
+            BinaryPrimitives.WriteUInt64LittleEndian(output[HotMessages.HeaderBytes..], _lease);
+            _session.CopyTo(output[(HotMessages.HeaderBytes + sizeof(ulong))..]);
+            return output[.._releaseBytes];
         }
     }
 }

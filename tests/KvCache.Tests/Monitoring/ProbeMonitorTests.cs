@@ -131,7 +131,9 @@ public sealed class ProbeMonitorTests
 
     private static IndexNode Entry(PublicReason reason) => new() { Owner = new Owner(0, default), Visibility = Visibility.Public, Reason = reason };
 
-    private static TenantKey Tenant(int tenant) => TenantKey.Derive([1, 2, 3], System.Text.Encoding.UTF8.GetBytes($"tenant-{tenant}"), anonymous: false);
+    private static TenantKey Tenant(int tenant) => Tenants.Derive(System.Text.Encoding.UTF8.GetBytes($"tenant-{tenant}"), anonymous: false);
+
+    private static readonly TenantKeys Tenants = new([1, 2, 3]);
 
     private void Hit(int tenant, int times)
     {

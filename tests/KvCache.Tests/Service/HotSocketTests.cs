@@ -78,6 +78,32 @@ public sealed class HotSocketTests
     }
 
     [Fact]
+    public async Task Frames_of_two_connections_that_arrive_in_pieces_do_not_mix()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Text);
+        using var one = Connect(client.Attached.HotSocketPath);
+        using var other = Connect(client.Attached.HotSocketPath);
+        var (asked, askedToo) = (Frame(5, Lookup(client.Session, "alice", Text)), Frame(6, Lookup(client.Session, "bob", Text)));
+        for (var cut = 1; cut < Math.Min(asked.Length, askedToo.Length); cut += 7)
+        {
+            // Each call makes sure that what was sent before has been read.
+            await one.SendAsync(asked.AsMemory(0, cut));
+            await AskAsync(other, 1, Lookup(client.Session, "bob", Text));
+            await other.SendAsync(askedToo.AsMemory(0, cut));
+            await one.SendAsync(asked.AsMemory(cut));
+            var (_, call, message) = await ReadAsync(one);
+            Assert.Equal(5u, call);
+            Assert.NotEmpty(Answer(message).Blocks);
+            await other.SendAsync(askedToo.AsMemory(cut));
+            (_, call, message) = await ReadAsync(other);
+            Assert.Equal(6u, call);
+            Assert.Empty(Answer(message).Blocks);
+        }
+    }
+
+    [Fact]
     public async Task A_frame_that_arrives_in_pieces_is_one_frame()
     {
         await using var server = await TestServer.StartAsync();

@@ -25,7 +25,9 @@ internal sealed class SsdHarness : IDisposable
 
     public SsdTier Tier { get; private set; }
 
-    public static TenantKey Owner(string tenant) => TenantKey.Derive(Master.TenantSalt, System.Text.Encoding.UTF8.GetBytes(tenant), anonymous: false);
+    public static TenantKey Owner(string tenant) => Tenants.Derive(System.Text.Encoding.UTF8.GetBytes(tenant), anonymous: false);
+
+    private static readonly TenantKeys Tenants = new(Master.TenantSalt);
 
     public static TierBlock Block(string name, string? tenant = null, int depth = 0) => new(
         BlockId.Read(SHA256.HashData(Encoding.UTF8.GetBytes($"{tenant}/{name}"))),

@@ -1,0 +1,32 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+
+namespace Moebius.KvCache.Index;
+
+/// <summary>Makes tenants' keys of their names. Each thread keeps the state of the HMAC: to set it up takes longer than to use it.</summary>
+/// <param name="salt">Secret.</param>
+internal sealed class TenantKeys(byte[] salt) : IDisposable
+{
+    private readonly ThreadLocal<IncrementalHash> _hash = new(() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, salt), trackAllValues: true);
+
+    /// <param name="tenant">The name in UTF-8.</param>
+    /// <param name="anonymous">The name stands for one request only.</param>
+    [SkipLocalsInit]
+    public TenantKey Derive(ReadOnlySpan<byte> tenant, bool anonymous)
+    {
+        var hash = _hash.Value!;
+        hash.AppendData(anonymous ? "anonymous:"u8 : "tenant:"u8);
+        hash.AppendData(tenant);
+        Span<byte> digest = stackalloc byte[HMACSHA256.HashSizeInBytes];
+        hash.GetHashAndReset(digest);
+        return new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(digest), BinaryPrimitives.ReadUInt64LittleEndian(digest[8..]));
+    }
+
+    public void Dispose()
+    {
+        foreach (var hash in _hash.Values)
+            hash.Dispose();
+        _hash.Dispose();
+    }
+}
