@@ -23,7 +23,7 @@ internal static unsafe class GatedExperts
     /// <param name="x">Inputs [any, hidden].</param>
     /// <param name="index">For each row of <paramref name="y"/>, its row of x; null where they are the same.</param>
     /// <param name="width">Rows of gate and up.</param>
-    /// <param name="y">Results [all rows, hidden].</param>
+    /// <param name="y">Results [all rows, hidden]; no part of <paramref name="x"/>.</param>
     public static void Run(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, Rows x, int* index, int width, Rows y)
     {
         var mark = kernels.Scratch.Mark();
@@ -43,20 +43,22 @@ internal static unsafe class GatedExperts
         int hidden = x.Width;
         // Rows are padded to whole vectors, for the activation.
         var inner = kernels.Take(rows, (width + 15) / 16 * 16);
-        var up = kernels.Take(rows, inner.Width);
+        // An expert's rows of y are its own and written last: until then they have room for its other intermediate results.
+        bool inPlace = inner.Width <= hidden;
+        var up = inPlace ? y : kernels.Take(rows, inner.Width);
         var begins = new int[experts.Length];
         for (int i = 1; i < begins.Length; i++)
             begins[i] = begins[i - 1] + experts.Span[i - 1].Count;
         ForParts(kernels.Workers, experts.Length, width, 2L * rows * hidden * width, (at, from, to) =>
         {
             var expert = experts.Span[at];
-            float* g = inner[begins[at]], u = up[begins[at]];
+            float* g = inner[begins[at]], u = up[inPlace ? expert.First : begins[at]];
             float* input = index != null ? x.Data : x[expert.First];
             int* own = index != null ? index + expert.First : null;
             MatrixProduct.Run(input, hidden, expert.Gate, g, inner.Width, expert.Count, from, to, hidden, own);
-            MatrixProduct.Run(input, hidden, expert.Up, u, inner.Width, expert.Count, from, to, hidden, own);
+            MatrixProduct.Run(input, hidden, expert.Up, u, up.Width, expert.Count, from, to, hidden, own);
             for (int row = 0; row < expert.Count; row++)
-                Activations.Gate(activation, g + (nint)row * inner.Width + from, u + (nint)row * inner.Width + from, to - from);
+                Activations.Gate(activation, g + (nint)row * inner.Width + from, u + (nint)row * up.Width + from, to - from);
         });
         ForParts(kernels.Workers, experts.Length, hidden, (long)rows * hidden * width, (at, from, to) =>
         {

@@ -32,7 +32,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             choices.Add(shape.Choice(i, texts[i].ToString(), WithTokens ? tokens[i] : null, finish!.Value));
         }
 
-        await context.Response.WriteAsJsonAsync(shape.Whole(choices, AnswerShape.Usage(generations, request.Common.Choices)), stop).ConfigureAwait(false);
+        await JsonBody.WriteAsync(context.Response, shape.Whole(choices, AnswerShape.Usage(generations, request.Common.Choices))).ConfigureAwait(false);
     }
 
     /// <summary>Sends events as they come.</summary>
@@ -92,9 +92,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
 
     private static async Task SendAsync(HttpContext context, JsonObject body, CancellationToken stop)
     {
-        await context.Response.WriteAsync($"data: {body.ToJsonString(Json)}\n\n", stop).ConfigureAwait(false);
+        await context.Response.WriteAsync($"data: {JsonBody.Text(body)}\n\n", stop).ConfigureAwait(false);
         await context.Response.Body.FlushAsync(stop).ConfigureAwait(false);
     }
-
-    private static readonly System.Text.Json.JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 }

@@ -10,6 +10,9 @@ internal sealed class ApiException(int status, string type, string message, stri
     /// <summary>Seconds after which trying again makes sense.</summary>
     public int? RetryAfter { get; init; }
 
+    /// <summary>The method that the path takes.</summary>
+    public string? Allow { get; init; }
+
     /// <summary>A field that cannot be honoured.</summary>
     public static ApiException Invalid(string param, string message, string? code = null) => new(400, "invalid_request_error", message, param, code);
 

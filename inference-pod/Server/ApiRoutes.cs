@@ -21,20 +21,50 @@ internal sealed class ApiRoutes(
     private const int LoadingRetrySeconds = 5;
     private const string Completions = "/v1/completions";
     private const string ChatCompletions = "/v1/chat/completions";
+    private const string OneModel = "/v1/models/";
 
+    /// <summary>
+    /// Handles every request. The few paths are told apart here, not by the framework's routing, whose binding of delegates compiles
+    /// expression trees: that, and what it loads, would stay in the server's memory for five paths.
+    /// </summary>
     public void Map(WebApplication app)
     {
         app.Use(ShapeErrorsAsync);
-        app.MapGet("/healthz", () => Results.Text("ok\n"));
-        app.MapGet("/readyz", () => unready() is { } reason ? Results.Text(reason + "\n", statusCode: StatusCodes.Status503ServiceUnavailable) : Results.Text("ok\n"));
-        app.MapGet("/metrics", WriteMetricsAsync);
-        app.MapGet("/v1/models", () => Results.Json(new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) }));
-        app.MapGet("/v1/models/{**name}", (string name) => Results.Json(Describe(Named(name, "model"))));
-        app.MapPost(Completions, context => AnswerAsync(context, PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
-        app.MapPost(ChatCompletions, context => AnswerAsync(context, (root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())));
-        app.MapFallback(context => throw (context.Request.Path == Completions || context.Request.Path == ChatCompletions
-            ? new ApiException(405, "invalid_request_error", $"{context.Request.Path} takes POST, not {context.Request.Method}.", null, "method_not_allowed")
-            : new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {context.Request.Path} here.", null, "unknown_url")));
+        app.Run(DispatchAsync);
+    }
+
+    private Task DispatchAsync(HttpContext context)
+    {
+        string path = context.Request.Path.Value ?? "/";
+        return path switch
+        {
+            "/healthz" => Get(() => TextAsync(context, "ok\n")),
+            "/readyz" => Get(() => unready() is { } reason ? TextAsync(context, reason + "\n", StatusCodes.Status503ServiceUnavailable) : TextAsync(context, "ok\n")),
+            "/metrics" => Get(() => WriteMetricsAsync(context)),
+            "/v1/models" => Get(() => JsonBody.WriteAsync(context.Response, new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) })),
+            Completions => Post(PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
+            ChatCompletions => Post((root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
+            _ when path.StartsWith(OneModel, StringComparison.Ordinal) => Get(() => JsonBody.WriteAsync(context.Response, Describe(Named(path[OneModel.Length..], "model")))),
+            _ => throw new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {path} here.", null, "unknown_url"),
+        };
+
+        Task Get(Func<Task> answer)
+        {
+            Only(HttpMethods.Get);
+            return answer();
+        }
+
+        Task Post(Func<JsonElement, ServedModel, PreparedRequest> read, Func<ServedModel, AnswerShape> shape)
+        {
+            Only(HttpMethods.Post);
+            return AnswerAsync(context, read, shape);
+        }
+
+        void Only(string method)
+        {
+            if (context.Request.Method != method && !(method == HttpMethods.Get && HttpMethods.IsHead(context.Request.Method)))
+                throw new ApiException(405, "invalid_request_error", $"{path} takes {method}, not {context.Request.Method}.", null, "method_not_allowed") { Allow = method };
+        }
     }
 
     private async Task AnswerAsync(HttpContext context, Func<JsonElement, ServedModel, PreparedRequest> read, Func<ServedModel, AnswerShape> shape)
@@ -101,10 +131,14 @@ internal sealed class ApiRoutes(
         ["max_model_len"] = model.ContextLength,
     };
 
-    private async Task WriteMetricsAsync(HttpContext context)
+    private async Task WriteMetricsAsync(HttpContext context) =>
+        await TextAsync(context, await metrics.ExportAsync(context.RequestAborted).ConfigureAwait(false), type: "text/plain; version=0.0.4; charset=utf-8").ConfigureAwait(false);
+
+    private static Task TextAsync(HttpContext context, string text, int status = StatusCodes.Status200OK, string type = "text/plain; charset=utf-8")
     {
-        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
-        await context.Response.WriteAsync(await metrics.ExportAsync(context.RequestAborted).ConfigureAwait(false), context.RequestAborted).ConfigureAwait(false);
+        context.Response.StatusCode = status;
+        context.Response.ContentType = type;
+        return context.Response.WriteAsync(text, context.RequestAborted);
     }
 
     private async Task ShapeErrorsAsync(HttpContext context, RequestDelegate next)
@@ -144,6 +178,8 @@ internal sealed class ApiRoutes(
         context.Response.StatusCode = failure.Status;
         if (failure.RetryAfter is { } seconds)
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-        await context.Response.WriteAsJsonAsync(failure.Body()).ConfigureAwait(false);
+        if (failure.Allow is { } method)
+            context.Response.Headers.Allow = method;
+        await JsonBody.WriteAsync(context.Response, failure.Body()).ConfigureAwait(false);
     }
 }

@@ -104,7 +104,7 @@ internal sealed record CompletionRequest
         {
             if (!int.TryParse(field.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var token) || token >= vocabulary)
                 throw ApiException.Invalid("logit_bias", $"'logit_bias' names '{field.Name}': a token id from 0 to {vocabulary - 1} is expected.");
-            biases[token] = (float)fields.Number(field.Name, -100, 100)!.Value;
+            biases[token] = (float)(fields.Number(field.Name, -100, 100) ?? throw fields.Wrong(field.Name, "a number", field.Value));
         }
 
         return biases;

@@ -64,11 +64,11 @@ internal sealed class InferenceServer : IAsyncDisposable
     public static async Task<InferenceServer> StartAsync(
         ServeOptions options, Func<IProgress<ModelLoadProgress>, ICausalModel> load, TimeProvider clock, Action<ILoggingBuilder>? logging = null)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        // Nothing but the server: no settings from files or variables of the host framework, and no watchers of such files.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         (logging ?? Console)(builder.Logging);
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.WebHost.ConfigureKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = JsonBody.LargestBytes;

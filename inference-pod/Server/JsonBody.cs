@@ -1,10 +1,13 @@
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Unicode;
 using Microsoft.AspNetCore.Http;
 
 namespace Moebius.Inference.Server;
 
-/// <summary>Reads a request's JSON.</summary>
+/// <summary>Reads a request's JSON, and writes an answer's.</summary>
 internal static class JsonBody
 {
     /// <summary>Largest body.</summary>
@@ -12,6 +15,8 @@ internal static class JsonBody
 
     /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
     private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false };
+
+    private static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static async Task<JsonDocument> ReadAsync(HttpRequest request, CancellationToken stop)
     {
@@ -46,6 +51,18 @@ internal static class JsonBody
         document.Dispose();
         throw new ApiException(400, "invalid_request_error", isObject ? "The body has a text with half a surrogate pair, which is not valid Unicode." : "The body must be a JSON object.");
     }
+
+    /// <summary>Sends an object; the status is the caller's.</summary>
+    public static async Task WriteAsync(HttpResponse response, JsonObject body)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(Text(body));
+        response.ContentType = "application/json; charset=utf-8";
+        response.ContentLength = bytes.Length;
+        await response.Body.WriteAsync(bytes, response.HttpContext.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>The object on one line, with letters of all scripts as they are.</summary>
+    public static string Text(JsonObject body) => body.ToJsonString(s_plain);
 
     // JSON can escape half a surrogate pair; reading such a text later would fail at any place.
     private static bool IsText(JsonElement element)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Moebius.Inference.Models;
+using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Server;
 
@@ -21,6 +22,7 @@ public static class ServeCommands
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
+            LibC.ShareHeap();
             var options = ServeOptions.Resolve(
                 new ServeOptions.Flags(
                     parsed.GetValue(model),

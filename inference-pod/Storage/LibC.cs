@@ -40,9 +40,23 @@ internal static unsafe partial class LibC
     /// <summary>Gives memory that was freed back to the system; a function of glibc only.</summary>
     public static void TrimFreed()
     {
-        if (NativeLibrary.TryLoad(Library, out nint library) && NativeLibrary.TryGetExport(library, "malloc_trim", out nint trim))
+        if (Function("malloc_trim") is var trim and not 0)
             _ = ((delegate* unmanaged<nuint, int>)trim)(0);
     }
+
+    /// <summary>
+    /// Lets all threads take memory from one heap, where glibc would keep one for each and in each what was freed. Only for
+    /// programs that take native memory rarely; a function of glibc only.
+    /// </summary>
+    public static void ShareHeap()
+    {
+        const int mostArenas = -8;
+        if (Function("mallopt") is var option and not 0)
+            _ = ((delegate* unmanaged<int, int, int>)option)(mostArenas, 1);
+    }
+
+    private static nint Function(string name) =>
+        NativeLibrary.TryLoad(Library, out nint library) && NativeLibrary.TryGetExport(library, name, out nint function) ? function : 0;
 
     /// <summary>Opens a directory, which .NET does not; the handle is invalid where that fails.</summary>
     public static SafeFileHandle OpenDirectory(string path) => new(open(path, 0), ownsHandle: true);

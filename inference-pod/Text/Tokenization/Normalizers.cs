@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace Moebius.Inference.Text.Tokenization;
@@ -14,10 +15,27 @@ internal sealed class SequenceNormalizer(IReadOnlyList<ITextNormalizer> steps) :
     public string Normalize(string text) => steps.Aggregate(text, (current, step) => step.Normalize(current));
 }
 
-/// <summary>Unicode normalization form C.</summary>
-internal sealed class CompositionNormalizer : ITextNormalizer
+/// <summary>A Unicode normalization form.</summary>
+internal sealed class UnicodeNormalizer(NormalizationForm form) : ITextNormalizer
 {
-    public string Normalize(string text) => UnicodeComposition.Compose(text);
+    public string Normalize(string text) => UnicodeNormalization.Normalize(text, form);
+}
+
+/// <summary>Removes combining marks; behind a decomposition, those of all accented letters.</summary>
+internal sealed class StripAccentsNormalizer : ITextNormalizer
+{
+    public string Normalize(string text) => UnicodeNormalization.StripMarks(text);
+}
+
+/// <summary>Removes control characters and makes one kind of space of others, as a translation model's tokenizer did that gave it its name.</summary>
+internal sealed class NmtNormalizer : ITextNormalizer
+{
+    public string Normalize(string text) => string.Concat(text.Select(character => character switch
+    {
+        >= '\u0001' and <= '\u0008' or '\u000B' or >= '\u000E' and <= '\u001F' or '\u007F' or '\u008F' or '\u009F' => "",
+        '\t' or '\n' or '\f' or '\r' or '\u1680' or >= '\u200B' and <= '\u200F' or '\u2028' or '\u2029' or '\u2581' or '\uFEFF' or '\uFFFD' => " ",
+        _ => character.ToString(),
+    }));
 }
 
 /// <summary>Puts a text in front of what is not empty.</summary>

@@ -131,7 +131,12 @@ internal sealed class TokenizerFile
     private ITextNormalizer Normalizer(JsonElement element) => Text(element, "type") switch
     {
         "Sequence" => new SequenceNormalizer([.. element.GetProperty("normalizers").EnumerateArray().Select(Normalizer)]),
-        "NFC" => new CompositionNormalizer(),
+        "NFC" => new UnicodeNormalizer(NormalizationForm.FormC),
+        "NFD" => new UnicodeNormalizer(NormalizationForm.FormD),
+        "NFKC" => new UnicodeNormalizer(NormalizationForm.FormKC),
+        "NFKD" => new UnicodeNormalizer(NormalizationForm.FormKD),
+        "StripAccents" => new StripAccentsNormalizer(),
+        "Nmt" => new NmtNormalizer(),
         "Prepend" => new PrependNormalizer(element.GetProperty("prepend").GetString()!),
         "Replace" => new ReplaceNormalizer(Pattern(element.GetProperty("pattern"), "normalizer.pattern"), element.GetProperty("content").GetString()!),
         "Strip" => new StripNormalizer(Flag(element, "strip_left"), Flag(element, "strip_right")),

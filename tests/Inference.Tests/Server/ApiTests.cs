@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using System.Text.Json.Nodes;
 using Moebius.Crds;
 using Moebius.Inference.Tests.Engine;
 
@@ -80,6 +81,7 @@ public class ApiTests
     [InlineData("completions", """{"model":"toy","prompt":"a","stream_options":{"include_usage":true}}""", 400, "stream_options")]
     [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"x":1}}""", 400, "logit_bias")]
     [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":200}}""", 400, "logit_bias.1")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":null}}""", 400, "logit_bias.1")]
     [InlineData("completions", """{"model":"toy","prompt":"a","seed":"x"}""", 400, "seed")]
     [InlineData("completions", """{"model":"toy","prompt":"a","suffix":"x"}""", 400, "suffix")]
     [InlineData("completions", """{"model":"toy","prompt":"a","temprature":1}""", 400, "temprature")]
@@ -199,6 +201,27 @@ public class ApiTests
         await harness.Server.Loaded;
         Assert.Equal("ok\n", await harness.GetAsync("readyz"));
         Assert.Contains("\"id\":\"toy\"", await harness.GetAsync("v1/models"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("GET", "v1/chat/completions", 405, "POST")]
+    [InlineData("DELETE", "v1/models/toy", 405, "GET")]
+    [InlineData("POST", "metrics", 405, "GET")]
+    [InlineData("HEAD", "healthz", 200, null)]
+    [InlineData("GET", "v1/models/toy", 200, null)]
+    [InlineData("GET", "v1/models/a%2Fb/c", 404, null)]
+    [InlineData("GET", "v1/models/", 404, null)]
+    [InlineData("GET", "V1/Models", 404, null)]
+    [InlineData("GET", "", 404, null)]
+    public async Task A_path_takes_its_method_only(string method, string path, int status, string? allow)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative));
+        var response = await harness.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal(status, (int)response.StatusCode);
+        Assert.Equal(allow, response.Content.Headers.Allow.SingleOrDefault());
+        if (status >= 400)
+            Assert.NotEqual("", (string?)JsonNode.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!["error"]!["message"]);
     }
 
     [Fact]

@@ -90,17 +90,6 @@ public class TokenizerTests
     public void A_missing_file_is_named() =>
         Assert.Contains("tokenizer.json: not found", Assert.Throws<UserInputException>(() => Tokenizer.Load(Path.GetTempPath())).Message, StringComparison.Ordinal);
 
-    [Theory]
-    [InlineData("e\u0301", "é")]
-    [InlineData("\u212B", "Å")]
-    [InlineData("a\u0323\u0307", "ạ̇")]
-    [InlineData("a\u0307\u0323", "ạ̇")]
-    [InlineData("\u1112\u1161\u11AB", "한")]
-    [InlineData("\u0958", "\u0915\u093C")]
-    [InlineData("plain", "plain")]
-    public void Normalization_form_C_is_real_without_ICU(string text, string expected) =>
-        Assert.Equal(expected, UnicodeComposition.Compose(text));
-
     [Fact]
     public void Patterns_see_letters_outside_the_basic_plane()
     {
