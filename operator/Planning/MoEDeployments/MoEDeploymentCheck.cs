@@ -44,6 +44,9 @@ internal static class MoEDeploymentCheck
 
         foreach (var error in PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector")
             .Concat(PlacementCheck.Tolerations(spec.Placement?.Tolerations, "spec.placement.tolerations"))
+            .Concat(PlacementCheck.Spread(spec.Placement?.TopologySpreadConstraints, "spec.placement.topologySpreadConstraints"))
+            .Concat(ResourcesCheck.Errors(spec.Resources, "spec.resources"))
+            .Concat(ResourcesCheck.Errors(spec.KVCache.Resources, "spec.kvCache.resources"))
             .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowFrom, "spec.networkPolicy.allowFrom"))
             .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowMetricsFrom, "spec.networkPolicy.allowMetricsFrom")))
         {

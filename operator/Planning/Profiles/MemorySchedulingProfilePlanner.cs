@@ -71,6 +71,7 @@ public static class MemorySchedulingProfilePlanner
 
     private static IEnumerable<string> CrossField(MemorySchedulingProfileSpec spec) => PlacementCheck.Labels(spec.NodeSelector, "spec.nodeSelector")
         .Concat(PlacementCheck.Tolerations(spec.Agent.Tolerations, "spec.agent.tolerations"))
+        .Concat(ResourcesCheck.Errors(spec.Agent.Resources, "spec.agent.resources"))
         .Concat((spec.Workloads ?? []).SelectMany(hint => PlacementCheck.Selector(hint.PodSelector, $"spec.workloads[{hint.Name}].podSelector")
             .Concat(PlacementCheck.Selector(hint.NamespaceSelector, $"spec.workloads[{hint.Name}].namespaceSelector"))));
 

@@ -71,6 +71,8 @@ public static class PromptOptimizerPlanner
 
     private static IEnumerable<string> CrossField(PromptOptimizerSpec spec)
     {
+        foreach (var error in ResourcesCheck.Errors(spec.Resources, "spec.resources"))
+            yield return error;
         if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
             yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
         foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size"))

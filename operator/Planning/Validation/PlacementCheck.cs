@@ -71,6 +71,22 @@ internal static partial class PlacementCheck
         }
     }
 
+    /// <summary>Errors of how pods are spread.</summary>
+    public static IEnumerable<string> Spread(IList<V1TopologySpreadConstraint>? constraints, string field)
+    {
+        var seen = new HashSet<(string, string)>();
+        foreach (var (index, constraint) in (constraints ?? []).Index())
+        {
+            var here = $"{field}[{index}]";
+            if (!seen.Add((constraint.TopologyKey, constraint.WhenUnsatisfiable)))
+                yield return $"{here}: topologyKey '{constraint.TopologyKey}' with whenUnsatisfiable {constraint.WhenUnsatisfiable} is there already: use each pair once";
+            if (constraint.MinDomains is { } domains && (domains < 1 || constraint.WhenUnsatisfiable != "DoNotSchedule"))
+                yield return $"{here}.minDomains: {domains} must be 1 or more, and counts for whenUnsatisfiable DoNotSchedule only";
+            foreach (var error in Labels(new Dictionary<string, string> { [constraint.TopologyKey] = "" }, $"{here}.topologyKey").Concat(Selector(constraint.LabelSelector, $"{here}.labelSelector")))
+                yield return error;
+        }
+    }
+
     [GeneratedRegex("^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", RegexOptions.CultureInvariant)]
     private static partial Regex Key();
 

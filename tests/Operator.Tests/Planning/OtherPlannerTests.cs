@@ -139,6 +139,7 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Theory]
+    [InlineData("agent: {resources: {requests: {gpu: 1}}}", "spec.agent.resources.requests[gpu]: is no resource of containers")]
     [InlineData("agent: {tolerations: [{}]}", "spec.agent.tolerations[0].operator: must be Exists where no key is given")]
     [InlineData("nodeSelector: {'a b': c}", "spec.nodeSelector[a b]: 'a b' is not the key of a label")]
     [InlineData("workloads: [{name: w, intent: ReadHeavy, podSelector: {matchLabels: {a: 'b c'}}}]", "spec.workloads[w].podSelector.matchLabels[a]: 'b c' is not the value of a label")]
@@ -207,6 +208,7 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
     [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be longer than 0s")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nresources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "spec.resources.requests[memory]: '2Gi' is more than the limit of '1Gi'")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>
         Assert.StartsWith(message, Assert.Single(Plan(Samples.Optimizer(spec)).Problems).Message, StringComparison.Ordinal);
