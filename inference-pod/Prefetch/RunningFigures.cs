@@ -26,24 +26,30 @@ internal sealed class DecayingMean(double weight)
 
 /// <summary>
 /// The lower quartile of times, as they come: what something takes while nothing else has the processor. It moves by
-/// a share of itself towards each value.
+/// a share of itself towards each value, a large one at first, since the first value may be anything.
 /// </summary>
 internal sealed class UsualTime
 {
-    private const double Share = 0.25, Step = 0.05;
+    private const double Share = 0.25, FirstStep = 0.3, Step = 0.05;
+
+    /// <summary>Values that move it by the first step.</summary>
+    private const int First = 32;
+
+    private int _values;
 
     /// <summary>Seconds; 0 until there is a value.</summary>
     public double Value { get; private set; }
 
     public void Add(double value)
     {
+        double step = _values++ < First ? FirstStep : Step;
         if (Value == 0)
             Value = value;
         else if (value > Value)
-            Value *= 1 + (Step * Share);
+            Value *= 1 + (step * Share);
         else if (value < Value)
-            Value *= 1 - (Step * (1 - Share));
+            Value *= 1 - (step * (1 - Share));
     }
 
-    public void Clear() => Value = 0;
+    public void Clear() => (Value, _values) = (0, 0);
 }

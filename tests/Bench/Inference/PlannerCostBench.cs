@@ -16,6 +16,8 @@ internal static class PlannerCostBench
     /// <summary>Share of the experts that fit; it decides how much of a plan has to be queued.</summary>
     private const double Fits = 0.75;
 
+    private static readonly int[] s_horizons = [1, 2, 3, 6];
+
     public static void Run()
     {
         var trace = DemonstrationTrace.Record(Letters);
@@ -25,7 +27,7 @@ internal static class PlannerCostBench
         Report.Title(
             $"What looking ahead costs, demonstration model ({layers} layers x {source.Shape.Experts} experts), one sequence, us a layer on the compute thread",
             "horizon", "predict", "learn (put off until the thread would wait)", "the policy's plan, predictions in it", "hand the plan to cache and queue", "all in the engine, pre-gates in it");
-        foreach (int horizon in new[] { 1, 2, 3, 6 })
+        foreach (int horizon in s_horizons)
         {
             // The first run is for the compiler.
             Measure();

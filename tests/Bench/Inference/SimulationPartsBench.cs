@@ -11,6 +11,8 @@ namespace Moebius.Bench.Inference;
 /// </summary>
 internal static class SimulationPartsBench
 {
+    private static readonly int[] s_horizons = [1, 2, 4, 8, 16, 32];
+
     public static void Run()
     {
         var columns = SimulationBench.Cases().ToList();
@@ -39,7 +41,7 @@ internal static class SimulationPartsBench
     private static ExpertFlowPolicy Known(SimulationCase item, int horizon = 0) => new(new TruePredictor(item.Source), item.Limits, horizon);
 
     private static SimulatedRun Best(SimulationCase item, Func<int, SimulatedRun> run) =>
-        new[] { 1, 2, 4, 8, 16, 32 }.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
+        s_horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
 
     /// <summary>Says what will be used.</summary>
     private sealed class TruePredictor(IRoutingSource source) : RoutingPredictor(source.Shape)
