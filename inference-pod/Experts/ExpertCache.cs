@@ -10,7 +10,7 @@ namespace Moebius.Inference.Experts;
 /// <param name="slots">Buffers, at least 1.</param>
 /// <param name="nextUse">
 /// When an expert is used next, as a policy estimates or an oracle knows it: the farthest goes first (Belady), and a load
-/// ahead replaces only what is used later than itself. Null for the two levels.
+/// ahead replaces only what is used later than itself. Then there are no levels. Null for the two levels.
 /// </param>
 internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = null)
 {
@@ -57,8 +57,11 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         if (entry.Unused)
             PrefetchesUsed++;
         entry.Unused = false;
-        Forget(entry);
-        ToHigh(entry);
+        if (nextUse is null)
+        {
+            Forget(entry);
+            ToHigh(entry);
+        }
         slot = entry.Slot;
         return true;
     }
@@ -74,6 +77,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     {
         if (!_byKey.TryGetValue(key, out var entry))
             return false;
+        if (nextUse is not null)
+            return true;
         Remember(entry);
         ToHigh(entry);
         return true;
@@ -125,6 +130,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         }
         var entry = new Entry(key, slot) { Loading = true, Unused = ahead };
         _byKey[key] = entry;
+        if (nextUse is not null)
+            return true;
         _high.AddFirst(entry.Node);
         if (ahead)
             Remember(entry);
@@ -220,7 +227,7 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     private void Remove(Entry entry)
     {
         Forget(entry);
-        entry.Node.List!.Remove(entry.Node);
+        entry.Node.List?.Remove(entry.Node);
         _byKey.Remove(entry.Key);
     }
 

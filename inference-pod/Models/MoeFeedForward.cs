@@ -93,7 +93,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     {
         // Loads begin here; the policy plans while they are on their way.
         using var use = _store.Use(_moeLayer, plan.Groups);
-        _tap?.Routed(_moeLayer, x, scores!, chosen, plan.Groups);
+        _tap?.Routed(_moeLayer, x, scores!, chosen, plan.Groups, use.Missing);
         fixed (int* index = plan.Tokens)
             RunAll(plan.Groups, use, x, index, outputs);
         _tap?.Ran(_moeLayer, use.Missing);

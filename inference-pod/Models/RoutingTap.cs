@@ -13,7 +13,11 @@ namespace Moebius.Inference.Models;
 internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, ExpertStore store)
 {
     private readonly List<LinearWeight> _gates = [];
-    private readonly HashSet<ExpertKey> _planned = [];
+    private readonly List<float[]> _ahead = [];
+
+    /// <summary>For each layer's experts, the number of the last plan that they were in.</summary>
+    private long[] _plannedIn = [];
+    private long _plans;
     private ExpertStatistics _before;
     private long _layerBegan;
     private long _uses, _foreseen, _horizons, _layers;
@@ -39,26 +43,21 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <param name="gate">[tokens, experts] softmax of the layer's own gate.</param>
     /// <param name="chosen">[tokens, top-k].</param>
     /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
-    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
+    /// <param name="missing">Those of them that are on their way.</param>
+    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups, int missing)
     {
         long begun = Stopwatch.GetTimestamp();
         int horizon = policy.Horizon(layer);
         // Uses count as predictable only while somebody predicts.
-        if (horizon > 0 || _planned.Count > 0)
+        if (horizon > 0 || _stands)
         {
             foreach (var group in groups)
-                _foreseen += _planned.Contains(new ExpertKey(layer, group.Expert)) ? 1 : 0;
+                _foreseen += _stands && _plannedIn[At(layer, group.Expert)] == _plans ? 1 : 0;
             _uses += groups.Count;
         }
         _horizons += horizon;
         _layers++;
-        var ahead = new PreGate[horizon];
-        for (int distance = 1; distance <= horizon; distance++)
-        {
-            int target = (layer + distance) % _gates.Count;
-            ahead[distance - 1] = new PreGate(target, Probabilities(kernels.Linear(x, _gates[target])));
-        }
-        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, ahead)));
+        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, Ahead(layer, x, horizon)) { Waits = missing > 0 }));
         _planSeconds += Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
 
@@ -88,9 +87,46 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     public static float[] Probabilities(Rows logits)
     {
         float[] result = new float[logits.Count * logits.Width];
+        Probabilities(logits, result);
+        return result;
+    }
+
+    private static void Probabilities(Rows logits, float[] result)
+    {
         for (int row = 0; row < logits.Count; row++)
             TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));
-        return result;
+    }
+
+    /// <summary>What those gates of the next layers that the policy wants say of a layer's router input, all computed at once.</summary>
+    private PreGate[] Ahead(int layer, Rows x, int horizon)
+    {
+        if (horizon == 0)
+            return [];
+        var ahead = new PreGate[horizon];
+        var products = new List<Product>(horizon);
+        for (int i = 0; i < horizon; i++)
+        {
+            int target = (layer + 1 + i) % _gates.Count;
+            bool wanted = policy.Wants(layer, i + 1);
+            ahead[i] = new PreGate(target, wanted ? Buffer(i, x.Count * _gates[target].Outputs) : []);
+            if (wanted)
+                products.Add(new Product(_gates[target], kernels.Take(x.Count, _gates[target].Outputs)));
+        }
+        kernels.Products(x, [.. products]);
+        int at = 0;
+        foreach (var (_, probabilities) in ahead)
+        {
+            if (probabilities.Length > 0)
+                Probabilities(products[at++].Y, probabilities);
+        }
+        return ahead;
+    }
+
+    private float[] Buffer(int index, int length)
+    {
+        while (_ahead.Count <= index)
+            _ahead.Add([]);
+        return _ahead[index].Length == length ? _ahead[index] : _ahead[index] = new float[length];
     }
 
     private void Take(IReadOnlyList<PrefetchRequest> plan)
@@ -99,9 +135,13 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         if (plan.Count == 0 && !_stands)
             return;
         _stands = plan.Count > 0;
-        _planned.Clear();
+        if (_plannedIn.Length == 0)
+            _plannedIn = new long[_gates.Count * _gates[0].Outputs];
+        _plans++;
         foreach (var request in plan)
-            _planned.Add(request.Key);
+            _plannedIn[At(request.Key.Layer, request.Key.Expert)] = _plans;
         store.Plan(plan);
     }
+
+    private int At(int layer, int expert) => (layer * _gates[0].Outputs) + expert;
 }

@@ -15,9 +15,10 @@ internal sealed record RoutingShape(int Layers, int Experts, int TopK, int Vocab
 /// of ExpertFlow, arXiv 2510.26730, with a linear model in place of the random forest; docs/decisions says why). For
 /// each pair of layers a logistic model reads the later gate applied to this layer's hidden state, this layer's own
 /// gate, what the later layer used last, and the token. It begins as the bare pre-gate and learns online from the
-/// routing that it is shown. Deterministic: the same calls give the same answers.
+/// routing that it is shown. Deterministic: the same calls give the same answers. Not sealed so that a study can put the
+/// truth in its place.
 /// </summary>
-internal sealed class RoutingPredictor
+internal class RoutingPredictor
 {
     /// <summary>Rows of a step that predictions are made of; more tokens than this are represented by a sample.</summary>
     private const int MostRows = 32;
@@ -25,15 +26,22 @@ internal sealed class RoutingPredictor
     /// <summary>Rows of a step that are learned from, for each pair of layers.</summary>
     private const int LearnedRows = 4;
 
+    /// <summary>Predictions that may wait to be learned from. Less than a load's time, all together.</summary>
+    public const int MostPostponed = 64;
+
     /// <summary>Bytes of all token memories together.</summary>
     private const long MemoryBytes = 64L << 20;
 
     private readonly RoutingShape _shape;
-    private readonly Dictionary<(int Source, int Distance), LinearGate> _gates = [];
+
+    /// <summary>What predicts, by source from -1 on and by distance from 1 on; null until it is asked for.</summary>
+    private readonly Pair?[] _pairs;
     private readonly TokenMemory[] _memory, _memoryOfNext;
     private readonly float[][] _last;
-    private readonly List<Lesson>[] _lessons;
-    private readonly float[] _logits, _error, _inputs;
+    private readonly List<Pair>[] _predictedBy;
+    private readonly Queue<(Pair Pair, Lesson Lesson)> _postponed = new();
+    private readonly float[] _logits, _error, _own;
+    private LayerRouting? _ownOf;
     private int[] _tokens = [];
     private long _step;
 
@@ -41,14 +49,18 @@ internal sealed class RoutingPredictor
     {
         _shape = shape;
         Buckets = (int)Math.Clamp(MemoryBytes / 2 / sizeof(float) / shape.Layers / shape.Experts, 1, shape.Vocabulary);
+        _pairs = new Pair[(shape.Layers + 1) * shape.Layers];
         _memory = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _memoryOfNext = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _last = [.. Enumerable.Range(0, shape.Layers).Select(_ => new float[shape.Experts])];
-        _lessons = [.. Enumerable.Range(0, shape.Layers).Select(_ => new List<Lesson>())];
-        (_logits, _error, _inputs) = (new float[shape.Experts], new float[shape.Experts], new float[1 + 3 * shape.Experts]);
+        _predictedBy = [.. Enumerable.Range(0, shape.Layers).Select(_ => new List<Pair>())];
+        (_logits, _error, _own) = (new float[shape.Experts], new float[shape.Experts], new float[MostRows * shape.Experts]);
     }
 
     public RoutingShape Shape => _shape;
+
+    /// <summary>Steps that have begun.</summary>
+    protected long Step => _step;
 
     /// <summary>Rows of a token memory.</summary>
     public int Buckets { get; }
@@ -56,20 +68,39 @@ internal sealed class RoutingPredictor
     /// <summary>A step begins.</summary>
     public void Begin(ReadOnlySpan<int> tokens)
     {
-        _tokens = tokens.ToArray();
+        if (_tokens.Length != tokens.Length)
+            _tokens = new int[tokens.Length];
+        tokens.CopyTo(_tokens);
+        _ownOf = null;
         _step++;
     }
 
     /// <summary>Learns from what a layer's router chose, for whoever predicted it.</summary>
-    public void Learn(int layer, ReadOnlySpan<int> chosen)
+    /// <param name="layer">The layer.</param>
+    /// <param name="chosen">[tokens, top-k] experts.</param>
+    /// <param name="postpone">
+    /// Learn at the next call that does not postpone. Of what has been postponed the last <see cref="MostPostponed"/> are kept.
+    /// </param>
+    public void Learn(int layer, ReadOnlySpan<int> chosen, bool postpone = false)
     {
         int rows = chosen.Length / _shape.TopK;
-        foreach (var lesson in _lessons[layer])
+        foreach (var pair in _predictedBy[layer])
         {
-            if (lesson.Due == _step && lesson.Tokens == rows)
-                Learn(lesson, chosen);
+            pair.Waits = false;
+            if (pair.Lesson.Due != _step || pair.Lesson.Tokens != rows)
+                continue;
+            pair.Lesson.End(chosen);
+            _postponed.Enqueue((pair, pair.Lesson));
+            pair.Lesson = pair.Spare.TryPop(out var spare) ? spare : new Lesson(pair.Model, LearnedRows, _shape.TopK);
         }
-        _lessons[layer].Clear();
+        _predictedBy[layer].Clear();
+        while (_postponed.Count > (postpone ? MostPostponed : 0))
+        {
+            var (pair, lesson) = _postponed.Dequeue();
+            if (!postpone)
+                Learn(lesson);
+            pair.Spare.Push(lesson);
+        }
         var last = _last[layer];
         Array.Clear(last);
         foreach (int expert in chosen)
@@ -82,43 +113,60 @@ internal sealed class RoutingPredictor
     /// <param name="routing">The source layer's routing.</param>
     /// <param name="distance">Layers from the source to the target, 1..Layers; past the last it is of the next step.</param>
     /// <param name="use">Receives each expert's probability of being used by at least one token.</param>
-    public void Predict(LayerRouting? routing, int distance, Span<float> use)
+    public virtual void Predict(LayerRouting? routing, int distance, Span<float> use)
     {
         int source = routing?.Layer ?? -1, target = (source + distance) % _shape.Layers;
         bool next = source + distance >= _shape.Layers;
-        var model = Gate(source, distance);
+        var pair = PairOf(source, distance);
         int tokens = _tokens.Length, rows = Math.Min(tokens, MostRows);
-        var lesson = new Lesson(model, next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
-        var x = _inputs.AsSpan(0, model.Inputs);
+        Own(routing, tokens, rows);
+        var lesson = pair.Lesson;
+        lesson.Begin(next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
         use.Clear();
         for (int i = 0; i < rows; i++)
         {
             int row = (int)((long)i * tokens / rows);
-            Inputs(routing, distance, row, target, x);
-            Logits(lesson, x, _tokens[row]);
-            if (i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows)
-                lesson.Rows.Add((row, _tokens[row], [.. x]));
-            // -log(1 - p) of the logistic function, which is log(1 + e^x), summed: independent tokens.
-            TensorPrimitives.Exp(_logits, _logits);
-            TensorPrimitives.LogP1(_logits, _logits);
-            TensorPrimitives.Add(use, _logits, use);
+            // Rows that are not learned from leave what they wrote to the next.
+            bool learned = i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows;
+            var x = lesson.Row(row, _tokens[row], learned);
+            Inputs(routing, distance, i, row, target, x);
+            pair.Model.Run(x, _logits);
+            lesson.Memory.AddTo(_tokens[row], _logits);
+            if (tokens == 1)
+                TensorPrimitives.Sigmoid<float>(_logits, use);
+            else
+                AddUse(use);
         }
-        float weight = (float)BatchDiversity.EffectiveTokens(routing?.Gate, tokens) / rows;
-        TensorPrimitives.Multiply(use, -weight, use);
-        TensorPrimitives.Exp(use, use);
-        TensorPrimitives.Subtract(1, use, use);
-        _lessons[target].Add(lesson);
+        if (tokens > 1)
+        {
+            float weight = (float)BatchDiversity.EffectiveTokens(routing?.Gate, tokens) / rows;
+            TensorPrimitives.Multiply(use, -weight, use);
+            TensorPrimitives.Exp(use, use);
+            TensorPrimitives.Subtract(1, use, use);
+        }
+        if (!pair.Waits)
+            _predictedBy[target].Add(pair);
+        pair.Waits = true;
+    }
+
+    /// <summary>-log(1 - p) of the logistic function, which is log(1 + e^x), summed: independent tokens.</summary>
+    private void AddUse(Span<float> use)
+    {
+        TensorPrimitives.Exp<float>(_logits, _logits);
+        TensorPrimitives.LogP1<float>(_logits, _logits);
+        TensorPrimitives.Add(use, _logits, use);
     }
 
     public void Save(BinaryWriter writer)
     {
-        foreach (int number in new[] { _shape.Layers, _shape.Experts, _shape.TopK, _shape.Vocabulary, _gates.Count })
+        var pairs = _pairs.Select((pair, index) => (Pair: pair, Source: (index / _shape.Layers) - 1, Distance: (index % _shape.Layers) + 1)).Where(pair => pair.Pair is not null).ToList();
+        foreach (int number in new[] { _shape.Layers, _shape.Experts, _shape.TopK, _shape.Vocabulary, pairs.Count })
             writer.Write(number);
-        foreach (var ((source, distance), gate) in _gates.OrderBy(g => g.Key))
+        foreach (var (pair, source, distance) in pairs)
         {
             writer.Write(source);
             writer.Write(distance);
-            gate.Save(writer);
+            pair!.Model.Save(writer);
         }
         foreach (var memory in _memory.Concat(_memoryOfNext))
             memory.Save(writer);
@@ -137,24 +185,34 @@ internal sealed class RoutingPredictor
             int source = reader.ReadInt32(), distance = reader.ReadInt32();
             if (source < -1 || source >= shape.Layers || distance < 1 || distance > shape.Layers)
                 throw new InvalidDataException($"layer {source} and distance {distance} of {shape.Layers} layers");
-            predictor.Gate(source, distance).Load(reader);
+            predictor.PairOf(source, distance).Model.Load(reader);
         }
         foreach (var memory in predictor._memory.Concat(predictor._memoryOfNext))
             memory.Load(reader);
         return predictor;
     }
 
-    /// <summary>1, then the later gate, the own gate, and what the target used last.</summary>
-    private void Inputs(LayerRouting? routing, int distance, int row, int target, Span<float> x)
+    /// <summary>The later gate, the own gate, and what the target used last; before the first layer the last alone.</summary>
+    private void Inputs(LayerRouting? routing, int distance, int sample, int row, int target, Span<float> x)
     {
         int n = _shape.Experts;
-        x[0] = 1;
         if (routing is not null)
         {
-            LogRatio(routing.Ahead[distance - 1].Probabilities.AsSpan(row * n, n), x.Slice(1, n));
-            LogRatio(routing.Gate.AsSpan(row * n, n), x.Slice(1 + n, n));
+            LogRatio(routing.Ahead[distance - 1].Probabilities.AsSpan(row * n, n), x[..n]);
+            _own.AsSpan(sample * n, n).CopyTo(x[n..]);
         }
         _last[target].CopyTo(x[^n..]);
+    }
+
+    /// <summary>A layer's own gate is an input of all predictions that are made in it.</summary>
+    private void Own(LayerRouting? routing, int tokens, int rows)
+    {
+        if (routing is null || ReferenceEquals(_ownOf, routing))
+            return;
+        _ownOf = routing;
+        int n = _shape.Experts;
+        for (int i = 0; i < rows; i++)
+            LogRatio(routing.Gate.AsSpan((int)((long)i * tokens / rows) * n, n), _own.AsSpan(i * n, n));
     }
 
     /// <summary>Logarithm of a probability over that of a fair choice, kept in bounds.</summary>
@@ -165,46 +223,51 @@ internal sealed class RoutingPredictor
         TensorPrimitives.Log(x, x);
     }
 
-    private void Logits(Lesson lesson, ReadOnlySpan<float> x, int token)
+    private void Learn(Lesson lesson)
     {
-        Array.Clear(_logits);
-        lesson.Model.AddTo(x, _logits);
-        lesson.Memory.AddTo(token, _logits);
-    }
-
-    private void Learn(Lesson lesson, ReadOnlySpan<int> chosen)
-    {
-        foreach (var (row, token, x) in lesson.Rows)
+        for (int i = 0; i < lesson.Count; i++)
         {
-            Logits(lesson, x, token);
-            TensorPrimitives.Sigmoid(_logits, _error);
-            foreach (int expert in chosen.Slice(row * _shape.TopK, _shape.TopK))
+            int token = lesson.Token(i);
+            // Not as it was predicted: there may have been other lessons since.
+            lesson.Model.Run(lesson.Inputs(i), _error);
+            lesson.Memory.AddTo(token, _error);
+            TensorPrimitives.Sigmoid<float>(_error, _error);
+            foreach (int expert in lesson.Chosen(i))
                 _error[expert] -= 1;
-            lesson.Model.Learn(x, _error);
+            lesson.Model.Learn(lesson.Inputs(i), _error);
             lesson.Memory.Learn(token, _error);
         }
     }
 
-    private LinearGate Gate(int source, int distance)
+    private Pair PairOf(int source, int distance)
     {
-        if (_gates.TryGetValue((source, distance), out var gate))
-            return gate;
+        ref var pair = ref _pairs[((source + 1) * _shape.Layers) + distance - 1];
+        if (pair is not null)
+            return pair;
         int n = _shape.Experts;
-        gate = new LinearGate(source < 0 ? 1 + n : 1 + 3 * n, n);
+        var model = new LinearGate(source < 0 ? n : 3 * n, n);
         // The bare pre-gate: a probability of 1/n means the share top-k of n.
-        float fair = MathF.Log(_shape.TopK / (float)Math.Max(1, n - _shape.TopK));
-        for (int e = 0; e < n; e++)
+        model.Bias.Fill(MathF.Log(_shape.TopK / (float)Math.Max(1, n - _shape.TopK)));
+        if (source >= 0)
         {
-            gate.Weights(e)[0] = fair;
-            if (source >= 0)
-                gate.Weights(e)[1 + e] = 1;
+            for (int e = 0; e < n; e++)
+                model.Weights(e)[e] = 1;
         }
-        return _gates[(source, distance)] = gate;
+        return pair = new Pair { Model = model, Lesson = new Lesson(model, LearnedRows, _shape.TopK) };
     }
 
-    /// <summary>A prediction that waits for the truth.</summary>
-    private sealed record Lesson(LinearGate Model, TokenMemory Memory, long Due, int Tokens)
+    /// <summary>What predicts one layer from another.</summary>
+    private sealed class Pair
     {
-        public List<(int Row, int Token, float[] Inputs)> Rows { get; } = [];
+        public required LinearGate Model { get; init; }
+
+        /// <summary>The last prediction.</summary>
+        public required Lesson Lesson { get; set; }
+
+        /// <summary>It is in the list of its layer.</summary>
+        public bool Waits { get; set; }
+
+        /// <summary>Lessons that are over.</summary>
+        public Stack<Lesson> Spare { get; } = new();
     }
 }

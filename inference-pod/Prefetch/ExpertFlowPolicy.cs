@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Prediction;
 
@@ -7,7 +8,8 @@ namespace Moebius.Inference.Prefetch;
 
 /// <summary>
 /// Loads what the predictor expects in the layers up to the horizon, which controllers adapt. Before the first
-/// layer the token ids speak for the first layers. A layer is predicted again from each layer that comes nearer to it.
+/// layer the token ids speak for the first layers. A layer is predicted when it comes inside the horizon and once more from
+/// the layer before it: what lies between brings little and costs as much.
 /// </summary>
 internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {
@@ -17,9 +19,13 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private HorizonController? _controller;
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
-    private readonly float[] _use;
     private readonly ReuseEstimate _reuse;
-    private readonly HashSet<ExpertKey> _planned = [];
+    private readonly float[] _use;
+    private readonly List<PrefetchRequest> _plan = [];
+
+    /// <summary>For each layer's experts, the number of the last plan that they were in, and of the last layer run that used them.</summary>
+    private readonly long[] _plannedIn, _usedIn;
+    private long _plans, _runs;
     private int _used, _unforeseen;
 
     /// <summary>Steps of 1, 2 to 3, 4 to 7 tokens and so on have a horizon each: a prompt needs and costs other than a token.</summary>
@@ -38,6 +44,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon, predictor.Shape.Layers);
         _fixedThreshold = threshold;
+        _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
+        _usedIn = new long[_plannedIn.Length];
         _use = new float[predictor.Shape.Experts];
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
     }
@@ -54,6 +62,9 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public int Horizon(int layer) => CurrentHorizon;
 
+    public bool Wants(int layer, int distance) =>
+        distance == 1 || distance == CurrentHorizon || !_reuse.IsPredicted((layer + distance) % _predictor.Shape.Layers);
+
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
     {
         _predictor.Begin(tokens);
@@ -64,18 +75,19 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
-        _predictor.Learn(routing.Layer, routing.Chosen);
+        // To learn is not urgent: it waits for a layer in which this thread would stand idle.
+        _predictor.Learn(routing.Layer, routing.Chosen, postpone: !routing.Waits);
         _reuse.Used(routing.Layer, routing.Chosen);
         (_used, _unforeseen) = (0, 0);
-        Span<bool> seen = stackalloc bool[_use.Length];
-        seen.Clear();
+        _runs++;
         foreach (int expert in routing.Chosen)
         {
-            if (seen[expert])
+            int at = At(routing.Layer, expert);
+            if (_usedIn[at] == _runs)
                 continue;
-            seen[expert] = true;
+            _usedIn[at] = _runs;
             _used++;
-            _unforeseen += _planned.Contains(new ExpertKey(routing.Layer, expert)) ? 0 : 1;
+            _unforeseen += _plannedIn[at] == _plans ? 0 : 1;
         }
         return Plan(routing, routing.Ahead.Count);
     }
@@ -88,25 +100,37 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
     {
-        _planned.Clear();
-        if (horizon == 0)
-            return [];
-        var plan = new List<PrefetchRequest>();
+        _plan.Clear();
+        _plans++;
         float threshold = Threshold;
+        int source = routing?.Layer ?? -1;
         for (int distance = 1; distance <= horizon; distance++)
         {
-            _predictor.Predict(routing, distance, _use);
-            if (distance == 1)
-                _controller?.Expect(TensorPrimitives.Sum<float>(_use));
-            int layer = ((routing?.Layer ?? -1) + distance) % _predictor.Shape.Layers, first = plan.Count;
-            _reuse.Predicted(layer, _use);
-            for (int e = 0; e < _use.Length; e++)
+            int layer = (source + distance) % _predictor.Shape.Layers;
+            if (routing is null || (Wants(source, distance) && routing.Ahead[distance - 1].Probabilities.Length > 0))
             {
-                if (_use[e] >= threshold && _planned.Add(new ExpertKey(layer, e)))
-                    plan.Add(new PrefetchRequest(new ExpertKey(layer, e), _use[e]));
+                _predictor.Predict(routing, distance, _use);
+                _reuse.Predicted(layer, _use);
             }
-            plan.Sort(first, plan.Count - first, Comparer<PrefetchRequest>.Create((a, b) => b.Score.CompareTo(a.Score)));
+            else if (!_reuse.IsPredicted(layer))
+            {
+                continue;
+            }
+            var use = _reuse.Near(layer);
+            if (distance == 1)
+                _controller?.Expect(TensorPrimitives.Sum(use));
+            int first = _plan.Count;
+            for (int e = 0; e < use.Length; e++)
+            {
+                if (use[e] < threshold || _plannedIn[At(layer, e)] == _plans)
+                    continue;
+                _plannedIn[At(layer, e)] = _plans;
+                _plan.Add(new PrefetchRequest(new ExpertKey(layer, e), use[e]));
+            }
+            CollectionsMarshal.AsSpan(_plan)[first..].Sort(static (a, b) => b.Score.CompareTo(a.Score));
         }
-        return plan;
+        return _plan;
     }
+
+    private int At(int layer, int expert) => (layer * _predictor.Shape.Experts) + expert;
 }

@@ -17,8 +17,8 @@ internal sealed record HorizonLimits(int MaxHorizon, int StallThreshold, int Ove
 /// </summary>
 internal sealed class HorizonController(HorizonLimits limits)
 {
-    /// <summary>Weight of a new measurement in the running means.</summary>
-    private const double Weight = 1.0 / 32;
+    /// <summary>Weight of a new measurement in the means that say where the horizon starts: single layers say little.</summary>
+    private const double Weight = 1.0 / 128;
 
     /// <summary>What the counters keep from layer to layer: they count the last 64 layers or so.</summary>
     private const double Memory = 1 - (1.0 / 64);
@@ -28,10 +28,7 @@ internal sealed class HorizonController(HorizonLimits limits)
 
     private readonly PlanningWorth worth = new();
 
-    private double expected;
-    private double loadedShare = 1;
-    private double compute;
-    private double transfer;
+    private readonly DecayingMean expected = new(Weight), loadedShare = new(Weight), compute = new(Weight), transfer = new(Weight);
     private int start;
     private int frugal = int.MaxValue;
     private double stalls;
@@ -49,7 +46,7 @@ internal sealed class HorizonController(HorizonLimits limits)
         expertSeconds <= 0 || computeSeconds <= 0 ? 1 : (int)Math.Clamp(Math.Ceiling(Math.Max(1, experts) * expertSeconds / computeSeconds), 1, maxHorizon);
 
     /// <summary>Tells how many distinct experts the next layer is expected to use: it grows with the batch's diversity.</summary>
-    public void Expect(double experts) => expected = Mean(expected, experts);
+    public void Expect(double experts) => expected.Add(experts);
 
     /// <summary>Takes in what happened in a layer.</summary>
     /// <param name="feedback">Costs of the layer.</param>
@@ -58,13 +55,13 @@ internal sealed class HorizonController(HorizonLimits limits)
     public void Observe(PrefetchFeedback feedback, int used, int late)
     {
         if (feedback.ComputeSeconds > 0)
-            compute = Mean(compute, feedback.ComputeSeconds);
+            compute.Add(feedback.ComputeSeconds);
         if (feedback.ExpertSeconds > 0)
-            transfer = Mean(transfer, feedback.ExpertSeconds);
+            transfer.Add(feedback.ExpertSeconds);
         if (used > 0)
-            loadedShare = Mean(loadedShare, Math.Min(1, (double)feedback.Loaded / used));
+            loadedShare.Add(Math.Min(1, (double)feedback.Loaded / used));
         worth.Observe(feedback);
-        var now = Start(expected * loadedShare, transfer, compute, limits.MaxHorizon);
+        var now = Start(expected.Value * loadedShare.Value, transfer.Value, compute.Value, limits.MaxHorizon);
         if (Weigh(now))
             return;
         if (Math.Abs(now - start) > 1)
@@ -82,10 +79,12 @@ internal sealed class HorizonController(HorizonLimits limits)
         var pressure = (stalls / limits.StallThreshold) - (overfetched / limits.OverfetchThreshold);
         int next = Math.Clamp(Horizon + Math.Sign(pressure), 1, Math.Min(frugal, limits.MaxHorizon));
         // Where planning costs anything, a longer horizon must have something to be compared with.
-        if (next > Horizon && worth.Cost > Negligible * compute && !worth.Known)
+        if (next > Horizon && worth.Cost > Negligible * compute.Value && !worth.Known)
             return;
-        if (next != Horizon)
-            worth.Restart(lengthened: next > Horizon);
+        if (next > Horizon)
+            worth.Lengthen(Horizon);
+        else if (next < Horizon)
+            worth.Restart();
         (Horizon, stalls, overfetched) = (next, 0, 0);
     }
 
@@ -103,10 +102,11 @@ internal sealed class HorizonController(HorizonLimits limits)
             frugal = int.MaxValue;
             worth.Restart();
         }
-        if (!worth.Wastes && !worth.LengthenedInVain)
+        int next = worth.Wastes ? Horizon / 2 : worth.LengthenedInVainFrom ?? Horizon;
+        if (next == Horizon)
             return false;
         // A horizon that did not pay is not tried again for a while.
-        (Horizon, stalls, overfetched) = (worth.Wastes ? Horizon / 2 : Math.Max(1, Horizon - 1), 0, 0);
+        (Horizon, stalls, overfetched) = (next, 0, 0);
         frugal = Horizon;
         if (Horizon == 0)
             worth.Stop();
@@ -114,6 +114,4 @@ internal sealed class HorizonController(HorizonLimits limits)
             worth.Restart();
         return true;
     }
-
-    private static double Mean(double mean, double value) => mean == 0 ? value : mean + (Weight * (value - mean));
 }

@@ -8,13 +8,17 @@ namespace Moebius.Inference.Prefetch;
 /// it.
 /// <para>
 /// Every plan replaces the one before: what was asked for, is not in the new plan and has not started loading is no
-/// longer wanted. Experts of a plan that are resident are to be kept while it holds.
+/// longer wanted. Experts of a plan that are resident are to be kept while it holds. Routing and plans are passed in
+/// buffers that are written anew: neither side keeps them beyond the next call.
 /// </para>
 /// </summary>
 internal interface IPrefetchPolicy
 {
     /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
     int Horizon(int layer);
+
+    /// <summary>Whether the policy wants the gate of the layer at a distance, 1..<see cref="Horizon"/>, at this layer.</summary>
+    bool Wants(int layer, int distance) => true;
 
     /// <summary>
     /// When an expert is probably used next, for a cache that evicts what is used last; larger is later. Null leaves
@@ -41,11 +45,15 @@ internal interface IPrefetchPolicy
 /// <param name="Chosen">[tokens, top-k] experts, in the router's order.</param>
 /// <param name="Gate">[tokens, experts] softmax of the layer's own gate.</param>
 /// <param name="Ahead">Gates of later layers applied to this layer's router input, the nearest first.</param>
-internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead);
+internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead)
+{
+    /// <summary>An expert of the layer is on its way: the thread that plans would only wait for it.</summary>
+    public bool Waits { get; init; }
+}
 
 /// <summary>What the gate of a later layer says of this layer's hidden states.</summary>
 /// <param name="Layer">The later MoE layer, modulo the number of layers.</param>
-/// <param name="Probabilities">[tokens, experts] softmax of that gate.</param>
+/// <param name="Probabilities">[tokens, experts] softmax of that gate; empty where the policy does not want it.</param>
 internal readonly record struct PreGate(int Layer, float[] Probabilities);
 
 /// <summary>An expert worth having in the fast tier.</summary>

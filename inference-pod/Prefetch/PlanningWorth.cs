@@ -2,7 +2,8 @@ namespace Moebius.Inference.Prefetch;
 
 /// <summary>
 /// Whether looking ahead pays: the stall that it saves against the time that it takes itself, both per layer. What it
-/// saves is known from its loads while it is on, and bounded by all the stall there is while it is off.
+/// saves is known from its loads while it is on, and bounded by all the stall there is while it is off. Stalls come
+/// and go, so a verdict against it needs a difference beyond what chance explains.
 /// </summary>
 internal sealed class PlanningWorth
 {
@@ -18,24 +19,33 @@ internal sealed class PlanningWorth
     /// <summary>To begin, the stall must be larger than the cost by this much: not all of it can be saved.</summary>
     private const double Margin = 1.25;
 
-    /// <summary>Times the mean that a plan may take and be counted whole.</summary>
-    private const double Unusual = 4;
+    /// <summary>Layers, or so, over which stall and savings are averaged.</summary>
+    private const double Window = 512;
 
-    private readonly DecayingMean _cost = new(), _saved = new(), _stall = new(), _stallOff = new();
+    /// <summary>
+    /// Share of a layer's time that looking ahead may cost beyond what it saves: stalls come to some tokens only, planning to
+    /// all alike, and neither is known more exactly.
+    /// </summary>
+    private const double Tolerance = 0.03;
+
+    private readonly UsualTime _plan = new();
+    private readonly DecayingMean _busy = new(1 / Window), _saved = new(1 / Window), _stall = new(1 / Window), _stallOff = new(1 / Window), _compute = new(1 / Window);
     private int _layers, _wait, _pause = FirstPause;
-    private (double Cost, double Stall)? _shorter;
+    private (int Horizon, double Cost, double Stall, double Variance)? _shorter;
 
     /// <summary>Looking ahead is on.</summary>
     public bool On { get; private set; } = true;
 
-    /// <summary>Seconds of planning in a layer.</summary>
-    public double Cost => _cost.Value;
+    /// <summary>
+    /// Seconds of planning in a layer that nothing hides. In a layer that waits for a load, the plan is made meanwhile.
+    /// </summary>
+    public double Cost { get; private set; }
 
     /// <summary>Seconds of stall that loads ahead save in a layer, at most.</summary>
-    public double Saved => _stallOff.IsEmpty ? _saved.Value : Math.Min(_saved.Value, Math.Max(0, _stallOff.Value - _stall.Value));
+    public double Saved => _stallOff.IsEmpty ? _saved.Value : Math.Min(_saved.Value, Math.Max(0, _stallOff.Value - _stall.Value) + Deviation(_stallOff.Variance));
 
     /// <summary>It costs more than it saves, as far as is known.</summary>
-    public bool Wastes => Known && Saved < Cost;
+    public bool Wastes => Known && Saved + (Tolerance * _compute.Value) < Cost;
 
     /// <summary>It has been on, as it is, for so long that a verdict before is worth another look.</summary>
     public bool Settled => On && _layers >= 16 * Trial;
@@ -43,14 +53,21 @@ internal sealed class PlanningWorth
     /// <summary>It has run for long enough to be compared with another horizon.</summary>
     public bool Known => On && _layers >= Trial;
 
-    /// <summary>The horizon was lengthened, and that costs more than it has taken from the stall.</summary>
-    public bool LengthenedInVain => Known && _shorter is { } shorter && Cost - shorter.Cost > Math.Max(0, shorter.Stall - _stall.Value);
+    /// <summary>
+    /// The horizon was lengthened from this one, and that costs more than it has taken from the stall, beyond chance. Null
+    /// where it pays or is not known.
+    /// </summary>
+    public int? LengthenedInVainFrom => Known && _shorter is { } shorter
+        && Cost - shorter.Cost > Math.Max(0, shorter.Stall - _stall.Value) + Deviation(shorter.Variance) ? shorter.Horizon : null;
+
+    /// <summary>What was lengthened has paid, beyond chance.</summary>
+    private bool Paid => Known && (_shorter is not { } shorter || shorter.Stall - _stall.Value - Deviation(shorter.Variance) > Cost - shorter.Cost);
 
     /// <summary>Takes in a layer.</summary>
     public void Observe(PrefetchFeedback feedback)
     {
         _layers++;
-        // A longer wait is the machine's doing, as is a plan of many times the usual: the thread was not running.
+        // A longer wait is the machine's doing: the thread was not running.
         double stall = Math.Min(feedback.StallSeconds, feedback.Misses * feedback.ExpertSeconds);
         if (!On)
         {
@@ -60,7 +77,10 @@ internal sealed class PlanningWorth
                 Switch(true);
             return;
         }
-        _cost.Add(_cost.IsEmpty ? feedback.PlanSeconds : Math.Min(feedback.PlanSeconds, Unusual * Cost));
+        _plan.Add(feedback.PlanSeconds);
+        _compute.Add(feedback.ComputeSeconds);
+        _busy.Add(feedback.Misses == 0 ? 1 : Math.Max(0, 1 - (feedback.ExpertSeconds / Math.Max(_plan.Value, 1e-9))));
+        Cost = _plan.Value * _busy.Value;
         _stall.Add(stall);
         // A load ahead that was used saved at most the time of a load.
         _saved.Add(Math.Max(0, feedback.Ahead - feedback.OverFetched) * feedback.ExpertSeconds);
@@ -71,13 +91,22 @@ internal sealed class PlanningWorth
         _stallOff.Clear();
     }
 
-    /// <summary>The horizon was changed: the next verdict is about the new one.</summary>
-    /// <param name="lengthened">By a layer, and the one before is to be compared with.</param>
-    public void Restart(bool lengthened = false)
+    /// <summary>The horizon is lengthened. It is compared with the last one that is known to have paid.</summary>
+    /// <param name="from">The horizon before, in layers.</param>
+    public void Lengthen(int from)
     {
-        _shorter = lengthened && Known ? (Cost, _stall.Value) : null;
+        var shorter = Paid ? (from, Cost, _stall.Value, _stall.Variance) : _shorter;
+        Restart();
+        _shorter = shorter;
+    }
+
+    /// <summary>The horizon was changed: the next verdict is about the new one.</summary>
+    public void Restart()
+    {
+        _shorter = null;
         _layers = 0;
-        foreach (var mean in new[] { _cost, _saved, _stall })
+        _plan.Clear();
+        foreach (var mean in new[] { _busy, _saved, _stall, _compute })
             mean.Clear();
     }
 
@@ -88,6 +117,9 @@ internal sealed class PlanningWorth
         Switch(false);
     }
 
+    /// <summary>Of the difference between the mean stall now and another.</summary>
+    private double Deviation(double variance) => Math.Sqrt(variance + _stall.Variance);
+
     private void Switch(bool on)
     {
         On = on;
@@ -96,21 +128,5 @@ internal sealed class PlanningWorth
         else
             _stallOff.Clear();
         _layers = 0;
-    }
-
-    /// <summary>A mean over the last hundreds of layers, right from the first value on.</summary>
-    private sealed class DecayingMean
-    {
-        private const double Weight = 1.0 / 256;
-
-        private double _sum, _total;
-
-        public bool IsEmpty => _total == 0;
-
-        public double Value => _total == 0 ? 0 : _sum / _total;
-
-        public void Add(double value) => (_sum, _total) = (_sum + (Weight * (value - _sum)), _total + (Weight * (1 - _total)));
-
-        public void Clear() => (_sum, _total) = (0, 0);
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Moebius.Inference.Experts;
 
 namespace Moebius.Inference.Prefetch;
@@ -9,14 +10,19 @@ namespace Moebius.Inference.Prefetch;
 /// </summary>
 internal sealed class ReuseEstimate
 {
-    /// <summary>Steps over which recent and lasting use are averaged.</summary>
-    private const float Recent = 1f / 24, Lasting = 1f / 256;
+    /// <summary>Weights of a step in the means of use: recently, for a while, and over a long time.</summary>
+    private static readonly float[] s_weights = [1f / 24, 1f / 256, 1f / 2048];
+
+    /// <summary>Steps that what a mean begins with, every expert alike, counts for.</summary>
+    private const int Prior = 8;
 
     /// <summary>Steps after an expert's next chance whose uses count too: later ones can be loaded for in time.</summary>
     private const float After = 1;
 
-    private readonly float[][] _recent, _lasting, _near;
-    private readonly long[] _predicted, _ran;
+    private readonly float[][][] _means;
+    private readonly float[][] _near;
+    private readonly long[] _predicted, _ran, _steps;
+    private readonly float[] _used;
     private readonly float _floor;
     private long _now;
     private int _current = -1;
@@ -26,31 +32,30 @@ internal sealed class ReuseEstimate
     /// <param name="topK">Experts of a token in a layer.</param>
     public ReuseEstimate(int layers, int experts, int topK)
     {
-        _floor = 0.02f * topK / experts;
-        _recent = Filled(layers, experts, topK / (float)experts);
-        _lasting = Filled(layers, experts, topK / (float)experts);
+        _floor = 0.002f * topK / experts;
+        _means = [.. s_weights.Select(_ => Filled(layers, experts, topK / (float)experts))];
         _near = Filled(layers, experts, 0);
+        _steps = new long[layers];
+        _used = new float[experts];
         (_predicted, _ran) = (new long[layers], new long[layers]);
         Array.Fill(_predicted, -1);
+        Array.Fill(_ran, -1);
     }
 
     /// <summary>A layer used these experts.</summary>
     public void Used(int layer, ReadOnlySpan<int> chosen)
     {
-        _now += layer > _current ? layer - _current : layer - _current + _recent.Length;
+        _now += layer > _current ? layer - _current : layer - _current + _near.Length;
         _current = layer;
         _ran[layer] = _now;
-        Span<bool> used = stackalloc bool[_recent[layer].Length];
-        used.Clear();
-        foreach (int expert in chosen)
-            used[expert] = true;
-        for (int e = 0; e < used.Length; e++)
-        {
-            float use = used[e] ? 1 : 0;
-            _recent[layer][e] += Recent * (use - _recent[layer][e]);
-            _lasting[layer][e] += Lasting * (use - _lasting[layer][e]);
-        }
+        // At first a mean is over all steps so far, so that what it began with is soon forgotten.
+        _steps[layer]++;
+        for (int i = 0; i < s_weights.Length; i++)
+            Fade(_means[i][layer], Math.Max(s_weights[i], 1f / (_steps[layer] + Prior)), chosen);
     }
+
+    /// <summary>Probabilities that a layer uses each expert when it runs next, where <see cref="IsPredicted"/>.</summary>
+    public ReadOnlySpan<float> Near(int layer) => _near[layer];
 
     /// <summary>A layer to come was predicted: probabilities that it uses each expert.</summary>
     public void Predicted(int layer, ReadOnlySpan<float> use)
@@ -59,6 +64,10 @@ internal sealed class ReuseEstimate
         _predicted[layer] = _now;
     }
 
+    /// <summary>Whether there is a prediction that was not made before the layer last ran.</summary>
+    public bool IsPredicted(int layer) =>
+        _predicted[layer] > _ran[layer] || (_predicted[layer] == _ran[layer] && layer == _current);
+
     /// <summary>
     /// A measure of how far an expert's next use is: the inverse of the uses expected of it when its layer runs next and
     /// within a step after. The mean time until the next use would be no measure: of an expert that is likely to be used
@@ -66,14 +75,24 @@ internal sealed class ReuseEstimate
     /// </summary>
     public long NextUse(ExpertKey key)
     {
-        int layers = _recent.Length, wait = key.Layer - _current;
+        int layers = _near.Length, wait = key.Layer - _current;
         if (wait <= 0)
             wait += layers;
-        float rate = Math.Max(_floor, (_recent[key.Layer][key.Expert] + _lasting[key.Layer][key.Expert]) / 2);
-        // A prediction made before the layer last ran is spent.
-        bool predicted = _predicted[key.Layer] >= 0 && (_predicted[key.Layer] > _ran[key.Layer] || (_predicted[key.Layer] == _ran[key.Layer] && wait == layers));
-        float uses = (predicted ? _near[key.Layer][key.Expert] : rate) + ((After - (wait / (float)layers)) * rate);
+        float sum = 0;
+        foreach (float[][] means in _means)
+            sum += means[key.Layer][key.Expert];
+        float rate = Math.Max(_floor, sum / _means.Length);
+        float uses = (IsPredicted(key.Layer) ? _near[key.Layer][key.Expert] : rate) + ((After - (wait / (float)layers)) * rate);
         return (long)(1e6 / uses);
+    }
+
+    /// <summary>Moves running means towards 1 for what was used and towards 0 for the rest.</summary>
+    private void Fade(float[] means, float weight, ReadOnlySpan<int> chosen)
+    {
+        TensorPrimitives.Multiply(means, 1 - weight, _used);
+        foreach (int expert in chosen)
+            _used[expert] = means[expert] + (weight * (1 - means[expert]));
+        _used.CopyTo(means, 0);
     }
 
     private static float[][] Filled(int layers, int experts, float value)

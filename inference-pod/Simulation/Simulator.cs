@@ -10,6 +10,9 @@ namespace Moebius.Inference.Simulation;
 /// <param name="Other">Of what a step does outside its MoE layers.</param>
 internal sealed record SimulatedTimes(double Transfer, double Dense, Func<int, double> Expert, double Other)
 {
+    /// <summary>Of an expert that is loaded ahead: a study may make it shorter.</summary>
+    public double TransferAhead { get; init; } = Transfer;
+
     /// <summary>By the roofline: weights are read once, or the arithmetic takes longer.</summary>
     public static SimulatedTimes Of(HardwareProfile hardware, ModelShape shape, int batch)
     {
@@ -104,7 +107,7 @@ internal sealed class Simulator
         Score(layer, rows.Keys);
         var resident = rows.Keys.Where(key => _scheduler.TryUse(key, out _)).ToList();
         int missing = rows.Count - resident.Count;
-        TakeOver(_policy.Plan(_source.Routing(step, layer, _policy.Horizon(layer))));
+        TakeOver(_policy.Plan(_source.Routing(step, layer, _policy.Horizon(layer)) with { Waits = missing > 0 }));
         double compute = _times.Dense, stall = 0;
         foreach (var key in resident)
             compute += Compute(key, rows[key]);
@@ -178,7 +181,7 @@ internal sealed class Simulator
         if (_moving is null && _scheduler.TryBegin(out _moving))
         {
             _begun++;
-            _arrival = _now + _times.Transfer;
+            _arrival = _now + (_moving.Request.Demanded ? _times.Transfer : _times.TransferAhead);
         }
     }
 }

@@ -17,7 +17,9 @@ internal static class InferenceSuite
         new("stall-large-75", () => Task.Run(() => StallBench.Large(75))),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
+        new("planner-cost", () => Task.Run(PlannerCostBench.Run)),
         new("recall", () => Task.Run(RecallBench.Run)),
         new("simulation", () => Task.Run(SimulationBench.Run)),
+        new("simulation-parts", () => Task.Run(SimulationPartsBench.Run)),
     ]);
 }

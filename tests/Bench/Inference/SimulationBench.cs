@@ -20,8 +20,15 @@ internal static class SimulationBench
 
     public static void Run()
     {
+        var ours = Cases().Select(One).ToList();
+        Report.Line("");
+        Report.Line($"Bar (SIMULATION): ExpertFlow's stall at most {100 * Bar:F1}% of on demand's, mean of the four: {100 * ours.Average():F1}%, {Report.AtMost(ours.Average(), Bar)}.");
+    }
+
+    /// <summary>The paper's machines and models.</summary>
+    public static IEnumerable<SimulationCase> Cases()
+    {
         var trace = DemonstrationTrace.Record(letters: 8 * (Learned + Tokens)).Slice(0, Learned + Tokens);
-        var ours = new List<double>();
         foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
         {
             var shape = Profiles.Shape(name);
@@ -31,11 +38,14 @@ internal static class SimulationBench
             using var learned = new MemoryStream();
             using (var writer = new BinaryWriter(learned, Encoding.UTF8, leaveOpen: true))
                 predictor.Save(writer);
+            var source = Stretched(trace.Slice(Learned, Tokens), shape);
             foreach (string hardware in new[] { "a6000", "h20" })
-                ours.Add(One(Stretched(trace.Slice(Learned, Tokens), shape), Profiles.Hardware(hardware), shape, learned));
+            {
+                var machine = Profiles.Hardware(hardware);
+                int slots = (int)(((machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
+                yield return new SimulationCase($"{hardware}, {name}", new SimulationSetup(machine, shape, 1, slots, source.Steps / 2, Limits), source, () => Read(learned.ToArray()));
+            }
         }
-        Report.Line("");
-        Report.Line($"Bar (SIMULATION): ExpertFlow's stall at most {100 * Bar:F1}% of on demand's, mean of the four: {100 * ours.Average():F1}%, {Report.AtMost(ours.Average(), Bar)}.");
     }
 
     private static HorizonLimits Limits { get; } = new(8, 4, 8);
@@ -43,22 +53,20 @@ internal static class SimulationBench
     private static StretchedReplay Stretched(RoutingTrace trace, ModelShape shape) =>
         new(trace, new RoutingShape(shape.Layers, shape.Experts, shape.TopK, trace.Shape.Vocabulary), 1);
 
-    private static RoutingPredictor Read(MemoryStream learned)
+    private static RoutingPredictor Read(byte[] learned)
     {
-        learned.Position = 0;
-        using var reader = new BinaryReader(learned, Encoding.UTF8, leaveOpen: true);
+        using var reader = new BinaryReader(new MemoryStream(learned));
         return RoutingPredictor.Load(reader);
     }
 
-    private static double One(StretchedReplay source, HardwareProfile hardware, ModelShape shape, MemoryStream learned)
+    private static double One(SimulationCase item)
     {
-        int slots = (int)(((hardware.MemoryGB - hardware.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
-        var setup = new SimulationSetup(hardware, shape, 1, slots, source.Steps / 2, Limits);
+        var (hardware, shape, slots) = (item.Setup.Hardware, item.Setup.Shape, item.Setup.Slots);
         Report.Title(
-            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {source.Steps} tokens of one sequence, the second half counted; the predictor has learned from the {Learned} tokens before",
+            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {item.Source.Steps} tokens of one sequence, the second half counted; the predictor has learned from the {Learned} tokens before",
             "policy", "tokens/s", "stall, share of the time", "stall / on demand's", "hits", "loaded ahead in vain", "experts loaded", "mean horizon");
         double baseline = 0, ours = 0;
-        foreach (var (policy, run) in SimulationStudy.Run(setup, source, Enumerable.Range(0, shape.Layers).Min(source.MaxHorizon), () => Read(learned)))
+        foreach (var (policy, run) in SimulationStudy.Run(item.Setup, item.Source, item.MaxStep, item.Predictor))
         {
             baseline = baseline == 0 ? run.StallSeconds : baseline;
             if (policy == SimulationStudy.ExpertFlow)
@@ -67,5 +75,26 @@ internal static class SimulationBench
                 $"{100 * run.HitRate:F2}%", $"{100 * run.OverFetchRate:F1}%", $"{run.Loaded}", policy == SimulationStudy.ExpertFlow ? $"{run.MeanHorizon:F1}" : "");
         }
         return ours;
+    }
+}
+
+/// <summary>SIMULATION: a machine, a model and routing.</summary>
+/// <param name="Name">What it is.</param>
+/// <param name="Setup">Machine, model and budget.</param>
+/// <param name="Source">Routing.</param>
+/// <param name="Predictor">A predictor that has learned from the text before, made anew each time.</param>
+internal sealed record SimulationCase(string Name, SimulationSetup Setup, StretchedReplay Source, Func<RoutingPredictor> Predictor)
+{
+    /// <summary>Layers ahead for which every layer has gates.</summary>
+    public int MaxStep { get; } = Enumerable.Range(0, Setup.Shape.Layers).Min(Source.MaxHorizon);
+
+    public HorizonLimits Limits => Setup.Limits with { MaxHorizon = Math.Min(Setup.Limits.MaxHorizon, MaxStep) };
+
+    /// <param name="policy">Decides what is loaded ahead.</param>
+    /// <param name="ahead">Seconds that a load ahead takes; null: as any load.</param>
+    public SimulatedRun Run(IPrefetchPolicy policy, double? ahead = null)
+    {
+        var times = SimulatedTimes.Of(Setup.Hardware, Setup.Shape, Setup.Batch);
+        return new Simulator(Source, times with { TransferAhead = ahead ?? times.Transfer }, policy, Setup.Slots).Run(Setup.WarmUp);
     }
 }

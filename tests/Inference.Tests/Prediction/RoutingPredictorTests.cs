@@ -76,6 +76,34 @@ public class RoutingPredictorTests
         Assert.Contains("2 layers, 8 experts", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_is_postponed_is_learned_later_and_of_too_much_the_last()
+    {
+        RoutingPredictor now = new(s_shape), later = new(s_shape);
+        float[] expected = new float[8], found = new float[8];
+        const int Steps = RoutingPredictor.MostPostponed + 10;
+        for (int step = 0; step < Steps; step++)
+        {
+            foreach (var predictor in new[] { now, later })
+            {
+                predictor.Begin([step % 4]);
+                predictor.Predict(null, 1, found);
+            }
+            // The others teach nothing that lasts, where only the last of them are kept.
+            now.Learn(0, [step % 4, 7]);
+            later.Learn(0, [step % 4, 7], postpone: step < Steps - 1);
+            if (step == Steps - 2)
+                Assert.All(found, probability => Assert.Equal(0.25, probability, 2));
+        }
+        foreach (var (predictor, use) in new[] { (now, expected), (later, found) })
+        {
+            predictor.Begin([1]);
+            predictor.Predict(null, 1, use);
+        }
+        Assert.True(found[7] > 0.7 && found[1] > 0.7 && found[2] < 0.25, string.Join(' ', found));
+        Assert.True(expected[7] > 0.7, string.Join(' ', expected));
+    }
+
     [Property(MaxTest = 50)]
     public void A_damaged_file_is_refused(int position, byte flip)
     {

@@ -50,6 +50,36 @@ public class PolicyTests
     }
 
     [Fact]
+    public void A_layer_is_predicted_when_it_comes_in_sight_and_just_before_it_runs()
+    {
+        var shape = new RoutingShape(8, 4, 2, 16);
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon: 4, threshold: 0.1f);
+        policy.Begin([1]);
+        for (int layer = 0; layer < 8; layer++)
+        {
+            int at = layer;
+            Assert.Equal([1, 4], Enumerable.Range(1, 4).Where(distance => policy.Wants(at, distance)));
+            var plan = policy.Plan(Sparse(policy, at));
+            // What lies between is planned as it was predicted before.
+            Assert.Equal(Enumerable.Range(1, 4).Select(distance => (at + distance) % 8), plan.Select(request => request.Key.Layer).Distinct());
+        }
+
+        static LayerRouting Sparse(ExpertFlowPolicy policy, int layer) => new(layer, 1, [0, 1], [0.4f, 0.3f, 0.2f, 0.1f],
+            [.. Enumerable.Range(1, 4).Select(distance => new PreGate((layer + distance) % 8, policy.Wants(layer, distance) ? [0.4f, 0.3f, 0.2f, 0.1f] : []))]);
+    }
+
+    [Fact]
+    public void Of_experts_that_are_rarely_used_the_rarer_is_expected_later()
+    {
+        // Both are out of the short memory: one is used every 300 steps, the other every 900.
+        var reuse = new ReuseEstimate(1, 4, 1);
+        for (int step = 0; step < 3600; step++)
+            reuse.Used(0, [step % 300 == 100 ? 1 : step % 900 == 650 ? 2 : 0]);
+        Assert.True(reuse.NextUse(new ExpertKey(0, 1)) < reuse.NextUse(new ExpertKey(0, 2)));
+        Assert.True(reuse.NextUse(new ExpertKey(0, 2)) < reuse.NextUse(new ExpertKey(0, 3)));
+    }
+
+    [Fact]
     public void Equal_tokens_count_once_and_unrelated_ones_all()
     {
         Assert.Equal(1, BatchDiversity.EffectiveTokens([0.5f, 0.5f, 0, 0, 0.5f, 0.5f, 0, 0], 2), 5);

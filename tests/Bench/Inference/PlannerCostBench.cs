@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using System.Globalization;
+using Moebius.Inference.Experts;
+using Moebius.Inference.Prediction;
+using Moebius.Inference.Prefetch;
+using Moebius.Inference.Simulation;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Bench.Inference;
+
+/// <summary>Where the time of looking ahead goes, by horizon: what a layer of the demonstration model pays for it.</summary>
+internal static class PlannerCostBench
+{
+    private const int Letters = 24_000;
+
+    /// <summary>Share of the experts that fit; it decides how much of a plan has to be queued.</summary>
+    private const double Fits = 0.75;
+
+    private static readonly int[] s_horizons = [1, 2, 3, 6];
+
+    public static void Run()
+    {
+        var trace = DemonstrationTrace.Record(Letters);
+        var source = new TraceReplay(trace, 1);
+        int layers = source.Shape.Layers;
+        int[] script = [.. Tokenizer.Load(BenchModels.Demonstration()).Encode(DemonstrationTrace.Text[..Letters], true).Take(1400)];
+        Report.Title(
+            $"What looking ahead costs, demonstration model ({layers} layers x {source.Shape.Experts} experts), one sequence, us a layer on the compute thread",
+            "horizon", "predict", "learn (put off until the thread would wait)", "the policy's plan, predictions in it", "hand the plan to cache and queue", "all in the engine, pre-gates in it");
+        foreach (int horizon in s_horizons)
+        {
+            // The first run is for the compiler.
+            Measure();
+            var parts = Measure();
+            Report.Row([$"{horizon}", .. parts.Select(us => us.ToString("F2", CultureInfo.InvariantCulture))]);
+
+            double[] Measure() => [.. Predictor(source, horizon), .. Policy(source, horizon), Engine(script, source.Shape, horizon)];
+        }
+    }
+
+    private static double[] Predictor(TraceReplay source, int horizon)
+    {
+        var predictor = new RoutingPredictor(source.Shape);
+        float[] use = new float[source.Shape.Experts];
+        long predict = 0, learn = 0;
+        for (int step = 0; step < source.Steps; step++)
+        {
+            int[] tokens = source.Tokens(step);
+            long began = Stopwatch.GetTimestamp();
+            predictor.Begin(tokens);
+            for (int distance = 1; distance <= horizon; distance++)
+                predictor.Predict(null, distance, use);
+            predict += Stopwatch.GetTimestamp() - began;
+            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            {
+                var routing = source.Routing(step, layer, horizon);
+                long start = Stopwatch.GetTimestamp();
+                predictor.Learn(layer, routing.Chosen);
+                long middle = Stopwatch.GetTimestamp();
+                // As the policy does: when a layer comes inside the horizon, and just before it runs.
+                predictor.Predict(routing, horizon, use);
+                if (horizon > 1)
+                    predictor.Predict(routing, 1, use);
+                learn += middle - start;
+                predict += Stopwatch.GetTimestamp() - middle;
+            }
+        }
+        return [PerLayer(predict, source), PerLayer(learn, source)];
+    }
+
+    private static double[] Policy(TraceReplay source, int horizon)
+    {
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(source.Shape), new HorizonLimits(8, 4, 8), horizon);
+        var scheduler = new ExpertScheduler(new ExpertCache((int)(Fits * source.Shape.Layers * source.Shape.Experts), policy.NextUse));
+        long plan = 0, hand = 0;
+        for (int step = 0; step < source.Steps; step++)
+        {
+            int[] tokens = source.Tokens(step);
+            Plan(() => policy.Begin(tokens));
+            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            {
+                var routing = source.Routing(step, layer, horizon);
+                Use(scheduler, layer, routing.Chosen);
+                Plan(() => policy.Plan(routing));
+                Load(scheduler);
+            }
+        }
+        return [PerLayer(plan, source), PerLayer(hand, source)];
+
+        void Plan(Func<IReadOnlyList<PrefetchRequest>> make)
+        {
+            long start = Stopwatch.GetTimestamp();
+            var made = make();
+            long middle = Stopwatch.GetTimestamp();
+            scheduler.Plan(made);
+            hand += Stopwatch.GetTimestamp() - middle;
+            plan += middle - start;
+        }
+    }
+
+    private static void Use(ExpertScheduler scheduler, int layer, int[] chosen)
+    {
+        foreach (int expert in chosen)
+        {
+            var key = new ExpertKey(layer, expert);
+            if (!scheduler.TryUse(key, out _))
+            {
+                while (scheduler.TryBegin(out var transfer) && !scheduler.Complete(transfer.Key))
+                {
+                }
+            }
+            scheduler.Release(key);
+        }
+    }
+
+    private static void Load(ExpertScheduler scheduler)
+    {
+        while (scheduler.TryBegin(out var transfer))
+            scheduler.Complete(transfer.Key);
+    }
+
+    private static double Engine(int[] script, RoutingShape shape, int horizon)
+    {
+        var run = new DecodeRun(BenchModels.Demonstration(), script, 12, script.Length - 12);
+        var policy = new Timed(new ExpertFlowPolicy(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon));
+        run.Run(null, policy: policy);
+        return policy.Seconds * 1e6 / policy.Layers;
+    }
+
+    private static double PerLayer(long ticks, TraceReplay source) =>
+        Stopwatch.GetElapsedTime(0, ticks).TotalMicroseconds / source.Steps / source.Shape.Layers;
+
+    /// <summary>Passes everything on and adds up what the engine says that planning took.</summary>
+    private sealed class Timed(ExpertFlowPolicy policy) : IPrefetchPolicy
+    {
+        public double Seconds { get; private set; }
+
+        public int Layers { get; private set; }
+
+        public Func<ExpertKey, long>? NextUse => policy.NextUse;
+
+        public int Horizon(int layer) => policy.Horizon(layer);
+
+        public bool Wants(int layer, int distance) => policy.Wants(layer, distance);
+
+        public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => policy.Begin(tokens);
+
+        public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing) => policy.Plan(routing);
+
+        public void Observe(PrefetchFeedback feedback)
+        {
+            Seconds += feedback.PlanSeconds;
+            Layers++;
+            policy.Observe(feedback);
+        }
+    }
+}

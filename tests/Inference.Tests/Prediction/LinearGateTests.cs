@@ -1,0 +1,45 @@
+using FsCheck.Xunit;
+using Moebius.Inference.Prediction;
+
+namespace Moebius.Inference.Tests.Prediction;
+
+public class LinearGateTests
+{
+    [Property]
+    public void It_computes_and_learns_what_the_formula_says(byte inputs, byte outputs, int seed)
+    {
+        int n = inputs % 70 + 1, m = outputs % 40 + 1;
+        var random = new Random(seed);
+        var gate = new LinearGate(n, m);
+        double[,] weights = new double[m, n + 1], squares = new double[m, n + 1];
+        for (int o = 0; o < m; o++)
+        {
+            for (int i = 0; i <= n; i++)
+                (weights[o, i], squares[o, i]) = (i == n ? 0 : weights[o, i] = gate.Weights(o)[i] = random.NextSingle() - 0.5f, 1e-3);
+        }
+        float[] x = new float[n], logits = new float[m], error = new float[m];
+        for (int lesson = 0; lesson < 20; lesson++)
+        {
+            for (int i = 0; i < n; i++)
+                x[i] = 4 * random.NextSingle() - 2;
+            gate.Run(x, logits);
+            for (int o = 0; o < m; o++)
+            {
+                double expected = weights[o, n];
+                for (int i = 0; i < n; i++)
+                    expected += weights[o, i] * x[i];
+                Assert.Equal(expected, logits[o], 2e-2 * (1 + Math.Abs(expected)));
+                error[o] = 1 / (1 + MathF.Exp(-logits[o])) - random.Next(2);
+                if (Math.Abs(error[o]) < LinearGate.Negligible)
+                    continue;
+                for (int i = 0; i <= n; i++)
+                {
+                    double gradient = error[o] * (i == n ? 1 : x[i]);
+                    squares[o, i] += gradient * gradient;
+                    weights[o, i] -= 0.05 * gradient / Math.Sqrt(squares[o, i]);
+                }
+            }
+            gate.Learn(x, error);
+        }
+    }
+}
