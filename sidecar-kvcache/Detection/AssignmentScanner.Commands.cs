@@ -50,4 +50,24 @@ internal sealed partial class AssignmentScanner
         return (name is "PIN" || (name.Length == 3 && name.StartsWith("otp", StringComparison.OrdinalIgnoreCase)))
             && position - end <= 3 && valueEnd - position is >= 4 and <= 8 && !_text.AsSpan(position, valueEnd - position).ContainsAnyExceptInRange('0', '9');
     }
+
+    /// <summary>"correct horse battery staple": the end of at least four small words in quotes that begin before a position; 0: there are none.</summary>
+    private int PhraseEnd(int position)
+    {
+        if (position == 0 || _text[position - 1] is not ('"' or '\'' or '`'))
+            return 0;
+        var line = _text.AsSpan(position, Math.Min(MaxCommand, view.Length - position));
+        var end = line.IndexOf(_text[position - 1]);
+        if (end < 0)
+            return 0;
+        var spaces = 0;
+        foreach (var character in line[..end])
+        {
+            if (!char.IsAsciiLetterLower(character) && character != ' ')
+                return 0;
+            spaces += character == ' ' ? 1 : 0;
+        }
+
+        return spaces >= 3 ? position + end : 0;
+    }
 }

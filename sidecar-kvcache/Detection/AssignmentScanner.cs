@@ -66,7 +66,7 @@ internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
                 var isVerb = word - position <= 8 && Verbs.Contains(_text.AsSpan(position, word - position));
                 if (spoken || (!isVerb && (word == limit || !(_text[word] is ' ' or ':' or '=' or '_' or '-'))))
                     break;
-                if (!isVerb && (IsPassphrase(position) || ++words > 2 || (word - position >= 8 && LooksSecret(position, out _))))
+                if (!isVerb && ((_text[word] != ' ' && IsPassphrase(position)) || ++words > 2 || (word - position >= 8 && LooksSecret(position, out _))))
                     break;
                 spoken |= isVerb;
                 position = word;
@@ -79,6 +79,12 @@ internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
 
         if (position >= view.Length || _text[position] is ',' or ';' || (!assigned && (_text[position] is '.' or '!' or '?' || _text[position] >= 0x2E80)))
             return;
+        if (secret && words == 0 && (!weak || _text.AsSpan(start, end - start).Equals("pass", StringComparison.OrdinalIgnoreCase)) && PhraseEnd(position) is var phraseEnd and > 0)
+        {
+            sink.Add(view, SecretKind.Password, start, phraseEnd);
+            return;
+        }
+
         var valueEnd = Value(position);
         var length = valueEnd - position;
         if (length < 3 || Placeholders.IsOne(_text.AsSpan(position, length)))

@@ -60,7 +60,7 @@ internal static class DigitLetters
                 if (ReferenceEquals(written, folded))
                     written = (char[])folded.Clone();
                 for (var at = index; at < end; at++)
-                    text[at] = text[at] switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', var other => other };
+                    text[at] = ToDigit(text[at]);
             }
 
             index = end;
@@ -95,6 +95,9 @@ internal static class DigitLetters
         1 => !run.ContainsAny('S', 'B', 'Z'),
         _ => run[0] is not ('I' or 'S' or 'B' or 'Z'),
     };
+
+    /// <summary>The digit that a letter looks like; any other character itself.</summary>
+    public static char ToDigit(char character) => character switch { 'O' or 'o' => '0', 'l' or 'I' or '|' => '1', 'S' => '5', 'B' => '8', 'Z' => '2', _ => character };
 
     private static bool IsDigitLike(char character) =>
         char.IsAsciiDigit(character) || character is 'O' or 'o' or 'l' or 'I' or '|' or 'S' or 'B' or 'Z';

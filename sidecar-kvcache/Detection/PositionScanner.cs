@@ -100,6 +100,13 @@ internal sealed class PositionScanner(ScanView view, FindingSink sink, HintTrail
 
             if (digits - year > 2)
                 return;
+            // 5 May 84, right behind a word of birth.
+            if (digits - year == 2 && numbers == 0 && dayBefore - first is 1 or 2 && (digits == view.Length || _text[digits] != ':') && hints.NearInSentence(Hint.Birth, first, 16))
+            {
+                sink.Add(view, SecretKind.DateOfBirth, first, digits);
+                return;
+            }
+
             numbers++;
             year = digits;
         }

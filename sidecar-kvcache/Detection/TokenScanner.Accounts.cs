@@ -27,10 +27,15 @@ internal sealed partial class TokenScanner
         {
             if (position < view.Length && !char.IsAsciiLetterOrDigit(text[position]))
                 SkipSeparators(ref position);
-            if (position >= view.Length || !char.IsAsciiLetterOrDigit(text[position]) || ((filled < 4 || digitsOnly) && !char.IsAsciiDigit(text[position])))
+            if (position >= view.Length || !char.IsAsciiLetterOrDigit(text[position]))
                 break;
-            digits += char.IsAsciiDigit(text[position]) ? 1 : 0;
-            _compact[filled++] = text[position++];
+            // Where only digits may stand, a letter that looks like one is one, if the check digits agree.
+            var numeric = filled < 4 || digitsOnly;
+            var character = numeric ? DigitLetters.ToDigit(text[position]) : text[position];
+            if (numeric && !char.IsAsciiDigit(character))
+                break;
+            digits += char.IsAsciiDigit(text[position++]) ? 1 : 0;
+            _compact[filled++] = character;
             if (capitals && position < view.Length && char.IsAsciiLetter(text[position - 1]) && char.IsAsciiLetterLower(text[position]))
                 break;
             last = position;
@@ -84,7 +89,7 @@ internal sealed partial class TokenScanner
             return false;
         position++;
         SkipSeparators(ref position);
-        return position < view.Length && char.IsAsciiDigit(_text[position]);
+        return position < view.Length && char.IsAsciiDigit(DigitLetters.ToDigit(_text[position]));
     }
 
     private void SkipSeparators(ref int position)

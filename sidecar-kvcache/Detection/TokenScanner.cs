@@ -58,7 +58,7 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
         }
 
         // Both begin with two letters, perhaps set apart, and go on with a digit.
-        var isWord = token.Length > 2 && char.IsAsciiLetter(token[1]) && char.IsAsciiLetter(token[2]);
+        var isWord = token.Length > 2 && char.IsAsciiLetter(token[1]) && char.IsAsciiLetter(DigitLetters.ToDigit(token[2]));
         if (!isWord && char.IsAsciiLetter(_text[start]) && GoesOn(start) && (TryIban(start, ref end) || TryNino(start, ref end)))
             return true;
         // SG., hvs., ya29.: short, and the key behind a full stop.
@@ -224,6 +224,9 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
         if (token.Length is (>= 25 and <= 36) or 43 or 44 or 95 && base58 == token.Length && upper > 1 && lower > 1 && hex < token.Length && (char.IsAsciiDigit(token[0]) || !CodeNames.IsIdentifier(token, digits, dashes, upper)))
             return sink.Add(view, SecretKind.CryptoWallet, start, end);
+        // A hardware address without its colons.
+        if (token.Length == 12 && hex == 12 && digits >= 2 && hints.Near(Hint.Network, start, 12))
+            return sink.Add(view, SecretKind.NetworkAddress, start, end);
         if (IsIdentity(start, token, digits, letters, upper, dashes, out var kind))
             return sink.Add(view, kind, start, end);
         // Digests and identifiers look like that too: without a word for a key they say nothing.
