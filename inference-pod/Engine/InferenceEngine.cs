@@ -271,6 +271,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         // Each sequence's choice is its own: where and in which order they are made changes nothing.
         var choices = new Choice?[work.Count];
         model.ForEach(work.Count, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
+        model.Return(logits);
         for (var i = 0; i < work.Count; i++)
         {
             var (sequence, tokens) = work[i];

@@ -23,6 +23,9 @@ internal readonly ref struct TokenWeights
     /// <summary>Fewer candidates than this are not worth another round of leaving some out.</summary>
     private const int FewCandidates = 64;
 
+    /// <summary>Of the bound from round to round.</summary>
+    private const float Growth = 4;
+
     /// <summary>Fewer are put in order instead of being parted.</summary>
     private const int FewInOrder = 12;
 
@@ -183,12 +186,18 @@ internal readonly ref struct TokenWeights
     }
 
     /// <summary>
-    /// All tokens of the smallest set that has the mass, and a few more: of N tokens, those with less than an Nth of what
-    /// may be left out can all be left out.
+    /// All tokens of the smallest set that has the mass, and a few more: those whose weights are below a bound can be left out
+    /// where together they have less than what may be left out. Of N tokens, an Nth of that is such a bound; larger ones are tried
+    /// for as long as many tokens are left, since a pass that only adds is cheap beside parting what it spares.
     /// </summary>
     private int Candidates(Span<ulong> candidates, double needed)
     {
-        float least = (float)Math.Max((Total - needed) / _weights.Length * Slack, float.Epsilon);
+        double spare = (Total - needed) * Slack;
+        float least = (float)Math.Max(spare / _weights.Length, float.Epsilon), next = least;
+        for (int left = int.MaxValue; left > FewCandidates && Below(next *= Growth, out left) <= spare;)
+            least = next;
+        if (least < next && Below(next / 2, out _) <= spare)
+            least = next / 2;
         int count = 0, i = 0;
         for (; i + Width <= _weights.Length; i += Width)
         {
@@ -201,18 +210,32 @@ internal readonly ref struct TokenWeights
             if (_weights[i] >= least)
                 candidates[count++] = Key(i);
         }
-        while (count > FewCandidates && (Mass(candidates[..count]) - needed) / count * Slack is var more && more > 2 * least)
-        {
-            least = (float)more;
-            int heavy = 0;
-            for (int at = 0; at < count; at++)
-            {
-                if (_weights[TokenKeys.Token(candidates[at])] >= least)
-                    candidates[heavy++] = candidates[at];
-            }
-            count = heavy;
-        }
         return count;
+    }
+
+    /// <summary>The mass of all weights below a bound, and how many are not below it.</summary>
+    private double Below(float bound, out int others)
+    {
+        var sums = Vector512<double>.Zero;
+        int i = 0;
+        others = 0;
+        for (; i + Width <= _weights.Length; i += Width)
+        {
+            var weights = Vector512.Create(_weights.Slice(i, Width));
+            var heavy = Vector512.GreaterThanOrEqual(weights, Vector512.Create(bound));
+            others += BitOperations.PopCount(heavy.ExtractMostSignificantBits());
+            var (low, high) = Vector512.Widen(Vector512.ConditionalSelect(heavy, Vector512<float>.Zero, weights));
+            sums += low + high;
+        }
+        double mass = Sum(sums);
+        for (; i < _weights.Length; i++)
+        {
+            if (_weights[i] >= bound)
+                others++;
+            else
+                mass += _weights[i];
+        }
+        return mass;
     }
 
     /// <summary>
@@ -249,10 +272,19 @@ internal readonly ref struct TokenWeights
 
     private double Mass(ReadOnlySpan<ulong> candidates)
     {
-        double mass = 0;
-        foreach (ulong candidate in candidates)
-            mass += _weights[TokenKeys.Token(candidate)];
-        return mass;
+        // Four sums, since each addition waits for the one before.
+        double a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= candidates.Length; i += 4)
+        {
+            a += _weights[TokenKeys.Token(candidates[i])];
+            b += _weights[TokenKeys.Token(candidates[i + 1])];
+            c += _weights[TokenKeys.Token(candidates[i + 2])];
+            d += _weights[TokenKeys.Token(candidates[i + 3])];
+        }
+        for (; i < candidates.Length; i++)
+            a += _weights[TokenKeys.Token(candidates[i])];
+        return a + b + (c + d);
     }
 
     private ulong Key(int token) => TokenKeys.Of(_logits[token], token);

@@ -19,6 +19,7 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly Layer[] _layers;
     private readonly Norm _norm;
     private readonly WeightMemory _memory;
+    private readonly LogitRows _logits;
     private readonly IDisposable _checkpoint;
     private readonly RoutingTap? _tap;
     private bool _disposed;
@@ -27,6 +28,7 @@ internal sealed unsafe class Decoder : ICausalModel
     {
         _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
         (_spec, _kernels, _store, _memory, _checkpoint, Info) = (spec, kernels, store, weights.Memory, weights.Checkpoint, info);
+        _logits = new LogitRows(spec.Vocabulary);
         _kvShape = KvShape(spec);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
@@ -101,6 +103,8 @@ internal sealed unsafe class Decoder : ICausalModel
         _kernels.Profile?.Mark(StepPart.Finish);
         return logits;
     }
+
+    public void Return(IReadOnlyList<float[]> logits) => _logits.Return(logits);
 
     public void ForEach(int count, Action<int> body) => _kernels.Workers.Run(count, count * Workers.WorkPerThread, body);
 
@@ -214,7 +218,7 @@ internal sealed unsafe class Decoder : ICausalModel
                 LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
                 _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
-            results[i] = count == 0 ? [] : GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary);
+            results[i] = count switch { 0 => [], 1 => _logits.Take(), _ => GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary) };
             for (int row = 0; row < count; row++)
                 wanted.Add((first + row, results[i], row * _spec.Vocabulary));
         }

@@ -24,6 +24,12 @@ public interface ICausalModel : IDisposable
     /// </returns>
     IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks);
 
+    /// <summary>Gives logits back, for later steps to write to; nobody may read them any more. Optional.</summary>
+    /// <param name="logits">What <see cref="Forward"/> returned.</param>
+    void Return(IReadOnlyList<float[]> logits)
+    {
+    }
+
     /// <summary>Runs independent work between steps, in any order, on the threads that compute them.</summary>
     /// <param name="count">Number of calls.</param>
     /// <param name="body">Called with 0..count-1.</param>

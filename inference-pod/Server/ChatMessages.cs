@@ -33,10 +33,20 @@ internal static class ChatMessages
         var result = new JsonObject();
         foreach (var field in message.EnumerateObject())
             result[field.Name] = field.Name == "content" ? Content(field.Value, $"{name}.content") : JsonNode.Parse(field.Value.GetRawText());
-        if (!message.TryGetProperty("content", out _) && !message.TryGetProperty("tool_calls", out _))
+        // Null is as good as absent: a template would write the word None.
+        if (result["content"] is null && !HasToolCalls(message, name))
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");
         result.TryAdd("content", null);
         return result;
+    }
+
+    private static bool HasToolCalls(JsonElement message, string name)
+    {
+        if (!message.TryGetProperty("tool_calls", out var calls) || calls.ValueKind == JsonValueKind.Null)
+            return false;
+        if (calls.ValueKind != JsonValueKind.Array)
+            throw RequestBody.WrongType($"{name}.tool_calls", "an array", calls);
+        return calls.GetArrayLength() > 0;
     }
 
     private static JsonValue? Content(JsonElement content, string name)

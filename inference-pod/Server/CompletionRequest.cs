@@ -44,7 +44,7 @@ internal sealed record CompletionRequest
 
         // Said by many clients, and without effect on an answer.
         body.Text("user");
-        body.Get("metadata");
+        body.Object("metadata");
         if (body.Flag("store") == true)
             throw ApiException.Invalid("store", "'store' is true: this server keeps no answers.");
         return new CompletionRequest
@@ -102,7 +102,7 @@ internal sealed record CompletionRequest
             return biases;
         foreach (var field in fields.Fields())
         {
-            if (!int.TryParse(field.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var token) || token >= vocabulary)
+            if (!int.TryParse(field.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var token) || token >= vocabulary || (field.Name[0] == '0' && field.Name.Length > 1))
                 throw ApiException.Invalid("logit_bias", $"'logit_bias' names '{field.Name}': a token id from 0 to {vocabulary - 1} is expected.");
             biases[token] = (float)(fields.Number(field.Name, -100, 100) ?? throw fields.Wrong(field.Name, "a number", field.Value));
         }

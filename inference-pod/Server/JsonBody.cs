@@ -13,8 +13,11 @@ internal static class JsonBody
     /// <summary>Largest body.</summary>
     public const int LargestBytes = 16 << 20;
 
+    /// <summary>Levels of objects and arrays in one another.</summary>
+    private const int DeepestLevel = 64;
+
     /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
-    private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false };
+    private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
 
     private static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -42,7 +45,7 @@ internal static class JsonBody
         }
         catch (JsonException error)
         {
-            throw new ApiException(400, "invalid_request_error", error.LineNumber is { } line ? $"The body is not valid JSON (line {line + 1}, byte {error.BytePositionInLine})." : "The body is not valid JSON: an object names a field twice.");
+            throw new ApiException(400, "invalid_request_error", error.LineNumber is { } line ? $"The body is not valid JSON, or nested deeper than {DeepestLevel} levels (line {line + 1}, byte {error.BytePositionInLine})." : "The body is not valid JSON: an object names a field twice.");
         }
 
         if (document.RootElement.ValueKind == JsonValueKind.Object && IsText(document.RootElement))

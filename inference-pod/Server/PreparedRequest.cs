@@ -88,10 +88,10 @@ internal sealed record PreparedRequest(
         if (Prompts.Count * Common.Choices > capacity)
             throw ApiException.Invalid(Prompts.Count > 1 ? PromptField : "n", $"The request asks for {Prompts.Count * Common.Choices} sequences: this server takes at most {capacity} at once.");
         var sequences = new List<EngineRequest>();
-        foreach (var prompt in Prompts)
+        foreach (var (prompt, i) in Prompts.Select((prompt, i) => (prompt, i)))
         {
             if (prompt.Length == 0)
-                throw ApiException.Invalid(PromptField, $"'{PromptField}' has no tokens.");
+                throw ApiException.Invalid(PromptField, $"'{PromptField}' has no tokens{(Prompts.Count > 1 ? $" at its place {i}" : "")}.");
             var room = model.ContextLength - prompt.Length;
             if (room < 1)
                 throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
@@ -138,9 +138,11 @@ internal sealed record PreparedRequest(
         var choice = "auto";
         if (body.Get("tool_choice") is { } value)
         {
-            choice = value.ValueKind == JsonValueKind.String ? value.GetString()! : "a named tool";
+            if (value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object))
+                throw body.Wrong("tool_choice", "a string or an object", value);
+            choice = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
             if (choice is not ("auto" or "none"))
-                throw ApiException.Invalid("tool_choice", $"'tool_choice' is {choice}: only 'auto' and 'none' are supported.");
+                throw ApiException.Invalid("tool_choice", $"'tool_choice' is {(value.ValueKind == JsonValueKind.String ? $"'{choice}'" : "a named tool")}: only 'auto' and 'none' are supported.");
         }
 
         if (body.Get("tools") is not { } tools)
@@ -162,6 +164,8 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid($"{name}.function", $"'{name}.function' must be an object.");
         if (!function.TryGetProperty("name", out var called) || called.ValueKind != JsonValueKind.String || called.GetString()!.Length == 0)
             throw ApiException.Invalid($"{name}.function.name", $"'{name}.function.name' must be a text.");
+        if (function.TryGetProperty("parameters", out var parameters) && parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
+            throw RequestBody.WrongType($"{name}.function.parameters", "an object", parameters);
     }
 
     private static JsonElement? Variables(RequestBody body)

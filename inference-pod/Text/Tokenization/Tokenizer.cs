@@ -36,7 +36,7 @@ internal sealed class Tokenizer
             special[token.Id] = token.Special;
         raw = new AddedTokens(added.Where(token => !token.Normalized));
         normalized = new AddedTokens(added.Where(token => token.Normalized)
-            .Select(token => token with { Content = normalizer?.Normalize(token.Content) ?? token.Content }));
+            .Select(token => token with { Content = normalizer?.Normalize(new Piece(token.Content, true)).Text ?? token.Content }));
         SpecialIds = added.Where(token => token.Special).GroupBy(token => token.Content).ToDictionary(group => group.Key, group => group.First().Id);
     }
 
@@ -69,7 +69,7 @@ internal sealed class Tokenizer
             if (token is not null)
                 ids.Add(token.Id);
             else
-                EncodeNormalized(piece with { Text = normalizer?.Normalize(piece.Text) ?? piece.Text }, ids);
+                EncodeNormalized(normalizer?.Normalize(piece) ?? piece, ids);
         }
 
         if (addSpecialTokens)

@@ -95,6 +95,8 @@ internal static class StepBench
 
         public void ForEach(int count, Action<int> body) => model.ForEach(count, body);
 
+        public void Return(IReadOnlyList<float[]> logits) => model.Return(logits);
+
         public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
         {
             if (chunks.Count < Sequences || chunks.Any(chunk => chunk.Tokens.Length > 1))

@@ -99,6 +99,13 @@ public class ApiTests
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tools":[{"type":"cat"}]}""", 400, "tools[0].type")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function"}]}""", 400, "tools[0].function")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":5}}]}""", 400, "tools[0].function.name")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":5}}]}""", 400, "tools[0].function.parameters")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"tool_choice":5}""", 400, "tool_choice")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":null}]}""", 400, "messages[0].content")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[]}]}""", 400, "messages[0].content")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":5}]}""", 400, "messages[0].tool_calls")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","metadata":5}""", 400, "metadata")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":1,"01":2}}""", 400, "logit_bias")]
     [InlineData("completions", """{"model":"toy","prompt":"a","prompt":"b"}""", 400, null)]
     [InlineData("chat/completions", "[]", 400, null)]
     [InlineData("chat/completions", "{\"model\":", 400, null)]
@@ -201,6 +208,15 @@ public class ApiTests
         await harness.Server.Loaded;
         Assert.Equal("ok\n", await harness.GetAsync("readyz"));
         Assert.Contains("\"id\":\"toy\"", await harness.GetAsync("v1/models"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_nested_too_deep_is_told_so()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/completions", $$"""{"model":"toy","prompt":"a","metadata":{{new string('[', 70)}}{{new string(']', 70)}}}""");
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.Contains("deeper than 64 levels", (string?)body["error"]!["message"], StringComparison.Ordinal);
     }
 
     [Theory]

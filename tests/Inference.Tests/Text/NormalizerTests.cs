@@ -47,10 +47,26 @@ public class NormalizerTests
     [InlineData("\u00E9", "\u00E9")]
     [InlineData("\u0939\u093F\u0928\u094D\u0926\u0940", "\u0939\u0928\u0926")]
     [InlineData("\u05E9\u05C1\u20DD", "\u05E9")]
-    public void Accents_are_combining_marks(string text, string expected) => Assert.Equal(expected, new StripAccentsNormalizer().Normalize(text));
+    public void Accents_are_combining_marks(string text, string expected) => Assert.Equal(expected, new StripAccentsNormalizer().Normalize(new Piece(text, true)).Text);
 
     // Expected: what the reference library (tokenizers 0.23) does.
     [Fact]
     public void Control_characters_go_and_odd_spaces_become_one() =>
-        Assert.Equal("\0ab c d\u00A0e f ", new NmtNormalizer().Normalize("\0a\u0007b\tc\u2028d\u00A0e\u200Df\uFFFD"));
+        Assert.Equal("\0ab c d\u00A0e f ", new NmtNormalizer().Normalize(new Piece("\0a\u0007b\tc\u2028d\u00A0e\u200Df\uFFFD", true)).Text);
+
+    // Expected: what the reference library (tokenizers 0.23) does, which puts no mark of a text's beginning there.
+    [Theory]
+    [InlineData("  ab", false)]
+    [InlineData("ab  ", true)]
+    public void White_space_that_is_stripped_moves_the_start(string text, bool atStart) =>
+        Assert.Equal(new Piece("ab", atStart), new StripNormalizer(true, true).Normalize(new Piece(text, true)));
+
+    // Expected: what the reference library (tokenizers 0.23) does.
+    [Theory]
+    [InlineData("xxab", "x+", "_", "_ab", false)]
+    [InlineData("xab", "x+", "_", "_ab", true)]
+    [InlineData("xab", "x+", "", "ab", false)]
+    [InlineData("abxx", "x+", "_", "ab_", true)]
+    public void Several_characters_that_are_replaced_move_the_start(string text, string pattern, string replacement, string expected, bool atStart) =>
+        Assert.Equal(new Piece(expected, atStart), new ReplaceNormalizer(new System.Text.RegularExpressions.Regex(pattern), replacement).Normalize(new Piece(text, true)));
 }
