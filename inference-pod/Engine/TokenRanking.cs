@@ -10,6 +10,12 @@ internal static class TokenRanking
     /// <summary>Up to this many, keeping the best in order beats parting all.</summary>
     private const int MostInOrder = 256;
 
+    /// <summary>No bound is looked for further below the largest value.</summary>
+    private const float FurthestBound = 1 << 20;
+
+    /// <summary>Halvings of the distance in which a bound is looked for.</summary>
+    private const int BoundRounds = 12;
+
     /// <summary>The index of the largest value, or -1 where all are NaN or minus infinity.</summary>
     public static int Largest(ReadOnlySpan<float> values)
     {
@@ -63,18 +69,76 @@ internal static class TokenRanking
     private static int[] Ranked(ReadOnlySpan<float> values, int count)
     {
         ulong[] rented = ArrayPool<ulong>.Shared.Rent(values.Length);
-        int numbers = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!float.IsNaN(values[i]))
-                rented[numbers++] = TokenKeys.Of(values[i], i);
-        }
-        int[] best = new int[Math.Min(count, numbers)];
-        TokenKeys.Rank(rented.AsSpan(0, numbers), best.Length);
+        var keys = rented.AsSpan(0, Keys(values, Bound(values, count), rented));
+        int[] best = new int[Math.Min(count, keys.Length)];
+        TokenKeys.Rank(keys, best.Length);
         for (int i = 0; i < best.Length; i++)
-            best[i] = TokenKeys.Token(rented[i]);
+            best[i] = TokenKeys.Token(keys[i]);
         ArrayPool<ulong>.Shared.Return(rented);
         return best;
+    }
+
+    /// <summary>
+    /// A value that at least so many are not below, and that not many more are not below where it is easy to find: counting is
+    /// cheap beside ranking. Minus infinity where there are not as many numbers.
+    /// </summary>
+    private static float Bound(ReadOnlySpan<float> values, int count)
+    {
+        int best = Largest(values);
+        if (best < 0)
+            return float.NegativeInfinity;
+        float reach = 1;
+        while (AtLeast(values, values[best] - reach) < count)
+        {
+            reach *= 2;
+            if (reach > FurthestBound)
+                return float.NegativeInfinity;
+        }
+        float enough = values[best] - reach, tooFew = values[best];
+        for (int round = 0; round < BoundRounds; round++)
+        {
+            float middle = (enough + tooFew) / 2;
+            int found = AtLeast(values, middle);
+            if (found >= count)
+                enough = middle;
+            else
+                tooFew = middle;
+            if (found >= count && found <= 2 * count)
+                break;
+        }
+        return enough;
+    }
+
+    private static int AtLeast(ReadOnlySpan<float> values, float bound)
+    {
+        int count = 0, i = 0;
+        // A comparison with NaN is false.
+        for (; i + 16 <= values.Length; i += 16)
+            count += BitOperations.PopCount(Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits());
+        for (; i < values.Length; i++)
+            count += values[i] >= bound ? 1 : 0;
+        return count;
+    }
+
+    /// <summary>Keys of the values that are not below a bound; returns how many.</summary>
+    private static int Keys(ReadOnlySpan<float> values, float bound, Span<ulong> keys)
+    {
+        int count = 0, i = 0;
+        for (; i + 16 <= values.Length; i += 16)
+        {
+            ulong found = Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits();
+            for (; found != 0; found &= found - 1)
+            {
+                int at = i + BitOperations.TrailingZeroCount(found);
+                keys[count++] = TokenKeys.Of(values[at], at);
+            }
+        }
+        for (; i < values.Length; i++)
+        {
+            if (values[i] >= bound)
+                keys[count++] = TokenKeys.Of(values[i], i);
+        }
+        return count;
     }
 
     private static int First(ReadOnlySpan<float> values, float value)

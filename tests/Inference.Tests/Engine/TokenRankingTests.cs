@@ -22,15 +22,18 @@ public class TokenRankingTests
         Assert.Equal(top.Length == 0 || float.IsNegativeInfinity(values[top[0]]) ? -1 : top[0], TokenRanking.Largest(values));
     }
 
-    /// <summary>Few different values, so that there are ties; some are no numbers.</summary>
+    /// <summary>Few different values or many, near each other or far apart; some are no numbers.</summary>
     private static float[] Values(int seed, int length)
     {
         var random = new Random(seed);
+        float scale = random.Next(5) switch { 0 => 1e-6f, 1 => 1e6f, 2 => 1e37f, _ => 1 };
+        bool many = random.Next(2) == 0;
         return [.. Enumerable.Range(0, length).Select(_ => random.Next(30) switch
         {
             0 => float.NaN,
             1 => float.NegativeInfinity,
-            var value => value * 0.5f - 5,
+            2 when seed % 7 == 0 => float.PositiveInfinity,
+            var value => scale * (many ? random.NextSingle() - 0.5f : value * 0.5f - 5),
         })];
     }
 }
