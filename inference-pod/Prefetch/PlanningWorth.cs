@@ -26,7 +26,7 @@ internal sealed class PlanningWorth
     /// Share of a layer's time that looking ahead may cost beyond what it saves: stalls come to some tokens only, planning to
     /// all alike, and neither is known more exactly.
     /// </summary>
-    private const double Tolerance = 0.03;
+    public const double Tolerance = 0.03;
 
     private readonly UsualTime _plan = new();
     private readonly DecayingMean _busy = new(1 / Window), _saved = new(1 / Window), _stall = new(1 / Window), _stallOff = new(1 / Window), _compute = new(1 / Window);

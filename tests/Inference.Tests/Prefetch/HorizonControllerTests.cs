@@ -155,15 +155,16 @@ public class HorizonControllerTests
     [Property]
     public void Trials_that_do_not_pay_grow_rare(byte stall, byte plan, byte saved)
     {
-        // Whatever the machine, what planning costs beyond what it saves is at most a hundredth of the planning itself.
+        // Whatever the machine, what planning costs beyond what it saves is at most what is tolerated, and a hundredth of it all.
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         var run = new Machine((stall + 1) * 1e-6, (plan + 1) * 1e-6, saved / 255.0);
         const int Layers = 300_000;
         run.Layers(controller, Layers);
-        Assert.True(run.Planned - run.Gained <= (0.01 * Layers * (plan + 1) * 1e-6 * 8) + 1e-9, $"planned {run.Planned}, gained {run.Gained}");
+        double cost = (plan + 1) * 1e-6, tolerated = PlanningWorth.Tolerance * (Machine.Compute + (2 * cost));
+        Assert.True(run.Planned - run.Gained <= Layers * ((1.1 * tolerated) + (0.08 * cost)), $"planned {run.Planned}, gained {run.Gained}");
     }
 
-    [Property(MaxTest = 40)]
+    [Property]
     public void In_the_long_run_it_waits_and_plans_little_longer_than_the_best_fixed_horizon(int seed, byte wanted, byte plan, byte reach)
     {
         // Each layer ahead up to a reach saves half of the stall that is left; misses come by chance.
@@ -187,6 +188,8 @@ public class HorizonControllerTests
     private sealed class Machine(double stall, double plan, Func<int, double> saved, int seed = 1)
     {
         public const double Expert = 100e-6;
+
+        public const double Compute = 35e-6;
 
         private readonly Random _random = new(seed);
 
@@ -233,7 +236,7 @@ public class HorizonControllerTests
                 Gained += ahead * Expert;
                 Stalled += waits;
                 controller.Expect(4);
-                controller.Observe(new PrefetchFeedback(0, waits, missing, 0, 35e-6 + cost, Expert, ahead + missing) { Ahead = ahead, PlanSeconds = cost }, 4, late);
+                controller.Observe(new PrefetchFeedback(0, waits, missing, 0, Compute + cost, Expert, ahead + missing) { Ahead = ahead, PlanSeconds = cost }, 4, late);
             }
             return on;
         }
