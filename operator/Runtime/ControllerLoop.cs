@@ -128,9 +128,18 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
+            if (result is { IsSuccess: false, Error: null, RequeueAfter: { } again })
+            {
+                // A finalizer that waits for somebody else: nothing has failed.
+                logger.LogInformation("{Controller} {Key}: {Reason}; looking again in {Delay:0.0} s", Name, key, result.ErrorMessage, again.TotalSeconds);
+                metrics.Reconciliations.WithLabels(Name, "waiting").Inc();
+                queue.AddAfter(key, again);
+                return;
+            }
+
             if (result is { IsSuccess: false })
             {
-                Retry(key, result.ErrorMessage ?? "no reason given", result.Error, result.RequeueAfter);
+                Retry(key, result.ErrorMessage ?? "no reason given", result.Error);
                 return;
             }
 
@@ -154,13 +163,13 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         }
         catch (Exception error) when (error is ApiException or HttpRequestException or IOException or TimeoutException or System.Text.Json.JsonException)
         {
-            Retry(key, error.Message, null, null);
+            Retry(key, error.Message, null);
         }
 #pragma warning disable CA1031 // One object that breaks the program's assumptions must not stop the others.
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            Retry(key, error.Message, error, null);
+            Retry(key, error.Message, error);
         }
         finally
         {
@@ -171,14 +180,10 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         }
     }
 
-    private void Retry(ObjectKey key, string message, Exception? error, TimeSpan? after)
+    private void Retry(ObjectKey key, string message, Exception? error)
     {
         metrics.Reconciliations.WithLabels(Name, "error").Inc();
-        TimeSpan delay;
-        if (after is { } fixedDelay)
-            queue.AddAfter(key, delay = fixedDelay);
-        else
-            delay = queue.AddRateLimited(key);
+        var delay = queue.AddRateLimited(key);
         logger.LogWarning(error, "{Controller} {Key}: {Error}; trying again in {Delay:0.0} s", Name, key, message, delay.TotalSeconds);
     }
 
