@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace Moebius.Crds;
@@ -120,7 +121,13 @@ public static class Manifests
         if (node is JsonObject manifest && manifest.ContainsKey("kind"))
             node = IdentityFirst(manifest);
         var writer = new StringWriter(CultureInfo.InvariantCulture) { NewLine = "\n" };
-        new YamlStream(new YamlDocument(ToYamlNode(node))).Save(writer, assignAnchors: false);
+        // Events instead of a tree of YAML nodes: the operator writes several documents each time it looks at a resource.
+        var emitter = new Emitter(writer);
+        emitter.Emit(new StreamStart());
+        emitter.Emit(new DocumentStart());
+        Emit(emitter, node);
+        emitter.Emit(new DocumentEnd(isImplicit: true));
+        emitter.Emit(new StreamEnd());
         var text = writer.ToString();
         return text.EndsWith("...\n", StringComparison.Ordinal) ? text[..^4] : text;
     }
@@ -130,7 +137,14 @@ public static class Manifests
     {
         string[] identity = ["apiVersion", "kind", "metadata"];
         var fields = identity.Where(manifest.ContainsKey).Concat(manifest.Select(field => field.Key).Except(identity)).ToList();
-        return new JsonObject(fields.Select(name => KeyValuePair.Create(name, manifest[name]?.DeepClone())));
+        var result = new JsonObject();
+        foreach (var name in fields)
+        {
+            manifest.Remove(name, out var value);
+            result.Add(name, value);
+        }
+
+        return result;
     }
 
     private static string Explain(JsonException error)
@@ -163,47 +177,62 @@ public static class Manifests
             case YamlSequenceNode sequence:
                 return new JsonArray([.. sequence.Children.Select(child => ToJson(child, source))]);
             case YamlScalarNode scalar:
-                return Scalar(scalar);
+                return scalar.Style == ScalarStyle.Plain ? Plain(scalar.Value ?? "") : JsonValue.Create(scalar.Value ?? "");
             default:
                 throw new UserInputException($"{source}: line {node.Start.Line}: YAML aliases are not supported");
         }
     }
 
-    private static JsonNode? Scalar(YamlScalarNode scalar)
+    /// <summary>What a text without quotes reads as.</summary>
+    private static JsonNode? Plain(string text) => text switch
     {
-        var text = scalar.Value ?? "";
-        if (scalar.Style != ScalarStyle.Plain)
-            return JsonValue.Create(text);
-        return text switch
-        {
-            "" or "~" or "null" or "Null" or "NULL" => null,
-            "true" or "True" or "TRUE" => JsonValue.Create(true),
-            "false" or "False" or "FALSE" => JsonValue.Create(false),
-            _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => JsonValue.Create(integer),
-            _ when LooksLikeNumber(text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
-            _ => JsonValue.Create(text),
-        };
-    }
+        "" or "~" or "null" or "Null" or "NULL" => null,
+        "true" or "True" or "TRUE" => JsonValue.Create(true),
+        "false" or "False" or "FALSE" => JsonValue.Create(false),
+        _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => JsonValue.Create(integer),
+        _ when LooksLikeNumber(text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
+        _ => JsonValue.Create(text),
+    };
 
     private static bool LooksLikeNumber(string text) => char.IsAsciiDigit(text[0]) || (text[0] is '-' or '+' or '.' && text.Length > 1 && char.IsAsciiDigit(text[1]));
 
-    private static YamlNode ToYamlNode(JsonNode? node) => node switch
+    private static void Emit(Emitter emitter, JsonNode? node)
     {
-        null => new YamlScalarNode("null"),
-        JsonObject value => new YamlMappingNode(value.SelectMany(field => new[] { Text(field.Key), ToYamlNode(field.Value) })),
-        JsonArray value => new YamlSequenceNode(value.Select(ToYamlNode)),
-        JsonValue value when value.GetValueKind() == JsonValueKind.String => Text(value.GetValue<string>()),
-        _ => new YamlScalarNode(node.ToJsonString()),
-    };
+        switch (node)
+        {
+            case JsonObject fields:
+                emitter.Emit(new MappingStart(AnchorName.Empty, TagName.Empty, isImplicit: true, MappingStyle.Any));
+                foreach (var (name, value) in fields)
+                {
+                    emitter.Emit(Text(name));
+                    Emit(emitter, value);
+                }
 
-    private static YamlScalarNode Text(string text)
+                emitter.Emit(new MappingEnd());
+                break;
+            case JsonArray items:
+                emitter.Emit(new SequenceStart(AnchorName.Empty, TagName.Empty, isImplicit: true, SequenceStyle.Any));
+                foreach (var item in items)
+                    Emit(emitter, item);
+                emitter.Emit(new SequenceEnd());
+                break;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.String:
+                emitter.Emit(Text(value.GetValue<string>()));
+                break;
+            default:
+                emitter.Emit(Text(node?.ToJsonString() ?? "null", ScalarStyle.Plain));
+                break;
+        }
+    }
+
+    private static Scalar Text(string text)
     {
-        var plain = new YamlScalarNode(text) { Style = ScalarStyle.Plain };
         // A text that would read back as something else must be quoted; a long one reads best as a block.
         if (text.Contains('\n'))
-            plain.Style = text.Contains('\t') || text.Split('\n').Any(line => line.EndsWith(' ')) ? ScalarStyle.DoubleQuoted : ScalarStyle.Literal;
-        else if (Scalar(plain) is not JsonValue value || value.GetValueKind() != JsonValueKind.String || text is "y" or "n" or "yes" or "no" or "on" or "off")
-            plain.Style = ScalarStyle.DoubleQuoted;
-        return plain;
+            return Text(text, text.Contains('\t') || text.Split('\n').Any(line => line.EndsWith(' ')) ? ScalarStyle.DoubleQuoted : ScalarStyle.Literal);
+        var isMistaken = Plain(text) is not JsonValue value || value.GetValueKind() != JsonValueKind.String || text is "y" or "n" or "yes" or "no" or "on" or "off";
+        return Text(text, isMistaken ? ScalarStyle.DoubleQuoted : ScalarStyle.Plain);
     }
+
+    private static Scalar Text(string text, ScalarStyle style) => new(AnchorName.Empty, TagName.Empty, text, style, isPlainImplicit: true, isQuotedImplicit: true);
 }

@@ -35,6 +35,7 @@ public sealed class MutationTests(OperatorCluster cluster)
         var seeds = Files.SelectMany(file => Manifests.ParseDocuments(File.ReadAllText(RepositoryFiles.At($"samples/{file}")), file)).ToList();
         TestContext.Current.TestOutputHelper?.WriteLine($"MOEBIUS_TEST_SEED={Seed} MOEBIUS_TEST_MUTATIONS={OfEachKind}");
         var documents = seeds.Index().SelectMany(one => Mutated(one.Item).Sample(OfEachKind, new Rnd(Seed + (ulong)one.Index), 50)).ToList();
+        Assert.Equal(OfEachKind * Files.Length, documents.Count);
         var accepted = new List<(string Path, string Manifest)>();
         var refused = 0;
         foreach (var (index, document) in documents.Index())
