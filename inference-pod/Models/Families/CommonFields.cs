@@ -144,6 +144,29 @@ internal static class CommonFields
         return (groups, top);
     }
 
+    /// <summary>Experts behind sigmoid gates with a correction bias, chosen within groups, beside shared ones (DeepSeek-V3, section 2.1.2).</summary>
+    public static MoeSpec SigmoidExperts(this ModelConfig config, double defaultScale)
+    {
+        var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
+        var (groups, topGroups) = config.ExpertGroups(experts, topK);
+        return new MoeSpec
+        {
+            Router = new RouterSpec(RouterKind.SigmoidGroups, experts, topK)
+            {
+                Normalize = config.Flag(true, "norm_topk_prob"),
+                Scale = (float)config.Number(defaultScale, "routed_scaling_factor"),
+                Groups = groups,
+                TopGroups = topGroups,
+            },
+            RouterName = "mlp.gate",
+            CorrectionName = "mlp.gate.e_score_correction_bias",
+            Intermediate = config.Size("moe_intermediate_size"),
+            Activation = config.HiddenAct(),
+            Naming = GateUpDown,
+            Shared = config.SharedExperts(defaultCount: 1),
+        };
+    }
+
     /// <summary>The part of a description that every family reads the same way.</summary>
     public static DecoderSpec Decoder(this ModelConfig config, double defaultEpsilon, Rope rope, AttentionSpec attention, IReadOnlyList<FeedForwardSpec> feedForward) => new()
     {

@@ -15,26 +15,9 @@ internal static class DeepseekV3
             throw config.Bad("scoring_func", "sigmoid");
         if (config.Text("topk_method") is not (null or "noaux_tc"))
             throw config.Bad("topk_method", "noaux_tc");
-        var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
-        var (groups, topGroups) = config.ExpertGroups(experts, topK);
         var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: config.Flag(true, "rope_interleave"));
         var attention = config.LatentAttention(softmaxScale: rope.SoftmaxScale);
-        var moe = new MoeSpec
-        {
-            Router = new RouterSpec(RouterKind.SigmoidGroups, experts, topK)
-            {
-                Normalize = config.Flag(true, "norm_topk_prob"),
-                Scale = (float)config.Number(2.5, "routed_scaling_factor"),
-                Groups = groups,
-                TopGroups = topGroups,
-            },
-            RouterName = "mlp.gate",
-            CorrectionName = "mlp.gate.e_score_correction_bias",
-            Intermediate = config.Size("moe_intermediate_size"),
-            Activation = config.HiddenAct(),
-            Naming = CommonFields.GateUpDown,
-            Shared = config.SharedExperts(defaultCount: 1),
-        };
+        var moe = config.SigmoidExperts(defaultScale: 2.5);
         return config.Decoder(1e-6, rope, attention, config.DenseThenExperts(config.Int(3, "first_k_dense_replace"), moe));
     }
 }

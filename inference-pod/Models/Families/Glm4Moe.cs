@@ -11,9 +11,7 @@ internal static class Glm4Moe
     {
         config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "sliding_window");
-        var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
         int headDim = config.HeadDim();
-        var (groups, topGroups) = config.ExpertGroups(experts, topK);
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),
@@ -24,22 +22,7 @@ internal static class Glm4Moe
             InputBias = config.Flag(false, "attention_bias"),
             Norm = config.Flag(false, "use_qk_norm") ? QueryKeyNorm.Head : QueryKeyNorm.None,
         };
-        var moe = new MoeSpec
-        {
-            Router = new RouterSpec(RouterKind.SigmoidGroups, experts, topK)
-            {
-                Normalize = config.Flag(true, "norm_topk_prob"),
-                Scale = (float)config.Number(1, "routed_scaling_factor"),
-                Groups = groups,
-                TopGroups = topGroups,
-            },
-            RouterName = "mlp.gate",
-            CorrectionName = "mlp.gate.e_score_correction_bias",
-            Intermediate = config.Size("moe_intermediate_size"),
-            Activation = config.HiddenAct(),
-            Naming = CommonFields.GateUpDown,
-            Shared = config.SharedExperts(defaultCount: 1),
-        };
+        var moe = config.SigmoidExperts(defaultScale: 1);
         return config.Decoder(1e-5, Rope.Read(config, headDim, partialFactor: 0.5), attention, config.DenseThenExperts(config.Int(1, "first_k_dense_replace"), moe));
     }
 }
