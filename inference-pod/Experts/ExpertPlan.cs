@@ -15,7 +15,9 @@ internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Token
     /// <param name="chosen">For each slot, the expert.</param>
     /// <param name="experts">Experts of the layer.</param>
     /// <param name="topK">Slots of a token.</param>
-    public static ExpertPlan Group(ReadOnlySpan<int> chosen, int experts, int topK)
+    /// <param name="tokens">Becomes <see cref="Tokens"/>; as long as <paramref name="chosen"/>.</param>
+    /// <param name="rowOf">Becomes <see cref="RowOf"/>; as long.</param>
+    public static ExpertPlan Group(ReadOnlySpan<int> chosen, int experts, int topK, int[] tokens, int[] rowOf)
     {
         Span<int> counts = experts <= 512 ? stackalloc int[experts] : new int[experts];
         counts.Clear();
@@ -33,7 +35,6 @@ internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Token
             // From now on, the next row of the expert.
             counts[expert] = row - counts[expert];
         }
-        int[] tokens = new int[chosen.Length], rowOf = new int[chosen.Length];
         for (int slot = 0; slot < chosen.Length; slot++)
         {
             int at = counts[chosen[slot]]++;

@@ -92,7 +92,11 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <summary>A layer begins to use experts: those that are resident are pinned, the others are on their way first.</summary>
     /// <param name="layer">Index among the MoE layers.</param>
     /// <param name="groups">The experts; the layer may use more than there are buffers.</param>
-    public ExpertUse Use(int layer, IReadOnlyList<ExpertGroup> groups) => new(this, _link, layer, groups);
+    /// <param name="keep">What is handed out stays until the end; the store <see cref="CanHold"/> as many.</param>
+    public ExpertUse Use(int layer, IReadOnlyList<ExpertGroup> groups, bool keep = false) => new(this, _link, layer, groups, keep);
+
+    /// <summary>Whether a layer may keep so many experts at once: as many buffers are left for what is loaded ahead.</summary>
+    public bool CanHold(int experts) => 2 * experts <= _slots;
 
     /// <summary>Takes over a policy's plan. A layer's <see cref="Use"/> comes before the plan made in it.</summary>
     public void Plan(IReadOnlyList<PrefetchRequest> plan) => _link.Plan(plan);
@@ -115,8 +119,8 @@ internal sealed unsafe class ExpertStore : IDisposable
 internal readonly record struct ReadyExpert(int Group, nint Buffer);
 
 /// <summary>
-/// Hands out a layer's experts: first all that are resident, then the others as they arrive. What was handed out is
-/// released by the next call, so that a layer with more experts than buffers goes through them in waves.
+/// Hands out a layer's experts: first all that are resident, then the others as they arrive. Unless they are to be kept, what was
+/// handed out is released by the next call, so that a layer with more experts than buffers goes through them in waves.
 /// </summary>
 internal sealed unsafe class ExpertUse : IDisposable
 {
@@ -124,13 +128,14 @@ internal sealed unsafe class ExpertUse : IDisposable
     private readonly TransferLink _link;
     private readonly int _layer;
     private readonly Dictionary<int, int> _groupOf = [];
-    private readonly List<ArrivedExpert> _pinned = [];
+    private readonly List<ArrivedExpert> _pinned = [], _kept = [];
     private readonly List<ReadyExpert> _ready = [];
+    private readonly bool _keep;
     private bool _begun;
 
-    public ExpertUse(ExpertStore store, TransferLink link, int layer, IReadOnlyList<ExpertGroup> groups)
+    public ExpertUse(ExpertStore store, TransferLink link, int layer, IReadOnlyList<ExpertGroup> groups, bool keep)
     {
-        (_store, _link, _layer) = (store, link, layer);
+        (_store, _link, _layer, _keep) = (store, link, layer, keep);
         var keys = new ExpertKey[groups.Count];
         for (int i = 0; i < keys.Length; i++)
         {
@@ -149,7 +154,10 @@ internal sealed unsafe class ExpertUse : IDisposable
     {
         if (_begun || _pinned.Count == 0)
         {
-            Release();
+            if (_keep)
+                Keep();
+            else
+                Release();
             if (_groupOf.Count > 0)
             {
                 long start = Stopwatch.GetTimestamp();
@@ -175,9 +183,16 @@ internal sealed unsafe class ExpertUse : IDisposable
 
     public void Dispose()
     {
-        Release();
+        Keep();
+        _link.Release(_kept);
         if (_groupOf.Count > 0)
             _link.Abandon(_groupOf.Keys.Select(expert => new ExpertKey(_layer, expert)));
+    }
+
+    private void Keep()
+    {
+        _kept.AddRange(_pinned);
+        _pinned.Clear();
     }
 
     private void Release()

@@ -16,7 +16,13 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
     /// <summary>What an element of a norm or a rotation costs, in multiply-adds of a product.</summary>
     private const int ElementWork = 4;
 
+    /// <summary>What stays in a third-level cache.</summary>
+    public const int DefaultTileBytes = 2 << 20;
+
     public Workers Workers => workers;
+
+    /// <summary>Memory for what experts write, beyond which their last products are made a tile of columns at a time.</summary>
+    public int ExpertTileBytes { get; init; } = DefaultTileBytes;
 
     /// <summary>Memory of the step.</summary>
     public Scratch Scratch { get; } = new();

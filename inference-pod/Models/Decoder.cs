@@ -33,6 +33,7 @@ internal sealed unsafe class Decoder : ICausalModel
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
         int moeLayer = 0;
+        var buffers = new RoutingBuffers();
         for (int i = 0; i < spec.Layers; i++)
         {
             string name = $"model.layers.{i}.";
@@ -48,7 +49,7 @@ internal sealed unsafe class Decoder : ICausalModel
                 spec.FeedForward[i] switch
                 {
                     DenseSpec dense => new DenseFeedForward(kernels, weights, name, dense, spec.Hidden),
-                    MoeSpec moe => new MoeFeedForward(kernels, weights, name, moe, spec.Hidden, store, moeLayer++, _tap),
+                    MoeSpec moe => new MoeFeedForward(kernels, weights, name, moe, spec.Hidden, store, moeLayer++, _tap, buffers),
                     _ => throw new NotSupportedException(spec.FeedForward[i].GetType().Name),
                 });
             layerLoaded?.Invoke(i);

@@ -62,6 +62,9 @@ public sealed record ModelLoadOptions
     /// <summary>Most loads ahead on their way at once, 1 or more; see docs/benchmarks/inference.md for what was measured.</summary>
     internal int AheadAtOnce { get; init; } = 2;
 
+    /// <summary>Memory for what the experts of a layer write, above which they write it in tiles; it changes no result.</summary>
+    internal int ExpertTileBytes { get; init; } = Kernels.TensorKernels.DefaultTileBytes;
+
     /// <summary>Reports how far loading is; null for no reports.</summary>
     public IProgress<ModelLoadProgress>? Progress { get; init; }
 }

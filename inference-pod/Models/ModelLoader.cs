@@ -57,7 +57,7 @@ public static class ModelLoader
                 ExpertBytes = catalog.TotalBytes,
                 ExpertTier = catalog.Count == 0 ? "" : store.Description + (learned is null ? "" : $"; the predictor begins with {learned}"),
             };
-            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)), weights, store, policy,
+            var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)) { ExpertTileBytes = options.ExpertTileBytes }, weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
             weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));

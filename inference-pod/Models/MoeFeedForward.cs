@@ -20,6 +20,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private readonly DenseFeedForward? _shared;
     private readonly LinearWeight? _sharedGate;
     private readonly RoutingTap? _tap;
+    private readonly RoutingBuffers _buffers;
 
     /// <param name="kernels">Operations.</param>
     /// <param name="weights">Dense weights.</param>
@@ -29,9 +30,10 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     /// <param name="store">Holds the experts.</param>
     /// <param name="moeLayer">Index among the MoE layers.</param>
     /// <param name="tap">Watches the routing; null for nobody.</param>
-    public MoeFeedForward(TensorKernels kernels, WeightReader weights, string layer, MoeSpec spec, int hidden, ExpertStore store, int moeLayer, RoutingTap? tap)
+    /// <param name="buffers">Of all MoE layers, which run one at a time.</param>
+    public MoeFeedForward(TensorKernels kernels, WeightReader weights, string layer, MoeSpec spec, int hidden, ExpertStore store, int moeLayer, RoutingTap? tap, RoutingBuffers buffers)
     {
-        (_kernels, _spec, _store, _moeLayer, _tap) = (kernels, spec, store, moeLayer, tap);
+        (_kernels, _spec, _store, _moeLayer, _tap, _buffers) = (kernels, spec, store, moeLayer, tap, buffers);
         _router = weights.Linear(layer + spec.RouterName, spec.Router.Experts, hidden, spec.RouterBias);
         _correction = spec.CorrectionName is null ? null : weights.Vector(layer + spec.CorrectionName, spec.Router.Experts);
         _shared = spec.Shared is null ? null : new DenseFeedForward(kernels, weights, layer, spec.Shared, hidden);
@@ -42,19 +44,31 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     public void Forward(Rows x, Rows y)
     {
         int k = _spec.Router.TopK, slots = x.Count * k;
-        int[] experts = new int[slots];
-        float[] weights = new float[slots];
+        int[] experts = _buffers.Experts(slots);
+        float[] weights = _buffers.Weights(slots);
         float[]? scores = Route(x, experts, weights);
-        var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k);
+        var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k, _buffers.Tokens(slots), _buffers.RowOf(slots));
         _kernels.Profile?.Mark(StepPart.Routing);
-        var outputs = _kernels.Take(slots, x.Width);
         var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Count) : default;
-        if (!resident.IsEmpty)
-            RunResident(plan, resident, x, outputs);
-        else
-            RunArriving(plan, experts, scores, x, outputs);
-        Combine(y, outputs, plan.RowOf, weights, k);
-        _kernels.Profile?.Mark(StepPart.Combine);
+        var tiles = !resident.IsEmpty || _store.CanHold(plan.Groups.Count) ? ExpertTiles.For(_kernels, _spec.Activation, slots, x.Width, _spec.Intermediate) : null;
+        var outputs = tiles is null ? _kernels.Take(slots, x.Width) : default;
+        fixed (int* index = plan.Tokens)
+        {
+            if (!resident.IsEmpty)
+            {
+                RunResident(plan, resident, x, index, outputs, tiles);
+                Combine(y, outputs, tiles, plan.RowOf, weights);
+            }
+            else
+            {
+                // Loads begin here; the policy plans while they are on their way.
+                using var use = _store.Use(_moeLayer, plan.Groups, keep: tiles is not null);
+                _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups, use.Missing);
+                RunArriving(plan.Groups, use, x, index, outputs, tiles);
+                Combine(y, outputs, tiles, plan.RowOf, weights);
+                _tap?.Ran(_moeLayer, use.Missing);
+            }
+        }
         if (_shared is not null)
             AddShared(x, y);
     }
@@ -65,7 +79,9 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int k = _spec.Router.TopK;
         var scores = _kernels.Linear(x, _router);
         _kernels.Profile?.Mark(StepPart.RouterProduct);
-        float[]? gate = _tap is null ? null : RoutingTap.Probabilities(scores);
+        float[]? gate = null;
+        if (_tap is not null)
+            RoutingTap.Probabilities(scores, gate = _buffers.Gate(scores.Count * scores.Width));
         _kernels.ForRows(x.Count, (long)scores.Width * k, (from, to) =>
         {
             var correction = _correction is { } added ? added.Span : default;
@@ -76,30 +92,18 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     }
 
     /// <summary>Runs the experts, all of which are in memory.</summary>
-    private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, Rows outputs)
+    private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         var groups = plan.Groups;
         var experts = new GatedWeights[groups.Count];
         for (int i = 0; i < experts.Length; i++)
             experts[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
         _kernels.Profile?.Mark(StepPart.Acquire);
-        fixed (int* index = plan.Tokens)
-            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
-        _kernels.Profile?.Mark(StepPart.Experts);
+        Run(experts, x, index, outputs, tiles);
     }
 
     /// <summary>Runs the experts in the order in which they are there: the resident ones, then each as it arrives.</summary>
-    private void RunArriving(ExpertPlan plan, int[] chosen, float[]? scores, Rows x, Rows outputs)
-    {
-        // Loads begin here; the policy plans while they are on their way.
-        using var use = _store.Use(_moeLayer, plan.Groups);
-        _tap?.Routed(_moeLayer, x, scores!, chosen, plan.Groups, use.Missing);
-        fixed (int* index = plan.Tokens)
-            RunAll(plan.Groups, use, x, index, outputs);
-        _tap?.Ran(_moeLayer, use.Missing);
-    }
-
-    private void RunAll(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows x, int* index, Rows outputs)
+    private void RunArriving(IReadOnlyList<ExpertGroup> groups, ExpertUse use, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
@@ -110,22 +114,29 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
                 var group = groups[ready[i].Group];
                 experts[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
             }
-            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
-            _kernels.Profile?.Mark(StepPart.Experts);
+            Run(experts, x, index, outputs, tiles);
         }
     }
 
-    /// <summary>For each token the weighted sum of its experts' rows, in the order in which its router ranked them.</summary>
-    private void Combine(Rows y, Rows outputs, int[] rowOf, float[] weights, int k) => _kernels.ForRows(y.Count, (long)y.Width * k, (from, to) =>
+    private void Run(GatedWeights[] experts, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
-        for (int token = from; token < to; token++)
+        if (tiles is null)
+            GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
+        else
+            tiles.Activate(experts, x, index);
+        _kernels.Profile?.Mark(StepPart.Experts);
+    }
+
+    private void Combine(Rows y, Rows outputs, ExpertTiles? tiles, int[] rowOf, float[] weights)
+    {
+        if (tiles is not null)
         {
-            var sum = y.Span(token);
-            sum.Clear();
-            for (int slot = token * k; slot < (token + 1) * k; slot++)
-                TensorPrimitives.MultiplyAdd(outputs.Span(rowOf[slot]), weights[slot], sum, sum);
+            tiles.Combine(y, rowOf, weights, _spec.Router.TopK);
+            return;
         }
-    });
+        ExpertTiles.Sum(_kernels, y, 0, outputs, rowOf, weights, _spec.Router.TopK);
+        _kernels.Profile?.Mark(StepPart.Combine);
+    }
 
     private void AddShared(Rows x, Rows y)
     {

@@ -84,14 +84,9 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         statistics with { Uses = _uses, Foreseen = _foreseen, Horizon = _layers == 0 ? 0 : (double)_horizons / _layers };
 
     /// <summary>Softmax of each row of logits.</summary>
-    public static float[] Probabilities(Rows logits)
-    {
-        float[] result = new float[logits.Count * logits.Width];
-        Probabilities(logits, result);
-        return result;
-    }
-
-    private static void Probabilities(Rows logits, float[] result)
+    /// <param name="logits">[tokens, experts].</param>
+    /// <param name="result">As many values.</param>
+    public static void Probabilities(Rows logits, float[] result)
     {
         for (int row = 0; row < logits.Count; row++)
             TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));

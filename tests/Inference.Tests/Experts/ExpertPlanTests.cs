@@ -9,7 +9,7 @@ public class ExpertPlanTests
     public void Rows_are_a_permutation_sorted_by_expert(byte[] routing)
     {
         int[] chosen = [.. routing.Select(b => b % 8)];
-        var plan = ExpertPlan.Group(chosen, 8, 3);
+        var plan = ExpertPlan.Group(chosen, 8, 3, new int[chosen.Length], new int[chosen.Length]);
         Assert.Equal(Enumerable.Range(0, chosen.Length), plan.RowOf.Order());
         int row = 0;
         foreach (var group in plan.Groups)
