@@ -5,7 +5,15 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Moebius.KvCache.Hot;
 
-/// <summary>Waits for many sockets on one thread (epoll(7), level-triggered).</summary>
+/// <summary>What happened to a socket.</summary>
+/// <param name="Number">The one that it is watched under.</param>
+/// <param name="Ended">The other side sends nothing more: what it has sent is to be read to its end.</param>
+internal readonly record struct Ready(int Number, bool Ended);
+
+/// <summary>
+/// Waits for many sockets on one thread (epoll(7)), edge-triggered: sockets come in the order in which something arrived on
+/// them. Level-triggered ones come in the order in which they were last served, and now and then one misses a whole round.
+/// </summary>
 internal sealed partial class Epoll : IDisposable
 {
     private const int CloseOnExec = 0x80000;
@@ -13,6 +21,9 @@ internal sealed partial class Epoll : IDisposable
     private const int Modify = 3;
     private const uint Readable = 0x1;
     private const uint Writable = 0x4;
+    private const uint HungUp = 0x10;
+    private const uint ReadHungUp = 0x2000;
+    private const uint Edges = 1u << 31;
     private const int Interrupted = 4;
 
     // struct epoll_event is packed on x86-64 only.
@@ -32,23 +43,35 @@ internal sealed partial class Epoll : IDisposable
         _events = new byte[events * Stride];
     }
 
-    /// <summary>Watches a socket for being readable, under a number. Closing the socket ends it.</summary>
+    /// <summary>Watches a socket for what arrives on it, under a number. Closing the socket ends it.</summary>
     public void Watch(Socket socket, int number) => Set(Add, socket, number, Readable);
 
-    /// <summary>Watches a socket that is watched already also, or no longer, for being writable.</summary>
-    public void WatchWritable(Socket socket, int number, bool writable) => Set(Modify, socket, number, writable ? Readable | Writable : Readable);
+    /// <summary>
+    /// Reports a socket that is watched already once more, after the others, if something is to be read from it; after a
+    /// read that may have left something this must be asked for.
+    /// </summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="number">Its number.</param>
+    /// <param name="writable">Also report when it can be written to.</param>
+    public void Again(Socket socket, int number, bool writable) => Set(Modify, socket, number, writable ? Readable | Writable : Readable);
 
     /// <summary>Waits for events.</summary>
-    /// <param name="numbers">Filled with the numbers of sockets that something happened to.</param>
+    /// <param name="ready">Filled with the sockets that something happened to.</param>
     /// <param name="milliseconds">Longest wait; -1: no limit.</param>
     /// <returns>How many.</returns>
-    public int Wait(Span<int> numbers, int milliseconds)
+    public int Wait(Span<Ready> ready, int milliseconds)
     {
-        var count = Wait(_handle, _events, Math.Min(numbers.Length, _events.Length / Stride), milliseconds);
+        var count = Wait(_handle, _events, Math.Min(ready.Length, _events.Length / Stride), milliseconds);
         if (count < 0)
             return Marshal.GetLastPInvokeError() == Interrupted ? 0 : throw Error("epoll_wait");
         for (var index = 0; index < count; index++)
-            numbers[index] = (int)BinaryPrimitives.ReadInt64LittleEndian(_events.AsSpan((index * Stride) + DataOffset));
+        {
+            var record = _events.AsSpan(index * Stride);
+            ready[index] = new Ready(
+                (int)BinaryPrimitives.ReadInt64LittleEndian(record[DataOffset..]),
+                (BinaryPrimitives.ReadUInt32LittleEndian(record) & (HungUp | ReadHungUp)) != 0);
+        }
+
         return count;
     }
 
@@ -58,7 +81,7 @@ internal sealed partial class Epoll : IDisposable
     {
         Span<byte> record = stackalloc byte[Stride];
         record.Clear();
-        BinaryPrimitives.WriteUInt32LittleEndian(record, events);
+        BinaryPrimitives.WriteUInt32LittleEndian(record, events | ReadHungUp | Edges);
         BinaryPrimitives.WriteInt64LittleEndian(record[DataOffset..], number);
         if (Control(_handle, operation, socket.SafeHandle, record) < 0)
             throw Error("epoll_ctl");

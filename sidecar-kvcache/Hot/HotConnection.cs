@@ -25,7 +25,8 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
     private bool _disposed;
 
     /// <summary>Does what can be done now. False: the connection has ended.</summary>
-    public bool Serve()
+    /// <param name="ended">The other side sends nothing more.</param>
+    public bool Serve(bool ended)
     {
         lock (_gate)
         {
@@ -34,6 +35,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         }
 
         MakeRoom();
+        var room = _input.Length - _end;
         var read = socket.Receive(_input.AsSpan(_end), SocketFlags.None, out var error);
         if (error == SocketError.WouldBlock)
             return true;
@@ -43,6 +45,13 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         while (TryFrame(out var kind, out var call, out var message))
             Handle(kind, call, message);
         KeepRest();
+        // A read that fills what it was given may have left something. The other connections come first.
+        if (read == room || ended)
+        {
+            lock (_gate)
+                epoll.Again(socket, number, writable: _unsent.Length > 0);
+        }
+
         return true;
     }
 
@@ -200,7 +209,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
             frame = frame[(error == SocketError.Success ? sent : 0)..];
             if (frame.Length == 0)
                 return true;
-            epoll.WatchWritable(socket, number, true);
+            epoll.Again(socket, number, writable: true);
         }
 
         if (_unsent.Length + frame.Length > MaxUnsent)
@@ -220,7 +229,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
             return false;
         _unsent = error == SocketError.Success ? _unsent[sent..] : _unsent;
         if (_unsent.Length == 0)
-            epoll.WatchWritable(socket, number, false);
+            epoll.Again(socket, number, writable: false);
         return true;
     }
 }

@@ -77,21 +77,22 @@ internal sealed class HotServer : IDisposable
 
     private void Run()
     {
-        Span<int> ready = stackalloc int[64];
+        Span<Ready> ready = stackalloc Ready[64];
         while (true)
         {
             var count = _epoll.Wait(ready, -1);
             for (var index = 0; index < count; index++)
             {
-                switch (ready[index])
+                switch (ready[index].Number)
                 {
                     case StopNumber:
                         return;
                     case ListenerNumber:
                         Accept();
+                        _epoll.Again(_listener, ListenerNumber, writable: false);
                         break;
                     case var number when _connections.TryGetValue(number, out var connection):
-                        if (!Serve(connection))
+                        if (!Serve(connection, ready[index].Ended))
                         {
                             _connections.Remove(number);
                             connection.Dispose();
@@ -119,11 +120,11 @@ internal sealed class HotServer : IDisposable
         }
     }
 
-    private bool Serve(HotConnection connection)
+    private bool Serve(HotConnection connection, bool ended)
     {
         try
         {
-            return connection.Serve();
+            return connection.Serve(ended);
         }
         catch (MalformedFrameException error)
         {

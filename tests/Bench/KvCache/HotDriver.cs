@@ -38,7 +38,7 @@ internal sealed class HotDriver : IDisposable
         var pauseTicks = (long)(pause.TotalSeconds * Stopwatch.Frequency);
         for (var client = 0; client < clients; client++)
             _clients[client].NextAt = begun + (pauseTicks * client / clients);
-        Span<int> ready = stackalloc int[256];
+        Span<Ready> ready = stackalloc Ready[256];
         while (true)
         {
             var now = Stopwatch.GetTimestamp();
@@ -58,7 +58,7 @@ internal sealed class HotDriver : IDisposable
             var count = _epoll.Wait(ready, patience);
             for (var index = 0; index < count; index++)
             {
-                var client = _clients[ready[index]];
+                var client = _clients[ready[index].Number];
                 if (client.TryReceive(blocks) is not { } taken)
                     continue;
                 times.Add(taken);

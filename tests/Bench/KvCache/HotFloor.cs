@@ -53,22 +53,23 @@ internal sealed class HotFloor : IDisposable
 
     private void Run()
     {
-        Span<int> ready = stackalloc int[64];
+        Span<Ready> ready = stackalloc Ready[64];
         while (true)
         {
             var count = _epoll.Wait(ready, -1);
             for (var index = 0; index < count; index++)
             {
-                if (ready[index] == Stop)
+                if (ready[index].Number == Stop)
                     return;
-                if (ready[index] == Listener)
+                if (ready[index].Number == Listener)
                 {
                     _connections.Add((_listener.Accept(), 0));
                     _epoll.Watch(_connections[^1].Socket, _connections.Count);
+                    _epoll.Again(_listener, Listener, writable: false);
                     continue;
                 }
 
-                Serve(ready[index] - 1);
+                Serve(ready[index].Number - 1);
             }
         }
     }

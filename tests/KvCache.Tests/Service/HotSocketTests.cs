@@ -104,6 +104,35 @@ public sealed class HotSocketTests
     }
 
     [Fact]
+    public async Task All_of_what_arrives_at_once_is_answered_also_when_the_sender_says_that_it_was_all()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Text);
+        using var socket = Connect(client.Attached.HotSocketPath);
+        // More than the server reads at a time, and a frame that is longer than that.
+        var request = Lookup(client.Session, "alice", Text);
+        var longer = Lookup(client.Session, "alice", Text + new string('x', 50_000));
+        const uint Calls = 1_000;
+        await using var answers = new NetworkStream(socket, ownsSocket: false);
+        var sending = Task.Run(async () =>
+        {
+            for (var call = 0u; call < Calls; call++)
+                await socket.SendAsync(Frame(call, call % 100 == 50 ? longer : request));
+            socket.Shutdown(SocketShutdown.Send);
+        });
+        for (var call = 0u; call < Calls; call++)
+        {
+            var answer = await ReadAsync(answers).WaitAsync(TimeSpan.FromMinutes(1));
+            Assert.Equal((HotMessages.Lookup, call), (answer.Kind, answer.Call));
+        }
+
+        await sending;
+        // The server hangs up too once it has answered.
+        Assert.Equal(0, await answers.ReadAsync(new byte[1]).AsTask().WaitAsync(TimeSpan.FromMinutes(1)));
+    }
+
+    [Fact]
     public async Task A_frame_that_arrives_in_pieces_is_one_frame()
     {
         await using var server = await TestServer.StartAsync();
@@ -230,6 +259,11 @@ public sealed class HotSocketTests
     private static async Task<(byte Kind, uint Call, byte[] Message)> ReadAsync(Socket socket)
     {
         await using var stream = new NetworkStream(socket, ownsSocket: false);
+        return await ReadAsync(stream);
+    }
+
+    private static async Task<(byte Kind, uint Call, byte[] Message)> ReadAsync(NetworkStream stream)
+    {
         var header = new byte[HotMessages.HeaderBytes];
         await stream.ReadExactlyAsync(header);
         var message = new byte[BinaryPrimitives.ReadUInt32LittleEndian(header) - 5];
