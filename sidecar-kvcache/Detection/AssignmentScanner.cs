@@ -24,6 +24,8 @@ internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
         var secret = (hint & Hint.Key) == 0;
         // Mot de passe, palavra-passe.
         var weak = (hint & Hint.Secret) == 0 && !(_text.AsSpan(0, start).EndsWith("mot de ") || _text.AsSpan(0, start).EndsWith("palavra-"));
+        if (secret && !weak && TryForm(start, end))
+            return;
         var limit = Math.Min(view.Length, end + MaxGap);
         var position = end;
         var (assigned, spoken, words) = (false, false, 0);
@@ -99,6 +101,18 @@ internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
         };
         if (found)
             sink.Add(view, secret ? SecretKind.Password : SecretKind.ApiKey, start, valueEnd);
+    }
+
+    /// <summary>What was copied from a form: the word alone on its line, the value alone on the next.</summary>
+    private bool TryForm(int start, int end)
+    {
+        if (!(start == 0 || _text[start - 1] == '\n') || end + 1 >= view.Length || !(_text[end] == '\n' || (_text[end] == '\r' && _text[end + 1] == '\n')))
+            return false;
+        var position = end + (_text[end] == '\r' ? 2 : 1);
+        var valueEnd = Value(position);
+        return valueEnd - position >= 8 && (valueEnd == view.Length || _text[valueEnd] is '\n' or '\r')
+            && LooksSecret(position, out var digits) && digits > 0 && digits < valueEnd - position && !Placeholders.IsOne(_text.AsSpan(position, valueEnd - position))
+            && sink.Add(view, SecretKind.Password, start, valueEnd);
     }
 
     /// <summary>user root pass x9Yk2 on db1.</summary>

@@ -24,7 +24,7 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
         for (var first = 0; first < groups.Length; first++)
         {
             var length = 0;
-            if (digits.Length - offset >= Fewest && Checks.MayIssue(digits[offset..]))
+            if (digits.Length - offset >= Fewest && Checks.LengthsOfCards(digits[offset], digits[offset + 1]) is var lengths and not 0)
             {
                 // Of single digits the first that may be a card are known.
                 var skipped = digits.Length == groups.Length ? Fewest - 1 : 0;
@@ -32,7 +32,7 @@ internal sealed class CardScanner(ScanView view, FindingSink sink, DigitCluster 
                 for (var last = first + skipped; last < groups.Length && length + groups[last].Length <= Most; last++)
                 {
                     length += groups[last].Length;
-                    if (length < Fewest || (!HasCheckDigit(offset, length) && !(first == 0 && IsPrintedCard(first, last))) || !Checks.HasIssuer(digits.Slice(offset, length)) || !HasCardGroups(first, last))
+                    if ((lengths & (1u << length)) == 0 || (!HasCheckDigit(offset, length) && !(first == 0 && IsPrintedCard(first, last))) || !HasCardGroups(first, last))
                         continue;
                     found |= sink.Add(view, SecretKind.CreditCard, groups[first].Start, groups[last].End);
                     // Behind this card the next may start.

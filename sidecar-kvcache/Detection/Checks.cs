@@ -57,30 +57,29 @@ internal static class Checks
         return area is not 0 and not 666 && (digits[3] | digits[4]) != 0 && (digits[5] | digits[6] | digits[7] | digits[8]) != 0;
     }
 
-    /// <summary>Whether a payment card may start with these digits.</summary>
-    public static bool MayIssue(ReadOnlySpan<byte> digits) => digits[0] is >= 2 and <= 6 || (digits[0], digits[1]) is (8, 1) or (1, 8);
+    private static readonly uint[] CardLengths = [.. Enumerable.Range(0, 100).Select(LengthsOf)];
 
-    /// <summary>Whether an issuer's cards start like this and have this many digits.</summary>
-    public static bool HasIssuer(ReadOnlySpan<byte> digits)
+    /// <summary>How many digits cards have whose numbers start with these two: bit n, so many as n.</summary>
+    public static uint LengthsOfCards(byte first, byte second) => CardLengths[(first * 10) + second];
+
+    private static uint LengthsOf(int start) => start switch
     {
-        var two = (digits[0] * 10) + digits[1];
-        var length = digits.Length;
-        return two switch
-        {
-            >= 40 and <= 49 => length is 13 or 16 or 19,
-            >= 51 and <= 55 => length is 16,
-            50 or (>= 56 and <= 59) => length is >= 12 and <= 19,
-            60 or 62 or 64 or 65 => length is >= 16 and <= 19,
-            >= 61 and <= 69 => length is >= 12 and <= 19,
-            34 or 37 => length is 15,
-            35 => length is >= 16 and <= 19,
-            30 or 36 or 38 or 39 => length is 14 or 16 or 19,
-            >= 22 and <= 27 => length is 16,
-            81 => length is >= 16 and <= 19,
-            18 or 21 => length is 15,
-            _ => false,
-        };
-    }
+        >= 40 and <= 49 => (1u << 13) | (1u << 16) | (1u << 19),
+        >= 51 and <= 55 => 1u << 16,
+        50 or (>= 56 and <= 59) => From(12),
+        60 or 62 or 64 or 65 => From(16),
+        >= 61 and <= 69 => From(12),
+        34 or 37 => 1u << 15,
+        35 => From(16),
+        30 or 36 or 38 or 39 => (1u << 14) | (1u << 16) | (1u << 19),
+        >= 22 and <= 27 => 1u << 16,
+        81 => From(16),
+        18 or 21 => 1u << 15,
+        _ => 0,
+    };
+
+    /// <summary>So many digits to nineteen.</summary>
+    private static uint From(int fewest) => (1u << 20) - (1u << fewest);
 
     private static bool[] ReadCountries(string list)
     {

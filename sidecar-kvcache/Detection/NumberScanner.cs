@@ -12,6 +12,8 @@ internal sealed class NumberScanner
     /// <summary>Digits of the shortest number that is looked for.</summary>
     private const int LeastNumber = 5;
 
+    private static readonly WordTable NumberWords = WordTable.Of(["no", "nr", "n", "number", "num", "nummer", "numéro", "número", "numero"]);
+
     private readonly ScanView _view;
     private readonly FindingSink _sink;
     private readonly HintTrail _hints;
@@ -96,7 +98,7 @@ internal sealed class NumberScanner
             return true;
         if (NationalNumbers.IsOne(_cluster) && _sink.Add(_view, SecretKind.NationalId, start, end))
             return true;
-        if (_hints.Near(Hint.Book, first, 12))
+        if (_text[first] != '+' && (_hints.Near(Hint.Book, first, 12) || IsItem(first)))
             return true;
         if (before is '$' or '£' or '€' or '¥')
             return true;
@@ -137,8 +139,24 @@ internal sealed class NumberScanner
         }
 
         // linux-2.6.8.1, step 12.1.1.4: versions and sections. 0.0.0.0 and 127.0.0.1 are every machine's.
-        var version = (before is '-' or '_' && first > 1 && char.IsAsciiLetter(_text[first - 2])) || (_hints.Near(Hint.Section, first, 3) && _cluster.Total <= 8 && _cluster.Count == 4);
+        var version = (before is '-' or '_' && first > 1 && char.IsAsciiLetter(_text[first - 2])) || IsVersion(first) || (_hints.Near(Hint.Section, first, 3) && _cluster.Total <= 8 && _cluster.Count == 4);
         return !version && _cluster.Value(0) != 0 && !(_cluster.Value(0) == 127 && _cluster.Value(1) == 0 && _cluster.Value(2) == 0);
+    }
+
+    /// <summary>AssemblyVersion("1.0.0.0"), file_version=4.3.2.1.</summary>
+    private bool IsVersion(int first)
+    {
+        var before = _text.AsSpan(Math.Max(0, first - 12), Math.Min(12, first)).TrimEnd("(\"'=: ");
+        return _cluster.Total <= 8 && before.EndsWith("version", StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>Order no. 7741-2290-11: what the number counts stands before it.</summary>
+    private bool IsItem(int first)
+    {
+        if (!_hints.Near(Hint.Item, first, 12))
+            return false;
+        var between = _text.AsSpan(_hints.End(Hint.Item)..first);
+        return between.ContainsAny('#', ':') || NumberWords.Contains(between.Trim(" .°-"));
     }
 
     private bool IsSsn()

@@ -11,6 +11,9 @@ internal sealed class PhoneShape(ScanView view, DigitCluster cluster)
     private const int Fewest = 7;
     private const int Most = 15;
 
+    /// <summary>Digits of a number without a plus or a zero before it: a country's code of two and eleven more.</summary>
+    private const int MostApart = 13;
+
     private static readonly System.Buffers.SearchValues<char> NeverInPhones = System.Buffers.SearchValues.Create("*|[]_#\t\n\r年月년월");
 
     private readonly char[] _text = view.Text;
@@ -61,10 +64,14 @@ internal sealed class PhoneShape(ScanView view, DigitCluster cluster)
         // 130 589 450 217 is an amount, 612 345 678 may be a number.
         if (threes == count && (count != 3 || cluster.Gap(1) is "."))
             return false;
+        // bbox 10 20 300 400.
+        if (count > 3 && largest <= 3 && AreTens())
+            return false;
         if (largest >= 3)
             return ((total is >= 9 and <= 12 && largest < total - 1) || (total >= 9 && cluster.IsRewritten)) || (total == 8 && _text[groups[0].End] is '-' or '.' or '/');
         // Single digits and pairs: 4 0 7 8 9 7 7 5 4 7 is a number in disguise, 1 2 3 4 5 6 7 8 9 10 is counting.
-        return total >= 9 && !IsProgression();
+        // 12.34.56.78.9 and the digits of pi are none either.
+        return total >= 9 && !IsProgression() && (largest == 1 ? total <= MostApart : groups[^1].Length > 1);
     }
 
     /// <summary>+49 30 1234567, but not x+1234567.</summary>
@@ -95,7 +102,7 @@ internal sealed class PhoneShape(ScanView view, DigitCluster cluster)
         if (digits[0] == 0)
             return digits.Length is >= 8 and <= 15 && digits.IndexOfAnyExcept((byte)0, (byte)1) >= 0;
         if (cluster.IsRewritten)
-            return digits.Length >= 8;
+            return digits.Length is >= 8 and <= MostApart;
         // 4294967296 is a size.
         if (System.Numerics.BitOperations.IsPow2(Value(digits)) || System.Numerics.BitOperations.IsPow2(Value(digits) + 1))
             return false;
@@ -157,7 +164,19 @@ internal sealed class PhoneShape(ScanView view, DigitCluster cluster)
                 return true;
         }
 
-        return false;
+        // 20240118-22: what is numbered by days.
+        return cluster.Groups[0].Length == 8 && cluster.Value(0) is >= 19000101 and <= 21001231 && cluster.Value(0) / 100 % 100 is >= 1 and <= 12 && cluster.Value(0) % 100 is >= 1 and <= 31;
+    }
+
+    private bool AreTens()
+    {
+        for (var index = 0; index < cluster.Count; index++)
+        {
+            if (cluster.Value(index) % 10 != 0)
+                return false;
+        }
+
+        return true;
     }
 
     /// <summary>4000-6000 and the like.</summary>

@@ -19,6 +19,9 @@ internal static class Placeholders
         // ${DB_PASSWORD}, $(cat key), {{ .Values.key }}, %s, <key>, ****, ....
         if (value.StartsWith("${") || value.StartsWith("$(") || value.StartsWith("{{") || value.StartsWith("%(") || value is "%s" or "%v" or "%q" || value[0] == '<' || value.Trim("*.x•_-").IsEmpty)
             return true;
+        // &self, &mut key: a reference.
+        if (value[0] == '&' && value.Length > 1 && IsName(value[1..], upper: false))
+            return true;
         if (value.StartsWith("http://") || value.StartsWith("https://"))
             return true;
         if (value[0] == '$' && value.Length > 1 && IsName(value[1..], upper: true))

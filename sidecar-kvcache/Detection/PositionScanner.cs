@@ -23,7 +23,7 @@ internal sealed class PositionScanner(ScanView view, FindingSink sink, HintTrail
         var sign = next < view.Length && _text[next] is '-' or '+' ? next + 1 : next;
         while (sign < view.Length && sign > next && sign - next < 3 && _text[sign] == ' ')
             sign++;
-        if (sign < view.Length && char.IsAsciiDigit(_text[sign]) && TryDecimal(sign, 180, out var second) && ((joined && Math.Max(Decimals(first), Decimals(second)) >= (IsInterval(start) ? 4 : 3)) || hints.Near(Hint.Position, start, 40)))
+        if (sign < view.Length && char.IsAsciiDigit(_text[sign]) && TryDecimal(sign, 180, out var second) && ((joined && Math.Max(Decimals(first), Decimals(second)) >= (IsInterval(start) || IsInRow(start, second) ? 4 : 3)) || hints.Near(Hint.Position, start, 40)))
         {
             end = second;
             return sink.Add(view, SecretKind.GpsPosition, start, end);
@@ -123,6 +123,19 @@ internal sealed class PositionScanner(ScanView view, FindingSink sink, HintTrail
     /// <summary>0.99x [0.985, 1.039]: what stands in brackets behind a number is its range.</summary>
     private bool IsInterval(int start) =>
         start > 2 && _text[start - 1] == '[' && _text[start - 2] == ' ' && (char.IsAsciiLetterOrDigit(_text[start - 3]) || _text[start - 3] == '%');
+
+    /// <summary>vec3(0.299, 0.587, 0.114): more decimals before or behind.</summary>
+    private bool IsInRow(int start, int end)
+    {
+        var next = end;
+        while (next < view.Length && next - end < 3 && _text[next] is ',' or ' ')
+            next++;
+        if (next > end && next < view.Length && TryDecimal(next, int.MaxValue, out _))
+            return true;
+        while (start > 0 && _text[start - 1] == ' ')
+            start--;
+        return start > 1 && _text[start - 1] == ',' && char.IsAsciiDigit(_text[start - 2]);
+    }
 
     private int Decimals(int end)
     {

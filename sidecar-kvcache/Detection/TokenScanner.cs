@@ -50,8 +50,7 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
         if (token.Length == 1 && (end >= view.Length || !(_text[end] is ' ' or '.' or ':' or '*' or '/' or '|' or '\n')))
             return false;
         // In a chain of groups only the first can start an address.
-        var chained = start > 1 && _text[start - 1] == ':' && char.IsAsciiHexDigit(_text[start - 2]);
-        if (!chained && TryNetwork(start, out var networkEnd))
+        if (!FollowsGroup(start) && TryNetwork(start, out var networkEnd))
         {
             end = networkEnd;
             return true;
@@ -65,6 +64,17 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
         if (token.Length is >= 2 and < 5 && end + 8 < view.Length && _text[end] == '.' && char.IsAsciiLetterOrDigit(_text[end + 1]))
             return TryKey(start, ref end);
         return token.Length >= 5 && (TryKey(start, ref end) || ((hasDigit || token.Length >= LeastWithoutDigits) && TryShape(start, end)));
+    }
+
+    /// <summary>Whether a colon and a group of an address stand before a position; the word of "MAC:00:1b:" is none.</summary>
+    private bool FollowsGroup(int start)
+    {
+        if (start < 2 || _text[start - 1] != ':' || !char.IsAsciiHexDigit(_text[start - 2]))
+            return false;
+        var group = start - 2;
+        while (group > 0 && start - group <= 5 && char.IsAsciiHexDigit(_text[group - 1]))
+            group--;
+        return start - group <= 5 && (group == 0 || !(char.IsAsciiLetterOrDigit(_text[group - 1]) || _text[group - 1] == '_'));
     }
 
     private int EndOfBase64(int position)

@@ -38,6 +38,7 @@ internal enum Hint
     Plate = 1 << 26,
     Command = 1 << 27,
     PostBox = 1 << 28,
+    Item = 1 << 29,
 }
 
 /// <summary>The words of many languages that tell what a number is. All are stored as they look after folding.</summary>
@@ -143,7 +144,8 @@ internal static class Vocabulary
         Add(Hint.Command, "sshpass identified curl mysql mysqldump");
         Add(Hint.PostBox, "box postfach postbus postboks apartado");
         Add(Hint.Plate, "plate plates numberplate licenseplate kennzeichen nummernschild plaque immatriculation matrícula targa kenteken rejestracyjny госномер plaka placa");
-        Add(Hint.Book, "isbn issn doi");
+        Add(Hint.Book, "isbn issn doi upc ean gtin lccn pmid sku batch article artikel catalogue catalog");
+        Add(Hint.Item, "order orders invoice ticket case part parcel tracking bestellung bestell auftrag auftrags rechnung rechnungs lieferschein vorgang commande facture colis pedido factura ordine fattura bestelling factuur zamówienie faktura objednávka ordre заказ накладная");
         Add(Hint.Key, "apikey api_key api-key accesskey access_key secret_key secretkey client_secret clientsecret token access_token auth_token authtoken private_key privatekey accountkey sharedaccesskey refresh_token session_token aws_secret_access_key aws_access_key_id api key authorization dbpassword db_password");
         Add(Hint.Bearer, "bearer basic");
         Add(Hint.Nino, "nino insurance ni");

@@ -28,10 +28,13 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
     /// <param name="ended">The other side sends nothing more.</param>
     public bool Serve(bool ended)
     {
-        lock (_gate)
+        if (Volatile.Read(ref _unsent).Length > 0)
         {
-            if (_unsent.Length > 0 && !Flush())
-                return false;
+            lock (_gate)
+            {
+                if (_unsent.Length > 0 && !Flush())
+                    return false;
+            }
         }
 
         MakeRoom();

@@ -227,6 +227,7 @@ internal sealed partial class PrefixIndex
 
             if (view == View.OwnOnly || !TryChild(current, Owner.PublicId, key, out var next))
                 break;
+            next.Prefetch(_slots);
             var within = next.MatchingBlocks(_slots.Keys, keys);
             if (next.Start + within >= best.Depth)
                 best = new Position(next, within);
@@ -242,6 +243,7 @@ internal sealed partial class PrefixIndex
     {
         while (true)
         {
+            node.Prefetch(_slots);
             var within = node.MatchingBlocks(_slots.Keys, keys);
             if (within < node.Count || node.End >= keys.Length || !TryChild(node, node.Owner.Id, keys[node.End], out var next))
                 return new Position(node, within);

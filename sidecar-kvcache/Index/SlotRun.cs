@@ -75,6 +75,13 @@ internal struct SlotRun
         return slots;
     }
 
+    /// <summary>Asks for what a lookup reads about the slots, when they follow one another.</summary>
+    public readonly void Prefetch(SlotTable table)
+    {
+        if (_scattered is null && Count > 0)
+            table.Prefetch(_first, Count);
+    }
+
     /// <summary>References to the slots of the leading blocks.</summary>
     public readonly void Reference(SlotTable table, Span<SlotRef> references)
     {

@@ -16,8 +16,21 @@ internal sealed class TenantKeys(byte[] salt) : IDisposable
     public TenantKey Derive(ReadOnlySpan<byte> tenant, bool anonymous)
     {
         var hash = _hash.Value!;
-        hash.AppendData(anonymous ? "anonymous:"u8 : "tenant:"u8);
-        hash.AppendData(tenant);
+        var kind = anonymous ? "anonymous:"u8 : "tenant:"u8;
+        Span<byte> joined = stackalloc byte[256];
+        if (kind.Length + tenant.Length <= joined.Length)
+        {
+            // Each call into the library costs as much as the hash of a name.
+            kind.CopyTo(joined);
+            tenant.CopyTo(joined[kind.Length..]);
+            hash.AppendData(joined[..(kind.Length + tenant.Length)]);
+        }
+        else
+        {
+            hash.AppendData(kind);
+            hash.AppendData(tenant);
+        }
+
         Span<byte> digest = stackalloc byte[HMACSHA256.HashSizeInBytes];
         hash.GetHashAndReset(digest);
         return new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(digest), BinaryPrimitives.ReadUInt64LittleEndian(digest[8..]));

@@ -60,6 +60,9 @@ public sealed class DetectorTests
     [InlineData("host 10.0.0.17 up", SecretKind.NetworkAddress, "10.0.0.17")]
     [InlineData("host fe80::1ff:fe23:4567:890a up", SecretKind.NetworkAddress, "fe80::1ff:fe23:4567:890a")]
     [InlineData("mac 00:1B:44:11:3A:B7", SecretKind.NetworkAddress, "00:1B:44:11:3A:B7")]
+    [InlineData("MAC:00:1B:44:11:3A:B7", SecretKind.NetworkAddress, "00:1B:44:11:3A:B7")]
+    [InlineData("[IPv6:2a02:8109:9b40:1c3f:d5e1:2b4a:77f0:1a2b]", SecretKind.NetworkAddress, "2a02:8109:9b40:1c3f:d5e1:2b4a:77f0:1a2b")]
+    [InlineData("Login\nanna\nPassword\ntulpe1988\n", SecretKind.Password, "Password\ntulpe1988")]
     [InlineData("at 221b Baker Street in London", SecretKind.StreetAddress, "221b Baker Street")]
     [InlineData("wohnt Musterstraße 12 in Köln", SecretKind.StreetAddress, "Musterstraße 12")]
     [InlineData("8 rue Laffitte à Paris", SecretKind.StreetAddress, "8 rue Laffitte")]
@@ -85,6 +88,13 @@ public sealed class DetectorTests
     }
 
     [Theory]
+    [InlineData("order no. +44 20 7946 0958")]
+    [InlineData("to order, call 020 7946 0958")]
+    [InlineData("version 2 runs on 93.184.216.34")]
+    [InlineData("the car is at 48.8584, 2.2945, 35.0")]
+    public void A_word_beside_it_does_not_hide_a_secret(string text) => Assert.NotEmpty(Detector.Scan(text));
+
+    [Theory]
     [InlineData("In 1805 Nelson won; 1914-1918 and 1939–1945 were wars.")]
     [InlineData("It cost $1,234,567.89, or 12,345,678 in all.")]
     [InlineData("Chapter 12, verse 3:16, see Psalm 23 and Route 66.")]
@@ -98,6 +108,13 @@ public sealed class DetectorTests
     [InlineData("id 3e83bbc4-cc1e-c20a-fd58-d649d04ae335 has 12 rows")]
     [InlineData("V1PodDisruptionBudget and V1SecretKeySelector are types; listen on 0.0.0.0 or 127.0.0.1")]
     [InlineData("| 302.5 [252.3, 350.6] | 12.63 12.97 10.47 | kernel 6.18.44.470 | 16777216 bytes | 100000000 |")]
+    [InlineData("Order no. 7741-2290-11, invoice #2024-081-5521, commande n° 20240118-22")]
+    [InlineData("UPC 036000291452, batch 0240-1187-33, catalogue no. 212 664 7665")]
+    [InlineData("gray = vec3(0.299, 0.587, 0.114); rows 0.213, 0.715, 0.072")]
+    [InlineData("[assembly: AssemblyFileVersion(\"4.3.2.1\")]")]
+    [InlineData("fn password(&self) -> &str { &self.password }")]
+    [InlineData("pi is 3 1 4 1 5 9 2 6 5 3 5 8 9 7 9, the box 10 20 300 400, the section 12.34.56.78.9")]
+    [InlineData("We offer\nPassword\nOAuth2\nKerberos")]
     public void What_only_looks_like_a_secret_is_none(string text) => Assert.Empty(Detector.Scan(text));
 
     [Theory]
