@@ -17,7 +17,7 @@ mode=${2:-all}
 case $mode in
   all) seconds=900 ;;
   short | observer) seconds=240 ;;
-  bench | bench-threads) seconds=300 ;;
+  bench | bench-threads) seconds=900 ;;
   *) echo "test-vm: '$mode' is none of all, short, observer, bench, bench-threads" >&2; exit 2 ;;
 esac
 

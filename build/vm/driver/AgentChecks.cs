@@ -63,8 +63,8 @@ internal static class AgentChecks
         void Tick(Dictionary<string, MemoryIntent> pods) => keeper.Tick(HintResolver.ByCgroup(hierarchy.Scan(), pods), FaultChecks.Busy, 0);
     }
 
-    public static NodeAgent StartAgent() => new(
-        new AgentOptions { Config = new NodeAgentConfig { Profile = "p" }, Cgroups = Workers.CgroupRoot }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
+    public static NodeAgent StartAgent(MemoryStrategy strategy = MemoryStrategy.Auto) => new(
+        new AgentOptions { Config = new NodeAgentConfig { Profile = "p", Policy = { Strategy = strategy } }, Cgroups = Workers.CgroupRoot }, new AgentMetrics(), NullLogger<NodeAgent>.Instance);
 
     /// <summary>
     /// The agent takes the machine over when somebody reads and somebody writes, and gives it back when they are gone.

@@ -1,14 +1,16 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.IO.Pipes;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Kernel;
 
 namespace Moebius.Cxl.VirtualMachine;
 
 /// <summary>
 /// Ordinary work without hints under the kernel's own scheduler and under the duplex scheduler, in turn: alone, and beside
-/// a process that the duplex scheduler takes for a reader and one that it takes for a writer. Prints the figures of every
-/// round; whoever started the machine compares them.
+/// a process that the duplex scheduler takes for a reader and one that it takes for a writer. Then work that does little
+/// but switch, without the node agent and with it, observing. Prints the figures of every round; whoever started the
+/// machine compares them.
 /// </summary>
 internal static class Comparison
 {
@@ -18,20 +20,22 @@ internal static class Comparison
     public static int Run()
     {
         using var redis = RedisLoop.Start();
-        _ = (Hackbench(), Wakes("wake", 300), Redis("redis", 10_000)); // whatever is cold
+        _ = (Hackbench("hackbench", 1000), Wakes("wake", 300), Redis("redis", 10_000)); // whatever is cold
         for (var round = 0; round < Rounds; round++)
         {
             // Position in the round must not favour anybody.
             foreach (var scheduler in round % 2 == 0 ? (string[])["kernel", "duplex"] : ["duplex", "kernel"])
             {
                 using var duplex = scheduler == "duplex" ? SchedulerChecks.Load() : null;
-                Measure(round, duplex, Hackbench);
+                Measure(round, duplex, () => Hackbench("hackbench", 1000));
                 Measure(round, duplex, () => Wakes("wake", 1000));
                 Measure(round, duplex, () => Redis("redis", 20_000));
                 Beside(round, duplex);
                 if (duplex?.Exit is { } exit)
                     Console.WriteLine($"FAIL the scheduler has left: {exit}");
             }
+
+            Watch(round);
         }
 
         new[] { redis }.Kill();
@@ -51,24 +55,42 @@ internal static class Comparison
         duplex?.RemoveHint(writer.Id);
     }
 
+    /// <summary>What the agent costs who only switches: once with it, twice without.</summary>
+    private static void Watch(int round)
+    {
+        string[] runs = ["kernel", "observer", "again"];
+        foreach (var run in round % 2 == 0 ? runs : runs.Reverse())
+        {
+            using var agent = run == "observer" ? AgentChecks.StartAgent(MemoryStrategy.Observe) : null;
+            if (agent is { Status.Observer.Loaded: false })
+                Console.WriteLine($"FAIL the observer is not loaded: {agent.Status.Observer.Message}");
+            agent?.Tick();
+            using var timer = agent is null ? null : new Timer(_ => agent.Tick(), null, agent.Interval, agent.Interval);
+            Print(round, run, Hackbench("watched-hackbench", 4000)[0]);
+        }
+    }
+
     /// <summary>Prints the figures of a load, and for whoever reads the machine's log what the scheduler did meanwhile.</summary>
     private static void Measure(int round, DuplexScheduler? duplex, Func<(string Name, double Value)[]> load)
     {
         var before = duplex?.Read(DuplexClass.Balanced) ?? default;
         var figures = load();
-        foreach (var (name, value) in figures)
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"BENCH {round} {(duplex is null ? "kernel" : "duplex")} {name} {value:F6}"));
+        foreach (var figure in figures)
+            Print(round, duplex is null ? "kernel" : "duplex", figure);
         if (duplex is null)
             return;
         var after = duplex.Read(DuplexClass.Balanced);
         Console.WriteLine($"COUNT {round} {figures[0].Name}: {after.Runs - before.Runs} stints, {after.Queued - before.Queued} queued, {after.Preemptions - before.Preemptions} preemptions");
     }
 
-    private static (string, double)[] Hackbench()
+    private static void Print(int round, string run, (string Name, double Value) figure) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"BENCH {round} {run} {figure.Name} {figure.Value:F6}"));
+
+    private static (string, double)[] Hackbench(string name, int loops)
     {
         // "Time: 0.123"
-        var line = Output("/bin/hackbench", "--groups", "2", "--fds", "5", "--loops", "1000").Split('\n').First(line => line.StartsWith("Time:", StringComparison.Ordinal));
-        return [("hackbench-seconds", double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture))];
+        var line = Output("/bin/hackbench", "--groups", "2", "--fds", "5", "--loops", $"{loops}").Split('\n').First(line => line.StartsWith("Time:", StringComparison.Ordinal));
+        return [($"{name}-seconds", double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture))];
     }
 
     /// <summary>As schbench does: a thread wakes workers, and each says how long it took until it ran; then it works.</summary>

@@ -5,14 +5,14 @@ using Moebius.Crds;
 namespace Moebius.Bench.Cxl;
 
 /// <summary>
-/// The duplex scheduler against the kernel's own on ordinary work without hints, in a virtual machine whose kernel has
-/// sched_ext. The machine's clock counts instructions (2 ns each), so the host's load does not show; only ratios mean
+/// The duplex scheduler against the kernel's own on ordinary work without hints, and what the agent costs that only
+/// observes, in a virtual machine whose kernel has sched_ext. The machine's clock counts instructions (2 ns each), so the host's load does not show; only ratios mean
 /// anything.
 /// </summary>
 internal static class SchedulerBench
 {
     /// <summary>Rounds of one machine are alike, machines are not: hash seeds and addresses differ.</summary>
-    private const int Machines = 2;
+    private const int Machines = 4;
 
     private static readonly (string Name, string Title, double Bar, bool More)[] Figures =
     [
@@ -29,7 +29,11 @@ internal static class SchedulerBench
 
     public static async Task RunAsync()
     {
-        var rounds = await MeasureAsync();
+        var values = await MeasureAsync();
+        var rounds = Figures.ToDictionary(
+            figure => figure.Name,
+            figure => values.Keys.Where(key => key.Name == figure.Name && key.Run == "kernel")
+                .Select(key => (Kernel: values[key], Duplex: values[key with { Run = "duplex" }])).ToList());
         Report.Title(
             $"The duplex scheduler against the kernel's own, EMULATED machine of 2 processors whose clock counts instructions ({rounds.Values.First().Count} rounds in changing order)",
             "load", "kernel", "duplex", "duplex over kernel", "bar on the median", "");
@@ -45,22 +49,40 @@ internal static class SchedulerBench
                 string.Create(CultureInfo.InvariantCulture, $"{(more ? ">=" : "<=")} {bar:F2}x"),
                 more ? Report.AtLeast(ratio.Median, bar) : Report.AtMost(ratio.Median, bar));
         }
+
+        Observer(values);
     }
 
-    /// <summary>Boots the machines and reads their lines: BENCH ROUND SCHEDULER FIGURE VALUE.</summary>
-    private static async Task<Dictionary<string, List<(double Kernel, double Duplex)>>> MeasureAsync()
+    private static void Observer(Dictionary<(string Name, string Round, string Run), double> values)
     {
-        var values = new Dictionary<(string Name, string Round, string Scheduler), double>();
+        const string Load = "watched-hackbench-seconds";
+        var rounds = values.Keys.Where(key => key.Name == Load && key.Run == "kernel")
+            .Select(key => (First: values[key], With: values[key with { Run = "observer" }], Last: values[key with { Run = "again" }])).ToList();
+        var cost = Spread.Of(rounds.Select(round => round.With / ((round.First + round.Last) / 2)));
+        Report.Title(
+            $"The node agent, observing, in the same EMULATED machine ({rounds.Count} rounds; in each one run with and two without, in changing order)",
+            "load", "without", "with", "with over without", "without over without (noise)", "bar on the median", "");
+        Report.Row(
+            "hackbench, s",
+            Spread.Of(rounds.Select(round => round.First)).Text("F3"),
+            Spread.Of(rounds.Select(round => round.With)).Text("F3"),
+            cost.Text("F4", "x"),
+            Spread.Of(rounds.Select(round => round.Last / round.First)).Text("F4", "x"),
+            "<= 1.01x",
+            Report.AtMost(cost.Median, 1.01));
+    }
+
+    /// <summary>Boots the machines and reads their lines: BENCH ROUND RUN FIGURE VALUE.</summary>
+    private static async Task<Dictionary<(string Name, string Round, string Run), double>> MeasureAsync()
+    {
+        var values = new Dictionary<(string Name, string Round, string Run), double>();
         for (var machine = 0; machine < Machines; machine++)
         {
             foreach (var fields in (await BootAsync()).Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(fields => fields is ["BENCH", _, _, _, _]))
                 values.Add((fields[3], $"{machine}-{fields[1]}", fields[2]), double.Parse(fields[4], CultureInfo.InvariantCulture));
         }
 
-        return Figures.ToDictionary(
-            figure => figure.Name,
-            figure => values.Keys.Where(key => key.Name == figure.Name && key.Scheduler == "kernel")
-                .Select(key => (values[key], values[key with { Scheduler = "duplex" }])).ToList());
+        return values;
     }
 
     private static async Task<string> BootAsync()
