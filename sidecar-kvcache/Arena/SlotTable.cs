@@ -83,14 +83,10 @@ internal sealed class SlotTable
             taken = taken[..Math.Min(taken.Length, _freeCount)];
             // The next one is on top.
             var free = _free.AsSpan(_freeCount - taken.Length, taken.Length);
-            if (!free.IsEmpty && SlotRun.IsRow(free[0], free, step: -1))
+            for (var index = 0; index < taken.Length; index++)
             {
-                ReferenceRow(free[^1], taken);
-            }
-            else
-            {
-                for (var index = 0; index < taken.Length; index++)
-                    taken[index] = Reference(free[free.Length - 1 - index]);
+                var slot = free[free.Length - 1 - index];
+                taken[index] = new SlotRef(slot, _generation[slot]);
             }
 
             _freeCount -= taken.Length;

@@ -93,17 +93,16 @@ internal struct SlotRun
 
     /// <summary>Whether slots follow one another.</summary>
     /// <param name="first">The first one as it should be.</param>
-    /// <param name="slots">The slots, at least one.</param>
-    /// <param name="step">By how much each is to differ from the one before it.</param>
-    public static bool IsRow(int first, ReadOnlySpan<int> slots, int step = 1)
+    /// <param name="slots">The slots.</param>
+    public static bool IsRow(int first, ReadOnlySpan<int> slots)
     {
         // Rows are the rule, and what is no row mostly ends elsewhere.
-        if (slots[^1] != first + (step * (slots.Length - 1)))
+        if (slots[^1] != first + slots.Length - 1)
             return false;
-        var expected = (Vector<int>.Indices * step) + new Vector<int>(first);
-        var steps = new Vector<int>(step * Vector<int>.Count);
+        var expected = Vector<int>.Indices + new Vector<int>(first);
+        var step = new Vector<int>(Vector<int>.Count);
         var block = 0;
-        for (; block + Vector<int>.Count <= slots.Length; block += Vector<int>.Count, expected += steps)
+        for (; block + Vector<int>.Count <= slots.Length; block += Vector<int>.Count, expected += step)
         {
             if (new Vector<int>(slots[block..]) != expected)
                 return false;
@@ -111,7 +110,7 @@ internal struct SlotRun
 
         for (; block < slots.Length; block++)
         {
-            if (slots[block] != first + (step * block))
+            if (slots[block] != first + block)
                 return false;
         }
 
