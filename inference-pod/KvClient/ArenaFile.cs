@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Moebius.Crds.Host;
 
 namespace Moebius.Inference.KvClient;
 
@@ -41,7 +42,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
             throw;
         }
 
-        start = mapping.Start;
+        start = (byte*)mapping.DangerousGetHandle();
     }
 
     /// <summary>Keeps the mapping until <see cref="EndHold"/>. False: it is gone already.</summary>

@@ -1,7 +1,7 @@
-using System.Net.Sockets;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Logging;
+using Moebius.Crds.Host;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
 using Moebius.Kvcache.V1;
@@ -37,7 +37,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
         this.logger = logger;
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler { ConnectCallback = ConnectAsync },
+            HttpHandler = UnixSockets.Handler(socket),
             DisposeHttpClient = true,
         });
         client = new KvCache.KvCacheClient(channel);
@@ -159,20 +159,5 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
             return;
         reported = true;
         logger.LogWarning("The prefix cache at {Socket} is not available ({Reason}): requests run without it until it comes back", socket, reason);
-    }
-
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancel)
-    {
-        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancel).ConfigureAwait(false);
-            return new NetworkStream(connection, ownsSocket: true);
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
     }
 }

@@ -70,6 +70,10 @@ internal sealed class NumberScanner
             first--;
         var before = first > 0 ? _text[first - 1] : ' ';
         var after = end < _view.Length ? _text[end] : ' ';
+        // connect(185.199.108.153): the argument of a call.
+        var isArgument = char.IsAsciiLetter(before) && _text[first] == '(' && first == start - 1;
+        if (isArgument)
+            (first, before) = (start, '(');
         if (char.IsAsciiLetter(before) || (char.IsAsciiLetter(after) && count == 1))
             return TryHinted(first, end, total);
 
@@ -104,7 +108,7 @@ internal sealed class NumberScanner
             return true;
         if (IsSsn() && _sink.Add(_view, SecretKind.UsSsn, start, end))
             return true;
-        return _phones.Fits(first) && _sink.Add(_view, SecretKind.Phone, first, end);
+        return (!isArgument || _cluster.Digits[0] == 0) && _phones.Fits(first) && _sink.Add(_view, SecretKind.Phone, first, end);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,7 +1,7 @@
-using System.Net.Sockets;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Moebius.Crds.Host;
 using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Service;
@@ -54,7 +54,7 @@ internal static class ServerWarmUp
     {
         using var channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler { ConnectCallback = (_, stop) => ConnectAsync(socketPath, stop) },
+            HttpHandler = UnixSockets.Handler(socketPath),
             DisposeHttpClient = true,
         });
         var client = new Kvcache.V1.KvCache.KvCacheClient(channel);
@@ -79,21 +79,6 @@ internal static class ServerWarmUp
             var after = await client.LookupAsync(lookup, cancellationToken: cancel);
             await client.ReleaseAsync(new ReleaseRequest { Session = attached.Session, Lease = before.Lease }, cancellationToken: cancel);
             await client.ReleaseAsync(new ReleaseRequest { Session = attached.Session, Lease = after.Lease }, cancellationToken: cancel);
-        }
-    }
-
-    private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancel)
-    {
-        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await connection.ConnectAsync(new UnixDomainSocketEndPoint(path), cancel);
-            return new NetworkStream(connection, ownsSocket: true);
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
         }
     }
 }

@@ -36,7 +36,7 @@ internal sealed class ChatMode : IAsyncDisposable
 
     public static async Task<ChatMode> StartAsync(string mode, IReadOnlyList<string> systems)
     {
-        var folder = Directory.CreateTempSubdirectory("moebius-bench-");
+        var folder = MemoryFolder.Create();
         var policy = Path.Combine(folder.FullName, "policy.json");
         // JSON is YAML too. Only SafeKV reads the declarations; the other modes get them all the same.
         await File.WriteAllTextAsync(policy, new JsonObject

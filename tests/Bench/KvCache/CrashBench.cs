@@ -25,6 +25,8 @@ internal static class CrashBench
         var kills = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_KILLS"), CultureInfo.InvariantCulture, out var asked) ? asked : 1000;
         var seed = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_SEED"), CultureInfo.InvariantCulture, out var given) ? given : 0;
         var folder = Directory.CreateTempSubdirectory("moebius-bench-").FullName;
+        var memory = MemoryFolder.Create();
+        var arena = Path.Combine(memory.FullName, "arena");
         try
         {
             await File.WriteAllTextAsync(Path.Combine(folder, "policy.yaml"), CrashLoad.Policy);
@@ -35,7 +37,8 @@ internal static class CrashBench
             for (var kill = seed; kill < seed + kills; kill++)
             {
                 var begun = Stopwatch.GetTimestamp();
-                await using var server = Start(folder, "160Ki", "1Mi");
+                // In turn an arena that evicts all the time, and one that lies in huge pages.
+                await using var server = Start(folder, arena, kill % 2 == 0 ? "160Ki" : "4Mi", "1Mi");
                 await server.SaysAsync("Serving on");
                 starts.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
                 using var stop = new CancellationTokenSource();
@@ -52,15 +55,16 @@ internal static class CrashBench
             Report.Row("blocks with wrong bytes", Number(tally.Wrong), "0", Report.AtMost(tally.Wrong, 0));
             Report.Row("private blocks of another tenant", Number(tally.Foreign), "0", Report.AtMost(tally.Foreign, 0));
             Report.Row("process start to serving, s", Spread.Of(starts).Text("F2"), "", "");
-            await RestartAsync(folder);
+            await RestartAsync(folder, arena);
         }
         finally
         {
             Directory.Delete(folder, recursive: true);
+            memory.Delete(recursive: true);
         }
     }
 
-    private static async Task RestartAsync(string folder)
+    private static async Task RestartAsync(string folder, string arena)
     {
         var path = Path.Combine(folder, "ssd");
         Directory.Delete(path, recursive: true);
@@ -86,7 +90,7 @@ internal static class CrashBench
             }
 
             begun = Stopwatch.GetTimestamp();
-            await using var server = Start(folder, "16Mi", "2Gi");
+            await using var server = Start(folder, arena, "16Mi", "2Gi");
             await server.SaysAsync("Serving on");
             serving.Add(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             server.Kill();
@@ -97,9 +101,9 @@ internal static class CrashBench
         Report.Row($"process start to serving with {ManyBlocks} blocks, s", restart.Text("F2"), "<= 2", Report.AtMost(restart.Median, 2));
     }
 
-    private static ProductProcess Start(string folder, string arena, string ssd) => ProductProcess.Start(
-        "kvcache", "serve", "--socket", Path.Combine(folder, "kv.sock"), "--arena", Path.Combine(folder, "arena"), "--arena-size", arena,
-        "--policy", Path.Combine(folder, "policy.yaml"), "--ssd", Path.Combine(folder, "ssd"), "--ssd-size", ssd, "--encryption-key", Path.Combine(folder, "key"));
+    private static ProductProcess Start(string folder, string arena, string arenaSize, string ssdSize) => ProductProcess.Start(
+        "kvcache", "serve", "--socket", Path.Combine(folder, "kv.sock"), "--arena", arena, "--arena-size", arenaSize,
+        "--policy", Path.Combine(folder, "policy.yaml"), "--ssd", Path.Combine(folder, "ssd"), "--ssd-size", ssdSize, "--encryption-key", Path.Combine(folder, "key"));
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }

@@ -27,7 +27,7 @@ internal static partial class GetBench
 
     public static async Task RunAsync()
     {
-        var folder = Directory.CreateDirectory(Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"moebius-bench-{Environment.ProcessId}"));
+        var folder = MemoryFolder.Create();
         try
         {
             await using var sidecar = ProductProcess.Start("kvcache", "serve", "--socket", Path.Combine(folder.FullName, "kv.sock"), "--arena", folder.FullName, "--arena-size", "72Mi");

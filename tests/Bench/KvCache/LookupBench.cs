@@ -1,10 +1,10 @@
 extern alias sidecar;
 
 using System.Diagnostics;
-using System.Net.Sockets;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Moebius.Crds.Host;
 using sidecar::Moebius.Kvcache.V1;
 
 namespace Moebius.Bench.KvCache;
@@ -27,7 +27,7 @@ internal static class LookupBench
 
     public static async Task RunAsync()
     {
-        var folder = Directory.CreateTempSubdirectory("moebius-bench-");
+        var folder = MemoryFolder.Create();
         try
         {
             var socket = Path.Combine(folder.FullName, "kv.sock");
@@ -149,15 +149,7 @@ internal static class LookupBench
         {
             _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
             {
-                HttpHandler = new SocketsHttpHandler
-                {
-                    ConnectCallback = async (_, cancel) =>
-                    {
-                        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                        await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancel);
-                        return new NetworkStream(connection, ownsSocket: true);
-                    },
-                },
+                HttpHandler = UnixSockets.Handler(socket),
                 DisposeHttpClient = true,
             });
             _client = new sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient(_channel);

@@ -1,3 +1,4 @@
+using Moebius.Crds.Host;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Tests.Arena;
@@ -19,7 +20,7 @@ public sealed class HugePagesTests
             if (done == 0)
                 Assert.Skip("this kernel does not put pages of memory file systems together (Linux 6.1 and later do)");
             // Two whole pages of 2 MiB, and a rest that is none.
-            Assert.Equal(2 * HugePages.Bytes, done);
+            Assert.Equal(2L * AlignedMapping.HugePageBytes, done);
         }
         finally
         {

@@ -91,6 +91,9 @@ public sealed class DetectorTests
     [InlineData("order no. +44 20 7946 0958")]
     [InlineData("to order, call 020 7946 0958")]
     [InlineData("version 2 runs on 93.184.216.34")]
+    [InlineData("connect(93.184.216.34)")]
+    [InlineData("pay(4111 1111 1111 1111)")]
+    [InlineData("ring(020 7946 0958)")]
     [InlineData("the car is at 48.8584, 2.2945, 35.0")]
     public void A_word_beside_it_does_not_hide_a_secret(string text) => Assert.NotEmpty(Detector.Scan(text));
 
@@ -114,6 +117,7 @@ public sealed class DetectorTests
     [InlineData("[assembly: AssemblyFileVersion(\"4.3.2.1\")]")]
     [InlineData("fn password(&self) -> &str { &self.password }")]
     [InlineData("pi is 3 1 4 1 5 9 2 6 5 3 5 8 9 7 9, the box 10 20 300 400, the section 12.34.56.78.9")]
+    [InlineData("matrix(1 0 0 1 100 200) seed(3735928559) sleep(86400000)")]
     [InlineData("We offer\nPassword\nOAuth2\nKerberos")]
     public void What_only_looks_like_a_secret_is_none(string text) => Assert.Empty(Detector.Scan(text));
 

@@ -1,9 +1,9 @@
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Moebius.Crds.Host;
 using Moebius.Kvcache.V1;
 using Moebius.KvCache.Service;
 using Client = Moebius.Kvcache.V1.KvCache.KvCacheClient;
@@ -87,15 +87,7 @@ internal sealed class TestClient : IDisposable
     {
         _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler
-            {
-                ConnectCallback = async (_, cancel) =>
-                {
-                    var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancel);
-                    return new NetworkStream(socket, ownsSocket: true);
-                },
-            },
+            HttpHandler = UnixSockets.Handler(socketPath),
         });
         Api = new Client(_channel);
     }

@@ -1,11 +1,11 @@
 extern alias sidecar;
 
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Moebius.Crds.Host;
 using sidecar::Moebius.Kvcache.V1;
 using Client = sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient;
 
@@ -145,15 +145,7 @@ internal static class CrashLoad
 
     private static GrpcChannel Connect(string socketPath) => GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
     {
-        HttpHandler = new SocketsHttpHandler
-        {
-            ConnectCallback = async (_, cancel) =>
-            {
-                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancel);
-                return new NetworkStream(socket, ownsSocket: true);
-            },
-        },
+        HttpHandler = UnixSockets.Handler(socketPath),
         DisposeHttpClient = true,
     });
 }

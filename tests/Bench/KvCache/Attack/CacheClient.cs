@@ -1,9 +1,9 @@
 extern alias sidecar;
 
-using System.Net.Sockets;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Moebius.Crds.Host;
 using sidecar::Moebius.Kvcache.V1;
 
 namespace Moebius.Bench.KvCache.Attack;
@@ -20,15 +20,7 @@ internal sealed class CacheClient : IDisposable
     {
         _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler
-            {
-                ConnectCallback = async (_, cancel) =>
-                {
-                    var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                    await connection.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancel);
-                    return new NetworkStream(connection, ownsSocket: true);
-                },
-            },
+            HttpHandler = UnixSockets.Handler(socket),
             DisposeHttpClient = true,
         });
         _client = new sidecar::Moebius.Kvcache.V1.KvCache.KvCacheClient(_channel);

@@ -1,15 +1,18 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace Moebius.Inference.KvClient;
+namespace Moebius.Crds.Host;
 
 /// <summary>
 /// A file mapped for reading and writing at a multiple of 2 MiB: only there can the processor translate the addresses of
-/// huge pages as such.
+/// huge pages as such. Valid while the handle is held.
 /// </summary>
-internal sealed unsafe partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
+public sealed partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
 {
-    private const nuint HugePage = 2 << 20;
+    /// <summary>Bytes of a huge page.</summary>
+    public const int HugePageBytes = 2 << 20;
+
+    private const nuint HugePage = HugePageBytes;
     private const int ReadWrite = 3;
     private const int Shared = 0x01;
     private const int Private = 0x02;
@@ -19,6 +22,9 @@ internal sealed unsafe partial class AlignedMapping : SafeHandleZeroOrMinusOneIs
 
     private readonly nuint length;
 
+    /// <summary>Maps the leading bytes of a file.</summary>
+    /// <param name="file">Open for reading and writing; may be closed afterwards.</param>
+    /// <param name="bytes">How many, at least one and at most the file's length.</param>
     /// <exception cref="IOException">The system gives no mapping.</exception>
     public AlignedMapping(SafeFileHandle file, long bytes) : base(ownsHandle: true)
     {
@@ -48,9 +54,7 @@ internal sealed unsafe partial class AlignedMapping : SafeHandleZeroOrMinusOneIs
         SetHandle(mapped);
     }
 
-    /// <summary>The first byte; valid while the handle is held.</summary>
-    public byte* Start => (byte*)handle;
-
+    /// <inheritdoc/>
     protected override bool ReleaseHandle() => Unmap(handle, length) == 0;
 
     private static IOException Error() => new($"mmap: {Marshal.GetLastPInvokeErrorMessage()}");
