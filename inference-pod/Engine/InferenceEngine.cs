@@ -33,6 +33,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
     private readonly EventRelay relay = new();
+    private readonly EarlyCollection garbage = new();
     private long nextId;
     private int inside;
     private volatile bool draining;
@@ -185,6 +186,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 while (inbox.TryTake(out var message))
                     message();
                 relay.Flush();
+                garbage.BetweenSteps();
             }
         }
         catch (Exception error)
