@@ -13,9 +13,16 @@ public static class Quantities
     /// <param name="quantity">For example 512Mi.</param>
     /// <param name="field">Where it stands, for the message.</param>
     /// <exception cref="UserInputException">Negative, fractional or larger than 1Ei.</exception>
-    public static long Bytes(ResourceQuantity quantity, string field)
+    public static long Bytes(ResourceQuantity quantity, string field) => Bytes(quantity.ToDecimal(), quantity.ToString(), field);
+
+    /// <summary>The quantity in bytes.</summary>
+    /// <param name="quantity">For example 512Mi.</param>
+    /// <param name="field">Where it stands, for the message.</param>
+    /// <exception cref="UserInputException">Negative, fractional or larger than 1Ei.</exception>
+    public static long Bytes(ByteQuantity quantity, string field) => Bytes(quantity.Value, quantity.ToString(), field);
+
+    private static long Bytes(decimal value, string quantity, string field)
     {
-        var value = quantity.ToDecimal();
         if (value < 0 || decimal.Truncate(value) != value)
             throw new UserInputException($"{field}: '{quantity}' is not a number of bytes: write a whole, positive quantity such as 512Mi");
         if (value > Largest)
@@ -31,9 +38,9 @@ public static class Quantities
     {
         try
         {
-            return Bytes(new ResourceQuantity(text), field);
+            return Bytes(new ByteQuantity(text), field);
         }
-        catch (Exception error) when (error is FormatException or ArgumentException or OverflowException)
+        catch (Exception error) when (error is FormatException)
         {
             throw new UserInputException($"{field}: '{text}' is not a quantity: write bytes such as 1048576, or with a unit such as 512Mi or 2Gi", error);
         }

@@ -120,7 +120,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
             return new V1JSONSchemaProps { Type = "string", Format = "date-time" };
         if (type.IsEnum)
             return new V1JSONSchemaProps { Type = "string", EnumProperty = [.. Enum.GetNames(type)] };
-        if (type == typeof(ResourceQuantity))
+        if (type == typeof(ResourceQuantity) || type == typeof(ByteQuantity))
             return Quantity();
         if (type == typeof(JsonObject))
             return new V1JSONSchemaProps { Type = "object" };
@@ -159,7 +159,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         return summary + "\n" + string.Join("\n", values);
     }
 
-    private static bool IsBytes(MemberInfo member, Type type) => type == typeof(ResourceQuantity) && !KubernetesTypes.IsKubernetes(member.DeclaringType!);
+    private static bool IsBytes(MemberInfo member, Type type) => type == typeof(ByteQuantity) || (type == typeof(ResourceQuantity) && !KubernetesTypes.IsKubernetes(member.DeclaringType!));
 
     private static void ApplyBounds(V1JSONSchemaProps schema, MemberInfo member)
     {

@@ -1,4 +1,3 @@
-using k8s.Models;
 using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.V1Alpha1;
@@ -7,7 +6,7 @@ namespace Moebius.Crds.V1Alpha1;
 public sealed class ExpertSpec
 {
     /// <summary>Hard limit for the bytes of resident experts. Absent: all experts are resident.</summary>
-    public ResourceQuantity? FastMemory { get; set; }
+    public ByteQuantity? FastMemory { get; set; }
 
     /// <summary>Where experts that are not resident are read from.</summary>
     public SlowTier SlowTier { get; set; } = SlowTier.DirectIO;

@@ -1,4 +1,3 @@
-using k8s.Models;
 using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.V1Alpha1;
@@ -23,7 +22,7 @@ public sealed class ServingSpec
     public int MaxBatchTokens { get; set; } = 512;
 
     /// <summary>Memory for keys and values of running sequences.</summary>
-    public ResourceQuantity KVMemory { get; set; } = new("512Mi");
+    public ByteQuantity KVMemory { get; set; } = new("512Mi");
 
     /// <summary>Number format of the dense weights and the arithmetic.</summary>
     public ComputeType ComputeType { get; set; } = ComputeType.Float32;

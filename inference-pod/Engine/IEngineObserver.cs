@@ -6,8 +6,8 @@ internal interface IEngineObserver
     /// <summary>A first token, this long after its request came in.</summary>
     void FirstToken(TimeSpan sinceArrival);
 
-    /// <summary>A later token, this long after the one before.</summary>
-    void NextToken(TimeSpan sinceLast);
+    /// <summary>Later tokens of a step, each this long after the one before it.</summary>
+    void NextTokens(TimeSpan sinceLast, int tokens);
 
     /// <summary>A sequence began, after waiting this long.</summary>
     void Started(TimeSpan waited);

@@ -33,6 +33,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
     private readonly EventRelay relay = new();
+    private readonly EarlyCollection garbage = new();
     private long nextId;
     private int inside;
     private volatile bool draining;
@@ -185,6 +186,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 while (inbox.TryTake(out var message))
                     message();
                 relay.Flush();
+                garbage.BetweenSteps();
             }
         }
         catch (Exception error)
@@ -216,8 +218,16 @@ internal sealed class InferenceEngine : IAsyncDisposable
             Admit(waiting[id]);
         Report();
         if (plan.Chunks.Count > 0)
-            Compute([.. plan.Chunks.Select(chunk => (running[chunk.Id], chunk.Tokens))]);
+            Compute(Work(plan.Chunks));
         return plan.Chunks.Count > 0 || plan.Preempt.Count > 0 || plan.Admit.Count > 0;
+    }
+
+    private (RunningSequence Sequence, int Tokens)[] Work(IReadOnlyList<(long Id, int Tokens)> chunks)
+    {
+        var work = new (RunningSequence, int)[chunks.Count];
+        for (var i = 0; i < work.Length; i++)
+            work[i] = (running[chunks[i].Id], chunks[i].Tokens);
+        return work;
     }
 
     private static SequenceView[] Views(SortedDictionary<long, RunningSequence> sequences)
@@ -272,12 +282,14 @@ internal sealed class InferenceEngine : IAsyncDisposable
         var choices = new Choice?[work.Count];
         model.ForEach(work.Count, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
         model.Return(logits);
+        var now = clock.GetTimestamp();
+        TokenTimes.Observe(observer, clock, work.Where((_, i) => choices[i] is { Token: not null }).Select(item => item.Sequence), now);
         for (var i = 0; i < work.Count; i++)
         {
             var (sequence, tokens) = work[i];
             shares.Charge(sequence.Request.Tenant.Party, tokens);
             if (choices[i] is { } choice)
-                Take(sequence, choice);
+                Take(sequence, choice, now);
         }
 
         observer.Step(work.Sum(item => item.Tokens), clock.GetElapsedTime(begun));
@@ -302,7 +314,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
     }
 
-    private void Take(RunningSequence sequence, Choice made)
+    private void Take(RunningSequence sequence, Choice made, long now)
     {
         if (made.Token is not { } choice)
         {
@@ -311,11 +323,6 @@ internal sealed class InferenceEngine : IAsyncDisposable
             return;
         }
 
-        var now = clock.GetTimestamp();
-        if (sequence.Generated == 0)
-            observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now));
-        else
-            observer.NextToken(clock.GetElapsedTime(sequence.LastToken, now));
         sequence.LastToken = now;
         var finish = sequence.Accept(choice);
         exchange.Offer(sequence, final: finish is not null);
@@ -358,7 +365,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Report()
     {
-        var used = running.Values.Sum(sequence => StepPlanner.BlocksOf(sequence.Tokens.Count, limits));
+        var used = 0;
+        foreach (var (_, sequence) in running)
+            used += StepPlanner.BlocksOf(sequence.Tokens.Count, limits);
         observer.Load(running.Count, waiting.Count, Math.Min(1, (double)used / limits.Blocks));
     }
 }

@@ -23,8 +23,11 @@ internal readonly ref struct TokenWeights
     /// <summary>Fewer candidates than this are not worth another round of leaving some out.</summary>
     private const int FewCandidates = 64;
 
-    /// <summary>Of the bound from round to round.</summary>
-    private const float Growth = 4;
+    /// <summary>Bounds that are tried in one pass.</summary>
+    private const int Bounds = 4;
+
+    /// <summary>From one bound to the next, first roughly and then between two of those.</summary>
+    private const float Growth = 4, Refinement = 1.32f;
 
     /// <summary>Fewer are put in order instead of being parted.</summary>
     private const int FewInOrder = 12;
@@ -187,17 +190,17 @@ internal readonly ref struct TokenWeights
 
     /// <summary>
     /// All tokens of the smallest set that has the mass, and a few more: those whose weights are below a bound can be left out
-    /// where together they have less than what may be left out. Of N tokens, an Nth of that is such a bound; larger ones are tried
-    /// for as long as many tokens are left, since a pass that only adds is cheap beside parting what it spares.
+    /// where together they have less than what may be left out. Of N tokens, an Nth of that is such a bound; larger ones are tried,
+    /// several in one pass, for as long as many tokens are left: a pass that only adds is cheap beside parting what it spares.
     /// </summary>
     private int Candidates(Span<ulong> candidates, double needed)
     {
         double spare = (Total - needed) * Slack;
-        float least = (float)Math.Max(spare / _weights.Length, float.Epsilon), next = least;
-        for (int left = int.MaxValue; left > FewCandidates && Below(next *= Growth, out left) <= spare;)
-            least = next;
-        if (least < next && Below(next / 2, out _) <= spare)
-            least = next / 2;
+        float least = (float)Math.Max(spare / _weights.Length, float.Epsilon);
+        while (Raise(ref least, Growth, spare) == Bounds)
+        {
+        }
+        Raise(ref least, Refinement, spare);
         int count = 0, i = 0;
         for (; i + Width <= _weights.Length; i += Width)
         {
@@ -213,29 +216,70 @@ internal readonly ref struct TokenWeights
         return count;
     }
 
-    /// <summary>The mass of all weights below a bound, and how many are not below it.</summary>
-    private double Below(float bound, out int others)
+    /// <summary>Raises a bound by a factor, up to <see cref="Bounds"/> times, while what is below may be left out and many are not below.</summary>
+    /// <returns>How many times; <see cref="Bounds"/> says that more may be worth a try.</returns>
+    private int Raise(ref float least, float factor, double spare)
     {
-        var sums = Vector512<double>.Zero;
-        int i = 0;
-        others = 0;
-        for (; i + Width <= _weights.Length; i += Width)
+        Span<double> masses = stackalloc double[Bounds];
+        Span<int> others = stackalloc int[Bounds];
+        Below(least * factor, factor, masses, others);
+        for (int i = 0; i < Bounds; i++)
         {
-            var weights = Vector512.Create(_weights.Slice(i, Width));
-            var heavy = Vector512.GreaterThanOrEqual(weights, Vector512.Create(bound));
-            others += BitOperations.PopCount(heavy.ExtractMostSignificantBits());
-            var (low, high) = Vector512.Widen(Vector512.ConditionalSelect(heavy, Vector512<float>.Zero, weights));
-            sums += low + high;
+            if (masses[i] > spare)
+                return i;
+            least *= factor;
+            if (others[i] <= FewCandidates)
+                return i;
         }
-        double mass = Sum(sums);
+        return Bounds;
+    }
+
+    /// <summary>
+    /// For each of four bounds the mass of all weights below it, and how many are not below it. Sums are taken in fp32 over some
+    /// thousands of weights, in fp64 beyond: well within <see cref="Slack"/>.
+    /// </summary>
+    private void Below(float bound, float factor, Span<double> masses, Span<int> others)
+    {
+        Vector512<float> a = Vector512.Create(bound), b = a * factor, c = b * factor, d = c * factor;
+        masses.Clear();
+        others.Clear();
+        int i = 0;
+        while (i + Width <= _weights.Length)
+        {
+            Vector512<float> belowA = default, belowB = default, belowC = default, belowD = default;
+            for (int end = Math.Min(_weights.Length, i + Stretch * Stretch); i + Width <= end; i += Width)
+            {
+                var weights = Vector512.Create(_weights.Slice(i, Width));
+                others[0] += Add(weights, a, ref belowA);
+                others[1] += Add(weights, b, ref belowB);
+                others[2] += Add(weights, c, ref belowC);
+                others[3] += Add(weights, d, ref belowD);
+            }
+            masses[0] += Vector512.Sum(belowA);
+            masses[1] += Vector512.Sum(belowB);
+            masses[2] += Vector512.Sum(belowC);
+            masses[3] += Vector512.Sum(belowD);
+        }
         for (; i < _weights.Length; i++)
         {
-            if (_weights[i] >= bound)
-                others++;
-            else
-                mass += _weights[i];
+            float reached = bound;
+            for (int k = 0; k < Bounds; k++, reached *= factor)
+            {
+                if (_weights[i] >= reached)
+                    others[k]++;
+                else
+                    masses[k] += _weights[i];
+            }
         }
-        return mass;
+    }
+
+    /// <summary>Adds weights below a bound; returns how many are not below it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Add(Vector512<float> weights, Vector512<float> bound, ref Vector512<float> below)
+    {
+        var heavy = Vector512.GreaterThanOrEqual(weights, bound);
+        below += Vector512.ConditionalSelect(heavy, Vector512<float>.Zero, weights);
+        return BitOperations.PopCount(heavy.ExtractMostSignificantBits());
     }
 
     /// <summary>

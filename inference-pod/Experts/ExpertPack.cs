@@ -120,8 +120,8 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
 /// <param name="Layers">Experts of each MoE layer.</param>
 internal sealed record PackDescription(string Source, string Layout, long ExpertBytes, IReadOnlyList<int> Layers)
 {
-    public static PackDescription Of(ExpertCatalog catalog, byte[] fingerprint) =>
-        new(Convert.ToHexStringLower(fingerprint), Form(catalog.Layout), catalog.Layout.Bytes, [.. catalog.PerLayer.Select(layer => layer.Count)]);
+    public static PackDescription Of(ExpertCatalog catalog, string fingerprint) =>
+        new(fingerprint, Form(catalog.Layout), catalog.Layout.Bytes, [.. catalog.PerLayer.Select(layer => layer.Count)]);
 
     /// <summary>All that decides where each byte of an expert lies and what it means.</summary>
     private static string Form(ExpertLayout layout) =>

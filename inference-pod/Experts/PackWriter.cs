@@ -17,7 +17,7 @@ internal static class PackWriter
     /// <param name="progress">Told how many experts are written.</param>
     /// <param name="stop">Ends early; nothing is left behind.</param>
     /// <exception cref="UserInputException">The file cannot be written: no room, no permission, another writer.</exception>
-    public static void Write(string path, ExpertCatalog catalog, IExpertSource source, byte[] fingerprint, Action<int>? progress, CancellationToken stop)
+    public static void Write(string path, ExpertCatalog catalog, IExpertSource source, string fingerprint, Action<int>? progress, CancellationToken stop)
     {
         string part = path + ".part";
         var pack = new ExpertPack(PackDescription.Of(catalog, fingerprint), new ulong[catalog.Count]);
@@ -72,7 +72,8 @@ internal static class PackWriter
                 pack.Checksums[index] = XxHash3.HashToUInt64(buffer);
                 file.Position = pack.Offset(index);
                 file.Write(buffer);
-                progress?.Invoke(++index);
+                index++;
+                progress?.Invoke(index);
             }
         }
     }

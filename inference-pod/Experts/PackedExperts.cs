@@ -1,6 +1,7 @@
 using System.IO.Hashing;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Experts;
@@ -31,16 +32,16 @@ internal sealed class PackedExperts : IExpertSource
     /// <param name="fingerprint">Of the weights that it must have been made from.</param>
     /// <param name="tier">How it is read.</param>
     /// <exception cref="UserInputException">It is missing, stale or corrupt; the message names it.</exception>
-    public static PackedExperts Open(string path, ExpertCatalog catalog, byte[] fingerprint, SlowTier tier)
+    public static PackedExperts Open(string path, ExpertCatalog catalog, WeightFingerprint fingerprint, SlowTier tier)
     {
         var file = StoredFile.Open(path, tier);
         try
         {
             var pack = ExpertPack.Read(file);
-            var expected = PackDescription.Of(catalog, fingerprint);
+            var expected = PackDescription.Of(catalog, fingerprint.Text);
             if (pack.Description.Layout != expected.Layout || pack.Description.ExpertBytes != expected.ExpertBytes)
                 throw ExpertPack.Bad(file, $"holds experts as {pack.Description.Layout}; the model is loaded as {expected.Layout}");
-            if (pack.Description.Source != expected.Source || !pack.Description.Layers.SequenceEqual(expected.Layers))
+            if (!fingerprint.Matches(pack.Description.Source) || !pack.Description.Layers.SequenceEqual(expected.Layers))
                 throw ExpertPack.Bad(file, "was made from other weights than those in the model's directory");
             return new PackedExperts(file, pack);
         }

@@ -126,7 +126,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
             new AttachRequest
             {
                 ProtocolVersion = ProtocolVersion,
-                Fingerprint = Google.Protobuf.ByteString.CopyFrom(model.Fingerprint.Span),
+                Fingerprint = Google.Protobuf.ByteString.CopyFrom(model.Fingerprint.Value.Span),
                 BlockTokens = (uint)model.BlockTokens,
                 BlockBytes = (ulong)model.BlockBytes,
                 EngineId = Environment.MachineName,

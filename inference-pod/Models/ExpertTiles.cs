@@ -14,24 +14,27 @@ internal sealed unsafe class ExpertTiles
     private readonly TensorKernels _kernels;
     private readonly Activation _activation;
     private readonly int _width;
-    private readonly Rows _inner, _tile;
+    private readonly Rows _x, _y, _inner, _tile;
     private readonly List<GatedWeights> _experts = [];
 
-    private ExpertTiles(TensorKernels kernels, Activation activation, int slots, int width, int columns)
+    private ExpertTiles(TensorKernels kernels, Activation activation, int slots, int width, int columns, Rows x, Rows y, bool inPlace)
     {
-        (_kernels, _activation, _width) = (kernels, activation, width);
+        (_kernels, _activation, _width, _x, _y) = (kernels, activation, width, x, y);
         _inner = kernels.Take(slots, GatedExperts.Padded(width));
-        _tile = kernels.Take(slots, columns);
+        // When tiles begin, nobody reads x any more.
+        _tile = inPlace && (long)x.Count * x.Width >= (long)slots * columns ? new Rows(x.Data, slots, columns) : kernels.Take(slots, columns);
     }
 
     /// <summary>Tiles for a layer of a step, or null where all rows at once are no more than a tile or tiles would save little.</summary>
     /// <param name="kernels">Threads and memory.</param>
     /// <param name="activation">Of the gate.</param>
     /// <param name="slots">Rows of all experts.</param>
-    /// <param name="hidden">Width of a row.</param>
     /// <param name="width">Rows of gate and up.</param>
-    public static ExpertTiles? For(TensorKernels kernels, Activation activation, int slots, int hidden, int width) =>
-        Columns(kernels.ExpertTileBytes, slots, hidden, width) is var columns and > 0 ? new ExpertTiles(kernels, activation, slots, width, columns) : null;
+    /// <param name="x">Inputs [tokens, hidden].</param>
+    /// <param name="y">Receives the sums, [tokens, hidden]; until then it is used for other results.</param>
+    /// <param name="inPlace">x may be overwritten at the end.</param>
+    public static ExpertTiles? For(TensorKernels kernels, Activation activation, int slots, int width, Rows x, Rows y, bool inPlace) =>
+        Columns(kernels.ExpertTileBytes, slots, x.Width, width) is var columns and > 0 ? new ExpertTiles(kernels, activation, slots, width, columns, x, y, inPlace) : null;
 
     /// <summary>Columns of a tile; 0 for no tiles, which must save a quarter of the memory.</summary>
     public static int Columns(int tileBytes, int slots, int hidden, int width)
@@ -42,28 +45,26 @@ internal sealed unsafe class ExpertTiles
 
     /// <summary>Runs gate and up of some experts, whose weights stay where they are until <see cref="Combine"/> has returned.</summary>
     /// <param name="experts">The experts.</param>
-    /// <param name="x">Inputs.</param>
     /// <param name="index">For each row of the step's experts, its row of x.</param>
-    public void Activate(GatedWeights[] experts, Rows x, int* index)
+    public void Activate(GatedWeights[] experts, int* index)
     {
         _experts.AddRange(experts);
-        GatedExperts.Activate(_kernels, _activation, experts, x, index, _width, _inner, _tile);
+        GatedExperts.Activate(_kernels, _activation, experts, _x, index, _width, _inner, _y);
     }
 
     /// <summary>For each token the weighted sum of its experts' rows, all of which have been given to <see cref="Activate"/>.</summary>
-    /// <param name="y">Receives the sums.</param>
     /// <param name="rowOf">For each (token, choice) slot, its row.</param>
     /// <param name="weights">For each slot, the weight of its row.</param>
     /// <param name="k">Slots of a token.</param>
-    public void Combine(Rows y, int[] rowOf, float[] weights, int k)
+    public void Combine(int[] rowOf, float[] weights, int k)
     {
         GatedWeights[] experts = [.. _experts];
-        for (int first = 0; first < y.Width; first += _tile.Width)
+        for (int first = 0; first < _y.Width; first += _tile.Width)
         {
-            var tile = new Rows(_tile.Data, _tile.Count, Math.Min(_tile.Width, y.Width - first));
+            var tile = new Rows(_tile.Data, _tile.Count, Math.Min(_tile.Width, _y.Width - first));
             GatedExperts.Down(_kernels, experts, _width, _inner, first, tile);
             _kernels.Profile?.Mark(StepPart.Experts);
-            Sum(_kernels, y, first, tile, rowOf, weights, k);
+            Sum(_kernels, _y, first, tile, rowOf, weights, k);
             _kernels.Profile?.Mark(StepPart.Combine);
         }
     }

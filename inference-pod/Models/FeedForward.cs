@@ -5,7 +5,7 @@ namespace Moebius.Inference.Models;
 /// <summary>What a layer adds after attention.</summary>
 internal interface IFeedForward
 {
-    /// <summary>Writes what is added to the residual for the normed rows <paramref name="x"/> to <paramref name="y"/>.</summary>
+    /// <summary>Writes what is added to the residual for the normed rows <paramref name="x"/> to <paramref name="y"/>; x may be overwritten.</summary>
     void Forward(Rows x, Rows y);
 }
 

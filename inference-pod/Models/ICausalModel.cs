@@ -58,7 +58,7 @@ public sealed record ModelInfo(
     IReadOnlySet<int> EndOfSequence,
     int BlockTokens,
     int BlockBytes,
-    ReadOnlyMemory<byte> Fingerprint)
+    Lazy<ReadOnlyMemory<byte>> Fingerprint)
 {
     /// <summary>
     /// The keys and values of a token depend on how long its sequence becomes (dynamic and LongRoPE scaling): blocks

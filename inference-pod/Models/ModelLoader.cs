@@ -15,9 +15,6 @@ public static class ModelLoader
     /// <summary>Bumped when keys and values of the same weights change their bytes or their layout.</summary>
     private const string KvLayout = "moebius-kv-2-f32";
 
-    /// <summary>Bytes of each tensor that stand for it in the fingerprint.</summary>
-    private const int FingerprintSample = 4096;
-
     /// <summary>Loads a model.</summary>
     /// <param name="directory">The directory.</param>
     /// <param name="options">Budget, threads and sizes.</param>
@@ -43,7 +40,7 @@ public static class ModelLoader
         try
         {
             var weights = new WeightReader(checkpoint, memory, options.Weights == WeightStorage.Stored);
-            byte[] fingerprint = WeightFingerprint(checkpoint);
+            var fingerprint = new WeightFingerprint(checkpoint);
             weights.MarkUsed(ExpertNames(spec));
             var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
             // Where all experts fit there is nothing to load ahead.
@@ -103,7 +100,7 @@ public static class ModelLoader
         [.. spec.FeedForward.Select((block, i) => (Moe: block as MoeSpec, Prefix: $"model.layers.{i}.")).Where(l => l.Moe is not null).Select(l => (l.Moe!, l.Prefix))];
 
     /// <summary>The pack beside the model where there is one, and otherwise the checkpoint itself.</summary>
-    private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, byte[] fingerprint, ModelLoadOptions options)
+    private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, WeightFingerprint fingerprint, ModelLoadOptions options)
     {
         string? pack = options.Pack ?? (File.Exists(ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout)) ? ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout) : null);
         return pack is null || catalog.Count == 0
@@ -124,7 +121,7 @@ public static class ModelLoader
         return PrefetchPolicies.Create(options.PrefetchSpec, shape, learned);
     }
 
-    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, byte[] fingerprint, ModelLoadOptions options, string directory)
+    private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, WeightFingerprint fingerprint, ModelLoadOptions options, string directory)
     {
         var end = new HashSet<int>(config.Integers("eos_token_id"));
         string generation = Path.Combine(directory, "generation_config.json");
@@ -144,34 +141,10 @@ public static class ModelLoader
         };
     }
 
-    /// <summary>Over all that makes the bytes of keys and values interchangeable.</summary>
-    private static byte[] KvFingerprint(ModelConfig config, byte[] weights, ModelLoadOptions options)
+    /// <summary>Over all that makes the bytes of keys and values interchangeable; computed for who asks for it, since few do.</summary>
+    private static Lazy<ReadOnlyMemory<byte>> KvFingerprint(ModelConfig config, WeightFingerprint weights, ModelLoadOptions options)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{KvLayout}/{options.BlockTokens}/{options.Quantization}/"));
-        hash.AppendData(config.Json);
-        hash.AppendData(weights);
-        return hash.GetHashAndReset();
-    }
-
-    /// <summary>
-    /// Over the headers and the beginning of every tensor. Two checkpoints that agree on these but differ further inside
-    /// a tensor are not told apart.
-    /// </summary>
-    internal static byte[] WeightFingerprint(Checkpoint checkpoint)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        byte[] sample = new byte[FingerprintSample];
-        foreach (var file in checkpoint.Files)
-        {
-            hash.AppendData(file.Header);
-            foreach (var entry in file.Entries)
-            {
-                var part = sample.AsSpan(0, (int)Math.Min(sample.Length, entry.Length));
-                file.Read(entry, 0, part);
-                hash.AppendData(part);
-            }
-        }
-        return hash.GetHashAndReset();
+        string text = $"{KvLayout}/{options.BlockTokens}/{options.Quantization}/{weights.Text}/";
+        return new(() => SHA256.HashData([.. System.Text.Encoding.UTF8.GetBytes(text), .. config.Json]));
     }
 }

@@ -35,7 +35,7 @@ internal static class ModelPacker
             throw new UserInputException($"{directory}: the model has no routed experts to pack");
         string path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));
         using var source = new CheckpointExperts(catalog, checkpoint);
-        PackWriter.Write(path, catalog, source, ModelLoader.WeightFingerprint(checkpoint), done => progress?.Invoke(done, catalog.Count), stop);
+        PackWriter.Write(path, catalog, source, new WeightFingerprint(checkpoint).Text, done => progress?.Invoke(done, catalog.Count), stop);
         return new PackResult(path, catalog.Count, catalog.Layout.Bytes, new FileInfo(path).Length, catalog.Layout.Format.Name());
     }
 }

@@ -50,7 +50,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k, _buffers.Tokens(slots), _buffers.RowOf(slots));
         _kernels.Profile?.Mark(StepPart.Routing);
         var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Count) : default;
-        var tiles = !resident.IsEmpty || _store.CanHold(plan.Groups.Count) ? ExpertTiles.For(_kernels, _spec.Activation, slots, x.Width, _spec.Intermediate) : null;
+        var tiles = !resident.IsEmpty || _store.CanHold(plan.Groups.Count) ? ExpertTiles.For(_kernels, _spec.Activation, slots, _spec.Intermediate, x, y, inPlace: _shared is null) : null;
         var outputs = tiles is null ? _kernels.Take(slots, x.Width) : default;
         fixed (int* index = plan.Tokens)
         {
@@ -123,7 +123,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         if (tiles is null)
             GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);
         else
-            tiles.Activate(experts, x, index);
+            tiles.Activate(experts, index);
         _kernels.Profile?.Mark(StepPart.Experts);
     }
 
@@ -131,7 +131,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     {
         if (tiles is not null)
         {
-            tiles.Combine(y, rowOf, weights, _spec.Router.TopK);
+            tiles.Combine(rowOf, weights, _spec.Router.TopK);
             return;
         }
         ExpertTiles.Sum(_kernels, y, 0, outputs, rowOf, weights, _spec.Router.TopK);

@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Moebius.Inference.Kernels;
 
@@ -40,6 +43,9 @@ internal sealed record RouterSpec(RouterKind Kind, int Experts, int TopK)
 /// <summary>Chooses experts: a pure function of one token's router logits. Ties go to the lower index.</summary>
 internal static unsafe class Router
 {
+    /// <summary>Experts whose scores are looked through once for each choice.</summary>
+    private const int MostInVectors = 512;
+
     /// <param name="spec">The scheme.</param>
     /// <param name="logits">One per expert; overwritten.</param>
     /// <param name="correction">Added to the scores for the choice only; empty for none.</param>
@@ -132,8 +138,47 @@ internal static unsafe class Router
         }
     }
 
-    /// <summary>The largest scores, best first; one pass, with the best so far kept in order.</summary>
+    /// <summary>The largest scores, best first.</summary>
     private static void TopK(ReadOnlySpan<float> scores, Span<int> chosen)
+    {
+        if (scores.Length > MostInVectors || scores.Length % 16 != 0 || !TopKOfVectors(scores, chosen))
+            TopKInOrder(scores, chosen);
+    }
+
+    /// <summary>One pass for each choice, without a branch that depends on scores. False where there are not as many numbers.</summary>
+    [SkipLocalsInit]
+    private static bool TopKOfVectors(ReadOnlySpan<float> scores, Span<int> chosen)
+    {
+        Span<float> left = stackalloc float[MostInVectors];
+        left = left[..scores.Length];
+        scores.CopyTo(left);
+        for (int choice = 0; choice < chosen.Length; choice++)
+        {
+            var most = Vector512.Create(float.NegativeInfinity);
+            for (int i = 0; i < left.Length; i += 16)
+            {
+                var part = Vector512.Create(left.Slice(i, 16));
+                // A comparison with NaN is false.
+                most = Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
+            }
+            var eight = Vector256.Max(most.GetLower(), most.GetUpper());
+            var four = Vector128.Max(eight.GetLower(), eight.GetUpper());
+            float best = Math.Max(Math.Max(four[0], four[1]), Math.Max(four[2], four[3]));
+            if (float.IsNegativeInfinity(best))
+                return false;
+            int at = 0;
+            ulong equal;
+            while ((equal = Vector512.Equals(Vector512.Create(left.Slice(at, 16)), Vector512.Create(best)).ExtractMostSignificantBits()) == 0)
+                at += 16;
+            at += BitOperations.TrailingZeroCount(equal);
+            chosen[choice] = at;
+            left[at] = float.NegativeInfinity;
+        }
+        return true;
+    }
+
+    /// <summary>One pass, with the best so far kept in order.</summary>
+    private static void TopKInOrder(ReadOnlySpan<float> scores, Span<int> chosen)
     {
         int count = 0;
         for (int i = 0; i < scores.Length; i++)
@@ -155,15 +200,11 @@ internal static unsafe class Router
 
     private static void Softmax(Span<float> x)
     {
-        float max = float.NegativeInfinity;
-        foreach (float v in x)
-            max = Math.Max(max, v);
-        Exponentials(x, max);
+        Exponentials(x, TensorPrimitives.Max<float>(x));
         float sum;
         fixed (float* values = x)
             sum = LaneSum.Of(values, x.Length);
-        foreach (ref float v in x)
-            v /= sum;
+        TensorPrimitives.Divide(x, sum, x);
     }
 
     /// <summary>exp(x - max) in place, in whole vectors wherever an element lies: its result depends on nothing else.</summary>

@@ -9,8 +9,8 @@ internal sealed class Lesson(LinearGate model, int mostRows, int topK)
     private readonly (int Row, int Token)[] _rows = new (int, int)[mostRows];
     private readonly int[] _chosen = new int[mostRows * topK];
 
-    // One row more, for those that are not learned from.
-    private readonly float[] _inputs = new float[(mostRows + 1) * model.Inputs];
+    // As many rows as were needed so far: one token is predicted from one. One row more, for those that are not learned from.
+    private float[] _inputs = [];
 
     public LinearGate Model => model;
 
@@ -38,6 +38,8 @@ internal sealed class Lesson(LinearGate model, int mostRows, int topK)
     /// <summary>Room for a row's inputs; kept only if it is learned from.</summary>
     public Span<float> Row(int row, int token, bool learned)
     {
+        if (_inputs.Length < (Count + 1) * model.Inputs)
+            Array.Resize(ref _inputs, (Count + 1) * model.Inputs);
         var inputs = _inputs.AsSpan(Count * model.Inputs, model.Inputs);
         if (learned)
             _rows[Count++] = (row, token);

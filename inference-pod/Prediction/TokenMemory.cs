@@ -12,14 +12,14 @@ internal sealed class TokenMemory(int buckets, int experts)
 {
     private const float Rate = 0.25f;
 
-    private readonly float[]?[] _rows = new float[buckets][];
-    private readonly float[] _squares = LinearGate.Filled(buckets);
+    /// <summary>By bucket: the logits, and behind them the sum of mean squares.</summary>
+    private readonly Dictionary<int, float[]> _rows = [];
 
     /// <summary>Adds the logits of a token to <paramref name="logits"/>.</summary>
     public void AddTo(int token, Span<float> logits)
     {
-        if (_rows[token % buckets] is { } row)
-            TensorPrimitives.Add(logits, row, logits);
+        if (_rows.TryGetValue(token % buckets, out float[]? row))
+            TensorPrimitives.Add(logits, row.AsSpan(0, experts), logits);
     }
 
     /// <summary>One step down the gradient.</summary>
@@ -27,24 +27,22 @@ internal sealed class TokenMemory(int buckets, int experts)
     /// <param name="error">Predicted probability minus truth, one per expert.</param>
     public void Learn(int token, ReadOnlySpan<float> error)
     {
-        int bucket = token % buckets;
-        ref float square = ref _squares[bucket];
+        ref float[]? row = ref CollectionsMarshal.GetValueRefOrAddDefault(_rows, token % buckets, out _);
+        row ??= [.. new float[experts], LinearGate.FirstSquare];
+        ref float square = ref row[experts];
         square += TensorPrimitives.SumOfSquares(error) / experts;
-        float[] row = _rows[bucket] ??= new float[experts];
-        TensorPrimitives.MultiplyAdd(error, -Rate / MathF.Sqrt(square), row, row);
+        var logits = row.AsSpan(0, experts);
+        TensorPrimitives.MultiplyAdd(error, -Rate / MathF.Sqrt(square), logits, logits);
     }
 
     /// <summary>Writes the rows that have learned something, each behind its number.</summary>
     public void Save(BinaryWriter writer)
     {
-        writer.Write(_rows.Count(row => row is not null));
-        for (int bucket = 0; bucket < buckets; bucket++)
+        writer.Write(_rows.Count);
+        foreach (var (bucket, row) in _rows.OrderBy(row => row.Key))
         {
-            if (_rows[bucket] is not { } row)
-                continue;
             writer.Write(bucket);
             writer.Write(MemoryMarshal.AsBytes<float>(row));
-            writer.Write(_squares[bucket]);
         }
     }
 
@@ -57,8 +55,7 @@ internal sealed class TokenMemory(int buckets, int experts)
             int bucket = reader.ReadInt32();
             if (bucket <= last || bucket >= buckets)
                 throw new InvalidDataException($"row {bucket} after {last}, of {buckets}");
-            LinearGate.ReadFinite(reader, _rows[last = bucket] = new float[experts]);
-            LinearGate.ReadFinite(reader, _squares.AsSpan(bucket, 1));
+            LinearGate.ReadFinite(reader, _rows[last = bucket] = new float[experts + 1]);
         }
     }
 }

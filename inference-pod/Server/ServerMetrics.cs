@@ -127,10 +127,10 @@ internal sealed partial class ServerMetrics : IEngineObserver
 
     public void FirstToken(TimeSpan sinceArrival) => firstToken.Observe(sinceArrival.TotalSeconds);
 
-    public void NextToken(TimeSpan sinceLast)
+    public void NextTokens(TimeSpan sinceLast, int tokens)
     {
-        interToken.Observe(sinceLast.TotalSeconds);
-        perToken.Observe(sinceLast.TotalSeconds);
+        interToken.Observe(sinceLast.TotalSeconds, tokens);
+        perToken.Observe(sinceLast.TotalSeconds, tokens);
     }
 
     public void Started(TimeSpan waited) => queueTime.Observe(waited.TotalSeconds);

@@ -34,9 +34,14 @@ internal static partial class NameCheck
     }
 
     /// <summary>Errors of a quantity of bytes that may not be zero.</summary>
-    public static IEnumerable<string> Positive(k8s.Models.ResourceQuantity quantity, string field) => Catch(() =>
+    public static IEnumerable<string> Positive(k8s.Models.ResourceQuantity quantity, string field) => Positive(() => Quantities.Bytes(quantity, field), quantity, field);
+
+    /// <summary>Errors of a quantity of bytes that may not be zero.</summary>
+    public static IEnumerable<string> Positive(ByteQuantity quantity, string field) => Positive(() => Quantities.Bytes(quantity, field), quantity, field);
+
+    private static IEnumerable<string> Positive(Func<long> bytes, object quantity, string field) => Catch(() =>
     {
-        if (Quantities.Bytes(quantity, field) == 0)
+        if (bytes() == 0)
             throw new UserInputException($"{field}: '{quantity}' is nothing: write a whole, positive quantity such as 512Mi");
     });
 

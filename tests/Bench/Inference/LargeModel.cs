@@ -27,7 +27,7 @@ internal static class LargeModel
     /// <summary>The model's directory; written on first use, which takes about a minute.</summary>
     public static string Ensure()
     {
-        string directory = Path.Combine(BenchCache.Models, "large-1");
+        string directory = Path.Combine(BenchCache.Models, "large-2");
         if (File.Exists(Path.Combine(directory, "model.safetensors.index.json")))
             return directory;
         // Under another name until it is whole, so that an interrupted run leaves nothing that looks like a model.

@@ -16,7 +16,7 @@ internal sealed class ToyModel : ICausalModel
     private long liveBytes;
 
     public ToyModel(int context = 512, int blockTokens = 4) =>
-        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new byte[32]);
+        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]));
 
     public ModelInfo Info { get; }
 

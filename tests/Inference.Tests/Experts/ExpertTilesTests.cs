@@ -34,20 +34,22 @@ public class ExpertTilesTests
     }
 
     /// <summary>An expert with more rows than are computed at once, and experts with few.</summary>
-    [Fact]
-    public unsafe void The_product_in_tiles_is_the_product()
+    [Theory]
+    [InlineData(700)]
+    [InlineData(1400)] // a tile fits the memory of x
+    public unsafe void The_product_in_tiles_is_the_product(int tokens)
     {
         const int hidden = 160, width = 40, slots = 4200;
         using var kernels = new TensorKernels(new Workers(2)) { ExpertTileBytes = Tile };
         var random = new Random(7);
-        int[] counts = [4000, 1, 2, 60, 137], token = [.. Enumerable.Range(0, slots).Select(_ => random.Next(700))];
-        float[] numbers = [.. Enumerable.Range(0, (700 * hidden) + (counts.Length * 3 * width * hidden)).Select(_ => random.NextSingle() - 0.5f)];
+        int[] counts = [4000, 1, 2, 60, 137], token = [.. Enumerable.Range(0, slots).Select(_ => random.Next(tokens))];
+        float[] numbers = [.. Enumerable.Range(0, (tokens * hidden) + (counts.Length * 3 * width * hidden)).Select(_ => random.NextSingle() - 0.5f)];
         fixed (float* data = numbers)
         fixed (int* index = token)
         {
-            var x = new Rows(data, 700, hidden);
+            var x = new Rows(data, tokens, hidden);
             var experts = new GatedWeights[counts.Length];
-            byte* weights = (byte*)(data + (700 * hidden));
+            byte* weights = (byte*)(data + (tokens * hidden));
             for (int i = 0, first = 0; i < experts.Length; first += counts[i++])
             {
                 experts[i] = new GatedWeights(Matrix(hidden), Matrix(hidden), Matrix(width), first, counts[i]);
@@ -66,10 +68,10 @@ public class ExpertTilesTests
             int[] rowOf = [.. Enumerable.Range(0, slots).OrderBy(_ => random.Next())];
             float[] shares = [.. rowOf.Select(_ => random.NextSingle())];
             ExpertTiles.Sum(kernels, sums, 0, whole, rowOf, shares, 3);
-            var tiles = ExpertTiles.For(kernels, Activation.Silu, slots, hidden, width)!;
-            tiles.Activate(experts[3..], x, index);
-            tiles.Activate(experts[..3], x, index);
-            tiles.Combine(tiledSums, rowOf, shares, 3);
+            var tiles = ExpertTiles.For(kernels, Activation.Silu, slots, width, x, tiledSums, inPlace: true)!;
+            tiles.Activate(experts[3..], index);
+            tiles.Activate(experts[..3], index);
+            tiles.Combine(rowOf, shares, 3);
             Assert.True(new ReadOnlySpan<float>(sums.Data, sums.Count * hidden).SequenceEqual(new ReadOnlySpan<float>(tiledSums.Data, sums.Count * hidden)));
         }
     }

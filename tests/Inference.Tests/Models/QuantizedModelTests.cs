@@ -57,7 +57,7 @@ public class QuantizedModelTests
         var prints = Enum.GetValues<ExpertQuantization>().Select(quantization =>
         {
             using var model = TestModels.Load(directory, quantization: quantization);
-            return Convert.ToHexString(model.Info.Fingerprint.Span);
+            return Convert.ToHexString(model.Info.Fingerprint.Value.Span);
         });
         Assert.Equal(3, prints.Distinct().Count());
     }

@@ -48,6 +48,24 @@ public class RouterTests
         Assert.All(weights, w => Assert.InRange(w, 0, 1.000001f));
     }
 
+    /// <summary>Scores in whole vectors are chosen from in another way than others: the same choice, ties and all.</summary>
+    [Property]
+    public void Wide_routers_choose_the_largest_and_of_equals_the_first(int seed, byte vectors, byte topK, bool groups)
+    {
+        var random = new Random(seed);
+        int experts = 16 * ((vectors % 33) + 1), k = (topK % 10) + 1;
+        float[] logits = [.. Enumerable.Range(0, experts).Select(_ => random.Next(-9, 9) / 4f)];
+        var spec = new RouterSpec(RouterKind.TopKSoftmax, experts, k);
+        int[] expected = [.. Enumerable.Range(0, experts).OrderByDescending(e => logits[e]).ThenBy(e => e).Take(k)];
+        Assert.Equal(expected, Route(spec, logits).Experts);
+        if (!groups || k > 8)
+            return;
+        // Experts outside the best groups count as minus infinity.
+        var limited = Route(spec with { Kind = RouterKind.SoftmaxTopK, Groups = experts / 8, TopGroups = 1 }, logits).Experts;
+        Assert.Single(limited.Select(e => e / 8).Distinct());
+        Assert.Equal(k, limited.Distinct().Count());
+    }
+
     private static (int[] Experts, float[] Weights) Route(RouterSpec spec, float[] logits, float[]? correction = null)
     {
         int[] experts = new int[spec.TopK];

@@ -75,8 +75,8 @@ public class SequenceTests
         static string Print(string directory, int blockTokens)
         {
             using var model = ModelLoader.Load(directory, new ModelLoadOptions { Threads = 1, BlockTokens = blockTokens });
-            Assert.Equal(32, model.Info.Fingerprint.Length);
-            return Convert.ToHexString(model.Info.Fingerprint.Span);
+            Assert.Equal(32, model.Info.Fingerprint.Value.Length);
+            return Convert.ToHexString(model.Info.Fingerprint.Value.Span);
         }
     }
 }

@@ -164,7 +164,7 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
     [InlineData("kvCache: {shared: {address: 'valkey:99999'}}", "spec.kvCache.shared.address: 'valkey:99999' is not a host and port")]
     [InlineData("kvCache: {ssd: {size: 0}}", "spec.kvCache.ssd.size: '0' is nothing")]
-    [InlineData("experts: {fastMemory: 99999999999Ei}", "spec.experts.fastMemory: '9223372036854775807' is more than any machine has: write 1Ei or less")]
+    [InlineData("experts: {fastMemory: 99999999999Ei}", "spec.experts.fastMemory: '99999999999Ei' is more than any machine has: write 1Ei or less")]
     [InlineData("image: 'not an image'", "spec.image: 'not an image' does not match")]
     [InlineData("placement: {nodeSelector: {'a b': c}}", "spec.placement.nodeSelector[a b]: 'a b' is not the key of a label")]
     [InlineData("placement: {nodeSelector: {a: '-'}}", "spec.placement.nodeSelector[a]: '-' is not the value of a label")]

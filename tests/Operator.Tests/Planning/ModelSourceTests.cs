@@ -89,7 +89,7 @@ public sealed class ModelSourceTests
         Assert.Equal(
             "spec: the memory limit of 4 GiB is 6.8 GiB less than the 10.8 GiB that is needed (1 GiB dense weights, 8 GiB experts, 512 MiB serving.kvMemory, 1 GiB kvCache.memory, 256 MiB program): raise the limit, or set experts.fastMemory to 1342177280 (1.3 GiB) or less",
             Assert.Single(plan.Problems).Message);
-        resource.Spec.Experts.FastMemory = new ResourceQuantity("1342177280");
+        resource.Spec.Experts.FastMemory = new ByteQuantity("1342177280");
         Assert.NotEmpty(Plan(resource, new ModelPreparation(FetchState.Done, null, Facts)).Child<V1Deployment>().Spec.Template.Spec.Containers);
     }
 
