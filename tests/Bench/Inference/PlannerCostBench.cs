@@ -87,12 +87,13 @@ internal static class PlannerCostBench
         }
         return [PerLayer(plan, source), PerLayer(hand, source)];
 
-        void Plan(Func<IReadOnlyList<PrefetchRequest>> make)
+        void Plan(Func<IReadOnlyList<PrefetchRequest>?> make)
         {
             long start = Stopwatch.GetTimestamp();
             var made = make();
             long middle = Stopwatch.GetTimestamp();
-            scheduler.Plan(made);
+            if (made is not null)
+                scheduler.Plan(made);
             hand += Stopwatch.GetTimestamp() - middle;
             plan += middle - start;
         }
@@ -145,7 +146,7 @@ internal static class PlannerCostBench
 
         public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => policy.Begin(tokens);
 
-        public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing) => policy.Plan(routing);
+        public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing) => policy.Plan(routing);
 
         public void Observe(PrefetchFeedback feedback)
         {

@@ -75,7 +75,7 @@ internal static class SimulationPartsBench
             return policy.Begin(tokens);
         }
 
-        public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
+        public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
         {
             _future.At(_step, routing.Layer);
             return policy.Plan(routing);
