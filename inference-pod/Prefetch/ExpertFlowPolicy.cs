@@ -34,16 +34,16 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
-    /// <param name="horizon">A fixed horizon instead of an adapted one; 0 adapts.</param>
+    /// <param name="horizon">A fixed horizon instead of an adapted one, 0 or more; null adapts.</param>
     /// <param name="threshold">Probability from which an expert is loaded ahead, above 0, at most 1; null follows the link's load.</param>
-    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int horizon = 0, float? threshold = null)
+    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int? horizon = null, float? threshold = null)
     {
         _predictor = predictor;
         // A layer predicts no farther than itself in the next step.
         limits = limits with { MaxHorizon = Math.Min(limits.MaxHorizon, predictor.Shape.Layers) };
-        _controllers = horizon == 0 ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
+        _controllers = horizon is null ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
-        _fixed = Math.Min(horizon, predictor.Shape.Layers);
+        _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
         _fromTokens = limits.MaxHorizon;
         _fixedThreshold = threshold;
         _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
