@@ -20,8 +20,8 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <summary>Planning below this share of a layer's time is not worth weighing.</summary>
     public const double Negligible = 0.02;
 
-    /// <summary>Layers before the first trial.</summary>
-    public const int First = 128;
+    /// <summary>Layers before the first trial: while the cache fills they say little of what is to come.</summary>
+    public const int First = 512;
 
     /// <summary>To begin again, the stall must be larger than planning by this much: not all of it can be saved.</summary>
     private const double Margin = 1.25;
@@ -48,12 +48,10 @@ internal sealed class HorizonController(HorizonLimits limits)
     private int start, kept = 1, layers;
     private double stalls, overfetched;
     private int turn;
+    private bool judged;
 
-    /// <summary>The horizon now, in layers: 1..MaxHorizon, or 0 while looking ahead does not pay.</summary>
+    /// <summary>The horizon now, in layers: 1..MaxHorizon, or 0 while only what the token ids say pays.</summary>
     public int Horizon => trial?.Horizon ?? kept;
-
-    /// <summary>Whether two horizons take turns.</summary>
-    public bool Tries => trial is not null;
 
     /// <summary>Where the horizon starts with these figures: far enough for one load, or for all that a layer needs.</summary>
     /// <param name="experts">Experts that have to be loaded for a layer.</param>
@@ -90,7 +88,8 @@ internal sealed class HorizonController(HorizonLimits limits)
         else if (Math.Abs(now - start) > 1)
         {
             start = now;
-            if (layers < First)
+            // As the cache fills fewer loads are needed; what has been tried since is known better.
+            if (layers < First || (now < kept && !judged))
                 Keep(now);
             else
                 Take(now);
@@ -154,7 +153,7 @@ internal sealed class HorizonController(HorizonLimits limits)
         var (verdict, tried) = (trial!.Verdict, trial.Tried);
         if (verdict == TrialVerdict.Open)
             return;
-        trial = null;
+        (trial, judged) = (null, true);
         // Of two horizons between which no difference is seen the shorter stays: it loads less.
         bool takes = tried < kept ? verdict != TrialVerdict.Worse : verdict == TrialVerdict.Better;
         if (takes)

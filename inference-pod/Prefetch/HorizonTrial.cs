@@ -51,25 +51,20 @@ internal sealed class HorizonTrial(int kept, int tried)
     /// <summary>The horizon whose turn it is. Each pair has another order than the one before: kept, tried; tried, kept.</summary>
     public int Horizon => _blocks % 4 is 1 or 2 ? tried : kept;
 
-    /// <summary>Layers that ran with the horizon that is tried.</summary>
-    public int LayersTried { get; private set; }
-
-    /// <summary>Layers that ran.</summary>
-    public int Layers { get; private set; }
-
     /// <summary>What is known so far.</summary>
     public TrialVerdict Verdict { get; private set; }
 
-    /// <summary>How many standard deviations of the mean difference a verdict needs: more while there are few pairs.</summary>
-    public static double Beyond(int pairs) => 2 + (5.0 / (pairs - 1));
+    /// <summary>
+    /// How many standard deviations of the mean difference a verdict needs: more while there are few pairs, and enough for
+    /// looking after each pair. Of trials between equals one in ten ends with a verdict, which costs nothing.
+    /// </summary>
+    public static double Beyond(int pairs) => 2.8 + (4.0 / (pairs - 1));
 
     /// <summary>Takes in a layer that ran with <see cref="Horizon"/>.</summary>
     /// <param name="layer">Its index; a step begins where it does not grow.</param>
     /// <param name="seconds">All of its time.</param>
     public void Observe(int layer, double seconds)
     {
-        Layers++;
-        LayersTried += Horizon == tried ? 1 : 0;
         _layers++;
         bool begins = layer <= _last;
         _last = layer;
