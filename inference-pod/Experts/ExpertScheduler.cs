@@ -26,6 +26,12 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     private readonly HashSet<ExpertKey> _wanted = [];
     private readonly HashSet<ExpertKey> _ahead = [];
 
+    /// <summary>Layer runs so far, in which of them an expert last lost its buffer, and in which of them each layer last ran.</summary>
+    private readonly Dictionary<ExpertKey, long> _leftAt = [];
+    private readonly Dictionary<int, long> _ranAt = [];
+    private long _run, _before;
+    private int _layer = -1;
+
     public ExpertCache Cache => cache;
 
     /// <summary>Loads that wait to begin.</summary>
@@ -52,6 +58,12 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     /// <summary>Those of the misses for which a load ahead had begun.</summary>
     public long Late { get; private set; }
 
+    /// <summary>Those of the misses that were in the plan, but whose load ahead had not begun.</summary>
+    public long Queued { get; private set; }
+
+    /// <summary>Those of the other misses that had been in memory since their layer last ran: they were evicted too early.</summary>
+    public long EvictedEarly { get; private set; }
+
     /// <summary>Loads ahead that began.</summary>
     public long Prefetched { get; private set; }
 
@@ -61,6 +73,7 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     /// </summary>
     public bool TryUse(ExpertKey key, out int slot)
     {
+        Begin(key.Layer);
         if (cache.TryPin(key, out slot))
         {
             Hits++;
@@ -69,12 +82,27 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
         Misses++;
         if (_queue.IsRunning(key))
             Late++;
+        else if (_queue.IsWaiting(key))
+            Queued++;
+        else if (_leftAt.TryGetValue(key, out long left) && left >= _before)
+            EvictedEarly++;
         _wanted.Add(key);
         _queue.Demand(key);
         return false;
     }
 
     public void Release(ExpertKey key) => cache.Unpin(key);
+
+    /// <summary>Uses of a layer begin when those of another end; a model with one MoE layer counts as running it once.</summary>
+    private void Begin(int layer)
+    {
+        if (layer == _layer)
+            return;
+        // Where a plan stands for several layers, what it says of one that has run is over.
+        _queue.CancelPrefetches(_layer);
+        (_layer, _before) = (layer, _ranAt.GetValueOrDefault(layer, long.MaxValue));
+        _ranAt[layer] = ++_run;
+    }
 
     /// <summary>
     /// Takes over a policy's plan in place of the one before. A layer's uses come before the plan that is made in it,
@@ -97,8 +125,11 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     {
         transfer = null;
         int slot = -1;
-        if (Ready == 0 || !_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out _), out var request))
+        ExpertKey? evicted = null;
+        if (Ready == 0 || !_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out evicted), out var request))
             return false;
+        if (evicted is { } gone)
+            _leftAt[gone] = _run;
         if (!request.Demanded)
         {
             Prefetched++;

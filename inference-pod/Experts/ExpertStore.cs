@@ -54,6 +54,8 @@ internal sealed unsafe class ExpertStore : IDisposable
     {
         Prefetched = scheduler.Prefetched - _preloaded,
         Late = scheduler.Late,
+        Queued = scheduler.Queued,
+        EvictedEarly = scheduler.EvictedEarly,
         OverFetched = scheduler.Cache.OverFetched,
         BytesPerSecond = meter.BytesPerSecond,
         SecondsPerExpert = meter.SecondsPerTransfer,

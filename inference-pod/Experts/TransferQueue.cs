@@ -61,6 +61,21 @@ internal sealed class TransferQueue
         _ahead.Clear();
     }
 
+    /// <summary>Withdraws a layer's loads ahead that have not begun.</summary>
+    public void CancelPrefetches(int layer)
+    {
+        for (var node = _ahead.First; node is not null;)
+        {
+            var next = node.Next;
+            if (node.Value.Layer == layer)
+            {
+                _waiting.Remove(node.Value);
+                _ahead.Remove(node);
+            }
+            node = next;
+        }
+    }
+
     /// <summary>Withdraws a request that has not begun. Returns false when there is none.</summary>
     public bool Withdraw(ExpertKey key)
     {

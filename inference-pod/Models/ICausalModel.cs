@@ -140,6 +140,12 @@ public readonly record struct ExpertStatistics(
     /// <summary>Those of the misses for which a load ahead had begun: it came too late.</summary>
     public long Late { get; init; }
 
+    /// <summary>Those of the misses that were in the plan, but whose load ahead had not begun.</summary>
+    public long Queued { get; init; }
+
+    /// <summary>Those of the other misses that had been in memory since their layer last ran.</summary>
+    public long EvictedEarly { get; init; }
+
     /// <summary>Experts loaded ahead and evicted unused.</summary>
     public long OverFetched { get; init; }
 
@@ -169,6 +175,8 @@ public readonly record struct ExpertStatistics(
         LoadedBytes = LoadedBytes - earlier.LoadedBytes,
         Prefetched = Prefetched - earlier.Prefetched,
         Late = Late - earlier.Late,
+        Queued = Queued - earlier.Queued,
+        EvictedEarly = EvictedEarly - earlier.EvictedEarly,
         OverFetched = OverFetched - earlier.OverFetched,
         Uses = Uses - earlier.Uses,
         Foreseen = Foreseen - earlier.Foreseen,

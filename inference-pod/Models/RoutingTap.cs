@@ -73,6 +73,9 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
             (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late)))
         {
             Ahead = (int)(now.Prefetched - _before.Prefetched),
+            Late = (int)(now.Late - _before.Late),
+            Queued = (int)(now.Queued - _before.Queued),
+            EvictedEarly = (int)(now.EvictedEarly - _before.EvictedEarly),
             PlanSeconds = _planSeconds,
         });
         (_before, _planSeconds) = (now, 0);
@@ -124,10 +127,10 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         return _ahead[index].Length == length ? _ahead[index] : _ahead[index] = new float[length];
     }
 
-    private void Take(IReadOnlyList<PrefetchRequest> plan)
+    private void Take(IReadOnlyList<PrefetchRequest>? plan)
     {
         // An empty plan after an empty one changes nothing.
-        if (plan.Count == 0 && !_stands)
+        if (plan is null || (plan.Count == 0 && !_stands))
             return;
         _stands = plan.Count > 0;
         if (_plannedIn.Length == 0)

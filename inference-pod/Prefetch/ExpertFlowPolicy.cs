@@ -7,15 +7,16 @@ using Moebius.Inference.Prediction;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the predictor expects in the layers up to the horizon, which controllers adapt. Before the first
-/// layer the token ids speak for the first layers. A layer is predicted when it comes inside the horizon and once more from
-/// the layer before it: what lies between brings little and costs as much.
+/// Loads what the predictor expects. Before the first layer the token ids speak for as many layers as a horizon may have,
+/// which costs little; then each layer speaks for those up to the horizon, which controllers adapt. A layer is predicted when it comes
+/// inside the horizon and once more from the layer before it: what lies between brings little and costs as much. With a
+/// horizon of 0 what the token ids say is all.
 /// </summary>
 internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {
     private readonly RoutingPredictor _predictor;
     private readonly HorizonController[] _controllers;
-    private readonly int _fixed;
+    private readonly int _fixed, _fromTokens;
     private HorizonController? _controller;
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
@@ -26,23 +27,24 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>For each layer's experts, the number of the last plan that they were in, and of the last layer run that used them.</summary>
     private readonly long[] _plannedIn, _usedIn;
     private long _plans, _runs;
-    private int _used, _unforeseen;
+    private int _used;
 
     /// <summary>Steps of 1, 2 to 3, 4 to 7 tokens and so on have a horizon each: a prompt needs and costs other than a token.</summary>
     private const int SizeClasses = 12;
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
-    /// <param name="horizon">A fixed horizon instead of an adapted one; 0 adapts.</param>
+    /// <param name="horizon">A fixed horizon instead of an adapted one, 0 or more; null adapts.</param>
     /// <param name="threshold">Probability from which an expert is loaded ahead, above 0, at most 1; null follows the link's load.</param>
-    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int horizon = 0, float? threshold = null)
+    public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int? horizon = null, float? threshold = null)
     {
         _predictor = predictor;
         // A layer predicts no farther than itself in the next step.
         limits = limits with { MaxHorizon = Math.Min(limits.MaxHorizon, predictor.Shape.Layers) };
-        _controllers = horizon == 0 ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
+        _controllers = horizon is null ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
-        _fixed = Math.Min(horizon, predictor.Shape.Layers);
+        _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
+        _fromTokens = limits.MaxHorizon;
         _fixedThreshold = threshold;
         _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _usedIn = new long[_plannedIn.Length];
@@ -53,7 +55,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>Probability from which an expert is loaded ahead, now.</summary>
     public float Threshold => _fixedThreshold ?? _threshold.Value;
 
-    /// <summary>Layers ahead, now; 0 for none.</summary>
+    /// <summary>Layers ahead, now; 0 where only the token ids speak.</summary>
     public int CurrentHorizon => _controller?.Horizon ?? _fixed;
 
     public RoutingPredictor Predictor => _predictor;
@@ -70,15 +72,15 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _predictor.Begin(tokens);
         if (_controller is not null)
             _controller = _controllers[Math.Min(SizeClasses - 1, BitOperations.Log2((uint)Math.Max(1, tokens.Length)))];
-        return Plan(null, CurrentHorizon);
+        return Plan(null, _fromTokens);
     }
 
-    public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
+    public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
     {
         // To learn is not urgent: it waits for a layer in which this thread would stand idle.
         _predictor.Learn(routing.Layer, routing.Chosen, postpone: !routing.Waits);
         _reuse.Used(routing.Layer, routing.Chosen);
-        (_used, _unforeseen) = (0, 0);
+        _used = 0;
         _runs++;
         foreach (int expert in routing.Chosen)
         {
@@ -87,27 +89,27 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
                 continue;
             _usedIn[at] = _runs;
             _used++;
-            _unforeseen += _plannedIn[at] == _plans ? 0 : 1;
         }
-        return Plan(routing, routing.Ahead.Count);
+        return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _fromTokens - 1 - routing.Layer));
     }
 
     public void Observe(PrefetchFeedback feedback)
     {
         _threshold.Observe(feedback);
-        _controller?.Observe(feedback, _used, Math.Max(0, feedback.Misses - _unforeseen));
+        _controller?.Observe(feedback, _used);
     }
 
-    private List<PrefetchRequest> Plan(LayerRouting? routing, int horizon)
+    /// <summary>Predicts what is to be predicted, and plans all layers up to a distance of which there is a prediction.</summary>
+    private List<PrefetchRequest> Plan(LayerRouting? routing, int reach)
     {
         _plan.Clear();
         _plans++;
         float threshold = Threshold;
         int source = routing?.Layer ?? -1;
-        for (int distance = 1; distance <= horizon; distance++)
+        for (int distance = 1; distance <= reach; distance++)
         {
             int layer = (source + distance) % _predictor.Shape.Layers;
-            if (routing is null || (Wants(source, distance) && routing.Ahead[distance - 1].Probabilities.Length > 0))
+            if (routing is null || (distance <= routing.Ahead.Count && Wants(source, distance) && routing.Ahead[distance - 1].Probabilities.Length > 0))
             {
                 _predictor.Predict(routing, distance, _use);
                 _reuse.Predicted(layer, _use);

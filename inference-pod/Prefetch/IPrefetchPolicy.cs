@@ -31,9 +31,9 @@ internal interface IPrefetchPolicy
 
     /// <summary>
     /// Tells what a layer's router chose, before its experts run, and returns what to load for later layers, the most
-    /// useful first. A later layer past the last wraps to the first layers of the next step.
+    /// useful first. A later layer past the last wraps to the first layers of the next step. Null: the plan before stands.
     /// </summary>
-    IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing);
+    IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing);
 
     /// <summary>Tells what the plan cost: feeds the horizon's counters.</summary>
     void Observe(PrefetchFeedback feedback);
@@ -73,6 +73,15 @@ internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds,
 {
     /// <summary>Those of <see cref="Loaded"/> that were loaded ahead.</summary>
     public int Ahead { get; init; }
+
+    /// <summary>Those of <see cref="Misses"/> whose load ahead had begun.</summary>
+    public int Late { get; init; }
+
+    /// <summary>Those of <see cref="Misses"/> that were planned, but whose load ahead had not begun.</summary>
+    public int Queued { get; init; }
+
+    /// <summary>Those of the other <see cref="Misses"/> that had been in memory since the layer last ran.</summary>
+    public int EvictedEarly { get; init; }
 
     /// <summary>Time of the layer's compute thread that went into predicting, learning and planning; part of <see cref="ComputeSeconds"/>.</summary>
     public double PlanSeconds { get; init; }

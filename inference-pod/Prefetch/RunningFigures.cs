@@ -4,24 +4,15 @@ namespace Moebius.Inference.Prefetch;
 /// <param name="weight">Of a new value: 1 / n stands for the last n or so.</param>
 internal sealed class DecayingMean(double weight)
 {
-    private double _sum, _squares, _total, _weights;
-
-    public bool IsEmpty => _total == 0;
+    private double _sum, _total;
 
     public double Value => _total == 0 ? 0 : _sum / _total;
-
-    /// <summary>Variance of <see cref="Value"/>, as if the values did not depend on each other; 0 where nothing is known.</summary>
-    public double Variance => _total == 0 ? 0 : Math.Max(0, (_squares / _total) - (Value * Value)) * _weights / (_total * _total);
 
     public void Add(double value)
     {
         _sum += weight * (value - _sum);
-        _squares += weight * ((value * value) - _squares);
         _total += weight * (1 - _total);
-        _weights = (_weights * (1 - weight) * (1 - weight)) + (weight * weight);
     }
-
-    public void Clear() => (_sum, _squares, _total, _weights) = (0, 0, 0, 0);
 }
 
 /// <summary>
@@ -50,6 +41,4 @@ internal sealed class UsualTime
         else if (value < Value)
             Value *= 1 - (step * (1 - Share));
     }
-
-    public void Clear() => (Value, _values) = (0, 0);
 }

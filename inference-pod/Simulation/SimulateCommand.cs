@@ -129,7 +129,7 @@ internal static class SimulateCommand
         to.WriteLine($"{"policy",-20} {"tokens/s",9} {"stall",7} {"of on-demand",13} {"hit rate",9} {"over-fetch",11} {"horizon",8} {"recall",7} {"precision",10}");
         foreach (var (name, run) in runs)
         {
-            bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.ExpertFlow;
+            bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {run.StallSeconds / runs[0].Run.StallSeconds,13:0.0%} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
         }

@@ -27,6 +27,7 @@ internal static class SimulationStudy
 
     public const string OnDemand = "on-demand LRU";
     public const string NextLayer = "next-layer pre-gate";
+    public const string TokenIds = "token ids alone";
     public const string ExpertFlow = "ExpertFlow";
     public const string Oracle = "oracle";
     public const string Belady = "oracle, Belady";
@@ -46,6 +47,7 @@ internal static class SimulationStudy
         for (int step = 1; step <= Math.Min(MostSteps, maxStep); step++)
             yield return One(step == 1 ? NextLayer : $"fixed step {step}", new PreGatePolicy(step));
         var limits = setup.Limits with { MaxHorizon = Math.Min(setup.Limits.MaxHorizon, maxStep) };
+        yield return One(TokenIds, new ExpertFlowPolicy(predictor(), limits, horizon: 0));
         yield return One(ExpertFlow, new ExpertFlowPolicy(predictor(), limits));
         yield return s_windows.Select(horizon => One(Oracle, new OraclePolicy(source, horizon))).MinBy(run => run.Run.StallSeconds)!;
         yield return s_windows.Append(2 * source.Shape.Layers).Select(horizon =>

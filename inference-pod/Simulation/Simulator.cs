@@ -102,6 +102,7 @@ internal sealed class Simulator
     private double Layer(int step, int layer)
     {
         long overFetched = _scheduler.Cache.OverFetched, begun = _begun, ahead = _scheduler.Prefetched;
+        var (late, queued, evicted) = (_scheduler.Late, _scheduler.Queued, _scheduler.EvictedEarly);
         Advance(_times.Dense);
         var rows = _source.Chosen(step, layer).GroupBy(e => e).OrderBy(g => g.Key).ToDictionary(g => new ExpertKey(layer, g.Key), g => g.Count());
         Score(layer, rows.Keys);
@@ -123,7 +124,13 @@ internal sealed class Simulator
             var key = _arrived.Dequeue();
             compute += Compute(key, rows[key]);
         }
-        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun)) { Ahead = (int)(_scheduler.Prefetched - ahead) });
+        _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun))
+        {
+            Ahead = (int)(_scheduler.Prefetched - ahead),
+            Late = (int)(_scheduler.Late - late),
+            Queued = (int)(_scheduler.Queued - queued),
+            EvictedEarly = (int)(_scheduler.EvictedEarly - evicted),
+        });
         return stall;
     }
 
@@ -137,12 +144,15 @@ internal sealed class Simulator
         return seconds;
     }
 
-    private void TakeOver(IReadOnlyList<PrefetchRequest> plan)
+    private void TakeOver(IReadOnlyList<PrefetchRequest>? plan)
     {
-        _scheduler.Plan(plan);
-        _plan.Clear();
-        foreach (var request in plan)
-            _plan.Add(request.Key);
+        if (plan is not null)
+        {
+            _scheduler.Plan(plan);
+            _plan.Clear();
+            foreach (var request in plan)
+                _plan.Add(request.Key);
+        }
         Pump();
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Bench.Inference;
@@ -16,6 +17,9 @@ internal sealed record DecodeResult(double Seconds, int Tokens, ExpertStatistics
 
     /// <summary>Seconds that compute waited for experts, a token.</summary>
     public double Stall => Experts.StallSeconds / Tokens;
+
+    /// <summary>What the policy was told meanwhile; null on demand.</summary>
+    public StallParts? Parts { get; init; }
 
     public double HitRate => (double)Experts.Hits / (Experts.Hits + Experts.Misses);
 }
@@ -35,18 +39,22 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
     /// <summary>File of what the predictor has learned before; null for nothing.</summary>
     public string? Predictor { get; init; }
 
+    /// <summary>The model's routing, where a predictor is used.</summary>
+    public RoutingShape? Shape { get; init; }
+
     /// <param name="budget">Of the experts, in bytes; null for all.</param>
     /// <param name="prefetch">The policy's settings.</param>
     /// <param name="policy">A policy in place of them.</param>
     public DecodeResult Run(long? budget, PrefetchSpec? prefetch = null, IPrefetchPolicy? policy = null)
     {
+        var parts = policy is null ? null : new StallParts(policy);
         using var model = ModelLoader.Load(Directory, new ModelLoadOptions
         {
             ExpertBudgetBytes = budget,
             Threads = Threads,
             PrefetchSpec = prefetch ?? new PrefetchSpec(),
             Predictor = Predictor,
-            Prefetch = policy,
+            Prefetch = parts,
         });
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);
@@ -54,11 +62,12 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
         for (; at < Script.Length - Tokens; at++)
             model.Forward([new SequenceChunk(kv, Script.AsMemory(at, 1), LogitsFor.Last)]);
         var before = model.Experts;
+        parts?.Restart();
         int[] output = new int[Tokens];
         long begun = Stopwatch.GetTimestamp();
         for (int i = 0; i < Tokens; i++)
             output[i] = Best(model.Forward([new SequenceChunk(kv, Script.AsMemory(at + i, 1), LogitsFor.Last)])[0]);
-        return new DecodeResult(Stopwatch.GetElapsedTime(begun).TotalSeconds, Tokens, model.Experts.Since(before), output);
+        return new DecodeResult(Stopwatch.GetElapsedTime(begun).TotalSeconds, Tokens, model.Experts.Since(before), output) { Parts = parts };
     }
 
     private static int Best(float[] logits)

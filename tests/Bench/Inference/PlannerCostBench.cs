@@ -16,7 +16,7 @@ internal static class PlannerCostBench
     /// <summary>Share of the experts that fit; it decides how much of a plan has to be queued.</summary>
     private const double Fits = 0.75;
 
-    private static readonly int[] s_horizons = [1, 2, 3, 6];
+    private static readonly int[] s_horizons = [0, 1, 2, 3, 6];
 
     public static void Run()
     {
@@ -48,7 +48,8 @@ internal static class PlannerCostBench
             int[] tokens = source.Tokens(step);
             long began = Stopwatch.GetTimestamp();
             predictor.Begin(tokens);
-            for (int distance = 1; distance <= horizon; distance++)
+            // The token ids speak for the whole step.
+            for (int distance = 1; distance <= source.Shape.Layers; distance++)
                 predictor.Predict(null, distance, use);
             predict += Stopwatch.GetTimestamp() - began;
             for (int layer = 0; layer < source.Shape.Layers; layer++)
@@ -58,7 +59,8 @@ internal static class PlannerCostBench
                 predictor.Learn(layer, routing.Chosen);
                 long middle = Stopwatch.GetTimestamp();
                 // As the policy does: when a layer comes inside the horizon, and just before it runs.
-                predictor.Predict(routing, horizon, use);
+                if (horizon > 0)
+                    predictor.Predict(routing, horizon, use);
                 if (horizon > 1)
                     predictor.Predict(routing, 1, use);
                 learn += middle - start;
@@ -87,12 +89,13 @@ internal static class PlannerCostBench
         }
         return [PerLayer(plan, source), PerLayer(hand, source)];
 
-        void Plan(Func<IReadOnlyList<PrefetchRequest>> make)
+        void Plan(Func<IReadOnlyList<PrefetchRequest>?> make)
         {
             long start = Stopwatch.GetTimestamp();
             var made = make();
             long middle = Stopwatch.GetTimestamp();
-            scheduler.Plan(made);
+            if (made is not null)
+                scheduler.Plan(made);
             hand += Stopwatch.GetTimestamp() - middle;
             plan += middle - start;
         }
@@ -145,7 +148,7 @@ internal static class PlannerCostBench
 
         public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => policy.Begin(tokens);
 
-        public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing) => policy.Plan(routing);
+        public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing) => policy.Plan(routing);
 
         public void Observe(PrefetchFeedback feedback)
         {

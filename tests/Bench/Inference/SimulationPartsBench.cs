@@ -36,9 +36,9 @@ internal static class SimulationPartsBench
         }
     }
 
-    private static ExpertFlowPolicy Flow(SimulationCase item, int horizon = 0) => new(item.Predictor(), item.Limits, horizon);
+    private static ExpertFlowPolicy Flow(SimulationCase item, int? horizon = null) => new(item.Predictor(), item.Limits, horizon);
 
-    private static ExpertFlowPolicy Known(SimulationCase item, int horizon = 0) => new(new TruePredictor(item.Source), item.Limits, horizon);
+    private static ExpertFlowPolicy Known(SimulationCase item, int? horizon = null) => new(new TruePredictor(item.Source), item.Limits, horizon);
 
     private static SimulatedRun Best(SimulationCase item, Func<int, SimulatedRun> run) =>
         s_horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
@@ -75,7 +75,7 @@ internal static class SimulationPartsBench
             return policy.Begin(tokens);
         }
 
-        public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
+        public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
         {
             _future.At(_step, routing.Layer);
             return policy.Plan(routing);

@@ -46,7 +46,7 @@ internal static class StallBench
         PredictorFile.Write(file, predictor);
         Report.Line($"The predictor has learned from the {source.Steps} tokens before.");
         int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[learned..], true).Take(prompt + warm + tokens)];
-        return new DecodeRun(directory, script, prompt, tokens) { Predictor = file };
+        return new DecodeRun(directory, script, prompt, tokens) { Predictor = file, Shape = source.Shape };
     }
 
     private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes)
@@ -72,7 +72,7 @@ internal static class StallBench
                     results[mode].Add(result);
                 }
             }
-            Print($"Stall, {name}, {percent}% of the experts in memory ({Repeats} repeats of {tokens} tokens, one sequence)", results);
+            Print($"Stall, {name}, {percent}% of the experts in memory ({Repeats} repeats of {tokens} tokens, one sequence)", run.Shape!.Layers, results);
         }
     }
 
@@ -84,15 +84,18 @@ internal static class StallBench
         {
             "OnDemand, LRU" => run.Run(budget),
             "pre-gate, 1 layer" => run.Run(budget, policy: new PreGatePolicy(1)),
-            "Fixed, 3 layers" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 }),
-            "Adaptive" => run.Run(budget, new PrefetchSpec { Mode = PrefetchMode.Adaptive }),
+            "Fixed, 3 layers" => run.Run(budget, policy: Ours(new PrefetchSpec { Mode = PrefetchMode.Fixed, Horizon = 3 })),
+            "Adaptive" => run.Run(budget, policy: Ours(new PrefetchSpec { Mode = PrefetchMode.Adaptive })),
             _ => run.Run(budget, policy: oracle),
         };
+
+        IPrefetchPolicy Ours(PrefetchSpec spec) => PrefetchPolicies.Create(spec, run.Shape!, run.Predictor)!;
     }
 
-    private static void Print(string title, Dictionary<string, List<DecodeResult>> results)
+    private static void Print(string title, int layers, Dictionary<string, List<DecodeResult>> results)
     {
-        Report.Title(title, "loads", "tokens/s", "stall, ms a token", "share of the time", "hits", "loaded ahead, a token", "evicted unused, a token", "MB a token", "uses foreseen", "stall / oracle's", "stall / on demand's");
+        Report.Title(title, "loads", "tokens/s", "stall, ms a token", "share of the time", "hits", "loaded ahead, a token", "evicted unused, a token", "MB a token", "uses foreseen", "stall / oracle's", "stall / on demand's",
+            "layers ahead", "planning, us a layer", "other computing, us a layer", "waited for unforeseen | late | evicted early, ms a token");
         foreach (var (mode, all) in results)
         {
             Report.Row(
@@ -106,7 +109,15 @@ internal static class StallBench
                 Over(r => r.Experts.LoadedBytes / 1e6 / r.Tokens).Text("F2"),
                 Over(r => r.Experts.Uses == 0 ? 0 : 100.0 * r.Experts.Foreseen / r.Experts.Uses).Text("F1", "%"),
                 Ratio(mode, "oracle").Text("F2", "x"),
-                Ratio(mode, "OnDemand, LRU").Text("F3", "x"));
+                Ratio(mode, "OnDemand, LRU").Text("F3", "x"),
+                Told(p => p.Horizons / p.Layers, "F1"),
+                Told(p => 1e6 * p.Planning / p.Layers, "F1"),
+                Over(r => 1e6 * (r.Seconds - r.Experts.StallSeconds - (r.Parts?.Planning ?? 0)) / r.Tokens / layers).Text("F1"),
+                all[0].Parts is null ? "" : $"{Part(p => p.Unforeseen)} | {Part(p => p.Late)} | {Part(p => p.EvictedEarly)}");
+
+            string Told(Func<StallParts, double> of, string format) => all[0].Parts is null ? "" : Over(r => of(r.Parts!)).Text(format);
+
+            string Part(Func<StallParts, double> of) => $"{Over(r => 1e3 * of(r.Parts!) / r.Tokens).Median:F3}";
 
             Spread Over(Func<DecodeResult, double> of) => Spread.Of(all.Select(of));
         }

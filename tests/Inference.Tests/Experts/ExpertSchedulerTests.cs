@@ -37,6 +37,45 @@ public class ExpertSchedulerTests
     }
 
     [Fact]
+    public void What_a_standing_plan_says_of_a_layer_that_has_run_is_over()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        scheduler.Plan([new PrefetchRequest(new(0, 0), 1), new PrefetchRequest(new(0, 1), 1), new PrefetchRequest(new(1, 0), 1)]);
+        scheduler.TryUse(new(0, 2), out _);
+        Assert.Equal(4, scheduler.Waiting);
+        scheduler.TryUse(new(1, 1), out _);
+        Assert.Equal(3, scheduler.Waiting);
+        Assert.True(scheduler.TryBegin(out _) && scheduler.TryBegin(out _) && scheduler.TryBegin(out var ahead) && ahead.Key == new ExpertKey(1, 0));
+    }
+
+    [Fact]
+    public void Misses_are_told_apart_by_what_was_known_of_them()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(2));
+        Run(0, 0);
+        Run(1, 0);
+        // Both buffers are taken: the second step's layer 0 finds what it used evicted by layer 1's other expert.
+        Run(1, 1);
+        Assert.Equal(0, scheduler.EvictedEarly);
+        Run(0, 0);
+        Assert.Equal(1, scheduler.EvictedEarly);
+        Run(0, 1);
+        scheduler.Plan([new PrefetchRequest(new(1, 2), 1), new PrefetchRequest(new(1, 3), 1)]);
+        Assert.True(scheduler.TryBegin(out _));
+        Assert.False(scheduler.TryUse(new(1, 2), out _));
+        Assert.False(scheduler.TryUse(new(1, 3), out _));
+        Assert.Equal((7, 1, 1, 1), (scheduler.Misses, scheduler.Late, scheduler.Queued, scheduler.EvictedEarly));
+
+        void Run(int layer, int expert)
+        {
+            Assert.False(scheduler.TryUse(new(layer, expert), out _));
+            Assert.True(scheduler.TryBegin(out var transfer));
+            Assert.True(scheduler.Complete(transfer.Key));
+            scheduler.Release(transfer.Key);
+        }
+    }
+
+    [Fact]
     public void Only_so_many_loads_ahead_are_on_their_way_at_once_and_demands_do_not_count()
     {
         var scheduler = new ExpertScheduler(new ExpertCache(8), aheadAtOnce: 2);

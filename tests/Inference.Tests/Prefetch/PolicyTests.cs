@@ -15,22 +15,22 @@ public class PolicyTests
         var policy = new PreGatePolicy(2);
         policy.Begin([1, 2]);
         var first = policy.Plan(Routing(0, 2, 2, [0.1f, 0.2f, 0.3f, 0.4f, 0.6f, 0.1f, 0.2f, 0.1f]));
-        Assert.Equal([new ExpertKey(2, 0), new ExpertKey(2, 3), new ExpertKey(2, 2)], first.Select(request => request.Key));
+        Assert.Equal([new ExpertKey(2, 0), new ExpertKey(2, 3), new ExpertKey(2, 2)], first!.Select(request => request.Key));
         var second = policy.Plan(Routing(1, 2, 2, [0.7f, 0.1f, 0.15f, 0.05f, 0.7f, 0.1f, 0.15f, 0.05f]));
-        Assert.Equal([2, 2, 2, 0, 0], second.Select(request => request.Key.Layer));
+        Assert.Equal([2, 2, 2, 0, 0], second!.Select(request => request.Key.Layer));
     }
 
     [Property]
-    public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon(byte horizon, byte[] noise)
+    public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon_or_the_step(byte horizon, byte[] noise)
     {
         int reach = (horizon % 3) + 1;
         var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), reach, threshold: 0.2f);
         int at = 0;
         for (int step = 0; step < 4; step++)
         {
-            Check(policy.Begin([step]), -1, reach);
+            Check(policy.Begin([step]), -1, 3);
             for (int layer = 0; layer < 3; layer++)
-                Check(policy.Plan(Routing(layer, 1, policy.Horizon(layer), Gate())), layer, reach);
+                Check(policy.Plan(Routing(layer, 1, policy.Horizon(layer), Gate()))!, layer, Math.Max(reach, 2 - layer));
         }
 
         float[] Gate()
@@ -60,12 +60,34 @@ public class PolicyTests
             int at = layer;
             Assert.Equal([1, 4], Enumerable.Range(1, 4).Where(distance => policy.Wants(at, distance)));
             var plan = policy.Plan(Sparse(policy, at));
-            // What lies between is planned as it was predicted before.
-            Assert.Equal(Enumerable.Range(1, 4).Select(distance => (at + distance) % 8), plan.Select(request => request.Key.Layer).Distinct());
+            // What lies between, and what lies beyond in this step, is planned as it was predicted before.
+            Assert.Equal(Enumerable.Range(1, Math.Max(4, 7 - at)).Select(distance => (at + distance) % 8), plan!.Select(request => request.Key.Layer).Distinct());
         }
 
         static LayerRouting Sparse(ExpertFlowPolicy policy, int layer) => new(layer, 1, [0, 1], [0.4f, 0.3f, 0.2f, 0.1f],
             [.. Enumerable.Range(1, 4).Select(distance => new PreGate((layer + distance) % 8, policy.Wants(layer, distance) ? [0.4f, 0.3f, 0.2f, 0.1f] : []))]);
+    }
+
+    [Fact]
+    public void Where_looking_ahead_does_not_pay_the_token_ids_still_speak_for_the_step()
+    {
+        // Layers of 30 us whose plans take as long, and nothing to wait for: the horizon ends at 0.
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f);
+        float[] gate = [0.4f, 0.3f, 0.2f, 0.1f];
+        for (int step = 0; step < 2000; step++)
+        {
+            policy.Begin([step % 16]);
+            for (int layer = 0; layer < 3; layer++)
+            {
+                double seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
+                policy.Plan(Routing(layer, 1, policy.Horizon(layer), gate) with { Waits = true });
+                policy.Observe(new PrefetchFeedback(layer, 0, 0, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
+            }
+        }
+        Assert.Equal(0, policy.CurrentHorizon);
+        Assert.Equal([0, 1, 2], policy.Begin([3]).Select(request => request.Key.Layer).Distinct());
+        Assert.Equal([0, 1], policy.Begin([3]).Where(request => request.Key.Layer == 2).Select(request => request.Key.Expert).Order());
+        Assert.Null(policy.Plan(Routing(0, 1, 0, gate)));
     }
 
     [Fact]

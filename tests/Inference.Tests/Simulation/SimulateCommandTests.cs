@@ -29,7 +29,7 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.True(json.RootElement.GetProperty("simulation").GetBoolean());
         Assert.Equal(12, json.RootElement.GetProperty("slots").GetInt32());
         Assert.Equal(
-            [SimulationStudy.OnDemand, SimulationStudy.NextLayer, "fixed step 2", "fixed step 3", SimulationStudy.ExpertFlow, SimulationStudy.Oracle, SimulationStudy.Belady],
+            [SimulationStudy.OnDemand, SimulationStudy.NextLayer, "fixed step 2", "fixed step 3", SimulationStudy.TokenIds, SimulationStudy.ExpertFlow, SimulationStudy.Oracle, SimulationStudy.Belady],
             json.RootElement.GetProperty("policies").EnumerateArray().Select(policy => policy.GetProperty("name").GetString()));
         string drawn = XDocument.Load(plot).Root!.Value;
         Assert.Contains("SIMULATION", drawn, StringComparison.Ordinal);
