@@ -1,4 +1,5 @@
 using k8s.Models;
+using Moebius.Crds;
 using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
