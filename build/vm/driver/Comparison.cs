@@ -20,7 +20,7 @@ internal static class Comparison
     public static int Run()
     {
         using var redis = RedisLoop.Start();
-        _ = (Hackbench("hackbench", 1000), Wakes("wake", 300), Redis("redis", 10_000)); // whatever is cold
+        _ = (Hackbench("hackbench", 1000), Pipe("pipe", 300), Wakes("wake", 300), Redis("redis", 10_000)); // whatever is cold
         for (var round = 0; round < Rounds; round++)
         {
             // Position in the round must not favour anybody.
@@ -28,6 +28,7 @@ internal static class Comparison
             {
                 using var duplex = scheduler == "duplex" ? SchedulerChecks.Load() : null;
                 Measure(round, duplex, () => Hackbench("hackbench", 1000));
+                Measure(round, duplex, () => Pipe("pipe", 3000));
                 Measure(round, duplex, () => Wakes("wake", 1000));
                 Measure(round, duplex, () => Redis("redis", 20_000));
                 Beside(round, duplex);
@@ -49,6 +50,7 @@ internal static class Comparison
         using var writer = new BusyCgroup("writers", 1);
         duplex?.SetHint(reader.Id, DuplexClass.Read);
         duplex?.SetHint(writer.Id, DuplexClass.Write);
+        Measure(round, duplex, () => Pipe("busy-pipe", 300));
         Measure(round, duplex, () => Wakes("busy-wake", 300));
         Measure(round, duplex, () => Redis("busy-redis", 10_000));
         duplex?.RemoveHint(reader.Id);
@@ -91,6 +93,36 @@ internal static class Comparison
         // "Time: 0.123"
         var line = Output("/bin/hackbench", "--groups", "2", "--fds", "5", "--loops", $"{loops}").Split('\n').First(line => line.StartsWith("Time:", StringComparison.Ordinal));
         return [($"{name}-seconds", double.Parse(line["Time:".Length..], CultureInfo.InvariantCulture))];
+    }
+
+    /// <summary>As perf bench sched pipe does: two threads send a byte to and fro.</summary>
+    private static (string, double)[] Pipe(string name, int trips)
+    {
+        using var there = new AnonymousPipeServerStream(PipeDirection.Out);
+        using var thereEnd = new AnonymousPipeClientStream(PipeDirection.In, there.ClientSafePipeHandle);
+        using var back = new AnonymousPipeServerStream(PipeDirection.Out);
+        using var backEnd = new AnonymousPipeClientStream(PipeDirection.In, back.ClientSafePipeHandle);
+        var echo = new Thread(() =>
+        {
+            Span<byte> one = stackalloc byte[1];
+            for (var trip = 0; trip < trips; trip++)
+            {
+                thereEnd.ReadExactly(one);
+                back.Write(one);
+            }
+        });
+        echo.Start();
+        var since = Stopwatch.GetTimestamp();
+        Span<byte> mine = stackalloc byte[1];
+        for (var trip = 0; trip < trips; trip++)
+        {
+            there.Write(mine);
+            backEnd.ReadExactly(mine);
+        }
+
+        var taken = Stopwatch.GetElapsedTime(since).TotalMicroseconds;
+        echo.Join();
+        return [($"{name}-us", taken / trips)];
     }
 
     /// <summary>As schbench does: a thread wakes workers, and each says how long it took until it ran; then it works.</summary>

@@ -17,10 +17,12 @@ internal static class SchedulerBench
     private static readonly (string Name, string Title, double Bar, bool More)[] Figures =
     [
         ("hackbench-seconds", "hackbench, s", 1.03, false),
+        ("pipe-us", "a byte to another thread and back, us", 1.03, false),
         ("redis-requests-per-second", "Redis GET, requests/s", 0.97, true),
         ("redis-p99-ms", "Redis GET, p99, ms", 1.2, false),
         ("wake-p50-us", "wake-up of 3 workers, p50, us", 1.03, false),
         ("wake-p99-us", "wake-up of 3 workers, p99, us", 1.2, false),
+        ("busy-pipe-us", "a byte to and fro beside a reader and a writer, us", 1.03, false),
         ("busy-redis-requests-per-second", "Redis GET beside a reader and a writer, requests/s", 0.97, true),
         ("busy-redis-p99-ms", "the same, p99, ms", 1.2, false),
         ("busy-wake-p50-us", "wake-up beside a reader and a writer, p50, us", 1.03, false),
