@@ -1,25 +1,29 @@
 namespace Moebius.Inference.Engine;
 
 /// <summary>
-/// Collects young garbage once there are two megabytes of it. The runtime would wait for as much as the processor's third-level cache
-/// is large, tens of megabytes on servers, and what a server takes beside weights and caches is counted.
+/// Collects young garbage once there are two megabytes of it, but not so often that it would cost more than a few thousandths of the
+/// time. The runtime would wait for as much as the processor's third-level cache is large, tens of megabytes on servers, and what a
+/// server takes beside weights and caches is counted.
 /// </summary>
-internal sealed class EarlyCollection
+/// <param name="clock">Time.</param>
+internal sealed class EarlyCollection(TimeProvider clock)
 {
     private const long Enough = 2 << 20;
 
-    private long _allocated = GC.GetTotalAllocatedBytes();
-    private int _collections = GC.CollectionCount(0);
+    /// <summary>A collection takes less than a millisecond.</summary>
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(250);
+
+    private long _allocated = GC.GetTotalAllocatedBytes(), _last = clock.GetTimestamp();
 
     /// <summary>Between two steps: nearly nothing is alive then that is young.</summary>
     public void BetweenSteps()
     {
-        long allocated = GC.GetTotalAllocatedBytes();
-        int collections = GC.CollectionCount(0);
-        if (collections == _collections && allocated - _allocated < Enough)
+        if (clock.GetElapsedTime(_last) < s_pause)
             return;
-        if (collections == _collections)
-            GC.Collect(0, GCCollectionMode.Forced, blocking: true);
-        (_allocated, _collections) = (allocated, GC.CollectionCount(0));
+        long allocated = GC.GetTotalAllocatedBytes();
+        if (allocated - _allocated < Enough)
+            return;
+        GC.Collect(0, GCCollectionMode.Forced, blocking: true);
+        (_allocated, _last) = (allocated, clock.GetTimestamp());
     }
 }

@@ -33,7 +33,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
     private readonly EventRelay relay = new();
-    private readonly EarlyCollection garbage = new();
+    private readonly EarlyCollection garbage;
     private long nextId;
     private int inside;
     private volatile bool draining;
@@ -55,6 +55,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         this.maxQueued = maxQueued;
         this.clock = clock;
         this.logger = logger;
+        garbage = new EarlyCollection(clock);
         exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, stopped.Token);
         thread = new Thread(Run) { Name = "engine", IsBackground = true };
     }

@@ -241,25 +241,26 @@ internal readonly ref struct TokenWeights
     private void Below(float bound, float factor, Span<double> masses, Span<int> others)
     {
         Vector512<float> a = Vector512.Create(bound), b = a * factor, c = b * factor, d = c * factor;
+        ref float from = ref MemoryMarshal.GetReference(_weights);
         masses.Clear();
-        others.Clear();
-        int i = 0;
+        int heavyA = 0, heavyB = 0, heavyC = 0, heavyD = 0, i = 0;
         while (i + Width <= _weights.Length)
         {
             Vector512<float> belowA = default, belowB = default, belowC = default, belowD = default;
-            for (int end = Math.Min(_weights.Length, i + Stretch * Stretch); i + Width <= end; i += Width)
+            for (int end = Math.Min(_weights.Length, i + (Stretch * Stretch)); i + Width <= end; i += Width)
             {
-                var weights = Vector512.Create(_weights.Slice(i, Width));
-                others[0] += Add(weights, a, ref belowA);
-                others[1] += Add(weights, b, ref belowB);
-                others[2] += Add(weights, c, ref belowC);
-                others[3] += Add(weights, d, ref belowD);
+                var weights = Vector512.LoadUnsafe(ref from, (nuint)i);
+                heavyA += Add(weights, a, ref belowA);
+                heavyB += Add(weights, b, ref belowB);
+                heavyC += Add(weights, c, ref belowC);
+                heavyD += Add(weights, d, ref belowD);
             }
             masses[0] += Vector512.Sum(belowA);
             masses[1] += Vector512.Sum(belowB);
             masses[2] += Vector512.Sum(belowC);
             masses[3] += Vector512.Sum(belowD);
         }
+        (others[0], others[1], others[2], others[3]) = (heavyA, heavyB, heavyC, heavyD);
         for (; i < _weights.Length; i++)
         {
             float reached = bound;
