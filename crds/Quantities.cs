@@ -40,7 +40,7 @@ public static class Quantities
         {
             return Bytes(new ByteQuantity(text), field);
         }
-        catch (Exception error) when (error is FormatException)
+        catch (FormatException error)
         {
             throw new UserInputException($"{field}: '{text}' is not a quantity: write bytes such as 1048576, or with a unit such as 512Mi or 2Gi", error);
         }

@@ -127,36 +127,11 @@ internal static class PlannerCostBench
     private static double Engine(int[] script, RoutingShape shape, int horizon)
     {
         var run = new DecodeRun(BenchModels.Demonstration(), script, 12, script.Length - 12);
-        var policy = new Timed(new ExpertFlowPolicy(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon));
+        var policy = new StallParts(new ExpertFlowPolicy(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon));
         run.Run(null, policy: policy);
-        return policy.Seconds * 1e6 / policy.Layers;
+        return policy.Planning * 1e6 / policy.Layers;
     }
 
     private static double PerLayer(long ticks, TraceReplay source) =>
         Stopwatch.GetElapsedTime(0, ticks).TotalMicroseconds / source.Steps / source.Shape.Layers;
-
-    /// <summary>Passes everything on and adds up what the engine says that planning took.</summary>
-    private sealed class Timed(ExpertFlowPolicy policy) : IPrefetchPolicy
-    {
-        public double Seconds { get; private set; }
-
-        public int Layers { get; private set; }
-
-        public Func<ExpertKey, long>? NextUse => policy.NextUse;
-
-        public int Horizon(int layer) => policy.Horizon(layer);
-
-        public bool Wants(int layer, int distance) => policy.Wants(layer, distance);
-
-        public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => policy.Begin(tokens);
-
-        public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing) => policy.Plan(routing);
-
-        public void Observe(PrefetchFeedback feedback)
-        {
-            Seconds += feedback.PlanSeconds;
-            Layers++;
-            policy.Observe(feedback);
-        }
-    }
 }

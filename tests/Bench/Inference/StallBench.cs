@@ -23,7 +23,7 @@ internal static class StallBench
 
     /// <summary>Reads a novel whose beginning the predictor has learned from.</summary>
     public static void Demonstration() =>
-        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, prompt: 12, warm: 700, tokens: 200), [25, 50, 75], s_modes);
+        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, prompt: 12, warm: 1600, tokens: 400), [25, 50, 75], s_modes);
 
     /// <summary>The same with random weights: what a token uses is all that there is to learn.</summary>
     /// <param name="percent">Of the experts in memory.</param>
@@ -34,7 +34,7 @@ internal static class StallBench
     /// <param name="directory">The model, packed.</param>
     /// <param name="learned">Letters to learn from.</param>
     /// <param name="prompt">Tokens that are prefilled.</param>
-    /// <param name="warm">Tokens that fill the cache.</param>
+    /// <param name="warm">Tokens that fill the cache, and after which the horizon has been tried out.</param>
     /// <param name="tokens">Tokens that are measured.</param>
     private static DecodeRun Run(string directory, int learned, int prompt, int warm, int tokens)
     {
