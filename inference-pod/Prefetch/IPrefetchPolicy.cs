@@ -45,6 +45,7 @@ internal interface IPrefetchPolicy
 /// <param name="Chosen">[tokens, top-k] experts, in the router's order.</param>
 /// <param name="Gate">[tokens, experts] softmax of the layer's own gate.</param>
 /// <param name="Ahead">Gates of later layers applied to this layer's router input, the nearest first.</param>
+/// <remarks>The arrays are the engine's and are written again for the next layer: who keeps something copies it.</remarks>
 internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead)
 {
     /// <summary>An expert of the layer is on its way: the thread that plans would only wait for it.</summary>
