@@ -75,7 +75,7 @@ public sealed class MutationTests(OperatorCluster cluster)
     }
 
     private static Gen<JsonObject> Mutated(JsonObject seed) =>
-        from changes in Gen.Choose(1, 3)
+        from changes in Gen.Frequency((2, Gen.Constant(1)), (1, Gen.Choose(2, 3)))
         from picks in Gen.ListOf(Gen.Two(Gen.Choose(0, 100_000)), changes)
         from odd in Gen.ListOf(Gen.Choose(0, Odd.Length - 1), changes)
         select Mutate(seed, [.. picks], [.. odd]);
@@ -89,15 +89,15 @@ public sealed class MutationTests(OperatorCluster cluster)
             if (places.Count == 0)
                 break;
             var (parent, key) = places[place % places.Count];
-            switch (how % 5)
+            switch (how % 6)
             {
-                case 0:
+                case 0 or 1:
                     parent.Remove(key);
                     break;
-                case 1:
+                case 2:
                     parent[$"{key}Typo"] = parent[key]?.DeepClone();
                     break;
-                case 2 when parent[key] is JsonArray { Count: > 0 } items:
+                case 3 when parent[key] is JsonArray { Count: > 0 } items:
                     items.Add(items[0]?.DeepClone());
                     break;
                 default:
