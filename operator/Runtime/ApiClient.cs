@@ -139,8 +139,12 @@ internal sealed class ApiClient(Kubernetes kubernetes, OperatorMetrics metrics)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
         SendAsync<T>(HttpMethod.Patch, $"{ResourceType.Of<T>().Item(ObjectKey.Of(resource))}?fieldManager={Planning.Labels.Manager}", patch, "application/merge-patch+json", cancellationToken);
 
-    public Task<JsonObject> CreateAsync(string path, JsonObject body, CancellationToken cancellationToken) =>
-        SendAsync<JsonObject>(HttpMethod.Post, $"{path}?fieldManager={Planning.Labels.Manager}", body, "application/json", cancellationToken);
+    public Task<JsonObject> CreateAsync(string path, JsonObject body, CancellationToken cancellationToken) => CreateAsync<JsonObject>(path, body, cancellationToken);
+
+    /// <summary>Creates an object; fails with 409 when there is one of its name, and with 400 when it has fields that the server does not know (1.25 and later).</summary>
+    public Task<T> CreateAsync<T>(string path, JsonObject body, CancellationToken cancellationToken)
+        where T : class =>
+        SendAsync<T>(HttpMethod.Post, $"{path}?fieldManager={Planning.Labels.Manager}&fieldValidation=Strict", body, "application/json", cancellationToken);
 
     /// <summary>Deletes exactly the object that was seen; what is gone already is fine.</summary>
     public async Task DeleteAsync<T>(T resource, CancellationToken cancellationToken)

@@ -9,21 +9,11 @@ using Moebius.Operator.Planning.External;
 namespace Moebius.Operator.Runtime;
 
 /// <summary>
-/// Makes the world follow a plan: applies children that are missing or have lost a planned field, removes those that are
-/// not planned any more, and touches nothing else. What has not drifted costs no request.
+/// Makes the world follow a plan: creates children that are missing, applies those that have lost a planned field, removes
+/// those that are not planned any more, and touches nothing else. What has not drifted costs no request.
 /// </summary>
 internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
 {
-    /// <summary>
-    /// A version that no object has: etcd counts from 1 and the first write makes it 2. An apply that carries it creates
-    /// what is missing and is refused with a conflict where something exists, so that nothing is adopted unseen and
-    /// nobody needs to look first.
-    /// </summary>
-    private const string NoVersion = "1";
-
-    /// <summary>What a server says that takes no version for a kind that it creates: Services before 1.24.</summary>
-    private const string NoVersionWanted = "resourceVersion should not be set on objects to be created";
-
     private readonly IChildKind[] kinds =
     [
         new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
@@ -91,36 +81,20 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         if (kind.Cached(key) is { } known)
             return (await ChangeAsync(owner, child, kind, key, known, planned, cancellationToken).ConfigureAwait(false), false);
 
-        var body = planned.ToNode();
-        if (!kind.LooksFirst)
+        try
         {
-            body["metadata"]!["resourceVersion"] = NoVersion;
-            try
-            {
-                return await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
-            }
-            catch (ApiException error) when (error.StatusCode == HttpStatusCode.Conflict)
-            {
-                // An object that the cache does not have may still exist: without the labels it is not watched.
-            }
-            catch (ApiException error) when (error.Detail.Contains(NoVersionWanted, StringComparison.Ordinal))
-            {
-                kind.LooksFirst = true;
-            }
-
-            ((JsonObject)body["metadata"]!).Remove("resourceVersion");
+            logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
+            var problem = await SendAsync(kind, key, "create", () => kind.CreateAsync(key, planned.ToNode(), cancellationToken)).ConfigureAwait(false);
+            return (problem, problem is null);
+        }
+        catch (ApiException error) when (error.Reason == "AlreadyExists")
+        {
+            // An object that the cache does not have may still exist: without the labels it is not watched.
         }
 
         return await kind.FindAsync(key, cancellationToken).ConfigureAwait(false) is { } live
             ? (await ChangeAsync(owner, child, kind, key, live, planned, cancellationToken).ConfigureAwait(false), false)
-            : await CreateAsync(kind, key, body, cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task<(Problem? Problem, bool IsNew)> CreateAsync(IChildKind kind, ObjectKey key, JsonObject body, CancellationToken cancellationToken)
-    {
-        logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
-        var problem = await SendAsync(kind, key, body, "create", cancellationToken).ConfigureAwait(false);
-        return (problem, problem is null);
+            : throw new ApiException(HttpStatusCode.Conflict, "Conflict", $"{kind.Type.Kind} {key} was there and is gone", []);
     }
 
     private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, ChildBody planned, CancellationToken cancellationToken)
@@ -142,11 +116,11 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             return kept;
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         // Fails when somebody, perhaps another leader, has written in between.
-        body["metadata"]!["resourceVersion"] = live.Metadata.ResourceVersion;
+        body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
         try
         {
-            return await SendAsync(kind, key, body, cause, cancellationToken).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: false, cancellationToken)).ConfigureAwait(false);
         }
         catch (ApiException error) when (IsFieldConflict(error))
         {
@@ -154,18 +128,18 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             // A field changed in passing, as with `kubectl edit`, is drift and taken back.
             if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
                 return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
-            return await SendAsync(kind, key, body, cause, cancellationToken, force: true).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: true, cancellationToken)).ConfigureAwait(false);
         }
     }
 
-    private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, JsonObject body, string cause, CancellationToken cancellationToken, bool force = false)
+    private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, string cause, Func<Task> write)
     {
         try
         {
-            await kind.ApplyAsync(key, body, force, cancellationToken).ConfigureAwait(false);
+            await write().ConfigureAwait(false);
             metrics.ChildWrites.WithLabels(kind.Type.Kind, cause).Inc();
         }
-        catch (ApiException error) when (error.IsRejection && !error.Detail.Contains(NoVersionWanted, StringComparison.Ordinal))
+        catch (ApiException error) when (error.IsRejection)
         {
             logger.LogWarning("{Kind} {Key} was refused: {Error}", kind.Type.Kind, key, error.Detail);
             return new Problem(Reasons.ChildRejected, $"{kind.Type.Kind} '{key}' was refused by the API server: {error.Detail}", Blocks: false);
@@ -201,9 +175,6 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         bool Prunable { get; }
 
-        /// <summary>Whether the server has to be asked for an object before one is created.</summary>
-        bool LooksFirst { get; set; }
-
         IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key);
 
         /// <summary>Whether this state of an object is known to have everything that the plan of this hash asks for.</summary>
@@ -214,6 +185,12 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
 
         Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken);
+
+        Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken);
+
+        /// <summary>Makes the fields that creating an object gave its creator the applier's, so that an apply can drop them.</summary>
+        /// <returns>The version that the object has now.</returns>
+        Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken);
 
         Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken);
 
@@ -229,8 +206,6 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         public bool Prunable { get; init; } = true;
 
-        public bool LooksFirst { get; set; }
-
         public IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key) => cache.Find(key);
 
         public bool IsAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => cache.IsMarked((T)live, hash);
@@ -241,6 +216,12 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         public async Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken) =>
             await api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
+
+        public async Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken) =>
+            cache.SetOwn(await api.CreateAsync<T>(Type.Collection(key.Namespace), body, cancellationToken).ConfigureAwait(false));
+
+        public Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken) =>
+            FieldOwnership.BecomeApplierAsync(api, Type.Item(ObjectKey.Of(live)), live.Metadata.ResourceVersion, cancellationToken);
 
         public async Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
             cache.SetOwn(await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));

@@ -72,6 +72,34 @@ public sealed class ReconcileTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task What_is_dropped_from_a_plan_goes_from_children_and_what_others_and_the_server_have_set_stays()
+    {
+        static string Placed(string placement) => $"{Deployment}\n  placement: {placement}\n";
+        var shop = await cluster.NamespaceAsync("dropped");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy + "\n---\n" + Placed("{nodeSelector: {disk: fast, zone: a}, priorityClassName: system-cluster-critical}"), "-n", shop);
+        await Eventually.EqualAsync("""{"disk":"fast","zone":"a"} system-cluster-critical""", () => cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.nodeSelector} {.spec.template.spec.priorityClassName"));
+        (await cluster.KubectlAsync("patch", "-n", shop, "deployment/austen", "--type=strategic", "-p", """{"spec":{"template":{"metadata":{"annotations":{"example.com/note":"keep"}}}}}""")).EnsureSuccess();
+        var address = await cluster.GetAsync(shop, "service/austen", ".spec.clusterIP");
+        Assert.NotEqual("", address);
+
+        await cluster.ApplyAsync(Placed("{nodeSelector: {zone: b}}"), "-n", shop);
+        await Eventually.EqualAsync("""{"zone":"b"} """, () => cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.nodeSelector} {.spec.template.spec.priorityClassName"));
+        Assert.Equal("keep ClusterFirst", await cluster.GetAsync(shop, "deployment/austen", @".spec.template.metadata.annotations.example\.com/note} {.spec.template.spec.dnsPolicy"));
+
+        // By now the operator owns what it has planned, as an applier, and no default.
+        await cluster.ApplyAsync(Placed("{nodeSelector: {zone: c}}"), "-n", shop);
+        await Eventually.EqualAsync("""{"zone":"c"}""", () => cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.nodeSelector"));
+        Assert.Equal("Apply", await cluster.GetAsync(shop, "deployment/austen", ".metadata.managedFields[?(@.manager=='moebius-operator')].operation"));
+        Assert.DoesNotContain("f:dnsPolicy", await cluster.GetAsync(shop, "deployment/austen", ".metadata.managedFields[?(@.manager=='moebius-operator')]"), StringComparison.Ordinal);
+
+        // A Service keeps the address that it was given.
+        (await cluster.KubectlAsync("label", "--overwrite", "-n", shop, "service/austen", "app.kubernetes.io/component=other")).EnsureSuccess();
+        await Eventually.EqualAsync("inference", () => cluster.GetAsync(shop, "service/austen", @".metadata.labels.app\.kubernetes\.io/component"));
+        Assert.Equal(address, await cluster.GetAsync(shop, "service/austen", ".spec.clusterIP"));
+    }
+
+    [Fact]
     public async Task A_missing_policy_is_a_condition_and_nothing_starts_without_it()
     {
         var shop = await cluster.NamespaceAsync("policies");
