@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using System.Runtime.InteropServices;
 using Moebius.Cli;
 using Moebius.Crds;
@@ -9,13 +10,14 @@ var root = new RootCommand("Moebius serves Mixture-of-Experts models on machines
 foreach (var command in Commands.For(args.FirstOrDefault()))
     root.Add(command);
 
+var parsed = root.Parse(args);
+
 // One place turns signals into cancellation and errors into exit codes:
 // 0 done, 1 ran and failed, 2 bad input (one line on standard error), 130 interrupted.
 using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
-var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
 {
     var verb = string.Join(' ', args.TakeWhile(argument => !argument.StartsWith('-')).Prepend("moebius"));
@@ -39,8 +41,11 @@ catch (OperationCanceledException) when (stop.IsCancellationRequested)
     return ExitCodes.Interrupted;
 }
 
+// What can stop in order is asked to, once. A command that only computes, or a second signal, ends at once.
 void Stop(PosixSignalContext context)
 {
     context.Cancel = true;
+    if (parsed.Action is not AsynchronousCommandLineAction || stop.IsCancellationRequested)
+        Environment.Exit(ExitCodes.Interrupted);
     stop.Cancel();
 }

@@ -54,7 +54,9 @@ internal sealed partial class MoebiusProcess : IDisposable
         process.WaitForExit();
     }
 
-    public void Interrupt() => Assert.Equal(0, Kill(process.Id, 2));
+    public void Interrupt() => Signal(2);
+
+    public void Signal(int signal) => Assert.Equal(0, Kill(process.Id, signal));
 
     public void Dispose()
     {
