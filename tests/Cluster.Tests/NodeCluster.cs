@@ -21,7 +21,7 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
     public const string AgentNamespace = "moebius-node-agents";
 
     /// <summary>The folder of the node that the quickstart's model and the optimizer's volume are in.</summary>
-    private const string NodeFolder = "/var/lib/moebius";
+    internal const string NodeFolder = "/var/lib/moebius";
 
     /// <summary>Says that the folder is a test's, also one's that was killed.</summary>
     private const string Marker = NodeFolder + "/.made-by-a-test";
@@ -92,16 +92,16 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
         resource?["status"]?["conditions"]?.AsArray().Any(condition => (string?)condition!["type"] == type && (string?)condition["status"] == "True") ?? false;
 
     /// <summary>Whether a resource of Moebius is ready, as of its newest generation.</summary>
-    internal async Task<bool> IsReadyAsync(string kind, string name)
+    internal async Task<bool> IsReadyAsync(string kind, string name, string @namespace = "default")
     {
-        var resource = await GetAsync("default", kind, name);
+        var resource = await GetAsync(@namespace, kind, name);
         return IsReady(resource) && (long?)resource!["status"]!["observedGeneration"] == (long?)resource["metadata"]!["generation"];
     }
 
     /// <summary>A user of the Service, from this machine, through kube-proxy.</summary>
-    internal async Task<ChatClient> ChatAsync()
+    internal async Task<ChatClient> ChatAsync(string @namespace = "default")
     {
-        var service = (await GetAsync("default", "service", "austen"))!["spec"]!;
+        var service = (await GetAsync(@namespace, "service", "austen"))!["spec"]!;
         var port = (int)service["ports"]!.AsArray().Single(one => (string?)one!["name"] == "http")!["port"]!;
         return new ChatClient($"http://{(string)service["clusterIP"]!}:{port}/");
     }

@@ -30,11 +30,13 @@ internal sealed class StoreServer : IAsyncDisposable
 
     public List<(string Path, string? Range, string? Authorization)> Requests { get; } = [];
 
-    public static async Task<StoreServer> StartAsync()
+    /// <summary>Starts.</summary>
+    /// <param name="url">Where it listens; port 0 is a free one.</param>
+    public static async Task<StoreServer> StartAsync(string url = "http://127.0.0.1:0")
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls(url);
         var app = builder.Build();
         var server = new StoreServer(app);
         app.Use(async (context, next) =>

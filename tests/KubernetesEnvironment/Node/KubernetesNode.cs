@@ -20,6 +20,9 @@ public sealed class KubernetesNode : IAsyncDisposable
     /// <summary>The node's name.</summary>
     public static string Name => NodeNetwork.Name;
 
+    /// <summary>This machine's address as pods see it.</summary>
+    public static string Address => NodeNetwork.NodeAddress;
+
     private Dictionary<string, string> Environment => new()
     {
         ["LD_LIBRARY_PATH"] = Path.Combine(_tools, "usr/lib/x86_64-linux-gnu"),
