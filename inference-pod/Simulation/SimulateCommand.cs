@@ -43,6 +43,9 @@ internal static class SimulateCommand
             int horizon = parsed.GetValue(maxHorizon);
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
+            // Said before the work, not after it.
+            if (parsed.GetValue(plot) is { } picture && Path.GetDirectoryName(Path.GetFullPath(picture)) is { } folder && !Directory.Exists(folder))
+                throw new UserInputException($"--plot: {picture} cannot be written ({folder} is not a directory)");
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             string file = parsed.GetRequiredValue(trace);
@@ -55,8 +58,8 @@ internal static class SimulateCommand
                 to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), s_json));
             else
                 Print(to, setup, file, source.Steps, runs);
-            if (parsed.GetValue(plot) is { } picture)
-                Write(picture, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
+            if (parsed.GetValue(plot) is { } drawing)
+                Write(drawing, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
@@ -131,9 +134,13 @@ internal static class SimulateCommand
         {
             bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {run.StallSeconds / runs[0].Run.StallSeconds,13:0.0%} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
+                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
         }
     }
+
+    /// <summary>Stall as a share of that on demand, which comes first; null where on demand has none.</summary>
+    internal static double? OfOnDemand(SimulatedRun run, IReadOnlyList<SimulatedPolicy> runs) =>
+        runs[0].Run.StallSeconds > 0 ? run.StallSeconds / runs[0].Run.StallSeconds : null;
 
     private static object Result(SimulationSetup setup, string trace, List<SimulatedPolicy> runs) => new
     {
@@ -150,7 +157,7 @@ internal static class SimulateCommand
             policy.Run.TokensPerSecond,
             policy.Run.StallSeconds,
             StallShare = policy.Run.StallSeconds / policy.Run.Seconds,
-            StallOfOnDemand = runs[0].Run.StallSeconds > 0 ? policy.Run.StallSeconds / runs[0].Run.StallSeconds : 0,
+            StallOfOnDemand = OfOnDemand(policy.Run, runs),
             policy.Run.HitRate,
             policy.Run.OverFetchRate,
             policy.Run.Loaded,
