@@ -156,6 +156,25 @@ public sealed class FetchTests
         Assert.Equal([new string('2', 16), new string('4', 16), "somebody-elses"], Directory.GetDirectories(store.Path).Select(Path.GetFileName).Order());
     }
 
+    [Fact]
+    public void Credentials_in_an_address_are_refused_and_not_repeated()
+    {
+        using var http = new HttpClient();
+        var digest = new string('0', 64);
+        foreach (var (option, make) in new (string, Func<IModelOrigin>)[]
+        {
+            ("--http", () => new ArchiveOrigin("https://user:pass@example.com/a.tar", digest)),
+            ("--endpoint", () => new HubOrigin(http, "https://user:pass@example.com", "a/b", "main", null)),
+            ("--endpoint", () => new S3Origin(http, "s3://bucket", "https://user:pass@example.com", null, null, TimeProvider.System)),
+            ("--s3", () => new S3Origin(http, "s3://user:pass@bucket", null, null, null, TimeProvider.System)),
+        })
+        {
+            var error = Assert.Throws<UserInputException>(make).Message;
+            Assert.StartsWith($"{option}: the address has a user or password in it", error, StringComparison.Ordinal);
+            Assert.DoesNotContain("pass@", error, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(TestModels.All), MemberType = typeof(TestModels))]
     public void Sizes_are_those_of_the_loaded_model(string name) => CompareSizes(Path.Combine(TestModels.Data, name));
