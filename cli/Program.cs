@@ -33,6 +33,12 @@ catch (UserInputException error)
     await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
     return ExitCodes.BadInput;
 }
+catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+{
+    // A disk that is full, a file that may not be written: the message says which, and no stack helps.
+    await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
+    return ExitCodes.Failed;
+}
 catch (OperationCanceledException) when (stop.IsCancellationRequested)
 {
     return ExitCodes.Interrupted;

@@ -75,7 +75,7 @@ public static class OperatorCommands
         {
             var text = yaml(parsed.GetValue(@namespace)!);
             if (parsed.GetValue(output) is { } file)
-                File.WriteAllText(file, text);
+                OutputFiles.Write("--output", file, text);
             else
                 Console.Write(text);
             return 0;

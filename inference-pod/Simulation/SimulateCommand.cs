@@ -43,9 +43,10 @@ internal static class SimulateCommand
             int horizon = parsed.GetValue(maxHorizon);
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
-            // Said before the work, not after it.
-            if (parsed.GetValue(plot) is { } picture && Path.GetDirectoryName(Path.GetFullPath(picture)) is { } folder && !Directory.Exists(folder))
-                throw new UserInputException($"--plot: {picture} cannot be written ({folder} is not a directory)");
+            if (parsed.GetValue(plot) is { } picture)
+                OutputFiles.CheckFolder("--plot", picture);
+            if (parsed.GetValue(save) is { } kept)
+                OutputFiles.CheckFolder("--save-predictor", kept);
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             string file = parsed.GetRequiredValue(trace);
@@ -59,7 +60,7 @@ internal static class SimulateCommand
             else
                 Print(to, setup, file, source.Steps, runs);
             if (parsed.GetValue(plot) is { } drawing)
-                Write(drawing, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
+                OutputFiles.Write("--plot", drawing, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
@@ -166,16 +167,4 @@ internal static class SimulateCommand
             policy.Run.Precision,
         }),
     };
-
-    private static void Write(string path, string text)
-    {
-        try
-        {
-            File.WriteAllText(path, text);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new UserInputException($"--plot: {path} cannot be written ({error.Message})", error);
-        }
-    }
 }

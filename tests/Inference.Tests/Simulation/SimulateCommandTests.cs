@@ -75,7 +75,8 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.StartsWith("--batch is 9", Refused("--hardware", "nvme", "--batch", "9"), StringComparison.Ordinal);
         Assert.StartsWith("--steps is 500", Refused("--hardware", "nvme", "--steps", "500"), StringComparison.Ordinal);
         Assert.StartsWith("--max-horizon is 0", Refused("--hardware", "nvme", "--max-horizon", "0"), StringComparison.Ordinal);
-        Assert.StartsWith($"--plot: {_folder.Path}/none/plot.svg cannot be written", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/none/plot.svg"), StringComparison.Ordinal);
+        Assert.StartsWith($"--plot: {_folder.Path}/none/plot.svg cannot be written: there is no directory", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/none/plot.svg"), StringComparison.Ordinal);
+        Assert.StartsWith($"--save-predictor: {_folder.Path} is a directory", Refused("--hardware", "nvme", "--save-predictor", _folder.Path), StringComparison.Ordinal);
         Assert.StartsWith("--output is \"xml\"", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
     }
 
