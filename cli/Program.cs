@@ -20,10 +20,7 @@ using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
 if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
 {
-    var verb = string.Join(' ', args.TakeWhile(argument => !argument.StartsWith('-')).Prepend("moebius"));
-    // A word that is no command is reported after the command that is missing because of it, and says more.
-    var error = parsed.Errors.FirstOrDefault(candidate => candidate.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0];
-    await Console.Error.WriteLineAsync($"moebius: {error.Message} (see '{verb} --help')");
+    await Console.Error.WriteLineAsync($"moebius: {ParseErrors.Describe(parsed)}");
     return ExitCodes.BadInput;
 }
 
@@ -35,6 +32,12 @@ catch (UserInputException error)
 {
     await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
     return ExitCodes.BadInput;
+}
+catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+{
+    // A disk that is full, a file that may not be written: the message says which, and no stack helps.
+    await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
+    return ExitCodes.Failed;
 }
 catch (OperationCanceledException) when (stop.IsCancellationRequested)
 {

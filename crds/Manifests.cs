@@ -41,6 +41,8 @@ public static class Manifests
     /// <exception cref="UserInputException">The file cannot be read.</exception>
     public static string ReadText(string path)
     {
+        if (Directory.Exists(path))
+            throw new UserInputException($"{path}: is a directory: name the files in it");
         try
         {
             return File.ReadAllText(path);

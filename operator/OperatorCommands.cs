@@ -41,8 +41,11 @@ public static class OperatorCommands
         command.SetAction((parsed, cancellationToken) =>
         {
             var one = parsed.GetValue(@namespace)!;
+            var configuration = Configuration(parsed.GetValue(kubeconfig));
+            var settings = new OperatorSettings(parsed.GetValue(image)!, parsed.GetValue(operatorNamespace)!) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
             var options = new OperatorOptions(
-                new OperatorSettings(parsed.GetValue(image)!, parsed.GetValue(operatorNamespace)!) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) },
+                // A service account says in which namespace the pod is; a kubeconfig's namespace is where its user likes to work.
+                parsed.GetValue(kubeconfig) is null && KubernetesClientConfiguration.IsInCluster() ? settings with { PodNamespace = configuration.Namespace } : settings,
                 one == AllNamespaces ? null : one,
                 Endpoint(parsed.GetValue(listen)!, "--listen"),
                 parsed.GetValue(leaderElect),
@@ -53,7 +56,7 @@ public static class OperatorCommands
                     ? new WebhookOptions(Endpoint(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
                     : null,
             };
-            return RunAsync(options, Configuration(parsed.GetValue(kubeconfig)), cancellationToken);
+            return RunAsync(options, configuration, cancellationToken);
         });
         return command;
     }
@@ -72,7 +75,7 @@ public static class OperatorCommands
         {
             var text = yaml(parsed.GetValue(@namespace)!);
             if (parsed.GetValue(output) is { } file)
-                File.WriteAllText(file, text);
+                OutputFiles.Write("--output", file, text);
             else
                 Console.Write(text);
             return 0;

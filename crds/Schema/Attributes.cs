@@ -104,6 +104,9 @@ public sealed class PatternAttribute(string expression) : Attribute
 /// <summary>Expressions of several fields.</summary>
 internal static class Patterns
 {
+    /// <summary>An HTTP address of a store; a user or password in it would be shown, and not used.</summary>
+    public const string StoreUrl = "^https?://[^\\s/?#@]+([/?#][^\\s]*)?$";
+
     /// <summary>The name of an object: a DNS subdomain.</summary>
     public const string ObjectName = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 

@@ -90,11 +90,11 @@ public sealed class S3Model
 {
     /// <summary>Bucket and prefix.</summary>
     [Size(6, 1024)]
-    [Pattern("^s3://[^/]+(/.*)?$")]
+    [Pattern("^s3://[^/@]+(/.*)?$")]
     public required string Uri { get; set; }
 
-    /// <summary>Endpoint of a store that is not AWS.</summary>
-    [Pattern("^https?://[^\\s]+$")]
+    /// <summary>Endpoint of a store that is not AWS, without user or password.</summary>
+    [Pattern(Patterns.StoreUrl)]
     [Size(1, 2048)]
     public string? Endpoint { get; set; }
 
@@ -109,9 +109,9 @@ public sealed class S3Model
 /// <summary>An archive (tar, tar.gz, zip) behind a URL.</summary>
 public sealed class HttpModel
 {
-    /// <summary>The archive's URL.</summary>
+    /// <summary>The archive's URL, without user or password; it may be signed.</summary>
     [Size(1, 2048)]
-    [Pattern("^https?://[^\\s]+$")]
+    [Pattern(Patterns.StoreUrl)]
     public required string Url { get; set; }
 
     /// <summary>SHA-256 of the archive, in hexadecimal.</summary>
@@ -135,9 +135,9 @@ public sealed class HuggingFaceModel
     /// <summary>Access token.</summary>
     public SecretKeyReference? TokenSecretRef { get; set; }
 
-    /// <summary>Base URL of the Hub or of a mirror with the same API.</summary>
+    /// <summary>Base URL of the Hub or of a mirror with the same API, without user or password.</summary>
     [Size(1, 2048)]
-    [Pattern("^https?://[^\\s]+$")]
+    [Pattern(Patterns.StoreUrl)]
     public string Endpoint { get; set; } = "https://huggingface.co";
 }
 

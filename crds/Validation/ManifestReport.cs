@@ -17,7 +17,7 @@ internal static class ManifestReport
             var name = $"{path}: document {index + 1}: {ValueText.Plain(document["kind"])}/{ValueText.Plain((document["metadata"] as System.Text.Json.Nodes.JsonObject)?["name"])}";
             if (!ManifestValidator.IsMoebius(document))
             {
-                output.WriteLine($"{name}: not checked: apiVersion {ValueText.Of(document["apiVersion"])} is not of {ApiGroup.Name}");
+                output.WriteLine($"{name}: not checked: {(document["apiVersion"] is { } version ? $"apiVersion {ValueText.Of(version)} is" : "there is no apiVersion, so it is")} not of {ApiGroup.Name}");
                 continue;
             }
 

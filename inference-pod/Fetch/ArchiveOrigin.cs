@@ -13,8 +13,7 @@ internal sealed class ArchiveOrigin : IModelOrigin
     /// <exception cref="UserInputException">Not a URL or not a digest.</exception>
     public ArchiveOrigin(string url, string sha256)
     {
-        if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
-            throw new UserInputException($"--http: '{url}' is not a URL, such as https://example.com/model.tar.gz");
+        var address = StoreUrl.Http(url, "--http", "https://example.com/model.tar.gz");
         if (sha256.Length != 64 || !sha256.All(char.IsAsciiHexDigitLower))
             throw new UserInputException($"--sha256: '{sha256}' is not the SHA-256 of a file: 64 lower-case hexadecimal digits");
         _file = new RemoteFile("archive", address, null, new Digest(DigestKind.Sha256, sha256));

@@ -18,8 +18,7 @@ internal sealed class HubOrigin : IModelOrigin
     /// <exception cref="UserInputException">The endpoint is not a URL.</exception>
     public HubOrigin(HttpClient http, string endpoint, string repository, string revision, string? token)
     {
-        if (!Uri.TryCreate(endpoint.TrimEnd('/') + "/", UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https"))
-            throw new UserInputException($"--endpoint: '{endpoint}' is not a URL, such as https://huggingface.co");
+        var url = StoreUrl.Http(endpoint.TrimEnd('/') + "/", "--endpoint", "https://huggingface.co");
         if (repository.Split('/') is not [{ Length: > 0 }, { Length: > 0 }])
             throw new UserInputException($"--hugging-face: '{repository}' is not an owner and a name, such as mistralai/Mixtral-8x7B-v0.1");
         (_http, _endpoint, _repository, _revision, _token) = (http, url, repository, revision, token);

@@ -17,7 +17,7 @@ internal static class ModelSizer
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         var expertNames = ModelLoader.ExpertNames(spec).ToHashSet(StringComparer.Ordinal);
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
-            .Where(entry => !expertNames.Contains(entry.Name) && !(spec.TiedEmbeddings && entry.Name == "lm_head.weight"))
+            .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec.Layers, spec.TiedEmbeddings))
             .Sum(InMemory);
         return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1));
     }
@@ -32,6 +32,7 @@ internal static class ModelSizer
             ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, stop);
     }
 
-    // bf16 matrices stay bf16; vectors, and everything else, become fp32.
-    private static long InMemory(TensorEntry entry) => entry.Elements * (entry.Type == TensorType.BF16 && entry.Shape.Length > 1 ? 2L : 4L);
+    // bf16 matrices stay bf16, but for the one that latent attention splits; vectors, and everything else, become fp32.
+    private static long InMemory(TensorEntry entry) =>
+        entry.Elements * (entry.Type == TensorType.BF16 && entry.Shape.Length > 1 && !entry.Name.EndsWith(LatentAttention.SplitWeight, StringComparison.Ordinal) ? 2L : 4L);
 }

@@ -26,9 +26,8 @@ internal sealed class S3Origin : IModelOrigin
     {
         if (!Uri.TryCreate(uri, UriKind.Absolute, out var location) || location.Scheme != "s3" || location.Host.Length == 0)
             throw new UserInputException($"--s3: '{uri}' is not a bucket and prefix, such as s3://models/austen");
-        Uri? store = null;
-        if (endpoint is not null && (!Uri.TryCreate(endpoint, UriKind.Absolute, out store) || store.Scheme is not ("http" or "https")))
-            throw new UserInputException($"--endpoint: '{endpoint}' is not a URL, such as https://minio.example:9000");
+        StoreUrl.RefuseCredentials(location, "--s3");
+        var store = endpoint is null ? null : StoreUrl.Http(endpoint, "--endpoint", "https://minio.example:9000");
         _http = http;
         _region = region ?? "us-east-1";
         _prefix = Uri.UnescapeDataString(location.AbsolutePath).Trim('/');

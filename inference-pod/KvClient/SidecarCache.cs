@@ -105,7 +105,13 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
             {
                 if (stop.IsCancellationRequested)
                     return;
-                Report(error is RpcException call ? call.Status.Detail : error.Message);
+                Report(error switch
+                {
+                    // The transport speaks of an address that nobody named.
+                    RpcException { StatusCode: StatusCode.Unavailable } when !File.Exists(socket) => "there is no such socket",
+                    RpcException call => call.Status.Detail,
+                    _ => error.Message,
+                });
             }
 
             tried.TrySetResult();

@@ -28,7 +28,10 @@ internal static class Architectures
         if (type is null || !s_families.TryGetValue(type, out var describe))
             throw config.Bad("model_type", string.Join(", ", Names));
         if (config.Has("quantization_config"))
-            throw new UserInputException($"{config.File}: quantization_config is set; supported are checkpoints in fp32, fp16 or bf16");
+            throw new UserInputException($"{config.File}: quantization_config is set{Method(config)}; supported are checkpoints in fp32, fp16 or bf16");
         return describe(config);
     }
+
+    private static string Method(ModelConfig config) =>
+        config.Object("quantization_config")?.Text("quant_method") is { } method ? $" (quant_method {method})" : "";
 }

@@ -69,6 +69,9 @@ internal sealed unsafe class Decoder : ICausalModel
         set => _kernels.Profile = value;
     }
 
+    /// <summary>Bytes of the weights that are always in memory.</summary>
+    public long DenseBytes => _memory.Bytes;
+
     /// <summary>Bytes of one routed expert in the fast tier.</summary>
     public long ExpertBytes => _store.Layout.Bytes;
 

@@ -9,6 +9,9 @@ namespace Moebius.Inference.Models;
 /// </summary>
 internal sealed unsafe class LatentAttention : IAttentionLayer
 {
+    /// <summary>The up-projection, held in fp32 and in parts whatever it is stored as.</summary>
+    public const string SplitWeight = "kv_b_proj.weight";
+
     private readonly TensorKernels _kernels;
     private readonly LatentAttentionSpec _spec;
     private readonly AttentionShape _shape;
@@ -44,7 +47,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         _keyUp = new LinearWeight[heads];
         _valueUp = new LinearWeight[heads];
         using var temporary = new WeightMemory();
-        float* up = weights.Matrix(name + "kv_b_proj.weight", heads * (nope + value), rank, temporary);
+        float* up = weights.Matrix(name + SplitWeight, heads * (nope + value), rank, temporary);
         for (int h = 0; h < heads; h++)
         {
             float* keys = up + (nint)h * (nope + value) * rank, values = keys + (nint)nope * rank;

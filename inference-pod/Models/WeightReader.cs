@@ -42,13 +42,19 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     {
         foreach (string name in checkpoint.Names.Order(StringComparer.Ordinal))
         {
-            bool ignorable = name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
-                || (tied && name == "lm_head.weight")
-                || (LayerOf(name) is int layer && layer >= layers); // Multi-token-prediction layers after the last.
-            if (!_used.Contains(name) && !ignorable)
+            if (!_used.Contains(name) && !IsLeftOut(name, layers, tied))
                 throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
         }
     }
+
+    /// <summary>
+    /// A tensor that published checkpoints hold and inference does without: stored frequencies, a copy of tied embeddings,
+    /// and the layers after the last, which predict several tokens at once in training.
+    /// </summary>
+    public static bool IsLeftOut(string name, int layers, bool tied) =>
+        name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
+        || (tied && name == "lm_head.weight")
+        || (LayerOf(name) is int layer && layer >= layers);
 
     private static int? LayerOf(string name)
     {

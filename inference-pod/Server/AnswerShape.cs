@@ -75,6 +75,9 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
 /// <summary><c>/v1/completions</c>.</summary>
 internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffset now) : AnswerShape(model, tokenizer, now, "cmpl-")
 {
+    /// <summary>Characters that the tokens of each choice have made so far.</summary>
+    private readonly Dictionary<int, int> written = [];
+
     protected override string WholeObject => "text_completion";
 
     protected override string ChunkObject => "text_completion";
@@ -87,12 +90,13 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         ["index"] = index,
         ["text"] = text,
-        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        ["logprobs"] = tokens is null ? null : Logprobs(index, tokens),
         ["finish_reason"] = Reason(finish),
     };
 
-    private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
+    private JsonObject Logprobs(int index, IReadOnlyList<ChosenToken> tokens) => new()
     {
+        ["text_offset"] = new JsonArray([.. tokens.Select(token => (JsonNode)Advance(index, token.Chosen.Token))]),
         ["tokens"] = new JsonArray([.. tokens.Select(token => (JsonNode)LogprobText.Of(Tokenizer, token.Chosen.Token))]),
         ["token_logprobs"] = new JsonArray([.. tokens.Select(token => (JsonNode?)LogprobText.Number(token.Chosen.Logprob))]),
         ["top_logprobs"] = new JsonArray([.. tokens.Select(token =>
@@ -103,6 +107,17 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
             return (JsonNode)top;
         })]),
     };
+
+    /// <summary>Where a token begins, in code points from the beginning of the choice: a byte that continues one begins none.</summary>
+    private int Advance(int index, int token)
+    {
+        var start = written.GetValueOrDefault(index);
+        var begun = 0;
+        foreach (var value in Tokenizer.TextBytes(token))
+            begun += (value & 0xC0) != 0x80 ? 1 : 0;
+        written[index] = start + begun;
+        return start;
+    }
 }
 
 /// <summary><c>/v1/chat/completions</c>.</summary>

@@ -23,6 +23,9 @@ internal sealed record PreparedRequest(
 {
     private const int MostPrompts = 256;
 
+    /// <summary>A prompt that is longer than so many contexts is not counted to its end: that would take long, and help nobody.</summary>
+    private const int CountedContexts = 8;
+
     /// <summary>What each output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
 
@@ -78,7 +81,7 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
         }
 
-        return new PreparedRequest(common, [[.. model.Tokenizer.Encode(text, false)]], maxTokens ?? older, null, "messages", field) { Grammar = grammar };
+        return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field) { Grammar = grammar };
     }
 
     /// <summary>The sequences to generate: for each prompt, each choice.</summary>
@@ -124,8 +127,16 @@ internal sealed record PreparedRequest(
         (int[] Tokens, string? Text) Encoded(JsonElement value, string name)
         {
             var text = RequestBody.String(value, name);
-            return ([.. model.Tokenizer.Encode(text, special)], text);
+            return (Encode(model, text, special, name), text);
         }
+    }
+
+    private static int[] Encode(ServedModel model, string text, bool special, string name)
+    {
+        var most = (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
+        return model.Tokenizer.TryEncode(text, special, most, out var ids)
+            ? [.. ids]
+            : throw ApiException.Invalid(name, $"'{name}' has more than {most} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
     }
 
     private static int[] Ids(JsonElement array, string name, int vocabulary) => [.. array.EnumerateArray().Select((item, i) =>

@@ -33,6 +33,8 @@ internal static class PredictorCommand
             int most = parsed.GetValue(tokens);
             if (most < LeastTokens)
                 throw new UserInputException($"--max-tokens is {most}; it must be {LeastTokens} or more");
+            if (parsed.GetValue(output) is { } given)
+                OutputFiles.CheckFolder("--out", given);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetValue(output) ?? Path.Combine(model, PredictorFile.DefaultName);
             var trace = TraceRun.OfText(model, TraceRun.ReadText(parsed.GetRequiredValue(text)), most, null, new ModelLoadOptions
             {

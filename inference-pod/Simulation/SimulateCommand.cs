@@ -43,6 +43,10 @@ internal static class SimulateCommand
             int horizon = parsed.GetValue(maxHorizon);
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
+            if (parsed.GetValue(plot) is { } picture)
+                OutputFiles.CheckFolder("--plot", picture);
+            if (parsed.GetValue(save) is { } kept)
+                OutputFiles.CheckFolder("--save-predictor", kept);
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             string file = parsed.GetRequiredValue(trace);
@@ -55,8 +59,8 @@ internal static class SimulateCommand
                 to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), s_json));
             else
                 Print(to, setup, file, source.Steps, runs);
-            if (parsed.GetValue(plot) is { } picture)
-                Write(picture, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
+            if (parsed.GetValue(plot) is { } drawing)
+                OutputFiles.Write("--plot", drawing, SimulationPlot.Draw(setup, Path.GetFileName(file), runs));
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
@@ -131,9 +135,13 @@ internal static class SimulateCommand
         {
             bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {run.StallSeconds / runs[0].Run.StallSeconds,13:0.0%} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
+                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
         }
     }
+
+    /// <summary>Stall as a share of that on demand, which comes first; null where on demand has none.</summary>
+    internal static double? OfOnDemand(SimulatedRun run, IReadOnlyList<SimulatedPolicy> runs) =>
+        runs[0].Run.StallSeconds > 0 ? run.StallSeconds / runs[0].Run.StallSeconds : null;
 
     private static object Result(SimulationSetup setup, string trace, List<SimulatedPolicy> runs) => new
     {
@@ -150,7 +158,7 @@ internal static class SimulateCommand
             policy.Run.TokensPerSecond,
             policy.Run.StallSeconds,
             StallShare = policy.Run.StallSeconds / policy.Run.Seconds,
-            StallOfOnDemand = runs[0].Run.StallSeconds > 0 ? policy.Run.StallSeconds / runs[0].Run.StallSeconds : 0,
+            StallOfOnDemand = OfOnDemand(policy.Run, runs),
             policy.Run.HitRate,
             policy.Run.OverFetchRate,
             policy.Run.Loaded,
@@ -159,16 +167,4 @@ internal static class SimulateCommand
             policy.Run.Precision,
         }),
     };
-
-    private static void Write(string path, string text)
-    {
-        try
-        {
-            File.WriteAllText(path, text);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new UserInputException($"--plot: {path} cannot be written ({error.Message})", error);
-        }
-    }
 }

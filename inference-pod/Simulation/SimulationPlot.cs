@@ -32,18 +32,18 @@ internal static class SimulationPlot
                 """);
         }
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left}\" y=\"{bottom + 38}\" fill=\"#5a6170\">milliseconds for each token of a sequence</text>\n");
-        double baseline = policies[0].Run.StallSeconds;
         for (int i = 0; i < policies.Count; i++)
         {
             var (name, run) = policies[i];
             double stall = Milliseconds(policies[i]) * run.StallSeconds / run.Seconds, compute = Milliseconds(policies[i]) - stall;
             int y = Top + i * (Bar + Gap);
+            string stalled = SimulateCommand.OfOnDemand(run, policies) is { } share ? string.Create(CultureInfo.InvariantCulture, $", stall {100 * share:0.0}% of on-demand") : "";
             string weight = name == SimulationStudy.ExpertFlow ? " font-weight=\"600\"" : "";
             svg.Append(CultureInfo.InvariantCulture, $"""
                 <text x="{Left - 10}" y="{y + 15}" text-anchor="end"{weight}>{Escape(name)}</text>
                 <rect x="{Left}" y="{y}" width="{compute * scale:0.0}" height="{Bar}" fill="#3b6fb6"/>
                 <rect x="{Left + compute * scale:0.0}" y="{y}" width="{stall * scale:0.0}" height="{Bar}" fill="#e0803a"/>
-                <text x="{Left + (compute + stall) * scale + 8:0.0}" y="{y + 15}"{weight}>{run.TokensPerSecond:0.0} tokens/s, stall {100 * run.StallSeconds / baseline:0.0}% of on-demand</text>
+                <text x="{Left + (compute + stall) * scale + 8:0.0}" y="{y + 15}"{weight}>{run.TokensPerSecond:0.0} tokens/s{stalled}</text>
 
                 """);
         }

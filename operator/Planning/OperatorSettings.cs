@@ -5,7 +5,7 @@ namespace Moebius.Operator.Planning;
 /// Image of every container whose resource names none; <c>{component}</c> in it stands for inference, kvcache, node-agent or
 /// prompt-optimizer.
 /// </param>
-/// <param name="Namespace">Namespace of the operator; the node agents run there.</param>
+/// <param name="Namespace">Namespace of the operator's Lease; the node agents run there.</param>
 public sealed record OperatorSettings(string Image, string Namespace)
 {
     /// <summary>Image used when neither the operator nor a resource names one.</summary>
@@ -13,6 +13,9 @@ public sealed record OperatorSettings(string Image, string Namespace)
 
     /// <summary>Namespace used when none is named.</summary>
     public const string DefaultNamespace = "moebius-system";
+
+    /// <summary>Namespace of the operator's own pods, from which it asks inference pods what they run.</summary>
+    public string PodNamespace { get; init; } = Namespace;
 
     /// <summary>
     /// Whether one PodMonitor for all inference pods is there already: a MoEDeployment then makes one of its own only when

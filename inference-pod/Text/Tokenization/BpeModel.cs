@@ -17,6 +17,9 @@ internal sealed class BpeModel
     private readonly bool fuseUnknown;
     private readonly bool ignoreMerges;
 
+    /// <summary>Characters that one token stands for at most; null where it may be any number.</summary>
+    private readonly int? longest;
+
     public BpeModel(
         Dictionary<string, int> vocabulary,
         Dictionary<(int Left, int Right), (int Rank, int Merged)> merges,
@@ -35,7 +38,14 @@ internal sealed class BpeModel
             if (vocabulary.TryGetValue(ByteToken((byte)value), out var id))
                 byteTokens[value] = id;
         }
+
+        // Where every character has a token, or one for each of its bytes, none is dropped or fused with others.
+        var covered = Array.TrueForAll(byteTokens, token => token is not null) || Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Of((byte)value).ToString()));
+        longest = covered && vocabulary.Count > 0 ? vocabulary.Keys.Max(token => token.Length) : null;
     }
+
+    /// <summary>A word has at least so many tokens; told from its length alone.</summary>
+    public int FewestTokens(string word) => longest is { } most ? (word.Length + most - 1) / most : 0;
 
     /// <summary>The token that stands for one byte where byte fallback is on, such as <c>&lt;0x0A&gt;</c>.</summary>
     public static string ByteToken(byte value) => string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>");

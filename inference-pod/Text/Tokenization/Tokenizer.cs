@@ -61,20 +61,34 @@ internal sealed class Tokenizer
     /// <param name="addSpecialTokens">Put <see cref="Prefix"/> and <see cref="Suffix"/> around it.</param>
     public List<int> Encode(string text, bool addSpecialTokens)
     {
-        var ids = new List<int>((text.Length / 3) + 4);
+        TryEncode(text, addSpecialTokens, int.MaxValue, out var ids);
+        return ids;
+    }
+
+    /// <summary>The tokens of a text, unless they are too many: that is found out early, whatever the text's length.</summary>
+    /// <param name="text">The text; added tokens in it are recognised.</param>
+    /// <param name="addSpecialTokens">Put <see cref="Prefix"/> and <see cref="Suffix"/> around it.</param>
+    /// <param name="most">Largest number of tokens.</param>
+    /// <param name="ids">The tokens; when they are too many, some of them.</param>
+    /// <returns>Whether there are at most <paramref name="most"/>.</returns>
+    public bool TryEncode(string text, bool addSpecialTokens, int most, out List<int> ids)
+    {
+        ids = new List<int>(Math.Min((text.Length / 3) + 4, most));
         if (addSpecialTokens)
             ids.AddRange(Prefix);
         foreach (var (piece, token) in raw.Split(new Piece(text, true)))
         {
             if (token is not null)
                 ids.Add(token.Id);
-            else
-                EncodeNormalized(normalizer?.Normalize(piece) ?? piece, ids);
+            else if (!EncodeNormalized(normalizer?.Normalize(piece) ?? piece, ids, most))
+                return false;
+            if (ids.Count > most)
+                return false;
         }
 
         if (addSpecialTokens)
             ids.AddRange(Suffix);
-        return ids;
+        return ids.Count <= most;
     }
 
     /// <summary>The bytes a token stands for; of a special token, those of its name. Empty for an id out of range.</summary>
@@ -95,7 +109,7 @@ internal sealed class Tokenizer
         return Encoding.UTF8.GetString([.. buffer]);
     }
 
-    private void EncodeNormalized(Piece text, List<int> ids)
+    private bool EncodeNormalized(Piece text, List<int> ids, int most)
     {
         foreach (var (piece, token) in normalized.Split(text))
         {
@@ -105,14 +119,14 @@ internal sealed class Tokenizer
                 continue;
             }
 
-            if (preTokenizer is null)
+            foreach (var word in preTokenizer?.Split(piece) ?? [piece])
             {
-                model.Encode(piece.Text, ids);
-                continue;
-            }
-
-            foreach (var word in preTokenizer.Split(piece))
+                if (ids.Count + model.FewestTokens(word.Text) > most)
+                    return false;
                 model.Encode(word.Text, ids);
+            }
         }
+
+        return true;
     }
 }

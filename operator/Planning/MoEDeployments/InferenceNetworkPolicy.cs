@@ -18,7 +18,7 @@ internal static class InferenceNetworkPolicy
         var spec = resource.Spec;
         var operators = new V1NetworkPolicyPeer
         {
-            NamespaceSelector = Namespace(settings.Namespace),
+            NamespaceSelector = Namespace(settings.PodNamespace),
         };
         var callers = spec.NetworkPolicy.AllowFrom ?? [new V1NetworkPolicyPeer { PodSelector = new V1LabelSelector() }];
         List<V1NetworkPolicyPort> metrics = [Port(spec.Serving.Port, "TCP")];

@@ -98,6 +98,19 @@ public sealed class ManifestValidatorTests
     public void What_an_API_server_takes_is_valid(string more) =>
         Assert.Empty(ManifestValidator.Validate(Parse(Deployment.Replace("more", more, StringComparison.Ordinal))));
 
+    [Theory]
+    [InlineData("https://example.com/a.tar?X-Signature=a@b", true)]
+    [InlineData("http://10.0.0.1:9000/a@b/c.zip", true)]
+    [InlineData("https://user:pass@example.com/a.tar", false)]
+    [InlineData("https://user@example.com", false)]
+    [InlineData("https://", false)]
+    public void The_address_of_a_model_holds_no_credentials(string url, bool valid)
+    {
+        var manifest = "{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: a}, spec: {model: {store: {size: 1Gi}, source: {http: {url: \"" + url + "\", sha256: \"" + new string('0', 64) + "\"}}}}}";
+        var errors = ManifestValidator.Validate(Parse(manifest)).Select(error => error.ToString()).ToList();
+        Assert.Equal(!valid, errors.Any(error => error.StartsWith("spec.model.source.http.url: ", StringComparison.Ordinal)));
+    }
+
     private static void AssertError(string manifest, string more, string expected) =>
         Assert.Equal([expected], ManifestValidator.Validate(Parse(manifest.Replace("more", more, StringComparison.Ordinal))).Select(error => error.ToString()));
 

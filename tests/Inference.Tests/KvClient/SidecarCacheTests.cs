@@ -23,7 +23,7 @@ public class SidecarCacheTests
         // Time for further attempts: the first pauses are 0.1 s and 0.2 s.
         await Task.Delay(600, TestContext.Current.CancellationToken);
         Assert.False(cache.Connected);
-        Assert.Contains("is not available", Assert.Single(log.Messages), StringComparison.Ordinal);
+        Assert.Contains("is not available (there is no such socket)", Assert.Single(log.Messages), StringComparison.Ordinal);
     }
 
     [Fact]

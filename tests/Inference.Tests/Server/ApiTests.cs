@@ -25,6 +25,27 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task Offsets_of_tokens_point_into_each_choice_s_text()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        const string json = """{"model":"toy","prompt":[5,6,7],"max_tokens":30,"temperature":1,"seed":4,"n":2,"logprobs":0}""";
+        var (_, body, _) = await harness.PostAsync("v1/completions", json);
+        var events = await harness.StreamAsync("v1/completions", json.Replace("\"n\"", "\"stream\":true,\"n\"", StringComparison.Ordinal));
+        var found = 0;
+        foreach (var choice in body["choices"]!.AsArray())
+        {
+            var offsets = choice!["logprobs"]!["text_offset"]!.AsArray().Select(offset => (int)offset!).ToList();
+            var tokens = choice["logprobs"]!["tokens"]!.AsArray().Select(token => (string)token!).ToList();
+            var text = ((string)choice["text"]!).EnumerateRunes().Select(rune => rune.ToString()).ToList();
+            Assert.Equal(0, offsets[0]);
+            found += offsets.Zip(tokens).Count(token => string.Concat(text.Skip(token.First)).StartsWith(token.Second, StringComparison.Ordinal));
+            Assert.Equal(offsets, events.Select(part => part["choices"]![0]!).Where(part => (int)part["index"]! == (int)choice["index"]!).SelectMany(part => part["logprobs"]!["text_offset"]!.AsArray()).Select(offset => (int)offset!));
+        }
+
+        Assert.InRange(found, 30, 60);
+    }
+
+    [Fact]
     public async Task A_streamed_chat_adds_up_to_the_whole_one()
     {
         await using var harness = await ServerHarness.StartAsync();

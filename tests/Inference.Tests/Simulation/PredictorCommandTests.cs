@@ -63,6 +63,7 @@ public sealed class PredictorCommandTests : IDisposable
         File.WriteAllText(few, "Too little.");
         Assert.EndsWith("tokens; a predictor needs 100 or more", Refused("--text", few), StringComparison.Ordinal);
         Assert.Contains("cannot be read", Refused("--text", few + "x"), StringComparison.Ordinal);
+        Assert.Equal("--out: /none/p cannot be written: there is no directory /none", Refused("--text", _text, "--out", "/none/p"));
     }
 
     /// <summary>Half of the experts fit.</summary>

@@ -37,6 +37,18 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public void Where_nothing_waits_on_demand_there_is_nothing_to_compare_with()
+    {
+        string plot = Path.Combine(_folder.Path, "plot.svg");
+        Assert.DoesNotContain("NaN", Run("--hardware", "nvme", "--budget", "100%", "--plot", plot), StringComparison.Ordinal);
+        string drawn = File.ReadAllText(plot);
+        Assert.DoesNotContain("NaN", drawn, StringComparison.Ordinal);
+        Assert.DoesNotContain("of on-demand", drawn, StringComparison.Ordinal);
+        using var json = JsonDocument.Parse(Run("--hardware", "nvme", "--budget", "100%", "-o", "json"));
+        Assert.All(json.RootElement.GetProperty("policies").EnumerateArray(), policy => Assert.Equal(JsonValueKind.Null, policy.GetProperty("stallOfOnDemand").ValueKind));
+    }
+
+    [Fact]
     public void A_larger_shape_and_machine_come_from_files_and_a_predictor_is_kept()
     {
         string shape = Write("shape.yaml", "{title: larger, layers: 7, experts: 12, topK: 3, expertBytes: 1000000, layerBytes: 500000, otherBytes: 0}");
@@ -63,6 +75,8 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.StartsWith("--batch is 9", Refused("--hardware", "nvme", "--batch", "9"), StringComparison.Ordinal);
         Assert.StartsWith("--steps is 500", Refused("--hardware", "nvme", "--steps", "500"), StringComparison.Ordinal);
         Assert.StartsWith("--max-horizon is 0", Refused("--hardware", "nvme", "--max-horizon", "0"), StringComparison.Ordinal);
+        Assert.StartsWith($"--plot: {_folder.Path}/none/plot.svg cannot be written: there is no directory", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/none/plot.svg"), StringComparison.Ordinal);
+        Assert.StartsWith($"--save-predictor: {_folder.Path} is a directory", Refused("--hardware", "nvme", "--save-predictor", _folder.Path), StringComparison.Ordinal);
         Assert.StartsWith("--output is \"xml\"", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
     }
 

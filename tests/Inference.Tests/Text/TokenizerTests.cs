@@ -34,6 +34,28 @@ public class TokenizerTests
         Assert.Equal(valid, Encoding.UTF8.GetString([.. ids.SelectMany(id => Austen.Bytes(id).ToArray())]));
     }
 
+    [Theory]
+    [InlineData("It is a truth universally acknowledged, <|im_start|> 12345 \u00e9\U0001F600")]
+    [InlineData("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    [InlineData("                                  ")]
+    [InlineData("")]
+    public void Too_many_tokens_are_told_from_just_enough(string text)
+    {
+        var ids = Austen.Encode(text, true);
+        for (var most = 0; most < ids.Count + 3; most++)
+        {
+            Assert.Equal(ids.Count <= most, Austen.TryEncode(text, true, most, out var found));
+            Assert.Equal(ids.Take(found.Count), found);
+        }
+    }
+
+    [Fact]
+    public void A_word_beyond_all_measure_is_not_merged()
+    {
+        Assert.False(Austen.TryEncode(new string('a', 1 << 20), false, 1000, out var ids));
+        Assert.Empty(ids);
+    }
+
     [Fact]
     public void Special_tokens_are_recognised_in_text_and_stand_for_no_text()
     {

@@ -346,4 +346,14 @@ public sealed class MoEDeploymentPlannerTests
         Assert.NotNull(Assert.Single(Assert.Single(closed).FromProperty).NamespaceSelector);
         Assert.Empty(Plan(Samples.MoE("networkPolicy: {enabled: false}")).Children.OfType<V1NetworkPolicy>());
     }
+
+    [Fact]
+    public void The_operator_asks_from_where_its_own_pods_are_not_from_where_its_lease_is()
+    {
+        var settings = new OperatorSettings(OperatorSettings.DefaultImage, "moebius-node-agents") { PodNamespace = "moebius-system" };
+        var plan = MoEDeploymentPlanner.Plan(Samples.MoE(), MoEReferences.None, settings, ServerCapabilities.Latest);
+        var metrics = plan.Child<V1NetworkPolicy>().Spec.Ingress[^1];
+        Assert.Equal("moebius-system", Assert.Single(metrics.FromProperty).NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"]);
+        Assert.Equal(["8000", PodPaths.KVCacheMetricsPort.ToString(System.Globalization.CultureInfo.InvariantCulture)], metrics.Ports.Select(port => port.Port.ToString()));
+    }
 }
