@@ -15,6 +15,9 @@ internal interface IEngineObserver
     /// <summary>A cached prefix was looked for; both in tokens.</summary>
     void PrefixLookup(int queried, int found);
 
+    /// <summary>A sequence took this many tokens from another one that had just computed them.</summary>
+    void PrefillShared(int tokens);
+
     /// <summary>A sequence lost its memory and will be recomputed.</summary>
     void Preempted();
 

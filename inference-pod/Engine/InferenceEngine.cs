@@ -22,6 +22,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly ILogger logger;
     private readonly int maxQueued;
     private readonly PrefixExchange exchange;
+    private readonly PrefillExchange prefills;
     private readonly BlockingCollection<Action> inbox = [];
     private readonly CancellationTokenSource stopped = new();
     private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -57,6 +58,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         this.logger = logger;
         garbage = new EarlyCollection(clock);
         exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, stopped.Token);
+        prefills = new PrefillExchange(model, observer);
         thread = new Thread(Run) { Name = "engine", IsBackground = true };
     }
 
@@ -206,6 +208,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 Close(done);
         }
 
+        prefills.Apply(running.Values);
         var plan = StepPlanner.Plan(
             Views(running),
             Views(waiting),
@@ -247,6 +250,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         preempted.Add(sequence.Id);
         sequence.DropKv();
         sequence.LookingUp = false;
+        sequence.WasPreempted = true;
         observer.Preempted();
     }
 

@@ -62,6 +62,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
     /// <summary>Go on past the end-of-sequence token.</summary>
     public bool IgnoreEndOfSequence { get; init; }
 
+    /// <summary>Leading prompt tokens that every tenant may share while they are being computed.</summary>
+    public int PublicTokens { get; init; }
+
     /// <summary>What the output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
 }
@@ -107,7 +110,7 @@ internal sealed class Generation
 
     public EngineRequest Request { get; }
 
-    /// <summary>Leading prompt tokens that came from the prefix cache. Final once the first event is there.</summary>
+    /// <summary>Prompt tokens that came from the prefix cache, or from a request that computed them at the same time. Final once the first event is there.</summary>
     public int CachedTokens { get; set; }
 
     /// <summary>Tokens generated so far.</summary>

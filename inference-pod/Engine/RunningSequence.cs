@@ -30,6 +30,12 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     /// <summary>Its cached prefix is being looked up.</summary>
     public bool LookingUp { get; set; }
 
+    /// <summary>An earlier sequence computes blocks that this one then copies: left out of the next step.</summary>
+    public bool AwaitsPrefill { get; set; }
+
+    /// <summary>It lost its keys and values once and computes them again.</summary>
+    public bool WasPreempted { get; set; }
+
     /// <summary>The end has been told; only its blocks may still be on their way into the cache.</summary>
     public bool Finished { get; set; }
 
@@ -51,7 +57,9 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
     public int Generated => Tokens.Count - Request.Prompt.Length;
 
-    public SequenceView View => new(id, Request.Tenant.Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp);
+    public SequenceView View => new(id, Request.Tenant.Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp && !AwaitsPrefill);
+
+    public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0);
 
     /// <summary>Takes a chosen token and tells the client. Answers whether the sequence has ended.</summary>
     /// <exception cref="InvalidDataException">The token does not fit the constraint.</exception>

@@ -12,7 +12,7 @@ namespace Moebius.Inference.Server;
 internal sealed class ApiRoutes(
     Func<ServedModel?> served,
     Func<string?> unready,
-    Func<TenantIdentity> identity,
+    Func<PolicyRules> policy,
     ServeOptions options,
     ServerMetrics metrics,
     TimeProvider clock,
@@ -71,11 +71,12 @@ internal sealed class ApiRoutes(
     {
         var stop = context.RequestAborted;
         var model = Ready();
-        var tenant = identity().Of(context.Request.Headers);
+        var rules = policy();
+        var tenant = rules.Identity.Of(context.Request.Headers);
         using var document = await JsonBody.ReadAsync(context.Request, stop).ConfigureAwait(false);
         var request = read(document.RootElement, model);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
-        var generations = Submit(model, request.Sequences(model, tenant, options.MaxQueued + options.MaxSequences));
+        var generations = Submit(model, request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences));
         try
         {
             var writer = new AnswerWriter(request, shape(model), generations);

@@ -5,8 +5,8 @@ using Moebius.Crds.V1Alpha1;
 namespace Moebius.Inference.Server;
 
 /// <summary>
-/// The policy's rules for tenants, taken up again when the mounted file changes. A new file that cannot be honoured is
-/// reported once and the old rules stay.
+/// What the policy says about tenants and about what they share, taken up again when the mounted file changes. A new
+/// file that cannot be honoured is reported once and the old rules stay.
 /// </summary>
 internal sealed class PolicyIdentity : IDisposable
 {
@@ -18,7 +18,7 @@ internal sealed class PolicyIdentity : IDisposable
     private readonly ILogger logger;
     private readonly ITimer? timer;
     private string? seen;
-    private volatile TenantIdentity current;
+    private volatile PolicyRules current;
 
     /// <exception cref="UserInputException">The file is there but cannot be honoured.</exception>
     public PolicyIdentity(string? path, string? key, TimeProvider clock, ILogger logger)
@@ -28,12 +28,12 @@ internal sealed class PolicyIdentity : IDisposable
         this.clock = clock;
         this.logger = logger;
         seen = path is null ? null : Manifests.ReadText(path);
-        current = new TenantIdentity(seen is null ? new IdentitySpec() : Parse(seen, path!), key, clock);
+        current = Rules(seen is null ? null : Parse(seen, path!));
         if (path is not null)
             timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
     }
 
-    public TenantIdentity Current => current;
+    public PolicyRules Current => current;
 
     public void Dispose() => timer?.Dispose();
 
@@ -46,8 +46,8 @@ internal sealed class PolicyIdentity : IDisposable
             if (text == seen)
                 return;
             seen = text;
-            current = new TenantIdentity(Parse(text, path!), key, clock);
-            logger.LogInformation("The policy has changed; its rules for tenants are in force");
+            current = Rules(Parse(text, path!));
+            logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
         }
         catch (UserInputException error)
         {
@@ -55,11 +55,18 @@ internal sealed class PolicyIdentity : IDisposable
         }
     }
 
-    private static IdentitySpec Parse(string text, string path)
+    private PolicyRules Rules(KVPrivacyPolicySpec? policy) => new(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), key, clock), new PublicText(policy));
+
+    private static KVPrivacyPolicySpec? Parse(string text, string path)
     {
         var documents = Manifests.ParseDocuments(text, path);
         if (documents.Count != 1 || (string?)documents[0]["kind"] != KVPrivacyPolicy.KindName)
             throw new UserInputException($"{path}: must hold exactly one {KVPrivacyPolicy.KindName}");
-        return Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec?.Identity ?? new IdentitySpec();
+        return Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec;
     }
 }
+
+/// <summary>What the engine takes from the policy.</summary>
+/// <param name="Identity">Whose a request is.</param>
+/// <param name="Public">What of a prompt is public.</param>
+internal sealed record PolicyRules(TenantIdentity Identity, PublicText Public);

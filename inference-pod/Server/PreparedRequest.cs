@@ -86,7 +86,7 @@ internal sealed record PreparedRequest(
 
     /// <summary>The sequences to generate: for each prompt, each choice.</summary>
     /// <exception cref="ApiException">A prompt does not fit, or there are more sequences than the server takes.</exception>
-    public IReadOnlyList<EngineRequest> Sequences(ServedModel model, Tenant tenant, int capacity)
+    public IReadOnlyList<EngineRequest> Sequences(ServedModel model, Tenant tenant, PublicText shared, int capacity)
     {
         if (Prompts.Count * Common.Choices > capacity)
             throw ApiException.Invalid(Prompts.Count > 1 ? PromptField : "n", $"The request asks for {Prompts.Count * Common.Choices} sequences: this server takes at most {capacity} at once.");
@@ -100,10 +100,11 @@ internal sealed record PreparedRequest(
                 throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
             if (MaxTokens > room)
                 throw ApiException.Invalid(LimitField, $"'{LimitField}' is {MaxTokens}: after the {prompt.Length} tokens of '{PromptField}', {room} of {model.ContextLength} are left.", "context_length_exceeded");
+            var publicTokens = shared.Tokens(prompt, model.Tokenizer);
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, Grammar = Grammar });
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, PublicTokens = publicTokens, Grammar = Grammar });
             }
         }
 

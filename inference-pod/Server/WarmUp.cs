@@ -81,7 +81,7 @@ internal static class WarmUp
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(body.ToJsonString()));
         using var document = await JsonBody.ReadAsync(context.Request, CancellationToken.None).ConfigureAwait(false);
         var request = read(document.RootElement, served);
-        var generations = served.Engine.Submit(request.Sequences(served, Tenant.Unknown(), 1));
+        var generations = served.Engine.Submit(request.Sequences(served, Tenant.Unknown(), new PublicText(null), 1));
         try
         {
             await new AnswerWriter(request, shape, generations).WriteStreamAsync(context, patience).ConfigureAwait(false);

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Moebius.KvCache.Index;
 
@@ -13,11 +15,15 @@ internal readonly record struct SlotRef(int Index, ulong Generation);
 /// </summary>
 internal sealed class SlotTable
 {
+    private const int LineBytes = 64;
+
     private readonly Lock _gate = new();
     private readonly ulong[] _generation;
-    private readonly int[] _free;
     private readonly Action<int, ulong> _publish;
-    private int _freeCount;
+
+    // A stack that grows towards its beginning, so that a row of slots lies in it in the row's order.
+    private readonly int[] _free;
+    private int _top;
 
     /// <param name="count">How many slots there are.</param>
     /// <param name="publish">Told about every new generation, so that it can be seen in the arena itself.</param>
@@ -27,10 +33,9 @@ internal sealed class SlotTable
         _free = new int[count];
         Keys = new BlockKey[count];
         _publish = publish;
-        _freeCount = count;
         for (var index = 0; index < count; index++)
         {
-            _free[index] = count - 1 - index;
+            _free[index] = index;
             _generation[index] = 1;
             // Touched now, so that no commit waits for the memory later.
             Keys[index] = default;
@@ -40,7 +45,7 @@ internal sealed class SlotTable
 
     public int Count => _generation.Length;
 
-    public int FreeCount => Volatile.Read(ref _freeCount);
+    public int FreeCount => _free.Length - Volatile.Read(ref _top);
 
     public SlotRef Reference(int slot) => new(slot, Volatile.Read(ref _generation[slot]));
 
@@ -59,11 +64,24 @@ internal sealed class SlotTable
         Sse.Prefetch0(Unsafe.AsPointer(ref _generation[first]));
     }
 
+    /// <summary>Asks for the places of the keys of slots that follow one another, before they are written.</summary>
+    /// <param name="first">The first one.</param>
+    /// <param name="count">How many, at least one.</param>
+    public unsafe void PrefetchKeys(int first, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        var last = (byte*)Unsafe.AsPointer(ref Keys[first + count - 1]);
+        for (var line = (byte*)Unsafe.AsPointer(ref Keys[first]); line <= last; line += LineBytes)
+            Sse.Prefetch0(line);
+    }
+
     /// <summary>References to slots that are in the index and follow one another; the caller keeps them there meanwhile.</summary>
     public void ReferenceRow(int first, Span<SlotRef> references)
     {
         var generations = _generation.AsSpan(first, references.Length);
-        for (var index = 0; index < generations.Length; index++)
+        var index = Avx2.IsSupported ? ReferenceFours(first, generations, references) : 0;
+        for (; index < generations.Length; index++)
             references[index] = new SlotRef(first + index, generations[index]);
     }
 
@@ -80,16 +98,13 @@ internal sealed class SlotTable
     {
         lock (_gate)
         {
-            taken = taken[..Math.Min(taken.Length, _freeCount)];
-            // The next one is on top.
-            var free = _free.AsSpan(_freeCount - taken.Length, taken.Length);
-            for (var index = 0; index < taken.Length; index++)
-            {
-                var slot = free[free.Length - 1 - index];
-                taken[index] = new SlotRef(slot, _generation[slot]);
-            }
-
-            _freeCount -= taken.Length;
+            taken = taken[..Math.Min(taken.Length, FreeCount)];
+            var free = _free.AsSpan(_top, taken.Length);
+            if (!free.IsEmpty && SlotRun.IsRow(free[0], free))
+                ReferenceRow(free[0], taken);
+            else
+                Reference(free, taken);
+            _top += taken.Length;
             return taken.Length;
         }
     }
@@ -101,17 +116,38 @@ internal sealed class SlotTable
             return;
         lock (_gate)
         {
-            // The first one on top, so that they come out in this order again.
-            for (var index = slots.Length - 1; index >= 0; index--)
+            foreach (var slot in slots)
             {
-                var slot = slots[index];
                 var generation = _generation[slot] + 1;
                 Volatile.Write(ref _generation[slot], generation);
                 _publish(slot, generation);
-                _free[_freeCount++] = slot;
             }
+
+            // They come out in this order again.
+            _top -= slots.Length;
+            slots.CopyTo(_free.AsSpan(_top));
         }
     }
 
     public void Free(int slot) => Free([slot]);
+
+    /// <summary>Weaves numbers and generations together, four at a time.</summary>
+    /// <returns>How many are done; the caller does the rest.</returns>
+    private static int ReferenceFours(int first, ReadOnlySpan<ulong> generations, Span<SlotRef> references)
+    {
+        ref var source = ref MemoryMarshal.GetReference(generations);
+        ref var target = ref Unsafe.As<SlotRef, ulong>(ref MemoryMarshal.GetReference(references));
+        // Weaving works on halves of a vector, so both sides have their middle elements exchanged.
+        var numbers = Vector256.Create((ulong)first) + Vector256.Create(0UL, 2, 1, 3);
+        var step = Vector256.Create((ulong)Vector256<ulong>.Count);
+        var index = 0;
+        for (; index + Vector256<ulong>.Count <= generations.Length; index += Vector256<ulong>.Count, numbers += step)
+        {
+            var four = Avx2.Permute4x64(Vector256.LoadUnsafe(ref source, (nuint)index), 0b11_01_10_00);
+            Avx2.UnpackLow(numbers, four).StoreUnsafe(ref target, (nuint)(2 * index));
+            Avx2.UnpackHigh(numbers, four).StoreUnsafe(ref target, (nuint)((2 * index) + Vector256<ulong>.Count));
+        }
+
+        return index;
+    }
 }

@@ -1,3 +1,4 @@
+using Moebius.Crds.Privacy;
 using Moebius.KvCache.Detection.Classifier;
 using Moebius.KvCache.Policy;
 
@@ -110,15 +111,8 @@ internal sealed class BlockClassifier
     }
 
     /// <summary>Leading blocks that lie in the first bytes with every token.</summary>
-    public static int DeclaredBlocks(IReadOnlyList<uint> tokenBytes, int blockTokens, int declaredBytes)
-    {
-        long start = 0;
-        var token = 0;
-        // A special token right behind the text is not part of it, hence the first comparison.
-        for (; token < tokenBytes.Count && start < declaredBytes && start + tokenBytes[token] <= declaredBytes; token++)
-            start += tokenBytes[token];
-        return token / blockTokens;
-    }
+    public static int DeclaredBlocks(IReadOnlyList<uint> tokenBytes, int blockTokens, int declaredBytes) =>
+        DeclaredPrefix.Tokens(tokenBytes, declaredBytes) / blockTokens;
 
     /// <returns>The character up to which everything may be shared if every passage is cleared.</returns>
     private int CollectPassages(int fromByte, int declaredBytes, int firstFinding)

@@ -136,6 +136,9 @@ internal sealed partial class PrefixIndex
     {
         using (_lock.Write())
         {
+            // Written below; memory answers while the tree is walked.
+            if (slots.Length > 1 && slots[^1] - slots[0] == slots.Length - 1)
+                _slots.PrefetchKeys(slots[0], slots.Length);
             var owner = GetOrAddOwner(tenant);
             owner.Reserved -= slots.Length;
             var match = Match(root, owner, keys, view);
@@ -215,10 +218,12 @@ internal sealed partial class PrefixIndex
     {
         var best = new Position(root.Node, 0);
         var current = root.Node;
+        // Many tenants have nothing of their own to look for.
+        var hasOwn = owner is { Nodes: > 0 };
         while (current.End < keys.Length)
         {
             var key = keys[current.End];
-            if (owner is not null && TryChild(current, owner.Id, key, out var own))
+            if (hasOwn && TryChild(current, owner!.Id, key, out var own))
             {
                 var position = FollowOwn(own, keys);
                 if (position.Depth > best.Depth)

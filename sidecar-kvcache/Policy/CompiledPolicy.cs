@@ -1,3 +1,4 @@
+using Moebius.Crds.Privacy;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Detection;
 
@@ -54,21 +55,7 @@ internal sealed record CompiledPolicy
         probability < Classifier.PublicBelow ? PassageVerdict.Public : probability > Classifier.PrivateAbove ? PassageVerdict.Private : PassageVerdict.Open;
 
     /// <summary>The longest declared text that starts this prompt, or null.</summary>
-    public DeclaredPrefix? DeclaredPrefixOf(ReadOnlySpan<byte> text, out int length)
-    {
-        DeclaredPrefix? longest = null;
-        length = 0;
-        foreach (var prefix in Prefixes)
-        {
-            foreach (var form in prefix.Forms)
-            {
-                if (form.Length > length && text.StartsWith(form))
-                    (longest, length) = (prefix, form.Length);
-            }
-        }
-
-        return longest;
-    }
+    public DeclaredPrefix? DeclaredPrefixOf(ReadOnlySpan<byte> text, out int length) => DeclaredPrefix.Longest(Prefixes, text, out length);
 }
 
 /// <summary>What tier 2 says about a passage.</summary>

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Moebius.Crds;
+using Moebius.Crds.Privacy;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
 using Moebius.KvCache.Detection;

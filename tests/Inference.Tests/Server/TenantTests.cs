@@ -58,13 +58,13 @@ public class TenantTests
         var path = Path.Combine(directory.Path, "policy.yaml");
         Write("X-First");
         using var identity = new PolicyIdentity(path, null, TimeProvider.System, NullLogger.Instance);
-        Assert.Equal("a", identity.Current.Of(new HeaderDictionary { ["X-First"] = "a" }).Name);
+        Assert.Equal("a", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a" }).Name);
         Write("X-Second");
         identity.Reload();
-        Assert.Equal("b", identity.Current.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
+        Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
         File.WriteAllText(path, "kind: Nonsense");
         identity.Reload();
-        Assert.Equal("b", identity.Current.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
+        Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
 
         void Write(string header) => File.WriteAllText(path, $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    tenantHeader: {header}\n");
     }

@@ -1,0 +1,46 @@
+using Moebius.Inference.Models;
+
+namespace Moebius.Inference.Engine;
+
+/// <summary>Does what <see cref="PrefillPlanner"/> says: copies blocks from one running sequence to another. On the engine's thread.</summary>
+internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observer)
+{
+    private readonly byte[] block = new byte[model.Info.BlockBytes];
+
+    /// <summary>Copies what can be copied and notes who is left out of the next step.</summary>
+    public void Apply(IReadOnlyCollection<RunningSequence> running)
+    {
+        foreach (var sequence in running)
+            sequence.AwaitsPrefill = false;
+        // Where keys and values depend on a sequence's length, another one's are of no use.
+        if (model.Info.KvDependsOnLength || running.Count < 2)
+            return;
+        List<RunningSequence> ready = [.. running.Where(static sequence => !sequence.LookingUp)];
+        if (ready.Count < 2 || !ready.Exists(static sequence => sequence.Tokens.Count - sequence.Kv!.Length > 1))
+            return;
+
+        var plan = PrefillPlanner.Plan([.. ready.Select(static sequence => sequence.PrefillView)], model.Info.BlockTokens);
+        foreach (var (to, from, blocks) in plan.Copies)
+            Copy(ready.Find(sequence => sequence.Id == from)!.Kv!, ready.Find(sequence => sequence.Id == to)!, blocks);
+        foreach (var sequence in ready)
+            sequence.AwaitsPrefill = plan.Waiting.Contains(sequence.Id);
+    }
+
+    private void Copy(ISequenceKv source, RunningSequence target, int blocks)
+    {
+        var (kv, tokens) = (target.Kv!, model.Info.BlockTokens);
+        var before = kv.Length;
+        kv.Truncate(before / tokens * tokens);
+        for (var next = before / tokens; next < blocks; next++)
+        {
+            source.ExportBlock(next, block);
+            kv.ImportBlock(block);
+        }
+
+        var copied = kv.Length - before;
+        observer.PrefillShared(copied);
+        // What is computed again after a preemption was counted before.
+        if (!target.WasPreempted)
+            target.Generation.CachedTokens += copied;
+    }
+}
