@@ -288,7 +288,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         model.ForEach(work.Count, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
         model.Return(logits);
         var now = clock.GetTimestamp();
-        TokenTimes.Observe(observer, clock, work.Where((_, i) => choices[i] is { Token: not null }).Select(item => item.Sequence), now);
+        TokenTimes.Observe(observer, clock, work.Where((_, i) => choices[i] is { Said: not null }).Select(item => item.Sequence), now);
         for (var i = 0; i < work.Count; i++)
         {
             var (sequence, tokens) = work[i];
@@ -311,7 +311,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         try
         {
-            return new Choice(sequence.Sampler.Next(logits, sequence.Constraint), null);
+            return new Choice(sequence.Accept(sequence.Sampler.Next(logits, sequence.Constraint)), null);
         }
         catch (InvalidDataException error)
         {
@@ -321,7 +321,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Take(RunningSequence sequence, Choice made, long now)
     {
-        if (made.Token is not { } choice)
+        if (made.Said is not { } said)
         {
             logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, made.Failure);
             End(sequence, FinishReason.Error);
@@ -329,15 +329,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
 
         sequence.LastToken = now;
-        var finish = sequence.Accept(choice);
-        exchange.Offer(sequence, final: finish is not null);
-        if (finish is { } reason)
+        sequence.Tell(said);
+        exchange.Offer(sequence, final: said.Finish is not null);
+        if (said.Finish is { } reason)
             Retire(sequence, reason);
     }
 
     private void End(RunningSequence sequence, FinishReason reason)
     {
-        sequence.Tell("", [], reason);
+        sequence.Tell(new GenerationEvent("", [], reason));
         sequence.Finished = true;
         Retire(sequence, reason);
     }
@@ -359,8 +359,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         Report();
     }
 
-    /// <summary>The next token of a sequence, or why there is none.</summary>
-    private readonly record struct Choice(ChosenToken? Token, string? Failure);
+    /// <summary>What a sequence says with its next token, or why there is none.</summary>
+    private readonly record struct Choice(GenerationEvent? Said, string? Failure);
 
     private void Close(RunningSequence sequence)
     {

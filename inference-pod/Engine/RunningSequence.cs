@@ -5,7 +5,7 @@ using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Engine;
 
-/// <summary>A sequence inside the engine. Touched by the engine's thread only.</summary>
+/// <summary>A sequence inside the engine. Touched by the engine's thread only, or by one that chooses its next token for it.</summary>
 internal sealed class RunningSequence(long id, Generation generation, EventRelay relay, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence, long arrived)
 {
     private readonly Utf8Stream decoder = new();
@@ -61,9 +61,9 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
     public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0);
 
-    /// <summary>Takes a chosen token and tells the client. Answers whether the sequence has ended.</summary>
+    /// <summary>Takes a chosen token. Answers what is to be told the client.</summary>
     /// <exception cref="InvalidDataException">The token does not fit the constraint.</exception>
-    public FinishReason? Accept(ChosenToken choice)
+    public GenerationEvent Accept(ChosenToken choice)
     {
         var token = choice.Chosen.Token;
         Constraint?.Accept(token);
@@ -84,11 +84,10 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
                 text += stop.Finish();
         }
 
-        Tell(text, Request.Sampling.Logprobs is null ? [] : [choice], finish);
-        return finish;
+        return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish);
     }
 
-    public void Tell(string text, IReadOnlyList<ChosenToken> tokens, FinishReason? finish) => relay.Add(generation, new GenerationEvent(text, tokens, finish));
+    public void Tell(GenerationEvent said) => relay.Add(generation, said);
 
     public void DropKv()
     {

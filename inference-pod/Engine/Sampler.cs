@@ -65,12 +65,16 @@ internal sealed class Sampler
             logits[token] -= (float)(settings.PresencePenalty + (settings.FrequencyPenalty * times));
     }
 
-    private static int Largest(ReadOnlySpan<float> logits) =>
-        TokenRanking.Largest(logits) is var best and >= 0 ? best : throw new InvalidDataException("the model computed no usable logits");
+    private static int Largest(ReadOnlySpan<float> logits) => TokenRanking.Largest(logits) is var best and >= 0 ? best : throw Unusable();
+
+    private static float LargestValue(ReadOnlySpan<float> logits) =>
+        TokenRanking.LargestValue(logits) is var largest && !float.IsNegativeInfinity(largest) ? largest : throw Unusable();
+
+    private static InvalidDataException Unusable() => new("the model computed no usable logits");
 
     private int Draw(ReadOnlySpan<float> logits)
     {
-        var largest = logits[Largest(logits)];
+        var largest = LargestValue(logits);
         if (settings.TopK > 0 && settings.TopK < logits.Length)
             return DrawFromTop(logits, largest);
         using var weights = new TokenWeights(logits, largest, settings.Temperature, settings.MinP);
@@ -109,7 +113,7 @@ internal sealed class Sampler
         public LogprobReport(ReadOnlySpan<float> logits, int count)
         {
             this.logits = logits.ToArray();
-            var largest = logits[Largest(logits)];
+            var largest = LargestValue(logits);
             var sum = 0.0;
             var powers = ArrayPool<float>.Shared.Rent(logits.Length);
             TensorPrimitives.Subtract(logits, largest, powers);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Moebius.Inference.Engine;
@@ -17,22 +18,35 @@ internal static class TokenRanking
     private const int BoundRounds = 12;
 
     /// <summary>The index of the largest value, or -1 where all are NaN or minus infinity.</summary>
-    public static int Largest(ReadOnlySpan<float> values)
+    public static int Largest(ReadOnlySpan<float> values) =>
+        LargestValue(values) is var largest && float.IsNegativeInfinity(largest) ? -1 : First(values, largest);
+
+    /// <summary>The largest value; minus infinity where all are NaN or that.</summary>
+    public static float LargestValue(ReadOnlySpan<float> values)
     {
-        var most = Vector512.Create(float.NegativeInfinity);
+        // Four, since each comparison waits for the one before. One with NaN is false.
+        Vector512<float> a = Vector512.Create(float.NegativeInfinity), b = a, c = a, d = a;
         int i = 0;
-        for (; i + 16 <= values.Length; i += 16)
+        for (; i + 64 <= values.Length; i += 64)
         {
-            var part = Vector512.Create(values.Slice(i, 16));
-            // A comparison with NaN is false.
-            most = Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
+            var part = values.Slice(i, 64);
+            a = Larger(a, Vector512.Create(part));
+            b = Larger(b, Vector512.Create(part[16..]));
+            c = Larger(c, Vector512.Create(part[32..]));
+            d = Larger(d, Vector512.Create(part[48..]));
         }
+        for (; i + 16 <= values.Length; i += 16)
+            a = Larger(a, Vector512.Create(values.Slice(i, 16)));
+        a = Larger(Larger(a, b), Larger(c, d));
         float largest = float.NegativeInfinity;
         for (int lane = 0; lane < 16; lane++)
-            largest = most[lane] > largest ? most[lane] : largest;
+            largest = a[lane] > largest ? a[lane] : largest;
         for (; i < values.Length; i++)
             largest = values[i] > largest ? values[i] : largest;
-        return float.IsNegativeInfinity(largest) ? -1 : First(values, largest);
+        return largest;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector512<float> Larger(Vector512<float> most, Vector512<float> part) => Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
     }
 
     /// <summary>The indices of the largest values, the largest first; fewer than asked for where there are not as many numbers.</summary>

@@ -5,7 +5,7 @@ internal static class TokenTimes
 {
     /// <param name="observer">Is told.</param>
     /// <param name="clock">Of the times.</param>
-    /// <param name="sequences">Each has a token now, which it has not taken yet.</param>
+    /// <param name="sequences">Each has taken a token now.</param>
     /// <param name="now">When.</param>
     public static void Observe(IEngineObserver observer, TimeProvider clock, IEnumerable<RunningSequence> sequences, long now)
     {
@@ -13,7 +13,7 @@ internal static class TokenTimes
         var together = 0;
         foreach (var sequence in sequences)
         {
-            if (sequence.Generated == 0)
+            if (sequence.Generated == 1)
             {
                 observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now));
                 continue;

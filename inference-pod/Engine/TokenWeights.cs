@@ -1,8 +1,8 @@
 using System.Buffers;
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Engine;
 
@@ -20,23 +20,11 @@ internal readonly ref struct TokenWeights
     /// <summary>Weights that are summed at a time while a draw looks for its place.</summary>
     private const int Stretch = 64;
 
-    /// <summary>Fewer candidates than this are not worth another round of leaving some out.</summary>
-    private const int FewCandidates = 64;
-
-    /// <summary>Bounds that are tried in one pass.</summary>
-    private const int Bounds = 4;
-
-    /// <summary>From one bound to the next, first roughly and then between two of those.</summary>
-    private const float Growth = 4, Refinement = 1.32f;
-
     /// <summary>Fewer are put in order instead of being parted.</summary>
     private const int FewInOrder = 12;
 
     /// <summary>For sums of many roundings: what is left out is certain to be outside.</summary>
     private const double Slack = 0.999;
-
-    /// <summary>Below this, an exponential counts as 0: fp32 has no smaller normal numbers.</summary>
-    private const float LeastExponent = -87;
 
     private readonly ReadOnlySpan<float> _logits;
     private readonly float[] _rented;
@@ -122,31 +110,9 @@ internal readonly ref struct TokenWeights
     private static Vector512<float> Weights(Vector512<float> logits, float largest, float inverse, float least)
     {
         var exponents = (logits - Vector512.Create(largest)) * inverse;
-        var weights = Exp(exponents);
+        var weights = Exponential.Of(exponents);
         // A comparison with NaN is false.
-        var counts = Vector512.GreaterThanOrEqual(exponents, Vector512.Create(LeastExponent)) & Vector512.GreaterThanOrEqual(weights, Vector512.Create(least));
-        return Vector512.ConditionalSelect(counts, weights, Vector512<float>.Zero);
-    }
-
-    /// <summary>
-    /// exp(x) for x from <see cref="LeastExponent"/> to 0, to about 1e-7 of it, exactly 1 at 0, the same on every machine:
-    /// 2^n e^r with x = n ln 2 + r, and Taylor's series of e^r.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Exp(Vector512<float> x)
-    {
-        var n = Vector512.Round(x * 1.44269504f);
-        // ln 2 in two parts: the products with the first are exact.
-        var r = x - (n * 0.693359375f) - (n * -2.12194440e-4f);
-        var sum = (r * (1f / 5040)) + Vector512.Create(1f / 720);
-        sum = (sum * r) + Vector512.Create(1f / 120);
-        sum = (sum * r) + Vector512.Create(1f / 24);
-        sum = (sum * r) + Vector512.Create(1f / 6);
-        sum = (sum * r) + Vector512.Create(0.5f);
-        sum = (sum * r) + Vector512<float>.One;
-        sum = (sum * r) + Vector512<float>.One;
-        var power = (Vector512.ConvertToInt32(n) + Vector512.Create(127)) << 23;
-        return sum * power.AsSingle();
+        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
     }
 
     private static double Sum(Vector512<double> lanes)
@@ -188,99 +154,17 @@ internal readonly ref struct TokenWeights
         return last;
     }
 
-    /// <summary>
-    /// All tokens of the smallest set that has the mass, and a few more: those whose weights are below a bound can be left out
-    /// where together they have less than what may be left out. Of N tokens, an Nth of that is such a bound; larger ones are tried,
-    /// several in one pass, for as long as many tokens are left: a pass that only adds is cheap beside parting what it spares.
-    /// </summary>
+    /// <summary>The keys of all tokens of the smallest set that has the mass, and of a few more; returns how many.</summary>
     private int Candidates(Span<ulong> candidates, double needed)
     {
-        double spare = (Total - needed) * Slack;
-        float least = (float)Math.Max(spare / _weights.Length, float.Epsilon);
-        while (Raise(ref least, Growth, spare) == Bounds)
-        {
-        }
-        Raise(ref least, Refinement, spare);
-        int count = 0, i = 0;
-        for (; i + Width <= _weights.Length; i += Width)
-        {
-            ulong heavy = Vector512.GreaterThanOrEqual(Vector512.Create(_weights.Slice(i, Width)), Vector512.Create(least)).ExtractMostSignificantBits();
-            for (; heavy != 0; heavy &= heavy - 1)
-                candidates[count++] = Key(i + BitOperations.TrailingZeroCount(heavy));
-        }
-        for (; i < _weights.Length; i++)
-        {
-            if (_weights[i] >= least)
-                candidates[count++] = Key(i);
-        }
+        float[] heavy = ArrayPool<float>.Shared.Rent(_weights.Length + HeavyTokens.Width);
+        int[] tokens = ArrayPool<int>.Shared.Rent(heavy.Length);
+        int count = HeavyTokens.Find(_weights, (Total - needed) * Slack, heavy, tokens);
+        for (int i = 0; i < count; i++)
+            candidates[i] = Key(tokens[i]);
+        ArrayPool<float>.Shared.Return(heavy);
+        ArrayPool<int>.Shared.Return(tokens);
         return count;
-    }
-
-    /// <summary>Raises a bound by a factor, up to <see cref="Bounds"/> times, while what is below may be left out and many are not below.</summary>
-    /// <returns>How many times; <see cref="Bounds"/> says that more may be worth a try.</returns>
-    private int Raise(ref float least, float factor, double spare)
-    {
-        Span<double> masses = stackalloc double[Bounds];
-        Span<int> others = stackalloc int[Bounds];
-        Below(least * factor, factor, masses, others);
-        for (int i = 0; i < Bounds; i++)
-        {
-            if (masses[i] > spare)
-                return i;
-            least *= factor;
-            if (others[i] <= FewCandidates)
-                return i;
-        }
-        return Bounds;
-    }
-
-    /// <summary>
-    /// For each of four bounds the mass of all weights below it, and how many are not below it. Sums are taken in fp32 over some
-    /// thousands of weights, in fp64 beyond: well within <see cref="Slack"/>.
-    /// </summary>
-    private void Below(float bound, float factor, Span<double> masses, Span<int> others)
-    {
-        Vector512<float> a = Vector512.Create(bound), b = a * factor, c = b * factor, d = c * factor;
-        ref float from = ref MemoryMarshal.GetReference(_weights);
-        masses.Clear();
-        int heavyA = 0, heavyB = 0, heavyC = 0, heavyD = 0, i = 0;
-        while (i + Width <= _weights.Length)
-        {
-            Vector512<float> belowA = default, belowB = default, belowC = default, belowD = default;
-            for (int end = Math.Min(_weights.Length, i + (Stretch * Stretch)); i + Width <= end; i += Width)
-            {
-                var weights = Vector512.LoadUnsafe(ref from, (nuint)i);
-                heavyA += Add(weights, a, ref belowA);
-                heavyB += Add(weights, b, ref belowB);
-                heavyC += Add(weights, c, ref belowC);
-                heavyD += Add(weights, d, ref belowD);
-            }
-            masses[0] += Vector512.Sum(belowA);
-            masses[1] += Vector512.Sum(belowB);
-            masses[2] += Vector512.Sum(belowC);
-            masses[3] += Vector512.Sum(belowD);
-        }
-        (others[0], others[1], others[2], others[3]) = (heavyA, heavyB, heavyC, heavyD);
-        for (; i < _weights.Length; i++)
-        {
-            float reached = bound;
-            for (int k = 0; k < Bounds; k++, reached *= factor)
-            {
-                if (_weights[i] >= reached)
-                    others[k]++;
-                else
-                    masses[k] += _weights[i];
-            }
-        }
-    }
-
-    /// <summary>Adds weights below a bound; returns how many are not below it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Add(Vector512<float> weights, Vector512<float> bound, ref Vector512<float> below)
-    {
-        var heavy = Vector512.GreaterThanOrEqual(weights, bound);
-        below += Vector512.ConditionalSelect(heavy, Vector512<float>.Zero, weights);
-        return BitOperations.PopCount(heavy.ExtractMostSignificantBits());
     }
 
     /// <summary>

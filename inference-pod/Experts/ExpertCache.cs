@@ -102,6 +102,36 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         }
     }
 
+    /// <summary>
+    /// How many of some experts that have no buffer would find one now for a load ahead, each alone; all of them where nobody
+    /// says when experts are used next.
+    /// </summary>
+    /// <param name="keys">The experts.</param>
+    /// <param name="soonest">When the first of them is used; what is used later gives way to it.</param>
+    public int Admissible(IReadOnlyCollection<ExpertKey> keys, out long soonest)
+    {
+        soonest = long.MaxValue;
+        if (nextUse is null || keys.Count == 0)
+            return keys.Count;
+        long farthest = -1;
+        foreach (var entry in _byKey.Values)
+        {
+            if (entry.Evictable)
+                farthest = Math.Max(farthest, nextUse(entry.Key));
+        }
+        int count = 0;
+        foreach (var key in keys)
+        {
+            long use = nextUse(key);
+            soonest = Math.Min(soonest, use);
+            count += use < farthest ? 1 : 0;
+        }
+        return Math.Max(count, _free.Count);
+    }
+
+    /// <summary>Whether an expert is known to be used later than that.</summary>
+    public bool IsLater(ExpertKey key, long use) => nextUse is not null && nextUse(key) > use;
+
     /// <summary>Gives a buffer to an expert that has none; it is being filled until <see cref="Loaded"/>.</summary>
     /// <param name="key">The expert.</param>
     /// <param name="ahead">

@@ -103,6 +103,9 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <summary>Takes over a policy's plan. A layer's <see cref="Use"/> comes before the plan made in it.</summary>
     public void Plan(IReadOnlyList<PrefetchRequest> plan) => _link.Plan(plan);
 
+    /// <summary>Called again and again while the compute thread waits for an expert, until it answers false; null for nothing to do.</summary>
+    public Func<bool>? WhileWaiting { get; set; }
+
     public byte* Buffer(int slot) => _buffers[slot];
 
     public void CountStall(TimeSpan waited) => _stall += waited;
@@ -165,7 +168,7 @@ internal sealed unsafe class ExpertUse : IDisposable
                 long start = Stopwatch.GetTimestamp();
                 try
                 {
-                    _link.WaitForArrivals(_pinned);
+                    _link.WaitForArrivals(_pinned, _store.WhileWaiting);
                 }
                 finally
                 {

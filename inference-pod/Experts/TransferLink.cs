@@ -69,8 +69,10 @@ internal sealed class TransferLink : IDisposable
     }
 
     /// <summary>Waits until something that was demanded is there; returns all that is.</summary>
+    /// <param name="arrived">Receives it.</param>
+    /// <param name="idle">Does a few microseconds of other work meanwhile; false: there is none.</param>
     /// <exception cref="IOException">A demanded load failed, or what its source throws.</exception>
-    public void WaitForArrivals(List<ArrivedExpert> arrived)
+    public void WaitForArrivals(List<ArrivedExpert> arrived, Func<bool>? idle = null)
     {
         for (bool blocks = false; ;)
         {
@@ -92,7 +94,7 @@ internal sealed class TransferLink : IDisposable
             if (own is not null)
                 Carry(own);
             else if (!blocks)
-                blocks = !SpinForNews();
+                blocks = !SpinForNews(idle);
         }
     }
 
@@ -283,13 +285,16 @@ internal sealed class TransferLink : IDisposable
     }
 
     /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>
-    private bool SpinForNews()
+    private bool SpinForNews(Func<bool>? idle)
     {
-        for (double end = Now() + SpinSeconds; Now() < end;)
+        bool works = idle is not null;
+        for (double end = Now() + SpinSeconds; works || Now() < end;)
         {
             if (_news)
                 return true;
-            Thread.SpinWait(10);
+            works = works && idle!();
+            if (!works)
+                Thread.SpinWait(10);
         }
         return false;
     }

@@ -46,7 +46,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         int k = _spec.Router.TopK, slots = x.Count * k;
         int[] experts = _buffers.Experts(slots);
         float[] weights = _buffers.Weights(slots);
-        float[]? scores = Route(x, experts, weights);
+        float[] gate = Route(x, experts, weights);
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k, _buffers.Tokens(slots), _buffers.RowOf(slots));
         _kernels.Profile?.Mark(StepPart.Routing);
         var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Count) : default;
@@ -63,7 +63,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
             {
                 // Loads begin here; the policy plans while they are on their way.
                 using var use = _store.Use(_moeLayer, plan.Groups, keep: tiles is not null);
-                _tap?.Routed(_moeLayer, x, scores!, experts, plan.Groups, use.Missing);
+                _tap?.Routed(_moeLayer, x, gate, experts, plan.Groups);
                 RunArriving(plan.Groups, use, x, index, outputs, tiles);
                 Combine(y, outputs, tiles, plan.RowOf, weights);
                 _tap?.Ran(_moeLayer, use.Missing);
@@ -73,14 +73,14 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
             AddShared(x, y);
     }
 
-    /// <summary>Chooses experts. Returns the softmax of the gate where somebody watches.</summary>
-    private float[]? Route(Rows x, int[] experts, float[] weights)
+    /// <summary>Chooses experts. Returns the softmax of the gate where somebody wants it.</summary>
+    private float[] Route(Rows x, int[] experts, float[] weights)
     {
         int k = _spec.Router.TopK;
         var scores = _kernels.Linear(x, _router);
         _kernels.Profile?.Mark(StepPart.RouterProduct);
-        float[]? gate = null;
-        if (_tap is not null)
+        float[] gate = [];
+        if (_tap is not null && _tap.WantsGate(_moeLayer))
             RoutingTap.Probabilities(scores, gate = _buffers.Gate(scores.Count * scores.Width));
         _kernels.ForRows(x.Count, (long)scores.Width * k, (from, to) =>
         {

@@ -27,6 +27,12 @@ internal sealed class Rope
     private readonly (float[] Short, float[] Long)? _longrope;
     private readonly (float[] Frequencies, float Scale) _fixed;
 
+    /// <summary>Angles of single positions that were asked for: sequences that decode pass the same ones.</summary>
+    private readonly (float[] Cos, float[] Sin)[] _known;
+
+    /// <summary>Most bytes of them.</summary>
+    private const int KnownBytes = 1 << 20;
+
     private Rope(ModelConfig config, ModelConfig settings, string type, int dimensions, double theta, int moving, bool interleaved, bool phiScales)
     {
         _settings = settings;
@@ -53,6 +59,7 @@ internal sealed class Rope
         if (phiScales && type is not "default")
             _mscales = (settings.Number("short_mscale"), settings.Number("long_mscale"));
         _fixed = Compute(_original);
+        _known = new (float[], float[])[DependsOnLength ? 0 : Math.Min(_context, KnownBytes / (2 * sizeof(float) * Pairs))];
     }
 
     public string Type { get; }
@@ -111,8 +118,18 @@ internal sealed class Rope
     /// <summary>An empty object says as little as none.</summary>
     private static ModelConfig? Given(ModelConfig config, string name) => config.Object(name) is { IsEmpty: false } settings ? settings : null;
 
-    /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each.</summary>
+    /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each; not to be changed. One thread asks.</summary>
     public (float[] Cos, float[] Sin) Angles(int start, int count)
+    {
+        if (count > 1 || start >= _known.Length)
+            return Computed(start, count);
+        ref var known = ref _known[start];
+        if (known.Cos is null)
+            known = Computed(start, 1);
+        return known;
+    }
+
+    private (float[] Cos, float[] Sin) Computed(int start, int count)
     {
         var (frequencies, scale) = DependsOnLength ? Compute(start + count) : _fixed;
         float[] cos = new float[count * Pairs], sin = new float[count * Pairs];

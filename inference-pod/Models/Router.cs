@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Moebius.Inference.Kernels;
@@ -41,7 +40,7 @@ internal sealed record RouterSpec(RouterKind Kind, int Experts, int TopK)
 }
 
 /// <summary>Chooses experts: a pure function of one token's router logits. Ties go to the lower index.</summary>
-internal static unsafe class Router
+internal static class Router
 {
     /// <summary>Experts whose scores are looked through once for each choice.</summary>
     private const int MostInVectors = 512;
@@ -156,25 +155,37 @@ internal static unsafe class Router
         {
             var most = Vector512.Create(float.NegativeInfinity);
             for (int i = 0; i < left.Length; i += 16)
-            {
-                var part = Vector512.Create(left.Slice(i, 16));
-                // A comparison with NaN is false.
-                most = Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
-            }
-            var eight = Vector256.Max(most.GetLower(), most.GetUpper());
-            var four = Vector128.Max(eight.GetLower(), eight.GetUpper());
-            float best = Math.Max(Math.Max(four[0], four[1]), Math.Max(four[2], four[3]));
+                most = Larger(most, Vector512.Create<float>(left.Slice(i, 16)));
+            float best = Largest(most);
             if (float.IsNegativeInfinity(best))
                 return false;
-            int at = 0;
-            ulong equal;
-            while ((equal = Vector512.Equals(Vector512.Create(left.Slice(at, 16)), Vector512.Create(best)).ExtractMostSignificantBits()) == 0)
-                at += 16;
-            at += BitOperations.TrailingZeroCount(equal);
+            int at = First(left, best);
             chosen[choice] = at;
-            left[at] = float.NegativeInfinity;
+            // A whole vector, since one is read next: a shorter write would have to reach memory first.
+            var block = left.Slice(at / 16 * 16, 16);
+            var taken = Vector512.Equals(Vector512.CreateSequence(0, 1), Vector512.Create(at % 16)).AsSingle();
+            Vector512.ConditionalSelect(taken, Vector512.Create(float.NegativeInfinity), Vector512.Create<float>(block)).CopyTo(block);
         }
         return true;
+    }
+
+    /// <summary>Where a value is that is there; whole vectors.</summary>
+    private static int First(ReadOnlySpan<float> values, float value)
+    {
+        int at = 0;
+        ulong equal = 0;
+        // Of a few vectors all are looked at: where it is cannot be foreseen, and a branch would be.
+        if (values.Length <= 64)
+        {
+            for (int i = 0; i < values.Length; i += 16)
+                equal |= Vector512.Equals(Vector512.Create(values.Slice(i, 16)), Vector512.Create(value)).ExtractMostSignificantBits() << i;
+        }
+        else
+        {
+            while ((equal = Vector512.Equals(Vector512.Create(values.Slice(at, 16)), Vector512.Create(value)).ExtractMostSignificantBits()) == 0)
+                at += 16;
+        }
+        return at + BitOperations.TrailingZeroCount(equal);
     }
 
     /// <summary>One pass, with the best so far kept in order.</summary>
@@ -198,26 +209,56 @@ internal static unsafe class Router
             weights[i] = scores[experts[i]];
     }
 
+    /// <summary>In whole vectors wherever an element lies, and summed in one order: the result depends on nothing else.</summary>
     private static void Softmax(Span<float> x)
     {
-        Exponentials(x, TensorPrimitives.Max<float>(x));
-        float sum;
-        fixed (float* values = x)
-            sum = LaneSum.Of(values, x.Length);
-        TensorPrimitives.Divide(x, sum, x);
+        if (x.Length % 16 == 0)
+        {
+            SoftmaxOfVectors(x);
+            return;
+        }
+        int length = (x.Length + 15) / 16 * 16;
+        Span<float> padded = length <= MostInVectors ? stackalloc float[length] : new float[length];
+        x.CopyTo(padded);
+        padded[x.Length..].Fill(float.NegativeInfinity);
+        SoftmaxOfVectors(padded);
+        padded[..x.Length].CopyTo(x);
     }
 
-    /// <summary>exp(x - max) in place, in whole vectors wherever an element lies: its result depends on nothing else.</summary>
-    private static void Exponentials(Span<float> x, float max)
+    private static void SoftmaxOfVectors(Span<float> x)
     {
-        int i = 0;
-        for (; i + 16 <= x.Length; i += 16)
-            Vector512.Exp(Vector512.Create(x.Slice(i, 16)) - Vector512.Create(max)).CopyTo(x[i..]);
-        if (i == x.Length)
-            return;
-        Span<float> rest = stackalloc float[16];
-        x[i..].CopyTo(rest);
-        Vector512.Exp(Vector512.Create(rest) - Vector512.Create(max)).CopyTo(rest);
-        rest[..(x.Length - i)].CopyTo(x[i..]);
+        var most = Vector512.Create(float.NegativeInfinity);
+        for (int i = 0; i < x.Length; i += 16)
+            most = Larger(most, Vector512.Create<float>(x.Slice(i, 16)));
+        var largest = Vector512.Create(Largest(most));
+        var sums = Vector512<float>.Zero;
+        for (int i = 0; i < x.Length; i += 16)
+        {
+            // NaN stays NaN, and becomes the sum.
+            var powers = Exponential.Of(Vector512.Create<float>(x.Slice(i, 16)) - largest);
+            powers.CopyTo(x[i..]);
+            sums += powers;
+        }
+        var sum = Vector512.Create(LaneSum.One(sums));
+        for (int i = 0; i < x.Length; i += 16)
+            (Vector512.Create<float>(x.Slice(i, 16)) / sum).CopyTo(x[i..]);
+    }
+
+    /// <summary>The larger of each lane; a comparison with NaN is false.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Larger(Vector512<float> most, Vector512<float> part) => Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
+
+    /// <summary>The largest lane.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Largest(Vector512<float> most)
+    {
+        var eight = most.GetLower();
+        var upper = most.GetUpper();
+        eight = Vector256.ConditionalSelect(Vector256.GreaterThan(upper, eight), upper, eight);
+        float best = float.NegativeInfinity;
+        var four = Vector128.ConditionalSelect(Vector128.GreaterThan(eight.GetUpper(), eight.GetLower()), eight.GetUpper(), eight.GetLower());
+        for (int lane = 0; lane < 4; lane++)
+            best = four[lane] > best ? four[lane] : best;
+        return best;
     }
 }

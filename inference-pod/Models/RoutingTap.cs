@@ -27,6 +27,9 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <summary>Adds the gate of the next MoE layer; the layer keeps owning it.</summary>
     public void Add(LinearWeight gate) => _gates.Add(gate);
 
+    /// <summary>Whether a layer's own gate is wanted in <see cref="Routed"/>.</summary>
+    public bool WantsGate(int layer) => policy.WantsGate(layer);
+
     /// <summary>A step begins.</summary>
     public void Begin(ReadOnlySpan<int> tokens)
     {
@@ -40,11 +43,10 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <summary>Tells the policy a layer's routing, with as many pre-gates as it asks for, and takes its plan.</summary>
     /// <param name="layer">Index among the MoE layers.</param>
     /// <param name="x">The router's input, [tokens, hidden].</param>
-    /// <param name="gate">[tokens, experts] softmax of the layer's own gate.</param>
+    /// <param name="gate">[tokens, experts] softmax of the layer's own gate; empty where the policy does not want it.</param>
     /// <param name="chosen">[tokens, top-k].</param>
     /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
-    /// <param name="missing">Those of them that are on their way.</param>
-    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups, int missing)
+    public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
     {
         long begun = Stopwatch.GetTimestamp();
         int horizon = policy.Horizon(layer);
@@ -57,7 +59,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         }
         _horizons += horizon;
         _layers++;
-        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, Ahead(layer, x, horizon)) { Waits = missing > 0 }));
+        Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, Ahead(layer, x, horizon))));
         _planSeconds += Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
 

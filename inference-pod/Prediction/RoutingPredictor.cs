@@ -79,7 +79,8 @@ internal class RoutingPredictor
     /// <param name="layer">The layer.</param>
     /// <param name="chosen">[tokens, top-k] experts.</param>
     /// <param name="postpone">
-    /// Learn at the next call that does not postpone. Of what has been postponed the last <see cref="MostPostponed"/> are kept.
+    /// Learn when <see cref="LearnPostponed"/> says, or at the next call that does not postpone. Of what has been postponed the
+    /// last <see cref="MostPostponed"/> are kept.
     /// </param>
     public void Learn(int layer, ReadOnlySpan<int> chosen, bool postpone = false)
     {
@@ -94,17 +95,32 @@ internal class RoutingPredictor
             pair.Lesson = pair.Spare.TryPop(out var spare) ? spare : new Lesson(pair.Model, LearnedRows, _shape.TopK);
         }
         _predictedBy[layer].Clear();
-        while (_postponed.Count > (postpone ? MostPostponed : 0))
+        for (; postpone && _postponed.Count > MostPostponed; Forget())
         {
-            var (pair, lesson) = _postponed.Dequeue();
-            if (!postpone)
-                Learn(lesson);
-            pair.Spare.Push(lesson);
+        }
+        while (!postpone && LearnPostponed())
+        {
         }
         var last = _last[layer];
         Array.Clear(last);
         foreach (int expert in chosen)
             last[expert] += 1f / rows;
+    }
+
+    /// <summary>Learns one of what has been postponed, the oldest first. False: there is nothing.</summary>
+    public bool LearnPostponed()
+    {
+        if (_postponed.Count == 0)
+            return false;
+        Learn(_postponed.Peek().Lesson);
+        Forget();
+        return true;
+    }
+
+    private void Forget()
+    {
+        var (pair, lesson) = _postponed.Dequeue();
+        pair.Spare.Push(lesson);
     }
 
     /// <summary>

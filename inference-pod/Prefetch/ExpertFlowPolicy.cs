@@ -64,6 +64,10 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public int Horizon(int layer) => CurrentHorizon;
 
+    public bool WantsGate(int layer) => CurrentHorizon > 0;
+
+    public bool WhileWaiting() => _predictor.LearnPostponed();
+
     public bool Wants(int layer, int distance) =>
         distance == 1 || distance == CurrentHorizon || !_reuse.IsPredicted((layer + distance) % _predictor.Shape.Layers);
 
@@ -77,8 +81,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
     {
-        // To learn is not urgent: it waits for a layer in which this thread would stand idle.
-        _predictor.Learn(routing.Layer, routing.Chosen, postpone: !routing.Waits);
+        // To learn is not urgent: it waits until this thread would stand idle.
+        _predictor.Learn(routing.Layer, routing.Chosen, postpone: true);
         _reuse.Used(routing.Layer, routing.Chosen);
         _used = 0;
         _runs++;

@@ -17,6 +17,9 @@ internal interface IPrefetchPolicy
     /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
     int Horizon(int layer);
 
+    /// <summary>Whether the policy reads <see cref="LayerRouting.Gate"/> at a layer.</summary>
+    bool WantsGate(int layer) => true;
+
     /// <summary>Whether the policy wants the gate of the layer at a distance, 1..<see cref="Horizon"/>, at this layer.</summary>
     bool Wants(int layer, int distance) => true;
 
@@ -37,20 +40,22 @@ internal interface IPrefetchPolicy
 
     /// <summary>Tells what the plan cost: feeds the horizon's counters.</summary>
     void Observe(PrefetchFeedback feedback);
+
+    /// <summary>
+    /// Does a few microseconds of what is not urgent, for a compute thread that waits for an expert and would do nothing.
+    /// False: there was nothing to do.
+    /// </summary>
+    bool WhileWaiting() => false;
 }
 
 /// <summary>Routing of one step in one MoE layer.</summary>
 /// <param name="Layer">Index among the MoE layers.</param>
 /// <param name="Tokens">Tokens of the step.</param>
 /// <param name="Chosen">[tokens, top-k] experts, in the router's order.</param>
-/// <param name="Gate">[tokens, experts] softmax of the layer's own gate.</param>
+/// <param name="Gate">[tokens, experts] softmax of the layer's own gate; empty where the policy does not want it.</param>
 /// <param name="Ahead">Gates of later layers applied to this layer's router input, the nearest first.</param>
 /// <remarks>The arrays are the engine's and are written again for the next layer: who keeps something copies it.</remarks>
-internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead)
-{
-    /// <summary>An expert of the layer is on its way: the thread that plans would only wait for it.</summary>
-    public bool Waits { get; init; }
-}
+internal sealed record LayerRouting(int Layer, int Tokens, int[] Chosen, float[] Gate, IReadOnlyList<PreGate> Ahead);
 
 /// <summary>What the gate of a later layer says of this layer's hidden states.</summary>
 /// <param name="Layer">The later MoE layer, modulo the number of layers.</param>

@@ -108,7 +108,10 @@ internal sealed class Simulator
         Score(layer, rows.Keys);
         var resident = rows.Keys.Where(key => _scheduler.TryUse(key, out _)).ToList();
         int missing = rows.Count - resident.Count;
-        TakeOver(_policy.Plan(_source.Routing(step, layer, _policy.Horizon(layer)) with { Waits = missing > 0 }));
+        TakeOver(_policy.Plan(_source.Routing(step, layer, _policy.Horizon(layer))));
+        while (missing > 0 && _policy.WhileWaiting())
+        {
+        }
         double compute = _times.Dense, stall = 0;
         foreach (var key in resident)
             compute += Compute(key, rows[key]);

@@ -69,6 +69,8 @@ internal static class SimulationPartsBench
 
         public bool Wants(int layer, int distance) => policy.Wants(layer, distance);
 
+        public bool WhileWaiting() => policy.WhileWaiting();
+
         public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
         {
             _step++;

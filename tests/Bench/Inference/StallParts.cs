@@ -29,7 +29,11 @@ internal sealed class StallParts(IPrefetchPolicy policy) : IPrefetchPolicy
 
     public int Horizon(int layer) => policy.Horizon(layer);
 
+    public bool WantsGate(int layer) => policy.WantsGate(layer);
+
     public bool Wants(int layer, int distance) => policy.Wants(layer, distance);
+
+    public bool WhileWaiting() => policy.WhileWaiting();
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens) => policy.Begin(tokens);
 

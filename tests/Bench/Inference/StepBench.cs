@@ -33,7 +33,7 @@ internal static class StepBench
     {
         Report.Title(
             $"A step of the engine outside tensor maths, {Sequences} sequences, {Threads} threads ({Repeats} repeats)",
-            "model", "sampling", "step, us", "outside, us", "of it in the model", "share of the step", "bar", "");
+            "model", "sampling", "step, us", "outside, us", "choosing experts", "other work in the model", "choosing tokens", "plans, text, events, garbage", "share of the step", "bar", "");
         await MeasureAsync("2.5 GB model", LargeModel.Ensure(), 24);
         await MeasureAsync("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), 200);
     }
@@ -52,7 +52,9 @@ internal static class StepBench
                 runs.Add(await RunAsync(loaded, tokenizer, settings, output));
             var share = Spread.Of(runs.Select(run => 100 * run.Outside / run.Step));
             Report.Row(name, sampling, Spread.Of(runs.Select(run => run.Step)).Text("F0"), Spread.Of(runs.Select(run => run.Outside)).Text("F0"),
-                Spread.Of(runs.Select(run => run.OutsideInModel)).Text("F0"), share.Text("F1", "%"), "<= 5%", Report.AtMost(share.Median, 5));
+                Median(run => run.Experts), Median(run => run.InModel), Median(run => run.Tokens), Median(run => run.Outside - run.Experts - run.InModel - run.Tokens), share.Text("F1", "%"), "<= 5%", Report.AtMost(share.Median, 5));
+
+            string Median(Func<Measured, double> of) => Spread.Of(runs.Select(of)).Text("F0");
         }
     }
 
@@ -77,14 +79,19 @@ internal static class StepBench
         return model.Result();
     }
 
-    /// <summary>Microseconds of a step.</summary>
-    private readonly record struct Measured(double Step, double Outside, double OutsideInModel);
+    /// <summary>Microseconds of a step, outside of tensor maths but for the first.</summary>
+    /// <param name="Step">All of it.</param>
+    /// <param name="Outside">All that is not tensor maths.</param>
+    /// <param name="Experts">The choice of experts and the grouping of rows.</param>
+    /// <param name="InModel">Everything else in the model.</param>
+    /// <param name="Tokens">The choice of tokens, on all threads.</param>
+    private readonly record struct Measured(double Step, double Outside, double Experts, double InModel, double Tokens);
 
     /// <summary>Passes everything on, and times steps of one token for each of all sequences.</summary>
     private sealed class TimedModel(ICausalModel model) : ICausalModel
     {
         private readonly StepProfile _profile = new();
-        private long _begun, _ended;
+        private long _begun, _ended, _choosing, _chosen;
         private int _steps;
 
         public ModelInfo Info => model.Info;
@@ -93,7 +100,13 @@ internal static class StepBench
 
         public ISequenceKv CreateSequence() => model.CreateSequence();
 
-        public void ForEach(int count, Action<int> body) => model.ForEach(count, body);
+        public void ForEach(int count, Action<int> body)
+        {
+            long begun = Stopwatch.GetTimestamp();
+            model.ForEach(count, body);
+            if (_steps > 0)
+                _choosing += Stopwatch.GetTimestamp() - begun;
+        }
 
         public void Return(IReadOnlyList<float[]> logits) => model.Return(logits);
 
@@ -106,6 +119,8 @@ internal static class StepBench
             }
             if (_steps == 0)
                 _begun = Stopwatch.GetTimestamp();
+            // What comes after the last step is not counted.
+            _chosen = _choosing;
             ((Decoder)model).Profile = _profile;
             var logits = model.Forward(chunks);
             _ended = Stopwatch.GetTimestamp();
@@ -120,7 +135,9 @@ internal static class StepBench
             double maths = s_maths.Sum(part => _profile.Of(part).TotalMicroseconds);
             double inModel = Enum.GetValues<StepPart>().Sum(part => _profile.Of(part).TotalMicroseconds) - maths;
             double all = Stopwatch.GetElapsedTime(_begun, _ended).TotalMicroseconds;
-            return new Measured(all / _steps, (all - maths) / _steps, inModel / _steps);
+            double experts = _profile.Of(StepPart.Routing).TotalMicroseconds;
+            double tokens = Stopwatch.GetElapsedTime(0, _chosen).TotalMicroseconds;
+            return new Measured(all / _steps, (all - maths) / _steps, experts / _steps, (inModel - experts) / _steps, tokens / _steps);
         }
 
         public void Dispose()

@@ -108,6 +108,32 @@ public class TransferLinkTests
     }
 
     [Fact]
+    public void What_is_not_urgent_is_done_while_compute_waits_and_ends_with_the_arrival()
+    {
+        using var begun = new ManualResetEventSlim();
+        using var go = new ManualResetEventSlim();
+        using var buffers = new ExpertBuffers(4, ExpertBytes);
+        using var link = new TransferLink(new ExpertScheduler(new ExpertCache(4)), new Source(_ =>
+        {
+            begun.Set();
+            go.Wait();
+        }), buffers, 1);
+        var arrived = new List<ArrivedExpert>();
+        int done = 0;
+        link.Use([new ExpertKey(0, 1)], arrived);
+        begun.Wait();
+        link.WaitForArrivals(arrived, () =>
+        {
+            if (++done == 3)
+                go.Set();
+            return true;
+        });
+        Assert.Equal(new ExpertKey(0, 1), Assert.Single(arrived).Key);
+        Assert.InRange(done, 3, int.MaxValue);
+        link.Release(arrived);
+    }
+
+    [Fact]
     public void Filling_reports_the_first_failure()
     {
         using var buffers = new ExpertBuffers(6, ExpertBytes);

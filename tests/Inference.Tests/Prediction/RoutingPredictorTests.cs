@@ -104,6 +104,27 @@ public class RoutingPredictorTests
         Assert.True(expected[7] > 0.7, string.Join(' ', expected));
     }
 
+    [Fact]
+    public void What_is_postponed_is_learned_piece_by_piece()
+    {
+        RoutingPredictor now = new(s_shape), later = new(s_shape);
+        float[] expected = new float[8], found = new float[8];
+        for (int step = 0; step < 40; step++)
+        {
+            foreach (var predictor in new[] { now, later })
+            {
+                predictor.Begin([step % 4]);
+                predictor.Predict(null, 1, found);
+                predictor.Learn(0, [step % 4, 7], postpone: predictor == later);
+            }
+            Assert.True(later.LearnPostponed());
+            Assert.False(later.LearnPostponed());
+        }
+        now.Predict(null, 1, expected);
+        later.Predict(null, 1, found);
+        Assert.Equal(expected, found);
+    }
+
     [Property(MaxTest = 50)]
     public void A_damaged_file_is_refused(int position, byte flip)
     {

@@ -80,7 +80,10 @@ public class PolicyTests
             for (int layer = 0; layer < 3; layer++)
             {
                 double seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
-                policy.Plan(Routing(layer, 1, policy.Horizon(layer), gate) with { Waits = true });
+                policy.Plan(Routing(layer, 1, policy.Horizon(layer), gate));
+                while (policy.WhileWaiting())
+                {
+                }
                 policy.Observe(new PrefetchFeedback(layer, 0, 0, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
             }
         }
