@@ -10,6 +10,9 @@ internal sealed class FleetServer : IAsyncDisposable
     /// <summary>As many requests at a time as the operator works on objects.</summary>
     private const int Clients = 16;
 
+    /// <summary>Objects that the operator works on at once; another number than its default by MOEBIUS_BENCH_WORKERS.</summary>
+    private static readonly string[] Workers = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_WORKERS") is { Length: > 0 } asked ? [$"--workers={asked}"] : [];
+
     private FleetServer(KubernetesTestServer server, BareClient api, ProductProcess process, int port) => (Server, Api, Process, Port) = (server, api, process, port);
 
     public KubernetesTestServer Server { get; }
@@ -30,8 +33,8 @@ internal sealed class FleetServer : IAsyncDisposable
         (await server.KubectlAsync("apply", "-f", Path.Combine(root, "operator/manifests/rbac.yaml"))).EnsureSuccess();
         var port = LoopbackPorts.Take();
         var process = ProductProcess.Start(
-            "operator", "run", $"--kubeconfig={server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
-            $"--listen=127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false");
+            ["operator", "run", $"--kubeconfig={server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
+            $"--listen=127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers]);
         await process.SaysAsync("Caches are filled");
         return new FleetServer(server, new BareClient(server.Configuration, Clients), process, port);
     }
