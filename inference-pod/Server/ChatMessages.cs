@@ -8,7 +8,10 @@ internal static class ChatMessages
 {
     private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
 
-    public static JsonElement Read(RequestBody body)
+    /// <param name="body">The request.</param>
+    /// <param name="argumentsAsObjects">Arguments of calls become objects where they are some; otherwise they are texts.</param>
+    /// <exception cref="ApiException">Messages are missing or wrong.</exception>
+    public static JsonElement Read(RequestBody body, bool argumentsAsObjects = true)
     {
         if (body.Get("messages") is not { } messages)
             throw ApiException.Invalid("messages", "'messages' is required.", "missing_required_parameter");
@@ -18,11 +21,16 @@ internal static class ChatMessages
             throw ApiException.Invalid("messages", "'messages' is empty: at least one message is needed.");
         var result = new JsonArray();
         foreach (var message in messages.EnumerateArray())
-            result.Add(Message(message, $"messages[{result.Count}]"));
+            result.Add(Message(message, $"messages[{result.Count}]", argumentsAsObjects));
         return JsonSerializer.SerializeToElement(result);
     }
 
-    private static JsonObject Message(JsonElement message, string name)
+    /// <summary>Whether any message holds calls.</summary>
+    public static bool HaveCalls(RequestBody body) =>
+        body.Get("messages") is { ValueKind: JsonValueKind.Array } messages
+        && messages.EnumerateArray().Any(message => message.ValueKind == JsonValueKind.Object && message.TryGetProperty("tool_calls", out _));
+
+    private static JsonObject Message(JsonElement message, string name, bool argumentsAsObjects)
     {
         if (message.ValueKind != JsonValueKind.Object)
             throw RequestBody.WrongType(name, "an object", message);
@@ -32,21 +40,20 @@ internal static class ChatMessages
             throw ApiException.Invalid($"{name}.role", $"'{name}.role' must be {string.Join(", ", Roles[..^1].Select(known => $"'{known}'"))} or '{Roles[^1]}'.");
         var result = new JsonObject();
         foreach (var field in message.EnumerateObject())
-            result[field.Name] = field.Name == "content" ? Content(field.Value, $"{name}.content") : JsonNode.Parse(field.Value.GetRawText());
+        {
+            result[field.Name] = field.Name switch
+            {
+                "content" => Content(field.Value, $"{name}.content"),
+                "tool_calls" when field.Value.ValueKind != JsonValueKind.Null => ToolCalls.Read(field.Value, $"{name}.tool_calls", argumentsAsObjects),
+                _ => JsonNode.Parse(field.Value.GetRawText()),
+            };
+        }
+
         // Null is as good as absent: a template would write the word None.
-        if (result["content"] is null && !HasToolCalls(message, name))
+        if (result["content"] is null && result["tool_calls"] is not JsonArray { Count: > 0 })
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");
         result.TryAdd("content", null);
         return result;
-    }
-
-    private static bool HasToolCalls(JsonElement message, string name)
-    {
-        if (!message.TryGetProperty("tool_calls", out var calls) || calls.ValueKind == JsonValueKind.Null)
-            return false;
-        if (calls.ValueKind != JsonValueKind.Array)
-            throw RequestBody.WrongType($"{name}.tool_calls", "an array", calls);
-        return calls.GetArrayLength() > 0;
     }
 
     private static JsonValue? Content(JsonElement content, string name)

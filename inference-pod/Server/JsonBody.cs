@@ -67,8 +67,8 @@ internal static class JsonBody
     /// <summary>The object on one line, with letters of all scripts as they are.</summary>
     public static string Text(JsonObject body) => body.ToJsonString(s_plain);
 
-    // JSON can escape half a surrogate pair; reading such a text later would fail at any place.
-    private static bool IsText(JsonElement element)
+    /// <summary>JSON can escape half a surrogate pair; reading such a text later would fail at any place.</summary>
+    internal static bool IsText(JsonElement element)
     {
         try
         {

@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
-using Moebius.Inference.Text.Jinja;
 
 namespace Moebius.Inference.Server;
 
@@ -71,16 +70,7 @@ internal sealed record PreparedRequest(
         body.RefuseOthers();
         if (model.Template is not { } template)
             throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
-        string text;
-        try
-        {
-            text = template.Render(messages, tools, open, variables, clock);
-        }
-        catch (JinjaException error)
-        {
-            throw ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
-        }
-
+        var text = ChatPrompt.Render(template, body, messages, tools, open, variables, clock);
         return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field) { Grammar = grammar };
     }
 
