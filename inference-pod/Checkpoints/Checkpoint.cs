@@ -10,8 +10,11 @@ namespace Moebius.Inference.Checkpoints;
 /// </summary>
 internal sealed class Checkpoint : IDisposable
 {
-    private const string Single = "model.safetensors";
-    private const string Index = "model.safetensors.index.json";
+    /// <summary>All weights in one file.</summary>
+    public const string Single = "model.safetensors";
+
+    /// <summary>Says which shard holds which tensor.</summary>
+    public const string Index = "model.safetensors.index.json";
 
     private readonly Dictionary<string, (SafetensorsFile File, TensorEntry Entry)> _tensors = new(StringComparer.Ordinal);
     private readonly List<SafetensorsFile> _files = [];
@@ -74,25 +77,32 @@ internal sealed class Checkpoint : IDisposable
             file.Dispose();
     }
 
-    private void OpenShards(string index)
+    /// <summary>The file of each tensor.</summary>
+    /// <param name="index">Path of the index.</param>
+    /// <exception cref="UserInputException">It is damaged, or names a file elsewhere.</exception>
+    public static IReadOnlyDictionary<string, string> ReadIndex(string index)
     {
-        Dictionary<string, string> map;
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(index));
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out var weights) || weights.ValueKind != JsonValueKind.Object)
                 throw new UserInputException($"{index}: weight_map is absent; it must map each tensor to its file");
-            map = weights.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString() ?? "", StringComparer.Ordinal);
+            var map = weights.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString() ?? "", StringComparer.Ordinal);
+            string? elsewhere = map.Values.FirstOrDefault(shard => shard.Length == 0 || shard != Path.GetFileName(shard));
+            return elsewhere is null ? map : throw new UserInputException($"{index}: weight_map names the file \"{elsewhere}\"; shards must lie in the same directory");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             throw new UserInputException($"{index}: not a valid index ({e.Message.ReplaceLineEndings(" ")})", e);
         }
+    }
+
+    private void OpenShards(string index)
+    {
+        var map = ReadIndex(index);
         foreach (string shard in map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
-            if (shard.Length == 0 || shard != Path.GetFileName(shard))
-                throw new UserInputException($"{index}: weight_map names the file \"{shard}\"; shards must lie in the same directory");
             string path = Path.Combine(Directory, shard);
             if (!File.Exists(path))
                 throw new UserInputException($"{index}: shard {shard} is missing; weight_map places {map.Values.Count(v => v == shard)} tensors in it");

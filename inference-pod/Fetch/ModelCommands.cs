@@ -5,6 +5,7 @@ using Moebius.Crds.Config;
 using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Experts;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Fetch;
 
@@ -48,7 +49,7 @@ public static class ModelCommands
             var format = parsed.GetValue(quantize) is { } name ? ExpertQuantizations.Parse(name) : ExpertQuantization.None;
             try
             {
-                await new ModelFetcher(http, TimeProvider.System, parsed.InvocationConfiguration.Output.WriteLine).FetchAsync(origin, directory, parsed.GetValue(pack) ? files => ModelSizer.Pack(files, format, stop) : null, stop).ConfigureAwait(false);
+                await new ModelFetcher(http, TimeProvider.System, parsed.InvocationConfiguration.Output.WriteLine).FetchAsync(origin, directory, files => Architectures.Describe(ModelConfig.Read(files)), parsed.GetValue(pack) ? files => ModelSizer.Pack(files, format, stop) : null, stop).ConfigureAwait(false);
             }
             catch (Exception error) when (error is HttpRequestException or IOException or UnauthorizedAccessException)
             {

@@ -15,9 +15,10 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
     /// <summary>Fetches.</summary>
     /// <param name="origin">Where from.</param>
     /// <param name="target">The directory; its parent is the store.</param>
+    /// <param name="inspect">Looks at the directory before the weights are there, and throws when they are not worth fetching; not asked about archives.</param>
     /// <param name="prepare">What to do with the files before they are given their name, such as packing; done again, for a model that is there already.</param>
     /// <param name="cancellationToken">Stops; a later call goes on.</param>
-    public async Task FetchAsync(IModelOrigin origin, string target, Action<string>? prepare, CancellationToken cancellationToken)
+    public async Task FetchAsync(IModelOrigin origin, string target, Action<string>? inspect, Action<string>? prepare, CancellationToken cancellationToken)
     {
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
@@ -35,23 +36,36 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
         if (origin is not ArchiveOrigin && files.All(file => file.Name != "config.json"))
             throw new UserInputException($"{origin.Name}: holds no config.json: it must be a model in Hub layout");
         var downloader = new Downloader(http, time, log);
-        foreach (var (index, file) in files.Index())
-        {
-            log(string.Create(CultureInfo.InvariantCulture, $"{index + 1}/{files.Count} {file.Name}{(file.Size is { } size ? $" ({Quantities.Format(size)})" : "")}"));
-            await downloader.DownloadAsync(origin, file, Path.Combine(partial, file.Name), cancellationToken).ConfigureAwait(false);
-        }
-
         if (origin is ArchiveOrigin)
         {
+            await DownloadAsync(files, 0, files.Count).ConfigureAwait(false);
             var archive = Path.Combine(partial, files[0].Name);
             ArchiveOrigin.Extract(archive, partial);
             File.Delete(archive);
+        }
+        else
+        {
+            // What a model is comes first: it may be of a kind that is not served, and it says which weights it needs.
+            var small = files.Where(file => !WeightFiles.IsWeights(file.Name)).ToList();
+            await DownloadAsync(small, 0, files.Count).ConfigureAwait(false);
+            inspect?.Invoke(partial);
+            var weights = WeightFiles.Needed(files, partial, origin.Name);
+            await DownloadAsync(weights, small.Count, small.Count + weights.Count).ConfigureAwait(false);
         }
 
         prepare?.Invoke(partial);
         Directory.Move(partial, target);
         Tidy(target);
         log($"{target} holds {origin.Name}");
+
+        async Task DownloadAsync(IReadOnlyList<RemoteFile> some, int before, int all)
+        {
+            foreach (var (index, file) in some.Index())
+            {
+                log(string.Create(CultureInfo.InvariantCulture, $"{before + index + 1}/{all} {file.Name}{(file.Size is { } size ? $" ({Quantities.Format(size)})" : "")}"));
+                await downloader.DownloadAsync(origin, file, Path.Combine(partial, file.Name), cancellationToken).ConfigureAwait(false);
+            }
+        }
     }
 
     /// <summary>

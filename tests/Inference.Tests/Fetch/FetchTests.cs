@@ -28,7 +28,7 @@ public sealed class FetchTests
     private static async Task<List<string>> FetchAsync(HttpClient http, IModelOrigin origin, string target)
     {
         var log = new List<string>();
-        await new ModelFetcher(http, TimeProvider.System, log.Add).FetchAsync(origin, target, null, TestContext.Current.CancellationToken);
+        await new ModelFetcher(http, TimeProvider.System, log.Add).FetchAsync(origin, target, null, null, TestContext.Current.CancellationToken);
         return log;
     }
 
@@ -133,6 +133,44 @@ public sealed class FetchTests
         Assert.EndsWith("holds no config.json: it must be a model in Hub layout", none.Message, StringComparison.Ordinal);
         var broken = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, new ArchiveOrigin($"{server.Url}files/junk", Convert.ToHexStringLower(SHA256.HashData(junk))), Path.Combine(store.Path, "b")));
         Assert.StartsWith("the archive", broken.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_weights_that_are_there_twice_those_of_the_index_are_taken()
+    {
+        await using var server = await ServerAsync();
+        server.Files.Remove("model.safetensors");
+        server.Files["consolidated.safetensors"] = Weights;
+        server.Files["expected.safetensors"] = [3];
+        foreach (var shard in new[] { "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors" })
+            server.Files[shard] = Weights;
+        server.Files["model.safetensors.index.json"] = Encoding.UTF8.GetBytes("""{"weight_map":{"a":"model-00002-of-00002.safetensors","b":"model-00001-of-00002.safetensors","c":"model-00001-of-00002.safetensors"}}""");
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var log = await FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "model"));
+        Assert.Equal(
+            ["config.json", "expected.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"],
+            Directory.GetFiles(Path.Combine(store.Path, "model")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.StartsWith("5/5 model-00002", log[^2], StringComparison.Ordinal);
+
+        server.Files.Remove("model-00002-of-00002.safetensors");
+        var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "other")));
+        Assert.Equal("o/m@main: model.safetensors.index.json names model-00002-of-00002.safetensors, which is not there", error.Message);
+    }
+
+    [Fact]
+    public async Task A_model_that_cannot_be_served_is_refused_before_its_weights_are_fetched()
+    {
+        await using var server = await ServerAsync();
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var fetcher = new ModelFetcher(http, TimeProvider.System, _ => { });
+        await Assert.ThrowsAsync<UserInputException>(() => fetcher.FetchAsync(
+            Hub(http, server), Path.Combine(store.Path, "a"), directory => throw new UserInputException(File.ReadAllText(Path.Combine(directory, "config.json"))), null, TestContext.Current.CancellationToken));
+        server.Files.Remove("model.safetensors");
+        var none = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "b")));
+        Assert.Equal("o/m@main: holds neither model.safetensors nor model.safetensors.index.json: it must be a model with weights in safetensors", none.Message);
+        Assert.DoesNotContain(server.Requests, request => request.Path.EndsWith(".safetensors", StringComparison.Ordinal));
     }
 
     [Fact]
