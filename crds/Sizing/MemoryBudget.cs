@@ -5,7 +5,8 @@ namespace Moebius.Crds.Sizing;
 /// <param name="KVMemory"><c>serving.kvMemory</c> in bytes.</param>
 /// <param name="Arena"><c>kvCache.memory</c> in bytes; 0 without a cache.</param>
 /// <param name="Limit">Memory limit of the container in bytes; null for none.</param>
-public sealed record MemoryBudget(long? FastMemory, long KVMemory, long Arena, long? Limit);
+/// <param name="BatchTokens"><c>serving.maxBatchTokens</c>: the largest step.</param>
+public sealed record MemoryBudget(long? FastMemory, long KVMemory, long Arena, long? Limit, int BatchTokens = 0);
 
 /// <summary>Whether a model fits.</summary>
 /// <param name="Needed">Bytes that the container needs.</param>
@@ -16,13 +17,17 @@ public sealed record MemoryNeed(long Needed, long? ProposedFastMemory, string? R
 /// <summary>The arithmetic of a pod's memory: dense weights, resident experts, keys and values, the arena, and the program.</summary>
 public static class MemorySizing
 {
-    /// <summary>The program itself, its buffers and activations, in bytes.</summary>
+    /// <summary>The program itself, its buffers, and the intermediate results of most models' steps, in bytes.</summary>
     public const long ProgramBytes = 256L << 20;
+
+    /// <summary>What of <see cref="ProgramBytes"/> is for intermediate results; those of many wide heads take more.</summary>
+    public const long StepBytes = 96L << 20;
 
     /// <summary>Holds a model against a budget.</summary>
     public static MemoryNeed Plan(ModelFacts facts, MemoryBudget budget)
     {
-        var fixedBytes = Sum(facts.DenseBytes, budget.KVMemory, budget.Arena, ProgramBytes);
+        var program = Program(facts, budget);
+        var fixedBytes = Sum(facts.DenseBytes, budget.KVMemory, budget.Arena, program);
         var resident = Math.Min(budget.FastMemory ?? facts.ExpertBytes, facts.ExpertBytes);
         var needed = Sum(fixedBytes, resident);
         if (budget.FastMemory is { } memory && facts.ExpertBytes > 0 && memory < facts.SmallestExpertBytes)
@@ -30,11 +35,17 @@ public static class MemorySizing
         if (budget.Limit is not { } limit || needed <= limit)
             return new MemoryNeed(needed, Proposal(facts, budget, fixedBytes), null);
 
-        var parts = $"{Quantities.Format(facts.DenseBytes)} dense weights, {Quantities.Format(resident)} experts, {Quantities.Format(budget.KVMemory)} serving.kvMemory, {Quantities.Format(budget.Arena)} kvCache.memory, {Quantities.Format(ProgramBytes)} program";
+        var parts = $"{Quantities.Format(facts.DenseBytes)} dense weights, {Quantities.Format(resident)} experts, {Quantities.Format(budget.KVMemory)} serving.kvMemory, {Quantities.Format(budget.Arena)} kvCache.memory, {Quantities.Format(program)} program";
         var message = $"the memory limit of {Quantities.Format(limit)} is {Quantities.Format(needed - limit)} less than the {Quantities.Format(needed)} that is needed ({parts})";
         return Proposal(facts, budget, fixedBytes) is { } proposal && proposal < resident
             ? new MemoryNeed(needed, proposal, $"{message}: raise the limit, or set experts.fastMemory to {proposal} ({Quantities.Format(proposal)}) or less")
             : new MemoryNeed(needed, null, $"{message}: raise the limit to at least {Quantities.Format(Sum(fixedBytes, facts.SmallestExpertBytes))}, or lower serving.kvMemory and kvCache.memory");
+    }
+
+    private static long Program(ModelFacts facts, MemoryBudget budget)
+    {
+        var step = (Int128)facts.StepBytesPerToken * budget.BatchTokens;
+        return step > long.MaxValue ? long.MaxValue : Sum(ProgramBytes, Math.Max(0, (long)step - StepBytes));
     }
 
     private static long? Proposal(ModelFacts facts, MemoryBudget budget, long fixedBytes)

@@ -10,7 +10,8 @@ namespace Moebius.Crds.Sizing;
 /// <param name="ExpertBytes">All routed experts; 0 for a model without any.</param>
 /// <param name="SmallestExpertBytes">The experts that one token uses in one layer: no budget may be smaller.</param>
 /// <param name="KVBytesPerToken">Keys and values of one token, all layers.</param>
-public sealed record ModelFacts(long DenseBytes, long ExpertBytes, long SmallestExpertBytes, long KVBytesPerToken)
+/// <param name="StepBytesPerToken">Intermediate results of one token of a step, in the layer that has the most; 0 from a program that does not say.</param>
+public sealed record ModelFacts(long DenseBytes, long ExpertBytes, long SmallestExpertBytes, long KVBytesPerToken, long StepBytesPerToken = 0)
 {
     /// <summary>One line of JSON.</summary>
     public string ToLine() => JsonSerializer.Serialize(this, Manifests.Json);
@@ -22,7 +23,7 @@ public sealed record ModelFacts(long DenseBytes, long ExpertBytes, long Smallest
             return null;
         try
         {
-            return JsonSerializer.Deserialize<ModelFacts>(text, Manifests.Json) is { DenseBytes: >= 0, ExpertBytes: >= 0, SmallestExpertBytes: >= 0, KVBytesPerToken: >= 0 } facts ? facts : null;
+            return JsonSerializer.Deserialize<ModelFacts>(text, Manifests.Json) is { DenseBytes: >= 0, ExpertBytes: >= 0, SmallestExpertBytes: >= 0, KVBytesPerToken: >= 0, StepBytesPerToken: >= 0 } facts ? facts : null;
         }
         catch (JsonException)
         {

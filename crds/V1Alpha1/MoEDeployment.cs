@@ -137,6 +137,9 @@ public sealed class ModelMemoryStatus
     /// <summary>Bytes of the keys and values of one token.</summary>
     public long? KVBytesPerToken { get; set; }
 
+    /// <summary>Bytes of the intermediate results of one token of a step; spec.serving.maxBatchTokens is the largest step.</summary>
+    public long? StepBytesPerToken { get; set; }
+
     /// <summary>Memory that the inference container needs as the spec stands.</summary>
     public long? NeededBytes { get; set; }
 

@@ -80,13 +80,15 @@ public static class ModelCommands
                 serve.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, "experts.fastMemory") : null,
                 Quantities.Bytes(serve.Serving.KVMemory, "serving.kvMemory"),
                 Quantities.ParseBytes(parsed.GetValue(arena)!, "--arena-size"),
-                (parsed.GetValue(limit) ?? Variable(LimitVariable)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null);
+                (parsed.GetValue(limit) ?? Variable(LimitVariable)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null,
+                serve.Serving.MaxBatchTokens);
             var need = MemorySizing.Plan(facts, budget);
             WriteReport(parsed.GetValue(report), facts, need.Refusal);
             var output = parsed.InvocationConfiguration.Output;
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"dense weights     {Quantities.Format(facts.DenseBytes)}"));
             output.WriteLine($"experts           {Quantities.Format(facts.ExpertBytes)}, at least {Quantities.Format(facts.SmallestExpertBytes)} resident");
             output.WriteLine($"keys and values   {Quantities.Format(facts.KVBytesPerToken)} per token");
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"a step            {Quantities.Format(facts.StepBytesPerToken)} per token, at most {serve.Serving.MaxBatchTokens} tokens"));
             output.WriteLine($"needed            {Quantities.Format(need.Needed)}");
             if (need.ProposedFastMemory is { } proposal)
                 output.WriteLine($"experts may have  {Quantities.Format(proposal)}");

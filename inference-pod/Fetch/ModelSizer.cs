@@ -19,7 +19,7 @@ internal static class ModelSizer
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
             .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec.Layers, spec.TiedEmbeddings))
             .Sum(InMemory);
-        return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1));
+        return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1), StepMemory.BytesPerToken(spec));
     }
 
     /// <summary>Packs the experts of a model unless they are packed already.</summary>

@@ -112,6 +112,7 @@ internal static class StatusPlanner
             ExpertBytes = facts.ExpertBytes,
             SmallestExpertBytes = facts.SmallestExpertBytes,
             KVBytesPerToken = facts.KVBytesPerToken,
+            StepBytesPerToken = facts.StepBytesPerToken > 0 ? facts.StepBytesPerToken : null,
             NeededBytes = need.Needed,
             ProposedExpertBytes = need.ProposedFastMemory,
         };

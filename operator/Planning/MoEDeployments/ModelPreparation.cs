@@ -72,6 +72,6 @@ public sealed record ModelPreparation(FetchState State, string? Message, ModelFa
 
     private static ModelFacts? Remembered(MoEDeploymentSpec spec, ModelMemoryStatus? memory) =>
         memory is { DenseBytes: { } dense, ExpertBytes: { } experts, SmallestExpertBytes: { } smallest, KVBytesPerToken: { } kv } && memory.Source == ModelFetch.SizeKey(spec)
-            ? new ModelFacts(dense, experts, smallest, kv)
+            ? new ModelFacts(dense, experts, smallest, kv, memory.StepBytesPerToken ?? 0)
             : null;
 }

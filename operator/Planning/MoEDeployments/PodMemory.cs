@@ -36,7 +36,8 @@ internal static class PodMemory
         spec.Experts.FastMemory is { } experts ? Quantities.Bytes(experts, "spec.experts.fastMemory") : null,
         Quantities.Bytes(spec.Serving.KVMemory, "spec.serving.kvMemory"),
         spec.KVCache.Enabled ? Arena(spec) : 0,
-        Limit(spec.Resources));
+        Limit(spec.Resources),
+        spec.Serving.MaxBatchTokens);
 
     public static V1ResourceRequirements KVCacheResources(MoEDeploymentSpec spec)
     {

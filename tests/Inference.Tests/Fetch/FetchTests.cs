@@ -5,6 +5,7 @@ using System.Text;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Fetch;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Tests.Fetch;
 
@@ -234,6 +235,7 @@ public sealed class FetchTests
         Assert.Equal(model.Experts.BudgetBytes, facts.ExpertBytes);
         Assert.Equal(TestModels.SmallestBudget(directory), facts.SmallestExpertBytes);
         Assert.Equal(model.Info.BlockBytes / model.Info.BlockTokens, facts.KVBytesPerToken);
+        Assert.Equal(StepMemory.BytesPerToken(Architectures.Describe(ModelConfig.Read(directory))), facts.StepBytesPerToken);
         // Each piece of memory begins at a multiple of 64 bytes, and latent attention makes two of each head.
         Assert.InRange(model.DenseBytes - facts.DenseBytes, 0, 64 * 40 * model.Info.Layers);
     }

@@ -16,7 +16,9 @@ public sealed class MemorySizingLaws
         from kv in Bytes
         from arena in Bytes
         from limit in Gen.OneOf(Gen.Constant<long?>(null), Bytes.Select(bytes => (long?)bytes * 4))
-        select (new ModelFacts(dense, (long)smallest * layers << 16, (long)smallest << 16, 4096), new MemoryBudget(fast, kv, arena, limit))).ToArbitrary();
+        from step in Gen.Choose(0, 1 << 20)
+        from tokens in Gen.Choose(16, 4096)
+        select (new ModelFacts(dense, (long)smallest * layers << 16, (long)smallest << 16, 4096, step), new MemoryBudget(fast, kv, arena, limit, tokens))).ToArbitrary();
 
     private static Gen<long> Bytes => Gen.Choose(0, 1 << 20).Select(pages => (long)pages << 12);
 
@@ -48,4 +50,16 @@ public sealed class MemorySizingLaws
     [Fact]
     public void Sizes_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(
         new ModelFacts(long.MaxValue, long.MaxValue, 1, 1), new MemoryBudget(null, long.MaxValue, 0, long.MaxValue - 1)).Refusal);
+
+    [Theory]
+    [InlineData(0, 512, 256)]
+    [InlineData(100 << 10, 512, 256)]
+    [InlineData(1 << 20, 512, 256 + 512 - 96)]
+    [InlineData(1 << 20, 64, 256)]
+    public void Wide_steps_need_more_than_the_program(long step, int tokens, long mebibytes) =>
+        Assert.Equal(mebibytes << 20, MemorySizing.Plan(new ModelFacts(0, 0, 0, 0, step), new MemoryBudget(null, 0, 0, null, tokens)).Needed);
+
+    [Fact]
+    public void Steps_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(
+        new ModelFacts(0, 0, 0, 0, long.MaxValue), new MemoryBudget(null, 0, 0, 1L << 50, 65536)).Refusal);
 }
