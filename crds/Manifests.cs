@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
@@ -11,7 +12,7 @@ using YamlDotNet.RepresentationModel;
 namespace Moebius.Crds;
 
 /// <summary>Reads and writes manifests and configuration files, strictly: an unknown field is an error.</summary>
-public static class Manifests
+public static partial class Manifests
 {
     /// <summary>
     /// The one JSON dialect of the project: camel case, enums by name, nulls left out, unknown fields refused.
@@ -158,9 +159,27 @@ public static class Manifests
         if (message.Contains("missing required properties", StringComparison.Ordinal) && message.Split("including:") is [_, var names])
             return $"required field missing: {names.Split(". Path")[0].Trim().TrimEnd('.')}";
         if (message.Contains("could not be converted", StringComparison.Ordinal))
-            return "value of the wrong type";
+            return $"value of the wrong type{Expected(message)}";
         return message;
     }
+
+    private static string Expected(string message)
+    {
+        var name = ConvertedTo().Match(message).Groups["type"].Value;
+        return name switch
+        {
+            "System.String" => ": use a text",
+            "System.Boolean" => ": use true or false",
+            "System.Int32" or "System.Int64" => ": use a whole number",
+            "System.Double" or "System.Single" or "System.Decimal" => ": use a number",
+            _ => AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetType(name)).FirstOrDefault(type => type is { IsEnum: true }) is { } names
+                ? $": use one of {string.Join(", ", Enum.GetNames(names))}"
+                : "",
+        };
+    }
+
+    [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>\w+([.+]\w+)*)")]
+    private static partial Regex ConvertedTo();
 
     private static JsonNode? ToJson(YamlNode node, string source)
     {

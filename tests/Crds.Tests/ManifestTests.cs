@@ -32,7 +32,8 @@ public sealed class ManifestTests
 
     [Theory]
     [InlineData("slowTier: MemoryMap", "slowTierr: MemoryMap", "spec.experts.slowTierr: unknown field")]
-    [InlineData("slowTier: MemoryMap", "slowTier: Memory", "spec.experts.slowTier: value of the wrong type")]
+    [InlineData("slowTier: MemoryMap", "slowTier: Memory", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
+    [InlineData("slowTier: MemoryMap", "slowTier: [1]", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
     [InlineData("model:", "modell:", "spec.modell: unknown field")]
     [InlineData("path: /models/austen", "{}", "required field missing: 'path'")]
     public void A_wrong_field_is_named(string old, string changed, string message)
