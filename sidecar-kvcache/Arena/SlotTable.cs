@@ -64,16 +64,27 @@ internal sealed class SlotTable
         Sse.Prefetch0(Unsafe.AsPointer(ref _generation[first]));
     }
 
-    /// <summary>Asks for the places of the keys of slots that follow one another, before they are written.</summary>
-    /// <param name="first">The first one.</param>
-    /// <param name="count">How many, at least one.</param>
-    public unsafe void PrefetchKeys(int first, int count)
+    /// <summary>Asks for the places of the keys of slots, before they are written, when the slots follow one another.</summary>
+    public unsafe void PrefetchKeys(ReadOnlySpan<int> slots)
     {
-        if (!Sse.IsSupported)
+        if (!Sse.IsSupported || slots.IsEmpty || slots[^1] - slots[0] != slots.Length - 1)
             return;
-        var last = (byte*)Unsafe.AsPointer(ref Keys[first + count - 1]);
-        for (var line = (byte*)Unsafe.AsPointer(ref Keys[first]); line <= last; line += LineBytes)
+        var last = (byte*)Unsafe.AsPointer(ref Keys[slots[^1]]);
+        for (var line = (byte*)Unsafe.AsPointer(ref Keys[slots[0]]); line <= last; line += LineBytes)
             Sse.Prefetch0(line);
+    }
+
+    /// <summary>Notes the keys of blocks that have come into the index.</summary>
+    public void StoreKeys(ReadOnlySpan<int> slots, ReadOnlySpan<BlockKey> keys)
+    {
+        if (SlotRun.IsRow(slots[0], slots))
+        {
+            keys.CopyTo(Keys.AsSpan(slots[0]));
+            return;
+        }
+
+        for (var block = 0; block < slots.Length; block++)
+            Keys[slots[block]] = keys[block];
     }
 
     /// <summary>References to slots that are in the index and follow one another; the caller keeps them there meanwhile.</summary>
