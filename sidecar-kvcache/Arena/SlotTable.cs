@@ -17,6 +17,9 @@ internal sealed class SlotTable
 {
     private const int LineBytes = 64;
 
+    /// <summary>Slots of a run that memory is asked for at once; with the rest the processor goes on by itself.</summary>
+    private const int MaxPrefetched = 128;
+
     private readonly Lock _gate = new();
     private readonly ulong[] _generation;
     private readonly Action<int, ulong> _publish;
@@ -59,21 +62,29 @@ internal sealed class SlotTable
     {
         if (!Sse.IsSupported)
             return;
-        // The last key says whether all of them fit; generations come in lines of eight, which the processor goes on with.
+        // The last key says whether all of them fit.
         Sse.Prefetch0(Unsafe.AsPointer(ref Keys[first + count - 1]));
-        Sse.Prefetch0(Unsafe.AsPointer(ref _generation[first]));
+        PrefetchLines(ref _generation[first], ref _generation[first + Math.Min(count, MaxPrefetched) - 1]);
     }
 
-    /// <summary>Asks for the places of the keys of slots that follow one another, before they are written.</summary>
-    /// <param name="first">The first one.</param>
-    /// <param name="count">How many, at least one.</param>
-    public unsafe void PrefetchKeys(int first, int count)
+    /// <summary>Asks for the places of the keys of slots, before they are written, when the slots follow one another.</summary>
+    public void PrefetchKeys(ReadOnlySpan<int> slots)
     {
-        if (!Sse.IsSupported)
+        if (Sse.IsSupported && !slots.IsEmpty && slots[^1] - slots[0] == slots.Length - 1)
+            PrefetchLines(ref Keys[slots[0]], ref Keys[slots[0] + Math.Min(slots.Length, MaxPrefetched) - 1]);
+    }
+
+    /// <summary>Notes the keys of blocks that have come into the index.</summary>
+    public void StoreKeys(ReadOnlySpan<int> slots, ReadOnlySpan<BlockKey> keys)
+    {
+        if (SlotRun.IsRow(slots[0], slots))
+        {
+            keys.CopyTo(Keys.AsSpan(slots[0]));
             return;
-        var last = (byte*)Unsafe.AsPointer(ref Keys[first + count - 1]);
-        for (var line = (byte*)Unsafe.AsPointer(ref Keys[first]); line <= last; line += LineBytes)
-            Sse.Prefetch0(line);
+        }
+
+        for (var block = 0; block < slots.Length; block++)
+            Keys[slots[block]] = keys[block];
     }
 
     /// <summary>References to slots that are in the index and follow one another; the caller keeps them there meanwhile.</summary>
@@ -130,6 +141,15 @@ internal sealed class SlotTable
     }
 
     public void Free(int slot) => Free([slot]);
+
+    private static unsafe void PrefetchLines<T>(ref T first, ref T last)
+        where T : unmanaged
+    {
+        // Counted by the distance, which stays the same should the collector move the table meanwhile; a hint never faults.
+        var bytes = Unsafe.ByteOffset(ref first, ref last);
+        for (nint offset = 0; offset <= bytes; offset += LineBytes)
+            Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.AddByteOffset(ref first, offset)));
+    }
 
     /// <summary>Weaves numbers and generations together, four at a time.</summary>
     /// <returns>How many are done; the caller does the rest.</returns>

@@ -99,18 +99,6 @@ internal sealed class IndexNode
             Sse.Prefetch0(Unsafe.As<RunPin, nint>(ref pin).ToPointer());
     }
 
-    public void Append(BlockKey[] keyOfSlot, ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots)
-    {
-        if (Run.Append(slots) || SlotRun.IsRow(slots[0], slots))
-        {
-            keys[..slots.Length].CopyTo(keyOfSlot.AsSpan(slots[0]));
-            return;
-        }
-
-        for (var block = 0; block < slots.Length; block++)
-            keyOfSlot[slots[block]] = keys[block];
-    }
-
     /// <summary>How many leading blocks of the run lie on the path of a prompt's keys. A key covers all before it, so the first difference is searched for by halving.</summary>
     public int MatchingBlocks(BlockKey[] keyOfSlot, ReadOnlySpan<BlockKey> keys)
     {

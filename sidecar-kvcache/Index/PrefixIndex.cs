@@ -136,9 +136,8 @@ internal sealed partial class PrefixIndex
     {
         using (_lock.Write())
         {
-            // Written below; memory answers while the tree is walked.
-            if (slots.Length > 1 && slots[^1] - slots[0] == slots.Length - 1)
-                _slots.PrefetchKeys(slots[0], slots.Length);
+            // Written last; memory answers while the tree is walked and changed.
+            _slots.PrefetchKeys(slots);
             var owner = GetOrAddOwner(tenant);
             owner.Reserved -= slots.Length;
             var match = Match(root, owner, keys, view);
@@ -158,7 +157,7 @@ internal sealed partial class PrefixIndex
             var parent = match.Node;
             if (match.Within < parent.Count)
                 Split(parent, match.Within);
-            var placed = Attach(parent, owner, keys[from..end], added, shareAs, origin, sealedPrivate);
+            var placed = Attach(parent, owner, keys[from], added, shareAs, origin, sealedPrivate);
             DropIfUnused(owner);
             if (placed is null)
             {
@@ -166,13 +165,14 @@ internal sealed partial class PrefixIndex
                 return new InsertResult(from, from);
             }
 
+            _slots.StoreKeys(added, keys[from..end]);
             TouchPath(placed, _now());
             return new InsertResult(end, placed.Visibility == Visibility.Unproven ? from : end);
         }
     }
 
     private IndexNode? Attach(
-        IndexNode parent, Owner tenant, ReadOnlySpan<BlockKey> keys, ReadOnlySpan<int> slots, PublicReason? shareAs, TenantKey? origin, bool sealedPrivate)
+        IndexNode parent, Owner tenant, BlockKey firstKey, ReadOnlySpan<int> slots, PublicReason? shareAs, TenantKey? origin, bool sealedPrivate)
     {
         var visibility = parent.Visibility switch
         {
@@ -186,7 +186,7 @@ internal sealed partial class PrefixIndex
         if (parent.IsLeaf && parent.Parent is not null && parent.Owner == owner && parent.Visibility == visibility
             && Equals(parent.Reason, visibility == Visibility.Public ? shareAs : null) && (visibility != Visibility.Public || parent.Origin == origin))
         {
-            parent.Append(_slots.Keys, keys, slots);
+            parent.Run.Append(slots);
             owner.Blocks += slots.Length;
             return parent;
         }
@@ -199,9 +199,9 @@ internal sealed partial class PrefixIndex
             Reason = visibility == Visibility.Public ? shareAs : null,
             Origin = visibility == Visibility.Public ? origin : null,
             Start = parent.End,
-            FirstKey = keys[0],
+            FirstKey = firstKey,
         };
-        node.Append(_slots.Keys, keys, slots);
+        node.Run.Append(slots);
         if (!TryLink(parent, node))
             return null;
         owner.Blocks += slots.Length;

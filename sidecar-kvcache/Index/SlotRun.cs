@@ -20,15 +20,14 @@ internal struct SlotRun
     public readonly int this[int block] => _scattered is null ? _first + block : _scattered[block];
 
     /// <summary>Adds slots, at least one.</summary>
-    /// <returns>Whether all of the run's slots follow one another now.</returns>
-    public bool Append(ReadOnlySpan<int> slots)
+    public void Append(ReadOnlySpan<int> slots)
     {
         if (Count == 0)
             (_first, _scattered) = (slots[0], null);
         if (_scattered is null && IsRow(_first + Count, slots))
         {
             Count += slots.Length;
-            return true;
+            return;
         }
 
         // Exact at first, doubling when a conversation keeps growing.
@@ -47,7 +46,6 @@ internal struct SlotRun
 
         slots.CopyTo(array.AsSpan(Count));
         (_scattered, Count) = (array, needed);
-        return false;
     }
 
     /// <summary>Keeps the leading blocks.</summary>

@@ -88,4 +88,13 @@ public sealed class PolicyCasesTests
             folder.Delete(recursive: true);
         }
     }
+
+    [Fact]
+    public async Task A_format_that_does_not_exist_is_refused_in_one_line()
+    {
+        var parsed = PolicyTestCommand.Create().Parse(["test", "-o", "xml", "file.txt"]);
+        Assert.Empty(parsed.Errors);
+        var error = await Assert.ThrowsAsync<Crds.UserInputException>(() => parsed.InvokeAsync(new System.CommandLine.InvocationConfiguration { EnableDefaultExceptionHandler = false }, TestContext.Current.CancellationToken));
+        Assert.Equal("-o: 'xml', must be text or json", error.Message);
+    }
 }
