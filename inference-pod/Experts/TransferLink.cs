@@ -225,7 +225,7 @@ internal sealed class TransferLink : IDisposable
                 if (_stopping)
                     return;
                 if (TryBegin(out transfer))
-                    wake = ToWake();
+                    wake = ToWake(reader: true);
                 else
                     _idle++;
             }
@@ -293,10 +293,10 @@ internal sealed class TransferLink : IDisposable
     /// Where reads are short it is one at most, and a reader that begins wakes the next: to wake a thread takes 20 us in a virtual
     /// machine, which the compute thread does not have.
     /// </summary>
-    private int ToWake()
+    private int ToWake(bool reader = false)
     {
         bool isShort = _meter.LatencySeconds is > 0 and < ShortSeconds && !_scheduler.Filling;
-        int wake = Math.Min(_idle, isShort ? Math.Min(1, Waking(_scheduler.Ready)) : _scheduler.Ready);
+        int wake = Math.Min(_idle, isShort ? Math.Min(1, Waking(_scheduler.Ready, reader)) : _scheduler.Ready);
         _idle -= wake;
         return wake;
     }
@@ -315,13 +315,13 @@ internal sealed class TransferLink : IDisposable
     }
 
     /// <summary>
-    /// Short reads that are worth waking a reader. One of those that compute waits for it reads itself; what is loaded ahead waits
-    /// for a reader that is up.
+    /// Short reads that are worth waking a reader. One of those that compute waits for it reads itself; for what is loaded ahead
+    /// the compute thread wakes a reader only while none is up.
     /// </summary>
-    private int Waking(int ready)
+    private int Waking(int ready, bool reader)
     {
         int demanded = _scheduler.Demanded;
-        bool ahead = ready > demanded && _idle == _readers.Length;
+        bool ahead = ready > demanded && (reader || _idle == _readers.Length);
         return Math.Max(0, demanded - 1) + (ahead ? 1 : 0);
     }
 
