@@ -12,7 +12,8 @@ namespace Moebius.Inference.Experts;
 /// When an expert is used next, as a policy estimates or an oracle knows it: the farthest goes first (Belady), and a load
 /// ahead replaces only what is used later than itself. Then there are no levels. Null for the two levels.
 /// </param>
-internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = null)
+/// <param name="residency">Is told what has a buffer; null: nobody asks.</param>
+internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = null, Residency? residency = null)
 {
     /// <summary>Share of the buffers that the high level may fill, so that a prefetch finds something to replace.</summary>
     private readonly int _highLimit = Math.Max(1, slots - Math.Max(1, slots / 4));
@@ -102,36 +103,6 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         }
     }
 
-    /// <summary>
-    /// How many of some experts that have no buffer would find one now for a load ahead, each alone; all of them where nobody
-    /// says when experts are used next.
-    /// </summary>
-    /// <param name="keys">The experts.</param>
-    /// <param name="soonest">When the first of them is used; what is used later gives way to it.</param>
-    public int Admissible(IReadOnlyCollection<ExpertKey> keys, out long soonest)
-    {
-        soonest = long.MaxValue;
-        if (nextUse is null || keys.Count == 0)
-            return keys.Count;
-        long farthest = -1;
-        foreach (var entry in _byKey.Values)
-        {
-            if (entry.Evictable)
-                farthest = Math.Max(farthest, nextUse(entry.Key));
-        }
-        int count = 0;
-        foreach (var key in keys)
-        {
-            long use = nextUse(key);
-            soonest = Math.Min(soonest, use);
-            count += use < farthest ? 1 : 0;
-        }
-        return Math.Max(count, _free.Count);
-    }
-
-    /// <summary>Whether an expert is known to be used later than that.</summary>
-    public bool IsLater(ExpertKey key, long use) => nextUse is not null && nextUse(key) > use;
-
     /// <summary>Gives a buffer to an expert that has none; it is being filled until <see cref="Loaded"/>.</summary>
     /// <param name="key">The expert.</param>
     /// <param name="ahead">
@@ -160,6 +131,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         }
         var entry = new Entry(key, slot) { Loading = true, Unused = ahead };
         _byKey[key] = entry;
+        if (residency is not null)
+            (residency[key], residency.IsFull) = (true, _free.Count == 0);
         if (nextUse is not null)
             return true;
         _high.AddFirst(entry.Node);
@@ -188,6 +161,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
             throw new InvalidOperationException($"{key} is not being loaded");
         Remove(entry);
         _free.Push(entry.Slot);
+        if (residency is not null)
+            residency.IsFull = false;
     }
 
     private Entry? Victim(ExpertKey key, bool ahead)
@@ -259,6 +234,8 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         Forget(entry);
         entry.Node.List?.Remove(entry.Node);
         _byKey.Remove(entry.Key);
+        if (residency is not null)
+            residency[entry.Key] = false;
     }
 
     private sealed class Entry

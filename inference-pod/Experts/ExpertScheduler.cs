@@ -32,26 +32,16 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     private long _run, _before;
     private int _layer = -1;
 
-    /// <summary>
-    /// How many loads ahead that have not begun would have found a buffer when they were planned or find one since, and when the
-    /// first of the planned ones is used.
-    /// </summary>
-    private int _admissible;
-    private long _soonest;
-
     public ExpertCache Cache => cache;
 
     /// <summary>Loads that wait to begin.</summary>
     public int Waiting => _queue.Waiting;
 
-    /// <summary>
-    /// Those of them that may begin, as far as their number and the buffers that they would find go: whoever loads is woken
-    /// for no others.
-    /// </summary>
-    public int Ready => Filling ? Waiting : _queue.Demanded + Math.Clamp(Math.Min(aheadAtOnce - _ahead.Count, _admissible), 0, Waiting - _queue.Demanded);
+    /// <summary>Those of them that may begin as far as their number goes; there may be no buffer for them.</summary>
+    public int Ready => Filling ? Waiting : _queue.Demanded + Math.Clamp(aheadAtOnce - _ahead.Count, 0, Waiting - _queue.Demanded);
 
-    /// <summary>Compute waits for a load that has not begun.</summary>
-    public bool DemandWaits => _queue.Demanded > 0;
+    /// <summary>Loads that have not begun and that compute waits for.</summary>
+    public int Demanded => _queue.Demanded;
 
     /// <summary>Loads on their way.</summary>
     public int Running => _queue.Running;
@@ -101,12 +91,7 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
         return false;
     }
 
-    public void Release(ExpertKey key)
-    {
-        cache.Unpin(key);
-        if (_queue.Ahead.Count > _admissible && cache.IsLater(key, _soonest))
-            _admissible++;
-    }
+    public void Release(ExpertKey key) => cache.Unpin(key);
 
     /// <summary>Uses of a layer begin when those of another end; a model with one MoE layer counts as running it once.</summary>
     private void Begin(int layer)
@@ -133,7 +118,6 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
                 _queue.Prefetch(key);
         }
         cache.EndPlan();
-        _admissible = cache.Admissible(_queue.Ahead, out _soonest);
     }
 
     /// <summary>The next load, if there is one and a buffer for it.</summary>
@@ -149,7 +133,6 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
         if (!request.Demanded)
         {
             Prefetched++;
-            _admissible--;
             _ahead.Add(request.Key);
         }
         transfer = new Transfer(request, slot);

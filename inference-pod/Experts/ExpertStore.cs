@@ -31,7 +31,8 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// When an expert is expected to be used next, so that the farthest is evicted; null for LRU. Called from any thread,
     /// while the policy that answers may be learning: an answer decides what is evicted and nothing else.
     /// </param>
-    public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, int aheadAtOnce, string directory, Func<ExpertKey, long>? nextUse = null)
+    /// <param name="residency">Is told what has a buffer; null: nobody asks.</param>
+    public ExpertStore(ExpertCatalog catalog, IExpertSource source, long? budgetBytes, int readers, int aheadAtOnce, string directory, Func<ExpertKey, long>? nextUse = null, Residency? residency = null)
     {
         (_catalog, _source) = (catalog, source);
         BudgetBytes = budgetBytes ?? catalog.TotalBytes;
@@ -39,7 +40,7 @@ internal sealed unsafe class ExpertStore : IDisposable
             throw new UserInputException($"experts.fastMemory (--expert-budget): {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
         _slots = (int)Math.Min(catalog.Count, BudgetBytes / catalog.Layout.Bytes);
         _buffers = new ExpertBuffers(_slots, catalog.Layout.Bytes);
-        _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse), aheadAtOnce), source, _buffers, _slots == 0 ? 0 : readers);
+        _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse, residency), aheadAtOnce), source, _buffers, _slots == 0 ? 0 : readers);
     }
 
     public long BudgetBytes { get; }

@@ -18,6 +18,9 @@ internal sealed class TransferLink : IDisposable
 {
     private const double SpinSeconds = 60e-6;
 
+    /// <summary>A read that takes less is short: waking a thread for it takes a good part of it.</summary>
+    private const double ShortSeconds = 300e-6;
+
     private readonly ExpertScheduler _scheduler;
     private readonly IExpertSource _source;
     private readonly ExpertBuffers _buffers;
@@ -56,6 +59,7 @@ internal sealed class TransferLink : IDisposable
     /// <returns>How many are to arrive.</returns>
     public int Use(IReadOnlyList<ExpertKey> keys, List<ArrivedExpert> resident)
     {
+        int wake;
         lock (_gate)
         {
             foreach (var key in keys)
@@ -63,9 +67,10 @@ internal sealed class TransferLink : IDisposable
                 if (_scheduler.TryUse(key, out int slot))
                     resident.Add(new ArrivedExpert(key, slot));
             }
-            Signal();
-            return keys.Count - resident.Count;
+            wake = ToWake();
         }
+        Wake(wake);
+        return keys.Count - resident.Count;
     }
 
     /// <summary>Waits until something that was demanded is there; returns all that is.</summary>
@@ -88,7 +93,7 @@ internal sealed class TransferLink : IDisposable
                 }
                 if (_failed.Count > 0)
                     ExceptionDispatchInfo.Throw(_failed[0]);
-                if (!(_scheduler.DemandWaits && TryBegin(out own)) && blocks)
+                if (!(_scheduler.Demanded > 0 && TryBegin(out own)) && blocks)
                     Monitor.Wait(_gate);
             }
             if (own is not null)
@@ -102,17 +107,20 @@ internal sealed class TransferLink : IDisposable
     {
         if (experts.Count == 0)
             return;
+        int wake;
         lock (_gate)
         {
             foreach (var expert in experts)
                 _scheduler.Release(expert.Key);
-            Signal();
+            wake = ToWake();
         }
+        Wake(wake);
     }
 
     /// <summary>A layer ends: what it still waits for is no longer wanted, and what arrived unseen is released.</summary>
     public void Abandon(IEnumerable<ExpertKey> keys)
     {
+        int wake;
         lock (_gate)
         {
             foreach (var key in keys)
@@ -122,18 +130,21 @@ internal sealed class TransferLink : IDisposable
             _arrived.Clear();
             _failed.Clear();
             _news = false;
-            Signal();
+            wake = ToWake();
         }
+        Wake(wake);
     }
 
     /// <summary>Takes over a policy's plan.</summary>
     public void Plan(IReadOnlyList<PrefetchRequest> plan)
     {
+        int wake;
         lock (_gate)
         {
             _scheduler.Plan(plan);
-            Signal();
+            wake = ToWake();
         }
+        Wake(wake);
     }
 
     /// <summary>Loads experts into free buffers and waits for all of them, the compute thread reading too.</summary>
@@ -141,12 +152,14 @@ internal sealed class TransferLink : IDisposable
     /// <param name="done">Told how many are there.</param>
     public void Fill(IReadOnlyList<ExpertKey> keys, Action<int>? done)
     {
+        int wake;
         lock (_gate)
         {
             _scheduler.Filling = true;
             _scheduler.Plan([.. keys.Select(k => new PrefetchRequest(k, 1))]);
-            Signal();
+            wake = ToWake();
         }
+        Wake(wake);
         while (true)
         {
             Transfer? own;
@@ -206,13 +219,17 @@ internal sealed class TransferLink : IDisposable
         while (true)
         {
             Transfer? transfer;
+            int wake = 0;
             lock (_gate)
             {
                 if (_stopping)
                     return;
-                if (!TryBegin(out transfer))
+                if (TryBegin(out transfer))
+                    wake = ToWake(reader: true);
+                else
                     _idle++;
             }
+            Wake(wake);
             if (transfer is not null)
             {
                 Carry(transfer);
@@ -251,6 +268,7 @@ internal sealed class TransferLink : IDisposable
         {
             failure = e;
         }
+        int wake;
         lock (_gate)
         {
             _meter.End(begun, Now(), bytes);
@@ -265,23 +283,46 @@ internal sealed class TransferLink : IDisposable
                 _news = true;
             }
             Monitor.PulseAll(_gate);
-            Signal();
+            wake = ToWake();
+        }
+        Wake(wake);
+    }
+
+    /// <summary>
+    /// How many idle readers to <see cref="Wake"/> for what there is to do. Called under the lock after anything that may make work.
+    /// Where reads are short it is one at most, and a reader that begins wakes the next: to wake a thread takes 20 us in a virtual
+    /// machine, which the compute thread does not have.
+    /// </summary>
+    private int ToWake(bool reader = false)
+    {
+        bool isShort = _meter.LatencySeconds is > 0 and < ShortSeconds && !_scheduler.Filling;
+        int wake = Math.Min(_idle, isShort ? Math.Min(1, Waking(_scheduler.Ready, reader)) : _scheduler.Ready);
+        _idle -= wake;
+        return wake;
+    }
+
+    /// <summary>Wakes idle readers, without the lock: it is the first that they ask for.</summary>
+    private void Wake(int readers)
+    {
+        if (readers == 0)
+            return;
+        lock (_work)
+        {
+            _permits += readers;
+            for (int i = 0; i < readers; i++)
+                Monitor.Pulse(_work);
         }
     }
 
-    /// <summary>Wakes as many idle readers as there is work for. Called under the lock after anything that may make work.</summary>
-    private void Signal()
+    /// <summary>
+    /// Short reads that are worth waking a reader. One of those that compute waits for it reads itself; for what is loaded ahead
+    /// the compute thread wakes a reader only while none is up.
+    /// </summary>
+    private int Waking(int ready, bool reader)
     {
-        int wake = Math.Min(_idle, _scheduler.Ready);
-        if (wake == 0)
-            return;
-        _idle -= wake;
-        lock (_work)
-        {
-            _permits += wake;
-            for (int i = 0; i < wake; i++)
-                Monitor.Pulse(_work);
-        }
+        int demanded = _scheduler.Demanded;
+        bool ahead = ready > demanded && (reader || _idle == _readers.Length);
+        return Math.Max(0, demanded - 1) + (ahead ? 1 : 0);
     }
 
     /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>

@@ -28,9 +28,6 @@ internal sealed class TransferQueue
     /// <summary>Loads on their way.</summary>
     public int Running => _running.Count;
 
-    /// <summary>Loads ahead that have not begun, in order.</summary>
-    public IReadOnlyCollection<ExpertKey> Ahead => _ahead;
-
     public bool IsWaiting(ExpertKey key) => _waiting.ContainsKey(key);
 
     public bool IsRunning(ExpertKey key) => _running.Contains(key);

@@ -47,7 +47,7 @@ public static class ModelLoader
             bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
             string? learned = all || options.Prefetch is not null || options.PrefetchSpec.Mode == PrefetchMode.OnDemand ? null : Learned(options, directory);
             var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, learned));
-            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse);
+            store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse, policy?.Residency);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,

@@ -15,6 +15,9 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     private readonly List<LinearWeight> _gates = [];
     private readonly List<float[]> _ahead = [];
 
+    /// <summary>What was asked for last.</summary>
+    private readonly List<PrefetchRequest> _absent = [];
+
     /// <summary>For each layer's experts, the number of the last plan that they were in.</summary>
     private long[] _plannedIn = [];
     private long _plans;
@@ -140,7 +143,24 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         _plans++;
         foreach (var request in plan)
             _plannedIn[At(request.Key.Layer, request.Key.Expert)] = _plans;
-        store.Plan(plan);
+        if (policy.Residency is null)
+            store.Plan(plan);
+        else
+            TakeAbsent(plan, policy.Residency);
+    }
+
+    /// <summary>Where estimates decide what is evicted, nothing is to be done for what is there; mostly that is all of a plan.</summary>
+    private void TakeAbsent(IReadOnlyList<PrefetchRequest> plan, Residency residency)
+    {
+        bool waits = _absent.Count > 0;
+        _absent.Clear();
+        foreach (var request in plan)
+        {
+            if (!residency[request.Key])
+                _absent.Add(request);
+        }
+        if (waits || _absent.Count > 0)
+            store.Plan(_absent);
     }
 
     private int At(int layer, int expert) => (layer * _gates[0].Outputs) + expert;

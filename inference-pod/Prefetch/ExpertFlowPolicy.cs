@@ -50,6 +50,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _usedIn = new long[_plannedIn.Length];
         _use = new float[predictor.Shape.Experts];
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
+        Residency = new Residency(predictor.Shape.Layers, predictor.Shape.Experts);
     }
 
     /// <summary>Probability from which an expert is loaded ahead, now.</summary>
@@ -61,6 +62,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public RoutingPredictor Predictor => _predictor;
 
     public Func<ExpertKey, long>? NextUse => _reuse.NextUse;
+
+    public Residency Residency { get; }
 
     public int Horizon(int layer) => CurrentHorizon;
 
@@ -135,7 +138,29 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             }
             CollectionsMarshal.AsSpan(_plan)[first..].Sort(static (a, b) => b.Score.CompareTo(a.Score));
         }
+        if (Residency.IsFull)
+            DropHopeless();
         return _plan;
+    }
+
+    /// <summary>Drops what is expected less than all that is in memory: it would wake threads that load, and find no buffer.</summary>
+    private void DropHopeless()
+    {
+        float least = -1;
+        int kept = 0;
+        var plan = CollectionsMarshal.AsSpan(_plan);
+        foreach (var request in plan)
+        {
+            bool hopeful = Residency[request.Key];
+            if (!hopeful)
+            {
+                least = least < 0 ? _reuse.Least(Residency) : least;
+                hopeful = _reuse.Uses(request.Key.Layer, request.Key.Expert) > least;
+            }
+            if (hopeful)
+                plan[kept++] = request;
+        }
+        CollectionsMarshal.SetCount(_plan, kept);
     }
 
     private int At(int layer, int expert) => (layer * _predictor.Shape.Experts) + expert;

@@ -29,6 +29,12 @@ internal interface IPrefetchPolicy
     /// </summary>
     Func<ExpertKey, long>? NextUse => null;
 
+    /// <summary>
+    /// Where the cache that evicts by <see cref="NextUse"/> says what has a buffer, so that a plan asks for nothing that would
+    /// find none; null: the policy does not ask.
+    /// </summary>
+    Residency? Residency => null;
+
     /// <summary>Tells the token ids of a step before its first layer, and returns what to load for its first layers.</summary>
     IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens);
 

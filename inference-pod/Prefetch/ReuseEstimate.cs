@@ -73,17 +73,35 @@ internal sealed class ReuseEstimate
     /// within a step after. The mean time until the next use would be no measure: of an expert that is likely to be used
     /// now and rarely otherwise, it is large.
     /// </summary>
-    public long NextUse(ExpertKey key)
+    public long NextUse(ExpertKey key) => (long)(1e6 / Uses(key.Layer, key.Expert));
+
+    /// <summary>The uses expected of an expert when its layer runs next and within a step after.</summary>
+    public float Uses(int layer, int expert)
     {
-        int layers = _near.Length, wait = key.Layer - _current;
+        int layers = _near.Length, wait = layer - _current;
         if (wait <= 0)
             wait += layers;
         float sum = 0;
         foreach (float[][] means in _means)
-            sum += means[key.Layer][key.Expert];
+            sum += means[layer][expert];
         float rate = Math.Max(_floor, sum / _means.Length);
-        float uses = (IsPredicted(key.Layer) ? _near[key.Layer][key.Expert] : rate) + ((After - (wait / (float)layers)) * rate);
-        return (long)(1e6 / uses);
+        return (IsPredicted(layer) ? _near[layer][expert] : rate) + ((After - (wait / (float)layers)) * rate);
+    }
+
+    /// <summary>The fewest uses that are expected of any expert that is there.</summary>
+    public float Least(Residency residency)
+    {
+        float least = float.PositiveInfinity;
+        for (int layer = 0; layer < _near.Length; layer++)
+        {
+            var present = residency.Of(layer);
+            for (int expert = 0; expert < present.Length; expert++)
+            {
+                if (present[expert])
+                    least = Math.Min(least, Uses(layer, expert));
+            }
+        }
+        return least;
     }
 
     /// <summary>Moves running means towards 1 for what was used and towards 0 for the rest.</summary>

@@ -62,7 +62,7 @@ internal sealed class Simulator
     public Simulator(IRoutingSource source, SimulatedTimes times, IPrefetchPolicy policy, int slots)
     {
         (_source, _times, _policy) = (source, times, policy);
-        _scheduler = new ExpertScheduler(new ExpertCache(slots, policy.NextUse));
+        _scheduler = new ExpertScheduler(new ExpertCache(slots, policy.NextUse, policy.Residency));
     }
 
     /// <summary>Runs all steps and counts from <paramref name="warmUp"/> on.</summary>

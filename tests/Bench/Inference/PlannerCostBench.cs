@@ -75,7 +75,7 @@ internal static class PlannerCostBench
     private static double[] Policy(TraceReplay source, int horizon)
     {
         var policy = new ExpertFlowPolicy(new RoutingPredictor(source.Shape), new HorizonLimits(8, 4, 8), horizon);
-        var scheduler = new ExpertScheduler(new ExpertCache((int)(Fits * source.Shape.Layers * source.Shape.Experts), policy.NextUse));
+        var scheduler = new ExpertScheduler(new ExpertCache((int)(Fits * source.Shape.Layers * source.Shape.Experts), policy.NextUse, policy.Residency));
         long plan = 0, hand = 0;
         for (int step = 0; step < source.Steps; step++)
         {

@@ -27,6 +27,8 @@ internal sealed class StallParts(IPrefetchPolicy policy) : IPrefetchPolicy
 
     public Func<ExpertKey, long>? NextUse => policy.NextUse;
 
+    public Residency? Residency => policy.Residency;
+
     public int Horizon(int layer) => policy.Horizon(layer);
 
     public bool WantsGate(int layer) => policy.WantsGate(layer);

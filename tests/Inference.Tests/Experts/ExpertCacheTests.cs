@@ -46,6 +46,26 @@ public class ExpertCacheTests
         Assert.Throws<InvalidOperationException>(() => cache.TryAdmit(Key(0), false, out _, out _));
     }
 
+    [Property]
+    public void Residency_tells_what_has_a_buffer(byte[] choices)
+    {
+        var residency = new Residency(1, 8);
+        var cache = new ExpertCache(3, key => key.Expert, residency);
+        foreach (byte choice in choices)
+        {
+            var key = Key(choice % 8);
+            if (!cache.HasSlot(key) && cache.TryAdmit(key, (choice & 8) != 0, out _, out _))
+            {
+                if ((choice & 16) != 0)
+                    cache.Discard(key);
+                else
+                    cache.Loaded(key);
+            }
+            Assert.Equal(Enumerable.Range(0, 8).Select(e => cache.HasSlot(Key(e))), residency.Of(0).ToArray());
+            Assert.Equal(cache.Count == cache.Slots, residency.IsFull);
+        }
+    }
+
     [Fact]
     public void What_is_on_its_way_has_a_buffer_but_is_not_resident()
     {

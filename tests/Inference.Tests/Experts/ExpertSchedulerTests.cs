@@ -94,34 +94,6 @@ public class ExpertSchedulerTests
     }
 
     [Fact]
-    public void Nobody_is_woken_for_what_would_find_no_buffer()
-    {
-        // The expert's number is when it is used next.
-        var scheduler = new ExpertScheduler(new ExpertCache(2, key => key.Expert));
-        foreach (int expert in new[] { 3, 5 })
-        {
-            Assert.False(scheduler.TryUse(new(0, expert), out _));
-            Assert.True(scheduler.TryBegin(out var transfer));
-            Assert.True(scheduler.Complete(transfer.Key));
-        }
-        // Both are in use: nothing gives way, until one that is used later than what is planned is released.
-        scheduler.Plan([new PrefetchRequest(new(1, 4), 1), new PrefetchRequest(new(1, 6), 1)]);
-        Assert.Equal((2, 0), (scheduler.Waiting, scheduler.Ready));
-        scheduler.Release(new(0, 3));
-        Assert.Equal(0, scheduler.Ready);
-        scheduler.Release(new(0, 5));
-        Assert.Equal(1, scheduler.Ready);
-        Assert.True(scheduler.TryBegin(out var ahead));
-        Assert.Equal(new ExpertKey(1, 4), ahead.Key);
-        Assert.Equal((1, 0), (scheduler.Waiting, scheduler.Ready));
-        // The next plan is measured anew.
-        scheduler.Plan([new PrefetchRequest(new(1, 6), 1), new PrefetchRequest(new(1, 2), 1)]);
-        Assert.Equal((2, 1), (scheduler.Waiting, scheduler.Ready));
-        Assert.True(scheduler.TryBegin(out ahead));
-        Assert.Equal(new ExpertKey(1, 2), ahead.Key);
-    }
-
-    [Fact]
     public void A_failed_load_is_told_to_who_waits_and_can_be_asked_for_again()
     {
         var scheduler = new ExpertScheduler(new ExpertCache(1));

@@ -94,6 +94,32 @@ public class PolicyTests
     }
 
     [Fact]
+    public void A_plan_asks_for_nothing_that_is_expected_less_than_all_that_is_in_memory()
+    {
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 1e-6f);
+        for (int step = 0; step < 50; step++)
+        {
+            policy.Begin([step % 4]);
+            for (int layer = 0; layer < 3; layer++)
+                policy.Plan(Routing(layer, 1, 0, []));
+            while (policy.WhileWaiting())
+            {
+            }
+        }
+        Assert.Equal(12, policy.Begin([1]).Count);
+
+        // Experts 0 and 1 of each layer are used at every step.
+        foreach (var key in from layer in Enumerable.Range(0, 3) from expert in Enumerable.Range(0, 2) select new ExpertKey(layer, expert))
+            policy.Residency[key] = true;
+        Assert.Equal(12, policy.Begin([1]).Count);
+        policy.Residency.IsFull = true;
+        Assert.Equal([0, 0, 0, 1, 1, 1], policy.Begin([1]).Select(request => request.Key.Expert).Order());
+        // One of them gives way to one that is used hardly ever.
+        (policy.Residency[new(2, 1)], policy.Residency[new(0, 3)]) = (false, true);
+        Assert.Contains(new ExpertKey(2, 1), policy.Begin([1]).Select(request => request.Key));
+    }
+
+    [Fact]
     public void Of_experts_that_are_rarely_used_the_rarer_is_expected_later()
     {
         // Both are out of the short memory: one is used every 300 steps, the other every 900.
