@@ -16,13 +16,14 @@ internal sealed class GrammarMachine
     private readonly Stack<Place> pending = new();
     private int nextId;
 
+    /// <exception cref="AmbiguousGrammarException">The beginning is too ambiguous already.</exception>
     public GrammarMachine(GrammarNode root) => Start = Close([Intern(root, 0, null)], false);
 
     /// <summary>Where every text begins.</summary>
     public GrammarState Start { get; }
 
     /// <summary>The state after one more byte, or null where the grammar does not allow it.</summary>
-    /// <exception cref="InvalidDataException">The grammar is too ambiguous to follow.</exception>
+    /// <exception cref="AmbiguousGrammarException">The grammar is too ambiguous to follow.</exception>
     public GrammarState? Next(GrammarState state, byte value)
     {
         if (!state.Known(value, out var next))
@@ -127,7 +128,7 @@ internal sealed class GrammarMachine
         if (visited.Count > MostPlaces)
         {
             pending.Clear();
-            throw new InvalidDataException($"the output's grammar is too ambiguous: more than {MostPlaces} readings at once");
+            throw new AmbiguousGrammarException($"it is too ambiguous: a text may have more than {MostPlaces} readings at once");
         }
 
         pending.Push(place);

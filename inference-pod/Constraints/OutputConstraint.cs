@@ -33,7 +33,7 @@ internal sealed class OutputConstraint
 
     /// <summary>Makes every token that does not fit impossible. The end of sequence fits where the text may end.</summary>
     /// <param name="logits">[vocabulary]</param>
-    /// <exception cref="InvalidDataException">The grammar cannot be followed.</exception>
+    /// <exception cref="AmbiguousGrammarException">The grammar cannot be followed.</exception>
     public void Restrict(Span<float> logits)
     {
         if (!masks.TryGetValue(state, out var mask))

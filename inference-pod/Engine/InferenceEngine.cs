@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
+using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
 
@@ -311,11 +312,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         try
         {
-            return new Choice(sequence.Accept(sequence.Sampler.Next(logits, sequence.Constraint)), null);
+            return new Choice(sequence.Accept(sequence.Sampler.Next(logits, sequence.Constraint)), null, default);
         }
         catch (InvalidDataException error)
         {
-            return new Choice(null, error.Message);
+            return new Choice(null, error.Message, FinishReason.Error);
+        }
+        catch (AmbiguousGrammarException error)
+        {
+            return new Choice(null, error.Message, FinishReason.Grammar);
         }
     }
 
@@ -324,7 +329,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (made.Said is not { } said)
         {
             logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, made.Failure);
-            End(sequence, FinishReason.Error);
+            End(sequence, made.Why);
             return;
         }
 
@@ -360,7 +365,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     }
 
     /// <summary>What a sequence says with its next token, or why there is none.</summary>
-    private readonly record struct Choice(GenerationEvent? Said, string? Failure);
+    private readonly record struct Choice(GenerationEvent? Said, string? Failure, FinishReason Why);
 
     private void Close(RunningSequence sequence)
     {

@@ -83,6 +83,9 @@ internal enum FinishReason
 
     /// <summary>The model failed.</summary>
     Error,
+
+    /// <summary>The grammar that was asked for cannot be followed any further.</summary>
+    Grammar,
 }
 
 /// <summary>A token and its natural logarithm of probability, before temperature and filters.</summary>

@@ -86,6 +86,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
     private static ApiException? Failure(FinishReason? finish) => finish switch
     {
         FinishReason.Error => new ApiException(500, "server_error", "The model failed to compute this request."),
+        FinishReason.Grammar => ResponseFormat.TooAmbiguous(),
         FinishReason.Abort => new ApiException(503, "server_error", "The server is stopping.") { RetryAfter = 5 },
         _ => null,
     };

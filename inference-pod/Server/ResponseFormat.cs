@@ -25,9 +25,27 @@ internal static partial class ResponseFormat
         format.RefuseOthers();
         if (root is null)
             return null;
+        RefuseAmbiguous(root);
         return ignoreEndOfSequence
             ? throw ApiException.Invalid("ignore_eos", $"'ignore_eos' together with '{Field}' is not supported: the format says where the output ends.")
             : new OutputGrammar(root, model.Trie);
+    }
+
+    /// <summary>What is said of a schema that turns out to be too ambiguous, at once or on the way.</summary>
+    public static ApiException TooAmbiguous() =>
+        ApiException.Invalid(Field, $"'{Field}': the schema has too many readings of one text to be followed: give it fewer alternatives, or such that differ sooner.");
+
+    // Already the beginning may have too many readings. Later ones end the sequence that comes upon them.
+    private static void RefuseAmbiguous(GrammarNode root)
+    {
+        try
+        {
+            _ = new GrammarMachine(root);
+        }
+        catch (AmbiguousGrammarException)
+        {
+            throw TooAmbiguous();
+        }
     }
 
     private static GrammarNode Schema(RequestBody format)

@@ -103,6 +103,33 @@ public class ConstrainedOutputTests
         Assert.Equal(message, (string?)body["error"]!["message"]);
     }
 
+    /// <summary>Alternatives that differ only behind their first letters, at once or after a bracket.</summary>
+    [Theory]
+    [InlineData("ALTERNATIVES", false)]
+    [InlineData("""{"type":"array","minItems":1,"items":ALTERNATIVES}""", false)]
+    [InlineData("""{"type":"array","minItems":1,"items":ALTERNATIVES}""", true)]
+    public async Task A_schema_with_too_many_readings_is_refused_and_the_server_goes_on(string schema, bool stream)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var alternatives = $"{{\"anyOf\":[{string.Join(',', Enumerable.Range(1, 3000).Select(length => $"{{\"type\":\"string\",\"maxLength\":{length}}}"))}]}}";
+        var format = """{"type":"json_schema","json_schema":{"name":"many","schema":SCHEMA}}""".Replace("SCHEMA", schema.Replace("ALTERNATIVES", alternatives, StringComparison.Ordinal), StringComparison.Ordinal);
+        if (stream)
+        {
+            using var content = new StringContent(Chat(format).Replace("{\"model\"", "{\"stream\":true,\"model\"", StringComparison.Ordinal), System.Text.Encoding.UTF8, "application/json");
+            using var response = await harness.Http.PostAsync(new Uri("v1/chat/completions", UriKind.Relative), content, TestContext.Current.CancellationToken);
+            Assert.Contains("too many readings", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
+        else
+        {
+            var (status, body, _) = await harness.PostAsync("v1/chat/completions", Chat(format));
+            Assert.Equal((400, "response_format"), ((int)status, (string?)body["error"]!["param"]));
+            Assert.Contains("too many readings", (string?)body["error"]!["message"], StringComparison.Ordinal);
+        }
+
+        var (after, _, _) = await harness.PostAsync("v1/chat/completions", Chat("""{"type":"json_object"}"""));
+        Assert.Equal(200, (int)after);
+    }
+
     private static string Chat(string format) =>
         $$"""{"model":"toy","messages":[{"role":"user","content":"Hello"}],"max_tokens":300,"seed":7,"response_format":{{format}}}""";
 }

@@ -93,7 +93,7 @@ public class GrammarTests
         // Every alternative is an array of arrays of the whole again: readings multiply with depth.
         var again = Enumerable.Repeat("""{"type":"array","items":{"$ref":"#"}}""", 6);
         var schema = $"{{\"type\":\"array\",\"items\":{{\"anyOf\":[{string.Join(',', again)}]}}}}";
-        var error = Assert.Throws<InvalidDataException>(() => Matches(Compile(schema), "[[[[[[[[[[[["));
+        var error = Assert.Throws<AmbiguousGrammarException>(() => Matches(Compile(schema), "[[[[[[[[[[[["));
         Assert.Contains("too ambiguous", error.Message, StringComparison.Ordinal);
     }
 
