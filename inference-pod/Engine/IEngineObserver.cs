@@ -27,6 +27,9 @@ internal interface IEngineObserver
     /// <summary>A sequence ended.</summary>
     void Finished(FinishReason reason, int promptTokens, int cachedTokens, int generatedTokens, TimeSpan sinceArrival);
 
+    /// <summary>A sequence that had a token ended: from its beginning to the first one, and from there to the last.</summary>
+    void Computed(TimeSpan prefill, TimeSpan decode);
+
     /// <summary>What there is after a step.</summary>
     void Load(int running, int waiting, double kvUsage);
 }

@@ -264,7 +264,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
             observer.Started(clock.GetElapsedTime(sequence.Arrived));
         sequence.Kv = model.CreateSequence();
         exchange.BeginLookup(sequence, first: !sequence.Started);
-        sequence.Started = true;
+        if (!sequence.Started)
+            sequence.Began = clock.GetTimestamp();
     }
 
     private void Compute(IReadOnlyList<(RunningSequence Sequence, int Tokens)> work)
@@ -334,6 +335,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
 
         sequence.LastToken = now;
+        if (sequence.FirstToken == 0)
+            sequence.FirstToken = now;
         sequence.Tell(said);
         exchange.Offer(sequence, final: said.Finish is not null);
         if (said.Finish is { } reason)
@@ -354,6 +357,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         preempted.Remove(sequence.Id);
         shares.Leave(sequence.Request.Tenant.Party);
         observer.Finished(reason, sequence.Request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, clock.GetElapsedTime(sequence.Arrived));
+        if (sequence.FirstToken != 0)
+            observer.Computed(clock.GetElapsedTime(sequence.Began, sequence.FirstToken), clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken));
         sequence.Finished = true;
 
         // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.

@@ -49,9 +49,14 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     public bool Refused { get; set; }
 
     /// <summary>It began at least once, so that a start after preemption is not counted twice.</summary>
-    public bool Started { get; set; }
+    public bool Started => Began != 0;
+
+    /// <summary>When it began first; 0: not yet.</summary>
+    public long Began { get; set; }
 
     public long Arrived { get; } = arrived;
+
+    public long FirstToken { get; set; }
 
     public long LastToken { get; set; } = arrived;
 

@@ -42,7 +42,8 @@ internal static class BinaryFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            File.Delete(temporary);
+            if (File.Exists(temporary))
+                File.Delete(temporary);
             throw new UserInputException($"{path} cannot be written ({error.Message})", error);
         }
     }

@@ -31,6 +31,9 @@ internal sealed partial class ServerMetrics : IEngineObserver
     private readonly Histogram.Child interToken;
     private readonly Histogram.Child perToken;
     private readonly Histogram.Child queueTime;
+    private readonly Histogram.Child prefillTime;
+    private readonly Histogram.Child decodeTime;
+    private readonly Histogram.Child inferenceTime;
     private readonly Histogram.Child endToEnd;
     private readonly Histogram.Child requestPrompt;
     private readonly Histogram.Child requestGenerated;
@@ -63,6 +66,9 @@ internal sealed partial class ServerMetrics : IEngineObserver
         interToken = Histogram(VllmPrefix + "inter_token_latency_seconds", "Between one token and the next.", TokenBuckets);
         perToken = Histogram(VllmPrefix + "time_per_output_token_seconds", "Between one token and the next; vLLM's older name.", TokenBuckets);
         queueTime = Histogram(VllmPrefix + "request_queue_time_seconds", "From arrival to the first computation.", RequestBuckets);
+        prefillTime = Histogram(VllmPrefix + "request_prefill_time_seconds", "From the first computation to the first token.", RequestBuckets);
+        decodeTime = Histogram(VllmPrefix + "request_decode_time_seconds", "From the first token to the last.", RequestBuckets);
+        inferenceTime = Histogram(VllmPrefix + "request_inference_time_seconds", "From the first computation to the last token.", RequestBuckets);
         endToEnd = Histogram(VllmPrefix + "e2e_request_latency_seconds", "From arrival to the last token.", RequestBuckets);
         requestPrompt = Histogram(VllmPrefix + "request_prompt_tokens", "Prompt tokens of a request.", CountBuckets);
         requestGenerated = Histogram(VllmPrefix + "request_generation_tokens", "Generated tokens of a request.", CountBuckets);
@@ -161,6 +167,13 @@ internal sealed partial class ServerMetrics : IEngineObserver
         requestPrompt.Observe(promptTokens);
         requestGenerated.Observe(generatedTokens);
         endToEnd.Observe(sinceArrival.TotalSeconds);
+    }
+
+    public void Computed(TimeSpan prefill, TimeSpan decode)
+    {
+        prefillTime.Observe(prefill.TotalSeconds);
+        decodeTime.Observe(decode.TotalSeconds);
+        inferenceTime.Observe((prefill + decode).TotalSeconds);
     }
 
     public void Load(int running, int waiting, double kvUsage)

@@ -299,6 +299,9 @@ public class ApiTests
         var metrics = await harness.GetAsync("metrics");
         foreach (var name in new[] { "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc", "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "vllm:time_to_first_token_seconds_bucket", "vllm:inter_token_latency_seconds_bucket", "vllm:e2e_request_latency_seconds_bucket", "vllm:request_success_total" })
             Assert.Contains("\n" + name + "{model_name=\"toy\"", metrics, StringComparison.Ordinal);
+        // A request is counted once in each of its phases.
+        foreach (var phase in new[] { "queue", "prefill", "decode", "inference" })
+            Assert.Contains($"\nvllm:request_{phase}_time_seconds_count{{model_name=\"toy\"}} 1\n", metrics, StringComparison.Ordinal);
         Assert.Contains("\n# TYPE vllm:num_requests_running gauge", metrics, StringComparison.Ordinal);
         Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 12\n", metrics, StringComparison.Ordinal);
         foreach (var (name, value) in new[]
