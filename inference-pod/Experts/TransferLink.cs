@@ -18,9 +18,6 @@ internal sealed class TransferLink : IDisposable
 {
     private const double SpinSeconds = 60e-6;
 
-    /// <summary>A read that takes less is short: waking a thread for it takes a good part of it.</summary>
-    private const double ShortSeconds = 300e-6;
-
     private readonly ExpertScheduler _scheduler;
     private readonly IExpertSource _source;
     private readonly ExpertBuffers _buffers;
@@ -219,17 +216,13 @@ internal sealed class TransferLink : IDisposable
         while (true)
         {
             Transfer? transfer;
-            int wake = 0;
             lock (_gate)
             {
                 if (_stopping)
                     return;
-                if (TryBegin(out transfer))
-                    wake = ToWake(reader: true);
-                else
+                if (!TryBegin(out transfer))
                     _idle++;
             }
-            Wake(wake);
             if (transfer is not null)
             {
                 Carry(transfer);
@@ -288,15 +281,10 @@ internal sealed class TransferLink : IDisposable
         Wake(wake);
     }
 
-    /// <summary>
-    /// How many idle readers to <see cref="Wake"/> for what there is to do. Called under the lock after anything that may make work.
-    /// Where reads are short it is one at most, and a reader that begins wakes the next: to wake a thread takes 20 us in a virtual
-    /// machine, which the compute thread does not have.
-    /// </summary>
-    private int ToWake(bool reader = false)
+    /// <summary>How many idle readers to <see cref="Wake"/>: as many as there is work for. Called under the lock after anything that may make work.</summary>
+    private int ToWake()
     {
-        bool isShort = _meter.LatencySeconds is > 0 and < ShortSeconds && !_scheduler.Filling;
-        int wake = Math.Min(_idle, isShort ? Math.Min(1, Waking(_scheduler.Ready, reader)) : _scheduler.Ready);
+        int wake = Math.Min(_idle, _scheduler.Ready);
         _idle -= wake;
         return wake;
     }
@@ -312,17 +300,6 @@ internal sealed class TransferLink : IDisposable
             for (int i = 0; i < readers; i++)
                 Monitor.Pulse(_work);
         }
-    }
-
-    /// <summary>
-    /// Short reads that are worth waking a reader. One of those that compute waits for it reads itself; for what is loaded ahead
-    /// the compute thread wakes a reader only while none is up.
-    /// </summary>
-    private int Waking(int ready, bool reader)
-    {
-        int demanded = _scheduler.Demanded;
-        bool ahead = ready > demanded && (reader || _idle == _readers.Length);
-        return Math.Max(0, demanded - 1) + (ahead ? 1 : 0);
     }
 
     /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>
