@@ -24,7 +24,6 @@ internal static class FleetBench
         var fleet = new List<double>();
         AuditMark mark = default;
         var work = new List<ProcessorTimes>();
-        var waited = 0.0;
         for (var repeat = 0; repeat < Repeats; repeat++)
         {
             work = [ProcessorTimes.Of(server)];
@@ -33,9 +32,7 @@ internal static class FleetBench
             applied.Add(await server.CreateBareAsync($"applied-{repeat}", Count, apply: true));
             mark = await server.Server.Audit.MarkAsync();
             work.Add(ProcessorTimes.Of(server));
-            waited = ProcessorTimes.WaitedSeconds(server.Process.Id);
             fleet.Add(await server.CreateFleetAsync($"fleet-{repeat}", Count));
-            waited = ProcessorTimes.WaitedSeconds(server.Process.Id) - waited;
             work.Add(ProcessorTimes.Of(server));
             await server.Api.SettledAsync($"fleet-{repeat}", Count);
         }
@@ -58,7 +55,6 @@ internal static class FleetBench
         var processor = await server.MillisecondsAsync(Measure.Processor, null, 0.5, 0.99);
         Report.Row("reconciliation without its API calls, median and p99", string.Create(CultureInfo.InvariantCulture, $"{clock[0]:F1} ms, {clock[1]:F1} ms"));
         Report.Row("processor time of that, median and p99", string.Create(CultureInfo.InvariantCulture, $"{processor[0]:F1} ms, {processor[1]:F1} ms"));
-        Report.Row("its threads waited for a processor, last repeat", string.Create(CultureInfo.InvariantCulture, $"{waited:F1} s"));
 
         Report.Title("Requests of the operator in the last repeat", "verb", "resource", "answer", "for each MoEDeployment");
         var requests = await server.Server.Audit.SinceAsync(mark, "moebius-operator");

@@ -13,23 +13,6 @@ internal sealed record ProcessorTimes(double Servers, double Operator, double Cl
     public string[] Until(ProcessorTimes later) =>
         [.. new[] { later.Servers - Servers, later.Operator - Operator, later.Client - Client }.Select(seconds => seconds.ToString("F1", CultureInfo.InvariantCulture))];
 
-    /// <summary>Seconds that threads of a process, while ready to run, have waited for a processor so far; those that have ended do not count.</summary>
-    public static double WaitedSeconds(int process) =>
-        Directory.EnumerateDirectories($"/proc/{process}/task").Sum(task => ReadNanoseconds(Path.Combine(task, "schedstat")) / 1e9);
-
-    private static double ReadNanoseconds(string schedstat)
-    {
-        try
-        {
-            return double.Parse(File.ReadAllText(schedstat).Split(' ')[1], CultureInfo.InvariantCulture);
-        }
-        catch (IOException)
-        {
-            // The thread has ended.
-            return 0;
-        }
-    }
-
     private static double Seconds(int process)
     {
         using var one = Process.GetProcessById(process);
