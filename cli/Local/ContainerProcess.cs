@@ -34,6 +34,10 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
             using var run = Start();
             var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             running = new RunningProcess(run.Id, ended.Task);
+            // Told to stop in between, nobody saw what there is to stop; either they see it now, or this sees that they were there.
+            Interlocked.MemoryBarrier();
+            if (stop.IsCancellationRequested)
+                Native.Kill(run.Id);
             Change(ContainerState.Starting, null);
             using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
             var probe = ProbeAsync(probing.Token);
@@ -77,6 +81,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     /// <summary>Asks the process to stop, and kills it when the grace period is over.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
+        Interlocked.MemoryBarrier();
         if (running is not { } run)
             return;
         Native.Terminate(run.Id);
