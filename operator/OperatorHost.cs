@@ -16,6 +16,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
 {
     private readonly ILogger<OperatorHost> logger = loggers.CreateLogger<OperatorHost>();
     private readonly OperatorMetrics metrics = new();
+    private readonly WorkGap gap = new(time);
     private volatile bool ready;
 
     /// <summary>Runs until stopped.</summary>
@@ -105,7 +106,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
 
     private ControllerLoop<T> Loop<T>(string name, SharedCache<T> cache, IEntityController<T> controller, (string, IEntityFinalizer<T>)? finalizer, ApiClient api)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
-        new(name, cache, controller, finalizer, api, time, metrics, loggers.CreateLogger(typeof(T).Name));
+        new(name, cache, controller, finalizer, api, time, metrics, gap, loggers.CreateLogger(typeof(T).Name));
 
     private async Task<ServerCapabilities> DiscoverAsync(ApiClient api, CancellationToken cancellationToken)
     {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
+using Moebius.Crds.Host;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
@@ -190,7 +191,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 while (inbox.TryTake(out var message))
                     message();
                 relay.Flush();
-                garbage.BetweenSteps();
+                garbage.BetweenWork();
             }
         }
         catch (Exception error)

@@ -33,6 +33,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private readonly ApiClient api;
     private readonly OperatorMetrics metrics;
     private readonly ILogger logger;
+    private readonly WorkGap gap;
     private readonly WorkQueue<ObjectKey> queue;
     private readonly Dictionary<ObjectKey, T> gone = [];
 
@@ -44,6 +45,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         ApiClient api,
         TimeProvider time,
         OperatorMetrics metrics,
+        WorkGap gap,
         ILogger logger)
     {
         Name = name;
@@ -52,6 +54,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         this.finalizer = finalizer;
         this.api = api;
         this.metrics = metrics;
+        this.gap = gap;
         this.logger = logger;
         queue = new WorkQueue<ObjectKey>(name, Backoff.PerObject(), time, metrics);
         cache.Changed += OnChanged;
@@ -110,6 +113,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
                 return;
             }
 
+            gap.Begin();
             try
             {
                 await HandleAsync(key, cancellationToken).ConfigureAwait(false);
@@ -117,6 +121,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             finally
             {
                 queue.Done(key);
+                gap.End();
             }
         }
     }

@@ -45,7 +45,7 @@ internal static class WarmUp
         var events = new EventRecorder(api, "rehearsal", time, NullLogger<EventRecorder>.Instance);
         using var http = new HttpClient();
         var context = new ControllerContext(settings, api, informers, new ChildApplier(api, informers, metrics, NullLogger<ChildApplier>.Instance), events, metrics, new PodReports(http), time) { Server = server };
-        using var loop = new ControllerLoop<MoEDeployment>(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api, time, metrics, NullLogger.Instance);
+        using var loop = new ControllerLoop<MoEDeployment>(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api, time, metrics, new WorkGap(time), NullLogger.Instance);
         var working = Task.WhenAll(loop.RunAsync(1, stop.Token), events.RunAsync(stop.Token));
         try
         {

@@ -22,18 +22,17 @@ internal sealed class BareClient(KubernetesClientConfiguration configuration, in
         await response.Content.ReadAsByteArrayAsync();
     }
 
-    public async Task ApplyAsync(string collection, JsonObject body)
-    {
-        using var content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/apply-patch+yaml");
-        using var response = await kubernetes.HttpClient.PatchAsync(new Uri(kubernetes.BaseUri, $"{collection}/{(string)body["metadata"]!["name"]!}?fieldManager=bare"), content);
-        response.EnsureSuccessStatusCode();
-        await response.Content.ReadAsByteArrayAsync();
-    }
-
     public async Task MergeAsync(string path, JsonObject patch)
     {
         using var content = new StringContent(patch.ToJsonString(), Encoding.UTF8, "application/merge-patch+json");
         using var response = await kubernetes.HttpClient.PatchAsync(new Uri(kubernetes.BaseUri, path), content);
+        response.EnsureSuccessStatusCode();
+        await response.Content.ReadAsByteArrayAsync();
+    }
+
+    public async Task DeleteAllAsync(string collection)
+    {
+        using var response = await kubernetes.HttpClient.DeleteAsync(new Uri(kubernetes.BaseUri, collection));
         response.EnsureSuccessStatusCode();
         await response.Content.ReadAsByteArrayAsync();
     }

@@ -5,7 +5,8 @@ namespace Moebius.Bench.Operator;
 
 /// <summary>
 /// A thousand MoEDeployments at once: how long until all their children exist, beside a bare client that creates the same
-/// objects with as many requests at a time.
+/// objects with as many requests at a time: the children, and the MoEDeployments themselves, whose creation is part of the
+/// operator's time. The stricter ratio, to the children alone, is printed too.
 /// </summary>
 internal static class FleetBench
 {
@@ -14,35 +15,42 @@ internal static class FleetBench
 
     private static readonly int Repeats = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_REPEATS"), CultureInfo.InvariantCulture, out var asked) ? asked : 3;
 
-    private static readonly string[] Phases = ["a bare client creates", "a bare client applies", "the operator"];
+    private static readonly string[] Phases = ["a bare client creates the children", "the operator"];
 
     public static async Task RunAsync()
     {
-        await using var server = await FleetServer.StartAsync();
+        var resources = new List<double>();
+        await using var server = await FleetServer.StartAsync(async idle =>
+        {
+            // The first do not count: the server compiles its rules.
+            for (var repeat = 0; repeat <= Repeats; repeat++)
+                resources.Add(await idle.CreateResourcesAloneAsync($"alone-{repeat}", Count));
+            resources.RemoveAt(0);
+        });
         var bare = new List<double>();
-        var applied = new List<double>();
         var fleet = new List<double>();
         AuditMark mark = default;
         var work = new List<ProcessorTimes>();
         for (var repeat = 0; repeat < Repeats; repeat++)
         {
             work = [ProcessorTimes.Of(server)];
-            bare.Add(await server.CreateBareAsync($"bare-{repeat}", Count, apply: false));
+            bare.Add(await server.CreateBareAsync($"bare-{repeat}", Count));
             work.Add(ProcessorTimes.Of(server));
-            applied.Add(await server.CreateBareAsync($"applied-{repeat}", Count, apply: true));
             mark = await server.Server.Audit.MarkAsync();
-            work.Add(ProcessorTimes.Of(server));
             fleet.Add(await server.CreateFleetAsync($"fleet-{repeat}", Count));
             work.Add(ProcessorTimes.Of(server));
             await server.Api.SettledAsync($"fleet-{repeat}", Count);
         }
 
-        var ratio = Spread.Of(fleet.Zip(bare, (one, other) => one / other));
+        var alone = Spread.Of(resources);
+        var ratio = Spread.Of(fleet.Zip(bare, (one, other) => one / (other + alone.Median)));
+        var strict = Spread.Of(fleet.Zip(bare, (one, other) => one / other));
         Report.Title($"{Count} MoEDeployments at once", "", "seconds");
         Report.Row($"a bare client creates the {Count * Fleet.ChildrenOf(0, "x").Count} children", Spread.Of(bare).Text("F1"));
-        Report.Row("a bare client applies them server-side", Spread.Of(applied).Text("F1"));
+        Report.Row($"a bare client creates the {Count} MoEDeployments, before the operator runs", alone.Text("F1"));
         Report.Row($"the operator, from the first of {Count} MoEDeployments to the last child", Spread.Of(fleet).Text("F1"));
-        Report.Row("ratio to the client that creates (bar: at most 1.5)", $"{ratio.Text("F2", "x")} {Report.AtMost(ratio.Median, 1.5)}");
+        Report.Row("ratio to both, which are the same objects (bar: at most 1.5)", $"{ratio.Text("F2", "x")} {Report.AtMost(ratio.Median, 1.5)}");
+        Report.Row("ratio to the children alone", strict.Text("F2", "x"));
 
         Report.Title("Processor seconds in the last repeat", "", "servers", "operator", "client");
         foreach (var (index, name) in Phases.Index())

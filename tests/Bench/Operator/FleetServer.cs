@@ -13,30 +13,53 @@ internal sealed class FleetServer : IAsyncDisposable
     /// <summary>Objects that the operator works on at once; another number than its default by MOEBIUS_BENCH_WORKERS.</summary>
     private static readonly string[] Workers = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_WORKERS") is { Length: > 0 } asked ? [$"--workers={asked}"] : [];
 
-    private FleetServer(KubernetesTestServer server, BareClient api, ProductProcess process, int port) => (Server, Api, Process, Port) = (server, api, process, port);
+    private ProductProcess? process;
+
+    private FleetServer(KubernetesTestServer server) => (Server, Api) = (server, new BareClient(server.Configuration, Clients));
 
     public KubernetesTestServer Server { get; }
 
     public BareClient Api { get; }
 
-    public ProductProcess Process { get; }
+    /// <summary>The operator.</summary>
+    public ProductProcess Process => process ?? throw new InvalidOperationException("the operator does not run yet");
 
     /// <summary>Where the operator's metrics are.</summary>
-    public int Port { get; }
+    public int Port { get; } = LoopbackPorts.Take();
 
-    public static async Task<FleetServer> StartAsync()
+    /// <param name="before">What to do before the operator runs.</param>
+    public static async Task<FleetServer> StartAsync(Func<FleetServer, Task>? before = null)
+    {
+        var fleet = new FleetServer(await KubernetesTestServer.StartAsync());
+        try
+        {
+            await fleet.PrepareAsync();
+            if (before is not null)
+                await before(fleet);
+            await fleet.StartOperatorAsync();
+            return fleet;
+        }
+        catch
+        {
+            await fleet.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task PrepareAsync()
     {
         var root = ProductProcess.Repository;
-        var server = await KubernetesTestServer.StartAsync();
-        await server.InstallCrdsAsync(Path.Combine(root, "crds/manifests"));
-        (await server.KubectlAsync("create", "namespace", "moebius-system")).EnsureSuccess();
-        (await server.KubectlAsync("apply", "-f", Path.Combine(root, "operator/manifests/rbac.yaml"))).EnsureSuccess();
-        var port = LoopbackPorts.Take();
-        var process = ProductProcess.Start(
-            ["operator", "run", $"--kubeconfig={server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
-            $"--listen=127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers]);
+        await Server.InstallCrdsAsync(Path.Combine(root, "crds/manifests"));
+        (await Server.KubectlAsync("create", "namespace", "moebius-system")).EnsureSuccess();
+        (await Server.KubectlAsync("apply", "-f", Path.Combine(root, "operator/manifests/rbac.yaml"))).EnsureSuccess();
+    }
+
+    private async Task StartOperatorAsync()
+    {
+        process = ProductProcess.Start(
+            ["operator", "run", $"--kubeconfig={Server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
+            $"--listen=127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers]);
         await process.SaysAsync("Caches are filled");
-        return new FleetServer(server, new BareClient(server.Configuration, Clients), process, port);
     }
 
     /// <summary>Creates MoEDeployments at once.</summary>
@@ -45,8 +68,7 @@ internal sealed class FleetServer : IAsyncDisposable
     {
         (await Server.KubectlAsync("create", "namespace", @namespace)).EnsureSuccess();
         var since = Stopwatch.GetTimestamp();
-        var creating = Api.ForEachAsync(Enumerable.Range(0, count), index =>
-            Api.CreateAsync($"apis/moebius.dev/v1alpha1/namespaces/{@namespace}/moedeployments", Fleet.Resource(index, @namespace)));
+        var creating = CreateResourcesAsync(@namespace, count);
         // The Deployment is the last child of each.
         while (await Api.CountAsync($"apis/apps/v1/namespaces/{@namespace}/deployments") < count)
             await Task.Delay(200);
@@ -55,19 +77,35 @@ internal sealed class FleetServer : IAsyncDisposable
         return taken;
     }
 
+    /// <summary>Creates MoEDeployments and deletes them again, for nobody to look at.</summary>
+    /// <returns>Seconds that creating them took.</returns>
+    public async Task<double> CreateResourcesAloneAsync(string @namespace, int count)
+    {
+        (await Server.KubectlAsync("create", "namespace", @namespace)).EnsureSuccess();
+        var since = Stopwatch.GetTimestamp();
+        await CreateResourcesAsync(@namespace, count);
+        var taken = Stopwatch.GetElapsedTime(since).TotalSeconds;
+        await Api.DeleteAllAsync(ResourcesIn(@namespace));
+        return taken;
+    }
+
+    private Task CreateResourcesAsync(string @namespace, int count) =>
+        Api.ForEachAsync(Enumerable.Range(0, count), index => Api.CreateAsync(ResourcesIn(@namespace), Fleet.Resource(index, @namespace)));
+
+    private static string ResourcesIn(string @namespace) => $"apis/moebius.dev/v1alpha1/namespaces/{@namespace}/moedeployments";
+
     /// <summary>Makes the children as a client would that does nothing else.</summary>
     /// <param name="namespace">Where.</param>
     /// <param name="count">Of how many MoEDeployments.</param>
-    /// <param name="apply">Server-side, as the operator does, instead of creating them.</param>
     /// <returns>Seconds.</returns>
-    public async Task<double> CreateBareAsync(string @namespace, int count, bool apply)
+    public async Task<double> CreateBareAsync(string @namespace, int count)
     {
         (await Server.KubectlAsync("create", "namespace", @namespace)).EnsureSuccess();
         var since = Stopwatch.GetTimestamp();
         await Api.ForEachAsync(Enumerable.Range(0, count), async index =>
         {
             foreach (var (collection, body) in Fleet.ChildrenOf(index, @namespace))
-                await (apply ? Api.ApplyAsync(collection, body) : Api.CreateAsync(collection, body));
+                await Api.CreateAsync(collection, body);
         });
         return Stopwatch.GetElapsedTime(since).TotalSeconds;
     }
@@ -92,7 +130,8 @@ internal sealed class FleetServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Process.DisposeAsync();
+        if (process is not null)
+            await process.DisposeAsync();
         Api.Dispose();
         await Server.DisposeAsync();
     }

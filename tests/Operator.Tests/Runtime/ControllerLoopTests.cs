@@ -36,7 +36,7 @@ public sealed class ControllerLoopTests
         var metrics = new OperatorMetrics();
         var cache = new SharedCache<MemorySchedulingProfile>();
         var done = new Finalizer(finalize);
-        using var loop = new ControllerLoop<MemorySchedulingProfile>("test", cache, done, ("hold", done), new ApiClient(kubernetes, metrics), TimeProvider.System, metrics, NullLogger.Instance);
+        using var loop = new ControllerLoop<MemorySchedulingProfile>("test", cache, done, ("hold", done), new ApiClient(kubernetes, metrics), TimeProvider.System, metrics, new WorkGap(TimeProvider.System), NullLogger.Instance);
         using var stop = new CancellationTokenSource();
         var running = loop.RunAsync(1, stop.Token);
         var profile = Samples.Profile();
