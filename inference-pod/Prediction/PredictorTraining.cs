@@ -9,6 +9,18 @@ namespace Moebius.Inference.Prediction;
 /// </summary>
 internal static class PredictorTraining
 {
+    /// <summary>Teaches a recorded text, one sequence after the other, at every distance that it has.</summary>
+    /// <param name="trace">Routing.</param>
+    /// <param name="predictor">Learns; null: one that begins with nothing.</param>
+    /// <returns>The predictor.</returns>
+    public static RoutingPredictor Run(RoutingTrace trace, RoutingPredictor? predictor)
+    {
+        var source = new TraceReplay(trace, 1);
+        predictor ??= new RoutingPredictor(source.Shape);
+        Run(source, predictor, trace.Shape.Horizon);
+        return predictor;
+    }
+
     /// <param name="source">Routing.</param>
     /// <param name="predictor">Learns.</param>
     /// <param name="horizon">Layers ahead, 1 or more.</param>

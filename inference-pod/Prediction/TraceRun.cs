@@ -14,7 +14,10 @@ internal static class TraceRun
     private const int ChunkTokens = 256;
 
     /// <summary>Tokens after which a text begins a new sequence.</summary>
-    private const int WindowTokens = 1024;
+    public const int WindowTokens = 1024;
+
+    /// <summary>Tokens of a trace that is one of several, so that the memory for them does not grow with their number.</summary>
+    private const int PieceTokens = 32_768;
 
     /// <summary>Records the routing of a text, up to a number of tokens.</summary>
     public static RoutingTrace OfText(string directory, string text, int maxTokens, int? horizon, ModelLoadOptions options)
@@ -23,23 +26,37 @@ internal static class TraceRun
         if (tokens.Count == 0)
             throw new UserInputException("the text has no tokens; there is nothing to trace");
         return Record(directory, horizon, options, (model, recorder) =>
+            Read(model, recorder, tokens.Take(maxTokens).Chunk(Math.Min(WindowTokens, model.Info.ContextLength))));
+    }
+
+    /// <summary>Records the routing of sequences, each read from its beginning, in several traces one after the other.</summary>
+    /// <param name="directory">The model.</param>
+    /// <param name="sequences">Token ids, of each at most <see cref="WindowTokens"/> and the model's context.</param>
+    /// <param name="options">How to load the model.</param>
+    public static IEnumerable<RoutingTrace> OfSequences(string directory, IReadOnlyList<int[]> sequences, ModelLoadOptions options)
+    {
+        for (var at = 0; at < sequences.Count;)
         {
-            using var kv = model.CreateSequence();
-            var window = Math.Min(WindowTokens, model.Info.ContextLength);
-            var end = Math.Min(tokens.Count, maxTokens);
-            for (int at = 0, sequence = 0; at < end; sequence++)
+            var piece = new List<int[]>();
+            for (var size = 0; at < sequences.Count && size < PieceTokens; size += sequences[at++].Length)
+                piece.Add(sequences[at]);
+            yield return Record(directory, null, options, (model, recorder) => Read(model, recorder, piece));
+        }
+    }
+
+    private static void Read(ICausalModel model, TraceRecorder recorder, IEnumerable<int[]> sequences)
+    {
+        using var kv = model.CreateSequence();
+        foreach (var (number, tokens) in sequences.Index())
+        {
+            kv.Truncate(0);
+            // Where keys depend on the length, a cut would change them: the sequence goes in whole.
+            foreach (var chunk in model.Info.KvDependsOnLength ? [tokens] : tokens.Chunk(ChunkTokens))
             {
-                kv.Truncate(0);
-                for (var until = Math.Min(end, at + window); at < until;)
-                {
-                    // Where keys depend on the length, a cut would change them: the window goes in whole.
-                    var count = model.Info.KvDependsOnLength ? until - at : Math.Min(ChunkTokens, until - at);
-                    model.Forward([new SequenceChunk(kv, tokens.GetRange(at, count).ToArray(), LogitsFor.None)]);
-                    recorder.EndStep([(sequence, count)]);
-                    at += count;
-                }
+                model.Forward([new SequenceChunk(kv, chunk, LogitsFor.None)]);
+                recorder.EndStep([(number, chunk.Length)]);
             }
-        });
+        }
     }
 
     /// <summary>Records the routing of a prompt and of the greedy answer to it.</summary>

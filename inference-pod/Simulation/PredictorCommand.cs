@@ -13,46 +13,79 @@ internal static class PredictorCommand
     /// <summary>Share of the tokens that are kept back to measure on.</summary>
     private const int HeldOut = 10;
 
+    /// <summary>The same model writes the same text each time.</summary>
+    private const int Seed = 1;
+
     /// <summary>Fewer tokens than this teach nothing.</summary>
     private const int LeastTokens = 100;
 
     public static Command Create()
     {
         var directory = new Argument<string>("MODEL") { Description = "Model directory in Hub layout, with tokenizer.json." };
-        var text = new Option<string>("--text") { Description = "UTF-8 text like that which will be served.", HelpName = "FILE", Required = true };
-        var tokens = new Option<int>("--max-tokens") { Description = "Tokens to read, at most.", DefaultValueFactory = _ => 40_000 };
+        var text = new Option<string?>("--text") { Description = "UTF-8 text like that which will be served.", HelpName = "FILE" };
+        var tokens = new Option<int>("--max-tokens") { Description = "Tokens of --text to read, at most.", DefaultValueFactory = _ => 40_000 };
+        var own = new Option<int>("--own-tokens") { Description = "Tokens that the model is to write by itself, with temperature 1, and that are learned before --text or in place of it.", HelpName = "N" };
         var output = new Option<string?>("--out") { Description = $"Where to write the predictor. Default: {PredictorFile.DefaultName} in the model's directory, where 'serve' looks for it.", HelpName = "FILE" };
         var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
         var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => Environment.ProcessorCount };
-        var command = new Command("predictor", "Teach a routing predictor on a text, for 'serve --prefetch': it foresees better from the first request on. The file holds statistics of token ids and routing.")
+        var command = new Command("predictor", "Teach a routing predictor on a text, or on what the model writes itself, for 'serve --prefetch': it foresees better from the first request on. The file holds statistics of token ids and routing.")
         {
-            directory, text, tokens, output, budget, threads,
+            directory, text, tokens, own, output, budget, threads,
         };
         command.SetAction(parsed =>
         {
-            int most = parsed.GetValue(tokens);
+            var (most, written, file) = (parsed.GetValue(tokens), parsed.GetValue(own), parsed.GetValue(text));
             if (most < LeastTokens)
                 throw new UserInputException($"--max-tokens is {most}; it must be {LeastTokens} or more");
+            if (written is < 0 or > 0 and < LeastTokens)
+                throw new UserInputException($"--own-tokens is {written}; it must be {LeastTokens} or more, or 0 for none");
+            if (file is null && written == 0)
+                throw new UserInputException("there is nothing to learn from: name a text with --text, or let the model write with --own-tokens N");
+            if (file is null && parsed.GetResult(tokens) is { Implicit: false })
+                throw new UserInputException("--max-tokens limits what is read of --text, which is not given");
             if (parsed.GetValue(output) is { } given)
                 OutputFiles.CheckFolder("--out", given);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetValue(output) ?? Path.Combine(model, PredictorFile.DefaultName);
-            var trace = TraceRun.OfText(model, TraceRun.ReadText(parsed.GetRequiredValue(text)), most, null, new ModelLoadOptions
+            var options = new ModelLoadOptions
             {
                 Threads = parsed.GetValue(threads),
                 ExpertBudgetBytes = parsed.GetValue(budget) is { } quantity ? Quantities.ParseBytes(quantity, "--expert-budget") : null,
-            });
-            if (trace.Tokens.Length < LeastTokens)
+            };
+            var trace = file is null ? null : TraceRun.OfText(model, TraceRun.ReadText(file), most, null, options);
+            if (trace?.Tokens.Length < LeastTokens)
                 throw new UserInputException($"--text has {trace.Tokens.Length} tokens; a predictor needs {LeastTokens} or more");
-            int held = trace.Tokens.Length / HeldOut;
-            var learned = new TraceReplay(trace.Slice(0, trace.Tokens.Length - held), 1);
-            var predictor = new RoutingPredictor(learned.Shape);
-            PredictorTraining.Run(learned, predictor, trace.Shape.Horizon);
-            var recalls = RecallMeter.Measure(new TraceReplay(trace.Slice(trace.Tokens.Length - held, held), 1), predictor, LoadThreshold.Initial);
+            var pieces = written > 0 ? TraceRun.OfSequences(model, OwnText.Write(model, written, Seed, options), options) : [];
+            var (predictor, learned, kept) = Learn(trace is null ? pieces : pieces.Append(trace));
+            var recalls = RecallMeter.Measure(new TraceReplay(kept, 1), predictor, LoadThreshold.Initial);
             PredictorFile.Write(to, predictor);
-            Print(parsed.InvocationConfiguration.Output, to, learned.Steps, held, recalls);
+            Print(parsed.InvocationConfiguration.Output, to, learned, kept.Tokens.Length, recalls);
             return 0;
         });
         return command;
+    }
+
+    /// <summary>Learns from all but the end of the last.</summary>
+    private static (RoutingPredictor Predictor, int Learned, RoutingTrace Kept) Learn(IEnumerable<RoutingTrace> pieces)
+    {
+        RoutingPredictor? predictor = null;
+        RoutingTrace? last = null;
+        var learned = 0;
+        foreach (var piece in pieces)
+        {
+            if (last is not null)
+                Teach(last);
+            last = piece;
+        }
+
+        var held = last!.Tokens.Length / HeldOut;
+        Teach(last.Slice(0, last.Tokens.Length - held));
+        return (predictor!, learned, last.Slice(last.Tokens.Length - held, held));
+
+        void Teach(RoutingTrace trace)
+        {
+            predictor = PredictorTraining.Run(trace, predictor);
+            learned += trace.Tokens.Length;
+        }
     }
 
     private static void Print(TextWriter to, string file, int learned, int held, IReadOnlyList<HorizonRecall> recalls)

@@ -93,6 +93,10 @@ internal static class DemonstrationTrace
     public static RoutingTrace Record(int letters) =>
         TraceRun.OfText(s_model, Text[..Math.Min(letters, Text.Length)], int.MaxValue, null, new ModelLoadOptions { Threads = 1 });
 
+    /// <summary>A predictor that has learned from what the model writes itself.</summary>
+    public static RoutingPredictor TaughtOnOwnText(string directory, int tokens, ModelLoadOptions options) =>
+        TraceRun.OfSequences(directory, OwnText.Write(directory, tokens, 1, options), options).Aggregate((RoutingPredictor?)null, (predictor, piece) => PredictorTraining.Run(piece, predictor))!;
+
     public static int TokensOf(int letters) => Moebius.Inference.Text.Tokenization.Tokenizer.Load(s_model).Encode(Text[..letters], false).Count;
 
     public static ModelShape Shape(RoutingTrace trace) => new()

@@ -15,8 +15,8 @@ internal static class SimulationBench
 
     private const int Tokens = 1600;
 
-    /// <summary>Tokens before those that the predictor has learned from, as the paper's has.</summary>
-    private const int Learned = 6000;
+    /// <summary>Letters of the text before, which the predictor has learned from, as the paper's has from other requests.</summary>
+    private const int Learned = 140_000;
 
     public static void Run()
     {
@@ -28,17 +28,18 @@ internal static class SimulationBench
     /// <summary>The paper's machines and models.</summary>
     public static IEnumerable<SimulationCase> Cases()
     {
-        var trace = DemonstrationTrace.Record(letters: 8 * (Learned + Tokens)).Slice(0, Learned + Tokens);
+        int learnedTokens = DemonstrationTrace.TokensOf(Learned);
+        var trace = DemonstrationTrace.Record(letters: Learned + 8 * Tokens);
         foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
         {
             var shape = Profiles.Shape(name);
-            var before = Stretched(trace.Slice(0, Learned), shape);
+            var before = Stretched(trace.Slice(0, learnedTokens), shape);
             var predictor = new RoutingPredictor(before.Shape);
             PredictorTraining.Run(before, predictor, Limits.MaxHorizon);
             using var learned = new MemoryStream();
             using (var writer = new BinaryWriter(learned, Encoding.UTF8, leaveOpen: true))
                 predictor.Save(writer);
-            var source = Stretched(trace.Slice(Learned, Tokens), shape);
+            var source = Stretched(trace.Slice(learnedTokens, Tokens), shape);
             foreach (string hardware in new[] { "a6000", "h20" })
             {
                 var machine = Profiles.Hardware(hardware);
@@ -63,7 +64,7 @@ internal static class SimulationBench
     {
         var (hardware, shape, slots) = (item.Setup.Hardware, item.Setup.Shape, item.Setup.Slots);
         Report.Title(
-            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {item.Source.Steps} tokens of one sequence, the second half counted; the predictor has learned from the {Learned} tokens before",
+            $"SIMULATION: {shape.Title} on {hardware.Title}, {hardware.MemoryGB} GB, {slots} of {shape.Layers * shape.Experts} experts fit, {item.Source.Steps} tokens of one sequence, the second half counted; the predictor has learned from the {Learned} letters before",
             "policy", "tokens/s", "stall, share of the time", "stall / on demand's", "hits", "loaded ahead in vain", "experts loaded", "mean horizon");
         double baseline = 0, ours = 0;
         foreach (var (policy, run) in SimulationStudy.Run(item.Setup, item.Source, item.MaxStep, item.Predictor))

@@ -2,7 +2,6 @@ using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
-using Moebius.Inference.Simulation;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Bench.Inference;
@@ -23,30 +22,31 @@ internal static class StallBench
 
     /// <summary>Reads a novel whose beginning the predictor has learned from.</summary>
     public static void Demonstration() =>
-        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, prompt: 12, warm: 1600, tokens: 400), [25, 50, 75], s_modes);
+        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, own: 131_072, prompt: 12, warm: 1600, tokens: 400), [25, 50, 75], s_modes);
 
     /// <summary>The same with random weights: what a token uses is all that there is to learn.</summary>
     /// <param name="percent">Of the experts in memory.</param>
     public static void Large(int percent) =>
-        Measure("random model of 2.5 GB", Run(BenchModels.Large(), learned: 8_000, prompt: 64, warm: 8, tokens: 24), [percent], ["OnDemand, LRU", "Adaptive", "oracle", "oracle, Belady"]);
+        Measure("random model of 2.5 GB", Run(BenchModels.Large(), learned: 8_000, own: 0, prompt: 64, warm: 8, tokens: 24), [percent], ["OnDemand, LRU", "Adaptive", "oracle", "oracle, Belady"]);
 
     /// <summary>Teaches a predictor as <c>moebius predictor</c> does, and takes what follows in the text as the script.</summary>
     /// <param name="directory">The model, packed.</param>
     /// <param name="learned">Letters to learn from.</param>
+    /// <param name="own">Tokens of what the model writes itself, to learn from before.</param>
     /// <param name="prompt">Tokens that are prefilled.</param>
     /// <param name="warm">Tokens that fill the cache, and after which the horizon has been tried out.</param>
     /// <param name="tokens">Tokens that are measured.</param>
-    private static DecodeRun Run(string directory, int learned, int prompt, int warm, int tokens)
+    private static DecodeRun Run(string directory, int learned, int own, int prompt, int warm, int tokens)
     {
-        var trace = TraceRun.OfText(directory, DemonstrationTrace.Text[..learned], int.MaxValue, null, new ModelLoadOptions { Threads = DecodeRun.Threads });
-        var source = new TraceReplay(trace, 1);
-        var predictor = new RoutingPredictor(source.Shape);
-        PredictorTraining.Run(source, predictor, trace.Shape.Horizon);
+        var options = new ModelLoadOptions { Threads = DecodeRun.Threads };
+        var predictor = own > 0 ? DemonstrationTrace.TaughtOnOwnText(directory, own, options) : null;
+        var trace = TraceRun.OfText(directory, DemonstrationTrace.Text[..learned], int.MaxValue, null, options);
+        predictor = PredictorTraining.Run(trace, predictor);
         string file = Path.Combine(directory, "bench.predictor");
         PredictorFile.Write(file, predictor);
-        Report.Line($"The predictor has learned from the {source.Steps} tokens before.");
+        Report.Line($"The predictor has learned from {own} tokens that the model wrote itself, and from the {trace.Tokens.Length} tokens of the text before.");
         int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[learned..], true).Take(prompt + warm + tokens)];
-        return new DecodeRun(directory, script, prompt, tokens) { Predictor = file, Shape = source.Shape };
+        return new DecodeRun(directory, script, prompt, tokens) { Predictor = file, Shape = predictor.Shape };
     }
 
     private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes)

@@ -44,6 +44,25 @@ public sealed class PredictorCommandTests : IDisposable
     }
 
     [Fact]
+    public void Without_a_text_a_predictor_learns_from_what_the_model_writes_itself()
+    {
+        string[] files = [Path.Combine(_folder.Path, "own"), Path.Combine(_folder.Path, "again")];
+        foreach (string file in files)
+        {
+            string output = Run(_model, "--own-tokens", "1500", "--out", file);
+            int learned = int.Parse(output.Split("learned from ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+            Assert.InRange(learned, 1350, 1400);
+        }
+
+        Assert.Equal(File.ReadAllBytes(files[0]), File.ReadAllBytes(files[1]));
+        int token = Tokenizer.Load(_model).Encode("of the", false)[^1];
+        Assert.True(Likeliest(files[0], token) > 2 * Likeliest(null, token), $"{Likeliest(files[0], token)}");
+
+        string both = Path.Combine(_folder.Path, "both");
+        Assert.Contains("of what the 60 after them used", Run(_model, "--own-tokens", "1500", "--text", _text, "--max-tokens", "600", "--out", both), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_predictor_of_another_model_or_a_damaged_one_is_refused_wherever_it_lies()
     {
         string file = Path.Combine(_folder.Path, "other");
@@ -59,6 +78,9 @@ public sealed class PredictorCommandTests : IDisposable
     public void Bad_input_is_refused_by_name()
     {
         Assert.Equal("--max-tokens is 99; it must be 100 or more", Refused("--text", _text, "--max-tokens", "99"));
+        Assert.Equal("--own-tokens is 99; it must be 100 or more, or 0 for none", Refused("--own-tokens", "99"));
+        Assert.StartsWith("there is nothing to learn from: name a text with --text", Refused(), StringComparison.Ordinal);
+        Assert.Equal("--max-tokens limits what is read of --text, which is not given", Refused("--own-tokens", "100", "--max-tokens", "100"));
         string few = Path.Combine(_folder.Path, "few.txt");
         File.WriteAllText(few, "Too little.");
         Assert.EndsWith("tokens; a predictor needs 100 or more", Refused("--text", few), StringComparison.Ordinal);
