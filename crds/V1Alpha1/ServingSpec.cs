@@ -31,6 +31,9 @@ public sealed class ServingSpec
     [Range(1, 1024)]
     public int? Threads { get; set; }
 
+    /// <summary>How the model writes calls of tools, which become <c>tool_calls</c> of the answer.</summary>
+    public ToolCallParser ToolCallParser { get; set; } = ToolCallParser.Auto;
+
     /// <summary>How long running requests may finish after a stop is asked for.</summary>
     [Duration]
     public string DrainTimeout { get; set; } = "30s";
@@ -51,4 +54,35 @@ public enum ComputeType
 
     /// <summary>16-bit floating point.</summary>
     Float16,
+}
+
+/// <summary>Formats of tool calls.</summary>
+public enum ToolCallParser
+{
+    /// <summary>As the model's chat template shows.</summary>
+    Auto,
+
+    /// <summary>Calls stay text.</summary>
+    None,
+
+    /// <summary>JSON between tool_call tags: Qwen2.5, Qwen3, Hermes.</summary>
+    Hermes,
+
+    /// <summary>After [TOOL_CALLS]: Mixtral, Mistral.</summary>
+    Mistral,
+
+    /// <summary>DeepSeek's tool markers: V3, V3.1, R1.</summary>
+    DeepSeekV3,
+
+    /// <summary>A JSON list after a tool_call marker: Granite 3.</summary>
+    Granite,
+
+    /// <summary>Tags for keys and values: GLM-4.5.</summary>
+    Glm45,
+
+    /// <summary>Tags for a function and its parameters: Qwen3-Coder.</summary>
+    Qwen3Coder,
+
+    /// <summary>Channels and recipients: gpt-oss.</summary>
+    Harmony,
 }

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Threading.Channels;
 using Moebius.Inference.Constraints;
 
@@ -67,6 +68,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
 
     /// <summary>What the output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
+
+    /// <summary>Special tokens whose names are part of the output's text.</summary>
+    public IReadOnlySet<int> ShownTokens { get; init; } = FrozenSet<int>.Empty;
 }
 
 /// <summary>Why a generation ended.</summary>

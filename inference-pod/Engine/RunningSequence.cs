@@ -74,7 +74,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         Constraint?.Accept(token);
         Tokens.Add(token);
         generation.GeneratedTokens = Generated;
-        var (text, stopped) = stop.Append(decoder.Append(tokenizer.TextBytes(token)));
+        var (text, stopped) = stop.Append(decoder.Append(Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
         FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;

@@ -60,7 +60,8 @@ internal sealed class ExpertFlags
             };
         }
 
-        private static T Named<T>(string text, string flag)
+        /// <summary>The value of an enumeration that a flag names.</summary>
+        internal static T Named<T>(string text, string flag)
             where T : struct, Enum =>
             Enum.TryParse<T>(text, ignoreCase: false, out var value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0])
                 ? value

@@ -16,13 +16,13 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     protected abstract string ChunkObject { get; }
 
     /// <summary>A complete choice.</summary>
-    public abstract JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish);
+    public abstract JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish);
 
     /// <summary>What opens a choice in a stream, or null.</summary>
     public abstract JsonObject? Opening(int index);
 
     /// <summary>A part of a choice in a stream.</summary>
-    public abstract JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish);
+    public abstract JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish);
 
     public JsonObject Whole(JsonArray choices, JsonObject usage) => Envelope(WholeObject, choices, usage);
 
@@ -48,13 +48,6 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
             ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = cached },
         };
     }
-
-    protected static string? Reason(FinishReason? finish) => finish switch
-    {
-        null => null,
-        FinishReason.Length => "length",
-        _ => "stop",
-    };
 
     private JsonObject Envelope(string kind, JsonArray choices, JsonObject? usage)
     {
@@ -82,16 +75,16 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     protected override string ChunkObject => "text_completion";
 
-    public override JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish) => Delta(index, text, tokens, finish);
+    public override JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish) => Delta(index, answer, tokens, finish);
 
     public override JsonObject? Opening(int index) => null;
 
-    public override JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish) => new()
+    public override JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish) => new()
     {
         ["index"] = index,
-        ["text"] = text,
+        ["text"] = delta.Content.ToString(),
         ["logprobs"] = tokens is null ? null : Logprobs(index, tokens),
-        ["finish_reason"] = Reason(finish),
+        ["finish_reason"] = finish,
     };
 
     private JsonObject Logprobs(int index, IReadOnlyList<ChosenToken> tokens) => new()
@@ -127,12 +120,12 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     protected override string ChunkObject => "chat.completion.chunk";
 
-    public override JsonObject Choice(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason finish) => new()
+    public override JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish) => new()
     {
         ["index"] = index,
-        ["message"] = new JsonObject { ["role"] = "assistant", ["content"] = text },
+        ["message"] = Message(answer),
         ["logprobs"] = tokens is null ? null : Logprobs(tokens),
-        ["finish_reason"] = Reason(finish),
+        ["finish_reason"] = finish,
     };
 
     public override JsonObject? Opening(int index) => new()
@@ -143,13 +136,43 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
         ["finish_reason"] = null,
     };
 
-    public override JsonObject Delta(int index, string text, IReadOnlyList<ChosenToken>? tokens, FinishReason? finish) => new()
+    public override JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish) => new()
     {
         ["index"] = index,
-        ["delta"] = text.Length > 0 || finish is null ? new JsonObject { ["content"] = text } : new JsonObject(),
+        ["delta"] = Fields(delta, finish is null),
         ["logprobs"] = tokens is null ? null : Logprobs(tokens),
-        ["finish_reason"] = Reason(finish),
+        ["finish_reason"] = finish,
     };
+
+    private static JsonObject Message(AnswerDelta answer)
+    {
+        // Beside calls or reasoning, no content is none, not an empty one.
+        var message = new JsonObject { ["role"] = "assistant", ["content"] = answer.Content.Length > 0 || (answer.Calls.Count == 0 && answer.Reasoning.Length == 0) ? answer.Content.ToString() : null };
+        if (answer.Reasoning.Length > 0)
+            message["reasoning_content"] = answer.Reasoning.ToString();
+        if (answer.Calls.Count > 0)
+        {
+            foreach (var call in answer.Calls)
+                call.Remove("index");
+            message["tool_calls"] = new JsonArray([.. answer.Calls]);
+        }
+
+        return message;
+    }
+
+    /// <param name="delta">What is new.</param>
+    /// <param name="something">An empty text where there is nothing else.</param>
+    private static JsonObject Fields(AnswerDelta delta, bool something)
+    {
+        var fields = new JsonObject();
+        if (delta.Content.Length > 0 || (something && delta.IsEmpty))
+            fields["content"] = delta.Content.ToString();
+        if (delta.Reasoning.Length > 0)
+            fields["reasoning_content"] = delta.Reasoning.ToString();
+        if (delta.Calls.Count > 0)
+            fields["tool_calls"] = new JsonArray([.. delta.Calls]);
+        return fields;
+    }
 
     private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
     {

@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
@@ -14,22 +13,26 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
     /// <summary>Waits for the end and sends one answer.</summary>
     public async Task WriteWholeAsync(HttpContext context, CancellationToken stop)
     {
-        var texts = generations.Select((_, i) => new StringBuilder(Echo(i))).ToList();
-        var tokens = generations.Select(_ => new List<ChosenToken>()).ToList();
         var choices = new JsonArray();
         for (var i = 0; i < generations.Count; i++)
         {
             FinishReason? finish = null;
+            var answer = new ChoiceAnswer(request.Reader(), request.ManyCalls);
+            var whole = AnswerDelta.Of(Echo(i));
+            var tokens = new List<ChosenToken>();
             await foreach (var happened in generations[i].Events.Reader.ReadAllAsync(stop).ConfigureAwait(false))
             {
-                texts[i].Append(happened.Text);
-                tokens[i].AddRange(happened.Tokens);
+                if (!answer.Complete)
+                    tokens.AddRange(happened.Tokens);
+                whole.Add(answer.Take(happened));
                 finish = happened.Finish;
+                if (answer.Complete)
+                    generations[i].Cancel();
             }
 
-            if (Failure(finish) is { } error)
+            if (!answer.Complete && Failure(finish) is { } error)
                 throw error;
-            choices.Add(shape.Choice(i, texts[i].ToString(), WithTokens ? tokens[i] : null, finish!.Value));
+            choices.Add(shape.Choice(i, whole, WithTokens ? tokens : null, answer.Reason(finish)!));
         }
 
         await JsonBody.WriteAsync(context.Response, shape.Whole(choices, AnswerShape.Usage(generations, request.Common.Choices))).ConfigureAwait(false);
@@ -47,19 +50,25 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             if (shape.Opening(i) is { } opening)
                 await SendAsync(context, shape.Chunk([opening], null, includeUsage), stop).ConfigureAwait(false);
             if (Echo(i) is { Length: > 0 } echo)
-                await SendAsync(context, shape.Chunk([shape.Delta(i, echo, null, null)], null, includeUsage), stop).ConfigureAwait(false);
+                await SendAsync(context, shape.Chunk([shape.Delta(i, AnswerDelta.Of(echo), null, null)], null, includeUsage), stop).ConfigureAwait(false);
         }
 
+        var answers = generations.Select(_ => new ChoiceAnswer(request.Reader(), request.ManyCalls)).ToList();
         await foreach (var (index, happened) in Merge(stop).ConfigureAwait(false))
         {
-            if (Failure(happened.Finish) is { } error)
+            var answer = answers[index];
+            if (!answer.Complete && Failure(happened.Finish) is { } error)
             {
                 await SendAsync(context, error.Body(), stop).ConfigureAwait(false);
                 break;
             }
 
-            if (happened.Text.Length > 0 || happened.Tokens.Count > 0 || happened.Finish is not null)
-                await SendAsync(context, shape.Chunk([shape.Delta(index, happened.Text, WithTokens ? happened.Tokens : null, happened.Finish)], null, includeUsage), stop).ConfigureAwait(false);
+            IReadOnlyList<ChosenToken> tokens = answer.Complete ? [] : happened.Tokens;
+            var delta = answer.Take(happened);
+            if (answer.Complete)
+                generations[index].Cancel();
+            if (!delta.IsEmpty || tokens.Count > 0 || happened.Finish is not null)
+                await SendAsync(context, shape.Chunk([shape.Delta(index, delta, WithTokens ? tokens : null, answer.Reason(happened.Finish))], null, includeUsage), stop).ConfigureAwait(false);
         }
 
         if (includeUsage)

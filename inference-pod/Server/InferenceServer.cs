@@ -4,12 +4,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Engine;
 using Moebius.Inference.KvClient;
 using Moebius.Inference.Models;
 using Moebius.Inference.Storage;
 using Moebius.Inference.Text;
 using Moebius.Inference.Text.Tokenization;
+using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Server;
 
@@ -181,7 +183,12 @@ internal sealed class InferenceServer : IAsyncDisposable
         var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)
             logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
-        served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow());
+        served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow())
+        {
+            ToolCallParser = options.ToolCallParser == ToolCallParser.Auto ? AnswerFormat.Of(template?.Source) : options.ToolCallParser,
+        };
+        if (template is not null)
+            logger.LogInformation("Tool calls are read as {Parser}", served.ToolCallParser);
         if (model.Info.ExpertTier.Length > 0)
             logger.LogInformation("Experts come from {Tier}", model.Info.ExpertTier);
         logger.LogInformation(

@@ -1,7 +1,9 @@
+using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
+using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Server;
 
@@ -27,6 +29,15 @@ internal sealed record PreparedRequest(
 
     /// <summary>What each output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
+
+    /// <summary>Makes what tells an output's parts apart.</summary>
+    public Func<IAnswerReader> Reader { get; init; } = static () => new PlainReader();
+
+    /// <summary>More than one call may be made; otherwise the first one ends the output.</summary>
+    public bool ManyCalls { get; init; } = true;
+
+    /// <summary>Special tokens that count as text.</summary>
+    public IReadOnlySet<int> ShownTokens { get; init; } = FrozenSet<int>.Empty;
 
     /// <summary>Reads a request for <c>/v1/completions</c>.</summary>
     public static PreparedRequest Completion(JsonElement root, ServedModel model)
@@ -62,16 +73,24 @@ internal sealed record PreparedRequest(
         var older = body.Integer("max_tokens", 1, int.MaxValue);
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
-        var tools = Tools(body);
+        var tools = ToolRequest.Read(body);
         var grammar = ResponseFormat.Read(body, model, common.IgnoreEndOfSequence);
-        body.Flag("parallel_tool_calls");
+        if (tools.Grammar(common.IgnoreEndOfSequence) is { } calls)
+            grammar = grammar is null ? new OutputGrammar(calls, model.Trie) : throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
         body.RefuseOthers();
         if (model.Template is not { } template)
             throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
-        var text = ChatPrompt.Render(template, body, messages, tools, open, variables, clock);
-        return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field) { Grammar = grammar };
+        var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
+        return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field)
+        {
+            Grammar = grammar,
+            // A format that was asked for leaves no room for calls.
+            Reader = grammar is not null && !tools.Forced ? static () => new PlainReader() : () => tools.Reader(model.ToolCallParser),
+            ManyCalls = tools.Parallel,
+            ShownTokens = tools.Forced ? FrozenSet<int>.Empty : model.Markers(tools.Offered is not null),
+        };
     }
 
     /// <summary>The sequences to generate: for each prompt, each choice.</summary>
@@ -94,7 +113,7 @@ internal sealed record PreparedRequest(
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, PublicTokens = publicTokens, Grammar = Grammar });
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, PublicTokens = publicTokens, Grammar = Grammar, ShownTokens = ShownTokens });
             }
         }
 
@@ -134,41 +153,6 @@ internal sealed record PreparedRequest(
         item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary
             ? id
             : throw ApiException.Invalid($"{name}[{i}]", $"'{name}[{i}]' must be a token id from 0 to {vocabulary - 1}."))];
-
-    private static JsonElement? Tools(RequestBody body)
-    {
-        var choice = "auto";
-        if (body.Get("tool_choice") is { } value)
-        {
-            if (value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object))
-                throw body.Wrong("tool_choice", "a string or an object", value);
-            choice = value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
-            if (choice is not ("auto" or "none"))
-                throw ApiException.Invalid("tool_choice", $"'tool_choice' is {(value.ValueKind == JsonValueKind.String ? $"'{choice}'" : "a named tool")}: only 'auto' and 'none' are supported.");
-        }
-
-        if (body.Get("tools") is not { } tools)
-            return null;
-        if (tools.ValueKind != JsonValueKind.Array)
-            throw body.Wrong("tools", "an array", tools);
-        foreach (var (tool, i) in tools.EnumerateArray().Select((tool, i) => (tool, i)))
-            CheckTool(tool, $"tools[{i}]");
-        return choice == "none" || tools.GetArrayLength() == 0 ? null : tools;
-    }
-
-    private static void CheckTool(JsonElement tool, string name)
-    {
-        if (tool.ValueKind != JsonValueKind.Object)
-            throw RequestBody.WrongType(name, "an object", tool);
-        if (!tool.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "function")
-            throw ApiException.Invalid($"{name}.type", $"'{name}.type' must be 'function'.");
-        if (!tool.TryGetProperty("function", out var function) || function.ValueKind != JsonValueKind.Object)
-            throw ApiException.Invalid($"{name}.function", $"'{name}.function' must be an object.");
-        if (!function.TryGetProperty("name", out var called) || called.ValueKind != JsonValueKind.String || called.GetString()!.Length == 0)
-            throw ApiException.Invalid($"{name}.function.name", $"'{name}.function.name' must be a text.");
-        if (function.TryGetProperty("parameters", out var parameters) && parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
-            throw RequestBody.WrongType($"{name}.function.parameters", "an object", parameters);
-    }
 
     private static JsonElement? Variables(RequestBody body)
     {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
 using Moebius.Inference.Storage;
 
@@ -18,7 +19,8 @@ public static class ServeCommands
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
         var experts = new ExpertFlags();
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads };
+        var parser = new Option<string?>("--tool-call-parser") { Description = $"How the model writes calls of tools: {string.Join(", ", Enum.GetNames<ToolCallParser>())}. Default: serving.toolCallParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser };
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
@@ -32,7 +34,8 @@ public static class ServeCommands
                     parsed.GetValue(socket),
                     parsed.GetValue(policy),
                     parsed.GetValue(threads),
-                    experts.Read(parsed)),
+                    experts.Read(parsed),
+                    parsed.GetValue(parser)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {

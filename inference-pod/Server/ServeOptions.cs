@@ -42,11 +42,14 @@ internal sealed record ServeOptions
 
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How the model writes calls of tools.</summary>
+    public ToolCallParser ToolCallParser { get; init; }
+
     /// <summary>Answer made-up requests before the first real one.</summary>
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -80,6 +83,7 @@ internal sealed record ServeOptions
             MaxQueued = Range(serving.MaxQueuedRequests, 0, 100000, $"{source}: serving.maxQueuedRequests"),
             MaxBatchTokens = Range(serving.MaxBatchTokens, 16, 65536, $"{source}: serving.maxBatchTokens"),
             KVMemoryBytes = Quantities.Bytes(serving.KVMemory, $"{source}: serving.kvMemory"),
+            ToolCallParser = flags.ToolCallParser is { } parser ? ExpertFlags.Given.Named<ToolCallParser>(parser, "--tool-call-parser") : serving.ToolCallParser,
             DrainTimeout = Durations.Parse(serving.DrainTimeout, $"{source}: serving.drainTimeout"),
         };
     }

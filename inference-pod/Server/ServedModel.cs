@@ -1,8 +1,11 @@
+using System.Collections.Frozen;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text;
 using Moebius.Inference.Text.Tokenization;
+using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Server;
 
@@ -10,6 +13,14 @@ namespace Moebius.Inference.Server;
 internal sealed record ServedModel(string Name, ICausalModel Model, Tokenizer Tokenizer, ChatTemplate? Template, InferenceEngine Engine, int ContextLength, DateTimeOffset Created)
 {
     private readonly Lazy<TokenTrie> trie = new(() => new TokenTrie(Tokenizer, Model.Info.VocabularySize));
+
+    /// <summary>The format of calls, decided.</summary>
+    public ToolCallParser ToolCallParser { get; init; }
+
+    /// <summary>The special tokens that the parser has to see.</summary>
+    /// <param name="withTools">The request has tools.</param>
+    public IReadOnlySet<int> Markers(bool withTools) => AnswerFormat.Markers(ToolCallParser, withTools)
+        .Select(marker => Tokenizer.SpecialIds.TryGetValue(marker, out var id) && !Model.Info.EndOfSequence.Contains(id) ? id : -1).Where(id => id >= 0).ToFrozenSet();
 
     /// <summary>Token ids that clients may name.</summary>
     public int Vocabulary => Model.Info.VocabularySize;

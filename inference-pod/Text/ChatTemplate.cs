@@ -19,12 +19,16 @@ internal sealed class ChatTemplate
     private readonly Template? toolTemplate;
     private readonly Dictionary<string, object?> tokens;
 
-    private ChatTemplate(Template template, Template? toolTemplate, Dictionary<string, object?> tokens)
+    private ChatTemplate(Template template, Template? toolTemplate, Dictionary<string, object?> tokens, string source)
     {
+        Source = source;
         this.template = template;
         this.toolTemplate = toolTemplate;
         this.tokens = tokens;
     }
+
+    /// <summary>What was parsed: the template for tools where there is one.</summary>
+    public string Source { get; }
 
     /// <summary>The template of a model directory; null when it has none.</summary>
     /// <exception cref="UserInputException">A file is damaged or the template uses what is not supported.</exception>
@@ -74,7 +78,7 @@ internal sealed class ChatTemplate
     {
         try
         {
-            return new ChatTemplate(Template.Parse(source), toolSource is null ? null : Template.Parse(toolSource), tokens);
+            return new ChatTemplate(Template.Parse(source), toolSource is null ? null : Template.Parse(toolSource), tokens, toolSource ?? source);
         }
         catch (JinjaException error)
         {

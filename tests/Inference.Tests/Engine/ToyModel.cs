@@ -25,6 +25,9 @@ internal sealed class ToyModel : ICausalModel
     /// <summary>Runs before each step, on the engine's thread.</summary>
     public Action<IReadOnlyList<SequenceChunk>>? BeforeStep { get; set; }
 
+    /// <summary>What every sequence says after its prompt, then the end; null: what the hash says.</summary>
+    public IReadOnlyList<int>? Script { get; set; }
+
     /// <summary>Sequences that exist.</summary>
     public int Live => Volatile.Read(ref live);
 
@@ -65,7 +68,10 @@ internal sealed class ToyModel : ICausalModel
             Assert.True(chunk.Tokens.Length > 0);
             kv.Append(chunk.Tokens.Span);
             Computed += chunk.Tokens.Length;
-            results.Add(chunk.Logits == LogitsFor.None ? [] : Logits(kv.Tokens));
+            var logits = chunk.Logits == LogitsFor.None ? [] : Logits(kv.Tokens);
+            if (logits.Length > 0 && Script is { } script)
+                logits[kv.Said() is var said && said < script.Count ? script[said] : 0] = 1000;
+            results.Add(logits);
         }
 
         PeakTokens = Math.Max(PeakTokens, Interlocked.Read(ref liveBytes));
@@ -100,10 +106,18 @@ internal sealed class ToyModel : ICausalModel
     {
         private readonly List<int> tokens = [];
         private bool disposed;
+        private int? prompt;
 
         public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(tokens);
 
         public int Length => tokens.Count;
+
+        /// <summary>Tokens after the first that logits were asked for.</summary>
+        public int Said()
+        {
+            prompt ??= Length;
+            return Length - prompt.Value;
+        }
 
         public void Append(ReadOnlySpan<int> more)
         {

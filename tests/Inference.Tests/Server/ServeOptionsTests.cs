@@ -14,6 +14,8 @@ public class ServeOptionsTests
         Assert.Equal(("configured", 9000, 12L << 20, 3, 32), (options.ModelName, options.Listen.Port, options.Experts.BudgetBytes, options.Threads, options.BlockTokens));
         Assert.Equal((64L << 20, TimeSpan.FromSeconds(5)), (options.KVMemoryBytes, options.DrainTimeout));
         var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", Threads = 1, Experts = new("4Mi") });
+        Assert.Equal((ToolCallParser.Auto, ToolCallParser.Mistral, ToolCallParser.None), (options.ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n").ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n", flags => flags with { ToolCallParser = "None" }).ToolCallParser));
+        Assert.StartsWith("--tool-call-parser: 'hermes' is not one of Auto, None, Hermes, ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { ToolCallParser = "hermes" })).Message, StringComparison.Ordinal);
         Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.Experts.BudgetBytes, overridden.Threads));
     }
 

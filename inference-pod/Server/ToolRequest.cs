@@ -1,0 +1,135 @@
+using System.Text.Json;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Constraints;
+using Moebius.Inference.Tools;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>What a request says about tools, checked: <c>tools</c>, <c>tool_choice</c> and <c>parallel_tool_calls</c>.</summary>
+/// <param name="Offered">The tools that the model is told about; null: none.</param>
+/// <param name="Parallel">It may call more than once in a turn.</param>
+internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
+{
+    /// <summary>The model has to call.</summary>
+    public bool Forced { get; private init; }
+
+    /// <summary>The one tool that it has to call; null: any.</summary>
+    public string? Named { get; private init; }
+
+    /// <exception cref="ApiException">A field is wrong; the message names it.</exception>
+    public static ToolRequest Read(RequestBody body)
+    {
+        var (forced, named, offered) = Choice(body);
+        var parallel = body.Flag("parallel_tool_calls") ?? true;
+        var tools = body.Get("tools");
+        if (tools is { } list)
+        {
+            if (list.ValueKind != JsonValueKind.Array)
+                throw body.Wrong("tools", "an array", list);
+            foreach (var (tool, i) in list.EnumerateArray().Select((tool, i) => (tool, i)))
+                Check(tool, $"tools[{i}]");
+            tools = list.GetArrayLength() > 0 ? list : null;
+        }
+
+        if (forced && tools is null)
+            throw ApiException.Invalid("tool_choice", "'tool_choice' asks for a call: 'tools' must say of what.");
+        if (named is not null && !tools!.Value.EnumerateArray().Any(tool => Name(tool) == named))
+            throw ApiException.Invalid("tool_choice", $"'tool_choice' names '{named}': 'tools' has no such function.");
+        return new ToolRequest(offered ? tools : null, parallel) { Forced = forced, Named = named };
+    }
+
+    /// <summary>The grammar of an answer that is calls and nothing else; null where the model decides.</summary>
+    /// <param name="ignoreEndOfSequence">The request wants to go on past the end.</param>
+    /// <exception cref="ApiException">A tool's parameters are a schema that cannot be kept; the message names it.</exception>
+    public GrammarNode? Grammar(bool ignoreEndOfSequence)
+    {
+        if (!Forced)
+            return null;
+        if (ignoreEndOfSequence)
+            throw ApiException.Invalid("ignore_eos", "'ignore_eos' together with a 'tool_choice' that asks for a call is not supported: the call says where the output ends.");
+        var arguments = Offered!.Value.EnumerateArray().Select((tool, i) => (Name: Name(tool), Index: i, Tool: tool)).Where(entry => Named is null || entry.Name == Named)
+            .Select(entry => (entry.Name, Node: Arguments(entry.Tool, $"tools[{entry.Index}].function.parameters"))).ToList();
+        var root = Named is not null ? arguments[0].Node : JsonGrammar.ArrayOf(new ChoiceNode([.. arguments.Select(tool => Call(tool.Name, tool.Node))]), 1, Parallel ? null : 1);
+        try
+        {
+            _ = new GrammarMachine(root);
+            return root;
+        }
+        catch (AmbiguousGrammarException)
+        {
+            throw ApiException.Invalid("tools", "'tools': the schemas have too many readings of one text to be followed: give them fewer alternatives, or such that differ sooner.");
+        }
+    }
+
+    /// <summary>What reads the answer.</summary>
+    /// <param name="parser">The model's format.</param>
+    public IAnswerReader Reader(ToolCallParser parser) => Forced ? new GivenCallReader(Named) : AnswerFormat.Reader(parser, Offered);
+
+    private static SequenceNode Call(string name, GrammarNode arguments) => new(
+        JsonGrammar.Exactly("{"), JsonGrammar.Pair("\"name\"", JsonGrammar.Exactly(SchemaKeywords.Json(JsonSerializer.SerializeToElement(name)))), JsonGrammar.Comma,
+        JsonGrammar.Pair("\"arguments\"", arguments), JsonGrammar.Space, JsonGrammar.Exactly("}"));
+
+    /// <summary>Arguments are an object, whatever else the schema says.</summary>
+    private static GrammarNode Arguments(JsonElement tool, string field)
+    {
+        var function = tool.GetProperty("function");
+        // Without parameters a function takes none.
+        if (!function.TryGetProperty("parameters", out var schema) || schema.ValueKind == JsonValueKind.Null)
+            return JsonGrammar.Exactly("{}");
+        if (!schema.EnumerateObject().Any())
+            return JsonGrammar.Object;
+        if (!schema.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "object")
+            throw ApiException.Invalid($"{field}.type", $"'{field}.type' must be 'object' for a 'tool_choice' that asks for a call.");
+        try
+        {
+            return JsonSchemaCompiler.Compile(schema);
+        }
+        catch (SchemaException error)
+        {
+            throw ApiException.Invalid(field, $"'{field}': {error.Message}.");
+        }
+    }
+
+    private static (bool Forced, string? Named, bool Offered) Choice(RequestBody body)
+    {
+        if (body.Get("tool_choice") is not { } value)
+            return (false, null, true);
+        if (value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object))
+            throw body.Wrong("tool_choice", "a string or an object", value);
+        if (value.ValueKind == JsonValueKind.String)
+        {
+            return value.GetString() switch
+            {
+                "auto" => (false, null, true),
+                "none" => (false, null, false),
+                "required" => (true, null, true),
+                var other => throw ApiException.Invalid("tool_choice", $"'tool_choice' is '{other}': it must be 'none', 'auto', 'required' or an object that names a function."),
+            };
+        }
+
+        var choice = body.Object("tool_choice")!;
+        if (choice.Text("type") is var type && type != "function")
+            throw ApiException.Invalid("tool_choice.type", $"'tool_choice.type' {(type is null ? "is required and" : $"is '{type}': it")} must be 'function'.");
+        var function = choice.Object("function") ?? throw ApiException.Invalid("tool_choice.function", "'tool_choice.function' is required.", "missing_required_parameter");
+        var name = function.Text("name") ?? throw ApiException.Invalid("tool_choice.function.name", "'tool_choice.function.name' is required.", "missing_required_parameter");
+        function.RefuseOthers();
+        choice.RefuseOthers();
+        return (true, name, true);
+    }
+
+    private static string Name(JsonElement tool) => tool.GetProperty("function").GetProperty("name").GetString()!;
+
+    private static void Check(JsonElement tool, string name)
+    {
+        if (tool.ValueKind != JsonValueKind.Object)
+            throw RequestBody.WrongType(name, "an object", tool);
+        if (!tool.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "function")
+            throw ApiException.Invalid($"{name}.type", $"'{name}.type' must be 'function'.");
+        if (!tool.TryGetProperty("function", out var function) || function.ValueKind != JsonValueKind.Object)
+            throw ApiException.Invalid($"{name}.function", $"'{name}.function' must be an object.");
+        if (!function.TryGetProperty("name", out var called) || called.ValueKind != JsonValueKind.String || called.GetString()!.Length == 0)
+            throw ApiException.Invalid($"{name}.function.name", $"'{name}.function.name' must be a text.");
+        if (function.TryGetProperty("parameters", out var parameters) && parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
+            throw RequestBody.WrongType($"{name}.function.parameters", "an object", parameters);
+    }
+}

@@ -1,0 +1,51 @@
+using System.Text.Json;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Inference.Tools;
+
+/// <summary>Which format a model's calls have, and what reads it.</summary>
+internal static class AnswerFormat
+{
+    /// <summary>What only templates of one format hold; the first that is found decides.</summary>
+    private static readonly (string Text, ToolCallParser Parser)[] s_signs =
+    [
+        ("<|channel|>", ToolCallParser.Harmony),
+        ("<｜tool▁call▁begin｜>", ToolCallParser.DeepSeekV3),
+        ("[TOOL_CALLS]", ToolCallParser.Mistral),
+        ("<|tool_call|>", ToolCallParser.Granite),
+        ("<arg_key>", ToolCallParser.Glm45),
+        ("<function=", ToolCallParser.Qwen3Coder),
+        ("<tool_call>", ToolCallParser.Hermes),
+    ];
+
+    /// <summary>The format that a model's chat template shows; <see cref="ToolCallParser.None"/> where it shows none.</summary>
+    /// <param name="template">Its source, or null.</param>
+    public static ToolCallParser Of(string? template) =>
+        template is null ? ToolCallParser.None : s_signs.Where(sign => template.Contains(sign.Text, StringComparison.Ordinal)).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
+
+    /// <summary>A reader of one answer.</summary>
+    /// <param name="parser">The format, not <see cref="ToolCallParser.Auto"/>.</param>
+    /// <param name="tools">The request's tools; null: there are none, and calls are text.</param>
+    public static IAnswerReader Reader(ToolCallParser parser, JsonElement? tools)
+    {
+        // Channels are how the whole answer is written, with tools or without.
+        if (parser == ToolCallParser.Harmony)
+            return new HarmonyReader();
+        return tools is null || Syntax(parser, tools) is not { } syntax ? new PlainReader() : new CallReader(syntax);
+    }
+
+    /// <summary>Texts of the tokens that a reader has to see.</summary>
+    public static IReadOnlyList<string> Markers(ToolCallParser parser, bool withTools) =>
+        parser == ToolCallParser.Harmony ? HarmonyReader.Markers : withTools ? Syntax(parser, null)?.Markers ?? [] : [];
+
+    private static ICallSyntax? Syntax(ToolCallParser parser, JsonElement? tools) => parser switch
+    {
+        ToolCallParser.Hermes => new HermesSyntax(),
+        ToolCallParser.Mistral => new MistralSyntax(),
+        ToolCallParser.DeepSeekV3 => new DeepSeekSyntax(),
+        ToolCallParser.Granite => new GraniteSyntax(),
+        ToolCallParser.Glm45 => new Glm45Syntax(new ToolSchemas(tools)),
+        ToolCallParser.Qwen3Coder => new Qwen3CoderSyntax(new ToolSchemas(tools)),
+        _ => null,
+    };
+}

@@ -1,0 +1,196 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Tests.Engine;
+using Moebius.Inference.Text.Tokenization;
+
+namespace Moebius.Inference.Tests.Server;
+
+/// <summary>Tools over the real server, with a model that says what the test wants.</summary>
+public sealed class ToolAnswerTests
+{
+    private const string Tools = """[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string","maxLength":8},"days":{"type":"integer","minimum":1,"maximum":9}},"required":["city","days"]}}},{"type":"function","function":{"name":"now"}}]""";
+    private const string Call = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Bath\", \"days\": 2}}\n</tool_call>";
+
+    private static Task<ServerHarness> StartAsync(string says, ToolCallParser parser = ToolCallParser.Hermes) =>
+        ServerHarness.StartAsync(ServerHarness.Options with { ToolCallParser = parser }, new ToyModel(blockTokens: 4) { Script = [.. EngineHarness.Tokenizer.Encode(says, false)] });
+
+    private static string Chat(string more = "") =>
+        """{"model":"toy","messages":[{"role":"user","content":"How is it in Bath?"}],"temperature":0,"tools":TOOLS MORE}""".Replace("TOOLS", Tools, StringComparison.Ordinal).Replace("MORE", more, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task A_call_is_a_call_and_the_text_before_it_is_content()
+    {
+        await using var harness = await StartAsync("I shall look.\n" + Call + "\n" + Call.Replace("Bath", "Ulm", StringComparison.Ordinal));
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat());
+        var choice = body["choices"]![0]!;
+        Assert.Equal("tool_calls", (string?)choice["finish_reason"]);
+        Assert.Equal("I shall look.", (string?)choice["message"]!["content"]);
+        var calls = choice["message"]!["tool_calls"]!.AsArray();
+        Assert.Equal(2, calls.Count);
+        Assert.Equal("function", (string?)calls[0]!["type"]);
+        Assert.Equal("get_weather", (string?)calls[0]!["function"]!["name"]);
+        Assert.Equal("Ulm", (string?)JsonNode.Parse((string)calls[1]!["function"]!["arguments"]!)!["city"]);
+        Assert.Null(calls[0]!["index"]);
+        Assert.NotEqual((string?)calls[0]!["id"], (string?)calls[1]!["id"]);
+    }
+
+    [Fact]
+    public async Task A_turn_with_calls_and_results_goes_on()
+    {
+        await using var harness = await StartAsync(Call);
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat());
+        var message = body["choices"]![0]!["message"]!;
+        Assert.Null(message["content"]);
+        var (status, _, _) = await harness.PostAsync("v1/chat/completions", Chat().Replace("}],\"temperature\"", $"}},{message.ToJsonString()},{{\"role\":\"tool\",\"tool_call_id\":{message["tool_calls"]![0]!["id"]!.ToJsonString()},\"content\":\"mild\"}}],\"temperature\"", StringComparison.Ordinal));
+        Assert.Equal(System.Net.HttpStatusCode.OK, status);
+    }
+
+    [Fact]
+    public async Task A_stream_has_no_part_of_a_call_as_content()
+    {
+        await using var harness = await StartAsync("So <b>.\n" + Call + Call);
+        var events = await harness.StreamAsync("v1/chat/completions", Chat(",\"stream\":true,\"logprobs\":true"));
+        var choices = events.Select(sent => sent["choices"]![0]!).ToList();
+        Assert.Equal("So <b>.", string.Concat(choices.Select(choice => (string?)choice["delta"]!["content"])));
+        var calls = choices.SelectMany(choice => choice["delta"]!["tool_calls"]?.AsArray() ?? []).ToList();
+        Assert.Equal([0, 1], calls.Select(call => (int)call!["index"]!));
+        Assert.All(calls, call => Assert.Equal("Bath", (string?)JsonNode.Parse((string)call!["function"]!["arguments"]!)!["city"]));
+        Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
+        Assert.All(choices.SkipLast(1), choice => Assert.Null(choice["finish_reason"]));
+        // What is held back is held back as text only: every token is told of.
+        Assert.Equal(harness.Model.Script!.Count + 1, choices.Sum(choice => choice["logprobs"]?["content"]?.AsArray().Count ?? 0));
+    }
+
+    [Theory]
+    [InlineData("", "")]
+    [InlineData(",\"tool_choice\":\"none\"", Call)]
+    [InlineData(",\"max_tokens\":20", "<tool_call>")]
+    [InlineData(",\"response_format\":{\"type\":\"text\"}", "")]
+    public async Task What_is_not_a_call_that_was_asked_for_stays_content(string more, string begins)
+    {
+        await using var harness = await StartAsync(Call);
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+        var message = body["choices"]![0]!["message"]!;
+        if (begins.Length == 0)
+            Assert.NotNull(message["tool_calls"]);
+        else
+            Assert.Null(message["tool_calls"]);
+        Assert.StartsWith(begins, (string?)message["content"] ?? "", StringComparison.Ordinal);
+        Assert.Equal(begins.Length == 0 ? "tool_calls" : more.Contains("max_tokens", StringComparison.Ordinal) ? "length" : "stop", (string?)body["choices"]![0]!["finish_reason"]);
+    }
+
+    [Fact]
+    public async Task Without_tools_a_call_is_text()
+    {
+        await using var harness = await StartAsync(Call);
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"temperature":0}""");
+        Assert.Equal(Call, (string?)body["choices"]![0]!["message"]!["content"]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task One_call_at_a_time_ends_the_turn_with_it(bool stream)
+    {
+        await using var harness = await StartAsync(Call + "\n" + Call + string.Concat(Enumerable.Repeat(" and so on", 60)));
+        const string more = ",\"parallel_tool_calls\":false";
+        if (stream)
+        {
+            var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more + ",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
+            Assert.Single(choices, choice => choice["delta"]!["tool_calls"] is not null);
+            Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
+            Assert.Equal("", string.Concat(choices.Select(choice => (string?)choice["delta"]!["content"])));
+        }
+        else
+        {
+            var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+            Assert.Single(body["choices"]![0]!["message"]!["tool_calls"]!.AsArray());
+            Assert.Null(body["choices"]![0]!["message"]!["content"]);
+            Assert.Equal("tool_calls", (string?)body["choices"]![0]!["finish_reason"]);
+        }
+    }
+
+    [Theory]
+    [InlineData("\"required\"", false)]
+    [InlineData("\"required\"", true)]
+    [InlineData("""{"type":"function","function":{"name":"get_weather"}}""", false)]
+    [InlineData("""{"type":"function","function":{"name":"now"}}""", true)]
+    public async Task A_call_that_is_asked_for_is_made_under_its_schema(string choice, bool stream)
+    {
+        // The hash wants anything: only the grammar makes calls of it.
+        await using var harness = await ServerHarness.StartAsync();
+        var more = $",\"parallel_tool_calls\":false,\"tool_choice\":{choice},\"stream\":{(stream ? "true" : "false")}";
+        List<JsonNode?> calls;
+        if (stream)
+        {
+            var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more))).Select(sent => sent["choices"]![0]!).ToList();
+            calls = [.. choices.SelectMany(sent => sent["delta"]!["tool_calls"]?.AsArray() ?? [])];
+            Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
+        }
+        else
+        {
+            var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+            calls = [.. body["choices"]![0]!["message"]!["tool_calls"]!.AsArray()];
+            Assert.Equal("tool_calls", (string?)body["choices"]![0]!["finish_reason"]);
+        }
+
+        var function = Assert.Single(calls)!["function"]!;
+        using var arguments = JsonDocument.Parse((string)function["arguments"]!);
+        if ((string?)function["name"] == "get_weather")
+            Assert.InRange(arguments.RootElement.GetProperty("days").GetInt32(), 1, 9);
+        else
+            Assert.Equal("now {}", $"{function["name"]} {arguments.RootElement.GetRawText()}");
+        Assert.Contains((string?)function["name"], choice == "\"required\"" ? ["get_weather", "now"] : new[] { (string?)JsonNode.Parse(choice)!["function"]!["name"] });
+    }
+
+    [Theory]
+    [InlineData(",\"tool_choice\":\"must\"", "tool_choice")]
+    [InlineData(",\"tool_choice\":{\"type\":\"allowed_tools\"}", "tool_choice.type")]
+    [InlineData(",\"tool_choice\":{\"function\":{\"name\":\"now\"}}", "tool_choice.type")]
+    [InlineData(",\"tool_choice\":{\"type\":\"function\"}", "tool_choice.function")]
+    [InlineData(",\"tool_choice\":{\"type\":\"function\",\"function\":{}}", "tool_choice.function.name")]
+    [InlineData(",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"x\"}}", "tool_choice")]
+    [InlineData(",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"now\",\"strict\":true}}", "tool_choice.function.strict")]
+    [InlineData(",\"tool_choice\":\"required\",\"response_format\":{\"type\":\"json_object\"}", "response_format")]
+    [InlineData(",\"tool_choice\":\"required\",\"ignore_eos\":true", "ignore_eos")]
+    [InlineData(",\"parallel_tool_calls\":1", "parallel_tool_calls")]
+    public async Task A_wrong_wish_is_answered_with_the_parameter(string more, string param)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+        Assert.Equal(400, (int)status);
+        Assert.Equal(param, (string?)body["error"]!["param"]);
+    }
+
+    [Theory]
+    [InlineData("""{"type":"array"}""", "tools[0].function.parameters.type")]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"string","pattern":"^a+$"}}}""", "tools[0].function.parameters")]
+    public async Task A_schema_that_cannot_be_kept_is_refused_where_it_has_to_be(string schema, string param)
+    {
+        await using var harness = await StartAsync("Good.");
+        string request = """{"model":"toy","messages":[{"role":"user","content":"a"}],"temperature":0,"tools":[{"type":"function","function":{"name":"f","parameters":SCHEMA}}],"tool_choice":"CHOICE"}""".Replace("SCHEMA", schema, StringComparison.Ordinal);
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", request.Replace("CHOICE", "required", StringComparison.Ordinal));
+        Assert.Equal(400, (int)status);
+        Assert.Equal(param, (string?)body["error"]!["param"]);
+        (_, body, _) = await harness.PostAsync("v1/chat/completions", request.Replace("CHOICE", "auto", StringComparison.Ordinal));
+        Assert.Equal("Good.", (string?)body["choices"]![0]!["message"]!["content"]);
+    }
+
+    [Fact]
+    public async Task Markers_that_are_control_tokens_are_seen_by_the_parser_and_by_nobody_else()
+    {
+        using var directory = new TemporaryDirectory();
+        foreach (var file in new[] { "tokenizer.json", "tokenizer_config.json" })
+            await File.WriteAllTextAsync(Path.Combine(directory.Path, file), (await File.ReadAllTextAsync(Path.Combine(Fixtures.Model, file), TestContext.Current.CancellationToken)).Replace("<|im_start|>", "<|channel|>", StringComparison.Ordinal).Replace("<|im_end|>", "<|message|>", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(directory.Path, "chat_template.jinja"), "{{ messages[-1].content }}{# <|channel|> #}", TestContext.Current.CancellationToken);
+        var script = Tokenizer.Load(directory.Path).Encode("<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Good day.", false);
+        Assert.Equal(4, script.Count(token => token is 1 or 2));
+        await using var harness = await ServerHarness.StartAsync(ServerHarness.Options with { ModelDirectory = directory.Path }, new ToyModel(blockTokens: 4) { Script = [.. script] });
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"temperature":0}""");
+        var message = body["choices"]![0]!["message"]!;
+        Assert.Equal(("Hm.", "Good day."), ((string?)message["reasoning_content"], (string?)message["content"]));
+        (_, body, _) = await harness.PostAsync("v1/completions", """{"model":"toy","prompt":"a","temperature":0,"max_tokens":40}""");
+        Assert.Equal("analysisHm.finalGood day.", (string?)body["choices"]![0]!["text"]);
+    }
+}
