@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Numerics;
 using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Inference.Text.Jinja;
@@ -125,7 +127,7 @@ internal sealed class ChatTemplate
             case JsonValueKind.String:
                 return element.GetString();
             case JsonValueKind.Number:
-                return element.TryGetInt64(out var integer) ? (object)integer : element.GetDouble();
+                return element.TryGetInt64(out var integer) ? (object)integer : BigInteger.TryParse(element.GetRawText(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var big) ? big : element.GetDouble();
             case JsonValueKind.True:
                 return true;
             case JsonValueKind.False:

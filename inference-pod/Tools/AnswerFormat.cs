@@ -6,22 +6,22 @@ namespace Moebius.Inference.Tools;
 /// <summary>Which format a model's calls have, and what reads it.</summary>
 internal static class AnswerFormat
 {
-    /// <summary>What only templates of one format hold; the first that is found decides.</summary>
-    private static readonly (string Text, ToolCallParser Parser)[] s_signs =
+    /// <summary>What only templates of one format hold together; the first that is found decides.</summary>
+    private static readonly (string[] Texts, ToolCallParser Parser)[] s_signs =
     [
-        ("<|channel|>", ToolCallParser.Harmony),
-        ("<｜tool▁call▁begin｜>", ToolCallParser.DeepSeekV3),
-        ("[TOOL_CALLS]", ToolCallParser.Mistral),
-        ("<|tool_call|>", ToolCallParser.Granite),
-        ("<arg_key>", ToolCallParser.Glm45),
-        ("<function=", ToolCallParser.Qwen3Coder),
-        ("<tool_call>", ToolCallParser.Hermes),
+        (["<|channel|>"], ToolCallParser.Harmony),
+        (["<｜tool▁call▁begin｜>"], ToolCallParser.DeepSeekV3),
+        (["[TOOL_CALLS]"], ToolCallParser.Mistral),
+        (["<|tool_call|>"], ToolCallParser.Granite),
+        (["<tool_call>", "<arg_key>"], ToolCallParser.Glm45),
+        (["<tool_call>", "<function="], ToolCallParser.Qwen3Coder),
+        (["<tool_call>"], ToolCallParser.Hermes),
     ];
 
     /// <summary>The format that a model's chat template shows; <see cref="ToolCallParser.None"/> where it shows none.</summary>
     /// <param name="template">Its source, or null.</param>
     public static ToolCallParser Of(string? template) =>
-        template is null ? ToolCallParser.None : s_signs.Where(sign => template.Contains(sign.Text, StringComparison.Ordinal)).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
+        template is null ? ToolCallParser.None : s_signs.Where(sign => Array.TrueForAll(sign.Texts, text => template.Contains(text, StringComparison.Ordinal))).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
 
     /// <summary>A reader of one answer.</summary>
     /// <param name="parser">The format, not <see cref="ToolCallParser.Auto"/>.</param>

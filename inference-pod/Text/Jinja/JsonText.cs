@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 
 namespace Moebius.Inference.Text.Jinja;
@@ -22,8 +23,8 @@ internal static class JsonText
                 case bool flag:
                     output.Append(flag ? "true" : "false");
                     break;
-                case long integer:
-                    output.Append(CultureInfo.InvariantCulture, $"{integer}");
+                case long or BigInteger:
+                    output.Append(CultureInfo.InvariantCulture, $"{current}");
                     break;
                 case double number:
                     output.Append(Python.Float(number));

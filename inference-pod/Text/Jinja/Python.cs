@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 
 namespace Moebius.Inference.Text.Jinja;
@@ -24,6 +25,8 @@ internal static class Python
             case bool flag:
                 return flag ? "True" : "False";
             case long integer:
+                return integer.ToString(CultureInfo.InvariantCulture);
+            case BigInteger integer:
                 return integer.ToString(CultureInfo.InvariantCulture);
             case double number:
                 return Float(number);
@@ -58,7 +61,7 @@ internal static class Python
     {
         null => "none",
         bool => "boolean",
-        long => "integer",
+        long or BigInteger => "integer",
         double => "float",
         string => "string",
         JinjaList => "list",
@@ -129,6 +132,7 @@ internal static class Python
         bool flag => flag ? 1 : 0,
         long integer => integer,
         double number => number,
+        BigInteger integer => (double)integer,
         _ => null,
     };
 
@@ -149,16 +153,21 @@ internal static class Python
         if (double.IsInfinity(value))
             return value > 0 ? "inf" : "-inf";
         // Both write the shortest digits that give the number back; Python has exponents below 1e-4 and from 1e16 on.
-        var parts = value.ToString("E16", CultureInfo.InvariantCulture).Split('E');
-        var exponent = int.Parse(parts[1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        var text = value.ToString("R", CultureInfo.InvariantCulture);
-        if (value == 0 || exponent is >= -4 and < 16)
-            return text.Contains('E', StringComparison.Ordinal) ? (exponent < 0 ? ((decimal)value).ToString(CultureInfo.InvariantCulture) : value.ToString("F1", CultureInfo.InvariantCulture))
-                : text.Contains('.', StringComparison.Ordinal) ? text : text + ".0";
-        var mantissa = text.Contains('E', StringComparison.Ordinal) ? text[..text.IndexOf('E', StringComparison.Ordinal)] : text.TrimEnd('0');
-        if (!mantissa.Contains('.', StringComparison.Ordinal) && mantissa.TrimStart('-').Length > 1)
-            mantissa = mantissa.Insert(mantissa[0] == '-' ? 2 : 1, ".");
-        return $"{mantissa}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent).ToString("00", CultureInfo.InvariantCulture)}";
+        var parts = value.ToString("R", CultureInfo.InvariantCulture).TrimStart('-').Split('E');
+        var point = parts[0].Split('.');
+        var written = point[0] + (point.Length > 1 ? point[1] : "");
+        var digits = written.TrimStart('0').TrimEnd('0');
+        var sign = double.IsNegative(value) ? "-" : "";
+        if (digits.Length == 0)
+            return sign + "0.0";
+        var exponent = point[0].Length - 1 - (written.Length - written.TrimStart('0').Length) + (parts.Length > 1 ? int.Parse(parts[1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) : 0);
+        return sign + exponent switch
+        {
+            < -4 or >= 16 => $"{digits[0]}{(digits.Length > 1 ? "." : "")}{digits[1..]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent).ToString("00", CultureInfo.InvariantCulture)}",
+            < 0 => $"0.{new string('0', -exponent - 1)}{digits}",
+            _ when digits.Length > exponent + 1 => $"{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}",
+            _ => $"{digits}{new string('0', exponent + 1 - digits.Length)}.0",
+        };
     }
 
     private static string Quote(string text)

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Moebius.Inference.Text.Jinja;
 
 /// <summary>The tests: <c>value is name(arguments)</c>.</summary>
@@ -21,7 +23,7 @@ internal static class Tests
         ["gt"] = (value, argument) => Python.Compare(value, argument) > 0,
         ["greaterthan"] = (value, argument) => Python.Compare(value, argument) > 0,
         ["in"] = (value, argument) => Python.Contains(argument, value),
-        ["integer"] = (value, _) => value is long,
+        ["integer"] = (value, _) => value is long or BigInteger,
         ["iterable"] = (value, _) => value is JinjaList or JinjaMap or string or Undefined,
         ["le"] = (value, argument) => Python.Compare(value, argument) <= 0,
         ["lower"] = (value, _) => Python.Str(value) is var text && text == Methods.Lower(text) && text != Methods.Upper(text),
@@ -30,7 +32,7 @@ internal static class Tests
         ["mapping"] = (value, _) => value is JinjaMap,
         ["ne"] = (value, argument) => !Python.Same(value, argument),
         ["none"] = (value, _) => value is null,
-        ["number"] = (value, _) => value is long or double or bool,
+        ["number"] = (value, _) => value is long or BigInteger or double or bool,
         ["odd"] = (value, _) => Python.Integer(value, "the value") % 2 != 0,
         ["sameas"] = (value, argument) => ReferenceEquals(value, argument) || (value is bool or null && Equals(value, argument)),
         ["sequence"] = (value, _) => value is JinjaList or JinjaMap or string or Undefined,

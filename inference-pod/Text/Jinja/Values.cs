@@ -2,7 +2,7 @@ using System.Collections;
 
 namespace Moebius.Inference.Text.Jinja;
 
-// Values of the language: null (none), Undefined, bool, long, double, string, JinjaList, JinjaMap, Namespace, Callable.
+// Values of the language: null (none), Undefined, bool, long, BigInteger (beyond long), double, string, JinjaList, JinjaMap, Namespace, Callable.
 
 /// <summary>The value of a name or field that does not exist: prints as nothing, fails when something is asked of it.</summary>
 internal sealed record Undefined(string What)

@@ -21,6 +21,15 @@ public class JinjaTests
         Assert.Equal(test.GetProperty("expected").GetString(), template.Render(variables.GetProperty("messages"), null, false, variables, TimeProvider.System));
     }
 
+    [Fact]
+    public void Whole_numbers_keep_their_digits_whatever_their_size()
+    {
+        var template = ChatTemplate.Create("{{ n }} {{ n | tojson }} {{ [n] }} {{ n is integer }} {{ n is number }} {{ n == n }} {{ n > 1 }} {% if n %}yes{% endif %}", null, [], "case");
+        using var variables = JsonDocument.Parse("""{"n": 12345678901234567890}""");
+        using var messages = JsonDocument.Parse("[]");
+        Assert.Equal("12345678901234567890 12345678901234567890 [12345678901234567890] True True True True yes", template.Render(messages.RootElement, null, false, variables.RootElement, TimeProvider.System));
+    }
+
     [Theory]
     [InlineData("{% include 'x' %}", "line 1: the block 'include' is not supported")]
     [InlineData("\n\n{{ x|wordwrap }}", "line 3: the filter 'wordwrap' is not supported")]
@@ -49,6 +58,7 @@ public class JinjaTests
     [InlineData("{{ 'a' is lower }}{{ '1' is lower }}{{ '' is upper }}{{ 'A1' is upper }}", "TrueFalseFalseTrue")]
     [InlineData("[{{ none[1:] }}{{ {'a': 1}[:1] }}]", "[]")]
     [InlineData("{{ none|selectattr('x')|list }}{{ false|map('upper')|list }}{{ 0|reject|list }}", "[][][]")]
+    [InlineData("{{ 1e-7 }} {{ 1e-6 }} {{ 2.5e-8 }} {{ 0.00012 }} {{ 123456789012345.6 }} {{ 1e23 }} {{ 5e-324 }} {{ 0.1 + 0.2 }} {{ -3e-7 }}", "1e-07 1e-06 2.5e-08 0.00012 123456789012345.6 1e+23 5e-324 0.30000000000000004 -3e-07")]
     [InlineData("{{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 1e-4 }} {{ -12500000000000000.0 * 10 }} {{ 0.0 }} {{ 1e20 }} {{ 1.5e300 }}", "1e+16 1000000000000000.0 1e-05 0.0001 -1.25e+17 0.0 1e+20 1.5e+300")]
     public void Renders_odd_values_as_Jinja2_does(string template, string expected) =>
         Assert.Equal(expected, Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System));

@@ -124,6 +124,7 @@ public sealed class CallReaderTests
     [InlineData("<tool_call>{{ name }}<arg_key>", ToolCallParser.Glm45)]
     [InlineData("<|tool_call|>", ToolCallParser.Granite)]
     [InlineData("<|start|>assistant<|channel|>final<|message|>", ToolCallParser.Harmony)]
+    [InlineData("<function=a>{}</function>", ToolCallParser.None)]
     [InlineData("[INST] {{ message }} [/INST]", ToolCallParser.None)]
     [InlineData(null, ToolCallParser.None)]
     public void A_template_shows_the_format(string? template, ToolCallParser expected) => Assert.Equal(expected, AnswerFormat.Of(template));
