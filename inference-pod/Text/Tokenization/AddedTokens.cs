@@ -71,7 +71,10 @@ internal sealed class AddedTokens
         && (Rune.DecodeFromUtf16(text.AsSpan(start + length), out var after, out _) != OperationStatus.Done || !IsWord(after));
 
     /// <summary>What <c>\w</c> of Unicode Technical Standard 18 takes in.</summary>
-    private static bool IsWord(Rune value) => value.Value is 0x200C or 0x200D || Rune.GetUnicodeCategory(value)
+    private static bool IsWord(Rune value) => value.Value is 0x200C or 0x200D
+        // Letters in circles and squares, which are symbols by category.
+        or (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189)
+        || Rune.GetUnicodeCategory(value)
         is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter
         or UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark
         or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation;

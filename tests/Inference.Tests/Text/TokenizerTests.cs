@@ -152,6 +152,9 @@ public class TokenizerTests
     [InlineData("①GoD", true)]
     [InlineData("\u200DGoD", false)]
     [InlineData("🙂GoD🙂", true)]
+    [InlineData("\u24D0GoD", false)]
+    [InlineData("GoD\U0001F170", false)]
+    [InlineData("\u24EAGoD", true)]
     public void A_single_word_token_stands_alone(string text, bool matches)
     {
         var tokens = new AddedTokens([new AddedToken(9, "GoD", false, false, SingleWord: true, false, false)]);
