@@ -151,6 +151,8 @@ internal sealed class InferenceServer : IAsyncDisposable
             console.TimestampFormat = "HH:mm:ss ";
         });
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        // A start that fails is told by who asked for it, in one line.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
     }
 
     private void Load(Func<IProgress<ModelLoadProgress>, ICausalModel> load)
