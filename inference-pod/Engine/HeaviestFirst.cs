@@ -23,7 +23,7 @@ internal readonly ref struct HeaviestFirst
 
     private readonly ReadOnlySpan<float> _logits, _weights, _heavy;
     private readonly ReadOnlySpan<int> _tokens;
-    private readonly Span<float> _between;
+    private readonly Span<float> _between, _masses;
     private readonly Span<int> _ids;
     private readonly int _count;
     private readonly float _least;
@@ -45,10 +45,15 @@ internal readonly ref struct HeaviestFirst
         _tokens = tokens;
         _between = memory.Slice(2 * room, room);
         _ids = MemoryMarshal.Cast<float, int>(memory.Slice(3 * room, room));
+        // The first bounds are the same whatever is looked for.
+        _masses = memory.Slice(4 * room, HeavyTokens.Bounds);
+        Span<float> bounds = stackalloc float[HeavyTokens.Bounds];
+        Spread(BitConverter.SingleToInt32Bits(least), Step(least, AboveAll), bounds);
+        HeavyTokens.Masses(heavy, _count, bounds, _masses);
     }
 
     /// <summary>Elements of memory that a search needs.</summary>
-    public static int Memory(int tokens) => 4 * (tokens + HeavyTokens.Width);
+    public static int Memory(int tokens) => (4 * (tokens + HeavyTokens.Width)) + HeavyTokens.Bounds;
 
     /// <summary>The first token with which the mass exceeds a target, or the last of all.</summary>
     /// <param name="target">0 or more.</param>
@@ -61,8 +66,10 @@ internal readonly ref struct HeaviestFirst
         int count = _count;
         float least = _least, above = AboveAll;
         before = 0;
-        while (count > Few && Narrow(heavy[..count], target - before, ref least, ref above))
+        for (bool first = true; count > Few; first = false)
         {
+            if (!Narrow(heavy[..count], first, target - before, ref least, ref above))
+                break;
             int kept = HeavyTokens.Between(heavy, tokens, count, least * (1 - Margin), above * (1 + Margin), _between, _ids, out double mass);
             heavy = _between;
             tokens = _ids;
@@ -78,17 +85,19 @@ internal readonly ref struct HeaviestFirst
     }
 
     /// <summary>Narrows two bounds down to those around a target. False where nothing is between them any more but margins.</summary>
-    private static bool Narrow(ReadOnlySpan<float> heavy, double target, ref float least, ref float above)
+    private bool Narrow(ReadOnlySpan<float> heavy, bool first, double target, ref float least, ref float above)
     {
         // Bits of a positive number are nearly its logarithm.
-        int from = BitConverter.SingleToInt32Bits(least), step = (BitConverter.SingleToInt32Bits(above) - from) / (HeavyTokens.Bounds + 1);
+        int from = BitConverter.SingleToInt32Bits(least), step = Step(least, above);
         if (step < 64)
             return false;
         Span<float> bounds = stackalloc float[HeavyTokens.Bounds];
         Span<float> masses = stackalloc float[HeavyTokens.Bounds];
-        for (int i = 0; i < bounds.Length; i++)
-            bounds[i] = BitConverter.Int32BitsToSingle(from + ((i + 1) * step));
-        HeavyTokens.Masses(heavy, heavy.Length, bounds, masses);
+        Spread(from, step, bounds);
+        if (first)
+            masses = _masses;
+        else
+            HeavyTokens.Masses(heavy, heavy.Length, bounds, masses);
         for (int i = 0; i < bounds.Length; i++)
         {
             if (masses[i] <= target)
@@ -163,4 +172,13 @@ internal readonly ref struct HeaviestFirst
     }
 
     private float Weight(ulong key) => _weights[TokenKeys.Token(key)];
+
+    private static void Spread(int from, int step, Span<float> bounds)
+    {
+        for (int i = 0; i < bounds.Length; i++)
+            bounds[i] = BitConverter.Int32BitsToSingle(from + ((i + 1) * step));
+    }
+
+    private static int Step(float least, float above) =>
+        (BitConverter.SingleToInt32Bits(above) - BitConverter.SingleToInt32Bits(least)) / (HeavyTokens.Bounds + 1);
 }

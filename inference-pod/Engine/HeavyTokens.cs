@@ -24,14 +24,17 @@ internal static class HeavyTokens
     /// <returns>How many.</returns>
     public static int Copy(ReadOnlySpan<float> weights, float least, Span<float> heavy, Span<int> tokens)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Math.Min(heavy.Length, tokens.Length), weights.Length + Width);
         ref float from = ref MemoryMarshal.GetReference(weights);
+        ref float to = ref MemoryMarshal.GetReference(heavy);
+        ref int toIds = ref MemoryMarshal.GetReference(tokens);
         var bound = Vector512.Create(least);
         var ids = Vector512.CreateSequence(0, 1);
         int count = 0, i = 0;
         for (; i + Width <= weights.Length; i += Width)
         {
             var part = Vector512.LoadUnsafe(ref from, (nuint)i);
-            Put(part, ids, Vector512.GreaterThanOrEqual(part, bound), heavy, tokens, ref count);
+            Put(part, ids, Vector512.GreaterThanOrEqual(part, bound), ref to, ref toIds, ref count);
             ids += Vector512.Create(Width);
         }
         for (; i < weights.Length; i++)
@@ -55,8 +58,9 @@ internal static class HeavyTokens
     /// <returns>How many.</returns>
     public static int Between(ReadOnlySpan<float> heavy, ReadOnlySpan<int> tokens, int count, float least, float above, Span<float> to, Span<int> ids, out double mass)
     {
-        ref float weight = ref MemoryMarshal.GetReference(heavy);
-        ref int token = ref MemoryMarshal.GetReference(tokens);
+        ArgumentOutOfRangeException.ThrowIfLessThan(Math.Min(to.Length, ids.Length), count + Width);
+        ref float weight = ref MemoryMarshal.GetReference(heavy), toWeight = ref MemoryMarshal.GetReference(to);
+        ref int token = ref MemoryMarshal.GetReference(tokens), toId = ref MemoryMarshal.GetReference(ids);
         var sums = Vector512<double>.Zero;
         int kept = 0;
         for (int i = 0; i < count; i += Width)
@@ -66,7 +70,7 @@ internal static class HeavyTokens
             var (low, high) = Vector512.Widen(Vector512.ConditionalSelect(heavier, part, Vector512<float>.Zero));
             sums += low + high;
             // What is written ends where the next is read from, or before.
-            Put(part, Vector512.LoadUnsafe(ref token, (nuint)i), Vector512.AndNot(Vector512.GreaterThanOrEqual(part, Vector512.Create(least)), heavier), to, ids, ref kept);
+            Put(part, Vector512.LoadUnsafe(ref token, (nuint)i), Vector512.AndNot(Vector512.GreaterThanOrEqual(part, Vector512.Create(least)), heavier), ref toWeight, ref toId, ref kept);
         }
         mass = LaneSum.One(sums);
         to.Slice(kept, Width).Clear();
@@ -108,22 +112,23 @@ internal static class HeavyTokens
             Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(part, bound), sum + part, sum);
     }
 
-    /// <summary>Appends those lanes that a mask keeps; what is behind them is overwritten.</summary>
+    /// <summary>Appends those lanes that a mask keeps; a whole vector is overwritten.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Put(Vector512<float> weights, Vector512<int> ids, Vector512<float> keeps, Span<float> heavy, Span<int> tokens, ref int count)
+    private static void Put(Vector512<float> weights, Vector512<int> ids, Vector512<float> keeps, ref float heavy, ref int tokens, ref int count)
     {
         ulong bits = keeps.ExtractMostSignificantBits();
         if (Avx512F.IsSupported)
         {
-            Avx512F.Compress(Vector512<float>.Zero, keeps, weights).CopyTo(heavy[count..]);
-            Avx512F.Compress(Vector512<int>.Zero, keeps.AsInt32(), ids).CopyTo(tokens[count..]);
+            Avx512F.Compress(Vector512<float>.Zero, keeps, weights).StoreUnsafe(ref heavy, (nuint)count);
+            Avx512F.Compress(Vector512<int>.Zero, keeps.AsInt32(), ids).StoreUnsafe(ref tokens, (nuint)count);
             count += BitOperations.PopCount(bits);
             return;
         }
         for (; bits != 0; bits &= bits - 1)
         {
             int lane = BitOperations.TrailingZeroCount(bits);
-            (heavy[count], tokens[count++]) = (weights[lane], ids[lane]);
+            Unsafe.Add(ref heavy, count) = weights[lane];
+            Unsafe.Add(ref tokens, count++) = ids[lane];
         }
     }
 }

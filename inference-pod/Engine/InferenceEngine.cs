@@ -30,8 +30,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
 
-    private readonly SortedDictionary<long, RunningSequence> running = [];
-    private readonly SortedDictionary<long, RunningSequence> waiting = [];
+    private readonly SortedList<long, RunningSequence> running = [];
+    private readonly SortedList<long, RunningSequence> waiting = [];
     private readonly HashSet<long> preempted = [];
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
@@ -236,7 +236,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         return work;
     }
 
-    private static SequenceView[] Views(SortedDictionary<long, RunningSequence> sequences)
+    private static SequenceView[] Views(SortedList<long, RunningSequence> sequences)
     {
         var views = new SequenceView[sequences.Count];
         var at = 0;

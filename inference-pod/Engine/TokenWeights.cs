@@ -118,7 +118,7 @@ internal readonly ref struct TokenWeights
     private static Vector512<float> Weights(Vector512<float> logits, float largest, float inverse, float least)
     {
         var weights = Exponential.OfNumbers((logits - Vector512.Create(largest)) * inverse);
-        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
+        return least <= 0 ? weights : Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
     }
 
     private static double Sum(ReadOnlySpan<float> weights)
