@@ -67,6 +67,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
 
     /// <summary>What the output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
+
+    /// <summary>The outputs of which it is one.</summary>
+    public ChoiceGroup Choices { get; init; } = new(1);
 }
 
 /// <summary>Why a generation ended.</summary>
