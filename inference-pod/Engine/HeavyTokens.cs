@@ -3,165 +3,132 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Engine;
 
-/// <summary>
-/// The tokens of the smallest set that has a mass, and a few more: those whose weights are below a bound can be left out where
-/// together they have no more than what may be left out. Of N tokens, an Nth of that is such a bound. What is not below it is
-/// copied together, and larger bounds are tried on that, several in one pass: passes that only add are cheap beside
-/// ranking what they spare.
-/// </summary>
+/// <summary>Passes over the weights of tokens that copy some of them together or add them up, sixteen at a time.</summary>
 internal static class HeavyTokens
 {
-    /// <summary>Room that is needed behind the last weight.</summary>
+    /// <summary>Room that is needed behind the last weight, where whole vectors are written and read.</summary>
     public const int Width = 16;
 
-    /// <summary>Fewer are not worth another round of leaving some out.</summary>
-    private const int Few = 64;
+    /// <summary>Bounds whose masses one pass adds.</summary>
+    public const int Bounds = 7;
 
-    /// <summary>Bounds that are tried in one pass.</summary>
-    private const int Bounds = 4;
-
-    /// <summary>From one bound to the next, first roughly and then between two of those.</summary>
-    private const float Growth = 4, Refinement = 1.32f;
-
-    /// <summary>Weights that are summed in fp32 at a time: far within what callers leave as slack.</summary>
-    private const int Stretch = 4096;
-
-    /// <param name="weights">Of all tokens; none is NaN or below 0.</param>
-    /// <param name="spare">What those that are left out may have together, above 0.</param>
-    /// <param name="heavy">Overwritten; longer than <paramref name="weights"/> by <see cref="Width"/> at least.</param>
+    /// <summary>Copies what is not below a bound.</summary>
+    /// <param name="weights">Of all tokens; none is NaN.</param>
+    /// <param name="least">The bound, above 0.</param>
+    /// <param name="heavy">Overwritten; longer than <paramref name="weights"/> by <see cref="Width"/> at least. Zeros follow the last.</param>
     /// <param name="tokens">Receives the tokens, in the order of their ids; as long.</param>
     /// <returns>How many.</returns>
-    public static int Find(ReadOnlySpan<float> weights, double spare, Span<float> heavy, Span<int> tokens)
+    public static int Copy(ReadOnlySpan<float> weights, float least, Span<float> heavy, Span<int> tokens)
     {
-        float least = (float)Math.Max(spare / weights.Length, float.Epsilon);
-        int count = Copy(weights, least, heavy, tokens, out double below);
-        float bound = least;
-        while (count > Few && Raise(heavy, count, below, ref bound, Growth, spare) == Bounds)
-        {
-        }
-        if (count > Few)
-            Raise(heavy, count, below, ref bound, Refinement, spare);
-        return bound > least ? Keep(heavy, tokens, count, bound) : count;
-    }
-
-    /// <summary>Copies what is not below a bound together; tells what is below.</summary>
-    private static int Copy(ReadOnlySpan<float> weights, float least, Span<float> heavy, Span<int> tokens, out double below)
-    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Math.Min(heavy.Length, tokens.Length), weights.Length + Width);
         ref float from = ref MemoryMarshal.GetReference(weights);
+        ref float to = ref MemoryMarshal.GetReference(heavy);
+        ref int toIds = ref MemoryMarshal.GetReference(tokens);
         var bound = Vector512.Create(least);
+        var ids = Vector512.CreateSequence(0, 1);
         int count = 0, i = 0;
-        below = 0;
-        while (i + Width <= weights.Length)
+        for (; i + Width <= weights.Length; i += Width)
         {
-            var sum = Vector512<float>.Zero;
-            for (int end = Math.Min(weights.Length, i + Stretch); i + Width <= end; i += Width)
-            {
-                var part = Vector512.LoadUnsafe(ref from, (nuint)i);
-                var keeps = Vector512.GreaterThanOrEqual(part, bound);
-                sum += Vector512.ConditionalSelect(keeps, Vector512<float>.Zero, part);
-                Put(part, Vector512.CreateSequence(i, 1), keeps, heavy, tokens, ref count);
-            }
-            below += Vector512.Sum(sum);
+            var part = Vector512.LoadUnsafe(ref from, (nuint)i);
+            Put(part, ids, Vector512.GreaterThanOrEqual(part, bound), ref to, ref toIds, ref count);
+            ids += Vector512.Create(Width);
         }
         for (; i < weights.Length; i++)
         {
             if (weights[i] >= least)
                 (heavy[count], tokens[count++]) = (weights[i], i);
-            else
-                below += weights[i];
         }
-        // Whole vectors are read from now on.
         heavy.Slice(count, Width).Clear();
         return count;
     }
 
-    /// <summary>Leaves out what is below a bound.</summary>
-    private static int Keep(Span<float> heavy, Span<int> tokens, int count, float bound)
+    /// <summary>Copies what is between two bounds; where to may be where from.</summary>
+    /// <param name="heavy">Weights, then zeros to a whole vector.</param>
+    /// <param name="tokens">Their tokens.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="least">The lower bound, above 0.</param>
+    /// <param name="above">The upper one, which is not in between.</param>
+    /// <param name="to">Receives the weights and zeros.</param>
+    /// <param name="ids">Receives the tokens.</param>
+    /// <param name="mass">The sum of what is above.</param>
+    /// <returns>How many.</returns>
+    public static int Between(ReadOnlySpan<float> heavy, ReadOnlySpan<int> tokens, int count, float least, float above, Span<float> to, Span<int> ids, out double mass)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Math.Min(to.Length, ids.Length), count + Width);
+        ref float weight = ref MemoryMarshal.GetReference(heavy), toWeight = ref MemoryMarshal.GetReference(to);
+        ref int token = ref MemoryMarshal.GetReference(tokens), toId = ref MemoryMarshal.GetReference(ids);
+        var sums = Vector512<double>.Zero;
         int kept = 0;
         for (int i = 0; i < count; i += Width)
         {
-            var part = Vector512.Create<float>(heavy[i..]);
+            var part = Vector512.LoadUnsafe(ref weight, (nuint)i);
+            var heavier = Vector512.GreaterThanOrEqual(part, Vector512.Create(above));
+            var (low, high) = Vector512.Widen(Vector512.ConditionalSelect(heavier, part, Vector512<float>.Zero));
+            sums += low + high;
             // What is written ends where the next is read from, or before.
-            Put(part, Vector512.Create<int>(tokens[i..]), Vector512.GreaterThanOrEqual(part, Vector512.Create(bound)), heavy, tokens, ref kept);
+            Put(part, Vector512.LoadUnsafe(ref token, (nuint)i), Vector512.AndNot(Vector512.GreaterThanOrEqual(part, Vector512.Create(least)), heavier), ref toWeight, ref toId, ref kept);
         }
+        mass = LaneSum.One(sums);
+        to.Slice(kept, Width).Clear();
         return kept;
     }
 
-    /// <summary>Appends those lanes that a mask keeps; what is behind them is overwritten.</summary>
+    /// <summary>Adds in fp32 what is not below each of some bounds.</summary>
+    /// <param name="heavy">Weights, then zeros to a whole vector.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="bounds">As many as <see cref="Bounds"/>, above 0.</param>
+    /// <param name="masses">Receives the sums.</param>
+    public static void Masses(ReadOnlySpan<float> heavy, int count, ReadOnlySpan<float> bounds, Span<float> masses)
+    {
+        ref float weight = ref MemoryMarshal.GetReference(heavy);
+        Vector512<float> a = Vector512.Create(bounds[0]), b = Vector512.Create(bounds[1]), c = Vector512.Create(bounds[2]), d = Vector512.Create(bounds[3]),
+            e = Vector512.Create(bounds[4]), f = Vector512.Create(bounds[5]), g = Vector512.Create(bounds[6]);
+        Vector512<float> sumA = default, sumB = default, sumC = default, sumD = default, sumE = default, sumF = default, sumG = default;
+        for (int i = 0; i < count; i += Width)
+        {
+            var part = Vector512.LoadUnsafe(ref weight, (nuint)i);
+            sumA = Add(sumA, part, a);
+            sumB = Add(sumB, part, b);
+            sumC = Add(sumC, part, c);
+            sumD = Add(sumD, part, d);
+            sumE = Add(sumE, part, e);
+            sumF = Add(sumF, part, f);
+            sumG = Add(sumG, part, g);
+        }
+        masses[0] = LaneSum.One(sumA);
+        masses[1] = LaneSum.One(sumB);
+        masses[2] = LaneSum.One(sumC);
+        masses[3] = LaneSum.One(sumD);
+        masses[4] = LaneSum.One(sumE);
+        masses[5] = LaneSum.One(sumF);
+        masses[6] = LaneSum.One(sumG);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector512<float> Add(Vector512<float> sum, Vector512<float> part, Vector512<float> bound) =>
+            Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(part, bound), sum + part, sum);
+    }
+
+    /// <summary>Appends those lanes that a mask keeps; a whole vector is overwritten.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Put(Vector512<float> weights, Vector512<int> ids, Vector512<float> keeps, Span<float> heavy, Span<int> tokens, ref int count)
+    private static void Put(Vector512<float> weights, Vector512<int> ids, Vector512<float> keeps, ref float heavy, ref int tokens, ref int count)
     {
         ulong bits = keeps.ExtractMostSignificantBits();
-        if (bits == 0)
-            return;
         if (Avx512F.IsSupported)
         {
-            Avx512F.Compress(Vector512<float>.Zero, keeps, weights).CopyTo(heavy[count..]);
-            Avx512F.Compress(Vector512<int>.Zero, keeps.AsInt32(), ids).CopyTo(tokens[count..]);
+            Avx512F.Compress(Vector512<float>.Zero, keeps, weights).StoreUnsafe(ref heavy, (nuint)count);
+            Avx512F.Compress(Vector512<int>.Zero, keeps.AsInt32(), ids).StoreUnsafe(ref tokens, (nuint)count);
             count += BitOperations.PopCount(bits);
             return;
         }
         for (; bits != 0; bits &= bits - 1)
         {
             int lane = BitOperations.TrailingZeroCount(bits);
-            (heavy[count], tokens[count++]) = (weights[lane], ids[lane]);
+            Unsafe.Add(ref heavy, count) = weights[lane];
+            Unsafe.Add(ref tokens, count++) = ids[lane];
         }
-    }
-
-    /// <summary>Raises a bound by a factor, up to <see cref="Bounds"/> times, while what is below may be left out and many are not below.</summary>
-    /// <returns>How many times; <see cref="Bounds"/> says that more may be worth a try.</returns>
-    private static int Raise(ReadOnlySpan<float> heavy, int count, double below, ref float bound, float factor, double spare)
-    {
-        Span<double> masses = stackalloc double[Bounds];
-        Span<int> others = stackalloc int[Bounds];
-        masses.Fill(below);
-        Below(heavy, count, bound * factor, factor, masses, others);
-        for (int i = 0; i < Bounds; i++)
-        {
-            if (masses[i] > spare)
-                return i;
-            bound *= factor;
-            if (others[i] <= Few)
-                return i;
-        }
-        return Bounds;
-    }
-
-    /// <summary>For each of four bounds adds the mass of the weights below it, and counts those that are not below it.</summary>
-    private static void Below(ReadOnlySpan<float> heavy, int count, float bound, float factor, Span<double> masses, Span<int> others)
-    {
-        Vector512<float> a = Vector512.Create(bound), b = a * factor, c = b * factor, d = c * factor;
-        ref float from = ref MemoryMarshal.GetReference(heavy);
-        int heavyA = 0, heavyB = 0, heavyC = 0, heavyD = 0;
-        for (int i = 0; i < count;)
-        {
-            Vector512<float> belowA = default, belowB = default, belowC = default, belowD = default;
-            for (int end = Math.Min(count, i + Stretch); i < end; i += Width)
-            {
-                var weights = Vector512.LoadUnsafe(ref from, (nuint)i);
-                heavyA += Add(weights, a, ref belowA);
-                heavyB += Add(weights, b, ref belowB);
-                heavyC += Add(weights, c, ref belowC);
-                heavyD += Add(weights, d, ref belowD);
-            }
-            masses[0] += Vector512.Sum(belowA);
-            masses[1] += Vector512.Sum(belowB);
-            masses[2] += Vector512.Sum(belowC);
-            masses[3] += Vector512.Sum(belowD);
-        }
-        (others[0], others[1], others[2], others[3]) = (heavyA, heavyB, heavyC, heavyD);
-    }
-
-    /// <summary>Adds weights below a bound; returns how many are not below it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Add(Vector512<float> weights, Vector512<float> bound, ref Vector512<float> below)
-    {
-        var heavy = Vector512.GreaterThanOrEqual(weights, bound);
-        below += Vector512.ConditionalSelect(heavy, Vector512<float>.Zero, weights);
-        return BitOperations.PopCount(heavy.ExtractMostSignificantBits());
     }
 }

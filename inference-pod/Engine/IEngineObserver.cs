@@ -25,11 +25,21 @@ internal interface IEngineObserver
     void Step(int tokens, TimeSpan duration);
 
     /// <summary>A sequence ended.</summary>
-    void Finished(FinishReason reason, int promptTokens, int cachedTokens, int generatedTokens, TimeSpan sinceArrival);
+    void Finished(FinishReason reason, SequenceTokens tokens, TimeSpan sinceArrival);
 
-    /// <summary>A sequence that had a token ended: from its beginning to the first one, and from there to the last.</summary>
-    void Computed(TimeSpan prefill, TimeSpan decode);
+    /// <summary>All outputs of a prompt ended: how many they are, and the tokens of the longest.</summary>
+    void Answered(int choices, int longest);
+
+    /// <summary>A sequence that had tokens ended: from its beginning to the first one, and from there to the last of them.</summary>
+    void Computed(TimeSpan prefill, TimeSpan decode, int generatedTokens);
 
     /// <summary>What there is after a step.</summary>
     void Load(int running, int waiting, double kvUsage);
 }
+
+/// <summary>Tokens of a sequence that ended.</summary>
+/// <param name="Prompt">Of its prompt.</param>
+/// <param name="Cached">Those of them that it did not compute.</param>
+/// <param name="Generated">Of its output.</param>
+/// <param name="Most">What its output was limited to.</param>
+internal readonly record struct SequenceTokens(int Prompt, int Cached, int Generated, int Most);

@@ -30,8 +30,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread thread;
 
-    private readonly SortedDictionary<long, RunningSequence> running = [];
-    private readonly SortedDictionary<long, RunningSequence> waiting = [];
+    private readonly SortedList<long, RunningSequence> running = [];
+    private readonly SortedList<long, RunningSequence> waiting = [];
     private readonly HashSet<long> preempted = [];
     private readonly HashSet<RunningSequence> closing = [];
     private readonly FairShare shares = new();
@@ -236,7 +236,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         return work;
     }
 
-    private static SequenceView[] Views(SortedDictionary<long, RunningSequence> sequences)
+    private static SequenceView[] Views(SortedList<long, RunningSequence> sequences)
     {
         var views = new SequenceView[sequences.Count];
         var at = 0;
@@ -357,9 +357,12 @@ internal sealed class InferenceEngine : IAsyncDisposable
             Interlocked.Decrement(ref inside);
         preempted.Remove(sequence.Id);
         shares.Leave(sequence.Request.Tenant.Party);
-        observer.Finished(reason, sequence.Request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, clock.GetElapsedTime(sequence.Arrived));
+        var request = sequence.Request;
+        observer.Finished(reason, new SequenceTokens(request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, request.MaxTokens), clock.GetElapsedTime(sequence.Arrived));
+        if (request.Choices.End(sequence.Generated))
+            observer.Answered(request.Choices.Count, request.Choices.Longest);
         if (sequence.FirstToken != 0)
-            observer.Computed(clock.GetElapsedTime(sequence.Began, sequence.FirstToken), clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken));
+            observer.Computed(clock.GetElapsedTime(sequence.Began, sequence.FirstToken), clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken), sequence.Generated);
         sequence.Finished = true;
 
         // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.

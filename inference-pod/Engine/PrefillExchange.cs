@@ -8,15 +8,17 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
     private readonly byte[] block = new byte[model.Info.BlockBytes];
 
     /// <summary>Copies what can be copied and notes who is left out of the next step.</summary>
-    public void Apply(IReadOnlyCollection<RunningSequence> running)
+    public void Apply(IList<RunningSequence> running)
     {
-        foreach (var sequence in running)
-            sequence.AwaitsPrefill = false;
+        for (var i = 0; i < running.Count; i++)
+            running[i].AwaitsPrefill = false;
         // Where keys and values depend on a sequence's length, another one's are of no use.
         if (model.Info.KvDependsOnLength || running.Count < 2)
             return;
+        if (!Prefills(running))
+            return;
         List<RunningSequence> ready = [.. running.Where(static sequence => !sequence.LookingUp)];
-        if (ready.Count < 2 || !ready.Exists(static sequence => sequence.Tokens.Count - sequence.Kv!.Length > 1))
+        if (ready.Count < 2)
             return;
 
         var plan = PrefillPlanner.Plan([.. ready.Select(static sequence => sequence.PrefillView)], model.Info.BlockTokens);
@@ -24,6 +26,17 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
             Copy(ready.Find(sequence => sequence.Id == from)!.Kv!, ready.Find(sequence => sequence.Id == to)!, blocks);
         foreach (var sequence in ready)
             sequence.AwaitsPrefill = plan.Waiting.Contains(sequence.Id);
+    }
+
+    private static bool Prefills(IList<RunningSequence> running)
+    {
+        for (var i = 0; i < running.Count; i++)
+        {
+            if (running[i] is { LookingUp: false } sequence && sequence.Tokens.Count - sequence.Kv!.Length > 1)
+                return true;
+        }
+
+        return false;
     }
 
     private void Copy(ISequenceKv source, RunningSequence target, int blocks)

@@ -71,6 +71,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
 
     /// <summary>Special tokens whose names are part of the output's text.</summary>
     public IReadOnlySet<int> ShownTokens { get; init; } = FrozenSet<int>.Empty;
+
+    /// <summary>The outputs of which it is one.</summary>
+    public ChoiceGroup Choices { get; init; } = new(1);
 }
 
 /// <summary>Why a generation ended.</summary>

@@ -13,11 +13,13 @@ internal sealed class Sampler
     private readonly SamplingSettings settings;
     private readonly Dictionary<int, int> generated = [];
     private readonly HashSet<int> seen;
+    private readonly bool penalises;
     private ulong state;
 
     public Sampler(SamplingSettings settings, ReadOnlySpan<int> prompt)
     {
         this.settings = settings;
+        penalises = settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0 || settings.FrequencyPenalty != 0;
         seen = [];
         if (settings.RepetitionPenalty != 1)
         {
@@ -38,7 +40,8 @@ internal sealed class Sampler
         Adjust(logits);
         constraint?.Restrict(logits);
         var token = settings.Temperature <= 0 || settings.TopK == 1 ? Largest(logits) : Draw(logits);
-        generated[token] = generated.GetValueOrDefault(token) + 1;
+        if (penalises)
+            generated[token] = generated.GetValueOrDefault(token) + 1;
         return report is { } lines ? lines.For(token) : new ChosenToken(new TokenLogprob(token, 0), []);
     }
 

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Numerics;
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Engine;
 
@@ -30,23 +30,17 @@ internal static class TokenRanking
         for (; i + 64 <= values.Length; i += 64)
         {
             var part = values.Slice(i, 64);
-            a = Larger(a, Vector512.Create(part));
-            b = Larger(b, Vector512.Create(part[16..]));
-            c = Larger(c, Vector512.Create(part[32..]));
-            d = Larger(d, Vector512.Create(part[48..]));
+            a = LaneMax.Larger(a, Vector512.Create(part));
+            b = LaneMax.Larger(b, Vector512.Create(part[16..]));
+            c = LaneMax.Larger(c, Vector512.Create(part[32..]));
+            d = LaneMax.Larger(d, Vector512.Create(part[48..]));
         }
         for (; i + 16 <= values.Length; i += 16)
-            a = Larger(a, Vector512.Create(values.Slice(i, 16)));
-        a = Larger(Larger(a, b), Larger(c, d));
-        float largest = float.NegativeInfinity;
-        for (int lane = 0; lane < 16; lane++)
-            largest = a[lane] > largest ? a[lane] : largest;
+            a = LaneMax.Larger(a, Vector512.Create(values.Slice(i, 16)));
+        float largest = LaneMax.One(LaneMax.Larger(LaneMax.Larger(a, b), LaneMax.Larger(c, d)));
         for (; i < values.Length; i++)
             largest = values[i] > largest ? values[i] : largest;
         return largest;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector512<float> Larger(Vector512<float> most, Vector512<float> part) => Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
     }
 
     /// <summary>The indices of the largest values, the largest first; fewer than asked for where there are not as many numbers.</summary>

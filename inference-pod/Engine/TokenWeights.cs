@@ -8,23 +8,19 @@ namespace Moebius.Inference.Engine;
 
 /// <summary>
 /// The weights of all tokens in a draw, exp((logit - largest) / temperature) in fp32, and draws by them. One pass computes
-/// and sums them, and nothing is ever sorted whole. Sums are taken in fp64, in eight lanes on every machine.
+/// and sums them, and nothing is ever sorted whole. Sums are taken in fp64, of four weights each in fp32, in the
+/// same order on every machine.
 /// </summary>
 internal readonly ref struct TokenWeights
 {
-    private const int Lanes = 8;
-
     /// <summary>Weights that are computed at a time.</summary>
     private const int Width = 16;
 
     /// <summary>Weights that are summed at a time while a draw looks for its place.</summary>
     private const int Stretch = 64;
 
-    /// <summary>Fewer are put in order instead of being parted.</summary>
-    private const int FewInOrder = 12;
-
-    /// <summary>For sums of many roundings: what is left out is certain to be outside.</summary>
-    private const double Slack = 0.999;
+    /// <summary>For roundings of sums: what is left out is certain to be outside.</summary>
+    private const double Slack = 1 - 1e-6;
 
     private readonly ReadOnlySpan<float> _logits;
     private readonly float[] _rented;
@@ -42,20 +38,20 @@ internal readonly ref struct TokenWeights
         ref float from = ref MemoryMarshal.GetReference(logits);
         ref float to = ref MemoryMarshal.GetReference(_weights);
         // Bounded: the largest logit's weight is 1 at any temperature.
-        float inverse = (float)Math.Min(1 / temperature, 1e30);
+        float inverse = (float)Math.Min(1 / temperature, 1e30), bound = (float)least;
         var sums = Vector512<double>.Zero;
         int i = 0;
-        for (; i + Width <= logits.Length; i += Width)
+        for (; i + Stretch <= logits.Length; i += Stretch)
         {
-            var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)i), largest, inverse, (float)least);
-            weights.StoreUnsafe(ref to, (nuint)i);
-            var (low, high) = Vector512.Widen(weights);
+            var a = Next(ref from, ref to, i, largest, inverse, bound) + Next(ref from, ref to, i + Width, largest, inverse, bound);
+            var b = Next(ref from, ref to, i + (2 * Width), largest, inverse, bound) + Next(ref from, ref to, i + (3 * Width), largest, inverse, bound);
+            var (low, high) = Vector512.Widen(a + b);
             sums += low + high;
         }
-        Total = Sum(sums);
+        Total = LaneSum.One(sums);
         for (; i < logits.Length; i++)
         {
-            _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, (float)least)[0];
+            _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, bound)[0];
             Total += _weights[i];
         }
     }
@@ -89,38 +85,40 @@ internal readonly ref struct TokenWeights
     public int PickLikeliest(double share, double uniform)
     {
         double needed = share * Total;
-        ulong[] rented = ArrayPool<ulong>.Shared.Rent(_weights.Length);
+        // Of N tokens, those that have less than an Nth of what is left out are outside.
+        float least = (float)Math.Max(((Total * Slack) - needed) / _weights.Length, float.Epsilon);
+        float[] memory = ArrayPool<float>.Shared.Rent(HeaviestFirst.Memory(_weights.Length));
         try
         {
-            var candidates = rented.AsSpan(0, Candidates(rented, needed));
+            var likeliest = new HeaviestFirst(_logits, _weights, least, memory);
             // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
-            var kept = candidates[..(Reach(candidates, Math.BitDecrement(needed)) + 1)];
-            return TokenKeys.Token(kept[Reach(kept, uniform * Mass(kept))]);
+            ulong cut = likeliest.Find(Math.BitDecrement(needed), out double before);
+            double kept = before + _weights[TokenKeys.Token(cut)];
+            return TokenKeys.Token(Math.Max(cut, likeliest.Find(uniform * kept, out _)));
         }
         finally
         {
-            ArrayPool<ulong>.Shared.Return(rented);
+            ArrayPool<float>.Shared.Return(memory);
         }
     }
 
     /// <summary>Gives back the memory.</summary>
     public void Dispose() => ArrayPool<float>.Shared.Return(_rented);
 
+    /// <summary>Computes and stores the next weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Next(ref float from, ref float to, int at, float largest, float inverse, float least)
+    {
+        var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)at), largest, inverse, least);
+        weights.StoreUnsafe(ref to, (nuint)at);
+        return weights;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Weights(Vector512<float> logits, float largest, float inverse, float least)
     {
-        var exponents = (logits - Vector512.Create(largest)) * inverse;
-        var weights = Exponential.Of(exponents);
-        // A comparison with NaN is false.
-        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
-    }
-
-    private static double Sum(Vector512<double> lanes)
-    {
-        double sum = 0;
-        for (int lane = 0; lane < Lanes; lane++)
-            sum += lanes[lane];
-        return sum;
+        var weights = Exponential.OfNumbers((logits - Vector512.Create(largest)) * inverse);
+        return least <= 0 ? weights : Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
     }
 
     private static double Sum(ReadOnlySpan<float> weights)
@@ -132,7 +130,7 @@ internal readonly ref struct TokenWeights
             var (low, high) = Vector512.Widen(Vector512.Create(weights[i..]));
             sums += low + high;
         }
-        double sum = Sum(sums);
+        double sum = LaneSum.One(sums);
         for (; i < weights.Length; i++)
             sum += weights[i];
         return sum;
@@ -153,68 +151,4 @@ internal readonly ref struct TokenWeights
         }
         return last;
     }
-
-    /// <summary>The keys of all tokens of the smallest set that has the mass, and of a few more; returns how many.</summary>
-    private int Candidates(Span<ulong> candidates, double needed)
-    {
-        float[] heavy = ArrayPool<float>.Shared.Rent(_weights.Length + HeavyTokens.Width);
-        int[] tokens = ArrayPool<int>.Shared.Rent(heavy.Length);
-        int count = HeavyTokens.Find(_weights, (Total - needed) * Slack, heavy, tokens);
-        for (int i = 0; i < count; i++)
-            candidates[i] = Key(tokens[i]);
-        ArrayPool<float>.Shared.Return(heavy);
-        ArrayPool<int>.Shared.Return(tokens);
-        return count;
-    }
-
-    /// <summary>
-    /// Puts the likeliest candidates first, only as far as it takes to find the one with which their mass exceeds a
-    /// target; the last one where it never does. Returns its place: all before it are likelier.
-    /// </summary>
-    private int Reach(Span<ulong> candidates, double target)
-    {
-        int from = 0, to = candidates.Length;
-        while (to - from > FewInOrder)
-        {
-            int pivot = TokenKeys.Part(candidates[from..to]) + from;
-            double before = Mass(candidates[from..pivot]);
-            if (before > target)
-            {
-                to = pivot;
-                continue;
-            }
-            double with = before + _weights[TokenKeys.Token(candidates[pivot])];
-            if (with > target)
-                return pivot;
-            target -= with;
-            from = pivot + 1;
-        }
-        TokenKeys.Sort(candidates[from..to]);
-        for (; from < candidates.Length - 1; from++)
-        {
-            target -= _weights[TokenKeys.Token(candidates[from])];
-            if (target < 0)
-                break;
-        }
-        return Math.Min(from, candidates.Length - 1);
-    }
-
-    private double Mass(ReadOnlySpan<ulong> candidates)
-    {
-        // Four sums, since each addition waits for the one before.
-        double a = 0, b = 0, c = 0, d = 0;
-        int i = 0;
-        for (; i + 4 <= candidates.Length; i += 4)
-        {
-            a += _weights[TokenKeys.Token(candidates[i])];
-            b += _weights[TokenKeys.Token(candidates[i + 1])];
-            c += _weights[TokenKeys.Token(candidates[i + 2])];
-            d += _weights[TokenKeys.Token(candidates[i + 3])];
-        }
-        for (; i < candidates.Length; i++)
-            a += _weights[TokenKeys.Token(candidates[i])];
-        return a + b + (c + d);
-    }
-
-    private ulong Key(int token) => TokenKeys.Of(_logits[token], token);
 }

@@ -35,11 +35,14 @@ internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Token
             // From now on, the next row of the expert.
             counts[expert] = row - counts[expert];
         }
-        for (int slot = 0; slot < chosen.Length; slot++)
+        for (int token = 0, slot = 0; slot < chosen.Length; token++)
         {
-            int at = counts[chosen[slot]]++;
-            tokens[at] = slot / topK;
-            rowOf[slot] = at;
+            for (int end = Math.Min(slot + topK, chosen.Length); slot < end; slot++)
+            {
+                int at = counts[chosen[slot]]++;
+                tokens[at] = token;
+                rowOf[slot] = at;
+            }
         }
         return new ExpertPlan(groups, tokens, rowOf);
     }

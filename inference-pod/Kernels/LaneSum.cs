@@ -52,6 +52,14 @@ internal static unsafe class LaneSum
         return (four[0] + four[2]) + (four[1] + four[3]);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double One(Vector512<double> s)
+    {
+        var four = s.GetLower() + s.GetUpper();
+        var two = four.GetLower() + four.GetUpper();
+        return two[0] + two[1];
+    }
+
     /// <summary>The sums of s0 to s15, in this order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Sixteen(

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Moebius.Inference.Kernels;
 
 /// <summary>A dense matrix [outputs, inputs] in fp32 or bf16, with an optional fp32 bias. It owns no memory.</summary>
@@ -34,7 +36,10 @@ internal sealed unsafe class LinearWeight
             new ReadOnlySpan<float>((float*)source, Inputs).CopyTo(destination);
             return;
         }
-        for (int i = 0; i < Inputs; i++)
+        int i = 0;
+        for (; i + 16 <= Inputs; i += 16)
+            BFloat16Weights.Low(source + (i * sizeof(ushort))).CopyTo(destination[i..]);
+        for (; i < Inputs; i++)
             destination[i] = BFloat16Weights.ToSingle(((ushort*)source)[i]);
     }
 }

@@ -133,7 +133,7 @@ internal sealed unsafe class Decoder : ICausalModel
         {
             if (chunk.Kv is not SequenceKv kv || kv.Owner != this)
                 throw new ArgumentException("a sequence of another model was given", nameof(chunks));
-            if (step.Any(s => s.Kv == kv))
+            if (Has(step, kv))
                 throw new ArgumentException("a sequence has two chunks in one step; one is allowed", nameof(chunks));
             int count = chunk.Tokens.Length;
             if (count == 0)
@@ -159,6 +159,16 @@ internal sealed unsafe class Decoder : ICausalModel
             chunk.Kv.Reserve(chunk.Count);
         }
         return step;
+    }
+
+    private static bool Has(List<StepChunk> step, SequenceKv kv)
+    {
+        foreach (var chunk in step)
+        {
+            if (chunk.Kv == kv)
+                return true;
+        }
+        return false;
     }
 
     private Rows Embed(List<StepChunk> step, int rows)

@@ -85,8 +85,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         _kernels.ForRows(x.Count, (long)scores.Width * k, (from, to) =>
         {
             var correction = _correction is { } added ? added.Span : default;
-            for (int t = from; t < to; t++)
-                Router.Route(_spec.Router, scores.Span(t), correction, experts.AsSpan(t * k, k), weights.AsSpan(t * k, k));
+            Router.Route(_spec.Router, scores.Slice(from, to - from), correction, experts.AsSpan(from * k), weights.AsSpan(from * k));
         });
         return gate;
     }

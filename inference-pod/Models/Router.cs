@@ -45,6 +45,28 @@ internal static class Router
     /// <summary>Experts whose scores are looked through once for each choice.</summary>
     private const int MostInVectors = 512;
 
+    /// <summary>Chooses experts for some tokens; each one's are those that it has alone, to the last bit.</summary>
+    /// <param name="spec">The scheme.</param>
+    /// <param name="logits">One row for each token; overwritten.</param>
+    /// <param name="correction">Added to the scores for the choice only; empty for none.</param>
+    /// <param name="experts">Receives TopK distinct experts of each token, best first.</param>
+    /// <param name="weights">Receives their weights.</param>
+    public static void Route(RouterSpec spec, Rows logits, ReadOnlySpan<float> correction, Span<int> experts, Span<float> weights)
+    {
+        int k = spec.TopK;
+        bool fits = RouterLanes.Fits(spec);
+        for (int first = 0; first < logits.Count;)
+        {
+            int count = fits ? Math.Min(RouterLanes.Tokens, logits.Count - first) : 1;
+            if (count < RouterLanes.Fewest || !RouterLanes.Route(spec, logits.Slice(first, count), experts[(first * k)..], weights[(first * k)..]))
+            {
+                for (int token = first; token < first + count; token++)
+                    Route(spec, logits.Span(token), correction, experts.Slice(token * k, k), weights.Slice(token * k, k));
+            }
+            first += count;
+        }
+    }
+
     /// <param name="spec">The scheme.</param>
     /// <param name="logits">One per expert; overwritten.</param>
     /// <param name="correction">Added to the scores for the choice only; empty for none.</param>
@@ -55,10 +77,11 @@ internal static class Router
         switch (spec.Kind)
         {
             case RouterKind.SoftmaxTopK:
-                Softmax(logits);
-                Span<float> allowed = spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, logits, best: 1) : logits;
-                TopK(allowed, experts);
+                float sum = Powers(logits);
+                TopK(spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, logits, best: 1) : logits, experts);
                 Gather(logits, experts, weights);
+                foreach (ref float weight in weights)
+                    weight /= sum;
                 break;
             case RouterKind.TopKSoftmax:
                 TopK(logits, experts);
@@ -82,11 +105,11 @@ internal static class Router
         }
         if (spec.Normalize)
         {
-            float sum = spec.Kind is RouterKind.SigmoidGroups ? 1e-20f : 0;
+            float total = spec.Kind is RouterKind.SigmoidGroups ? 1e-20f : 0;
             foreach (float w in weights)
-                sum += w;
+                total += w;
             foreach (ref float w in weights)
-                w /= sum;
+                w /= total;
         }
         foreach (ref float w in weights)
             w *= spec.Scale;
@@ -155,8 +178,8 @@ internal static class Router
         {
             var most = Vector512.Create(float.NegativeInfinity);
             for (int i = 0; i < left.Length; i += 16)
-                most = Larger(most, Vector512.Create<float>(left.Slice(i, 16)));
-            float best = Largest(most);
+                most = LaneMax.Larger(most, Vector512.Create<float>(left.Slice(i, 16)));
+            float best = LaneMax.One(most);
             if (float.IsNegativeInfinity(best))
                 return false;
             int at = First(left, best);
@@ -209,28 +232,36 @@ internal static class Router
             weights[i] = scores[experts[i]];
     }
 
-    /// <summary>In whole vectors wherever an element lies, and summed in one order: the result depends on nothing else.</summary>
     private static void Softmax(Span<float> x)
     {
+        float sum = Powers(x);
+        foreach (ref float power in x)
+            power /= sum;
+    }
+
+    /// <summary>
+    /// Makes logits what a softmax divides by their sum, which is returned. In whole vectors wherever an element lies, and summed in one
+    /// order: the result depends on nothing else.
+    /// </summary>
+    private static float Powers(Span<float> x)
+    {
         if (x.Length % 16 == 0)
-        {
-            SoftmaxOfVectors(x);
-            return;
-        }
+            return PowersOfVectors(x);
         int length = (x.Length + 15) / 16 * 16;
         Span<float> padded = length <= MostInVectors ? stackalloc float[length] : new float[length];
         x.CopyTo(padded);
         padded[x.Length..].Fill(float.NegativeInfinity);
-        SoftmaxOfVectors(padded);
+        float sum = PowersOfVectors(padded);
         padded[..x.Length].CopyTo(x);
+        return sum;
     }
 
-    private static void SoftmaxOfVectors(Span<float> x)
+    private static float PowersOfVectors(Span<float> x)
     {
         var most = Vector512.Create(float.NegativeInfinity);
         for (int i = 0; i < x.Length; i += 16)
-            most = Larger(most, Vector512.Create<float>(x.Slice(i, 16)));
-        var largest = Vector512.Create(Largest(most));
+            most = LaneMax.Larger(most, Vector512.Create<float>(x.Slice(i, 16)));
+        var largest = Vector512.Create(LaneMax.One(most));
         var sums = Vector512<float>.Zero;
         for (int i = 0; i < x.Length; i += 16)
         {
@@ -239,26 +270,6 @@ internal static class Router
             powers.CopyTo(x[i..]);
             sums += powers;
         }
-        var sum = Vector512.Create(LaneSum.One(sums));
-        for (int i = 0; i < x.Length; i += 16)
-            (Vector512.Create<float>(x.Slice(i, 16)) / sum).CopyTo(x[i..]);
-    }
-
-    /// <summary>The larger of each lane; a comparison with NaN is false.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Larger(Vector512<float> most, Vector512<float> part) => Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
-
-    /// <summary>The largest lane.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Largest(Vector512<float> most)
-    {
-        var eight = most.GetLower();
-        var upper = most.GetUpper();
-        eight = Vector256.ConditionalSelect(Vector256.GreaterThan(upper, eight), upper, eight);
-        float best = float.NegativeInfinity;
-        var four = Vector128.ConditionalSelect(Vector128.GreaterThan(eight.GetUpper(), eight.GetLower()), eight.GetUpper(), eight.GetLower());
-        for (int lane = 0; lane < 4; lane++)
-            best = four[lane] > best ? four[lane] : best;
-        return best;
+        return LaneSum.One(sums);
     }
 }

@@ -110,10 +110,19 @@ internal sealed record PreparedRequest(
             if (MaxTokens > room)
                 throw ApiException.Invalid(LimitField, $"'{LimitField}' is {MaxTokens}: after the {prompt.Length} tokens of '{PromptField}', {room} of {model.ContextLength} are left.", "context_length_exceeded");
             var publicTokens = shared.Tokens(prompt, model.Tokenizer);
+            var choices = new ChoiceGroup(Common.Choices);
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant) { Stop = Common.Stop, IgnoreEndOfSequence = Common.IgnoreEndOfSequence, PublicTokens = publicTokens, Grammar = Grammar, ShownTokens = ShownTokens });
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant)
+                {
+                    Stop = Common.Stop,
+                    IgnoreEndOfSequence = Common.IgnoreEndOfSequence,
+                    PublicTokens = publicTokens,
+                    Grammar = Grammar,
+                    ShownTokens = ShownTokens,
+                    Choices = choices,
+                });
             }
         }
 

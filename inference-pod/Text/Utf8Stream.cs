@@ -6,9 +6,19 @@ namespace Moebius.Inference.Text;
 internal sealed class Utf8Stream
 {
     private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
+    private bool whole = true;
 
     /// <summary>The text that the bytes complete; what is not UTF-8 becomes U+FFFD.</summary>
-    public string Append(ReadOnlySpan<byte> bytes) => Decode(bytes, false);
+    public string Append(ReadOnlySpan<byte> bytes)
+    {
+        // Nearly every token is as simple.
+        if (whole && Ascii.IsValid(bytes))
+            return Encoding.ASCII.GetString(bytes);
+        var text = Decode(bytes, false);
+        if (bytes.Length > 0)
+            whole = Ascii.IsValid(bytes[^1]);
+        return text;
+    }
 
     /// <summary>The end: a character that never came whole becomes U+FFFD.</summary>
     public string Finish() => Decode([], true);
@@ -17,7 +27,6 @@ internal sealed class Utf8Stream
     {
         Span<char> characters = stackalloc char[64];
         decoder.Convert(bytes, characters, flush, out var used, out var written, out var completed);
-        // Nearly every token is as short.
         if (completed)
             return new string(characters[..written]);
         var text = new StringBuilder().Append(characters[..written]);

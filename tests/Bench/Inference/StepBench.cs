@@ -18,6 +18,8 @@ internal static class StepBench
     private const int Threads = 2;
     private const int Repeats = 5;
 
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(3);
+
     private static readonly StepPart[] s_maths =
     [
         StepPart.Norms, StepPart.Projections, StepPart.Attention, StepPart.RouterProduct, StepPart.Experts, StepPart.Combine, StepPart.DenseFeedForward, StepPart.Head,
@@ -44,8 +46,9 @@ internal static class StepBench
         var tokenizer = Tokenizer.Load(directory);
         foreach (var (sampling, settings) in s_samplings)
         {
-            // The first run is for the compiler.
-            await RunAsync(loaded, tokenizer, settings, output);
+            // The first runs are for the compiler: what is called once in a step is compiled again after some hundred.
+            for (long begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < s_warmUp;)
+                await RunAsync(loaded, tokenizer, settings, output);
             await Task.Delay(300);
             var runs = new List<Measured>();
             for (int repeat = 0; repeat < Repeats; repeat++)

@@ -28,6 +28,29 @@ public class TokenWeightsTests
         int Any(int i) => Draw(logits, i / 1000.0, 1);
     }
 
+    /// <summary>Targets at which a token ends and the next begins, where the smallest rounding decides; many tokens, or many equal ones.</summary>
+    [Property(MaxTest = 200)]
+    public void The_search_finds_what_ranking_all_would(int seed, ushort length, byte kinds)
+    {
+        var random = new Random(seed);
+        int different = kinds % 3 == 0 ? 5 : 100_000;
+        float[] weights = [.. Enumerable.Range(0, 1 + (length % 5000)).Select(_ => MathF.Exp(-12f * random.Next(different + 1) / different))];
+        int[] sorted = [.. Enumerable.Range(0, weights.Length).OrderByDescending(i => weights[i]).ThenBy(i => i)];
+        var search = new HeaviestFirst(weights, weights, 1e-30f, new float[HeaviestFirst.Memory(weights.Length)]);
+        double mass = 0;
+        for (int i = 0; i < sorted.Length; i += 1 + random.Next(1 + sorted.Length / 20))
+        {
+            mass = sorted[..i].Sum(token => (double)weights[token]);
+            // Sums in another order end in other bits: at the very edge either neighbour is right.
+            int token = TokenKeys.Token(search.Find(mass, out double before));
+            int place = Array.IndexOf(sorted, token);
+            Assert.InRange(place, i - 1, i);
+            Assert.Equal(sorted[..place].Sum(other => (double)weights[other]), before, 1e-9);
+            Assert.Equal(sorted[i], TokenKeys.Token(search.Find(mass + (0.5 * weights[sorted[i]]), out _)));
+        }
+        Assert.Equal(sorted[^1], TokenKeys.Token(search.Find(double.PositiveInfinity, out _)));
+    }
+
     [Fact]
     public void Roundings_at_the_end_fall_on_a_token_that_may_be_drawn()
     {

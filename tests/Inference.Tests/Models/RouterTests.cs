@@ -1,4 +1,5 @@
 using FsCheck.Xunit;
+using Moebius.Inference.Kernels;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Tests.Models;
@@ -64,6 +65,35 @@ public class RouterTests
         var limited = Route(spec with { Kind = RouterKind.SoftmaxTopK, Groups = experts / 8, TopGroups = 1 }, logits).Experts;
         Assert.Single(limited.Select(e => e / 8).Distinct());
         Assert.Equal(k, limited.Distinct().Count());
+    }
+
+    /// <summary>Several tokens are chosen for in lanes of vectors, one is not: the same experts and weights, to the last bit.</summary>
+    [Property(MaxTest = 300)]
+    public unsafe void A_token_has_the_same_experts_and_weights_among_others(int seed, byte tokens, byte vectors, byte topK, byte kind)
+    {
+        var random = new Random(seed);
+        int count = (tokens % 40) + 1, experts = (16 * ((vectors % 9) + 1)) - (vectors % 11 == 0 ? 3 : 0), k = (topK % 8) + 1;
+        var spec = new RouterSpec((RouterKind)(kind % 3), experts, k) { Normalize = kind % 2 == 0, Scale = 1.5f };
+        float[][] logits = [.. Enumerable.Range(0, count).Select(_ => Logits(random, experts))];
+        float[] all = [.. logits.SelectMany(row => row)], weights = new float[count * k];
+        int[] chosen = new int[count * k];
+        fixed (float* rows = all)
+            Router.Route(spec, new Rows(rows, count, experts), [], chosen, weights);
+        for (int token = 0; token < count; token++)
+        {
+            var alone = Route(spec, logits[token]);
+            Assert.Equal(alone.Experts, chosen[(token * k)..((token + 1) * k)]);
+            Assert.Equal(alone.Weights.Select(BitConverter.SingleToInt32Bits), weights[(token * k)..((token + 1) * k)].Select(BitConverter.SingleToInt32Bits));
+        }
+    }
+
+    /// <summary>Some equal, at times some impossible or no numbers, at times all.</summary>
+    private static float[] Logits(Random random, int count)
+    {
+        int strange = random.Next(20) switch { 0 => 100, 1 => 30, _ => 0 };
+        return [.. Enumerable.Range(0, count).Select(_ => random.Next(100) < strange
+            ? random.Next(2) == 0 ? float.NaN : float.NegativeInfinity
+            : random.Next(2) == 0 ? random.Next(-9, 9) / 4f : (random.NextSingle() - 0.5f) * 30)];
     }
 
     private static (int[] Experts, float[] Weights) Route(RouterSpec spec, float[] logits, float[]? correction = null)

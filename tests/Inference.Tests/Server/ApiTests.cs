@@ -315,6 +315,30 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task Metrics_count_requests_by_what_they_ask_for_and_get()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        await harness.PostAsync("v1/completions", """{"model":"toy","prompt":[[5,6,7],[8,9]],"n":3,"max_tokens":4,"ignore_eos":true}""");
+        var metrics = await harness.GetAsync("metrics");
+        // Two prompts with three outputs of four tokens each.
+        foreach (var (name, count, sum) in new[]
+        {
+            ("request_params_n", 2, 6), ("request_max_num_generation_tokens", 2, 8), ("request_params_max_tokens", 6, 24), ("request_generation_tokens", 6, 24), ("request_prompt_tokens", 6, 15),
+        })
+        {
+            Assert.Contains($"\nvllm:{name}_count{{model_name=\"toy\"}} {count}\n", metrics, StringComparison.Ordinal);
+            Assert.Contains($"\nvllm:{name}_sum{{model_name=\"toy\"}} {sum}\n", metrics, StringComparison.Ordinal);
+        }
+        Assert.Contains("\nvllm:request_time_per_output_token_seconds_count{model_name=\"toy\"} 6\n", metrics, StringComparison.Ordinal);
+        // What was not computed was cached or shared.
+        var cached = Value("prompt_tokens_cached_total");
+        Assert.Equal(15, cached + Value("request_prefill_kv_computed_tokens_sum"));
+
+        double Value(string name) => double.Parse(
+            metrics.Split('\n').Single(line => line.StartsWith($"vllm:{name}{{", StringComparison.Ordinal)).Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public async Task An_address_in_use_is_named()
     {
         await using var harness = await ServerHarness.StartAsync();

@@ -1,0 +1,148 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Moebius.Inference.Kernels;
+
+namespace Moebius.Inference.Models;
+
+/// <summary>
+/// <see cref="Router"/>'s choice for sixteen tokens at once, one in each lane of a vector: no step of it depends on where the best
+/// scores are. Every sum and comparison is the one of a token alone, so that the results are the same bits.
+/// </summary>
+internal static unsafe class RouterLanes
+{
+    /// <summary>Tokens at once; fewer are possible.</summary>
+    public const int Tokens = 16;
+
+    /// <summary>With fewer tokens, one after the other takes less time.</summary>
+    public const int Fewest = 3;
+
+    private const int MostExperts = 256, MostChosen = 8;
+
+    /// <summary>Whether a scheme can be followed in lanes.</summary>
+    public static bool Fits(RouterSpec spec) =>
+        (spec.Kind is RouterKind.TopKSoftmax || (spec.Kind is RouterKind.SoftmaxTopK && spec.TopGroups >= spec.Groups))
+        && spec.Experts <= MostExperts && spec.Experts % 16 == 0 && spec.TopK <= MostChosen;
+
+    /// <summary>Chooses experts for up to sixteen tokens. False, and nothing is written, where a token has not as many scores that are numbers.</summary>
+    /// <param name="spec">The scheme; it <see cref="Fits"/>.</param>
+    /// <param name="logits">One row for each token.</param>
+    /// <param name="experts">Receives [tokens, top-k] experts, best first.</param>
+    /// <param name="weights">Receives their weights.</param>
+    [SkipLocalsInit]
+    public static bool Route(RouterSpec spec, Rows logits, Span<int> experts, Span<float> weights)
+    {
+        int k = spec.TopK;
+        float* scores = stackalloc float[spec.Experts * Tokens];
+        Turn(logits, scores);
+        var sum = spec.Kind is RouterKind.SoftmaxTopK ? Powers(scores, spec.Experts) : default;
+        Vector512<float>* best = stackalloc Vector512<float>[k];
+        Vector512<int>* chosen = stackalloc Vector512<int>[k];
+        Choose(scores, spec.Experts, best, chosen, k);
+        if (Vector512.EqualsAny(best[k - 1], Vector512.Create(float.NegativeInfinity)))
+            return false;
+        if (spec.Kind is RouterKind.SoftmaxTopK)
+            Divide(best, k, sum);
+        else
+            Softmax(best, k);
+        if (spec.Normalize)
+            Divide(best, k, Total(best, k));
+        for (int i = 0; i < k; i++)
+        {
+            var scaled = best[i] * spec.Scale;
+            for (int token = 0; token < logits.Count; token++)
+            {
+                experts[(token * k) + i] = ((int*)(chosen + i))[token];
+                weights[(token * k) + i] = ((float*)&scaled)[token];
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Puts each token's scores into a lane; lanes without a token have the last one's.</summary>
+    private static void Turn(Rows logits, float* scores)
+    {
+        for (int token = 0; token < Tokens; token++)
+        {
+            float* row = logits[Math.Min(token, logits.Count - 1)];
+            for (int expert = 0; expert < logits.Width; expert++)
+                scores[(expert * Tokens) + token] = row[expert];
+        }
+    }
+
+    /// <summary>Makes scores what a softmax divides by their sum; returns the sum.</summary>
+    private static Vector512<float> Powers(float* scores, int experts)
+    {
+        var largest = Vector512.Create(float.NegativeInfinity);
+        for (int expert = 0; expert < experts; expert++)
+            largest = LaneMax.Larger(largest, Vector512.Load(scores + (expert * Tokens)));
+        Vector512<float>* lanes = stackalloc Vector512<float>[16];
+        for (int lane = 0; lane < 16; lane++)
+            lanes[lane] = default;
+        for (int expert = 0; expert < experts; expert++)
+        {
+            var power = Exponential.Of(Vector512.Load(scores + (expert * Tokens)) - largest);
+            power.Store(scores + (expert * Tokens));
+            lanes[expert % 16] += power;
+        }
+        return Fold(lanes);
+    }
+
+    /// <summary>The largest scores of each lane, in order; of equals the first.</summary>
+    private static void Choose(float* scores, int experts, Vector512<float>* best, Vector512<int>* chosen, int k)
+    {
+        for (int i = 0; i < k; i++)
+            (best[i], chosen[i]) = (Vector512.Create(float.NegativeInfinity), default);
+        for (int expert = 0; expert < experts; expert++)
+        {
+            var score = Vector512.Load(scores + (expert * Tokens));
+            var id = Vector512.Create(expert);
+            // Where it is better than one, it is better than those behind; they move.
+            var better = Vector512.GreaterThan(score, best[k - 1]);
+            for (int i = k - 1; i > 0; i--)
+            {
+                var next = Vector512.GreaterThan(score, best[i - 1]);
+                best[i] = Vector512.ConditionalSelect(better, Vector512.ConditionalSelect(next, best[i - 1], score), best[i]);
+                chosen[i] = Vector512.ConditionalSelect(better.AsInt32(), Vector512.ConditionalSelect(next.AsInt32(), chosen[i - 1], id), chosen[i]);
+                better = next;
+            }
+            best[0] = Vector512.ConditionalSelect(better, score, best[0]);
+            chosen[0] = Vector512.ConditionalSelect(better.AsInt32(), id, chosen[0]);
+        }
+    }
+
+    /// <summary>A softmax over the chosen, which are in order.</summary>
+    private static void Softmax(Vector512<float>* chosen, int k)
+    {
+        Vector512<float>* lanes = stackalloc Vector512<float>[16];
+        var largest = chosen[0];
+        for (int i = 0; i < 16; i++)
+            lanes[i] = i < k ? chosen[i] = Exponential.Of(chosen[i] - largest) : default;
+        Divide(chosen, k, Fold(lanes));
+    }
+
+    private static void Divide(Vector512<float>* values, int count, Vector512<float> by)
+    {
+        for (int i = 0; i < count; i++)
+            values[i] /= by;
+    }
+
+    /// <summary>In order.</summary>
+    private static Vector512<float> Total(Vector512<float>* values, int count)
+    {
+        var sum = Vector512<float>.Zero;
+        for (int i = 0; i < count; i++)
+            sum += values[i];
+        return sum;
+    }
+
+    /// <summary>Sixteen sums in the tree of <see cref="LaneSum"/>.</summary>
+    private static Vector512<float> Fold(Vector512<float>* s)
+    {
+        for (int half = 8; half > 2; half /= 2)
+        {
+            for (int i = 0; i < half; i++)
+                s[i] += s[i + half];
+        }
+        return (s[0] + s[2]) + (s[1] + s[3]);
+    }
+}
