@@ -61,7 +61,7 @@ internal static class WebhookServer
             if (AdmissionReview.Read(review) is not var (uid, value, before))
                 return Results.Text("not an AdmissionReview of admission.k8s.io/v1 with an object\n", statusCode: StatusCodes.Status400BadRequest);
             var verdict = AdmissionCheck.Judge(value, before, context.Settings, view);
-            metrics.Admissions.WithLabels((string?)value["kind"] ?? "", verdict.Errors.Count == 0 ? "allowed" : "refused").Inc();
+            metrics.Admissions.WithLabels(AdmissionReview.Kind(value), verdict.Errors.Count == 0 ? "allowed" : "refused").Inc();
             return Results.Text(AdmissionReview.Answer(uid, verdict).ToJsonString(), "application/json");
         });
         try
