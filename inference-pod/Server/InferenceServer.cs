@@ -148,7 +148,8 @@ internal sealed class InferenceServer : IAsyncDisposable
             console.SingleLine = true;
             console.TimestampFormat = "HH:mm:ss ";
         });
-        logging.AddFilter("Microsoft", LogLevel.Warning);
+        // What keeps the host from starting is thrown, and told in one line.
+        logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
     }
 
     private void Load(Func<IProgress<ModelLoadProgress>, ICausalModel> load)

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using k8s;
@@ -68,7 +69,7 @@ internal static class WebhookServer
         {
             await app.StartAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or SocketException)
         {
             await app.DisposeAsync().ConfigureAwait(false);
             throw new UserInputException($"--webhook-listen: cannot listen on {options.Listen}: {error.Message}", error);
