@@ -11,6 +11,7 @@ public sealed class BadInputTests
     [InlineData("prompt-optimizer serve --config FOLDER/optimizer.yaml --data FOLDER --listen " + Foreign, "--listen: 192.0.2.1:9 cannot be used: ")]
     [InlineData("kvcache serve --socket FOLDER/s --arena FOLDER --arena-size 16Mi --listen " + Foreign, "--socket, --listen: cannot listen on ")]
     [InlineData("cxl agent --state FOLDER --listen " + Foreign, "--listen: cannot listen on 192.0.2.1:9: ")]
+    [InlineData("kvcache serve --socket FOLDER/s --arena FOLDER --config FOLDER/cache.yaml", "FOLDER/cache.yaml: kvCache.shared.timeout: '5ms' must be 10ms to 24h")]
     [InlineData("operator run --namespace A", "--namespace: 'A' cannot be the name of a namespace: ")]
     [InlineData("operator run --webhook-service a/b", "--webhook-service: has no effect without a webhook: ")]
     [InlineData("operator rbac --operator-namespace a.b", "--operator-namespace: 'a.b' cannot be the name of a namespace: ")]
@@ -21,8 +22,9 @@ public sealed class BadInputTests
         try
         {
             await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", TestContext.Current.CancellationToken);
+            await File.WriteAllTextAsync(Path.Combine(folder, "cache.yaml"), "kvCache: {memory: 16Mi, shared: {address: '127.0.0.1:9', timeout: 5ms}}\n", TestContext.Current.CancellationToken);
             var (code, _, error) = await MoebiusProcess.RunAsync(line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '));
-            Assert.StartsWith($"moebius: {message}", error, StringComparison.Ordinal);
+            Assert.StartsWith($"moebius: {message.Replace("FOLDER", folder, StringComparison.Ordinal)}", error, StringComparison.Ordinal);
             Assert.Equal(1, error.Count(letter => letter == '\n'));
             Assert.Equal(2, code);
         }

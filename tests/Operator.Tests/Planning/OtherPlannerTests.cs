@@ -263,7 +263,7 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
-    [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be longer than 0s")]
+    [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be 10ms to 24h")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nresources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "spec.resources.requests[memory]: '2Gi' is more than the limit of '1Gi'")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>
