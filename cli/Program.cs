@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Moebius.Cli;
 using Moebius.Crds;
@@ -33,9 +34,9 @@ catch (UserInputException error)
     await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
     return ExitCodes.BadInput;
 }
-catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+catch (Exception error) when (error is IOException or UnauthorizedAccessException or HttpRequestException or SocketException)
 {
-    // A disk that is full, a file that may not be written: the message says which, and no stack helps.
+    // A disk that is full, a file that may not be written, a server that is away: the message says which, and no stack helps.
     await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
     return ExitCodes.Failed;
 }

@@ -28,6 +28,14 @@ public static partial class Manifests
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
 
+    /// <summary>Deepest nesting, which is also that of <see cref="JsonSerializer"/>.</summary>
+    private const int Deepest = 64;
+
+    /// <summary>Events around a document, which count as nesting.</summary>
+    private const int DocumentNesting = 2;
+
+    private const int MostValues = 1_000_000;
+
     /// <summary>Reads a file that holds exactly one document.</summary>
     /// <exception cref="UserInputException">The file is missing, is not YAML, or does not fit the type.</exception>
     public static T LoadFile<T>(string path)
@@ -63,6 +71,7 @@ public static partial class Manifests
         var stream = new YamlStream();
         try
         {
+            RefuseDeep(yaml, source);
             stream.Load(new StringReader(yaml));
         }
         catch (YamlException error)
@@ -71,9 +80,10 @@ public static partial class Manifests
         }
 
         var documents = new List<JsonObject>();
+        var left = MostValues;
         foreach (var document in stream.Documents)
         {
-            switch (ToJson(document.RootNode, source))
+            switch (ToJson(document.RootNode, source, 0, ref left))
             {
                 case JsonObject value:
                     documents.Add(value);
@@ -181,8 +191,27 @@ public static partial class Manifests
     [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>\w+([.+]\w+)*)")]
     private static partial Regex ConvertedTo();
 
-    private static JsonNode? ToJson(YamlNode node, string source)
+    /// <summary>The library goes into nested values by recursion: what is too deep must not reach it.</summary>
+    private static void RefuseDeep(string yaml, string source)
     {
+        var parser = new Parser(new StringReader(yaml));
+        for (var depth = 0; parser.MoveNext();)
+        {
+            depth += parser.Current!.NestingIncrease;
+            if (depth > Deepest + DocumentNesting)
+                throw TooDeep(source, parser.Current.Start.Line);
+        }
+    }
+
+    private static UserInputException TooDeep(string source, long line) =>
+        new($"{source}: line {line}: nested more than {Deepest} deep, or an alias that stands for what it is in: write it flatter");
+
+    private static JsonNode? ToJson(YamlNode node, string source, int depth, ref int left)
+    {
+        if (depth > Deepest)
+            throw TooDeep(source, node.Start.Line);
+        if (--left < 0)
+            throw new UserInputException($"{source}: line {node.Start.Line}: more than {MostValues} values, what aliases stand for included: split it");
         switch (node)
         {
             case YamlMappingNode mapping:
@@ -191,16 +220,19 @@ public static partial class Manifests
                 {
                     if (key is not YamlScalarNode { Value: { } name })
                         throw new UserInputException($"{source}: line {key.Start.Line}: a field name must be a plain text");
-                    result[name] = ToJson(value, source);
+                    result[name] = ToJson(value, source, depth + 1, ref left);
                 }
 
                 return result;
             case YamlSequenceNode sequence:
-                return new JsonArray([.. sequence.Children.Select(child => ToJson(child, source))]);
+                var items = new JsonArray();
+                foreach (var child in sequence.Children)
+                    items.Add(ToJson(child, source, depth + 1, ref left));
+                return items;
             case YamlScalarNode scalar:
                 return scalar.Style == ScalarStyle.Plain ? Plain(scalar.Value ?? "") : JsonValue.Create(scalar.Value ?? "");
             default:
-                throw new UserInputException($"{source}: line {node.Start.Line}: YAML aliases are not supported");
+                throw new InvalidOperationException(node.NodeType.ToString());
         }
     }
 
@@ -211,7 +243,7 @@ public static partial class Manifests
         "true" or "True" or "TRUE" => JsonValue.Create(true),
         "false" or "False" or "FALSE" => JsonValue.Create(false),
         _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => JsonValue.Create(integer),
-        _ when LooksLikeNumber(text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
+        _ when LooksLikeNumber(text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) => JsonValue.Create(number),
         _ => JsonValue.Create(text),
     };
 

@@ -24,11 +24,13 @@ internal static class CheckCommand
         var command = new Command("check", "Checks that the custom resources are served, that the operator may read them, and that one leads.") { kubeconfig, @namespace, operatorNamespace, leaderElect, timeout };
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            var (one, home, seconds) = (OperatorCommands.Namespace(parsed.GetValue(@namespace)!, "--namespace"), OperatorCommands.Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace"), parsed.GetValue(timeout));
+            if (seconds is < 0 or > 86400)
+                throw new UserInputException($"--timeout: {seconds} is out of range: write a whole number of seconds from 0 to 86400");
             using var kubernetes = new Kubernetes(configuration(parsed.GetValue(kubeconfig)));
-            var one = parsed.GetValue(@namespace)!;
             var isGood = await ResourcesAsync(kubernetes, one == OperatorCommands.AllNamespaces ? null : one, Console.Out, cancellationToken).ConfigureAwait(false);
             if (parsed.GetValue(leaderElect))
-                isGood &= await LeaderAsync(kubernetes, parsed.GetValue(operatorNamespace)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
+                isGood &= await LeaderAsync(kubernetes, home, TimeSpan.FromSeconds(seconds), TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
             return isGood ? 0 : 1;
         });
         return command;

@@ -2,17 +2,19 @@ using System.CommandLine;
 using System.Globalization;
 using System.Net;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using k8s;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.Validation;
 using Moebius.Operator.Runtime;
 using Moebius.Operator.Webhook;
 
 namespace Moebius.Operator;
 
 /// <summary>The verbs of the operator.</summary>
-public static class OperatorCommands
+public static partial class OperatorCommands
 {
     internal const string AllNamespaces = "all";
 
@@ -40,9 +42,11 @@ public static class OperatorCommands
         var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, workers, sharedPodMonitor, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
         command.SetAction((parsed, cancellationToken) =>
         {
-            var one = parsed.GetValue(@namespace)!;
+            var one = Namespace(parsed.GetValue(@namespace)!, "--namespace");
+            if (parsed.GetValue(webhookListen) is null && new Option[] { webhookService, webhookConfiguration, webhookCertificates }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } idle)
+                throw new UserInputException($"{idle.Name}: has no effect without a webhook: give --webhook-listen too, or leave it out");
             var configuration = Configuration(parsed.GetValue(kubeconfig));
-            var settings = new OperatorSettings(parsed.GetValue(image)!, parsed.GetValue(operatorNamespace)!) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
+            var settings = new OperatorSettings(parsed.GetValue(image)!, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
             var options = new OperatorOptions(
                 // A service account says in which namespace the pod is; a kubeconfig's namespace is where its user likes to work.
                 parsed.GetValue(kubeconfig) is null && KubernetesClientConfiguration.IsInCluster() ? settings with { PodNamespace = configuration.Namespace } : settings,
@@ -73,7 +77,7 @@ public static class OperatorCommands
         var command = new Command(name, description) { @namespace, output };
         command.SetAction(parsed =>
         {
-            var text = yaml(parsed.GetValue(@namespace)!);
+            var text = yaml(Namespace(parsed.GetValue(@namespace)!, "--operator-namespace"));
             if (parsed.GetValue(output) is { } file)
                 OutputFiles.Write("--output", file, text);
             else
@@ -115,6 +119,15 @@ public static class OperatorCommands
             throw new UserInputException($"--kubeconfig: {kubeconfig ?? "the default"} cannot be used: {error.Message}", error);
         }
     }
+
+    /// <summary>A name that a namespace can have.</summary>
+    /// <exception cref="UserInputException">It cannot.</exception>
+    internal static string Namespace(string name, string flag) => name.Length is > 0 and <= NameCheck.LabelLength && NamespaceName().IsMatch(name)
+        ? name
+        : throw new UserInputException($"{flag}: '{name}' cannot be the name of a namespace: write at most 63 lower-case letters, digits and '-', a letter or digit first and last");
+
+    [GeneratedRegex("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", RegexOptions.CultureInvariant)]
+    private static partial Regex NamespaceName();
 
     private static int Workers(int workers) => workers is >= 1 and <= 256
         ? workers

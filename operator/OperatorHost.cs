@@ -25,13 +25,15 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     {
         await using var health = await HealthServer.StartAsync(options.Listen, () => ready, metrics.Registry, cancellationToken).ConfigureAwait(false);
         using var kubernetes = new Kubernetes(configuration, options.ApiHandlers());
-        using var http = new HttpClient(options.ServiceHandler()) { Timeout = TimeSpan.FromSeconds(10) };
+        using var handler = options.ServiceHandler();
+        using var pods = PodReports.Client(handler);
+        using var services = PromptService.Client(handler);
         var api = new ApiClient(kubernetes, metrics);
         using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var informers = new Informers(api, options.Namespace, time, metrics, loggers);
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
         var children = new ChildApplier(api, informers, metrics, loggers.CreateLogger<ChildApplier>());
-        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, new PodReports(http), time);
+        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, new PodReports(pods), time);
         var memory = new IdleMemory(time).RunAsync(life.Token);
         try
         {
@@ -44,7 +46,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
             logger.LogInformation("Caches are filled");
             await using var webhook = await StartWebhookAsync(api, context, life.Token).ConfigureAwait(false);
             ready = true;
-            return await LeadAsync(kubernetes, api, context, events, http, life.Token, cancellationToken).ConfigureAwait(false);
+            return await LeadAsync(kubernetes, api, context, events, services, life.Token, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -71,9 +73,9 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         return new WebhookProcess(keeper, server, stop, Task.Run(() => keeper.RunAsync(stop.Token), CancellationToken.None));
     }
 
-    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken life, CancellationToken cancellationToken)
+    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken cancellationToken)
     {
-        Task Work(CancellationToken term) => WorkAsync(api, context, events, http, life, term);
+        Task Work(CancellationToken term) => WorkAsync(api, context, events, services, life, term);
         if (options.LeaderElect)
             return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
         metrics.Leader.Set(1);
@@ -81,11 +83,11 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         return true;
     }
 
-    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient http, CancellationToken life, CancellationToken term)
+    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken term)
     {
         var informers = context.Informers;
         var nodes = new MemorySchedulingProfileController(context);
-        var jobs = new PromptOptimizationJobController(context, new PromptService(http));
+        var jobs = new PromptOptimizationJobController(context, new PromptService(services));
         using var deployments = Loop(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api);
         using var policies = Loop(KVPrivacyPolicyController.Name, informers.Policies.Cache, new KVPrivacyPolicyController(context), null, api);
         using var optimizers = Loop(PromptOptimizerController.Name, informers.Optimizers.Cache, new PromptOptimizerController(context), null, api);

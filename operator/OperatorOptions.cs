@@ -31,6 +31,6 @@ internal sealed record OperatorOptions(
     /// <summary>Handlers that every request to the API server passes, outermost first.</summary>
     public Func<DelegatingHandler[]> ApiHandlers { get; init; } = () => [];
 
-    /// <summary>Carries requests to prompt-optimization services.</summary>
-    public Func<HttpMessageHandler> ServiceHandler { get; init; } = () => new SocketsHttpHandler { PooledConnectionLifetime = TimeSpan.FromMinutes(2) };
+    /// <summary>Carries requests to prompt-optimization services and pods. A redirect would let a tenant's pod choose whom the operator calls.</summary>
+    public Func<HttpMessageHandler> ServiceHandler { get; init; } = () => new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(2) };
 }

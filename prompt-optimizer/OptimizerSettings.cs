@@ -58,13 +58,7 @@ internal sealed record OptimizerSettings(
 
     private static EndpointSettings Endpoint(ModelEndpoint endpoint, string field, string variable, string source, Func<string, string?> environment)
     {
-        if (!Uri.TryCreate(endpoint.Url, UriKind.Absolute, out var url) || url.Host.Length == 0)
-            throw new UserInputException($"{source}: {field}.url: not a URL with a host: write for example http://host:8000/v1");
-        // A password in a URL would show in messages; keys come in variables of their own.
-        if (url.UserInfo.Length > 0)
-            throw new UserInputException($"{source}: {field}.url: must not hold a user or password: give the key in {variable}");
-        if (url.Query.Length > 0 || url.Fragment.Length > 0)
-            throw new UserInputException($"{source}: {field}.url: must not have a query or fragment: write the base URL up to and including /v1");
+        var url = EndpointUrl.Parse(endpoint, $"{source}: {field}");
         var key = environment(variable) is { Length: > 0 } value ? value.Trim() : null;
         if (endpoint.ApiKeySecretRef is not null && key is null)
             throw new UserInputException($"{source}: {field}.apiKeySecretRef: is set, but the variable {variable} is empty: put the key there");

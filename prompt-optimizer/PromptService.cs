@@ -37,7 +37,10 @@ internal static class PromptService
         var database = new Database(dataFolder);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
-        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        WebApplication? app = null;
+        // What keeps the host from starting is thrown, and told in one line.
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", _ => app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);
         builder.WebHost.UseKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -57,7 +60,7 @@ internal static class PromptService
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
 
-        var app = builder.Build();
+        app = builder.Build();
         var store = app.Services.GetRequiredService<JobStore>();
         var pulse = app.Services.GetRequiredService<Pulse>();
         store.Changed += _ => pulse.Beat();

@@ -31,7 +31,12 @@ internal sealed class StateDirectory
         var runtime = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } directory && Directory.Exists(directory) ? directory : Path.GetTempPath();
         var name = $"moebius-{user}-{instance}";
         var memory = Directory.Exists("/dev/shm") ? "/dev/shm" : runtime;
-        return new StateDirectory(Path.Combine(runtime, name), Path.Combine(memory, name + "-memory"));
+        var state = new StateDirectory(Path.Combine(runtime, name), Path.Combine(memory, name + "-memory"));
+        // Both may lie where everybody can make files under names that are easy to guess, and what is read from there says
+        // which processes to start and to stop.
+        if (new[] { state.Root, state.Memory }.FirstOrDefault(path => Path.Exists(path) && !Native.IsOwnDirectory(path)) is { } foreign)
+            throw new UserInputException($"{foreign}: is there and is no directory of yours: have it removed, or choose another --name");
+        return state;
     }
 
     public bool Exists => Directory.Exists(Root);
@@ -39,7 +44,7 @@ internal sealed class StateDirectory
     public void Create()
     {
         foreach (var directory in new[] { Root, Memory })
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            Native.MakeDirectory(directory);
         Directory.CreateDirectory(Logs);
     }
 

@@ -126,6 +126,24 @@ internal static class PositiveDuration
     public const string Message = "must be longer than 0s";
 }
 
+/// <summary>The rule of a duration that a call may take: what its time-out can count.</summary>
+internal static class CallDuration
+{
+    public const string Rule = "duration(self) >= duration('10ms') && duration(self) <= duration('24h')";
+
+    public const string Message = "must be 10ms to 24h";
+}
+
+/// <summary>The rule of a duration that somebody waits for: timers end at some weeks.</summary>
+internal static class TimerDuration
+{
+    public const string Rule = "duration(self) <= duration('24h')";
+
+    public const string Message = "must be 24h or shorter";
+
+    public static readonly TimeSpan Longest = TimeSpan.FromHours(24);
+}
+
 /// <summary>A list merged by key: <c>x-kubernetes-list-type: map</c>.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class ListMapAttribute(string key) : Attribute

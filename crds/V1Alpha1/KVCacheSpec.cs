@@ -57,6 +57,6 @@ public sealed class SharedTierSpec
 
     /// <summary>How long one call may take before the pod goes on without it.</summary>
     [Duration]
-    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
+    [CelRule(CallDuration.Rule, CallDuration.Message)]
     public string Timeout { get; set; } = "50ms";
 }

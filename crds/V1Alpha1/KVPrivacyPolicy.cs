@@ -261,6 +261,7 @@ public sealed class PromotionSpec
 
     /// <summary>Longest wait before a batch that is not full is classified.</summary>
     [Duration]
+    [CelRule(TimerDuration.Rule, TimerDuration.Message)]
     public string MaxDelay { get; set; } = "100ms";
 }
 

@@ -192,6 +192,7 @@ public sealed class TelemetrySpec
     /// <summary>How often counters are read.</summary>
     [Duration]
     [CelRule("duration(self) >= duration('100ms')", "must be 100ms or longer")]
+    [CelRule(TimerDuration.Rule, TimerDuration.Message)]
     public string Interval { get; set; } = "1s";
 }
 

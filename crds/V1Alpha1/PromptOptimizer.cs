@@ -60,6 +60,9 @@ public sealed class PromptOptimizerSpec
     /// <summary>TCP port of the HTTP API.</summary>
     [Range(1, 65535)]
     public int Port { get; set; } = 8080;
+
+    /// <summary>Which traffic may reach the pods.</summary>
+    public NetworkPolicySpec NetworkPolicy { get; set; } = new();
 }
 
 /// <summary>The language model behind the agents: exactly one of the fields.</summary>

@@ -36,6 +36,7 @@ public sealed class ServingSpec
 
     /// <summary>How long running requests may finish after a stop is asked for.</summary>
     [Duration]
+    [CelRule(TimerDuration.Rule, TimerDuration.Message)]
     public string DrainTimeout { get; set; } = "30s";
 
     /// <summary>TCP port of the HTTP API.</summary>

@@ -42,6 +42,6 @@ public sealed class ModelEndpoint
 
     /// <summary>How long one call may take.</summary>
     [Duration]
-    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
+    [CelRule(CallDuration.Rule, CallDuration.Message)]
     public string Timeout { get; set; } = "60s";
 }

@@ -28,6 +28,8 @@ internal static class CelRules
         Add<string>("path must be relative and stay inside the image", StaysInside);
         Add<string>("must not climb with '..'", path => !path.Split('/').Contains(".."));
         Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
+        Add<string>(CallDuration.Message, duration => Durations.Parse(duration, "") is var call && call >= TimeSpan.FromMilliseconds(10) && call <= TimerDuration.Longest);
+        Add<string>(TimerDuration.Message, duration => Durations.Parse(duration, "") <= TimerDuration.Longest);
         Add<string>("must be 100ms or longer", duration => Durations.Parse(duration, "") >= TimeSpan.FromMilliseconds(100));
         Add<NetworkPolicySpec>(
             "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy",

@@ -31,6 +31,19 @@ internal sealed class HubOrigin : IModelOrigin
     /// <inheritdoc />
     public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
     {
+        try
+        {
+            return await FilesAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is InvalidOperationException or UriFormatException)
+        {
+            // JSON, but with a list where the Hub has an object, or a number where it has a text; or a link to nowhere.
+            throw Foreign(error);
+        }
+    }
+
+    private async Task<IReadOnlyList<RemoteFile>> FilesAsync(CancellationToken cancellationToken)
+    {
         var revision = await JsonAsync(new Uri(_endpoint, $"api/models/{_repository}/revision/{Uri.EscapeDataString(_revision)}"), cancellationToken).ConfigureAwait(false);
         var commit = (string?)revision.Body["sha"] ?? throw new UserInputException($"{Name}: {_endpoint} does not say which commit this is: check the endpoint");
         var files = new List<RemoteFile>();
@@ -75,9 +88,11 @@ internal sealed class HubOrigin : IModelOrigin
         }
         catch (JsonException error)
         {
-            throw new UserInputException($"{Name}: {_endpoint} does not answer as the Hub does: {error.Message}: check the endpoint", error);
+            throw Foreign(error);
         }
     }
+
+    private UserInputException Foreign(Exception error) => new($"{Name}: {_endpoint} does not answer as the Hub does: {error.Message}: check the endpoint", error);
 
     // The token goes wherever the next page is, so that has to be the same host.
     private static Uri? Next(HttpResponseMessage response, Uri from)

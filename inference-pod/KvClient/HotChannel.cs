@@ -55,13 +55,16 @@ internal sealed class HotChannel : IDisposable
     public async Task<FoundBlocks> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
     {
         var call = Interlocked.Increment(ref calls);
+        var delivered = false;
         var answer = pending[call] = new TaskCompletionSource<FoundBlocks>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
             Send(LookupFrame(call, session, tenant, tokens.Span, wait));
             if (!Alive)
                 throw Broken();
-            return await answer.Task.WaitAsync(deadline, stop).ConfigureAwait(false);
+            var found = await answer.Task.WaitAsync(deadline, stop).ConfigureAwait(false);
+            delivered = true;
+            return found;
         }
         catch (TimeoutException)
         {
@@ -69,8 +72,10 @@ internal sealed class HotChannel : IDisposable
         }
         finally
         {
-            if (pending.TryRemove(call, out _) && !answer.Task.IsCompletedSuccessfully)
-                _ = answer.Task.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            pending.TryRemove(call, out _);
+            // What came between giving up and here is late, too; what comes after finds that nobody waits.
+            if (!delivered && !answer.TrySetCanceled(CancellationToken.None) && answer.Task.Exception is null)
+                Late?.Invoke(answer.Task.Result);
         }
     }
 

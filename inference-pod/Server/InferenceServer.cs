@@ -150,9 +150,8 @@ internal sealed class InferenceServer : IAsyncDisposable
             console.SingleLine = true;
             console.TimestampFormat = "HH:mm:ss ";
         });
-        logging.AddFilter("Microsoft", LogLevel.Warning);
-        // A start that fails is told by who asked for it, in one line.
-        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
+        // What keeps the host from starting is thrown, and told in one line.
+        logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
     }
 
     private void Load(Func<IProgress<ModelLoadProgress>, ICausalModel> load)

@@ -1,6 +1,8 @@
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 
 namespace Moebius.Inference.Server;
 
@@ -18,6 +20,7 @@ internal sealed class PolicyIdentity : IDisposable
     private readonly ILogger logger;
     private readonly ITimer? timer;
     private string? seen;
+    private string? refused;
     private volatile PolicyRules current;
 
     /// <exception cref="UserInputException">The file is there but cannot be honoured.</exception>
@@ -47,10 +50,14 @@ internal sealed class PolicyIdentity : IDisposable
                 return;
             seen = text;
             current = Rules(Parse(text, path!));
+            refused = null;
             logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
         }
         catch (UserInputException error)
         {
+            if (error.Message == refused)
+                return;
+            refused = error.Message;
             logger.LogError("The changed policy is refused, the old one stays in force: {Reason}", error.Message);
         }
     }
@@ -60,9 +67,12 @@ internal sealed class PolicyIdentity : IDisposable
     private static KVPrivacyPolicySpec? Parse(string text, string path)
     {
         var documents = Manifests.ParseDocuments(text, path);
-        if (documents.Count != 1 || (string?)documents[0]["kind"] != KVPrivacyPolicy.KindName)
+        if (documents.Count != 1 || documents[0]["kind"] is not JsonValue kind || !kind.TryGetValue<string>(out var name) || name != KVPrivacyPolicy.KindName)
             throw new UserInputException($"{path}: must hold exactly one {KVPrivacyPolicy.KindName}");
-        return Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec;
+        // Without a spec there would be nobody whose tenants must be signed: a half-written file must not say so.
+        var spec = Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec ?? throw new UserInputException($"{path}: spec: required field missing");
+        SpecCheck.Require(spec, "spec", path);
+        return spec;
     }
 }
 

@@ -16,6 +16,12 @@ internal sealed class PodReports(HttpClient http)
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
+    /// <summary>Metrics of a sidecar and the status of an agent are far smaller; a pod may be anybody's.</summary>
+    private const int LargestAnswer = 1 << 20;
+
+    /// <summary>A client whose answers cannot fill the operator's memory.</summary>
+    public static HttpClient Client(HttpMessageHandler handler) => new(handler, disposeHandler: false) { Timeout = Patience, MaxResponseContentBufferSize = LargestAnswer };
+
     /// <summary>The oldest generation of its policy that a sidecar among these pods runs; null when none answers.</summary>
     public async Task<long?> PolicyGenerationAsync(IReadOnlyList<V1Pod> pods, CancellationToken cancellationToken)
     {
@@ -98,11 +104,9 @@ internal sealed class PodReports(HttpClient http)
 
     private async Task<string?> AskAsync(string address, int port, string path, CancellationToken cancellationToken)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(Patience);
         try
         {
-            return await http.GetStringAsync(new UriBuilder("http", address, port, path).Uri, patience.Token).ConfigureAwait(false);
+            return await http.GetStringAsync(new UriBuilder("http", address, port, path).Uri, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception error) when (error is HttpRequestException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {

@@ -11,7 +11,7 @@ namespace Moebius.Operator.Controllers;
 [EntityRbac(typeof(PromptOptimizer), Verbs = RbacVerbs.Update, Subresource = "status")]
 [EntityRbac(typeof(PromptOptimizer), Verbs = RbacVerbs.Update, Subresource = "finalizers")]
 [EntityRbac(
-    typeof(V1Deployment), typeof(V1Service), typeof(V1ConfigMap), typeof(V1ServiceAccount), typeof(V1PersistentVolumeClaim),
+    typeof(V1Deployment), typeof(V1Service), typeof(V1ConfigMap), typeof(V1ServiceAccount), typeof(V1NetworkPolicy), typeof(V1PersistentVolumeClaim),
     Verbs = RbacVerbs.Own)]
 internal sealed class PromptOptimizerController(ControllerContext context) : IEntityController<PromptOptimizer>
 {
@@ -22,7 +22,7 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
     {
         var key = ObjectKey.Of(entity);
         var model = await context.ReferredAsync(context.Informers.MoEDeployments.Cache, key.Namespace, entity.Spec?.LanguageModel?.MoeDeploymentRef, cancellationToken).ConfigureAwait(false);
-        var plan = context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings).UnlessPaused(entity));
+        var plan = context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings, context.Server).UnlessPaused(entity));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var deployment = context.Informers.Deployments.Cache.Find(key with { Name = Names.PromptOptimizer(key.Name) });
         var seen = Observation.Of(

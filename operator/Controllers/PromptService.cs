@@ -11,6 +11,14 @@ namespace Moebius.Operator.Controllers;
 /// <summary>The HTTP API of the prompt-optimization service.</summary>
 internal sealed class PromptService(HttpClient http)
 {
+    /// <summary>A job is told with every round; no more than this is believed of a service.</summary>
+    private const int LargestAnswer = 8 << 20;
+
+    private static readonly JsonSerializerOptions Strict = new(WireJson.Options) { RespectNullableAnnotations = true };
+
+    /// <summary>A client whose answers cannot fill the operator's memory.</summary>
+    public static HttpClient Client(HttpMessageHandler handler) => new(handler, disposeHandler: false) { Timeout = TimeSpan.FromSeconds(10), MaxResponseContentBufferSize = LargestAnswer };
+
     /// <summary>Hands a prompt in; the same key gives the same job.</summary>
     public Task<ServiceJob> CreateAsync(Uri address, string key, string prompt, PromptOptimizationJobSpec spec, CancellationToken cancellationToken)
     {
@@ -45,14 +53,16 @@ internal sealed class PromptService(HttpClient http)
         }
     }
 
+    private static string? Text(JsonObject? problem, string field) => problem?[field] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+
     private static ServiceJob Read(HttpResponseMessage response, string text)
     {
         try
         {
             if (response.IsSuccessStatusCode)
-                return JsonSerializer.Deserialize<ServiceJob>(text, WireJson.Options) ?? throw new JsonException("empty");
-            var problem = JsonNode.Parse(text);
-            throw new PromptServiceException(response.StatusCode, (string?)problem?["detail"] ?? (string?)problem?["title"] ?? response.StatusCode.ToString());
+                return JsonSerializer.Deserialize<ServiceJob>(text, Strict) ?? throw new JsonException("empty");
+            var problem = JsonNode.Parse(text) as JsonObject;
+            throw new PromptServiceException(response.StatusCode, Text(problem, "detail") ?? Text(problem, "title") ?? response.StatusCode.ToString());
         }
         catch (JsonException error)
         {

@@ -64,7 +64,7 @@ public static class ManifestPlanner
                     settings,
                     server);
             case PromptOptimizer optimizer:
-                return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(optimizer.Spec?.LanguageModel?.MoeDeploymentRef, optimizer, all), settings);
+                return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(optimizer.Spec?.LanguageModel?.MoeDeploymentRef, optimizer, all), settings, server);
             case PromptOptimizationJob job:
                 return new Plan([], [.. SpecCheck.Errors(job.Spec, "spec").Select(error => new Problem(Reasons.InvalidSpec, error.ToString(), Blocks: true))], []);
             default:

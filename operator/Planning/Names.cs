@@ -26,7 +26,7 @@ public static class Names
     /// <summary>ConfigMap of a MemorySchedulingProfile.</summary>
     public static string NodeAgentConfig(string profile) => $"moebius-agent-{profile}-config";
 
-    /// <summary>Deployment, Service and ServiceAccount of a PromptOptimizer.</summary>
+    /// <summary>Deployment, Service, ServiceAccount and NetworkPolicy of a PromptOptimizer.</summary>
     public static string PromptOptimizer(string optimizer) => $"{optimizer}-optimizer";
 
     /// <summary>ConfigMap of a PromptOptimizer.</summary>

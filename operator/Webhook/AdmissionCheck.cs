@@ -87,7 +87,7 @@ internal static class AdmissionCheck
                 return MemorySchedulingProfilePlanner.Plan(Manifests.Convert<MemorySchedulingProfile>(written, Source), view.Profiles, settings, view.Server).Problems;
             case PromptOptimizer.KindName:
                 var optimizer = Manifests.Convert<PromptOptimizer>(written, Source);
-                return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(view, optimizer.Metadata.NamespaceProperty, optimizer.Spec?.LanguageModel?.MoeDeploymentRef), settings).Problems;
+                return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(view, optimizer.Metadata.NamespaceProperty, optimizer.Spec?.LanguageModel?.MoeDeploymentRef), settings, view.Server).Problems;
             case PromptOptimizationJob.KindName:
                 var job = Manifests.Convert<PromptOptimizationJob>(written, Source);
                 if (SpecCheck.Errors(job.Spec, "spec") is { Count: > 0 } errors)

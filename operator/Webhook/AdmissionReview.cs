@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Moebius.Crds;
 
 namespace Moebius.Operator.Webhook;
 
@@ -11,9 +12,12 @@ internal static class AdmissionReview
 
     /// <summary>The objects of a question; null when it is none.</summary>
     public static (string Uid, JsonObject Object, JsonObject? OldObject)? Read(JsonNode? review) =>
-        (string?)review?["apiVersion"] == "admission.k8s.io/v1" && review["request"] is JsonObject request && (string?)request["uid"] is { } uid && request["object"] is JsonObject value
+        review is JsonObject question && Text(question["apiVersion"]) == "admission.k8s.io/v1" && question["request"] is JsonObject request && Text(request["uid"]) is { } uid && request["object"] is JsonObject value
             ? (uid, value, request["oldObject"] as JsonObject)
             : null;
+
+    /// <summary>The kind that is counted: one of ours or "other", because whoever reaches the port may ask about anything.</summary>
+    public static string Kind(JsonObject value) => ResourceKinds.All.FirstOrDefault(kind => kind.Kind == Text(value["kind"]))?.Kind ?? "other";
 
     /// <summary>The answer.</summary>
     public static JsonObject Answer(string uid, AdmissionVerdict verdict)
@@ -25,6 +29,8 @@ internal static class AdmissionReview
             response["warnings"] = new JsonArray([.. verdict.Warnings.Select(warning => JsonValue.Create(Cut(warning, MaxWarning)))]);
         return new JsonObject { ["apiVersion"] = "admission.k8s.io/v1", ["kind"] = "AdmissionReview", ["response"] = response };
     }
+
+    private static string? Text(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 
     private static string Cut(string text, int length) => text.Length <= length ? text : text[..(length - 1)] + "…";
 }

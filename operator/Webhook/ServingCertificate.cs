@@ -62,7 +62,7 @@ internal sealed record ServingCertificate(string Certificate, string Key, string
             var third = (certificate.NotAfter - certificate.NotBefore) / 3;
             return now.UtcDateTime > certificate.NotAfter.ToUniversalTime() - third || dnsNames.Any(name => !certificate.MatchesHostname(name));
         }
-        catch (Exception error) when (error is CryptographicException or ArgumentException)
+        catch (CryptographicException)
         {
             return true;
         }
@@ -70,7 +70,18 @@ internal sealed record ServingCertificate(string Certificate, string Key, string
 
     /// <summary>For the server.</summary>
     /// <exception cref="CryptographicException">Certificate and key cannot be read or do not belong together.</exception>
-    public X509Certificate2 Load() => X509Certificate2.CreateFromPem(Certificate, Key);
+    public X509Certificate2 Load()
+    {
+        try
+        {
+            return X509Certificate2.CreateFromPem(Certificate, Key);
+        }
+        catch (ArgumentException error)
+        {
+            // Two files that are being replaced are read one after the other.
+            throw new CryptographicException("the key is not the certificate's", error);
+        }
+    }
 
     private static string Bundle(string first, string? before, DateTimeOffset now)
     {

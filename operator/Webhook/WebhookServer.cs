@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using k8s;
@@ -61,14 +62,14 @@ internal static class WebhookServer
             if (AdmissionReview.Read(review) is not var (uid, value, before))
                 return Results.Text("not an AdmissionReview of admission.k8s.io/v1 with an object\n", statusCode: StatusCodes.Status400BadRequest);
             var verdict = AdmissionCheck.Judge(value, before, context.Settings, view);
-            metrics.Admissions.WithLabels((string?)value["kind"] ?? "", verdict.Errors.Count == 0 ? "allowed" : "refused").Inc();
+            metrics.Admissions.WithLabels(AdmissionReview.Kind(value), verdict.Errors.Count == 0 ? "allowed" : "refused").Inc();
             return Results.Text(AdmissionReview.Answer(uid, verdict).ToJsonString(), "application/json");
         });
         try
         {
             await app.StartAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or SocketException)
         {
             await app.DisposeAsync().ConfigureAwait(false);
             throw new UserInputException($"--webhook-listen: cannot listen on {options.Listen}: {error.Message}", error);

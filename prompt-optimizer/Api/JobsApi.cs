@@ -60,7 +60,8 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
                     before = sequence;
                     break;
                 case "state":
-                    if (!Enum.TryParse<JobState>(value, out var wanted) || !Enum.IsDefined(wanted) || char.IsAsciiDigit(value[0]))
+                    // The parser also takes numbers, signs and lists of names.
+                    if (!Enum.GetNames<JobState>().Contains(value) || !Enum.TryParse<JobState>(value, out var wanted))
                         return Wire.Json(Problem.Of("state", $"write one of {string.Join(", ", Enum.GetNames<JobState>())}"));
                     state = wanted;
                     break;

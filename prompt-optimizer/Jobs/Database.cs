@@ -74,7 +74,8 @@ internal sealed class Database : IDisposable
     {
         try
         {
-            Directory.CreateDirectory(folder);
+            // It holds what users wrote, in plain text.
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             _lock = new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

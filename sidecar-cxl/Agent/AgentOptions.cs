@@ -43,8 +43,8 @@ internal sealed record AgentOptions
     {
         var config = Manifests.LoadFile<NodeAgentConfig>(path);
         var interval = Durations.Parse(config.Telemetry.Interval, $"{path}: telemetry.interval");
-        if (interval < TimeSpan.FromMilliseconds(100))
-            throw new UserInputException($"{path}: telemetry.interval: '{config.Telemetry.Interval}' is too short: 100ms or longer");
+        if (interval < TimeSpan.FromMilliseconds(100) || interval > TimeSpan.FromHours(24))
+            throw new UserInputException($"{path}: telemetry.interval: '{config.Telemetry.Interval}' must be 100ms to 24h");
         if (Durations.Parse(config.Policy.AgingLimit, $"{path}: policy.agingLimit") < TimeSpan.FromMilliseconds(1))
             throw new UserInputException($"{path}: policy.agingLimit: '{config.Policy.AgingLimit}' is too short: 1ms or longer");
         Percent(config.Policy.ReaderAbovePercent, 50, 100, "readerAbovePercent");

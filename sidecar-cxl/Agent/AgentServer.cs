@@ -1,7 +1,9 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using k8s;
 using k8s.Exceptions;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -26,16 +28,28 @@ internal static class AgentServer
     public static async Task RunAsync(AgentOptions options, IPEndPoint listen, CancellationToken cancellation)
     {
         await using var app = Build(options, listen, options.NodeName is null ? null : Connect(options.Kubeconfig));
-        await app.RunAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            await app.StartAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is SocketException or IOException { InnerException: AddressInUseException })
+        {
+            throw new UserInputException($"--listen: cannot listen on {listen}: {error.Message}", error);
+        }
+
+        await app.WaitForShutdownAsync(cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Builds the application; the agent starts with it.</summary>
     public static WebApplication Build(AgentOptions options, IPEndPoint listen, IKubernetes? cluster = null)
     {
+        WebApplication? app = null;
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(listen));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
-            .AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+            .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
+            // What keeps the host from starting is thrown, and told in one line.
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", _ => app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);
         builder.Services.AddSingleton<AgentMetrics>();
         if (cluster is not null && options.NodeName is { } node)
         {
@@ -47,7 +61,7 @@ internal static class AgentServer
 
         builder.Services.AddSingleton(services => new NodeAgent(options, services.GetRequiredService<AgentMetrics>(), services.GetRequiredService<ILogger<NodeAgent>>(), services.GetService<PodWatch>(), services.GetService<NodeEvents>()));
         builder.Services.AddHostedService<Ticker>();
-        var app = builder.Build();
+        app = builder.Build();
         var agent = app.Services.GetRequiredService<NodeAgent>();
         app.MapGet("/healthz", () => Results.Text("ok\n"));
         app.MapGet("/readyz", () => agent.Status is { Ready: false } status

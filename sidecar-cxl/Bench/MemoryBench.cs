@@ -42,7 +42,7 @@ internal sealed unsafe class MemoryBench : IDisposable
             for (var i = 0; i < repeats.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                repeats[i] = Measure(share);
+                repeats[i] = Measure(share, cancellation);
             }
 
             Array.Sort(repeats);
@@ -58,7 +58,7 @@ internal sealed unsafe class MemoryBench : IDisposable
         memory.Clear();
     }
 
-    private double Measure(double share)
+    private double Measure(double share, CancellationToken cancellation)
     {
         var stop = new StopFlag();
         var lines = new long[options.Threads];
@@ -70,12 +70,21 @@ internal sealed unsafe class MemoryBench : IDisposable
         }))];
         foreach (var thread in threads)
             thread.Start();
-        start.SignalAndWait();
+        start.SignalAndWait(CancellationToken.None);
         var clock = Stopwatch.StartNew();
-        Thread.Sleep(options.Duration);
-        stop.Value = true;
-        foreach (var thread in threads)
-            thread.Join();
+        try
+        {
+            cancellation.WaitHandle.WaitOne(options.Duration);
+        }
+        finally
+        {
+            // Whatever happens: the memory that they touch goes with this object.
+            stop.Value = true;
+            foreach (var thread in threads)
+                thread.Join();
+        }
+
+        cancellation.ThrowIfCancellationRequested();
         return lines.Sum() * (double)LineBytes / clock.Elapsed.TotalSeconds / (1L << 30);
     }
 

@@ -12,6 +12,8 @@ namespace Moebius.Cxl.Commands;
 /// <summary><c>moebius cxl bench</c>.</summary>
 internal static class BenchCommand
 {
+    private static readonly TimeSpan LongestDuration = TimeSpan.FromHours(1);
+
     public static Command Create()
     {
         var node = new Option<int?>("--node") { Description = "NUMA node to take memory from. Without it: the kernel's choice." };
@@ -33,7 +35,7 @@ internal static class BenchCommand
                 BytesPerThread = ParseSize(parse.GetRequiredValue(size)),
                 Node = parse.GetValue(node) is { } number ? InRange(number, 0, 1023, "--node") : null,
                 ReadShares = ParseShares(parse.GetRequiredValue(ratios)),
-                Duration = Durations.Parse(parse.GetRequiredValue(duration), "--duration") is var time && time > TimeSpan.Zero ? time : throw new UserInputException("--duration 0: must be longer than nothing"),
+                Duration = Durations.ParsePositive(parse.GetRequiredValue(duration), "--duration") is var time && time <= LongestDuration ? time : throw new UserInputException($"--duration: '{parse.GetValue(duration)}' must be {LongestDuration.TotalHours:0}h or shorter"),
                 Repeats = InRange(parse.GetRequiredValue(repeats), 1, 1000, "--repeats"),
                 Lock = parse.GetValue(locked),
                 HugePages = parse.GetValue(huge),

@@ -63,8 +63,9 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
         }
     }
 
+    // Anybody can write the annotation: in a form that no UID has, it cannot speak for somebody else's pod.
     private static PodInfo Describe(V1Pod pod) => new(
-        pod.Metadata.Annotations?.TryGetValue(StaticPodHash, out var hash) == true ? hash : pod.Metadata.Uid,
+        pod.Metadata.Annotations?.TryGetValue(StaticPodHash, out var hash) == true && hash.Length == 32 && hash.All(char.IsAsciiHexDigitLower) ? hash : pod.Metadata.Uid,
         pod.Metadata.NamespaceProperty,
         Labels(pod.Metadata),
         pod.Metadata.Annotations?.TryGetValue(HintResolver.Annotation, out var intent) == true ? intent : null);

@@ -149,10 +149,15 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
             var session = store.TrySession(request.Session) ?? throw CacheStore.UnknownSession();
             var slots = buffers.Slots(request.Tokens.Length / session.Root.BlockTokens);
             var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.Tokens, request.WaitMilliseconds, slots, _closed.Token);
-            if (answer.IsCompletedSuccessfully)
-                Send(buffers.Answer(call, answer.Result));
-            else
+            if (!answer.IsCompletedSuccessfully)
+            {
                 _ = SendLaterAsync(call, session, answer.AsTask());
+                return;
+            }
+
+            var found = answer.Result;
+            if (!Send(buffers.Answer(call, found)))
+                session.EndLease(found.Lease);
         }
         catch (CacheException error)
         {

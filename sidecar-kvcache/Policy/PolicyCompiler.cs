@@ -63,7 +63,7 @@ internal static class PolicyCompiler
                 spec.Classifier.Type, spec.Classifier.Onnx?.Path ?? "", spec.Classifier.PublicBelowPercent / 100d, spec.Classifier.PrivateAbovePercent / 100d),
             ContextCheck = spec.ContextCheck is { } check
                 ? new ContextCheckSettings(
-                    check.Endpoint.Url,
+                    EndpointUrl.Parse(check.Endpoint, $"{source}: spec.contextCheck.endpoint").AbsoluteUri,
                     check.Endpoint.Model,
                     check.Endpoint.ApiKeySecretRef is not null,
                     Durations.ParsePositive(check.Endpoint.Timeout, $"{source}: spec.contextCheck.endpoint.timeout"),

@@ -10,7 +10,7 @@ namespace Moebius.KvCache.Policy;
 /// The policy in force. The file is read every second and taken up when its content has changed: a mounted ConfigMap
 /// changes by swapping a symbolic link, which file notifications miss. A bad file leaves the old policy in force.
 /// </summary>
-internal sealed class PolicySource : IDisposable
+internal sealed class PolicySource : IAsyncDisposable
 {
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
@@ -97,7 +97,8 @@ internal sealed class PolicySource : IDisposable
         }
     }
 
-    public void Dispose() => _timer?.Dispose();
+    /// <summary>Ends polling; a round that is under way has ended then.</summary>
+    public ValueTask DisposeAsync() => _timer?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     private CompiledPolicy Load(string text, string path)
     {

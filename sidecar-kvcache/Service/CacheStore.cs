@@ -275,8 +275,10 @@ internal sealed partial class CacheStore : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _maintenance?.Dispose();
-        _policy.Dispose();
+        // A round that is under way reads the arena, which goes away below.
+        if (_maintenance is not null)
+            await _maintenance.DisposeAsync();
+        await _policy.DisposeAsync();
         await _queue.DisposeAsync();
         foreach (var session in _sessions.Values)
             End(session);

@@ -62,7 +62,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         AddConsole(builder.Logging, options);
-        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning);
+        // What keeps the host from starting is thrown, and told in one line.
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         // What a client sent is never logged: gRPC's own messages quote details of errors only.
         builder.WebHost.ConfigureKestrel(kestrel =>
         {

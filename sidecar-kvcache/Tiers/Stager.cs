@@ -55,6 +55,8 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         if (!context.TryBeginCopy(job.Layout))
         {
             _running.TryRemove(end, out _);
+            // Another request for the same blocks may wait for it already.
+            done.SetResult();
             return null;
         }
 

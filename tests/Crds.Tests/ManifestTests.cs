@@ -66,4 +66,31 @@ public sealed class ManifestTests
         var value = new Dictionary<string, string> { ["a"] = "true", ["b"] = "12", ["c"] = "null", ["d"] = "x\ny\n", ["e"] = "", ["f"] = "1e3", ["g"] = ": #", ["h"] = "on" };
         Assert.Equal(value, Manifests.Convert<Dictionary<string, string>>(Manifests.ParseDocuments(Manifests.ToYaml(value), "s")[0], "s"));
     }
+
+    [Theory]
+    [InlineData("a: &a [*a]", "nested more than 64 deep, or an alias that stands for what it is in")]
+    [InlineData("a: &a {b: *a}", "nested more than 64 deep, or an alias that stands for what it is in")]
+    [InlineData("a: &a [x]\nb: [*a, *c]", "not valid YAML: The anchor 'c'")]
+    public void Aliases_without_end_are_refused(string yaml, string message) =>
+        Assert.Contains(message, Assert.Throws<UserInputException>(() => Manifests.ParseDocuments(yaml, "f.yaml")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Hostile_texts_are_refused_before_they_fill_stack_or_memory()
+    {
+        static string Refused(string yaml) => Assert.Throws<UserInputException>(() => Manifests.ParseDocuments(yaml, "f.yaml")).Message;
+        var deep = string.Concat(Enumerable.Repeat("[", 200_000));
+        Assert.StartsWith("f.yaml: line 1: nested more than 64 deep", Refused(deep), StringComparison.Ordinal);
+        Assert.StartsWith("f.yaml: line 1: nested more than 64 deep", Refused("a: " + deep.Replace('[', '{')), StringComparison.Ordinal);
+
+        // Nine of nine of nine ...
+        var laughs = "b0: &b0 [x]\n" + string.Concat(Enumerable.Range(1, 12).Select(level => $"b{level}: &b{level} [{string.Join(", ", Enumerable.Repeat($"*b{level - 1}", 9))}]\n"));
+        Assert.Contains("more than 1000000 values, what aliases stand for included", Refused(laughs), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Aliases_stand_for_values_and_huge_numbers_are_no_infinity()
+    {
+        var document = Manifests.ParseDocuments("a: &a {b: [1]}\nc: *a\nd: 1e999", "f.yaml").Single();
+        Assert.Equal("""{"a":{"b":[1]},"c":{"b":[1]},"d":"1e999"}""", document.ToJsonString());
+    }
 }

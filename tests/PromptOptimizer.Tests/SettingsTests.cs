@@ -35,6 +35,7 @@ public sealed class SettingsTests
     [InlineData("imageModel: { api: ComfyUI, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.api: 'ComfyUI' is not supported")]
     [InlineData("imageModel: { api: OpenAI, size: large, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.size: 'large' does not match")]
     [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'http://u:p@c/v1', model: c } }", "imageModel.endpoint.url: must not hold a user or password")]
+    [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'http://c/v1', model: c, timeout: 5ms } }", "imageModel.endpoint.timeout: '5ms' must be 10ms to 24h")]
     [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'ftp://c/v1', model: c } }", "imageModel.endpoint.url: 'ftp://c/v1' does not match")]
     public void A_setting_that_cannot_be_honoured_is_refused_by_name(string line, string message)
     {

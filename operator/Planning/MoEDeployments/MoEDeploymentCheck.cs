@@ -47,8 +47,7 @@ internal static class MoEDeploymentCheck
             .Concat(PlacementCheck.Spread(spec.Placement?.TopologySpreadConstraints, "spec.placement.topologySpreadConstraints"))
             .Concat(ResourcesCheck.Errors(spec.Resources, "spec.resources"))
             .Concat(ResourcesCheck.Errors(spec.KVCache.Resources, "spec.kvCache.resources"))
-            .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowFrom, "spec.networkPolicy.allowFrom"))
-            .Concat(PlacementCheck.Peers(spec.NetworkPolicy.AllowMetricsFrom, "spec.networkPolicy.allowMetricsFrom")))
+            .Concat(PlacementCheck.NetworkPolicy(spec.NetworkPolicy, "spec.networkPolicy")))
         {
             yield return error;
         }
@@ -88,8 +87,8 @@ internal static class MoEDeploymentCheck
             yield return new Problem(Reasons.ServerCapabilityMissing, $"spec.kvCache.ssd.storageClassName: a Kubernetes {server.Version} server has no generic ephemeral volumes (1.21 has): remove it to use the node's disk", Blocks: true);
         if (!server.PodDisruptionBudgets)
             yield return new Problem(Reasons.ServerCapabilityMissing, $"spec.disruption: a Kubernetes {server.Version} server has no PodDisruptionBudget of policy/v1 (1.21 has): pods are not protected from voluntary disruptions", Blocks: false);
-        if (spec.NetworkPolicy.Enabled && !server.NetworkPolicies)
-            yield return new Problem(Reasons.ServerCapabilityMissing, "spec.networkPolicy: the server has no networking.k8s.io/v1: traffic is not restricted", Blocks: false);
+        if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } traffic)
+            yield return traffic;
         if (Autoscaling.Missing(spec, server) is { } autoscaler)
             yield return autoscaler;
         foreach (var integration in Integrations.Missing(spec.Integrations, server))

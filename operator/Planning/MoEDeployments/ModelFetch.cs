@@ -111,7 +111,7 @@ internal static class ModelFetch
 
     private static V1NetworkPolicy NetworkPolicy(MoEDeployment resource, ChildBuilder child)
     {
-        List<V1NetworkPolicyPort> ports = [Port(53, "UDP"), Port(53, "TCP"), .. Ports(resource.Spec.Model.Source).Select(port => Port(port, "TCP"))];
+        List<V1NetworkPolicyPort> ports = [.. Traffic.NameServers.Ports, .. Ports(resource.Spec.Model.Source).Select(port => Traffic.Port(port))];
         return child.NetworkPolicy(Names.ModelStore(resource.Metadata.Name), null, [new V1NetworkPolicyEgressRule { Ports = ports }]);
     }
 
@@ -162,6 +162,4 @@ internal static class ModelFetch
     {
         Rules = [new V1PodFailurePolicyRule { Action = "FailJob", OnExitCodes = new V1PodFailurePolicyOnExitCodesRequirement { ContainerName = ContainerName, OperatorProperty = "In", Values = [ContainerFailure.BadInput] } }],
     };
-
-    private static V1NetworkPolicyPort Port(int port, string protocol) => new() { Port = port, Protocol = protocol };
 }

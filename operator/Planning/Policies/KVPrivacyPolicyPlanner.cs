@@ -123,9 +123,6 @@ public static class KVPrivacyPolicyPlanner
         }
     }
 
-    private static IEnumerable<string> EndpointErrors(KVPrivacyPolicySpec spec)
-    {
-        if (spec.ContextCheck?.Endpoint.Url is { } url && !(Uri.TryCreate(url, UriKind.Absolute, out var parsed) && parsed.Host.Length > 0))
-            yield return $"spec.contextCheck.endpoint.url: '{url}' is not a URL: write one such as http://judge.models.svc:8000/v1";
-    }
+    private static IEnumerable<string> EndpointErrors(KVPrivacyPolicySpec spec) =>
+        spec.ContextCheck is { Endpoint: var endpoint } ? NameCheck.Catch(() => EndpointUrl.Parse(endpoint, "spec.contextCheck.endpoint")) : [];
 }

@@ -91,7 +91,7 @@ internal static class JobStatusPlanner
             StartTime = before?.StartTime ?? (jobs.Count > 0 ? Second(jobs.Min(job => job.CreatedAt)) : null),
             CompletionTime = ended ? Second(jobs.Max(job => job.EndedAt) ?? now) : null,
             Rounds = known ? jobs.Sum(job => job.Rounds.Count) : before?.Rounds,
-            Tokens = known ? (int)Math.Min(jobs.Sum(job => job.Usage.Tokens), int.MaxValue) : before?.Tokens,
+            Tokens = known ? (int)jobs.Aggregate(0L, (sum, job) => Math.Clamp(sum + Math.Clamp(job.Usage.Tokens, 0, int.MaxValue), 0, int.MaxValue)) : before?.Tokens,
             ScorePercent = succeeded ? jobs.Min(job => job.Result!.ScorePercent) : null,
             Results = succeeded ? Results(jobs) : null,
         };

@@ -14,13 +14,14 @@ public static class PromptOptimizerPlanner
 {
     private const string ConfigFile = "optimizer.yaml";
 
-    /// <summary>Plans ServiceAccount, ConfigMap, volume claim (for Sqlite), Service and Deployment.</summary>
+    /// <summary>Plans ServiceAccount, ConfigMap, Service, NetworkPolicy, volume claim (for Sqlite) and Deployment.</summary>
     /// <param name="resource">The PromptOptimizer.</param>
     /// <param name="model">The MoEDeployment it refers to; null when there is none of that name.</param>
     /// <param name="settings">The operator's settings.</param>
-    public static Plan Plan(PromptOptimizer resource, MoEDeployment? model, OperatorSettings settings)
+    /// <param name="server">What the API server can do.</param>
+    public static Plan Plan(PromptOptimizer resource, MoEDeployment? model, OperatorSettings settings, ServerCapabilities server)
     {
-        var problems = Problems(resource).ToList();
+        var problems = Problems(resource, server).ToList();
         if (problems.Any(problem => problem.Reason == Reasons.InvalidSpec))
             return Planning.Plan.Blocked(problems, []);
         var (endpoint, resolved) = Resolve(resource, model);
@@ -39,6 +40,8 @@ public static class PromptOptimizerPlanner
             child.ConfigMap(Names.PromptOptimizerConfig(owner), new Dictionary<string, string> { [ConfigFile] = config }),
             child.Service(name, ("http", resource.Spec.Port)),
         };
+        if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
+            children.Add(OptimizerNetworkPolicy.Plan(resource, resource.Spec.LanguageModel.Endpoint is null ? model : null, child, settings));
         if (resource.Spec.Store.Type == JobStoreType.Sqlite)
             children.Add(child.Claim(Names.PromptOptimizerData(owner), "ReadWriteOnce", resource.Spec.Store.StorageClassName, resource.Spec.Store.Size));
         children.Add(Deployment(resource, child, config, settings));
@@ -49,7 +52,7 @@ public static class PromptOptimizerPlanner
     internal static string Endpoint(PromptOptimizer resource) =>
         Names.ServiceUrl(Names.PromptOptimizer(resource.Metadata.Name), resource.Metadata.NamespaceProperty, resource.Spec.Port);
 
-    private static IEnumerable<Problem> Problems(PromptOptimizer resource)
+    private static IEnumerable<Problem> Problems(PromptOptimizer resource, ServerCapabilities server)
     {
         var room = NameCheck.LabelLength - Names.PromptOptimizer("").Length;
         var errors = NameCheck.Errors(resource.Metadata.Name, room).Concat(SpecCheck.Errors(resource.Spec, "spec").Select(error => error.ToString())).ToList();
@@ -67,6 +70,8 @@ public static class PromptOptimizerPlanner
             yield return Unsupported($"spec.imageModel.api: {api} is not supported yet: write OpenAI");
         if (spec.Store.Type == JobStoreType.PostgreSQL)
             yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
+        if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } problem)
+            yield return problem;
     }
 
     private static IEnumerable<string> CrossField(PromptOptimizerSpec spec)
@@ -75,8 +80,12 @@ public static class PromptOptimizerPlanner
             yield return error;
         if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
             yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
-        foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size"))
+        foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size")
+            .Concat(PlacementCheck.NetworkPolicy(spec.NetworkPolicy, "spec.networkPolicy"))
+            .Concat(OptimizerNetworkPolicy.Endpoints(spec).SelectMany(one => NameCheck.Catch(() => EndpointUrl.Parse(one.Endpoint, one.Field)))))
+        {
             yield return error;
+        }
     }
 
     private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.RegularExpressions;
 using k8s.Models;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.Validation;
 
@@ -36,7 +37,15 @@ internal static partial class PlacementCheck
     }
 
     /// <summary>Errors of who may come in.</summary>
-    public static IEnumerable<string> Peers(IList<V1NetworkPolicyPeer>? peers, string field)
+    public static IEnumerable<string> NetworkPolicy(NetworkPolicySpec spec, string field) =>
+        Peers(spec.AllowFrom, $"{field}.allowFrom").Concat(Peers(spec.AllowMetricsFrom, $"{field}.allowMetricsFrom"));
+
+    /// <summary>What a server without NetworkPolicies keeps from being honoured; null when nothing.</summary>
+    public static Problem? Missing(NetworkPolicySpec spec, ServerCapabilities server) => spec.Enabled && !server.NetworkPolicies
+        ? new Problem(Reasons.ServerCapabilityMissing, "spec.networkPolicy: the server has no networking.k8s.io/v1: traffic is not restricted", Blocks: false)
+        : null;
+
+    private static IEnumerable<string> Peers(IList<V1NetworkPolicyPeer>? peers, string field)
     {
         foreach (var (index, peer) in (peers ?? []).Index())
         {

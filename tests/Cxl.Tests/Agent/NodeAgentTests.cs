@@ -127,7 +127,8 @@ public sealed class NodeAgentTests
     [InlineData("policy: {readerAbovePercent: 40}", "policy.readerAbovePercent: 40 is outside 50 to 100")]
     [InlineData("policy: {interleaveWeights: [{node: 0, weight: 0}]}", "weight 0 is outside 1 to 255")]
     [InlineData("policy: {interleaveWeights: [{node: 0, weight: 1}, {node: 0, weight: 2}]}", "node 0 is there 2 times")]
-    [InlineData("telemetry: {interval: 1ms}", "telemetry.interval: '1ms' is too short")]
+    [InlineData("telemetry: {interval: 1ms}", "telemetry.interval: '1ms' must be 100ms to 24h")]
+    [InlineData("telemetry: {interval: 1200h}", "telemetry.interval: '1200h' must be 100ms to 24h")]
     [InlineData("telemetry: {interval: soon}", "telemetry.interval: 'soon' is not a duration")]
     [InlineData("surprise: 1", "surprise: unknown field")]
     public void Wrong_settings_are_refused_by_name(string yaml, string message)

@@ -56,4 +56,16 @@ public class MemoryBenchTests
         Regions = [],
         Performance = null,
     };
+
+    [Fact]
+    public void A_measurement_that_is_broken_off_leaves_no_thread_in_memory_that_is_gone()
+    {
+        using var cancel = new CancellationTokenSource();
+        // Longer than a wait may be: whatever it ends with, its threads have ended before its memory goes.
+        using (var broken = new MemoryBench(Small with { Duration = TimeSpan.FromDays(400) }))
+            Assert.Throws<ArgumentOutOfRangeException>(() => broken.Run(cancel.Token).ToList());
+        using var bench = new MemoryBench(Small with { Duration = TimeSpan.FromHours(1) });
+        cancel.CancelAfter(TimeSpan.FromMilliseconds(50));
+        Assert.Throws<OperationCanceledException>(() => bench.Run(cancel.Token).ToList());
+    }
 }

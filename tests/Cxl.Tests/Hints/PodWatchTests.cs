@@ -15,7 +15,8 @@ public sealed class PodWatchTests
         {"kind":"PodList","apiVersion":"v1","metadata":{},"items":[
           {"metadata":{"name":"a","namespace":"n","uid":"u1","annotations":{"moebius.dev/memory-intent":"write-heavy"}}},
           {"metadata":{"name":"b","namespace":"n","uid":"u2","annotations":{"kubernetes.io/config.hash":"0123456789abcdef0123456789abcdef","moebius.dev/memory-intent":"latency"}}},
-          {"metadata":{"name":"c","namespace":"n","uid":"u3","annotations":{"moebius.dev/memory-intent":"quick"}}}]}
+          {"metadata":{"name":"c","namespace":"n","uid":"u3","annotations":{"moebius.dev/memory-intent":"quick"}}},
+          {"metadata":{"name":"d","namespace":"n","uid":"u4","annotations":{"kubernetes.io/config.hash":"u1","moebius.dev/memory-intent":"latency"}}}]}
         """;
 
     [Fact]
@@ -42,11 +43,13 @@ public sealed class PodWatchTests
         Assert.Equal("spec.nodeName=node-7", query);
         Assert.Equal(MemoryIntent.WriteHeavy, watch.Current.Intents["u1"]);
         Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["0123456789abcdef0123456789abcdef"]);
+        // A pod that gives itself for another one speaks for itself all the same.
+        Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["u4"]);
         Assert.StartsWith("1 pods have an annotation moebius.dev/memory-intent", watch.Warning, StringComparison.Ordinal);
 
         fail = true;
         await watch.RefreshAsync(cancellation);
         Assert.StartsWith("pods: cannot be listed", watch.Warning, StringComparison.Ordinal);
-        Assert.Equal(2, watch.Current.Intents.Count);
+        Assert.Equal(3, watch.Current.Intents.Count);
     }
 }

@@ -40,6 +40,31 @@ public sealed class FetchTests
         Assert.Equal(Config, File.ReadAllBytes(Path.Combine(directory, "config.json")));
     }
 
+    [Theory]
+    [InlineData("[]", "[]", "")]
+    [InlineData("""{"sha": 5}""", "[]", "")]
+    [InlineData("""{"sha": "c"}""", """[{"type": 1}]""", "")]
+    [InlineData("""{"sha": "c"}""", "[]", "<http://[>; rel=\"next\"")]
+    [InlineData("<html>", "[]", "")]
+    public async Task A_server_that_is_not_the_Hub_is_told_as_such(string revision, string tree, string link)
+    {
+        using var http = new HttpClient(new Answers(request =>
+        {
+            var isTree = request.RequestUri!.AbsolutePath.Contains("/tree/", StringComparison.Ordinal);
+            var response = new HttpResponseMessage { Content = new StringContent(isTree ? tree : revision) };
+            if (isTree && link.Length > 0)
+                response.Headers.TryAddWithoutValidation("Link", link);
+            return response;
+        }));
+        var error = await Assert.ThrowsAsync<UserInputException>(() => new HubOrigin(http, "http://hub", "o/m", "main", null).ListAsync(TestContext.Current.CancellationToken));
+        Assert.StartsWith("o/m@main: http://hub/ does not answer as the Hub does: ", error.Message, StringComparison.Ordinal);
+    }
+
+    private sealed class Answers(Func<HttpRequestMessage, HttpResponseMessage> answer) : HttpMessageHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => Task.FromResult(answer(request));
+    }
+
     [Fact]
     public async Task A_repository_of_the_Hub_is_read_page_by_page_at_one_commit_with_the_token()
     {

@@ -62,9 +62,13 @@ public class TenantTests
         Write("X-Second");
         identity.Reload();
         Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
-        File.WriteAllText(path, "kind: Nonsense");
-        identity.Reload();
-        Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
+        foreach (var bad in new[] { "kind: Nonsense", "kind: 5", "kind: [KVPrivacyPolicy]", "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}", "kind: KVPrivacyPolicy\nspec: {identity: {tenantHeader: ''}}" })
+        {
+            File.WriteAllText(path, bad);
+            identity.Reload();
+            Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
+            Assert.Throws<UserInputException>(() => new PolicyIdentity(path, null, TimeProvider.System, NullLogger.Instance));
+        }
 
         void Write(string header) => File.WriteAllText(path, $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    tenantHeader: {header}\n");
     }

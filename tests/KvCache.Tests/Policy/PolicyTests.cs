@@ -45,14 +45,14 @@ public sealed class PolicyTests : IDisposable
     }
 
     [Fact]
-    public void A_new_file_is_taken_up_and_a_bad_one_leaves_the_old_in_force()
+    public async Task A_new_file_is_taken_up_and_a_bad_one_leaves_the_old_in_force()
     {
         // As a mounted ConfigMap changes: a link to a folder is swapped.
         var path = Path.Combine(_folder, "policy.yaml");
         Swap("one", Manifest("mode: Share", 1));
         File.CreateSymbolicLink(path, Path.Combine(_folder, "..data", "policy.yaml"));
         var metrics = new CacheMetrics();
-        using var source = new PolicySource(path, metrics, NullLogger.Instance);
+        await using var source = new PolicySource(path, metrics, NullLogger.Instance);
         Assert.Equal((SharingMode.Share, 1L), (source.Current.Mode, source.Current.Generation));
 
         Swap("two", Manifest("mode: Isolate", 2));
@@ -79,7 +79,7 @@ public sealed class PolicyTests : IDisposable
     {
         var path = Path.Combine(_folder, "policy.yaml");
         await File.WriteAllTextAsync(path, Manifest("mode: Share", 1));
-        using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance);
+        await using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance);
         using var stop = new CancellationTokenSource();
         var reader = Task.Run(() =>
         {
@@ -174,11 +174,11 @@ public sealed class PolicyTests : IDisposable
     }
 
     [Fact]
-    public void A_classifier_that_cannot_be_loaded_leaves_the_old_policy_in_force()
+    public async Task A_classifier_that_cannot_be_loaded_leaves_the_old_policy_in_force()
     {
         var path = Write("policy.yaml", Manifest("mode: Share", 1));
         var tiers = new TierFactory(_folder, null, null, TimeProvider.System);
-        using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance, tiers);
+        await using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance, tiers);
         Write("policy.yaml", Manifest("classifier: {type: Onnx, onnx: {claimName: c, path: models}}", 2));
         source.Poll();
         Assert.Equal(1, source.Current.Generation);

@@ -94,6 +94,25 @@ public sealed class FeatureTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task An_optimizer_reaches_its_models_only_and_lets_in_whom_its_spec_names()
+    {
+        var shop = await cluster.NamespaceAsync("optimizertraffic");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Local, "-n", shop);
+        const string Optimizer = "{apiVersion: moebius.dev/v1alpha1, kind: PromptOptimizer, metadata: {name: sculptor}, spec: {languageModel: {moeDeploymentRef: {name: austen}}, networkPolicy: NETWORK}}";
+        await cluster.ApplyAsync(Optimizer.Replace("NETWORK", "{}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("austen 8000", () => cluster.GetAsync(shop, "networkpolicy/sculptor-optimizer", @".spec.egress[1].to[0].podSelector.matchLabels.app\.kubernetes\.io/instance} {.spec.egress[1].ports[0].port"));
+        Assert.Equal("moebius-system", await cluster.GetAsync(shop, "networkpolicy/sculptor-optimizer", @".spec.ingress[1].from[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name"));
+
+        await cluster.ApplyAsync(Optimizer.Replace("NETWORK", "{allowFrom: [{ipBlock: {cidr: 10.1.0.0/16}}]}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("10.1.0.0/16", () => cluster.GetAsync(shop, "networkpolicy/sculptor-optimizer", ".spec.ingress[0].from[*].ipBlock.cidr"));
+        (await cluster.KubectlAsync("delete", "-n", shop, "networkpolicy/sculptor-optimizer")).EnsureSuccess();
+        await Eventually.EqualAsync("sculptor-optimizer", () => cluster.GetAsync(shop, "networkpolicy/sculptor-optimizer", ".metadata.name"));
+        await cluster.ApplyAsync(Optimizer.Replace("NETWORK", "{enabled: false}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("", () => cluster.GetAsync(shop, "networkpolicy/sculptor-optimizer", ".metadata.name"));
+    }
+
+    [Fact]
     public async Task A_job_that_cannot_be_handed_in_is_a_warning()
     {
         var shop = await cluster.NamespaceAsync("refusedjobs");

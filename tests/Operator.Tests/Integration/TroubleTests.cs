@@ -46,7 +46,7 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
         }
 
         var expected = await view.ChildrenAsync(calm);
-        Assert.Equal(11, expected.Split('\n').Length);
+        Assert.Equal(12, expected.Split('\n').Length);
         var last = 0;
         foreach (var arrives in new[] { true, false })
         {

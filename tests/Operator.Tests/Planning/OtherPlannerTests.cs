@@ -171,7 +171,7 @@ public sealed class MemorySchedulingProfilePlannerTests
 
 public sealed class PromptOptimizerPlannerTests
 {
-    private static Plan Plan(PromptOptimizer resource, MoEDeployment? model = null) => PromptOptimizerPlanner.Plan(resource, model, OperatorSettings.Default);
+    private static Plan Plan(PromptOptimizer resource, MoEDeployment? model = null, ServerCapabilities? server = null) => PromptOptimizerPlanner.Plan(resource, model, OperatorSettings.Default, server ?? ServerCapabilities.Latest);
 
     [Fact]
     public void A_MoEDeployment_is_resolved_to_its_service_and_its_model()
@@ -203,11 +203,67 @@ public sealed class PromptOptimizerPlannerTests
         Assert.Contains(plan.Conditions, condition => condition is { Type: ConditionTypes.ModelResolved, Status: ConditionStatus.False, Reason: Reasons.MoEDeploymentNotFound });
     }
 
+    [Fact]
+    public void Callers_and_the_operator_come_in_and_only_its_models_are_called()
+    {
+        var policy = Plan(Samples.Optimizer("port: 9000\nlanguageModel: {moeDeploymentRef: {name: austen}}\nscorer: {type: VisionLanguageModel, endpoint: {url: 'http://10.0.0.7:81/v1', model: m}}\nimageModel: {api: OpenAI, endpoint: {url: 'https://images.example.com/v1', model: m}}"), Samples.MoE("serving: {port: 8123}")).Child<V1NetworkPolicy>();
+        Assert.Equal("sculptor-optimizer", policy.Metadata.Name);
+        Assert.Equal(Labels.Selector(Components.PromptOptimizer, "sculptor"), policy.Spec.PodSelector.MatchLabels);
+        Assert.Equal(["Ingress", "Egress"], policy.Spec.PolicyTypes);
+        Assert.Equal(["own pods 9000", "moebius-system 9000"], policy.Spec.Ingress.Select(rule => Text(Assert.Single(rule.FromProperty), rule.Ports)));
+        Assert.Equal(
+            ["* 53 53", $"{Components.Inference}/austen 8123", "10.0.0.7/32 81", "* 443"],
+            policy.Spec.Egress.Select(rule => Text(rule.To is null ? null : Assert.Single(rule.To), rule.Ports)));
+    }
+
     [Theory]
+    [InlineData("http://vllm/v1", "shop *")]
+    [InlineData("http://vllm.models/v1", "models *; * 80")]
+    [InlineData("http://vllm.models.svc/v1", "models *")]
+    [InlineData("http://[fd00::1]:8000/v1", "fd00::1/128 8000")]
+    public void A_named_endpoint_is_the_only_way_out(string url, string ways) =>
+        Assert.Equal(
+            $"* 53 53; {ways}",
+            string.Join("; ", Plan(Samples.Optimizer($"languageModel: {{endpoint: {{url: '{url}', model: m}}}}"), Samples.MoE()).Child<V1NetworkPolicy>().Spec.Egress.Select(rule => Text(rule.To is null ? null : Assert.Single(rule.To), rule.Ports))));
+
+    [Fact]
+    public void Who_may_come_is_the_users_to_say()
+    {
+        static Plan With(string policy, ServerCapabilities? server = null) => Plan(Samples.Optimizer($"languageModel: {{moeDeploymentRef: {{name: austen}}}}\nnetworkPolicy: {policy}"), Samples.MoE(), server);
+        Assert.Equal("moebius-system 8080", Text(Assert.Single(Assert.Single(With("{allowFrom: []}").Child<V1NetworkPolicy>().Spec.Ingress).FromProperty), [Traffic.Port(8080)]));
+        Assert.Equal("10.0.0.0/8", With("{allowFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}").Child<V1NetworkPolicy>().Spec.Ingress[0].FromProperty[0].IpBlock.Cidr);
+        Assert.Equal(2, With("{allowMetricsFrom: [{namespaceSelector: {}}]}").Child<V1NetworkPolicy>().Spec.Ingress[1].FromProperty.Count);
+        Assert.Empty(With("{enabled: false}").Children.OfType<V1NetworkPolicy>());
+
+        var bare = With("{}", new ServerCapabilities(new Version(1, 36), ["v1", "apps/v1"]));
+        Assert.Empty(bare.Children.OfType<V1NetworkPolicy>());
+        Assert.NotEmpty(bare.Children);
+        Assert.Equal(Reasons.ServerCapabilityMissing, Assert.Single(bare.Problems).Reason);
+    }
+
+    private static string Text(V1NetworkPolicyPeer? peer, IList<V1NetworkPolicyPort>? ports)
+    {
+        var where = peer switch
+        {
+            null => "*",
+            { IpBlock: { } block } => block.Cidr,
+            { NamespaceSelector: { } other } => other.MatchLabels["kubernetes.io/metadata.name"],
+            { PodSelector.MatchLabels: { } labels } => $"{labels["app.kubernetes.io/component"]}/{labels["app.kubernetes.io/instance"]}",
+            _ => "own pods",
+        };
+        return $"{where} {(ports is null ? "*" : string.Join(' ', ports.Select(port => port.Port.ToString())))}";
+    }
+
+    [Theory]
+    [InlineData("languageModel: {endpoint: {url: 'http://[::', model: m}}", "spec.languageModel.endpoint.url: 'http://[::' is not a URL with a host")]
+    [InlineData("languageModel: {endpoint: {url: 'http://a:0/v1', model: m}}", "spec.languageModel.endpoint.url: 'http://a:0/v1' is not a URL with a host")]
+    [InlineData("languageModel: {endpoint: {url: 'http://u:p@a/v1', model: m}}", "spec.languageModel.endpoint.url: must not hold a user or password")]
+    [InlineData("languageModel: {endpoint: {url: 'http://a/v1?k=v', model: m}}", "spec.languageModel.endpoint.url: 'http://a/v1?k=v' must not have a query")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nnetworkPolicy: {allowFrom: [{}]}", "spec.networkPolicy.allowFrom[0]: must have either ipBlock, or podSelector")]
     [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
-    [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be longer than 0s")]
+    [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be 10ms to 24h")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nresources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "spec.resources.requests[memory]: '2Gi' is more than the limit of '1Gi'")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>

@@ -1,6 +1,8 @@
+using System.Net;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Controllers;
+using Moebius.Operator.Planning;
 
 namespace Moebius.Operator.Tests.Runtime;
 
@@ -22,5 +24,49 @@ public sealed class PodReportsTests
         Assert.Equal(("node-1", SchedulingLevel.Observe, "NoCxl", "6.18", "none", 0), (node.Name, node.Level, node.Reason, node.Kernel, node.Scheduler, node.MemoryOnlyNodes));
         Assert.Null(PodReports.Node(Pod, "<html>"));
         Assert.Null(PodReports.Node(new V1Pod { Metadata = new V1ObjectMeta() }, "{}"));
+    }
+
+    [Fact]
+    public async Task A_pod_that_answers_without_end_is_left_out()
+    {
+        static async Task<long?> AskAsync(string text)
+        {
+            using var handler = new Answers(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(text) });
+            using var http = PodReports.Client(handler);
+            var pod = new V1Pod { Metadata = new V1ObjectMeta { Name = "a" }, Status = new V1PodStatus { PodIP = "10.0.0.1" } };
+            return await new PodReports(http).PolicyGenerationAsync([pod], TestContext.Current.CancellationToken);
+        }
+
+        const string Metric = "moebius_kvcache_policy_generation 7\n";
+        Assert.Equal(7, await AskAsync(Metric));
+        Assert.Null(await AskAsync(Metric + new string('#', 2 << 20)));
+    }
+
+    [Fact]
+    public void No_pod_sends_the_operator_elsewhere()
+    {
+        using var handler = new OperatorOptions(OperatorSettings.Default, null, new IPEndPoint(IPAddress.Loopback, 0), false, "a").ServiceHandler();
+        Assert.False(Assert.IsType<SocketsHttpHandler>(handler).AllowAutoRedirect);
+    }
+
+    [Theory]
+    [InlineData(HttpStatusCode.OK, "null", "the answer is not what a prompt optimizer says")]
+    [InlineData(HttpStatusCode.OK, """{"id": "a", "state": "Running", "rounds": null}""", "the answer is not what a prompt optimizer says")]
+    [InlineData(HttpStatusCode.BadRequest, """{"detail": "prompt: is empty"}""", "prompt: is empty")]
+    [InlineData(HttpStatusCode.BadRequest, """{"detail": {"of": "another"}}""", "BadRequest")]
+    [InlineData(HttpStatusCode.BadRequest, "[1]", "BadRequest")]
+    [InlineData(HttpStatusCode.BadGateway, "<html>", "the answer is not what a prompt optimizer says")]
+    public async Task What_a_service_should_not_answer_is_an_error_in_words(HttpStatusCode code, string body, string message)
+    {
+        using var handler = new Answers(new HttpResponseMessage(code) { Content = new StringContent(body) });
+        using var http = PromptService.Client(handler);
+        var error = await Assert.ThrowsAsync<PromptServiceException>(() => new PromptService(http).GetAsync(new Uri("http://service"), "a", TestContext.Current.CancellationToken));
+        Assert.Equal(code, error.StatusCode);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    private sealed class Answers(HttpResponseMessage answer) : HttpMessageHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => Task.FromResult(answer);
     }
 }

@@ -79,4 +79,26 @@ public sealed class AdmissionCheckTests
         public T? Find<T>(string? @namespace, string name)
             where T : class, IKubernetesObject<V1ObjectMeta> => null;
     }
+
+    [Theory]
+    [InlineData("[]")]
+    [InlineData("1")]
+    [InlineData("""{"apiVersion": 1}""")]
+    [InlineData("""{"apiVersion": "admission.k8s.io/v1", "request": {"uid": 1, "object": {}}}""")]
+    public void What_is_no_question_is_none(string json) => Assert.Null(AdmissionReview.Read(JsonNode.Parse(json)));
+
+    [Theory]
+    [InlineData("""{"kind": "MoEDeployment"}""", "MoEDeployment")]
+    [InlineData("""{"kind": "Anything-1234"}""", "other")]
+    [InlineData("""{"kind": 5}""", "other")]
+    public void Only_kinds_of_ours_become_labels(string json, string label) => Assert.Equal(label, AdmissionReview.Kind((JsonObject)JsonNode.Parse(json)!));
+
+    [Fact]
+    public void A_key_of_another_certificate_is_told_as_what_the_keeper_tries_again()
+    {
+        var (one, other) = (ServingCertificate.Create(["a"], null, DateTimeOffset.UtcNow), ServingCertificate.Create(["a"], null, DateTimeOffset.UtcNow));
+        Assert.Throws<System.Security.Cryptography.CryptographicException>(() => (one with { Key = other.Key }).Load());
+        Assert.Throws<System.Security.Cryptography.CryptographicException>(() => (one with { Key = "nonsense" }).Load());
+        Assert.Throws<System.Security.Cryptography.CryptographicException>(() => (one with { Certificate = "" }).Load());
+    }
 }

@@ -65,6 +65,8 @@ public sealed class ErrorTests : IAsyncLifetime
     [InlineData("/nothing", 404)]
     [InlineData("/v1/jobs?limit=0", 400)]
     [InlineData("/v1/jobs?state=succeeded", 400)]
+    [InlineData("/v1/jobs?state=Queued,Running", 400)]
+    [InlineData("/v1/jobs?state=%2B1", 400)]
     [InlineData("/v1/jobs?before=x", 400)]
     [InlineData("/v1/jobs?page=2", 400)]
     public async Task A_path_or_parameter_that_is_not_there_is_a_problem(string path, int status)

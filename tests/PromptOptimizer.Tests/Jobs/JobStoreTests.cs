@@ -33,6 +33,14 @@ public sealed class JobStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_that_it_makes_is_for_its_owner_alone()
+    {
+        var folder = Path.Combine(_folder.Path, "made");
+        using var database = new Database(folder);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder));
+    }
+
+    [Fact]
     public void A_job_that_kills_the_service_again_and_again_fails()
     {
         using var database = new Database(_folder.Path);

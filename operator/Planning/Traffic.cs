@@ -1,0 +1,62 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+
+namespace Moebius.Operator.Planning;
+
+/// <summary>Rules that NetworkPolicies are made of.</summary>
+internal static class Traffic
+{
+    /// <summary>What every pod may ask: the name servers, wherever a cluster has them.</summary>
+    public static V1NetworkPolicyEgressRule NameServers { get; } = new() { Ports = [Port(53, "UDP"), Port(53)] };
+
+    /// <summary>Callers reach the API; the operator and whoever is allowed the metrics reach these.</summary>
+    /// <param name="spec">Who may come.</param>
+    /// <param name="settings">Where the operator is.</param>
+    /// <param name="api">Port of the API, which serves metrics too.</param>
+    /// <param name="metrics">Further ports of metrics.</param>
+    public static IList<V1NetworkPolicyIngressRule> In(NetworkPolicySpec spec, OperatorSettings settings, int api, params IEnumerable<int> metrics)
+    {
+        var callers = spec.AllowFrom ?? [new V1NetworkPolicyPeer { PodSelector = new V1LabelSelector() }];
+        List<V1NetworkPolicyIngressRule> rules = [];
+        // A rule without peers would allow everybody; an empty list means nobody.
+        if (callers.Count > 0)
+            rules.Add(new V1NetworkPolicyIngressRule { FromProperty = [.. callers], Ports = [Port(api)] });
+        rules.Add(new V1NetworkPolicyIngressRule { FromProperty = [Namespace(settings.PodNamespace), .. spec.AllowMetricsFrom ?? []], Ports = [Port(api), .. metrics.Select(port => Port(port))] });
+        return rules;
+    }
+
+    /// <summary>
+    /// As narrow as a NetworkPolicy can say it: an address is one host and port; the name of a Service is the pods of its
+    /// namespace, whose ports the name does not tell; any other name is its port, because policies know no names. A name
+    /// of two parts may be either.
+    /// </summary>
+    /// <param name="endpoint">Where calls go.</param>
+    /// <param name="namespace">The namespace of the caller.</param>
+    public static IEnumerable<V1NetworkPolicyEgressRule> Out(Uri endpoint, string @namespace)
+    {
+        List<V1NetworkPolicyPort> ports = [Port(endpoint.Port)];
+        if (IPAddress.TryParse(endpoint.DnsSafeHost, out var address))
+        {
+            var length = address.AddressFamily == AddressFamily.InterNetworkV6 ? 128 : 32;
+            return [new() { To = [new V1NetworkPolicyPeer { IpBlock = new V1IPBlock { Cidr = string.Create(CultureInfo.InvariantCulture, $"{address}/{length}") } }], Ports = ports }];
+        }
+
+        return endpoint.DnsSafeHost.TrimEnd('.').Split('.') switch
+        {
+            [_] => [new() { To = [Namespace(@namespace)] }],
+            [_, var other, "svc", ..] => [new() { To = [Namespace(other)] }],
+            [_, var other] => [new() { To = [Namespace(other)] }, new() { Ports = ports }],
+            _ => [new() { Ports = ports }],
+        };
+    }
+
+    public static V1NetworkPolicyPort Port(int port, string protocol = "TCP") => new() { Port = port, Protocol = protocol };
+
+    private static V1NetworkPolicyPeer Namespace(string name) => new()
+    {
+        NamespaceSelector = new V1LabelSelector { MatchLabels = new Dictionary<string, string> { ["kubernetes.io/metadata.name"] = name } },
+    };
+}

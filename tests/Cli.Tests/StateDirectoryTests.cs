@@ -1,0 +1,66 @@
+using Moebius.Cli.Local;
+using Moebius.Crds;
+
+namespace Moebius.Cli.Tests;
+
+public sealed class StateDirectoryTests : IDisposable
+{
+    private readonly string name = Guid.NewGuid().ToString("N");
+    private readonly string elsewhere = Directory.CreateTempSubdirectory("moebius-state-").FullName;
+
+    public void Dispose() => Directory.Delete(elsewhere, recursive: true);
+
+    [Fact]
+    public void It_is_made_for_its_owner_alone_and_goes_as_a_whole()
+    {
+        var state = StateDirectory.Of(name);
+        state.Create();
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(state.Root));
+        Assert.True(StateDirectory.Of(name).Exists);
+        state.Remove();
+        Assert.False(Directory.Exists(state.Root) || Directory.Exists(state.Memory));
+    }
+
+    [Fact]
+    public void What_somebody_else_put_there_is_refused()
+    {
+        var state = StateDirectory.Of(name);
+        // As another user of the machine could: a link to a directory of his.
+        Directory.CreateSymbolicLink(state.Root, elsewhere);
+        try
+        {
+            Assert.StartsWith($"{state.Root}: is there and is no directory of yours", Assert.Throws<UserInputException>(() => StateDirectory.Of(name)).Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(state.Root);
+        }
+
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "giving a directory to another user needs root");
+        Directory.CreateDirectory(state.Root);
+        try
+        {
+            System.Diagnostics.Process.Start("chown", ["65534", state.Root]).WaitForExit();
+            Assert.Throws<UserInputException>(() => StateDirectory.Of(name));
+        }
+        finally
+        {
+            Directory.Delete(state.Root);
+        }
+    }
+
+    [Fact]
+    public void A_directory_that_appears_between_looking_and_making_is_not_used()
+    {
+        var state = StateDirectory.Of(name);
+        Directory.CreateDirectory(state.Root);
+        try
+        {
+            Assert.Throws<IOException>(state.Create);
+        }
+        finally
+        {
+            state.Remove();
+        }
+    }
+}

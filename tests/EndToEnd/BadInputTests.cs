@@ -1,0 +1,56 @@
+namespace Moebius.EndToEnd;
+
+/// <summary>What a user gets wrong is one line, which names it, and exit code 2.</summary>
+public sealed class BadInputTests
+{
+    // An address for documentation (RFC 5737), which no machine has.
+    private const string Foreign = "192.0.2.1:9";
+
+    [Theory]
+    [InlineData("serve --model samples/models/austen-moe --listen " + Foreign, "--listen: cannot listen on 192.0.2.1:9: ")]
+    [InlineData("prompt-optimizer serve --config FOLDER/optimizer.yaml --data FOLDER --listen " + Foreign, "--listen: 192.0.2.1:9 cannot be used: ")]
+    [InlineData("kvcache serve --socket FOLDER/s --arena FOLDER --arena-size 16Mi --listen " + Foreign, "--socket, --listen: cannot listen on ")]
+    [InlineData("cxl agent --state FOLDER --listen " + Foreign, "--listen: cannot listen on 192.0.2.1:9: ")]
+    [InlineData("kvcache serve --socket FOLDER/s --arena FOLDER --config FOLDER/cache.yaml", "FOLDER/cache.yaml: kvCache.shared.timeout: '5ms' must be 10ms to 24h")]
+    [InlineData("operator run --namespace A", "--namespace: 'A' cannot be the name of a namespace: ")]
+    [InlineData("operator run --webhook-service a/b", "--webhook-service: has no effect without a webhook: ")]
+    [InlineData("operator rbac --operator-namespace a.b", "--operator-namespace: 'a.b' cannot be the name of a namespace: ")]
+    [InlineData("operator check --timeout -3", "--timeout: -3 is out of range: ")]
+    public async Task A_mistake_is_one_line(string line, string message)
+    {
+        var folder = Directory.CreateTempSubdirectory("moebius-input-").FullName;
+        try
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", TestContext.Current.CancellationToken);
+            await File.WriteAllTextAsync(Path.Combine(folder, "cache.yaml"), "kvCache: {memory: 16Mi, shared: {address: '127.0.0.1:9', timeout: 5ms}}\n", TestContext.Current.CancellationToken);
+            var (code, _, error) = await MoebiusProcess.RunAsync(line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '));
+            Assert.StartsWith($"moebius: {message.Replace("FOLDER", folder, StringComparison.Ordinal)}", error, StringComparison.Ordinal);
+            Assert.Equal(1, error.Count(letter => letter == '\n'));
+            Assert.Equal(2, code);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_cluster_that_does_not_answer_is_one_line()
+    {
+        var file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(
+                file,
+                "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: a, user: {token: x}}]}",
+                TestContext.Current.CancellationToken);
+            var (code, _, error) = await MoebiusProcess.RunAsync("operator", "check", "--kubeconfig", file, "--timeout", "0");
+            Assert.StartsWith("moebius: Connection refused (127.0.0.1:9)", error, StringComparison.Ordinal);
+            Assert.Equal((1, 1), (code, error.Count(letter => letter == '\n')));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+}

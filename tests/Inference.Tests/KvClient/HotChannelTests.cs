@@ -1,0 +1,75 @@
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using Grpc.Core;
+using Moebius.Inference.Engine;
+using Moebius.Inference.KvClient;
+
+namespace Moebius.Inference.Tests.KvClient;
+
+public sealed class HotChannelTests
+{
+    private const int HeaderBytes = 9;
+    private const int Lookups = 20_000;
+
+    [Fact]
+    public async Task Every_lease_is_handed_out_or_told_as_late_whenever_its_answer_comes()
+    {
+        var stop = TestContext.Current.CancellationToken;
+        var path = Path.Combine(Path.GetTempPath(), $"moebius-hot-{Guid.NewGuid():N}");
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        try
+        {
+            var seen = new ConcurrentDictionary<ulong, int>();
+            using var channel = new HotChannel(path) { Late = found => seen.AddOrUpdate(found.Lease, 1, (_, times) => times + 1) };
+            using var connection = await listener.AcceptAsync(stop);
+            var serving = ServeAsync(connection, stop);
+            for (var lookup = 0; lookup < Lookups; lookup++)
+            {
+                try
+                {
+                    // About as long as an answer takes: now it is in time, now it is not, now it comes in that moment.
+                    var found = await channel.LookupAsync("s", new Tenant("t", false), ReadOnlyMemory<int>.Empty, TimeSpan.Zero, TimeSpan.FromMicroseconds(lookup % 200), stop);
+                    seen.AddOrUpdate(found.Lease, 1, (_, times) => times + 1);
+                }
+                catch (RpcException error) when (error.StatusCode == StatusCode.DeadlineExceeded)
+                {
+                    // Its answer comes, or has come, and is told as late.
+                }
+            }
+
+            await serving;
+            // The last answers may still be on their way through the channel; a lost one never comes.
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            patience.CancelAfter(TimeSpan.FromMinutes(1));
+            while (seen.Count < Lookups)
+                await Task.Delay(10, patience.Token);
+            Assert.All(seen, lease => Assert.Equal(1, lease.Value));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    /// <summary>Answers each lookup at once, with its number as the lease.</summary>
+    private static async Task ServeAsync(Socket connection, CancellationToken stop)
+    {
+        using var stream = new NetworkStream(connection);
+        var header = new byte[HeaderBytes];
+        var answer = new byte[HeaderBytes + 12];
+        for (var lookup = 0; lookup < Lookups; lookup++)
+        {
+            await stream.ReadExactlyAsync(header, stop);
+            await stream.ReadExactlyAsync(new byte[BinaryPrimitives.ReadInt32LittleEndian(header) - (HeaderBytes - sizeof(int))], stop);
+            var call = BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(5));
+            BinaryPrimitives.WriteInt32LittleEndian(answer, answer.Length - sizeof(int));
+            answer[4] = header[4];
+            BinaryPrimitives.WriteUInt32LittleEndian(answer.AsSpan(5), call);
+            BinaryPrimitives.WriteUInt64LittleEndian(answer.AsSpan(HeaderBytes), call);
+            await stream.WriteAsync(answer, stop);
+        }
+    }
+}
