@@ -12,6 +12,7 @@ public sealed class BadValuesTests
     [InlineData("""{"image": {"pullPolicy": "Sometimes"}}""", "at '/image/pullPolicy'")]
     [InlineData("""{"image": {"repository": ""}}""", "at '/image/repository'")]
     [InlineData("""{"watchNamespace": "Not_A_Name"}""", "at '/watchNamespace'")]
+    [InlineData("""{"watchNamespace": "all"}""", "at '/watchNamespace'")]
     [InlineData("""{"nodeAgents": {"namespace": ""}}""", "at '/nodeAgents/namespace'")]
     [InlineData("""{"nodeAgents": {"podSecurity": "lax"}}""", "at '/nodeAgents/podSecurity'")]
     [InlineData("""{"metrics": {"port": 80}}""", "at '/metrics/port'")]
