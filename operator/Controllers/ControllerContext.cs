@@ -77,7 +77,7 @@ internal sealed class ControllerContext(
     {
         if (before is not null && JsonNode.DeepEquals(WireJson.ToNode(before), WireJson.ToNode(after)))
             return;
-        cache.SetOwn(await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false));
+        await cache.WriteAsync(ObjectKey.Of(resource), async () => await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
         events.Transitions(resource, conditions(before), conditions(after));
     }
 

@@ -217,14 +217,14 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         public async Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken) =>
             await api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
 
-        public async Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken) =>
-            cache.SetOwn(await api.CreateAsync<T>(Type.Collection(key.Namespace), body, cancellationToken).ConfigureAwait(false));
+        public Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken) =>
+            cache.WriteAsync(key, async () => await api.CreateAsync<T>(Type.Collection(key.Namespace), body, cancellationToken).ConfigureAwait(false));
 
         public Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken) =>
             FieldOwnership.BecomeApplierAsync(api, Type.Item(ObjectKey.Of(live)), live.Metadata.ResourceVersion, cancellationToken);
 
-        public async Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
-            cache.SetOwn(await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
+        public Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
+            cache.WriteAsync(key, async () => await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
 
         public Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken) => api.DeleteAsync((T)resource, cancellationToken);
     }

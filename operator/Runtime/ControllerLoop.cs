@@ -239,9 +239,12 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
                 ["finalizers"] = new JsonArray([.. finalizers.Select(one => JsonValue.Create(one))]),
             },
         };
-        var answer = await api.MergeAsync(resource, patch, cancellationToken).ConfigureAwait(false);
-        if (answer.Metadata.DeletionTimestamp is null)
-            cache.SetOwn(answer);
+        var answer = resource;
+        await cache.WriteAsync(ObjectKey.Of(resource), async () =>
+        {
+            answer = await api.MergeAsync(resource, patch, cancellationToken).ConfigureAwait(false);
+            return answer.Metadata.DeletionTimestamp is null ? answer : null;
+        }).ConfigureAwait(false);
         return answer;
     }
 }

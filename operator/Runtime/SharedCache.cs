@@ -21,6 +21,7 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     private readonly Dictionary<(string? Namespace, string Value), ImmutableHashSet<ObjectKey>> byIndex = [];
     private readonly Dictionary<ObjectKey, ulong> tombstones = [];
     private readonly Dictionary<ObjectKey, string> marks = [];
+    private readonly Dictionary<ObjectKey, OwnWrite> writes = [];
 
     /// <summary>An object has appeared, changed or gone: before, after.</summary>
     public event Action<T?, T?>? Changed;
@@ -89,15 +90,42 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     /// <summary>Takes an object in unless a newer state of it is known.</summary>
     public void Set(T resource)
     {
-        if (Take(resource, out var before))
-            Changed?.Invoke(before, resource);
+        if (Take(resource, isOwn: false) is { Told: true } taken)
+            Changed?.Invoke(taken.Before, resource);
+    }
+
+    /// <summary>
+    /// Writes an object and takes in the answer. The watch often is faster than the answer, and cannot say whose write it
+    /// tells of: word of the object waits until the answer is here, and is told only when it is of somebody else's write.
+    /// </summary>
+    /// <param name="key">The object.</param>
+    /// <param name="write">Writes; null in place of an answer that is not to be taken in.</param>
+    public async Task WriteAsync(ObjectKey key, Func<Task<T?>> write)
+    {
+        lock (gate)
+        {
+            if (!writes.TryGetValue(key, out var own))
+                writes[key] = own = new OwnWrite();
+            own.UnderWay++;
+        }
+
+        try
+        {
+            if (await write().ConfigureAwait(false) is { } answer)
+                SetOwn(answer);
+        }
+        finally
+        {
+            if (EndWrite(key) is var (before, now))
+                Changed?.Invoke(before, now);
+        }
     }
 
     /// <summary>
     /// Takes in the answer to one's own write. Who has written it goes on from there, so nobody is told; whatever somebody
     /// else makes of the object later has another version and is a change.
     /// </summary>
-    public void SetOwn(T resource) => Take(resource, out _);
+    public void SetOwn(T resource) => Take(resource, isOwn: true);
 
     /// <summary>Removes an object that the server says is gone.</summary>
     public void Remove(T last)
@@ -140,19 +168,37 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     public static V1OwnerReference? Controller(IKubernetesObject<V1ObjectMeta> resource) =>
         resource.Metadata.OwnerReferences?.FirstOrDefault(owner => owner.Controller == true);
 
-    private bool Take(T resource, out T? before)
+    private (bool Told, T? Before) Take(T resource, bool isOwn)
     {
         var key = ObjectKey.Of(resource);
         lock (gate)
         {
-            before = null;
+            var own = writes.GetValueOrDefault(key);
+            if (isOwn && own is not null)
+                own.Answer = resource.Metadata.ResourceVersion;
             var version = Version(resource);
             if (tombstones.TryGetValue(key, out var buried) && version <= buried)
-                return false;
-            if (objects.TryGetValue(key, out before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
-                return false;
+                return default;
+            if (objects.TryGetValue(key, out var before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
+                return default;
             Put(key, resource);
-            return true;
+            if (isOwn || own is null)
+                return (!isOwn, before);
+            own.Untold ??= new Word(before);
+            return default;
+        }
+    }
+
+    private (T? Before, T Now)? EndWrite(ObjectKey key)
+    {
+        lock (gate)
+        {
+            var own = writes[key];
+            if (--own.UnderWay > 0)
+                return null;
+            writes.Remove(key);
+            // What has gone meanwhile was told of when it went.
+            return own.Untold is { } word && objects.TryGetValue(key, out var now) && now.Metadata.ResourceVersion != own.Answer ? (word.Before, now) : null;
         }
     }
 
@@ -199,4 +245,19 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
 
     // Resource versions are opaque by contract and numbers in every API server there is; one that is not counts as newest.
     private static ulong Version(string? text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version : ulong.MaxValue;
+
+    /// <summary>Writes of one's own that have no answer yet.</summary>
+    private sealed class OwnWrite
+    {
+        public int UnderWay { get; set; }
+
+        /// <summary>The version that the last answer gave; null: none yet.</summary>
+        public string? Answer { get; set; }
+
+        /// <summary>What the watch has said meanwhile; null: nothing.</summary>
+        public Word? Untold { get; set; }
+    }
+
+    /// <summary>An object has changed from what it was before.</summary>
+    private sealed record Word(T? Before);
 }

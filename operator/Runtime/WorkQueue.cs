@@ -8,7 +8,8 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 /// <remarks>
 /// Three sets say it all: <c>dirty</c> needs work, <c>processing</c> is being worked on, <c>ready</c> orders what is
-/// dirty and not processing. What is in <c>patient</c> too waits in <c>later</c> until nothing is ready.
+/// dirty and not processing. What is in <c>patient</c> too waits in <c>later</c> until hardly anything else is under way; of
+/// all that is taken, one in <see cref="PatientShare"/> comes from there in any case.
 /// </remarks>
 internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider time, OperatorMetrics metrics) : IDisposable
     where T : notnull
@@ -16,16 +17,25 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     /// <summary>No timer runs longer than 49 days; looking once a day at what waits for months costs nothing.</summary>
     private static readonly TimeSpan LongestDelay = TimeSpan.FromDays(1);
 
+    /// <summary>While more than these are under way, the patient go on waiting.</summary>
+    private const int Crowd = 2;
+
+    /// <summary>So often the patient have their turn, however many others wait.</summary>
+    private const int PatientShare = 16;
+
     private readonly Lock gate = new();
     private readonly HashSet<T> dirty = [];
     private readonly HashSet<T> processing = [];
     private readonly Queue<(T Item, long Since)> ready = [];
     private readonly HashSet<T> patient = [];
     private readonly Queue<(T Item, long Since)> later = [];
+    private readonly HashSet<T> urgent = [];
     private readonly Dictionary<T, int> failures = [];
     private readonly Dictionary<T, (ITimer Timer, DateTimeOffset Due)> timers = [];
     private readonly Dictionary<T, long> started = [];
     private readonly SemaphoreSlim available = new(0);
+    private int turn;
+    private int unused;
     private bool closed;
 
     /// <summary>Objects that wait to be worked on, delayed ones not counted.</summary>
@@ -52,7 +62,7 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
         }
     }
 
-    /// <summary>Asks for work when nothing else waits.</summary>
+    /// <summary>Asks for work when there is little else to do.</summary>
     public void AddLast(T item)
     {
         lock (gate)
@@ -124,6 +134,7 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
                     started[next.Item] = Stopwatch.GetTimestamp();
                     metrics.Depth.WithLabels(name).Set(ready.Count + patient.Count);
                     metrics.QueueSeconds.WithLabels(name).Observe(Stopwatch.GetElapsedTime(next.Since).TotalSeconds);
+                    CallPatient();
                     return (true, next.Item);
                 }
 
@@ -133,14 +144,25 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
                     available.Release();
                     return (false, default);
                 }
+
+                // Called for somebody who has to go on waiting.
+                unused++;
             }
         }
     }
 
     private bool TryNext(out (T Item, long Since) next)
     {
-        if (ready.TryDequeue(out next))
+        if ((IsCalm || (patient.Count > 0 && ++turn % PatientShare == 0)) && TryLater(out next))
             return true;
+        if (!ready.TryDequeue(out next))
+            return false;
+        urgent.Add(next.Item);
+        return true;
+    }
+
+    private bool TryLater(out (T Item, long Since) next)
+    {
         // What somebody has asked for again since is in both queues: its place here is void.
         while (later.TryDequeue(out next))
         {
@@ -151,16 +173,28 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
         return false;
     }
 
+    private bool IsCalm => closed || (ready.Count == 0 && urgent.Count <= Crowd);
+
+    private void CallPatient()
+    {
+        if (unused == 0 || !IsCalm)
+            return;
+        available.Release(unused);
+        unused = 0;
+    }
+
     /// <summary>Ends the work on an object.</summary>
     public void Done(T item)
     {
         lock (gate)
         {
             processing.Remove(item);
+            urgent.Remove(item);
             if (started.Remove(item, out var since))
                 metrics.WorkSeconds.WithLabels(name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
             if (dirty.Contains(item))
                 Enqueue(item);
+            CallPatient();
         }
     }
 
@@ -176,6 +210,7 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
                 timer.Dispose();
             timers.Clear();
             available.Release();
+            CallPatient();
         }
     }
 

@@ -30,7 +30,10 @@ public sealed class WorkQueueTests
         queue.Add(4);
         queue.Add(2);
         Assert.Equal(4, queue.Count);
-        Assert.Equal("3 4 2 1", $"{await TakeAsync(queue)} {await TakeAsync(queue)} {await TakeAsync(queue)} {await TakeAsync(queue)}");
+        Assert.Equal("3 4 2", $"{await TakeAsync(queue)} {await TakeAsync(queue)} {await TakeAsync(queue)}");
+        foreach (var done in (int[])[3, 4, 2])
+            queue.Done(done);
+        Assert.Equal(1, await TakeAsync(queue));
 
         // While it is worked on, a wish to wait is kept for later.
         queue.AddLast(1);
@@ -39,6 +42,56 @@ public sealed class WorkQueueTests
         queue.Done(1);
         Assert.Equal("5 1", $"{await TakeAsync(queue)} {await TakeAsync(queue)}");
         Assert.Equal(0, queue.Count);
+    }
+
+    [Fact]
+    public async Task Who_can_wait_does_while_there_is_a_crowd_and_is_called_when_it_is_gone()
+    {
+        using var queue = Queue();
+        for (var item = 1; item <= 4; item++)
+            queue.Add(item);
+        for (var item = 1; item <= 4; item++)
+            Assert.Equal(item, await TakeAsync(queue));
+        queue.AddLast(10);
+        queue.AddLast(11);
+        var (first, second) = (TakeAsync(queue), TakeAsync(queue));
+        queue.Done(1);
+        Assert.False(first.IsCompleted || second.IsCompleted);
+        queue.Add(5);
+        Assert.Equal(5, await await Task.WhenAny(first, second));
+        var third = TakeAsync(queue);
+        queue.Done(2);
+        queue.Done(3);
+        Assert.Equal([5, 10, 11], (await Task.WhenAll(first, second, third)).Order());
+    }
+
+    [Fact]
+    public async Task Who_can_wait_has_a_turn_however_long_the_crowd()
+    {
+        using var queue = Queue();
+        for (var item = 1; item <= 100; item++)
+            queue.Add(item);
+        queue.AddLast(1001);
+        queue.AddLast(1002);
+        var order = new List<int>();
+        for (var taken = 0; taken < 40; taken++)
+            order.Add(await TakeAsync(queue));
+        Assert.Equal([15, 31], [order.IndexOf(1001), order.IndexOf(1002)]);
+    }
+
+    [Fact]
+    public async Task Who_can_wait_is_still_taken_from_a_queue_that_closes()
+    {
+        using var queue = Queue();
+        for (var item = 1; item <= 3; item++)
+            queue.Add(item);
+        for (var item = 1; item <= 3; item++)
+            await TakeAsync(queue);
+        queue.AddLast(10);
+        var waiting = TakeAsync(queue);
+        queue.Close();
+        Assert.Equal(10, await waiting);
+        Assert.False((await queue.TakeAsync(TestContext.Current.CancellationToken)).Taken);
     }
 
     /// <summary>A job that is kept for a quarter of a year was an error each time: no timer runs that long.</summary>
@@ -83,7 +136,15 @@ public sealed class WorkQueueTests
             }
             else if (step == 0 && queue.Count > 0)
             {
-                var taken = TakeAsync(queue).GetAwaiter().GetResult();
+                var taking = TakeAsync(queue);
+                while (!taking.IsCompleted && held.Count > 0)
+                {
+                    // Those who can wait do so while there is a crowd.
+                    queue.Done(held[0]);
+                    held.RemoveAt(0);
+                }
+
+                var taken = taking.GetAwaiter().GetResult();
                 Assert.DoesNotContain(taken, held);
                 Assert.True(wanted.Remove(taken));
                 held.Add(taken);
