@@ -23,24 +23,24 @@ internal sealed class ProductProcess : IAsyncDisposable
     /// <summary>The process's id.</summary>
     public int Id => _process.Id;
 
-    public static ProductProcess Start(params string[] arguments) => Start(null, arguments);
+    public static ProductProcess Start(params string[] arguments) => Start(program => new ProcessStartInfo(program), arguments);
 
-    /// <param name="limit">A control group that the process starts in; null for none.</param>
+    /// <param name="limit">A control group that the process starts in.</param>
     /// <param name="arguments">Of <c>bin/moebius</c>.</param>
-    public static ProductProcess Start(MemoryLimit? limit, params string[] arguments)
+    public static ProductProcess Start(MemoryLimit? limit, params string[] arguments) =>
+        limit is null ? Start(arguments) : Start(program => new ProcessStartInfo("/bin/sh", limit.Wrap(program)), arguments);
+
+    /// <param name="launch">How a program is started; its arguments are added.</param>
+    /// <param name="arguments">Of <c>bin/moebius</c>.</param>
+    public static ProductProcess Start(Func<string, ProcessStartInfo> launch, params string[] arguments)
     {
         var program = Path.Combine(Repository, "bin", "moebius");
         if (!File.Exists(program))
             throw new UserInputException($"'{program}' does not exist: run make build");
-        var start = new ProcessStartInfo(limit is null ? program : "/bin/sh") { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true, WorkingDirectory = Repository };
+        var start = launch(program);
+        (start.RedirectStandardOutput, start.RedirectStandardError, start.RedirectStandardInput, start.WorkingDirectory) = (true, true, true, Repository);
         // Should this process be killed, the pipe closes and the other one stops too.
         start.Environment["MOEBIUS_STOP_ON_STDIN_CLOSE"] = "1";
-        if (limit is not null)
-        {
-            foreach (var argument in limit.Wrap(program))
-                start.ArgumentList.Add(argument);
-        }
-
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
         return new ProductProcess(Process.Start(start)!);

@@ -45,7 +45,7 @@ internal static class FleetBench
         var alone = Spread.Of(resources);
         var ratio = Spread.Of(fleet.Zip(bare, (one, other) => one / (other + alone.Median)));
         var strict = Spread.Of(fleet.Zip(bare, (one, other) => one / other));
-        Report.Title($"{Count} MoEDeployments at once", "", "seconds");
+        Report.Title($"{Count} MoEDeployments at once{(FleetServer.IsApart ? ", the operator on a processor of its own" : "")}", "", "seconds");
         Report.Row($"a bare client creates the {Count * Fleet.ChildrenOf(0, "x").Count} children", Spread.Of(bare).Text("F1"));
         Report.Row($"a bare client creates the {Count} MoEDeployments, before the operator runs", alone.Text("F1"));
         Report.Row($"the operator, from the first of {Count} MoEDeployments to the last child", Spread.Of(fleet).Text("F1"));

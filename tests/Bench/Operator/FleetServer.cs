@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Moebius.Crds;
 using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Bench.Operator;
@@ -12,6 +13,9 @@ internal sealed class FleetServer : IAsyncDisposable
 
     /// <summary>Objects that the operator works on at once; another number than its default by MOEBIUS_BENCH_WORKERS.</summary>
     private static readonly string[] Workers = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_WORKERS") is { Length: > 0 } asked ? [$"--workers={asked}"] : [];
+
+    /// <summary>Whether the operator has the last processor to itself, and all others share the rest: MOEBIUS_BENCH_APART=1.</summary>
+    public static bool IsApart { get; } = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_APART") == "1";
 
     private ProductProcess? process;
 
@@ -56,10 +60,28 @@ internal sealed class FleetServer : IAsyncDisposable
 
     private async Task StartOperatorAsync()
     {
-        process = ProductProcess.Start(
-            ["operator", "run", $"--kubeconfig={Server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
-            $"--listen=127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers]);
+        string[] arguments =
+        [
+            "operator", "run", $"--kubeconfig={Server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
+            $"--listen=127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers,
+        ];
+        process = IsApart ? StartApart(arguments) : ProductProcess.Start(arguments);
         await process.SaysAsync("Caches are filled");
+    }
+
+    private ProductProcess StartApart(string[] arguments)
+    {
+        var last = Environment.ProcessorCount - 1;
+        if (last < 1)
+            throw new UserInputException("MOEBIUS_BENCH_APART: '1' needs two processors: leave it out");
+        foreach (var other in Server.ProcessIds.Append(Environment.ProcessId))
+        {
+            // Threads that are there keep the processors they have, so each is told.
+            using var told = System.Diagnostics.Process.Start(new ProcessStartInfo("taskset", ["-acp", $"0-{last - 1}", other.ToString(CultureInfo.InvariantCulture)]) { RedirectStandardOutput = true })!;
+            told.StandardOutput.ReadToEnd();
+        }
+
+        return ProductProcess.Start(program => new ProcessStartInfo("taskset", ["-c", last.ToString(CultureInfo.InvariantCulture), program]), arguments);
     }
 
     /// <summary>Creates MoEDeployments at once.</summary>

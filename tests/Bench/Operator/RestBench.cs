@@ -27,7 +27,7 @@ internal static class RestBench
         var crowd = await BothAsync(server, null);
         var single = await TouchAsync(server, TimeSpan.Zero);
         var calm = await TouchAsync(server, Calm);
-        Report.Title($"With {FleetBench.Count} MoEDeployments", "", "", "bar");
+        Report.Title($"With {FleetBench.Count} MoEDeployments{(FleetServer.IsApart ? ", the operator on a processor of its own" : "")}", "", "", "bar");
         Report.Row("resident memory of the operator", string.Create(CultureInfo.InvariantCulture, $"{memory:F0} MiB"), $"at most 200 MiB: {Report.AtMost(memory, 200)}");
         Report.Row("writes in 60 s at rest", writes.ToString(CultureInfo.InvariantCulture), $"0: {Report.AtMost(writes, 0)}");
         Report.Row("most that it had while all were made", string.Create(CultureInfo.InvariantCulture, $"{peak:F0} MiB"), "");
