@@ -45,15 +45,16 @@ public static partial class OperatorCommands
             var one = Namespace(parsed.GetValue(@namespace)!, "--namespace");
             if (parsed.GetValue(webhookListen) is null && new Option[] { webhookService, webhookConfiguration, webhookCertificates }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } idle)
                 throw new UserInputException($"{idle.Name}: has no effect without a webhook: give --webhook-listen too, or leave it out");
+            var (images, name) = (NotBlank(parsed.GetValue(image)!, "--image"), NotBlank(parsed.GetValue(identity)!, "--identity"));
             var configuration = Configuration(parsed.GetValue(kubeconfig));
-            var settings = new OperatorSettings(parsed.GetValue(image)!, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
+            var settings = new OperatorSettings(images, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
             var options = new OperatorOptions(
                 // A service account says in which namespace the pod is; a kubeconfig's namespace is where its user likes to work.
                 parsed.GetValue(kubeconfig) is null && KubernetesClientConfiguration.IsInCluster() ? settings with { PodNamespace = configuration.Namespace } : settings,
                 one == AllNamespaces ? null : one,
                 Endpoint(parsed.GetValue(listen)!, "--listen"),
                 parsed.GetValue(leaderElect),
-                parsed.GetValue(identity)!,
+                name,
                 Workers(parsed.GetValue(workers)))
             {
                 Webhook = parsed.GetValue(webhookListen) is { } address
@@ -128,6 +129,11 @@ public static partial class OperatorCommands
 
     [GeneratedRegex("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", RegexOptions.CultureInvariant)]
     private static partial Regex NamespaceName();
+
+    /// <summary>A text with something in it: a Lease whose holder has no name would be nobody's, and two replicas would both take it.</summary>
+    private static string NotBlank(string text, string flag) => !string.IsNullOrWhiteSpace(text)
+        ? text
+        : throw new UserInputException($"{flag}: is empty: write a name, or leave the flag out");
 
     private static int Workers(int workers) => workers is >= 1 and <= 256
         ? workers

@@ -15,7 +15,7 @@ internal sealed record BuiltImage(string Reference, string Digest, long Download
 /// <param name="Output">Folder for the images; replaced when they are complete.</param>
 /// <param name="Registry">What comes before an image's name, such as <c>registry.example/team</c>.</param>
 /// <param name="Created">When the source was made that is built.</param>
-/// <param name="Revision">The commit that is built; empty when it is not known.</param>
+/// <param name="Revision">The commit that is built, with <c>-dirty</c> behind it where files differ from it; empty when it is not known.</param>
 /// <param name="Application">The program as an earlier build published it; null to publish it now.</param>
 internal sealed record ImageBuild(string Repository, string Output, string Registry, DateTimeOffset Created, string Revision, string? Application = null)
 {
@@ -53,7 +53,7 @@ internal sealed record ImageBuild(string Repository, string Output, string Regis
                 output,
                 registry,
                 DateTimeOffset.FromUnixTimeSeconds(seconds),
-                isRepository ? (await Shell.RunAsync("git", ["-C", repository, "rev-parse", "HEAD"], cancellationToken)).Trim() : "",
+                isRepository ? (await Shell.RunAsync("git", ["-C", repository, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], cancellationToken)).Trim() : "",
                 application)
             : throw new ImageException($"SOURCE_DATE_EPOCH: '{time}' is not a number of seconds since 1970");
     }

@@ -106,8 +106,11 @@ internal sealed class OciLayout
         var content = new LayerContent();
         foreach (var path in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
             content.AddFile(Path.GetRelativePath(folder, path), () => File.OpenRead(path));
-        await using var output = File.Create(file);
-        await content.WriteAsync(output, cancellationToken);
+        // Under its own name only when it is whole: an archive that breaks off looks like any other.
+        var part = file + ".part";
+        await using (var output = File.Create(part))
+            await content.WriteAsync(output, cancellationToken);
+        File.Move(part, file, overwrite: true);
     }
 
     private Task<Blob> AddAsync(JsonObject content, CancellationToken cancellationToken) =>

@@ -33,13 +33,20 @@ internal static class LocalCommands
         {
             Allowed("--dry-run", parsed.GetValue(dryRun)!, "none", "client");
             Allowed("--output", parsed.GetValue(output)!, "yaml");
+            var printsOnly = parsed.GetValue(dryRun) == "client";
+            foreach (var option in printsOnly ? (ReadOnlySpan<Option>)[chat, detach, timeout] : [output])
+            {
+                if (parsed.GetResult(option) is { Implicit: false })
+                    throw new UserInputException($"{option.Name}: has no effect {(printsOnly ? "with" : "without")} --dry-run=client: leave it out");
+            }
+
             return new UpAction(
                 [.. parsed.GetValue(file)!.Select(item => item.FullName)],
                 parsed.GetValue(Name)!,
                 HostPathMap.Parse(parsed.GetValue(hostPaths) ?? []),
                 parsed.GetValue(chat),
                 parsed.GetValue(detach),
-                Durations.Parse(parsed.GetValue(timeout)!, "--timeout")).RunAsync(parsed.GetValue(dryRun) == "client", stop);
+                Durations.Parse(parsed.GetValue(timeout)!, "--timeout")).RunAsync(printsOnly, stop);
         });
         return command;
     }

@@ -96,11 +96,11 @@ public sealed class PromptOptimizationJobStatus
     /// <summary>Lowest final score of the prompts.</summary>
     public int? ScorePercent { get; set; }
 
-    /// <summary>Final prompts, in order. Absent when they are too large for a status.</summary>
+    /// <summary>Final prompts, in order. Absent when they are larger than 256Ki.</summary>
     [Size(0, 64)]
     public List<OptimizedPrompt>? Results { get; set; }
 
-    /// <summary>The ConfigMap that holds results too large for a status.</summary>
+    /// <summary>The ConfigMap with the results when they are too large for a status, in 0.json the first. Above 1000Ki they stay in the service.</summary>
     public LocalReference? ResultConfigMapRef { get; set; }
 }
 

@@ -114,7 +114,7 @@ internal static unsafe class Activations
         Activation.LeakyRelu => x < 0 ? 0.01 * x : x,
         Activation.Linear => x,
         Activation.Mish => x * Math.Tanh(Softplus(x)),
-        Activation.SquaredRelu => x > 0 ? x * x : 0,
+        Activation.SquaredRelu => x < 0 ? 0 : x * x,
         Activation.Relu6 => Math.Clamp(x, 0, 6),
         Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         Activation.SqrtSoftplus => Math.Sqrt(Softplus(x)),

@@ -1,6 +1,6 @@
 namespace Moebius.Inference.Kernels;
 
-/// <summary>The error function, which .NET lacks, to double precision.</summary>
+/// <summary>The error function, which .NET lacks, to double precision. NaN stays NaN.</summary>
 internal static class ErrorFunction
 {
     /// <summary>
@@ -11,7 +11,7 @@ internal static class ErrorFunction
     {
         double a = Math.Abs(x);
         if (a > 6)
-            return Math.Sign(x);
+            return Math.CopySign(1, x);
         if (a < 2.5)
         {
             double term = a, sum = a;
@@ -20,11 +20,11 @@ internal static class ErrorFunction
                 term *= 2 * a * a / (2 * n + 1);
                 sum += term;
             }
-            return Math.Sign(x) * 2 / Math.Sqrt(Math.PI) * Math.Exp(-a * a) * sum;
+            return Math.CopySign(2 / Math.Sqrt(Math.PI) * Math.Exp(-a * a) * sum, x);
         }
         double fraction = 0;
         for (int n = 60; n > 0; n--)
             fraction = n / 2.0 / (a + fraction);
-        return Math.Sign(x) * (1 - Math.Exp(-a * a) / Math.Sqrt(Math.PI) / (a + fraction));
+        return Math.CopySign(1 - Math.Exp(-a * a) / Math.Sqrt(Math.PI) / (a + fraction), x);
     }
 }

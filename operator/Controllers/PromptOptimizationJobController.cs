@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
@@ -17,6 +18,7 @@ namespace Moebius.Operator.Controllers;
 [EntityRbac(typeof(PromptOptimizationJob), Verbs = RbacVerbs.Update, Subresource = "status")]
 [EntityRbac(typeof(PromptOptimizationJob), Verbs = RbacVerbs.Update, Subresource = "finalizers")]
 [EntityRbac(typeof(PromptOptimizer), Verbs = RbacVerbs.Read)]
+[EntityRbac(typeof(V1ConfigMap), Verbs = RbacVerbs.Own)]
 internal sealed class PromptOptimizationJobController(ControllerContext context, PromptService service)
     : IEntityController<PromptOptimizationJob>, IEntityFinalizer<PromptOptimizationJob>
 {
@@ -58,14 +60,23 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
             }
         }
 
+        var (status, map) = JobStatusPlanner.Plan(entity, jobs, problem, context.Time.GetUtcNow());
+        IReadOnlyList<Problem> applying = [];
+        if (map is not null)
+            (applying, _) = await context.Children.ApplyAsync(entity, new Plan([map], [], []), cancellationToken).ConfigureAwait(false);
+        // What the status refers to must be there: until then the job has not ended.
+        if (applying is [var obstacle, ..])
+            (status, _) = JobStatusPlanner.Plan(entity, jobs, obstacle, context.Time.GetUtcNow());
         await context.WriteStatusAsync(
             entity,
             context.Informers.Jobs.Cache,
             entity.Status,
-            JobStatusPlanner.Status(entity, jobs, problem, context.Time.GetUtcNow()),
-            (resource, status) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
-            status => status?.Conditions,
+            status,
+            (resource, planned) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = planned },
+            planned => planned?.Conditions,
             cancellationToken).ConfigureAwait(false);
+        if (applying.Count > 0)
+            return ControllerContext.Result(entity, applying);
         return problem switch
         {
             // A change of what the job refers to brings it back.

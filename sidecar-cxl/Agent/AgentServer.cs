@@ -49,7 +49,7 @@ internal static class AgentServer
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
             .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
             // What keeps the host from starting is thrown, and told in one line.
-            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", _ => app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);
         builder.Services.AddSingleton<AgentMetrics>();
         if (cluster is not null && options.NodeName is { } node)
         {

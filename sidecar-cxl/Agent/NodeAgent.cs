@@ -178,7 +178,7 @@ internal sealed partial class NodeAgent : IDisposable
             {
                 interleave.Restore();
             }
-            catch (IOException error)
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
                 LogRestoreFailure(error.Message);
             }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Moebius.Crds;
 using Moebius.Cxl.Agent;
 
 namespace Moebius.Cxl.Commands;
@@ -27,6 +28,16 @@ internal static class AgentCommand
         };
         command.SetAction(async (parse, cancellation) =>
         {
+            var json = CommonOptions.IsJson(parse, output);
+            var reports = parse.GetValue(once);
+            foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig] : [output])
+            {
+                if (parse.GetResult(option) is { Implicit: false })
+                    throw new UserInputException($"{option.Name}: has no effect {(reports ? "with" : "without")} --once: leave it out");
+            }
+
+            if (parse.GetRequiredValue(top) < 0)
+                throw new UserInputException($"--top {parse.GetRequiredValue(top)}: must be 0 or more");
             var options = new AgentOptions
             {
                 Sysfs = parse.GetRequiredValue(sysfs),
@@ -39,11 +50,11 @@ internal static class AgentCommand
             };
             if (parse.GetValue(config) is { } path)
                 options = options with { Config = AgentOptions.LoadConfig(path) };
-            if (parse.GetValue(once))
+            if (reports)
             {
                 var status = await OnceAsync(options, cancellation).ConfigureAwait(false);
                 var console = parse.InvocationConfiguration.Output;
-                if (parse.GetValue(output) == OutputFormat.Json)
+                if (json)
                     await console.WriteLineAsync(JsonSerializer.Serialize(status, AgentServer.Json)).ConfigureAwait(false);
                 else
                     StatusText.Write(status, console);

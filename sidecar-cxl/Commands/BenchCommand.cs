@@ -29,6 +29,7 @@ internal static class BenchCommand
         var command = new Command("bench", "Measure this machine's memory bandwidth by share of reads.") { node, threads, size, ratios, duration, repeats, locked, huge, nonTemporal, output };
         command.SetAction((parse, cancellation) =>
         {
+            var json = CommonOptions.IsJson(parse, output);
             var options = new BenchOptions
             {
                 Threads = InRange(parse.GetRequiredValue(threads), 1, 4096, "--threads"),
@@ -44,7 +45,7 @@ internal static class BenchCommand
             var console = parse.InvocationConfiguration.Output;
             var where = Where(options.Node);
             using var bench = new MemoryBench(options);
-            if (parse.GetValue(output) == OutputFormat.Json)
+            if (json)
             {
                 console.WriteLine(JsonSerializer.Serialize(new { memory = where, options.Threads, options.BytesPerThread, options.Lock, options.HugePages, options.NonTemporal, points = bench.Run(cancellation) }, AgentServer.Json));
                 return Task.FromResult(0);

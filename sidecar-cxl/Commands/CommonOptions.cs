@@ -1,24 +1,25 @@
 using System.CommandLine;
+using Moebius.Crds;
 
 namespace Moebius.Cxl.Commands;
-
-/// <summary>How a command prints.</summary>
-internal enum OutputFormat
-{
-    /// <summary>For people.</summary>
-    Text,
-
-    /// <summary>For programs.</summary>
-    Json,
-}
 
 /// <summary>Options that several commands have.</summary>
 internal static class CommonOptions
 {
-    public static Option<OutputFormat> Output() => new("--output", "-o")
+    /// <summary>Read with <see cref="IsJson"/>.</summary>
+    public static Option<string> Output() => new("--output", "-o")
     {
-        Description = "How to print: text or json.",
-        DefaultValueFactory = _ => OutputFormat.Text,
+        Description = "text or json.",
+        DefaultValueFactory = _ => "text",
+    };
+
+    /// <summary>Whether a command prints for programs and not for people.</summary>
+    /// <exception cref="UserInputException">It is neither.</exception>
+    public static bool IsJson(ParseResult parse, Option<string> output) => parse.GetRequiredValue(output) switch
+    {
+        "text" => false,
+        "json" => true,
+        var other => throw new UserInputException($"--output {other}: must be text or json"),
     };
 
     public static Option<string> Sysfs() => new("--sysfs")

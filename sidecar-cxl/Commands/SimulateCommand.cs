@@ -29,6 +29,7 @@ internal static class SimulateCommand
         };
         command.SetAction(parse =>
         {
+            var json = CommonOptions.IsJson(parse, output);
             var name = parse.GetRequiredValue(curve);
             var link = LinkCurve.Published.FirstOrDefault(curve => curve.Name == name)
                 ?? throw new UserInputException($"--curve {name}: no such curve; give one of {string.Join(", ", LinkCurve.Published.Select(curve => curve.Name))}");
@@ -51,7 +52,7 @@ internal static class SimulateCommand
             if (parse.GetValue(plot) is { } picture)
                 Save(picture, SimulationPlot.Draw(link, workload, results));
             var console = parse.InvocationConfiguration.Output;
-            if (parse.GetValue(output) == OutputFormat.Json)
+            if (json)
                 console.WriteLine(JsonSerializer.Serialize(new { simulation = true, curve = link.Name, results }, AgentServer.Json));
             else
                 Write(link, workload, results, console);

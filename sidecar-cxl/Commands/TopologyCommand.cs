@@ -17,9 +17,10 @@ internal static class TopologyCommand
         var command = new Command("topology", "Show NUMA nodes, CXL devices and regions, DAX devices and interleave weights.") { sysfs, output };
         command.SetAction(parse =>
         {
+            var json = CommonOptions.IsJson(parse, output);
             var topology = TopologyReader.Read(parse.GetRequiredValue(sysfs));
             var console = parse.InvocationConfiguration.Output;
-            if (parse.GetValue(output) == OutputFormat.Json)
+            if (json)
                 console.WriteLine(JsonSerializer.Serialize(topology, AgentServer.Json));
             else
                 Write(topology, console);

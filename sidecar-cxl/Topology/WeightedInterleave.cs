@@ -63,7 +63,7 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
             foreach (var (node, weight) in weights)
                 Write($"node{node}", $"{weight}");
         }
-        catch (IOException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             Restore();
             throw;

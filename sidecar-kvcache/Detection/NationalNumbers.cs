@@ -8,6 +8,9 @@ internal static class NationalNumbers
 {
     private const string DniLetters = "TRWAGMYFPDXBNJZSQVHLCKE";
     private const string HetuLetters = "0123456789ABCDEFHJKLMNPRSTUVWXY";
+
+    /// <summary>Between date and number of a Finnish identity code: the century of birth. All but + and - since 2000 or 2023.</summary>
+    private static readonly System.Buffers.SearchValues<char> Centuries = System.Buffers.SearchValues.Create("+-ABCDEFYXWVU");
     private static readonly byte[] FiscalOdd = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
 
     /// <summary>Whether the digits of a cluster, as they are grouped, are such a number.</summary>
@@ -51,7 +54,8 @@ internal static class NationalNumbers
         return length switch
         {
             9 => IsDni(plain),
-            10 => token.Length == 11 && token[6] is '-' or '+' or 'A' && IsHetu(plain),
+            10 => token.Length == 11 && token[6] is '-' or '+' && IsHetu(plain[..6], plain[6..]),
+            11 => token.Length == 11 && Centuries.Contains(token[6]) && IsHetu(plain[..6], plain[7..]),
             16 => IsFiscalCode(plain),
             18 => plain[17] == 'X' && !plain[..17].ContainsAnyExceptInRange('0', '9') && IsResident(plain),
             _ => false,
@@ -188,9 +192,14 @@ internal static class NationalNumbers
     }
 
     /// <summary>Finland: day, month, year, a sign for the century, and a check character.</summary>
-    private static bool IsHetu(ReadOnlySpan<char> text) =>
-        !text[..9].ContainsAnyExceptInRange('0', '9')
-        && HetuLetters[int.Parse(text[..9], System.Globalization.CultureInfo.InvariantCulture) % 31] == text[9];
+    private static bool IsHetu(ReadOnlySpan<char> date, ReadOnlySpan<char> rest)
+    {
+        if (date.ContainsAnyExceptInRange('0', '9') || rest[..3].ContainsAnyExceptInRange('0', '9'))
+            return false;
+        var day = int.Parse(date, System.Globalization.CultureInfo.InvariantCulture);
+        var number = (day * 1000) + int.Parse(rest[..3], System.Globalization.CultureInfo.InvariantCulture);
+        return day / 10_000 is >= 1 and <= 31 && day / 100 % 100 is >= 1 and <= 12 && HetuLetters[number % 31] == rest[3];
+    }
 
     /// <summary>Italy: six letters, year, a letter for the month, day, place and a check letter.</summary>
     private static bool IsFiscalCode(ReadOnlySpan<char> text)

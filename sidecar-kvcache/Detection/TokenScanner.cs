@@ -252,7 +252,8 @@ internal sealed partial class TokenScanner(ScanView view, FindingSink sink, Hint
         return token.Length is >= 8 and <= 64 && plain >= 8 && letters >= 4 && upper > 0 && lower > 0 && changes >= 4 && dashes <= 2 && !number && sink.Add(view, SecretKind.Password, start, end);
     }
 
-    private bool Announced(Hint hint, int start) => hints.Near(hint, start, 48) && !_text.AsSpan(hints.End(hint), start - hints.End(hint)).Contains('\n');
+    /// <summary>Whether such a word stands before a position, on the same line.</summary>
+    private bool Announced(Hint hint, int start) => hints.Near(hint, start, 48) && hints.End(hint) <= start && !_text.AsSpan(hints.End(hint), start - hints.End(hint)).Contains('\n');
 
     /// <summary>Inside a long run of base64: data, as of an image or a module.</summary>
     private bool IsData(int start, int end)

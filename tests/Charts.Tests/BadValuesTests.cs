@@ -36,6 +36,8 @@ public sealed class BadValuesTests
     [InlineData("""{"webhook": {"enabled": true, "port": 8081}}""", "webhook.port: 8081 is metrics.port, too")]
     [InlineData("""{"commonLabels": {"app.kubernetes.io/part-of": "shop"}}""", "commonLabels: 'app.kubernetes.io/part-of' is set by the chart")]
     [InlineData("""{"podLabels": {"app.kubernetes.io/instance": "other"}}""", "podLabels: 'app.kubernetes.io/instance' is set by the chart")]
+    [InlineData("""{"metrics": {"podMonitor": {"labels": {"app.kubernetes.io/name": "other"}}}}""", "metrics.podMonitor.labels: 'app.kubernetes.io/name' is set by the chart")]
+    [InlineData("""{"dashboards": {"labels": {"helm.sh/chart": "other"}}}""", "dashboards.labels: 'helm.sh/chart' is set by the chart")]
     [InlineData("""{"leaderElection": {"enabled": false}}""", "replicas: is 2 with leaderElection.enabled false")]
     [InlineData("""{"nodeAgents": {"namespace": "moebius-system"}}""", "nodeAgents.namespace: is 'moebius-system', the release's own namespace")]
     [InlineData("""{"metrics": {"service": {"enabled": false}, "serviceMonitor": {"enabled": true}}}""", "metrics.serviceMonitor.enabled: is true but metrics.service.enabled is false")]

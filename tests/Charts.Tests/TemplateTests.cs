@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using k8s.Models;
 
@@ -150,6 +151,28 @@ public sealed class TemplateTests
         Assert.Equal("moebius-node-agents", space.Metadata.Name);
         Assert.All(["enforce", "audit", "warn"], mode => Assert.Equal("privileged", space.Metadata.Labels[$"pod-security.kubernetes.io/{mode}"]));
         Assert.Equal("keep", space.Metadata.Annotations["helm.sh/resource-policy"]);
+    }
+
+    [Fact]
+    public async Task Names_that_look_like_numbers_stay_names()
+    {
+        var rendered = Rendered.Parse((await Tool.HelmAsync(
+            "template", "2024", RepositoryFiles.Chart, "-n", "2025", "--set-string", "watchNamespace=1e3,priorityClassName=7,nodeAgents.namespace=2026",
+            "--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,prometheusRule.enabled=true,dashboards.enabled=true")).EnsureSuccess().StandardOutput);
+
+        Assert.NotEmpty(rendered.UnknownKinds());
+        Assert.All(rendered.Objects, one => Assert.Equal(JsonValueKind.String, one["metadata"]!["namespace"]?.GetValueKind() ?? JsonValueKind.String));
+        Assert.Equal(["1e3"], rendered.OfKind("PodMonitor").Single()["spec"]!["namespaceSelector"]!["matchNames"]!.AsArray().Select(name => (string)name!));
+        Assert.Equal("7", rendered.One<V1Deployment>().Spec.Template.Spec.PriorityClassName);
+    }
+
+    [Fact]
+    public async Task Labels_of_one_object_go_before_those_of_all()
+    {
+        var rendered = await Rendered.ChartAsync("--set", "commonLabels.team=all,metrics.podMonitor.enabled=true,metrics.podMonitor.labels.team=one,dashboards.enabled=true,dashboards.labels.team=two");
+        Assert.Equal("one", (string?)rendered.OfKind("PodMonitor").Single()["metadata"]!["labels"]!["team"]);
+        Assert.All(rendered.All<V1ConfigMap>(), dashboard => Assert.Equal("two", dashboard.Metadata.Labels["team"]));
+        Assert.Equal("all", rendered.One<V1Deployment>().Metadata.Labels["team"]);
     }
 
     [Fact]

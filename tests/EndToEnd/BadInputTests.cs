@@ -15,6 +15,11 @@ public sealed class BadInputTests
     [InlineData("operator run --namespace A", "--namespace: 'A' cannot be the name of a namespace: ")]
     [InlineData("operator run --webhook-service a/b", "--webhook-service: has no effect without a webhook: ")]
     [InlineData("operator rbac --operator-namespace a.b", "--operator-namespace: 'a.b' cannot be the name of a namespace: ")]
+    [InlineData("operator run --identity \t", "--identity: is empty: ")]
+    [InlineData("operator run --image \t", "--image: is empty: ")]
+    [InlineData("local up -f samples/quickstart.yaml --dry-run=client --detach", "--detach: has no effect with --dry-run=client: ")]
+    [InlineData("local up -f samples/quickstart.yaml -o yaml", "--output: has no effect without --dry-run=client: ")]
+    [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
     [InlineData("operator check --timeout -3", "--timeout: -3 is out of range: ")]
     public async Task A_mistake_is_one_line(string line, string message)
     {

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 
 namespace Moebius.EndToEnd;
 
@@ -21,5 +23,44 @@ public sealed class InterruptTests : IDisposable
         run.Signal(signal);
         var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
         Assert.Equal((130, "", ""), (code, output, error));
+    }
+
+    [Theory]
+    [InlineData("cxl agent --state FOLDER")]
+    [InlineData("prompt-optimizer serve --config FOLDER/optimizer.yaml --data FOLDER")]
+    public async Task A_server_ends_in_order_and_logs_nothing_for_debugging(string line)
+    {
+        var cancel = TestContext.Current.CancellationToken;
+        var folder = Path.GetDirectoryName(pipe)!;
+        await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", cancel);
+        var address = $"127.0.0.1:{FreePort()}";
+        using var run = MoebiusProcess.Start([.. line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '), "--listen", address]);
+        using var http = new HttpClient();
+        while (!await AnswersAsync())
+            await Task.Delay(50, cancel);
+        run.Signal(15);
+        var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
+        Assert.True(code == 0, output + error);
+        Assert.DoesNotContain("dbug:", output, StringComparison.Ordinal);
+
+        async Task<bool> AnswersAsync()
+        {
+            Assert.False(run.HasExited, "the server has ended");
+            try
+            {
+                return (await http.GetAsync(new Uri($"http://{address}/healthz"), cancel)).IsSuccessStatusCode;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -25,7 +25,7 @@
 {{- /* Labels that select the operator's pods. They never change. */ -}}
 {{- define "moebius.selectorLabels" -}}
 app.kubernetes.io/name: moebius-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "moebius.labels" -}}
@@ -112,9 +112,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- fail "webhook.certManager.enabled: is true but webhook.enabled is false: there is nothing to serve the certificate" -}}
 {{- end -}}
 {{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/part-of" -}}
-{{- range $value := list "commonLabels" "podLabels" -}}
-{{- range $key := keys (index $.Values $value | default dict) -}}
-{{- if or (has $key $own) (and (eq $value "commonLabels") (has $key (list "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart"))) -}}
+{{- $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.podMonitor.labels" .Values.metrics.podMonitor.labels "prometheusRule.labels" .Values.prometheusRule.labels "dashboards.labels" .Values.dashboards.labels -}}
+{{- range $value := keys $labels | sortAlpha -}}
+{{- range $key := keys (get $labels $value | default dict) -}}
+{{- if or (has $key $own) (and (ne $value "podLabels") (has $key (list "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart"))) -}}
 {{- fail (printf "%s: '%s' is set by the chart and cannot be replaced: choose another label" $value $key) -}}
 {{- end -}}
 {{- end -}}

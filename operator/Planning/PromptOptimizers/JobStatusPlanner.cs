@@ -1,3 +1,5 @@
+using k8s.Models;
+using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.PromptOptimizers;
@@ -63,9 +65,6 @@ internal sealed class ServiceRound
 /// <summary>Status of a PromptOptimizationJob, from what the service says.</summary>
 internal static class JobStatusPlanner
 {
-    /// <summary>Largest status, in characters; larger results stay in the service.</summary>
-    private const int MaxResults = 256 * 1024;
-
     public static IReadOnlyList<string> Prompts(PromptOptimizationJobSpec spec) => spec.Prompts ?? (IReadOnlyList<string>)[spec.Prompt!];
 
     public static bool HasEnded(PromptOptimizationJob job) =>
@@ -76,60 +75,57 @@ internal static class JobStatusPlanner
     /// <param name="jobs">Its jobs in the service, in order of the prompts; fewer when the service did not answer.</param>
     /// <param name="problem">What stands in the way.</param>
     /// <param name="now">The time.</param>
-    public static PromptOptimizationJobStatus Status(PromptOptimizationJob resource, IReadOnlyList<ServiceJob> jobs, Problem? problem, DateTimeOffset now)
+    /// <returns>The status, and the ConfigMap that it refers to, if any: that must be there first.</returns>
+    public static (PromptOptimizationJobStatus Status, V1ConfigMap? Map) Plan(PromptOptimizationJob resource, IReadOnlyList<ServiceJob> jobs, Problem? problem, DateTimeOffset now)
     {
         var before = resource.Status;
         var all = problem is null ? Prompts(resource.Spec).Count : int.MaxValue;
         var known = jobs.Count == all;
         var ended = known && jobs.All(job => job.State is ServiceJobState.Succeeded or ServiceJobState.Failed or ServiceJobState.Cancelled);
         var succeeded = ended && jobs.All(job => job is { State: ServiceJobState.Succeeded, Result: not null });
+        var results = succeeded ? JobResults.Of(resource, jobs) : null;
         var status = new PromptOptimizationJobStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(before?.Conditions, Planned(jobs, problem, before, known, ended, succeeded), resource.Metadata.Generation, now),
+            Conditions = Conditions.Merge(before?.Conditions, Planned(jobs, problem, before, known, ended, results), resource.Metadata.Generation, now),
             JobIds = jobs.Count >= (before?.JobIds?.Count ?? 0) && jobs.Count > 0 ? [.. jobs.Select(job => job.Id)] : before?.JobIds,
             StartTime = before?.StartTime ?? (jobs.Count > 0 ? Second(jobs.Min(job => job.CreatedAt)) : null),
             CompletionTime = ended ? Second(jobs.Max(job => job.EndedAt) ?? now) : null,
             Rounds = known ? jobs.Sum(job => job.Rounds.Count) : before?.Rounds,
             Tokens = known ? (int)jobs.Aggregate(0L, (sum, job) => Math.Clamp(sum + Math.Clamp(job.Usage.Tokens, 0, int.MaxValue), 0, int.MaxValue)) : before?.Tokens,
             ScorePercent = succeeded ? jobs.Min(job => job.Result!.ScorePercent) : null,
-            Results = succeeded ? Results(jobs) : null,
+            Results = results?.Status,
+            ResultConfigMapRef = results?.Map is { } map ? new LocalReference { Name = map.Metadata.Name } : null,
         };
-        return status;
+        return (status, results?.Map);
     }
 
-    private static List<OptimizedPrompt>? Results(IReadOnlyList<ServiceJob> jobs)
-    {
-        var results = jobs.Select(job => new OptimizedPrompt
-        {
-            Prompt = job.Result!.Prompt,
-            NegativePrompt = job.Result.NegativePrompt,
-            Dialects = job.Result.Dialects,
-            ScorePercent = job.Result.ScorePercent,
-        }).ToList();
-        var size = results.Sum(result => result.Prompt.Length + (result.NegativePrompt?.Length ?? 0) + (result.Dialects?.Sum(dialect => dialect.Value.Length) ?? 0));
-        return size <= MaxResults ? results : null;
-    }
-
-    private static IEnumerable<PlannedCondition> Planned(IReadOnlyList<ServiceJob> jobs, Problem? problem, PromptOptimizationJobStatus? before, bool known, bool ended, bool succeeded)
+    private static IEnumerable<PlannedCondition> Planned(IReadOnlyList<ServiceJob> jobs, Problem? problem, PromptOptimizationJobStatus? before, bool known, bool ended, JobResults? results)
     {
         var accepted = known || before?.JobIds is { Count: > 0 };
         yield return accepted
             ? new(ConditionTypes.Accepted, ConditionStatus.True, Reasons.JobAccepted, "the service has taken all prompts")
             : new(ConditionTypes.Accepted, ConditionStatus.False, problem?.Reason ?? Reasons.ServiceUnreachable, problem?.Message ?? "not handed in yet");
-        yield return succeeded
-            ? new(ConditionTypes.Complete, ConditionStatus.True, Reasons.JobSucceeded, "every prompt has a result")
+        yield return results is not null
+            ? new(ConditionTypes.Complete, ConditionStatus.True, Reasons.JobSucceeded, Told(results))
             : new(ConditionTypes.Complete, ConditionStatus.False, problem?.Reason ?? (ended ? Reasons.JobFailed : Reasons.JobRunning), problem?.Message ?? $"{jobs.Count(job => job.State == ServiceJobState.Succeeded)} of {jobs.Count} prompts have a result");
 
         // The prompt itself never goes into a message: others may read events.
         var failed = jobs.Select((job, index) => (job, index)).FirstOrDefault(one => one.job.State is ServiceJobState.Failed or ServiceJobState.Cancelled);
-        if (ended && !succeeded)
+        if (ended && results is null)
             yield return new(ConditionTypes.Failed, ConditionStatus.True, Reasons.JobFailed, failed.job is null ? "a prompt has no result" : $"prompt {failed.index}: {failed.job.Failure?.Reason ?? failed.job.State.ToString()}: {failed.job.Failure?.Message ?? "no reason given"}");
         else if (problem is { Reason: Reasons.JobRefused })
             yield return new(ConditionTypes.Failed, ConditionStatus.True, problem.Reason, problem.Message);
         else
             yield return new(ConditionTypes.Failed, ConditionStatus.False, Reasons.AsExpected, "no prompt has failed");
     }
+
+    private static string Told(JobResults results) => results switch
+    {
+        { Status: not null } => "every prompt has a result",
+        { Map: { } map } => $"every prompt has a result; they are in the ConfigMap '{map.Metadata.Name}'",
+        _ => $"every prompt has a result; with {Quantities.Format(results.Bytes)} they are too large for the cluster: ask the service for the jobs in status.jobIds",
+    };
 
     private static DateTime Second(DateTimeOffset time) => new(time.UtcDateTime.Ticks - (time.UtcDateTime.Ticks % TimeSpan.TicksPerSecond), DateTimeKind.Utc);
 }

@@ -14,7 +14,7 @@ public sealed class CommandTests
         try
         {
             var plot = Path.Combine(folder.FullName, "plot.svg");
-            using var json = JsonDocument.Parse(Run("cxl", "simulate", "--curve", "cxl-b", "--slices", "200", "-o", "Json", "--plot", plot));
+            using var json = JsonDocument.Parse(Run("cxl", "simulate", "--curve", "cxl-b", "--slices", "200", "-o", "json", "--plot", plot));
             Assert.True(json.RootElement.GetProperty("simulation").GetBoolean());
             var results = json.RootElement.GetProperty("results").EnumerateArray().ToList();
 
@@ -43,6 +43,11 @@ public sealed class CommandTests
     [InlineData("--readers, --writers, --balanced and --latency are all 0", "simulate", "--readers", "0", "--writers", "0", "--latency", "0")]
     [InlineData("--size 3Mi: must be a power of two", "bench", "--size", "3Mi")]
     [InlineData("--reads 150: ", "bench", "--reads", "150")]
+    [InlineData("--output xml: must be text or json", "topology", "-o", "xml")]
+    [InlineData("--output 1: must be text or json", "simulate", "-o", "1")]
+    [InlineData("--top -1: must be 0 or more", "agent", "--top", "-1")]
+    [InlineData("--listen: has no effect with --once", "agent", "--once", "--listen", "127.0.0.1:0")]
+    [InlineData("--output: has no effect without --once", "agent", "-o", "json")]
     [InlineData("--node 1000: this machine has no such node", "bench", "--node", "1000")]
     public void Bad_input_is_refused_by_name(string message, params string[] arguments) =>
         Assert.StartsWith(message, Assert.Throws<UserInputException>(() => Run(["cxl", .. arguments])).Message, StringComparison.Ordinal);

@@ -141,6 +141,19 @@ public unsafe class KernelTests
             Assert.Equal(reference[i], gate[i], 2e-6f);
     }
 
+    /// <summary>What went wrong in a model shows in the logits of the request, and ends no step that others share.</summary>
+    [Fact]
+    public void What_is_no_number_stays_none()
+    {
+        foreach (var activation in Enum.GetValues<Activation>())
+        {
+            float[] gate = [.. Enumerable.Repeat(1f, 15), float.NaN, .. Enumerable.Repeat(float.NaN, 16)], up = [.. Enumerable.Repeat(1f, 32)];
+            fixed (float* g = gate, u = up)
+                Activations.Gate(activation, g, u, 17);
+            Assert.Equal((activation, true, true, true), (activation, float.IsFinite(gate[14]), float.IsNaN(gate[15]), float.IsNaN(gate[16])));
+        }
+    }
+
     private static byte* Address(torch.Tensor tensor) => (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
 
     private static float* Floats(torch.Tensor tensor) => (float*)Address(tensor);

@@ -80,6 +80,9 @@ public sealed class DetectorTests
     [InlineData("patient MRN 00482913", SecretKind.MedicalRecord, "00482913")]
     [InlineData("passport no. C01X00T47", SecretKind.Passport, "C01X00T47")]
     [InlineData("licence MORGA657054SM9IJ", SecretKind.DrivingLicence, "MORGA657054SM9IJ")]
+    [InlineData("henkilötunnus on 131052-308T", SecretKind.NationalId, "131052-308T")]
+    [InlineData("she gave 010203A9013 at the desk", SecretKind.NationalId, "010203A9013")]
+    [InlineData("he gave 150710Y234E at the desk", SecretKind.NationalId, "150710Y234E")]
     [InlineData("0x71C7656EC7ab88b098defB751B7401B5f6d8976F", SecretKind.CryptoWallet, "0x71C7656EC7ab88b098defB751B7401B5f6d8976F")]
     public void A_finding_has_its_kind_and_its_characters(string text, SecretKind kind, string expected)
     {

@@ -49,6 +49,20 @@ public sealed class JobTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task Results_too_large_for_a_status_are_in_a_ConfigMap_that_goes_with_the_job()
+    {
+        var shop = await cluster.NamespaceAsync("large");
+        using var service = new PlayedService { State = "Succeeded", Better = new string('x', 200_000) };
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Complete"));
+        Assert.Equal("sketches-results", await cluster.GetAsync(shop, "pojob/sketches", ".status.resultConfigMapRef.name"));
+        Assert.Equal("", await cluster.GetAsync(shop, "pojob/sketches", ".status.results"));
+        Assert.EndsWith(" a dog", (string?)JsonNode.Parse(await cluster.GetAsync(shop, "cm/sketches-results", ".data.1\\.json"))!["prompt"], StringComparison.Ordinal);
+        Assert.Equal("PromptOptimizationJob sketches", await cluster.GetAsync(shop, "cm/sketches-results", ".metadata.ownerReferences[0].kind") + " " + await cluster.GetAsync(shop, "cm/sketches-results", ".metadata.ownerReferences[0].name"));
+    }
+
+    [Fact]
     public async Task Deleting_a_job_cancels_it()
     {
         var shop = await cluster.NamespaceAsync("cancel");
@@ -69,6 +83,8 @@ public sealed class JobTests(OperatorCluster cluster)
         public ConcurrentBag<string> Hosts { get; } = [];
 
         public volatile string State = "Running";
+
+        public string Better { get; init; } = "better";
 
         private readonly ConcurrentDictionary<string, string> prompts = new();
 
@@ -98,7 +114,7 @@ public sealed class JobTests(OperatorCluster cluster)
                 ["usage"] = new JsonObject { ["tokens"] = 7 },
             };
             if (State == "Succeeded")
-                job["result"] = new JsonObject { ["prompt"] = "better " + prompts[id], ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
+                job["result"] = new JsonObject { ["prompt"] = $"{Better} {prompts[id]}", ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
             return new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(job.ToJsonString()) };
         }
     }

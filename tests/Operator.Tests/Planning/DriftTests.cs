@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using k8s.Models;
+using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Planning.PromptOptimizers;
@@ -152,19 +153,51 @@ public sealed class JobStatusPlannerTests
     public void A_job_is_complete_when_all_its_prompts_are()
     {
         var job = Job();
-        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Running)], null, Now);
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Running)], null, Now).Status;
         Assert.Equal(("True", "False"), (Of(job.Status, "Accepted"), Of(job.Status, "Complete")));
         Assert.Null(job.Status.Results);
-        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded, 70)], null, Now);
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded, 70)], null, Now).Status;
         Assert.True(JobStatusPlanner.HasEnded(job));
         Assert.Equal((70, 2, 200, 2), (job.Status.ScorePercent, job.Status.Rounds, job.Status.Tokens, job.Status.Results!.Count));
         Assert.Equal(["1", "2"], job.Status.JobIds);
     }
 
+    [Theory]
+    [InlineData(100_000, true, null, "every prompt has a result")]
+    [InlineData(200_000, false, "j-results", "every prompt has a result; they are in the ConfigMap 'j-results'")]
+    [InlineData(600_000, false, null, "every prompt has a result; with 1.1 MiB they are too large for the cluster: ask the service for the jobs in status.jobIds")]
+    public void Results_too_large_for_a_status_go_into_a_ConfigMap(int length, bool inStatus, string? name, string message)
+    {
+        var jobs = new[] { One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded) };
+        jobs[1].Result!.Prompt = new string('x', length);
+        jobs[0].Result!.Prompt = new string('ä', length / 2);
+        var (status, map) = JobStatusPlanner.Plan(Job(), jobs, null, Now);
+        Assert.Equal((inStatus, name, name), (status.Results is not null, status.ResultConfigMapRef?.Name, map?.Metadata.Name));
+        Assert.Equal(("True", message), (Of(status, "Complete"), status.Conditions!.Single(condition => condition.Type == "Complete").Message));
+        if (map is null)
+            return;
+        Assert.Equal(["0.json", "1.json"], map.Data.Keys);
+        Assert.Equal(jobs[1].Result!.Prompt, Manifests.Convert<OptimizedPrompt>(JsonNode.Parse(map.Data["1.json"])!, "map").Prompt);
+        Assert.Equal("u", map.Metadata.OwnerReferences.Single().Uid);
+    }
+
+    [Fact]
+    public void The_ConfigMap_of_a_long_name_has_a_name_and_labels_that_the_server_takes()
+    {
+        var job = Job();
+        job.Metadata.Name = string.Join('.', Enumerable.Repeat(new string('a', 62), 4));
+        var done = One("1", ServiceJobState.Succeeded);
+        done.Result!.Prompt = new string('x', 300_000);
+        var map = JobResults.Of(job, [done]).Map!;
+        Assert.InRange(map.Metadata.Name.Length, 200, 253);
+        Assert.All(map.Metadata.Labels.Values, value => Assert.InRange(value.Length, 1, 63));
+        Assert.All(map.Metadata.Labels.Values, value => Assert.True(char.IsLetterOrDigit(value[^1])));
+    }
+
     [Fact]
     public void A_failed_prompt_fails_the_job_and_its_text_is_told_to_nobody()
     {
-        var status = JobStatusPlanner.Status(Job(), [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Failed)], null, Now);
+        var status = JobStatusPlanner.Plan(Job(), [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Failed)], null, Now).Status;
         var failed = status.Conditions!.Single(condition => condition.Type == "Failed");
         Assert.Equal(("True", "prompt 1: ModelUnreachable: no answer"), (failed.Status, failed.Message));
         Assert.DoesNotContain(status.Conditions!, condition => condition.Message.Contains("secret", StringComparison.Ordinal));
@@ -174,8 +207,8 @@ public sealed class JobStatusPlannerTests
     public void A_service_that_does_not_answer_changes_nothing_that_is_known()
     {
         var job = Job();
-        job.Status = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now);
-        var later = JobStatusPlanner.Status(job, [One("1", ServiceJobState.Running)], new Problem(Reasons.ServiceUnreachable, "down", false), Now);
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now).Status;
+        var later = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running)], new Problem(Reasons.ServiceUnreachable, "down", false), Now).Status;
         Assert.Equal(["1", "2"], later.JobIds);
         Assert.Equal(("True", "False"), (Of(later, "Accepted"), Of(later, "Complete")));
     }
