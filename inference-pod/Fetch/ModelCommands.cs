@@ -34,8 +34,17 @@ public static class ModelCommands
         var quantize = new Option<string?>("--quantize") { Description = "Format of the experts in memory, for --pack and --report: none, int8 or int4. Default: none.", HelpName = "FORMAT" };
         var report = Report();
         var command = new Command("fetch", "Download a model, checked, into a directory that several pods may share.") { to, s3, region, url, sha256, hub, revision, endpoint, pack, quantize, report };
+        (Option Option, Option[] Of)[] parts = [(region, [s3]), (sha256, [url]), (revision, [hub]), (endpoint, [s3, hub]), (quantize, [pack, report])];
         command.SetAction(async (parsed, stop) =>
         {
+            bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
+            foreach (var (option, of) in parts)
+            {
+                // A checksum, say, that is not looked at is worse than none.
+                if (Given(option) && !of.Any(Given))
+                    throw new UserInputException($"{option.Name}: goes with {string.Join(" or ", of.Select(other => other.Name))} only: leave it out");
+            }
+
             using var http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(30) }) { Timeout = Timeout.InfiniteTimeSpan };
             http.DefaultRequestHeaders.UserAgent.ParseAdd("moebius");
             var origin = (parsed.GetValue(s3), parsed.GetValue(url), parsed.GetValue(hub)) switch

@@ -19,6 +19,9 @@ public sealed class BadInputTests
     [InlineData("operator run --image \t", "--image: is empty: ")]
     [InlineData("local up -f samples/quickstart.yaml --dry-run=client --detach", "--detach: has no effect with --dry-run=client: ")]
     [InlineData("local up -f samples/quickstart.yaml -o yaml", "--output: has no effect without --dry-run=client: ")]
+    [InlineData("model fetch --to FOLDER/m --hugging-face a/b --sha256 00", "--sha256: goes with --http only: leave it out")]
+    [InlineData("model fetch --to FOLDER/m --http http://127.0.0.1:9/m.tar --sha256 00 --endpoint http://127.0.0.1:9", "--endpoint: goes with --s3 or --hugging-face only: leave it out")]
+    [InlineData("model fetch --to FOLDER/m --hugging-face a/b --quantize int8", "--quantize: goes with --pack or --report only: leave it out")]
     [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
     [InlineData("operator check --timeout -3", "--timeout: -3 is out of range: ")]
     public async Task A_mistake_is_one_line(string line, string message)
