@@ -19,11 +19,15 @@ internal readonly ref struct TokenWeights
     /// <summary>Weights that are summed at a time while a draw looks for its place.</summary>
     private const int Stretch = 64;
 
+    /// <summary>Weights whose sum is kept.</summary>
+    private const int Block = 8 * Stretch;
+
     /// <summary>For roundings of sums: what is left out is certain to be outside.</summary>
     private const double Slack = 1 - 1e-6;
 
     private readonly ReadOnlySpan<float> _logits;
     private readonly float[] _rented;
+    private readonly double[] _blocks;
     private readonly Span<float> _weights;
 
     /// <param name="logits">One row.</param>
@@ -35,24 +39,29 @@ internal readonly ref struct TokenWeights
         _logits = logits;
         _rented = ArrayPool<float>.Shared.Rent(logits.Length);
         _weights = _rented.AsSpan(0, logits.Length);
+        _blocks = ArrayPool<double>.Shared.Rent((logits.Length / Block) + 1);
         ref float from = ref MemoryMarshal.GetReference(logits);
         ref float to = ref MemoryMarshal.GetReference(_weights);
         // Bounded: the largest logit's weight is 1 at any temperature.
         float inverse = (float)Math.Min(1 / temperature, 1e30), bound = (float)least;
-        var sums = Vector512<double>.Zero;
-        int i = 0;
-        for (; i + Stretch <= logits.Length; i += Stretch)
+        for (int block = 0, i = 0; i < logits.Length; block++)
         {
-            var a = Next(ref from, ref to, i, largest, inverse, bound) + Next(ref from, ref to, i + Width, largest, inverse, bound);
-            var b = Next(ref from, ref to, i + (2 * Width), largest, inverse, bound) + Next(ref from, ref to, i + (3 * Width), largest, inverse, bound);
-            var (low, high) = Vector512.Widen(a + b);
-            sums += low + high;
-        }
-        Total = LaneSum.One(sums);
-        for (; i < logits.Length; i++)
-        {
-            _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, bound)[0];
-            Total += _weights[i];
+            var sums = Vector512<double>.Zero;
+            int end = Math.Min(i + Block, logits.Length);
+            for (; i + Stretch <= end; i += Stretch)
+            {
+                var a = Next(ref from, ref to, i, largest, inverse, bound) + Next(ref from, ref to, i + Width, largest, inverse, bound);
+                var b = Next(ref from, ref to, i + (2 * Width), largest, inverse, bound) + Next(ref from, ref to, i + (3 * Width), largest, inverse, bound);
+                var (low, high) = Vector512.Widen(a + b);
+                sums += low + high;
+            }
+            double sum = LaneSum.One(sums);
+            for (; i < end; i++)
+            {
+                _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, bound)[0];
+                sum += _weights[i];
+            }
+            Total += _blocks[block] = sum;
         }
     }
 
@@ -64,8 +73,14 @@ internal readonly ref struct TokenWeights
     public int Pick(double uniform)
     {
         double target = uniform * Total;
-        int last = 0;
-        for (int begin = 0; begin < _weights.Length; begin += Stretch)
+        int last = 0, block = 0;
+        for (; (block + 1) * Block < _weights.Length && _blocks[block] <= target; block++)
+        {
+            if (_blocks[block] > 0)
+                last = block * Block;
+            target -= _blocks[block];
+        }
+        for (int begin = block * Block; begin < _weights.Length; begin += Stretch)
         {
             var stretch = _weights[begin..Math.Min(begin + Stretch, _weights.Length)];
             double mass = Sum(stretch);
@@ -76,7 +91,34 @@ internal readonly ref struct TokenWeights
             target -= mass;
         }
         // Roundings may leave a little of the target.
-        return last + Reach(_weights[last..Math.Min(last + Stretch, _weights.Length)], double.PositiveInfinity);
+        return last + Reach(_weights[last..Math.Min(last + Block, _weights.Length)], double.PositiveInfinity);
+    }
+
+    /// <summary>
+    /// Whether a token is among the likeliest whose weights reach a share of all: those before it, likelier ones and equal ones of
+    /// smaller ids, do not reach it.
+    /// </summary>
+    /// <param name="token">Its id.</param>
+    /// <param name="share">Of the mass of all, above 0.</param>
+    public bool IsLikeliest(int token, double share)
+    {
+        var logit = Vector512.Create(_logits[token]);
+        ref float logits = ref MemoryMarshal.GetReference(_logits);
+        ref float weights = ref MemoryMarshal.GetReference(_weights);
+        var sums = Vector512<double>.Zero;
+        // Up to the stretch that the token is in an equal one is before it, and behind it is not.
+        int own = token / Stretch * Stretch, i = 0;
+        for (; i < own; i += Stretch)
+            sums += Stretched(ref logits, ref weights, i, logit, orEqual: true);
+        int end = Math.Min(own + Stretch, _weights.Length);
+        double before = 0;
+        for (; i < end; i++)
+            before += _logits[i] > _logits[token] || (i < token && _logits[i] == _logits[token]) ? _weights[i] : 0;
+        for (; i + Stretch <= _weights.Length; i += Stretch)
+            sums += Stretched(ref logits, ref weights, i, logit, orEqual: false);
+        for (; i < _weights.Length; i++)
+            before += _logits[i] > _logits[token] ? _weights[i] : 0;
+        return before + LaneSum.One(sums) < share * Total;
     }
 
     /// <summary>Draws among the likeliest tokens whose weights reach a share of all, the likeliest first, equal ones by their ids.</summary>
@@ -103,7 +145,30 @@ internal readonly ref struct TokenWeights
     }
 
     /// <summary>Gives back the memory.</summary>
-    public void Dispose() => ArrayPool<float>.Shared.Return(_rented);
+    public void Dispose()
+    {
+        ArrayPool<float>.Shared.Return(_rented);
+        ArrayPool<double>.Shared.Return(_blocks);
+    }
+
+    /// <summary>Adds up the weights of a stretch whose logits are above one, or equal to it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> Stretched(ref float logits, ref float weights, int at, Vector512<float> above, bool orEqual)
+    {
+        var a = Above(ref logits, ref weights, at, above, orEqual) + Above(ref logits, ref weights, at + Width, above, orEqual);
+        var b = Above(ref logits, ref weights, at + (2 * Width), above, orEqual) + Above(ref logits, ref weights, at + (3 * Width), above, orEqual);
+        var (low, high) = Vector512.Widen(a + b);
+        return low + high;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Above(ref float logits, ref float weights, int at, Vector512<float> above, bool orEqual)
+    {
+        var part = Vector512.LoadUnsafe(ref logits, (nuint)at);
+        // A comparison with NaN is false.
+        var counts = orEqual ? Vector512.GreaterThanOrEqual(part, above) : Vector512.GreaterThan(part, above);
+        return Vector512.BitwiseAnd(counts, Vector512.LoadUnsafe(ref weights, (nuint)at));
+    }
 
     /// <summary>Computes and stores the next weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -107,6 +107,12 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <summary>Called again and again while the compute thread waits for an expert, until it answers false; null for nothing to do.</summary>
     public Func<bool>? WhileWaiting { get; set; }
 
+    /// <summary>Has a thread that would do nothing do something; false: there is none. Null: the compute thread does it.</summary>
+    public Func<Action, bool>? HandOver
+    {
+        set => _link.HandOver = value;
+    }
+
     public byte* Buffer(int slot) => _buffers[slot];
 
     public void CountStall(TimeSpan waited) => _stall += waited;

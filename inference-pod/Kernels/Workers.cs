@@ -46,6 +46,13 @@ internal sealed class Workers : IDisposable
             body(i);
     }
 
+    /// <summary>
+    /// Has a helper that would spin for nothing do something that the caller need not wait for: what is about to put a thread to
+    /// run in the caller's place, then does so in the helper's. False: no helper spins, and nothing is done.
+    /// </summary>
+    /// <param name="errand">It throws nothing, and may be called after other work of the caller, or at the same time.</param>
+    public bool TryHandOver(Action errand) => _pool is not null && _pool.TryHandOver(errand);
+
     /// <summary>Splits [0, count) into ranges that are multiples of <paramref name="grain"/> and runs them.</summary>
     public void RunRanges(int count, int grain, long work, Action<int, int> body)
     {
@@ -78,7 +85,8 @@ internal sealed class Workers : IDisposable
 
         private readonly object _gate = new();
         private Region? _current;
-        private int _sleeping;
+        private Action? _errand;
+        private int _sleeping, _watching;
         private int _busy;
         private bool _started;
         private volatile bool _stopped;
@@ -106,6 +114,14 @@ internal sealed class Workers : IDisposable
             {
                 Volatile.Write(ref _busy, 0);
             }
+        }
+
+        public bool TryHandOver(Action errand)
+        {
+            if (Volatile.Read(ref _watching) == 0 || Interlocked.CompareExchange(ref _errand, errand, null) is not null)
+                return false;
+            // A helper that stops watching looks once more: either it finds the errand or it is missing here.
+            return Volatile.Read(ref _watching) > 0 || Interlocked.CompareExchange(ref _errand, null, errand) != errand;
         }
 
         public void Stop()
@@ -146,15 +162,8 @@ internal sealed class Workers : IDisposable
         /// <summary>Another region than the last one, or null after a sleep.</summary>
         private Region? Await(Region? last)
         {
-            long until = Stopwatch.GetTimestamp() + s_spin;
-            for (int round = 1; ; round++)
-            {
-                if (Volatile.Read(ref _current) is { } region && region != last)
-                    return region;
-                if (Stopwatch.GetTimestamp() >= until)
-                    break;
-                Pause(round);
-            }
+            if (Watch(last) is { } region)
+                return region;
             lock (_gate)
             {
                 Interlocked.Increment(ref _sleeping);
@@ -163,6 +172,31 @@ internal sealed class Workers : IDisposable
                 Interlocked.Decrement(ref _sleeping);
             }
             return null;
+        }
+
+        /// <summary>Spins until there is another region than the last one; null after some time.</summary>
+        private Region? Watch(Region? last)
+        {
+            Interlocked.Increment(ref _watching);
+            long until = Stopwatch.GetTimestamp() + s_spin;
+            Region? found = null;
+            for (int round = 1; found is null && Stopwatch.GetTimestamp() < until; round++)
+            {
+                RunErrand();
+                if (Volatile.Read(ref _current) is { } region && region != last)
+                    found = region;
+                else
+                    Pause(round);
+            }
+            Interlocked.Decrement(ref _watching);
+            RunErrand();
+            return found;
+        }
+
+        private void RunErrand()
+        {
+            if (Volatile.Read(ref _errand) is not null)
+                Interlocked.Exchange(ref _errand, null)?.Invoke();
         }
 
         /// <summary>Waits a little; now and then lets another thread have the processor.</summary>

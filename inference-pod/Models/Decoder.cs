@@ -27,6 +27,7 @@ internal sealed unsafe class Decoder : ICausalModel
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
     {
         _tap = policy is null ? null : new RoutingTap(policy, kernels, store);
+        store.HandOver = kernels.Workers.TryHandOver;
         store.WhileWaiting = policy is null ? null : policy.WhileWaiting;
         (_spec, _kernels, _store, _memory, _checkpoint, Info) = (spec, kernels, store, weights.Memory, weights.Checkpoint, info);
         _logits = new LogitRows(spec.Vocabulary);

@@ -164,6 +164,9 @@ public readonly record struct ExpertStatistics(
     /// <summary>Layers ahead that the policy last looked, averaged over the layers of a step; 0 on demand.</summary>
     public double Horizon { get; init; }
 
+    /// <summary>Whether the policy planned in the last step; false on demand, and while looking ahead does not pay.</summary>
+    public bool LooksAhead { get; init; }
+
     /// <summary>These counters without what an earlier snapshot had counted; sizes and measurements stay as they are.</summary>
     /// <param name="earlier">The earlier snapshot.</param>
     public ExpertStatistics Since(ExpertStatistics earlier) => this with

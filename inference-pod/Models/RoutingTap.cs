@@ -89,7 +89,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
 
     /// <summary>Adds what is known here to the store's counters.</summary>
     public ExpertStatistics Complete(ExpertStatistics statistics) =>
-        statistics with { Uses = _uses, Foreseen = _foreseen, Horizon = _layers == 0 ? 0 : (double)_horizons / _layers };
+        statistics with { Uses = _uses, Foreseen = _foreseen, Horizon = _layers == 0 ? 0 : (double)_horizons / _layers, LooksAhead = policy.LooksAhead };
 
     /// <summary>Softmax of each row of logits.</summary>
     /// <param name="logits">[tokens, experts].</param>

@@ -34,7 +34,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     /// <param name="predictor">Predicts; it goes on learning.</param>
     /// <param name="limits">Bounds of the horizon.</param>
-    /// <param name="horizon">A fixed horizon instead of an adapted one, 0 or more; null adapts.</param>
+    /// <param name="horizon">A fixed horizon instead of an adapted one, 0 or more, or <see cref="HorizonController.Off"/>; null adapts.</param>
     /// <param name="threshold">Probability from which an expert is loaded ahead, above 0, at most 1; null follows the link's load.</param>
     public ExpertFlowPolicy(RoutingPredictor predictor, HorizonLimits limits, int? horizon = null, float? threshold = null)
     {
@@ -56,8 +56,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>Probability from which an expert is loaded ahead, now.</summary>
     public float Threshold => _fixedThreshold ?? _threshold.Value;
 
-    /// <summary>Layers ahead, now; 0 where only the token ids speak.</summary>
-    public int CurrentHorizon => _controller?.Horizon ?? _fixed;
+    /// <summary>Layers ahead in this step; 0 where only the token ids speak, <see cref="HorizonController.Off"/> where nothing is planned.</summary>
+    public int CurrentHorizon { get; private set; }
 
     public RoutingPredictor Predictor => _predictor;
 
@@ -65,7 +65,9 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public Residency Residency { get; }
 
-    public int Horizon(int layer) => CurrentHorizon;
+    public bool LooksAhead => CurrentHorizon != HorizonController.Off;
+
+    public int Horizon(int layer) => Math.Max(0, CurrentHorizon);
 
     public bool WantsGate(int layer) => CurrentHorizon > 0;
 
@@ -78,14 +80,19 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     {
         _predictor.Begin(tokens);
         if (_controller is not null)
+        {
             _controller = _controllers[Math.Min(SizeClasses - 1, BitOperations.Log2((uint)Math.Max(1, tokens.Length)))];
-        return Plan(null, _fromTokens);
+            _controller.Begin();
+        }
+        CurrentHorizon = _controller?.Horizon ?? _fixed;
+        return LooksAhead ? Plan(null, _fromTokens) : [];
     }
 
     public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
     {
         // To learn is not urgent: it waits until this thread would stand idle.
-        _predictor.Learn(routing.Layer, routing.Chosen, postpone: true);
+        if (LooksAhead)
+            _predictor.Learn(routing.Layer, routing.Chosen, postpone: true);
         _reuse.Used(routing.Layer, routing.Chosen);
         _used = 0;
         _runs++;

@@ -11,16 +11,19 @@ internal sealed record HorizonLimits(int MaxHorizon, int StallThreshold, int Ove
 /// loading what a layer is expected to need takes as long as computing the layers in between. Then stalls of experts that
 /// were foreseen too late raise it and loads in vain lower it, one layer at a time; both counters forget, so that only
 /// what keeps happening counts. When the batch or the machine changes so much that the start would lie elsewhere by more
-/// than one, it starts there again. Where planning takes a share of a layer that is worth weighing, a longer horizon has to
-/// pay: it takes turns with the one before until the whole time of a layer tells (<see cref="HorizonTrial"/>). So does, now
-/// and then, half the horizon, and in the place of 1 none at all.
+/// than one, it starts there again. Where planning takes a share of a layer that is worth weighing, a horizon has to
+/// pay: the whole time of a layer tells which is best (<see cref="HorizonContest"/>), once among all, then now and then
+/// among the neighbours, and where the counters ask. What a contest may find is not to look ahead at all.
 /// </summary>
 internal sealed class HorizonController(HorizonLimits limits)
 {
+    /// <summary>The horizon of a step in which nothing is predicted, planned or loaded ahead.</summary>
+    public const int Off = -1;
+
     /// <summary>Planning below this share of a layer's time is not worth weighing.</summary>
     public const double Negligible = 0.02;
 
-    /// <summary>Layers before the first trial: while the cache fills they say little of what is to come.</summary>
+    /// <summary>Layers before the first contest: while the cache fills they say little of what is to come.</summary>
     public const int First = 512;
 
     /// <summary>To begin again, the stall must be larger than planning by this much: not all of it can be saved.</summary>
@@ -35,23 +38,23 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <summary>A layer that takes longer than this many usual ones, beside its loads, was held up by other programs.</summary>
     private const double Unusual = 4;
 
-    /// <summary>
-    /// What is tried in place of a horizon, in turn: what half of it does not pay for one layer less may, or none at all,
-    /// since that costs nothing.
-    /// </summary>
-    private static readonly Func<int, int>[] Shorter = [horizon => horizon / 2, _ => 0, horizon => horizon - 1];
+    private readonly DecayingMean _expected = new(Weight), _loadedShare = new(Weight), _compute = new(Weight), _transfer = new(Weight), _stall = new(Weight / 4);
 
-    private readonly DecayingMean expected = new(Weight), loadedShare = new(Weight), compute = new(Weight), transfer = new(Weight), stall = new(Weight / 4);
-    private readonly UsualTime plan = new(), usual = new();
-    private readonly TrialPause longer = new(), shorter = new();
-    private HorizonTrial? trial;
-    private int start, kept = 1, layers;
-    private double stalls, overfetched;
-    private int turn;
-    private bool judged;
+    /// <summary>Planning a layer: with a horizon, and where the token ids speak once a step.</summary>
+    private readonly UsualTime _plan = new(), _usual = new();
+    private readonly DecayingMean _planOnce = new(Weight);
 
-    /// <summary>The horizon now, in layers: 1..MaxHorizon, or 0 while only what the token ids say pays.</summary>
-    public int Horizon => trial?.Horizon ?? kept;
+    /// <summary>Between contests among the neighbours, and between those that the counters ask for.</summary>
+    private readonly ContestPause _regular = new(), _asked = new();
+    private ContestPause? _pause;
+    private HorizonContest? _contest;
+    private int? _wanted;
+    private int _start, _kept = 1, _layers;
+    private double _stalls, _overfetched;
+    private bool _judged;
+
+    /// <summary>The horizon of this step, in layers: 1..MaxHorizon; 0 while only what the token ids say pays; or <see cref="Off"/>.</summary>
+    public int Horizon { get; private set; } = 1;
 
     /// <summary>Where the horizon starts with these figures: far enough for one load, or for all that a layer needs.</summary>
     /// <param name="experts">Experts that have to be loaded for a layer.</param>
@@ -61,8 +64,31 @@ internal sealed class HorizonController(HorizonLimits limits)
     public static int Start(double experts, double expertSeconds, double computeSeconds, int maxHorizon) =>
         expertSeconds <= 0 || computeSeconds <= 0 ? 1 : (int)Math.Clamp(Math.Ceiling(Math.Max(1, experts) * expertSeconds / computeSeconds), 1, maxHorizon);
 
+    /// <summary>
+    /// Horizons that are worth comparing: none, the token ids alone, and from 1 on each half as long again as the one
+    /// before, as far as twice the start.
+    /// </summary>
+    public static IEnumerable<int> Candidates(int start, int maxHorizon)
+    {
+        int most = Math.Min(maxHorizon, Math.Max(4, 2 * start));
+        yield return Off;
+        yield return 0;
+        for (int horizon = 1; horizon <= most; horizon += Math.Max(1, horizon / 2))
+            yield return horizon;
+    }
+
     /// <summary>Tells how many distinct experts the next layer is expected to use: it grows with the batch's diversity.</summary>
-    public void Expect(double experts) => expected.Add(experts);
+    public void Expect(double experts) => _expected.Add(experts);
+
+    /// <summary>A step begins: the horizon changes nowhere else.</summary>
+    public void Begin()
+    {
+        if (_contest is not null)
+            Continue(_contest);
+        else if (_kept == Off ? SomethingToSave : Costs && _layers >= First)
+            Compare();
+        Horizon = _contest?.Horizon ?? _kept;
+    }
 
     /// <summary>Takes in what happened in a layer.</summary>
     /// <param name="feedback">Costs of the layer.</param>
@@ -70,102 +96,112 @@ internal sealed class HorizonController(HorizonLimits limits)
     public void Observe(PrefetchFeedback feedback, int used)
     {
         double seconds = Measure(feedback, used);
-        layers++;
-        longer.Pass();
-        shorter.Pass();
-        int now = Start(expected.Value * loadedShare.Value, transfer.Value, compute.Value, limits.MaxHorizon);
-        if (trial is not null)
+        _layers++;
+        _regular.Pass();
+        _asked.Pass();
+        if (_contest is not null)
         {
-            trial.Observe(feedback.Layer, seconds);
-            Decide();
+            _contest.Observe(seconds);
+            return;
         }
-        else if (kept == 0)
-        {
-            // No more than the stall can be saved.
-            if (longer.IsOver && stall.Value > Margin * plan.Value)
-                trial = new HorizonTrial(0, now);
-        }
-        else if (Math.Abs(now - start) > 1)
-        {
-            start = now;
-            // As the cache fills fewer loads are needed; what has been tried since is known better.
-            if (layers < First || (now < kept && !judged))
-                Keep(now);
-            else
-                Take(now);
-        }
-        else if (Pressure(feedback) is var step and not 0)
-        {
-            Take(Math.Clamp(kept + step, 1, limits.MaxHorizon));
-        }
-        else if (Costs && layers >= First && shorter.IsOver)
-        {
-            trial = new HorizonTrial(kept, Shorter[turn++ % Shorter.Length](kept));
-        }
+        int now = Start(_expected.Value * _loadedShare.Value, _transfer.Value, _compute.Value, limits.MaxHorizon);
+        if (Math.Abs(now - _start) > 1)
+            Restart(now);
+        else if (_kept > 0 && Pressure(feedback) is var step and not 0)
+            Ask(step);
     }
 
     /// <summary>Whether planning takes a share of a layer that is worth weighing.</summary>
-    private bool Costs => plan.Value > Negligible * compute.Value;
+    private bool Costs => _plan.Value > Negligible * _compute.Value;
+
+    /// <summary>No more than the stall can be saved.</summary>
+    private bool SomethingToSave => _stall.Value > Margin * (_planOnce.Value > 0 ? _planOnce.Value : _plan.Value);
+
+    /// <summary>The batch or the machine has changed.</summary>
+    private void Restart(int start)
+    {
+        _start = start;
+        // What has been compared is known better than where to start.
+        if (!Costs || _layers < First)
+            Keep(start);
+    }
+
+    /// <summary>The counters ask for another horizon.</summary>
+    private void Ask(int step)
+    {
+        int next = Math.Clamp(_kept + step, 1, limits.MaxHorizon);
+        if (next == _kept)
+            return;
+        if (!Costs)
+            Keep(next);
+        else
+            _wanted = next;
+    }
+
+    /// <summary>Begins a contest where it is time for one.</summary>
+    private void Compare()
+    {
+        if (_regular.IsOver)
+        {
+            var all = Candidates(_start, limits.MaxHorizon).Append(_kept).Distinct().Order().ToList();
+            int at = all.IndexOf(_kept);
+            bool among = _judged && _kept != Off;
+            (_contest, _pause) = (new HorizonContest(all.Where((horizon, i) => !among || horizon == Off || Math.Abs(i - at) <= 1)), _regular);
+        }
+        else if (_wanted is { } next && _asked.IsOver)
+        {
+            (_contest, _pause) = (new HorizonContest([_kept, next]), _asked);
+        }
+        _wanted = null;
+    }
+
+    private void Continue(HorizonContest contest)
+    {
+        contest.EndStep();
+        if (contest.Winner is not { } winner)
+            return;
+        (_contest, _judged) = (null, true);
+        if (winner == _kept)
+        {
+            _pause!.Lengthen();
+            return;
+        }
+        Keep(winner);
+        _regular.Restart();
+        _asked.Restart();
+    }
 
     /// <summary>Takes in the figures of a layer; returns its time without what other programs have added.</summary>
     private double Measure(PrefetchFeedback feedback, int used)
     {
         if (feedback.ComputeSeconds > 0)
-            compute.Add(feedback.ComputeSeconds);
+            _compute.Add(feedback.ComputeSeconds);
         if (feedback.ExpertSeconds > 0)
-            transfer.Add(feedback.ExpertSeconds);
+            _transfer.Add(feedback.ExpertSeconds);
         if (used > 0)
-            loadedShare.Add(Math.Min(1, (double)feedback.Loaded / used));
+            _loadedShare.Add(Math.Min(1, (double)feedback.Loaded / used));
         if (Horizon > 0)
-            plan.Add(feedback.PlanSeconds);
+            _plan.Add(feedback.PlanSeconds);
+        else if (Horizon == 0)
+            _planOnce.Add(feedback.PlanSeconds);
         double loads = Math.Min(feedback.StallSeconds, Unusual * feedback.Misses * feedback.ExpertSeconds);
-        stall.Add(loads);
-        usual.Add(feedback.ComputeSeconds);
-        return Math.Min(feedback.ComputeSeconds, Unusual * usual.Value) + loads;
+        _stall.Add(loads);
+        _usual.Add(feedback.ComputeSeconds);
+        return Math.Min(feedback.ComputeSeconds, Unusual * _usual.Value) + loads;
     }
 
     /// <summary>What the counters ask for: +1, -1 or 0 layers.</summary>
     private int Pressure(PrefetchFeedback feedback)
     {
-        stalls = (stalls * Memory) + (feedback.Late + feedback.Queued > 0 && feedback.StallSeconds > 0 ? 1 : 0);
-        overfetched = (overfetched * Memory) + feedback.OverFetched;
-        if (stalls < limits.StallThreshold && overfetched < limits.OverfetchThreshold)
+        _stalls = (_stalls * Memory) + (feedback.Late + feedback.Queued > 0 && feedback.StallSeconds > 0 ? 1 : 0);
+        _overfetched = (_overfetched * Memory) + feedback.OverFetched;
+        if (_stalls < limits.StallThreshold && _overfetched < limits.OverfetchThreshold)
             return 0;
         // What is farther past its threshold decides: with both, a step either way would only trade one for the other.
-        int step = Math.Sign((stalls / limits.StallThreshold) - (overfetched / limits.OverfetchThreshold));
-        (stalls, overfetched) = (0, 0);
+        int step = Math.Sign((_stalls / limits.StallThreshold) - (_overfetched / limits.OverfetchThreshold));
+        (_stalls, _overfetched) = (0, 0);
         return step;
     }
 
-    /// <summary>Goes to another horizon, or tries it where planning costs something.</summary>
-    private void Take(int next)
-    {
-        if (next == kept)
-            return;
-        if (!Costs)
-            Keep(next);
-        else if (layers >= First && (next > kept ? longer : shorter).IsOver)
-            trial = new HorizonTrial(kept, next);
-    }
-
-    private void Decide()
-    {
-        var (verdict, tried) = (trial!.Verdict, trial.Tried);
-        if (verdict == TrialVerdict.Open)
-            return;
-        (trial, judged) = (null, true);
-        // Of two horizons between which no difference is seen the shorter stays: it loads less.
-        bool takes = tried < kept ? verdict != TrialVerdict.Worse : verdict == TrialVerdict.Better;
-        if (takes)
-            Keep(tried);
-        else
-            (tried < kept ? shorter : longer).Lengthen();
-    }
-
-    private void Keep(int next)
-    {
-        // The way back is not tried at once.
-        (next > kept ? shorter : longer).Restart(TrialPause.First);
-        (kept, stalls, overfetched) = (next, 0, 0);
-    }
+    private void Keep(int next) => (_kept, _stalls, _overfetched) = (next, 0, 0);
 }

@@ -17,6 +17,9 @@ internal interface IPrefetchPolicy
     /// <summary>Layers ahead that the policy wants <see cref="LayerRouting.Ahead"/> for, at <paramref name="layer"/>; 0 for none.</summary>
     int Horizon(int layer);
 
+    /// <summary>Whether the policy plans in this step; while it does not, experts are loaded on demand.</summary>
+    bool LooksAhead => true;
+
     /// <summary>Whether the policy reads <see cref="LayerRouting.Gate"/> at a layer.</summary>
     bool WantsGate(int layer) => true;
 

@@ -120,6 +120,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
         var predicted = Counter("moebius_expert_predicted_uses_total", "Those of them that the policy had planned; the ratio is the predictor's recall.");
         var recall = Gauge("moebius_expert_predictor_recall_ratio", "Share of expert uses that the prefetch policy had planned, since the start; 0 on demand.");
         var horizon = Gauge("moebius_expert_horizon_layers", "Layers ahead that the prefetch policy looked in the last step, averaged over its layers; 0 on demand.");
+        var looksAhead = Gauge("moebius_expert_prefetch_active", "Whether experts were planned to be loaded ahead in the last step: 1 or 0; 0 on demand, and while looking ahead does not pay.");
         var bandwidth = Gauge("moebius_expert_bandwidth_bytes_per_second", "Bytes a second that loads of experts get while any is on its way, as measured lately.");
         var budget = Gauge("moebius_expert_budget_bytes", "Hard limit of the bytes of experts in fast memory.");
         experts = now =>
@@ -138,6 +139,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
             predicted.IncTo(now.Foreseen);
             recall.Set(now.Uses == 0 ? 0 : (double)now.Foreseen / now.Uses);
             horizon.Set(now.Horizon);
+            looksAhead.Set(now.LooksAhead ? 1 : 0);
             bandwidth.Set(now.BytesPerSecond);
         };
         connected = cache;

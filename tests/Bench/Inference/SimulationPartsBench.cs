@@ -65,6 +65,8 @@ internal static class SimulationPartsBench
 
         public Func<ExpertKey, long>? NextUse => _future.Next;
 
+        public bool LooksAhead => policy.LooksAhead;
+
         public int Horizon(int layer) => policy.Horizon(layer);
 
         public bool Wants(int layer, int distance) => policy.Wants(layer, distance);

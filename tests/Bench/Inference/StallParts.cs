@@ -29,6 +29,8 @@ internal sealed class StallParts(IPrefetchPolicy policy) : IPrefetchPolicy
 
     public Residency? Residency => policy.Residency;
 
+    public bool LooksAhead => policy.LooksAhead;
+
     public int Horizon(int layer) => policy.Horizon(layer);
 
     public bool WantsGate(int layer) => policy.WantsGate(layer);

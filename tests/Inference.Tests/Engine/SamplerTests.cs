@@ -24,16 +24,30 @@ public class SamplerTests
         Assert.Equal(possible, seen.Order());
     }
 
-    [Fact]
-    public void Frequencies_follow_the_softmax()
+    [Theory]
+    [InlineData(1.0)]
+    [InlineData(0.95)]
+    [InlineData(0.8)]
+    [InlineData(0.7)]
+    [InlineData(0.3)]
+    public void Frequencies_follow_the_softmax_of_what_may_be_drawn(double topP)
     {
-        var sampler = new Sampler(new() { Seed = 7 }, []);
-        var counts = new int[5];
-        for (var i = 0; i < 20000; i++)
-            counts[sampler.Next((float[])Logits.Clone()).Chosen.Token]++;
-        var sum = Logits.Sum(logit => Math.Exp(logit));
-        for (var i = 0; i < 5; i++)
-            Assert.Equal(Math.Exp(Logits[i]) / sum, counts[i] / 20000.0, 0.02);
+        float[] logits = [.. Enumerable.Range(0, 150).Select(i => 3 * MathF.Sin(i * 0.7f)), .. Logits];
+        int[] sorted = [.. Enumerable.Range(0, logits.Length).OrderByDescending(i => logits[i])];
+        double all = sorted.Sum(i => Math.Exp(logits[i])), kept = 0;
+        int nucleus = 0;
+        while (nucleus < sorted.Length && kept < topP * all)
+            kept += Math.Exp(logits[sorted[nucleus++]]);
+        var sampler = new Sampler(new() { TopP = topP, Seed = 7 }, []);
+        int[] counts = new int[logits.Length];
+        const int Draws = 40_000;
+        for (int i = 0; i < Draws; i++)
+            counts[sampler.Next((float[])logits.Clone()).Chosen.Token]++;
+        for (int i = 0; i < sorted.Length; i++)
+        {
+            double expected = i < nucleus ? Math.Exp(logits[sorted[i]]) / kept : 0;
+            Assert.Equal(expected, counts[sorted[i]] / (double)Draws, 5 * Math.Sqrt(expected / Draws));
+        }
     }
 
     [Fact]

@@ -17,6 +17,24 @@ public class TokenWeightsTests
         Assert.Equal(InOrder([.. Enumerable.Range(0, logits.Length)], logits, largest, temperature, least, uniform), weights.Pick(uniform));
     }
 
+    [Property(MaxTest = 200)]
+    public void Among_the_likeliest_is_what_the_sorted_list_has_up_to_the_share(int seed, ushort length, byte share, bool minimum)
+    {
+        float[] logits = Logits(seed, 1 + (length % 3000));
+        float largest = logits.Where(logit => !float.IsNaN(logit)).Max();
+        double least = minimum ? 0.02 : 0, p = (1 + (share % 99)) / 100.0;
+        using var weights = new TokenWeights(logits, largest, 0.9, least);
+        int[] sorted = [.. Enumerable.Range(0, logits.Length).Where(i => !float.IsNaN(logits[i])).OrderByDescending(i => logits[i]).ThenBy(i => i)];
+        double all = sorted.Sum(i => WeightOf(logits[i], largest, 0.9, least)), before = 0;
+        foreach (int token in sorted)
+        {
+            // At the very edge roundings may decide.
+            if (Math.Abs(before - (p * all)) > 1e-5 * all && WeightOf(logits[token], largest, 0.9, least) > 0)
+                Assert.Equal(before < p * all, weights.IsLikeliest(token, p));
+            before += WeightOf(logits[token], largest, 0.9, least);
+        }
+    }
+
     [Fact]
     public void Equal_tokens_are_drawn_evenly_and_cut_by_their_ids()
     {

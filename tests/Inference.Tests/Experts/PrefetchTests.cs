@@ -1,5 +1,6 @@
 using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Tests.Experts;
@@ -45,6 +46,23 @@ public class PrefetchTests
     }
 
     [Fact]
+    public void A_policy_that_is_off_for_a_step_loads_nothing_ahead_and_changes_no_bit()
+    {
+        float[] expected = Decode(new Scripted(), 0.5, out _);
+        using (var whole = TestModels.Load(TestModels.Golden("qwen3_moe")))
+        {
+            var shape = new RoutingShape(whole.Info.ExpertCount / 16, 16, 4, whole.Info.VocabularySize);
+            Assert.Equal(expected, Decode(Policy(HorizonController.Off), 0.5, out var off));
+            Assert.Equal((0, 0, 0, false), (off.Prefetched, off.Uses, off.Horizon, off.LooksAhead));
+            Assert.True(off.Misses > 0);
+            Assert.Equal(expected, Decode(Policy(0), 0.5, out var on));
+            Assert.True(on.LooksAhead);
+
+            ExpertFlowPolicy Policy(int horizon) => new(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon);
+        }
+    }
+
+    [Fact]
     public void A_plan_for_experts_that_cannot_be_read_hurts_nobody_until_they_are_used()
     {
         using var copy = TestModels.Copy(TestModels.Golden("qwen3_moe"));
@@ -63,7 +81,7 @@ public class PrefetchTests
         });
     }
 
-    private static float[] Decode(Scripted policy, double budget, out ExpertStatistics statistics)
+    private static float[] Decode(IPrefetchPolicy policy, double budget, out ExpertStatistics statistics)
     {
         using var model = Load(TestModels.Golden("qwen3_moe"), policy, budget);
         using var kv = model.CreateSequence();

@@ -102,6 +102,34 @@ public class WorkersTests
             workers.Dispose();
     }
 
+    [Theory]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void What_is_handed_over_runs_once(int threads)
+    {
+        using var workers = new Workers(threads);
+        int ran = 0, accepted = 0, sum = 0;
+        for (int round = 0; round < 5000; round++)
+        {
+            workers.Run(4, Much, task => Interlocked.Add(ref sum, task));
+            accepted += workers.TryHandOver(() => Interlocked.Increment(ref ran)) ? 1 : 0;
+            // Helpers come and go meanwhile.
+            Thread.SpinWait(round % 300);
+        }
+        Assert.Equal(30_000, sum);
+        Assert.True(accepted > 0);
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref ran) == accepted, TimeSpan.FromMinutes(1)), $"{ran} of {accepted} ran");
+    }
+
+    [Fact]
+    public void Nothing_is_handed_over_where_no_helper_spins()
+    {
+        using var alone = new Workers(1);
+        using var idle = new Workers(3);
+        Assert.False(alone.TryHandOver(() => throw new InvalidOperationException()));
+        Assert.False(idle.TryHandOver(() => throw new InvalidOperationException()));
+    }
+
     [Fact]
     public void Small_work_stays_on_the_callers_thread()
     {

@@ -22,8 +22,8 @@ public class HorizonControllerTests
         foreach (byte[] layer in figures.Chunk(5).Where(chunk => chunk.Length == 5))
         {
             controller.Expect(layer[0] + 0.5);
-            controller.Observe(Feedback(layer[1] % 2, layer[2] % 4, layer[3] * 1e-5, layer[4] * 1e-5, layer[0] % 8), 8);
-            Assert.InRange(controller.Horizon, 1, limits.MaxHorizon);
+            Step(controller, Feedback(layer[1] % 2, layer[2] % 4, layer[3] * 1e-5, layer[4] * 1e-5, layer[0] % 8), 8);
+            Assert.InRange(controller.Horizon, HorizonController.Off, limits.MaxHorizon);
         }
     }
 
@@ -35,7 +35,7 @@ public class HorizonControllerTests
         for (int layer = 0; layer < 3000; layer++)
         {
             controller.Expect(6);
-            controller.Observe(Feedback(late % 2, over % 3, (compute + 1) * 1e-5, (expert + 1) * 1e-5, loaded % 7), 6);
+            Step(controller, Feedback(late % 2, over % 3, (compute + 1) * 1e-5, (expert + 1) * 1e-5, loaded % 7), 6);
             if (layer >= 2000)
                 seen.Add(controller.Horizon);
         }
@@ -52,7 +52,7 @@ public class HorizonControllerTests
         {
             int late = controller.Horizon < 5 ? 1 : 0, over = controller.Horizon > 5 ? 2 : 0;
             controller.Expect(4);
-            controller.Observe(Feedback(late, over, 1e-3, 2e-3, 1), 4);
+            Step(controller, Feedback(late, over, 1e-3, 2e-3, 1), 4);
             if (layer >= 1000)
                 seen.Add(controller.Horizon);
         }
@@ -66,7 +66,7 @@ public class HorizonControllerTests
         for (int layer = 0; layer < 500; layer++)
         {
             controller.Expect(4);
-            controller.Observe(Feedback(1, 0, 1e-3, 1e-3, 1) with { Late = 0 }, 4);
+            Step(controller, Feedback(1, 0, 1e-3, 1e-3, 1) with { Late = 0 }, 4);
         }
         Assert.InRange(controller.Horizon, 1, 2);
     }
@@ -85,7 +85,7 @@ public class HorizonControllerTests
             for (int layer = 0; layer < 500; layer++)
             {
                 controller.Expect(experts);
-                controller.Observe(Feedback(0, 0, 1e-3, 1e-3, experts / 2), experts);
+                Step(controller, Feedback(0, 0, 1e-3, 1e-3, experts / 2), experts);
             }
         }
     }
@@ -99,41 +99,65 @@ public class HorizonControllerTests
         {
             int late = layer % 100 == 0 ? 1 : 0;
             controller.Expect(4);
-            controller.Observe(Feedback(late, 0, 1e-3, 1e-3, 1), 4);
+            Step(controller, Feedback(late, 0, 1e-3, 1e-3, 1), 4);
         }
         Assert.InRange(controller.Horizon, 1, 2);
+    }
+
+    [Property]
+    public void Candidates_are_in_order_and_in_bounds(byte start, byte max)
+    {
+        int most = (max % 64) + 1;
+        int[] all = [.. HorizonController.Candidates((start % most) + 1, most)];
+        Assert.Equal(all.Distinct().Order(), all);
+        Assert.Equal([HorizonController.Off, 0, 1], all[..3]);
+        Assert.InRange(all[^1], 1, most);
     }
 
     [Fact]
     public void Looking_ahead_ends_where_it_costs_more_than_all_the_stall_and_stays_off()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var run = new Machine(stall: 4e-6, plan: 10e-6, saved: 0.7);
+        // The token ids cost a little too.
+        var run = new Machine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 };
         int on = run.Layers(controller, 200_000);
-        Assert.Equal(0, controller.Horizon);
-        // Stall below the cost of planning cannot be worth it: there is nothing to try again.
-        Assert.InRange(on, 1, HorizonController.First + (6 * LongestTrial(HorizonTrial.LeastPairs)));
+        Assert.Equal(HorizonController.Off, controller.Horizon);
+        // Stall below the cost of planning cannot be worth it: there is nothing to compare again.
+        Assert.InRange(on, 1, HorizonController.First + Contest(HorizonContest.MostRounds));
     }
 
     [Fact]
     public void Looking_ahead_goes_on_where_it_saves_more_than_it_costs()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var run = new Machine(stall: 200e-6, plan: 10e-6, saved: 0.7);
+        var run = new Machine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0);
         const int Layers = 50_000;
         int on = run.Layers(controller, Layers);
         Assert.InRange(controller.Horizon, 1, 8);
-        Assert.InRange(Layers - on, 0, Trials(Layers) * (LongestTrial(HorizonTrial.LeastPairs) / 2));
+        Assert.InRange(on, Layers - (Contests(Layers) * Contest(HorizonContest.LeastRounds)), Layers);
     }
 
     [Fact]
     public void It_begins_again_when_there_is_stall_to_save()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        new Machine(stall: 4e-6, plan: 10e-6, saved: 0.7).Layers(controller, 20_000);
-        Assert.Equal(0, controller.Horizon);
-        new Machine(stall: 200e-6, plan: 10e-6, saved: 0.7).Layers(controller, 2 * TrialPause.Longest);
+        new Machine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 20_000);
+        Assert.Equal(HorizonController.Off, controller.Horizon);
+        new Machine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 2 * ContestPause.Longest);
         Assert.InRange(controller.Horizon, 1, 8);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(6)]
+    public void The_counters_bring_a_horizon_that_no_contest_has_compared(int best)
+    {
+        // What the start says is 1; late stalls ask for more where more helps.
+        var controller = new HorizonController(new HorizonLimits(8, 4, 8));
+        var machine = new Machine(stall: 60e-6, plan: 3e-6, horizon => Math.Min(1, Math.Max(0, horizon) / (double)best), seed: best);
+        machine.Layers(controller, 200_000);
+        Assert.InRange(controller.Horizon, best, best + 1);
     }
 
     [Fact]
@@ -146,14 +170,15 @@ public class HorizonControllerTests
         const int Layers = 40_000;
         for (int layer = 0; layer < Layers; layer++)
         {
-            double cost = Cost * controller.Horizon;
+            controller.Begin();
+            double cost = Cost * (controller.Horizon + 1);
             wasted += cost;
             controller.Expect(1);
             int late = layer % 2 * 2;
             controller.Observe(new PrefetchFeedback(0, late * 80e-6, late, 0, Compute + cost, 90e-6, 2) { Ahead = 2, Late = late, PlanSeconds = cost }, 4);
         }
-        Assert.Equal(0, controller.Horizon);
-        Assert.InRange(wasted, 0, MostWasted(Layers, Cost * 8));
+        Assert.Equal(HorizonController.Off, controller.Horizon);
+        Assert.InRange(wasted, 0, MostWasted(Layers, Cost * 9));
     }
 
     [Fact]
@@ -162,15 +187,17 @@ public class HorizonControllerTests
         // What loads take from the computing threads is in no plan's time. Late stalls ask for more than 3 layers, and get little.
         const double Expert = 90e-6, Plan = 3e-6;
         double Compute(int horizon) => 60e-6 + (6e-6 * Math.Max(0, horizon - 3));
-        double Stall(int horizon) => horizon == 0 ? 50e-6 : horizon < 3 ? 30e-6 : 15e-6 - (1e-6 * (horizon - 3));
+        double Stall(int horizon) => horizon <= 0 ? 50e-6 : horizon < 3 ? 30e-6 : 15e-6 - (1e-6 * (horizon - 3));
         double Whole(int horizon) => Compute(horizon) + Stall(horizon) + (horizon > 0 ? Plan : 0);
-        Assert.Equal(3, Enumerable.Range(0, 9).MinBy(Whole));
+        Assert.Equal(3, Enumerable.Range(-1, 10).MinBy(Whole));
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         var random = new Random(11);
         double wasted = 0;
         const int Layers = 100_000;
         for (int layer = 0; layer < Layers; layer++)
         {
+            if (layer % 6 == 0)
+                controller.Begin();
             int horizon = controller.Horizon;
             wasted += layer < Layers / 5 ? 0 : (Whole(horizon) - Whole(3)) / Layers;
             double plan = horizon > 0 ? Plan : 0;
@@ -180,68 +207,64 @@ public class HorizonControllerTests
             controller.Expect(1);
             controller.Observe(new PrefetchFeedback(layer % 6, late * Expert, late, 0, Compute(horizon) + plan + noise, Expert, 1) { Ahead = 1, Late = late, PlanSeconds = plan }, 4);
         }
-        double share = Stall(3) / Expert;
-        Assert.InRange(wasted, 0, Unseen(Whole(3), Expert * Math.Sqrt(share * (1 - share))));
+        Assert.InRange(wasted, 0, 0.05 * Whole(3));
     }
 
     [Property]
-    public void Trials_that_do_not_pay_grow_rare(byte stall, byte plan, byte saved)
+    public void Contests_that_change_nothing_grow_rare(byte stall, byte plan, byte saved)
     {
-        // Whatever the machine, where nothing comes by chance, looking ahead costs no more than its trials beyond what it saves.
+        // Whatever the machine, where nothing comes by chance, looking ahead costs no more than its contests beyond what it saves.
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var run = new Machine((stall + 1) * 1e-6, (plan + 1) * 1e-6, saved / 255.0) { Steady = true };
+        var run = new Machine((stall + 1) * 1e-6, (plan + 1) * 1e-6, horizon => horizon > 0 ? saved / 255.0 : 0) { Steady = true };
         const int Layers = 300_000;
         run.Layers(controller, Layers);
         double most = MostWasted(Layers, 2 * (plan + 1) * 1e-6);
-        Assert.True(run.Planned - run.Gained <= most, $"planned {run.Planned}, gained {run.Gained}, {most} for trials; ends at {controller.Horizon}");
+        Assert.True(run.Planned - run.Gained <= most, $"planned {run.Planned}, gained {run.Gained}, {most} for contests; ends at {controller.Horizon}");
     }
 
     [Property]
     public void In_the_long_run_it_waits_and_plans_little_longer_than_the_best_fixed_horizon(int seed, byte wanted, byte plan, byte reach)
     {
         // Each layer ahead up to a reach saves half of the stall that is left; misses come by chance.
-        double[] left = [.. Enumerable.Range(0, 9).Select(h => Math.Pow(0.5, Math.Min(h, reach % 4 + 1)))];
+        double[] left = [.. Enumerable.Range(-1, 10).Select(h => Math.Pow(0.5, Math.Clamp(h, 0, (reach % 4) + 1)))];
         double misses = (wanted % 100 + 1) / 100.0, cost = (plan % 20 + 1) * 1e-6;
-        var machine = new Machine(misses * Machine.Expert, cost, h => 1 - left[h], seed);
-        double best = Enumerable.Range(0, 9).Min(h => machine.Expected(h));
+        var machine = new Machine(misses * Machine.Expert, cost, h => 1 - left[h + 1], seed);
+        double best = Enumerable.Range(-1, 10).Min(machine.Expected);
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         machine.Layers(controller, 20_000);
         double before = machine.Planned + machine.Stalled;
         const int Layers = 100_000;
         machine.Layers(controller, Layers);
         double mean = (machine.Planned + machine.Stalled - before) / Layers;
-        double unseen = Unseen(Machine.Compute + best, Machine.Expert * Math.Sqrt(misses * (1 - misses)));
+        double unseen = Unseen(Machine.Compute + best, Machine.Expert * left.Max(share => Math.Sqrt(share * misses * (1 - (share * misses)))));
         Assert.True(mean <= best + unseen, $"{1e6 * mean} us a layer, {1e6 * best} with the best fixed horizon, and {1e6 * unseen} that cannot be seen; ends at {controller.Horizon}");
     }
 
     /// <summary>
-    /// A difference, in seconds a layer, that a trial of two horizons may miss: what counts as none, or as many standard
-    /// deviations as a verdict needs after the most pairs, and 2.5 more by bad luck.
+    /// A difference, in seconds a layer, that a contest may miss: what counts as none, and what chance makes of the means of the
+    /// most rounds, five standard deviations of it.
     /// </summary>
-    private static double Unseen(double layer, double deviation) => Math.Max(
-        HorizonTrial.Tolerance * layer,
-        (HorizonTrial.Beyond(HorizonTrial.MostPairs) + 2.5) * deviation * Math.Sqrt(2.0 / HorizonTrial.Block / HorizonTrial.MostPairs));
+    private static double Unseen(double layer, double deviation) =>
+        (HorizonContest.Tolerance * layer) + (5 * deviation * Math.Sqrt(2.0 / HorizonContest.Block / HorizonContest.MostRounds));
 
-    private static int LongestTrial(int pairs) => 2 * pairs * (HorizonTrial.Block + HorizonTrial.Settling);
+    /// <summary>Layers of a contest of all horizons up to 8.</summary>
+    private static int Contest(int rounds) => 9 * rounds * (HorizonContest.Block + HorizonContest.Settling);
 
-    /// <summary>Trials of each kind that the pauses between them leave room for.</summary>
-    private static int Trials(int layers)
+    /// <summary>Contests of both kinds that the pauses between them leave room for.</summary>
+    private static int Contests(int layers)
     {
-        int trials = 1;
-        for (int pause = TrialPause.First; layers >= pause; pause = Math.Min(TrialPause.Longest, 2 * pause))
+        int contests = 2;
+        for (int pause = ContestPause.First; layers >= pause; pause = Math.Min(ContestPause.Longest, 2 * pause))
         {
-            trials++;
+            contests += 2;
             layers -= pause;
         }
-        return trials;
+        return contests;
     }
 
-    /// <summary>
-    /// What trials cost at most where nothing comes by chance, so that each ends after its fewest pairs: up to six on the way
-    /// from 8 layers down to none, and then those of either kind, which run half of the time with the horizon that is tried.
-    /// </summary>
-    private static double MostWasted(int layers, double secondsALayer) => secondsALayer
-        * (HorizonController.First + (6 * LongestTrial(HorizonTrial.LeastPairs)) + (2 * Trials(layers) * (LongestTrial(HorizonTrial.LeastPairs) / 2)));
+    /// <summary>What contests cost at most where nothing comes by chance, so that each ends after its fewest rounds.</summary>
+    private static double MostWasted(int layers, double secondsALayer) =>
+        secondsALayer * (HorizonController.First + (Contests(layers) * Contest(HorizonContest.LeastRounds)));
 
     /// <summary>
     /// A machine whose layers want experts that are not there, by chance. Looking ahead saves a share of them, at a cost for
@@ -255,11 +278,6 @@ public class HorizonControllerTests
 
         private readonly Random _random = new(seed);
 
-        public Machine(double stall, double plan, double saved)
-            : this(stall, plan, horizon => horizon > 0 ? saved : 0)
-        {
-        }
-
         /// <summary>Seconds of planning that nothing hid, of stall that it saved, and of stall.</summary>
         public double Planned { get; private set; }
 
@@ -270,24 +288,28 @@ public class HorizonControllerTests
         /// <summary>Nothing comes by chance: every layer waits for the same part of a load.</summary>
         public bool Steady { get; init; }
 
+        /// <summary>Seconds a layer of a plan that is made once a step.</summary>
+        public double Once { get; init; }
+
         /// <summary>Seconds of stall and planning in a layer with a horizon that stays.</summary>
         public double Expected(int horizon)
         {
-            double left = stall * (1 - saved(horizon));
-            return left + (Math.Max(0, 1 - (left / Expert)) * plan * Math.Min(2, horizon));
+            double left = stall * (1 - Saved(horizon));
+            return left + (Math.Max(0, 1 - (left / Expert)) * Cost(horizon));
         }
 
-        /// <summary>Runs layers; returns in how many of them something was loaded ahead.</summary>
+        /// <summary>Runs layers, each of which is a step; returns in how many of them something was loaded ahead.</summary>
         public int Layers(HorizonController controller, int count)
         {
             int on = 0;
             for (int layer = 0; layer < count; layer++)
             {
+                controller.Begin();
                 int horizon = controller.Horizon, ahead = 0, missing = 0, late = 0;
                 on += horizon > 0 ? 1 : 0;
                 if (Steady)
                 {
-                    double costs = plan * Math.Min(2, horizon), gains = stall * saved(horizon);
+                    double costs = Cost(horizon), gains = stall * Saved(horizon);
                     Planned += costs;
                     Gained += gains;
                     Stalled += stall - gains;
@@ -299,14 +321,14 @@ public class HorizonControllerTests
                 for (int i = (int)wanted + (_random.NextDouble() < wanted % 1 ? 1 : 0); i > 0; i--)
                 {
                     double chance = _random.NextDouble();
-                    if (chance < saved(horizon))
+                    if (chance < Saved(horizon))
                         ahead++;
                     else
                         missing++;
                     // What a longer horizon would have saved was foreseen too late.
-                    late += chance >= saved(horizon) && chance < saved(8) ? 1 : 0;
+                    late += chance >= Saved(horizon) && chance < Saved(8) ? 1 : 0;
                 }
-                double cost = plan * Math.Min(2, horizon), waits = missing * Expert;
+                double cost = Cost(horizon), waits = missing * Expert;
                 Planned += Math.Max(0, cost - waits);
                 Gained += ahead * Expert;
                 Stalled += waits;
@@ -315,6 +337,16 @@ public class HorizonControllerTests
             }
             return on;
         }
+
+        private double Saved(int horizon) => horizon == HorizonController.Off ? 0 : saved(horizon);
+
+        private double Cost(int horizon) => horizon == 0 ? Once : plan * Math.Clamp(horizon, 0, 2);
+    }
+
+    private static void Step(HorizonController controller, PrefetchFeedback feedback, int used)
+    {
+        controller.Observe(feedback, used);
+        controller.Begin();
     }
 
     private static PrefetchFeedback Feedback(int misses, int over, double compute, double expert, int loaded) =>

@@ -69,28 +69,78 @@ public class PolicyTests
     }
 
     [Fact]
-    public void Where_looking_ahead_does_not_pay_the_token_ids_still_speak_for_the_step()
+    public void With_a_horizon_of_none_the_token_ids_still_speak_for_the_step()
     {
-        // Layers of 30 us whose plans take as long, and nothing to wait for: the horizon ends at 0.
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f);
-        float[] gate = [0.4f, 0.3f, 0.2f, 0.1f];
-        for (int step = 0; step < 2000; step++)
-        {
-            policy.Begin([step % 16]);
-            for (int layer = 0; layer < 3; layer++)
-            {
-                double seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
-                policy.Plan(Routing(layer, 1, policy.Horizon(layer), gate));
-                while (policy.WhileWaiting())
-                {
-                }
-                policy.Observe(new PrefetchFeedback(layer, 0, 0, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
-            }
-        }
-        Assert.Equal(0, policy.CurrentHorizon);
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 0.2f);
+        for (int step = 0; step < 200; step++)
+            Run(policy, step % 16);
+        Assert.True(policy.LooksAhead);
         Assert.Equal([0, 1, 2], policy.Begin([3]).Select(request => request.Key.Layer).Distinct());
         Assert.Equal([0, 1], policy.Begin([3]).Where(request => request.Key.Layer == 2).Select(request => request.Key.Expert).Order());
-        Assert.Null(policy.Plan(Routing(0, 1, 0, gate)));
+        Assert.Null(policy.Plan(Routing(0, 1, 0, [])));
+    }
+
+    [Fact]
+    public void Where_looking_ahead_does_not_pay_it_ends_altogether_and_comes_back_when_there_is_stall()
+    {
+        // Layers of 30 us whose plans take as long, and nothing to wait for.
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f);
+        Steps(4000, stall: 0);
+        Assert.False(policy.LooksAhead);
+        Assert.Equal(0, policy.Horizon(0));
+        Assert.Empty(policy.Begin([3]));
+        Assert.False(policy.WantsGate(0));
+        Assert.Null(policy.Plan(Routing(0, 1, 0, [])));
+        // Looking ahead by one layer or more saves all of it.
+        Steps(60_000, stall: 400e-6);
+        Assert.True(policy.LooksAhead);
+        Assert.InRange(policy.CurrentHorizon, 1, 8);
+        Assert.NotEmpty(policy.Begin([3]));
+
+        void Steps(int count, double stall)
+        {
+            for (int step = 0; step < count; step++)
+            {
+                Run(policy, step % 16, layer =>
+                {
+                    double seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
+                    policy.Observe(new PrefetchFeedback(layer, seconds > 0 ? 0 : stall, 4, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
+                });
+            }
+        }
+    }
+
+    [Property]
+    public void A_policy_that_is_off_keeps_what_it_knows_of_use(byte[] noise)
+    {
+        // What is evicted goes by how often experts are used, looking ahead or not.
+        var off = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), HorizonController.Off);
+        var reuse = new ReuseEstimate(3, 4, 2);
+        foreach (byte at in noise)
+        {
+            Assert.Empty(off.Begin([at % 16]));
+            for (int layer = 0; layer < 3; layer++)
+            {
+                int[] chosen = [at % 4, (at + 1 + layer) % 4];
+                Assert.Null(off.Plan(Routing(layer, 1, 0, []) with { Chosen = chosen }));
+                reuse.Used(layer, chosen);
+            }
+        }
+        foreach (var key in from layer in Enumerable.Range(0, 3) from expert in Enumerable.Range(0, 4) select new ExpertKey(layer, expert))
+            Assert.Equal(reuse.NextUse(key), off.NextUse!(key));
+    }
+
+    private static void Run(ExpertFlowPolicy policy, int token, Action<int>? ran = null)
+    {
+        policy.Begin([token]);
+        for (int layer = 0; layer < 3; layer++)
+        {
+            policy.Plan(Routing(layer, 1, policy.Horizon(layer), [0.4f, 0.3f, 0.2f, 0.1f]));
+            while (policy.WhileWaiting())
+            {
+            }
+            ran?.Invoke(layer);
+        }
     }
 
     [Fact]
