@@ -151,12 +151,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
         if (answer.Reasoning.Length > 0)
             message["reasoning_content"] = answer.Reasoning.ToString();
         if (answer.Calls.Count > 0)
-        {
-            foreach (var call in answer.Calls)
-                call.Remove("index");
-            message["tool_calls"] = new JsonArray([.. answer.Calls]);
-        }
-
+            message["tool_calls"] = Calls(answer, false);
         return message;
     }
 
@@ -170,9 +165,11 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
         if (delta.Reasoning.Length > 0)
             fields["reasoning_content"] = delta.Reasoning.ToString();
         if (delta.Calls.Count > 0)
-            fields["tool_calls"] = new JsonArray([.. delta.Calls]);
+            fields["tool_calls"] = Calls(delta, true);
         return fields;
     }
+
+    private static JsonArray Calls(AnswerDelta delta, bool streamed) => new([.. delta.Calls.Select(call => (JsonNode)call.Json(streamed))]);
 
     private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
     {

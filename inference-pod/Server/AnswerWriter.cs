@@ -24,7 +24,8 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             {
                 if (!answer.Complete)
                     tokens.AddRange(happened.Tokens);
-                whole.Add(answer.Take(happened));
+                foreach (var delta in answer.Take(happened))
+                    whole.Add(delta);
                 finish = happened.Finish;
                 if (answer.Complete)
                     generations[i].Cancel();
@@ -64,11 +65,15 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             }
 
             IReadOnlyList<ChosenToken> tokens = answer.Complete ? [] : happened.Tokens;
-            var delta = answer.Take(happened);
+            var deltas = answer.Take(happened);
             if (answer.Complete)
                 generations[index].Cancel();
-            if (!delta.IsEmpty || tokens.Count > 0 || happened.Finish is not null)
-                await SendAsync(context, shape.Chunk([shape.Delta(index, delta, WithTokens ? tokens : null, answer.Reason(happened.Finish))], null, includeUsage), stop).ConfigureAwait(false);
+            var reason = answer.Reason(happened.Finish);
+            for (var i = 0; i < deltas.Count - 1; i++)
+                await SendAsync(context, shape.Chunk([shape.Delta(index, deltas[i], WithTokens ? [] : null, null)], null, includeUsage), stop).ConfigureAwait(false);
+            // The tokens are told of once, and the end with the last piece.
+            if (deltas.Count > 0 || tokens.Count > 0 || reason is not null)
+                await SendAsync(context, shape.Chunk([shape.Delta(index, deltas.Count > 0 ? deltas[^1] : new AnswerDelta(), WithTokens ? tokens : null, reason)], null, includeUsage), stop).ConfigureAwait(false);
         }
 
         if (includeUsage)

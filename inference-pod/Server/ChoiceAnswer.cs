@@ -16,55 +16,75 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
     private const int IdLength = 9;
 
     private int calls;
+    private bool open;
+    private bool broken;
 
     /// <summary>Nothing more belongs to it, whatever the model still writes.</summary>
-    public bool Complete => !manyCalls && calls > 0;
+    public bool Complete => !manyCalls && calls > 0 && !open;
 
     /// <summary>Takes what a generation says.</summary>
-    public AnswerDelta Take(GenerationEvent happened)
+    /// <returns>What is new, in the pieces that a stream sends; none where nothing is.</returns>
+    public IReadOnlyList<AnswerDelta> Take(GenerationEvent happened)
     {
+        var deltas = new List<AnswerDelta>();
         if (Complete)
-            return new AnswerDelta();
-        var delta = new AnswerDelta();
-        Add(delta, reader.Append(happened.Text));
-        if (happened.Finish is not null)
-            Add(delta, reader.Finish());
-        return delta;
+            return deltas;
+        Add(deltas, reader.Append(happened.Text));
+        if (happened.Finish is not null && !Complete)
+            Add(deltas, reader.Finish());
+        return deltas;
     }
 
     /// <summary>The reason to give for the end.</summary>
     public string? Reason(FinishReason? finish) => finish switch
     {
         null => null,
-        _ when Complete => "tool_calls",
-        FinishReason.Length => "length",
-        _ => calls > 0 ? "tool_calls" : "stop",
+        FinishReason.Length when !Complete => "length",
+        // A call that is broken off is for nobody to make.
+        _ => calls > 0 && !broken ? "tool_calls" : "stop",
     };
 
-    private void Add(AnswerDelta delta, IReadOnlyList<AnswerPart> parts)
+    private void Add(List<AnswerDelta> deltas, IReadOnlyList<AnswerPart> parts)
     {
         foreach (var part in parts)
         {
             switch (part)
             {
                 case ContentPart content:
-                    delta.Content.Append(content.Text);
+                    Last().Content.Append(content.Text);
                     break;
                 case ReasoningPart reasoning:
-                    delta.Reasoning.Append(reasoning.Text);
+                    Last().Reasoning.Append(reasoning.Text);
                     break;
-                case CallPart call:
-                    delta.Calls.Add(new JsonObject
-                    {
-                        ["index"] = calls++,
-                        ["id"] = System.Security.Cryptography.RandomNumberGenerator.GetString(IdCharacters, IdLength),
-                        ["type"] = "function",
-                        ["function"] = new JsonObject { ["name"] = call.Name, ["arguments"] = call.Arguments },
-                    });
+                case CallBegin call:
+                    open = true;
+                    Last().Calls.Add(new CallDelta(calls++, System.Security.Cryptography.RandomNumberGenerator.GetString(IdCharacters, IdLength), call.Name));
+                    // What it is called with comes apart from what is called.
+                    deltas.Add(new AnswerDelta());
+                    break;
+                case CallArguments arguments:
+                    var delta = Last();
+                    if (delta.Calls.Count == 0)
+                        delta.Calls.Add(new CallDelta(calls - 1, null, null));
+                    delta.Calls[^1].Arguments.Append(arguments.Text);
+                    break;
+                case CallEnd end:
+                    open = false;
+                    broken |= !end.Whole;
+                    // The first one alone was asked for.
                     if (Complete)
                         return;
                     break;
             }
+        }
+
+        deltas.RemoveAll(delta => delta.IsEmpty);
+
+        AnswerDelta Last()
+        {
+            if (deltas.Count == 0)
+                deltas.Add(new AnswerDelta());
+            return deltas[^1];
         }
     }
 }
@@ -76,8 +96,7 @@ internal sealed class AnswerDelta
 
     public StringBuilder Reasoning { get; } = new();
 
-    /// <summary>As a stream writes them, with their index.</summary>
-    public List<JsonObject> Calls { get; } = [];
+    public List<CallDelta> Calls { get; } = [];
 
     public bool IsEmpty => Content.Length == 0 && Reasoning.Length == 0 && Calls.Count == 0;
 
@@ -86,7 +105,13 @@ internal sealed class AnswerDelta
     {
         Content.Append(later.Content);
         Reasoning.Append(later.Reasoning);
-        Calls.AddRange(later.Calls);
+        foreach (var call in later.Calls)
+        {
+            if (call.Id is null)
+                Calls[^1].Arguments.Append(call.Arguments);
+            else
+                Calls.Add(call);
+        }
     }
 
     public static AnswerDelta Of(string content)
@@ -94,5 +119,34 @@ internal sealed class AnswerDelta
         var delta = new AnswerDelta();
         delta.Content.Append(content);
         return delta;
+    }
+}
+
+/// <summary>What is new of a call.</summary>
+/// <param name="Index">Which one of the choice it is.</param>
+/// <param name="Id">Its id, at its beginning; otherwise null.</param>
+/// <param name="Name">Its tool's name, at its beginning; otherwise null.</param>
+internal sealed record CallDelta(int Index, string? Id, string? Name)
+{
+    /// <summary>More of its arguments.</summary>
+    public StringBuilder Arguments { get; } = new();
+
+    /// <param name="streamed">As a part of a stream, not as a whole.</param>
+    public JsonObject Json(bool streamed)
+    {
+        var json = new JsonObject();
+        if (streamed)
+            json["index"] = Index;
+        var function = new JsonObject();
+        if (Id is not null)
+        {
+            json["id"] = Id;
+            json["type"] = "function";
+            function["name"] = Name;
+        }
+
+        function["arguments"] = Arguments.ToString();
+        json["function"] = function;
+        return json;
     }
 }

@@ -6,6 +6,9 @@ namespace Moebius.Inference.Tools;
 /// <summary>Which format a model's calls have, and what reads it.</summary>
 internal static class AnswerFormat
 {
+    /// <summary>Characters that may stand between two markers where a name is expected: more are none.</summary>
+    public const int LongestHeader = 256;
+
     /// <summary>What only templates of one format hold together; the first that is found decides.</summary>
     private static readonly (string[] Texts, ToolCallParser Parser)[] s_signs =
     [
@@ -36,7 +39,7 @@ internal static class AnswerFormat
 
     /// <summary>Texts of the tokens that a reader has to see.</summary>
     public static IReadOnlyList<string> Markers(ToolCallParser parser, bool withTools) =>
-        parser == ToolCallParser.Harmony ? HarmonyReader.Markers : withTools ? Syntax(parser, null)?.Markers ?? [] : [];
+        parser == ToolCallParser.Harmony ? HarmonyReader.Tokens : withTools ? Syntax(parser, null)?.Tokens ?? [] : [];
 
     private static ICallSyntax? Syntax(ToolCallParser parser, JsonElement? tools) => parser switch
     {

@@ -11,12 +11,22 @@ internal sealed record ContentPart(string Text) : AnswerPart;
 /// <param name="Text">Not empty.</param>
 internal sealed record ReasoningPart(string Text) : AnswerPart;
 
-/// <summary>A complete call of a tool.</summary>
+/// <summary>A call of a tool begins; its arguments and its end follow.</summary>
 /// <param name="Name">The tool's name.</param>
-/// <param name="Arguments">A JSON object, as text.</param>
-internal sealed record CallPart(string Name, string Arguments) : AnswerPart;
+internal sealed record CallBegin(string Name) : AnswerPart;
 
-/// <summary>Tells the parts of one answer apart as its text arrives: however the text is cut, the parts say the same.</summary>
+/// <summary>More of the arguments of the call that has begun.</summary>
+/// <param name="Text">All pieces together are a JSON object, or the beginning of one where the call is broken off.</param>
+internal sealed record CallArguments(string Text) : AnswerPart;
+
+/// <summary>The call ends.</summary>
+/// <param name="Whole">Its arguments are a JSON object; otherwise the model did not bring them to an end.</param>
+internal sealed record CallEnd(bool Whole) : AnswerPart;
+
+/// <summary>
+/// Tells the parts of one answer apart as its text arrives, in time linear in its length. However the text is cut, the
+/// parts say the same.
+/// </summary>
 internal interface IAnswerReader
 {
     /// <summary>Takes more text.</summary>

@@ -13,51 +13,53 @@ internal sealed class DeepSeekSyntax : ICallSyntax
     private const string Separator = "<｜tool▁sep｜>";
     private const string Fence = "```";
 
-    public IReadOnlyList<string> Openers { get; } = [Begin];
+    public Markers Openers { get; } = new(Begin);
 
-    public IReadOnlyList<string> Markers { get; } = [Begin, End, CallBegin, CallEnd, Separator];
+    public IReadOnlyList<string> Tokens { get; } = [Begin, End, CallBegin, CallEnd, Separator];
 
-    public CallReading Read(string text, bool ended)
+    public async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
-        var calls = new List<CallPart>();
-        for (int at = Begin.Length, read = 0; ; read = at)
+        var before = calls.Begun;
+        while (await feed.SkipSpaceAsync() && await feed.TakeAsync(CallBegin))
         {
-            at = JsonCalls.Skip(text, at);
-            var rest = text.AsSpan(at);
-            if (calls.Count > 0 && rest.StartsWith(End, StringComparison.Ordinal))
-                return new CallReading(at + End.Length, calls);
-            var end = text.IndexOf(CallEnd, at, StringComparison.Ordinal);
-            if (rest.StartsWith(CallBegin, StringComparison.Ordinal) && end >= 0 && Call(text[(at + CallBegin.Length)..end]) is { } call)
-            {
-                calls.Add(call);
-                at = end + CallEnd.Length;
-                continue;
-            }
-
-            var mayFollow = rest.StartsWith(CallBegin, StringComparison.Ordinal) ? end < 0
-                : CallBegin.AsSpan().StartsWith(rest, StringComparison.Ordinal) || End.AsSpan().StartsWith(rest, StringComparison.Ordinal);
-            if (mayFollow && !ended)
-                return CallReading.More;
-            // What follows a good call does not unmake it.
-            return calls.Count > 0 ? new CallReading(read, calls) : CallReading.Text(Begin.Length);
+            if (!await CallAsync(feed, calls))
+                return true;
+            // The call stands, whatever follows.
+            feed.SetMark();
         }
+
+        if (calls.Begun > before && await feed.TakeAsync(End, orBeginning: true))
+            feed.ForgetMark();
+        return true;
     }
 
-    private static CallPart? Call(string text)
+    /// <returns>True: another one may follow.</returns>
+    private static async Reading<bool> CallAsync(TextFeed feed, CallWriter calls)
     {
-        var at = text.IndexOf(Separator, StringComparison.Ordinal);
-        if (at < 0)
-            return null;
-        var name = text[..at].Trim();
-        var arguments = text[(at + Separator.Length)..].Trim();
-        var fence = arguments.IndexOf(Fence, StringComparison.Ordinal);
-        if (name == "function" && fence >= 0 && arguments.EndsWith(Fence, StringComparison.Ordinal) && arguments.Length >= fence + (2 * Fence.Length))
+        if (await feed.ReadUntilAsync(Separator, AnswerFormat.LongestHeader) is not { } header || !await feed.SkipSpaceAsync())
+            return false;
+        var name = header.Trim();
+        var fenced = name == "function" && feed.Ready[0] != '{';
+        if (fenced)
         {
-            name = arguments[..fence].Trim();
-            arguments = arguments[(fence + Fence.Length)..^Fence.Length].Trim();
-            arguments = arguments.StartsWith("json", StringComparison.Ordinal) ? arguments[4..].Trim() : arguments;
+            if (await feed.ReadUntilAsync(Fence, AnswerFormat.LongestHeader) is not { } line)
+                return false;
+            name = line.Trim();
+            await feed.TakeAsync("json");
+            await feed.SkipSpaceAsync();
         }
 
-        return name.Length > 0 && JsonCalls.IsObject(arguments) ? new CallPart(name, arguments) : null;
+        if (name.Length == 0 || feed.Ready.IsEmpty || feed.Ready[0] != '{' || !await JsonCalls.ArgumentsAsync(feed, calls, name))
+            return false;
+        feed.SetMark();
+        await feed.SkipSpaceAsync();
+        if (fenced)
+        {
+            if (!await feed.TakeAsync(Fence, orBeginning: true))
+                return false;
+            await feed.SkipSpaceAsync();
+        }
+
+        return await feed.TakeAsync(CallEnd, orBeginning: true);
     }
 }

@@ -2,30 +2,30 @@ namespace Moebius.Inference.Tools;
 
 /// <summary>
 /// Reads an answer that its grammar keeps to calls and nothing else: an array of calls, or the arguments of one whose
-/// tool is given. What the token limit cuts off stays content.
+/// tool is given. What the token limit cuts off before a call has begun is content.
 /// </summary>
 /// <param name="tool">The tool; null: the answer names them.</param>
-internal sealed class GivenCallReader(string? tool) : IAnswerReader
+internal sealed class GivenCallReader(string? tool) : FeedReader
 {
-    private string held = "";
-
-    public IReadOnlyList<AnswerPart> Append(string text)
+    protected override async Reading<bool> ReadAsync()
     {
-        held += text;
-        var parts = new List<AnswerPart>();
-        while (true)
+        var calls = new CallWriter(Say);
+        Feed.SetMark();
+        var opener = tool is null ? '[' : '{';
+        if (await Feed.SkipSpaceAsync() && Feed.Ready[0] == opener)
         {
-            var at = held.Length - held.AsSpan().TrimStart(" \n\t[,").Length;
-            var end = at < held.Length && held[at] == '{' ? JsonCalls.End(held, at) : -1;
-            if (end < 0 || Calls(held[at..end]) is not { } calls)
-                return parts;
-            parts.AddRange(calls);
-            held = held[end..];
+            if (tool is null)
+                await JsonCalls.ReadAsync(Feed, calls);
+            else
+                await JsonCalls.ArgumentsAsync(Feed, calls, tool);
         }
+
+        Feed.Rewind();
+        await Feed.CopyRestAsync(text =>
+        {
+            if (!text.Trim(" \n\t[],").IsEmpty)
+                Say(new ContentPart(text.ToString()));
+        });
+        return true;
     }
-
-    public IReadOnlyList<AnswerPart> Finish() => held.AsSpan().Trim(" \n\t[],").IsEmpty ? [] : [new ContentPart(held)];
-
-    private IReadOnlyList<CallPart>? Calls(string json) =>
-        tool is null ? JsonCalls.Parse(json) : JsonCalls.IsObject(json) ? [new CallPart(tool, json)] : null;
 }

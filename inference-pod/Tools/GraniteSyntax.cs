@@ -5,21 +5,14 @@ internal sealed class GraniteSyntax : ICallSyntax
 {
     private static readonly string[] s_open = ["<|tool_call|>", "<tool_call>"];
 
-    public IReadOnlyList<string> Openers => s_open;
+    public Markers Openers { get; } = new(s_open);
 
-    public IReadOnlyList<string> Markers => s_open;
+    public IReadOnlyList<string> Tokens => s_open;
 
-    public CallReading Read(string text, bool ended)
+    public async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
-        var open = s_open.First(marker => text.StartsWith(marker, StringComparison.Ordinal));
-        var at = JsonCalls.Skip(text, open.Length);
-        if (at == text.Length)
-            return CallReading.Undecided(ended, open);
-        if (text[at] is not ('[' or '{'))
-            return CallReading.Text(open.Length);
-        var end = JsonCalls.End(text, at);
-        if (end < 0)
-            return CallReading.Undecided(ended, open);
-        return JsonCalls.Parse(text[at..end]) is { } calls ? new CallReading(end, calls) : CallReading.Text(open.Length);
+        if (await feed.SkipSpaceAsync() && feed.Ready[0] is '[' or '{')
+            await JsonCalls.ReadAsync(feed, calls);
+        return true;
     }
 }

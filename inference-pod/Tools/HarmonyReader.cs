@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Moebius.Inference.Tools;
 
 /// <summary>
@@ -7,7 +5,7 @@ namespace Moebius.Inference.Tools;
 /// <c>analysis</c> holds is reasoning, what is for <c>functions.NAME</c> is a call, all else is content. A text without
 /// any header is content as it is.
 /// </summary>
-internal sealed class HarmonyReader : IAnswerReader
+internal sealed class HarmonyReader : FeedReader
 {
     private const string Start = "<|start|>";
     private const string Channel = "<|channel|>";
@@ -19,144 +17,131 @@ internal sealed class HarmonyReader : IAnswerReader
     private const string Recipient = "to=";
     private const string Functions = "functions.";
 
-    private static readonly string[] s_bodyEnds = [End, Call, Return, Start, Channel];
-    private static readonly string[] s_headerBegins = [Start, Channel];
+    private static readonly Markers s_bodyEnds = new(End, Call, Return, Start, Channel);
+    private static readonly Markers s_headerBegins = new(Start, Channel);
+    private static readonly char[] s_wordEnds = [' ', '\n', '<'];
 
-    private readonly StringBuilder body = new();
-    private State state = State.Beginning;
-    private string held = "";
-    private string header = "";
-    private string name = "";
-    private bool afterMessage;
-
-    private enum State
-    {
-        /// <summary>The prompt has opened a header: its rest may follow.</summary>
-        Beginning,
-
-        /// <summary>Text outside of messages.</summary>
-        Outside,
-
-        /// <summary>From the header's first marker to its last.</summary>
-        Header,
-
-        Content,
-
-        Reasoning,
-
-        /// <summary>The arguments of a call.</summary>
-        Arguments,
-    }
+    /// <summary>A message has ended: white space means nothing until the next one begins.</summary>
+    private bool between;
 
     /// <summary>Texts of the tokens that the format is made of.</summary>
-    public static IReadOnlyList<string> Markers { get; } = [Start, Channel, Constrain, Message, End, Call, Return];
+    public static IReadOnlyList<string> Tokens { get; } = [Start, Channel, Constrain, Message, End, Call, Return];
 
-    public IReadOnlyList<AnswerPart> Append(string text)
+    protected override async Reading<bool> ReadAsync()
     {
-        held += text;
-        return Drain(ended: false);
-    }
-
-    public IReadOnlyList<AnswerPart> Finish()
-    {
-        var parts = Drain(ended: true);
-        // A header without a message says nothing that could be told apart.
-        if (state == State.Header)
-            Add(parts, header + held);
-        else if (state == State.Arguments)
-            EndCall(parts);
-        held = "";
-        return parts;
-    }
-
-    private List<AnswerPart> Drain(bool ended)
-    {
-        var parts = new List<AnswerPart>();
-        while (held.Length > 0 && Advance(parts, ended))
+        var calls = new CallWriter(Say);
+        // The prompt has opened a header: " to=functions.x" may stand before the first marker.
+        Feed.SetMark();
+        await Feed.SkipSpaceAsync();
+        var recipient = await Feed.IsNextAsync(Recipient);
+        Feed.Rewind();
+        var opener = recipient ? "" : await Feed.CopyUntilAsync(s_headerBegins, Content);
+        while (opener is not null)
         {
+            Feed.SetMark();
+            if (await Feed.ReadUntilAsync(Message, AnswerFormat.LongestHeader) is not { } header)
+            {
+                // Without a message it says nothing that could be told apart.
+                Feed.Rewind();
+                Content(opener);
+                opener = await Feed.CopyUntilAsync(s_headerBegins, Content);
+                continue;
+            }
+
+            Feed.ForgetMark();
+            opener = await BodyAsync(opener + header, calls);
+            between = true;
+            if (opener is not (null or Start or Channel))
+                opener = await Feed.CopyUntilAsync(s_headerBegins, Content);
         }
 
-        return parts;
-    }
-
-    /// <summary>Takes the next piece off what is held. False where that takes more text.</summary>
-    private bool Advance(List<AnswerPart> parts, bool ended)
-    {
-        switch (state)
-        {
-            case State.Beginning:
-                // " to=functions.x" may stand before the first marker.
-                var first = held.TrimStart();
-                if (!ended && first.Length < Recipient.Length && Recipient.StartsWith(first, StringComparison.Ordinal))
-                    return false;
-                state = first.StartsWith(Recipient, StringComparison.Ordinal) ? State.Header : State.Outside;
-                return true;
-            case State.Outside:
-                return Text(parts, ended, s_headerBegins);
-            case State.Header:
-                var message = held.IndexOf(Message, StringComparison.Ordinal);
-                if (message < 0)
-                    return false;
-                BeginMessage(header + held[..message]);
-                held = held[(message + Message.Length)..];
-                return true;
-            default:
-                return Text(parts, ended, s_bodyEnds);
-        }
-    }
-
-    /// <summary>Takes text up to one of some markers.</summary>
-    private bool Text(List<AnswerPart> parts, bool ended, string[] markers)
-    {
-        var found = markers.Select(marker => (Marker: marker, At: held.IndexOf(marker, StringComparison.Ordinal))).Where(entry => entry.At >= 0).OrderBy(entry => entry.At).FirstOrDefault();
-        var length = found.Marker is not null ? found.At : ended ? held.Length : held.Length - markers.Max(marker => CallReader.Overlap(held, marker));
-        Add(parts, held[..length]);
-        held = held[(length + (found.Marker?.Length ?? 0))..];
-        if (found.Marker is null)
-            return false;
-        if (state == State.Arguments)
-            EndCall(parts);
-        afterMessage = true;
-        var opens = found.Marker is Start or Channel;
-        header = opens ? found.Marker : "";
-        state = opens ? State.Header : State.Outside;
         return true;
     }
 
-    private void BeginMessage(string header)
+    /// <returns>The marker behind the message; null: the answer has ended.</returns>
+    private async Reading<string?> BodyAsync(string header, CallWriter calls)
     {
-        this.header = header + Message;
-        var recipient = header.IndexOf(Recipient, StringComparison.Ordinal) is >= 0 and var at ? header[(at + Recipient.Length)..] : "";
-        recipient = recipient.Split([' ', '\n', '<'], 2)[0];
-        var channel = header.IndexOf(Channel, StringComparison.Ordinal) is >= 0 and var begin ? header[(begin + Channel.Length)..].TrimStart().Split([' ', '\n', '<'], 2)[0] : "";
-        body.Clear();
-        name = recipient.StartsWith(Functions, StringComparison.Ordinal) ? recipient[Functions.Length..] : "";
-        state = name.Length > 0 ? State.Arguments : channel == "analysis" ? State.Reasoning : State.Content;
+        between = false;
+        var recipient = Word(header, Recipient);
+        if (recipient.StartsWith(Functions, StringComparison.Ordinal) && recipient.Length > Functions.Length)
+        {
+            var body = new CallBody(recipient[Functions.Length..], calls, header + Message, Content);
+            var end = await Feed.CopyUntilAsync(s_bodyEnds, body.Add);
+            body.End();
+            return end;
+        }
+
+        return await Feed.CopyUntilAsync(s_bodyEnds, Word(header, Channel) == "analysis" ? Reasoning : Content);
     }
 
-    private void EndCall(List<AnswerPart> parts)
-    {
-        var arguments = body.ToString().Trim();
-        state = State.Content;
-        if (arguments.Length == 0)
-            arguments = "{}";
-        if (JsonCalls.IsObject(arguments))
-            parts.Add(new CallPart(name, arguments));
-        else
-            Add(parts, header + body);
-    }
+    /// <summary>The word behind a text, or nothing.</summary>
+    private static string Word(string header, string text) =>
+        header.IndexOf(text, StringComparison.Ordinal) is >= 0 and var at ? header[(at + text.Length)..].TrimStart().Split(s_wordEnds, 2)[0] : "";
 
-    private void Add(List<AnswerPart> parts, string text)
+    private void Reasoning(ReadOnlySpan<char> text) => Say(new ReasoningPart(text.ToString()));
+
+    private void Content(ReadOnlySpan<char> text)
     {
-        // Between messages, white space means nothing.
-        if (state == State.Outside && afterMessage)
+        if (between)
             text = text.TrimStart();
-        if (text.Length == 0)
+        if (text.IsEmpty)
             return;
-        afterMessage = false;
-        if (state == State.Arguments)
-            body.Append(text);
-        else
-            parts.Add(state == State.Reasoning ? new ReasoningPart(text) : new ContentPart(text));
+        between = false;
+        Say(new ContentPart(text.ToString()));
+    }
+
+    /// <summary>A message that is a call: its text is the arguments, or else content with all that belongs to the message.</summary>
+    private sealed class CallBody(string name, CallWriter calls, string header, PieceReader content)
+    {
+        private JsonScanner scanner;
+        private Place place;
+
+        private enum Place
+        {
+            Before,
+            Inside,
+            Behind,
+            Content,
+        }
+
+        public void Add(ReadOnlySpan<char> text)
+        {
+            if (place is Place.Before or Place.Behind)
+                text = text.TrimStart();
+            if (text.IsEmpty)
+                return;
+            if (place == Place.Before && text[0] == '{')
+            {
+                place = Place.Inside;
+                calls.Begin(name);
+            }
+            else if (place == Place.Before)
+            {
+                content(header);
+            }
+
+            if (place == Place.Inside)
+            {
+                var step = scanner.Push(text, out var length);
+                calls.Arguments(text[..length]);
+                text = text[length..];
+                if (step == JsonStep.More)
+                    return;
+                calls.End(step == JsonStep.Last);
+                place = Place.Behind;
+                text = text.TrimStart();
+            }
+
+            content(text);
+            place = text.IsEmpty ? place : Place.Content;
+        }
+
+        public void End()
+        {
+            if (place == Place.Before)
+                calls.Whole(name, "{}");
+            else
+                calls.End(false);
+        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Moebius.Inference.Tools;
 
 /// <summary>
@@ -10,39 +12,25 @@ internal sealed class MistralSyntax : ICallSyntax
     private const string Id = "[CALL_ID]";
     private const string Args = "[ARGS]";
 
-    public IReadOnlyList<string> Openers { get; } = [Open];
+    private static readonly SearchValues<char> s_lineBreak = SearchValues.Create("\n");
 
-    public IReadOnlyList<string> Markers { get; } = [Open, Id, Args];
+    public Markers Openers { get; } = new(Open);
 
-    public CallReading Read(string text, bool ended)
+    public IReadOnlyList<string> Tokens { get; } = [Open, Id, Args];
+
+    public async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
-        var at = JsonCalls.Skip(text, Open.Length);
-        if (at == text.Length)
-            return CallReading.Undecided(ended, Open);
-        var named = text[at] is not ('[' or '{');
-        var start = at;
-        if (named)
-        {
-            start = text.IndexOf('{', at);
-            var header = start < 0 ? text[at..] : text[at..start];
-            if (header.Contains('\n', StringComparison.Ordinal))
-                return CallReading.Text(Open.Length);
-            if (start < 0)
-                return CallReading.Undecided(ended, Open);
-        }
-
-        var end = JsonCalls.End(text, start);
-        if (end < 0)
-            return CallReading.Undecided(ended, Open);
-        var calls = named ? Named(text[at..start], text[start..end]) : JsonCalls.Parse(text[start..end]);
-        return calls is null ? CallReading.Text(Open.Length) : new CallReading(end, calls);
-    }
-
-    private static CallPart[]? Named(string header, string arguments)
-    {
-        foreach (var marker in (ReadOnlySpan<string>)[Args, Id])
+        if (!await feed.SkipSpaceAsync())
+            return true;
+        if (feed.Ready[0] is '[' or '{')
+            return await JsonCalls.ReadAsync(feed, calls);
+        if (await feed.ReadUntilAsync("{", AnswerFormat.LongestHeader, s_lineBreak) is not { } header)
+            return true;
+        feed.Advance(-1);
+        foreach (var marker in (string[])[Args, Id])
             header = header.IndexOf(marker, StringComparison.Ordinal) is >= 0 and var at ? header[..at] : header;
-        var name = header.Trim();
-        return name.Length > 0 && JsonCalls.IsObject(arguments) ? [new CallPart(name, arguments)] : null;
+        if (header.Trim() is { Length: > 0 } name)
+            await JsonCalls.ArgumentsAsync(feed, calls, name);
+        return true;
     }
 }

@@ -1,67 +1,145 @@
-using System.Text.RegularExpressions;
+using System.Buffers;
+using System.Text;
 
 namespace Moebius.Inference.Tools;
 
-/// <summary>A call whose arguments stand between tags, one by one, inside <c>&lt;tool_call&gt;</c>.</summary>
+/// <summary>
+/// A call whose arguments stand between tags, one by one, inside <c>&lt;tool_call&gt;</c>. They become members of a JSON
+/// object; of several with one name the first counts.
+/// </summary>
 /// <param name="schemas">Tells texts from other values.</param>
 internal abstract class TaggedSyntax(ToolSchemas schemas) : ICallSyntax
 {
-    private const string Open = "<tool_call>";
-    private const string Close = "</tool_call>";
+    protected const string Open = "<tool_call>";
+    protected const string Close = "</tool_call>";
 
-    public IReadOnlyList<string> Openers { get; } = [Open];
+    /// <summary>What no name holds.</summary>
+    protected static readonly SearchValues<char> NotInNames = SearchValues.Create(" \t\r\n<>{}[]");
 
-    public abstract IReadOnlyList<string> Markers { get; }
+    private static readonly SearchValues<char> s_notInKeys = SearchValues.Create("<>");
 
-    protected static IReadOnlyList<string> Ends { get; } = [Open, Close];
+    public Markers Openers { get; } = new(Open);
 
-    public CallReading Read(string text, bool ended)
+    public abstract IReadOnlyList<string> Tokens { get; }
+
+    public abstract Reading<bool> ReadAsync(TextFeed feed, CallWriter calls);
+
+    /// <summary>Reads arguments, and says the call that they are of.</summary>
+    /// <param name="feed">Stands before the first key's tag, or what follows the last value's.</param>
+    /// <param name="calls">Where the call is said.</param>
+    /// <param name="name">The tool's name.</param>
+    /// <param name="tags">What the arguments stand between.</param>
+    /// <returns>False: it is broken off; the call has ended with what there was.</returns>
+    protected async Reading<bool> ArgumentsAsync(TextFeed feed, CallWriter calls, string name, Tags tags)
     {
-        var end = text.IndexOf(Close, StringComparison.Ordinal);
-        if (end < 0 && !ended)
-            return CallReading.More;
-        // A model that ends its turn at once has still called.
-        var body = end < 0 ? text[Open.Length..] : text[Open.Length..end];
-        var match = Body().Match(body.Trim());
-        if (!match.Success)
-            return CallReading.Text(Open.Length);
-        var name = match.Groups["name"].Value.Trim();
-        var values = match.Groups["key"].Captures.Zip(match.Groups["value"].Captures, (key, value) => (key.Value.Trim(), Value(value.Value))).ToList();
-        return new CallReading(end < 0 ? text.Length : end + Close.Length, [new CallPart(name, schemas.Object(name, values))]);
+        calls.Begin(name);
+        var keys = new HashSet<string>();
+        while (true)
+        {
+            feed.SetMark();
+            await feed.SkipSpaceAsync();
+            if (await feed.TakeAsync(tags.End))
+                break;
+            if (!await feed.TakeAsync(tags.Key) || await feed.ReadUntilAsync(tags.KeyEnd, AnswerFormat.LongestHeader, s_notInKeys) is not { } written)
+                return Broken();
+            if (tags.Value.Length > 0 && (!await feed.SkipSpaceAsync() || !await feed.TakeAsync(tags.Value)))
+                return Broken();
+            feed.ForgetMark();
+            var key = written.Trim();
+            var first = keys.Add(key);
+            if (first)
+                calls.Arguments($"{(keys.Count == 1 ? "{" : ", ")}{ToolSchemas.Quoted(key)}: ");
+            if (!await ValueAsync(feed, schemas.IsText(name, key), tags, first ? calls.Arguments : static _ => { }))
+                return Broken();
+        }
+
+        feed.ForgetMark();
+        calls.Arguments(keys.Count == 0 ? "{}" : "}");
+        calls.End(true);
+        return true;
+
+        bool Broken()
+        {
+            // What the token limit cuts off belongs to the call, and is of no use.
+            if (feed.Ended)
+            {
+                feed.ForgetMark();
+                feed.Advance(feed.Ready.Length);
+            }
+
+            calls.End(false);
+            return false;
+        }
     }
 
-    /// <summary>The whole body: name, and keys with values.</summary>
-    protected abstract Regex Body();
+    /// <summary>Reads a value and says its JSON: a text's as it comes, any other's when it is complete.</summary>
+    private static async Reading<bool> ValueAsync(TextFeed feed, bool isText, Tags tags, PieceReader say)
+    {
+        if (isText)
+        {
+            var text = new JsonText(say, tags.OwnLines);
+            if (await feed.CopyUntilAsync(tags.ValueEnd, text.Add) is null)
+                return false;
+            text.End();
+            return true;
+        }
 
-    /// <summary>A value without what belongs to the form.</summary>
-    protected virtual string Value(string written) => written;
+        var whole = new StringBuilder();
+        if (await feed.CopyUntilAsync(tags.ValueEnd, piece => whole.Append(piece)) is null)
+            return false;
+        say(ToolSchemas.Json(JsonText.Trimmed(whole.ToString(), tags.OwnLines)));
+        return true;
+    }
+
+    /// <summary>What a form puts between keys and values.</summary>
+    /// <param name="Key">Before a key.</param>
+    /// <param name="KeyEnd">Behind it.</param>
+    /// <param name="Value">Before its value; empty: nothing.</param>
+    /// <param name="ValueEnd">Behind it.</param>
+    /// <param name="End">Behind the last one.</param>
+    /// <param name="OwnLines">A value stands on lines of its own: the breaks around it are not part of it.</param>
+    protected sealed record Tags(string Key, string KeyEnd, string Value, Markers ValueEnd, string End, bool OwnLines);
 }
 
 /// <summary><c>&lt;tool_call&gt;name &lt;arg_key&gt;key&lt;/arg_key&gt; &lt;arg_value&gt;value&lt;/arg_value&gt; ..&lt;/tool_call&gt;</c>: GLM-4.5.</summary>
-internal sealed partial class Glm45Syntax(ToolSchemas schemas) : TaggedSyntax(schemas)
+internal sealed class Glm45Syntax(ToolSchemas schemas) : TaggedSyntax(schemas)
 {
-    public override IReadOnlyList<string> Markers { get; } = [.. Ends, "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"];
+    private const string ValueEnd = "</arg_value>";
 
-    protected override Regex Body() => Form();
+    private static readonly Tags s_tags = new("<arg_key>", "</arg_key>", "<arg_value>", new Markers(ValueEnd), Close, false);
 
-    [GeneratedRegex(@"^(?<name>[^\s<>{}\[\]]+)\s*(?><arg_key>(?<key>.*?)</arg_key>\s*<arg_value>(?<value>.*?)</arg_value>\s*)*$", RegexOptions.Singleline | RegexOptions.CultureInvariant)]
-    private static partial Regex Form();
+    public override IReadOnlyList<string> Tokens { get; } = [Open, Close, s_tags.Key, s_tags.KeyEnd, s_tags.Value, ValueEnd];
+
+    public override async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
+    {
+        if (await feed.ReadUntilAsync("<", AnswerFormat.LongestHeader) is not { } header)
+            return true;
+        feed.Advance(-1);
+        var name = header.Trim();
+        // The tag behind the name shows that it is one.
+        if (name.Length > 0 && !name.AsSpan().ContainsAny(NotInNames) && (await feed.IsNextAsync(s_tags.Key) || await feed.IsNextAsync(Close)))
+            await ArgumentsAsync(feed, calls, name, s_tags);
+        return true;
+    }
 }
 
 /// <summary><c>&lt;tool_call&gt;&lt;function=name&gt; &lt;parameter=key&gt; value &lt;/parameter&gt; .. &lt;/function&gt;&lt;/tool_call&gt;</c>: Qwen3-Coder.</summary>
-internal sealed partial class Qwen3CoderSyntax(ToolSchemas schemas) : TaggedSyntax(schemas)
+internal sealed class Qwen3CoderSyntax(ToolSchemas schemas) : TaggedSyntax(schemas)
 {
-    public override IReadOnlyList<string> Markers => Ends;
+    private static readonly Tags s_tags = new("<parameter=", ">", "", new Markers("</parameter>"), "</function>", true);
 
-    protected override Regex Body() => Form();
+    public override IReadOnlyList<string> Tokens { get; } = [Open, Close];
 
-    /// <summary>Without the line breaks that stand around it.</summary>
-    protected override string Value(string written)
+    public override async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
-        var from = written.StartsWith('\n') ? 1 : 0;
-        return written[from..(written.Length - (written.Length > from && written.EndsWith('\n') ? 1 : 0))];
+        await feed.SkipSpaceAsync();
+        if (!await feed.TakeAsync("<function=") || await feed.ReadUntilAsync(">", AnswerFormat.LongestHeader, NotInNames) is not { Length: > 0 } name || !await ArgumentsAsync(feed, calls, name, s_tags))
+            return true;
+        // A model that ends its turn at once has still called.
+        feed.SetMark();
+        await feed.SkipSpaceAsync();
+        if (await feed.TakeAsync(Close, orBeginning: true))
+            feed.ForgetMark();
+        return true;
     }
-
-    [GeneratedRegex(@"^<function=(?<name>[^\s<>]+)>\s*(?><parameter=(?<key>[^<>]+)>(?<value>.*?)</parameter>\s*)*</function>$", RegexOptions.Singleline | RegexOptions.CultureInvariant)]
-    private static partial Regex Form();
 }

@@ -9,38 +9,27 @@ internal sealed class ToolSchemas(JsonElement? tools)
 
     private static readonly JsonSerializerOptions s_readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>The JSON of a value as a model wrote it: what the schema calls a text is quoted, all else is JSON where it can be read so.</summary>
+    /// <summary>The JSON of a value that is not known to be a text: itself, where it can be read so.</summary>
+    public static string Json(string value)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(value, s_strict);
+            return document.RootElement.GetRawText();
+        }
+        catch (JsonException)
+        {
+            return Quoted(value);
+        }
+    }
+
+    /// <summary>The JSON of a text.</summary>
+    public static string Quoted(string text) => JsonSerializer.Serialize(text, s_readable);
+
+    /// <summary>Whether the request calls a parameter a text.</summary>
     /// <param name="tool">The tool's name.</param>
     /// <param name="parameter">The parameter's name.</param>
-    /// <param name="value">Its value.</param>
-    public string Json(string tool, string parameter, string value)
-    {
-        if (!IsText(tool, parameter))
-        {
-            try
-            {
-                using var document = JsonDocument.Parse(value, s_strict);
-                return document.RootElement.GetRawText();
-            }
-            catch (JsonException)
-            {
-                // Then it is a text.
-            }
-        }
-
-        return JsonSerializer.Serialize(value, s_readable);
-    }
-
-    /// <summary>An object's JSON.</summary>
-    /// <param name="tool">The tool's name.</param>
-    /// <param name="values">Names and values of parameters; of several with one name the last counts.</param>
-    public string Object(string tool, IReadOnlyList<(string Name, string Value)> values)
-    {
-        var last = values.Select((pair, i) => (pair, i)).GroupBy(entry => entry.pair.Name).Select(group => group.Last()).OrderBy(entry => entry.i);
-        return "{" + string.Join(", ", last.Select(entry => $"{JsonSerializer.Serialize(entry.pair.Name, s_readable)}: {Json(tool, entry.pair.Name, entry.pair.Value)}")) + "}";
-    }
-
-    private bool IsText(string tool, string parameter)
+    public bool IsText(string tool, string parameter)
     {
         if (tools is not { ValueKind: JsonValueKind.Array } list)
             return false;

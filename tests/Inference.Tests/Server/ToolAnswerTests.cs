@@ -53,9 +53,18 @@ public sealed class ToolAnswerTests
         var events = await harness.StreamAsync("v1/chat/completions", Chat(",\"stream\":true,\"logprobs\":true"));
         var choices = events.Select(sent => sent["choices"]![0]!).ToList();
         Assert.Equal("So <b>.", string.Concat(choices.Select(choice => (string?)choice["delta"]!["content"])));
-        var calls = choices.SelectMany(choice => choice["delta"]!["tool_calls"]?.AsArray() ?? []).ToList();
-        Assert.Equal([0, 1], calls.Select(call => (int)call!["index"]!));
-        Assert.All(calls, call => Assert.Equal("Bath", (string?)JsonNode.Parse((string)call!["function"]!["arguments"]!)!["city"]));
+        var pieces = choices.SelectMany(choice => choice["delta"]!["tool_calls"]?.AsArray() ?? []).ToList();
+        foreach (var index in new[] { 0, 1 })
+        {
+            var own = pieces.Where(piece => (int)piece!["index"]! == index).ToList();
+            // What is called first, and then with what, as it is written.
+            Assert.Equal(("function", "get_weather", ""), ((string?)own[0]!["type"], (string?)own[0]!["function"]!["name"], (string?)own[0]!["function"]!["arguments"]));
+            Assert.Equal(9, ((string)own[0]!["id"]!).Length);
+            Assert.All(own.Skip(1), piece => Assert.Equal(["index", "function"], piece!.AsObject().Select(field => field.Key)));
+            Assert.True(own.Count > 3);
+            Assert.Equal("{\"city\": \"Bath\", \"days\": 2}", string.Concat(own.Select(piece => (string?)piece!["function"]!["arguments"])));
+        }
+
         Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
         Assert.All(choices.SkipLast(1), choice => Assert.Null(choice["finish_reason"]));
         // What is held back is held back as text only: every token is told of.
@@ -65,7 +74,7 @@ public sealed class ToolAnswerTests
     [Theory]
     [InlineData("", "")]
     [InlineData(",\"tool_choice\":\"none\"", Call)]
-    [InlineData(",\"max_tokens\":20", "<tool_call>")]
+    [InlineData(",\"max_tokens\":8", "<tool_call>")]
     [InlineData(",\"response_format\":{\"type\":\"text\"}", "")]
     public async Task What_is_not_a_call_that_was_asked_for_stays_content(string more, string begins)
     {
@@ -98,7 +107,7 @@ public sealed class ToolAnswerTests
         if (stream)
         {
             var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more + ",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
-            Assert.Single(choices, choice => choice["delta"]!["tool_calls"] is not null);
+            Assert.Single(choices, choice => choice["delta"]!["tool_calls"]?[0]!["id"] is not null);
             Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
             Assert.Equal("", string.Concat(choices.Select(choice => (string?)choice["delta"]!["content"])));
         }
@@ -125,7 +134,7 @@ public sealed class ToolAnswerTests
         if (stream)
         {
             var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more))).Select(sent => sent["choices"]![0]!).ToList();
-            calls = [.. choices.SelectMany(sent => sent["delta"]!["tool_calls"]?.AsArray() ?? [])];
+            calls = [Joined(choices)];
             Assert.Equal("tool_calls", (string?)choices[^1]["finish_reason"]);
         }
         else
@@ -142,6 +151,34 @@ public sealed class ToolAnswerTests
         else
             Assert.Equal("now {}", $"{function["name"]} {arguments.RootElement.GetRawText()}");
         Assert.Contains((string?)function["name"], choice == "\"required\"" ? ["get_weather", "now"] : new[] { (string?)JsonNode.Parse(choice)!["function"]!["name"] });
+    }
+
+    [Theory]
+    [InlineData(",\"max_tokens\":90", "length")]
+    [InlineData(",\"stop\":\"days\"", "stop")]
+    public async Task A_call_that_is_cut_off_is_told_of_as_far_as_it_goes(string more, string reason)
+    {
+        await using var harness = await StartAsync("Yes. " + Call.Replace("Bath", "Bath" + new string('x', 200), StringComparison.Ordinal));
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+        var choice = body["choices"]![0]!;
+        Assert.Equal((reason, "Yes."), ((string?)choice["finish_reason"], (string?)choice["message"]!["content"]));
+        var function = Assert.Single(choice["message"]!["tool_calls"]!.AsArray())!["function"]!;
+        Assert.Equal("get_weather", (string?)function["name"]);
+        Assert.StartsWith("{\"city\": \"Bathxxx", (string?)function["arguments"], StringComparison.Ordinal);
+        Assert.ThrowsAny<JsonException>(() => JsonDocument.Parse((string)function["arguments"]!));
+        var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more + ",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
+        Assert.Equal((string?)function["arguments"], (string?)Joined(choices)["function"]!["arguments"]);
+        Assert.Equal(reason, (string?)choices[^1]["finish_reason"]);
+    }
+
+    /// <summary>The one call of a stream.</summary>
+    private static JsonNode Joined(IEnumerable<JsonNode> choices)
+    {
+        var pieces = choices.SelectMany(sent => sent["delta"]!["tool_calls"]?.AsArray() ?? []).ToList();
+        Assert.Single(pieces, piece => piece!["id"] is not null);
+        var call = pieces[0]!.DeepClone();
+        call["function"]!["arguments"] = string.Concat(pieces.Select(piece => (string?)piece!["function"]!["arguments"]));
+        return call;
     }
 
     [Theory]
