@@ -3,6 +3,8 @@ using Moebius.Crds.Schema;
 namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>The engine's limits.</summary>
+[CelRule("self.reasoningParser != 'Harmony' || self.toolCallParser in ['Auto', 'None', 'Harmony']", "reasoningParser Harmony goes with toolCallParser Auto, None or Harmony only")]
+[CelRule("self.toolCallParser != 'Harmony' || self.reasoningParser != 'Think'", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only")]
 public sealed class ServingSpec
 {
     /// <summary>Largest prompt plus output, in tokens. Absent: what the model allows.</summary>
@@ -34,6 +36,9 @@ public sealed class ServingSpec
     /// <summary>How the model writes calls of tools, which become <c>tool_calls</c> of the answer.</summary>
     public ToolCallParser ToolCallParser { get; set; } = ToolCallParser.Auto;
 
+    /// <summary>How the model writes what is for itself, which becomes <c>reasoning_content</c> and <c>reasoning</c> of the answer.</summary>
+    public ReasoningParser ReasoningParser { get; set; } = ReasoningParser.Auto;
+
     /// <summary>How long running requests may finish after a stop is asked for.</summary>
     [Duration]
     [CelRule(TimerDuration.Rule, TimerDuration.Message)]
@@ -55,6 +60,22 @@ public enum ComputeType
 
     /// <summary>16-bit floating point.</summary>
     Float16,
+}
+
+/// <summary>Formats of reasoning.</summary>
+public enum ReasoningParser
+{
+    /// <summary>As the model's chat template shows.</summary>
+    Auto,
+
+    /// <summary>Reasoning stays content.</summary>
+    None,
+
+    /// <summary>A section between think tags before the answer: Qwen3, DeepSeek R1 and V3.1, GLM-4.5.</summary>
+    Think,
+
+    /// <summary>The analysis channel: gpt-oss.</summary>
+    Harmony,
 }
 
 /// <summary>Formats of tool calls.</summary>

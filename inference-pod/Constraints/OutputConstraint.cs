@@ -2,10 +2,20 @@ using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Constraints;
 
-/// <summary>What an output must look like.</summary>
-/// <param name="Root">The grammar of the whole text.</param>
-/// <param name="Trie">The vocabulary that writes it.</param>
-internal sealed record OutputGrammar(GrammarNode Root, TokenTrie Trie);
+/// <summary>What an output must look like. Thread-safe.</summary>
+/// <param name="root">The grammar of the whole text.</param>
+/// <param name="trie">The vocabulary that writes it.</param>
+/// <exception cref="AmbiguousGrammarException">The beginning has too many readings already.</exception>
+internal sealed class OutputGrammar(GrammarNode root, TokenTrie trie)
+{
+    private GrammarMachine? first = new(root);
+
+    /// <summary>The vocabulary that writes it.</summary>
+    public TokenTrie Trie => trie;
+
+    /// <summary>A machine that nobody else uses; the first one is what the grammar was checked with.</summary>
+    public GrammarMachine Machine() => Interlocked.Exchange(ref first, null) ?? new GrammarMachine(root);
+}
 
 /// <summary>Keeps one sequence to its grammar: before a choice, what does not fit is ruled out. Not thread-safe.</summary>
 internal sealed class OutputConstraint
@@ -21,7 +31,7 @@ internal sealed class OutputConstraint
 
     public OutputConstraint(OutputGrammar grammar, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence)
     {
-        machine = new GrammarMachine(grammar.Root);
+        machine = grammar.Machine();
         trie = grammar.Trie;
         this.tokenizer = tokenizer;
         this.endOfSequence = endOfSequence;

@@ -148,8 +148,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         // Beside calls or reasoning, no content is none, not an empty one.
         var message = new JsonObject { ["role"] = "assistant", ["content"] = answer.Content.Length > 0 || (answer.Calls.Count == 0 && answer.Reasoning.Length == 0) ? answer.Content.ToString() : null };
-        if (answer.Reasoning.Length > 0)
-            message["reasoning_content"] = answer.Reasoning.ToString();
+        AddReasoning(message, answer);
         if (answer.Calls.Count > 0)
             message["tool_calls"] = Calls(answer, false);
         return message;
@@ -162,11 +161,17 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
         var fields = new JsonObject();
         if (delta.Content.Length > 0 || (something && delta.IsEmpty))
             fields["content"] = delta.Content.ToString();
-        if (delta.Reasoning.Length > 0)
-            fields["reasoning_content"] = delta.Reasoning.ToString();
+        AddReasoning(fields, delta);
         if (delta.Calls.Count > 0)
             fields["tool_calls"] = Calls(delta, true);
         return fields;
+    }
+
+    /// <summary>Under both of its names: clients know the older one, vLLM has the newer one only.</summary>
+    private static void AddReasoning(JsonObject fields, AnswerDelta delta)
+    {
+        if (delta.Reasoning.Length > 0)
+            fields["reasoning"] = (string?)(fields["reasoning_content"] = delta.Reasoning.ToString());
     }
 
     private static JsonArray Calls(AnswerDelta delta, bool streamed) => new([.. delta.Calls.Select(call => (JsonNode)call.Json(streamed))]);

@@ -49,6 +49,10 @@ internal static class ChatMessages
             };
         }
 
+        // The newer name of what templates know by the older one.
+        if (result["reasoning_content"] is null && result["reasoning"] is JsonValue reasoning)
+            result["reasoning_content"] = reasoning.DeepClone();
+
         // Null is as good as absent: a template would write the word None.
         if (result["content"] is null && result["tool_calls"] is not JsonArray { Count: > 0 })
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");

@@ -184,12 +184,14 @@ internal sealed class InferenceServer : IAsyncDisposable
         var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)
             logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
+        var calls = options.ToolCallParser == ToolCallParser.Auto ? AnswerFormat.Of(template?.Source) : options.ToolCallParser;
         served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow())
         {
-            ToolCallParser = options.ToolCallParser == ToolCallParser.Auto ? AnswerFormat.Of(template?.Source) : options.ToolCallParser,
+            ToolCallParser = calls,
+            ReasoningParser = ReasoningFormat.Decide(options.ReasoningParser, calls, template?.Source),
         };
         if (template is not null)
-            logger.LogInformation("Tool calls are read as {Parser}", served.ToolCallParser);
+            logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", served.ToolCallParser, served.ReasoningParser);
         if (model.Info.ExpertTier.Length > 0)
             logger.LogInformation("Experts come from {Tier}", model.Info.ExpertTier);
         logger.LogInformation(

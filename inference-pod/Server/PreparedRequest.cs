@@ -53,11 +53,11 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("echo", "'echo' together with 'logprobs' is not supported.");
         var special = body.Flag("add_special_tokens") ?? true;
         var prompts = ReadPrompts(body, model, special);
-        var grammar = ResponseFormat.Read(body, model, common.IgnoreEndOfSequence);
-        if (grammar is not null && echo)
+        var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
+        if (format is not null && echo)
             throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
-        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { Grammar = grammar };
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
     }
 
     /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
@@ -74,23 +74,37 @@ internal sealed record PreparedRequest(
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
         var tools = ToolRequest.Read(body);
-        var grammar = ResponseFormat.Read(body, model, common.IgnoreEndOfSequence);
-        if (tools.Grammar(common.IgnoreEndOfSequence) is { } calls)
-            grammar = grammar is null ? new OutputGrammar(calls, model.Trie) : throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
+        var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
+        var calls = tools.Grammar(common.IgnoreEndOfSequence);
+        if (format is not null && calls is not null)
+            throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
         body.RefuseOthers();
         if (model.Template is not { } template)
             throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
         var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
+        var start = ReasoningFormat.Start(model.ReasoningParser, text);
         return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field)
         {
-            Grammar = grammar,
-            // A format that was asked for leaves no room for calls.
-            Reader = grammar is not null && !tools.Forced ? static () => new PlainReader() : () => tools.Reader(model.ToolCallParser),
+            Grammar = Kept((format ?? calls) is { } content ? ReasoningFormat.Around(content, start) : null, model, format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous),
+            Reader = () => start == ReasoningStart.None ? tools.Reader(model, format is not null) : new ReasoningReader(start == ReasoningStart.Inside, tools.Reader(model, format is not null)),
             ManyCalls = tools.Parallel,
-            ShownTokens = tools.Forced ? FrozenSet<int>.Empty : model.Markers(tools.Offered is not null),
+            ShownTokens = model.Markers(tools.Offered is not null && !tools.Forced && format is null),
         };
+    }
+
+    /// <exception cref="ApiException">The grammar is too ambiguous.</exception>
+    private static OutputGrammar? Kept(GrammarNode? root, ServedModel model, Func<ApiException> ambiguous)
+    {
+        try
+        {
+            return root is null ? null : new OutputGrammar(root, model.Trie);
+        }
+        catch (AmbiguousGrammarException)
+        {
+            throw ambiguous();
+        }
     }
 
     /// <summary>The sequences to generate: for each prompt, each choice.</summary>

@@ -8,9 +8,9 @@ internal static partial class ResponseFormat
 {
     private const string Field = "response_format";
 
-    /// <returns>The grammar of the output; null: any text.</returns>
+    /// <returns>The grammar of the content; null: any text.</returns>
     /// <exception cref="ApiException">The format is wrong, or its schema says what is not supported.</exception>
-    public static OutputGrammar? Read(RequestBody body, ServedModel model, bool ignoreEndOfSequence)
+    public static GrammarNode? Read(RequestBody body, bool ignoreEndOfSequence)
     {
         if (body.Object(Field) is not { } format)
             return null;
@@ -23,30 +23,14 @@ internal static partial class ResponseFormat
             _ => throw ApiException.Invalid($"{Field}.type", $"'{Field}.type' is '{type}': it must be 'text', 'json_object' or 'json_schema'."),
         };
         format.RefuseOthers();
-        if (root is null)
-            return null;
-        RefuseAmbiguous(root);
-        return ignoreEndOfSequence
+        return root is not null && ignoreEndOfSequence
             ? throw ApiException.Invalid("ignore_eos", $"'ignore_eos' together with '{Field}' is not supported: the format says where the output ends.")
-            : new OutputGrammar(root, model.Trie);
+            : root;
     }
 
     /// <summary>What is said of a schema that turns out to be too ambiguous, at once or on the way.</summary>
     public static ApiException TooAmbiguous() =>
         ApiException.Invalid(Field, $"'{Field}': the schema has too many readings of one text to be followed: give it fewer alternatives, or such that differ sooner.");
-
-    // Already the beginning may have too many readings. Later ones end the sequence that comes upon them.
-    private static void RefuseAmbiguous(GrammarNode root)
-    {
-        try
-        {
-            _ = new GrammarMachine(root);
-        }
-        catch (AmbiguousGrammarException)
-        {
-            throw TooAmbiguous();
-        }
-    }
 
     private static GrammarNode Schema(RequestBody format)
     {

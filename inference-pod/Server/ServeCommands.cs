@@ -20,7 +20,8 @@ public static class ServeCommands
         var experts = new ExpertFlags();
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
         var parser = new Option<string?>("--tool-call-parser") { Description = $"How the model writes calls of tools: {string.Join(", ", Enum.GetNames<ToolCallParser>())}. Default: serving.toolCallParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser };
+        var reasoning = new Option<string?>("--reasoning-parser") { Description = $"How the model writes its reasoning: {string.Join(", ", Enum.GetNames<ReasoningParser>())}. Default: serving.reasoningParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser, reasoning };
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
@@ -35,7 +36,8 @@ public static class ServeCommands
                     parsed.GetValue(policy),
                     parsed.GetValue(threads),
                     experts.Read(parsed),
-                    parsed.GetValue(parser)),
+                    parsed.GetValue(parser),
+                    parsed.GetValue(reasoning)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {

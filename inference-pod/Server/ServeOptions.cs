@@ -45,11 +45,14 @@ internal sealed record ServeOptions
     /// <summary>How the model writes calls of tools.</summary>
     public ToolCallParser ToolCallParser { get; init; }
 
+    /// <summary>How the model writes its reasoning.</summary>
+    public ReasoningParser ReasoningParser { get; init; }
+
     /// <summary>Answer made-up requests before the first real one.</summary>
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null, string? ReasoningParser = null);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -84,6 +87,7 @@ internal sealed record ServeOptions
             MaxBatchTokens = Range(serving.MaxBatchTokens, 16, 65536, $"{source}: serving.maxBatchTokens"),
             KVMemoryBytes = Quantities.Bytes(serving.KVMemory, $"{source}: serving.kvMemory"),
             ToolCallParser = flags.ToolCallParser is { } parser ? ExpertFlags.Given.Named<ToolCallParser>(parser, "--tool-call-parser") : serving.ToolCallParser,
+            ReasoningParser = flags.ReasoningParser is { } reasoning ? ExpertFlags.Given.Named<ReasoningParser>(reasoning, "--reasoning-parser") : serving.ReasoningParser,
             DrainTimeout = Durations.Parse(serving.DrainTimeout, $"{source}: serving.drainTimeout"),
         };
     }

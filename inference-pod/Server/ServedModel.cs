@@ -17,9 +17,12 @@ internal sealed record ServedModel(string Name, ICausalModel Model, Tokenizer To
     /// <summary>The format of calls, decided.</summary>
     public ToolCallParser ToolCallParser { get; init; }
 
-    /// <summary>The special tokens that the parser has to see.</summary>
-    /// <param name="withTools">The request has tools.</param>
-    public IReadOnlySet<int> Markers(bool withTools) => AnswerFormat.Markers(ToolCallParser, withTools)
+    /// <summary>The format of reasoning, decided.</summary>
+    public ReasoningParser ReasoningParser { get; init; }
+
+    /// <summary>The special tokens that the readers have to see.</summary>
+    /// <param name="withTools">The model may call tools.</param>
+    public IReadOnlySet<int> Markers(bool withTools) => AnswerFormat.Tokens(ToolCallParser, ReasoningParser, withTools)
         .Select(marker => Tokenizer.SpecialIds.TryGetValue(marker, out var id) && !Model.Info.EndOfSequence.Contains(id) ? id : -1).Where(id => id >= 0).ToFrozenSet();
 
     /// <summary>Token ids that clients may name.</summary>

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Tools;
 
@@ -49,21 +48,18 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
             throw ApiException.Invalid("ignore_eos", "'ignore_eos' together with a 'tool_choice' that asks for a call is not supported: the call says where the output ends.");
         var arguments = Offered!.Value.EnumerateArray().Select((tool, i) => (Name: Name(tool), Index: i, Tool: tool)).Where(entry => Named is null || entry.Name == Named)
             .Select(entry => (entry.Name, Node: Arguments(entry.Tool, $"tools[{entry.Index}].function.parameters"))).ToList();
-        var root = Named is not null ? arguments[0].Node : JsonGrammar.ArrayOf(new ChoiceNode([.. arguments.Select(tool => Call(tool.Name, tool.Node))]), 1, Parallel ? null : 1);
-        try
-        {
-            _ = new GrammarMachine(root);
-            return root;
-        }
-        catch (AmbiguousGrammarException)
-        {
-            throw ApiException.Invalid("tools", "'tools': the schemas have too many readings of one text to be followed: give them fewer alternatives, or such that differ sooner.");
-        }
+        return Named is not null ? arguments[0].Node : JsonGrammar.ArrayOf(new ChoiceNode([.. arguments.Select(tool => Call(tool.Name, tool.Node))]), 1, Parallel ? null : 1);
     }
 
+    /// <summary>What is said of tools whose grammar turns out to be too ambiguous.</summary>
+    public static ApiException TooAmbiguous() =>
+        ApiException.Invalid("tools", "'tools': the schemas have too many readings of one text to be followed: give them fewer alternatives, or such that differ sooner.");
+
     /// <summary>What reads the answer.</summary>
-    /// <param name="parser">The model's format.</param>
-    public IAnswerReader Reader(ToolCallParser parser) => Forced ? new GivenCallReader(Named) : AnswerFormat.Reader(parser, Offered);
+    /// <param name="model">Says in which formats.</param>
+    /// <param name="toFormat">The content keeps to a format that was asked for: it leaves no room for calls.</param>
+    public IAnswerReader Reader(ServedModel model, bool toFormat) =>
+        Forced ? new GivenCallReader(Named) : toFormat ? new PlainReader() : AnswerFormat.Reader(model.ToolCallParser, model.ReasoningParser, Offered);
 
     private static SequenceNode Call(string name, GrammarNode arguments) => new(
         JsonGrammar.Exactly("{"), JsonGrammar.Pair("\"name\"", JsonGrammar.Exactly(SchemaKeywords.Json(JsonSerializer.SerializeToElement(name)))), JsonGrammar.Comma,

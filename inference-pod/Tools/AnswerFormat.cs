@@ -26,20 +26,28 @@ internal static class AnswerFormat
     public static ToolCallParser Of(string? template) =>
         template is null ? ToolCallParser.None : s_signs.Where(sign => Array.TrueForAll(sign.Texts, text => template.Contains(text, StringComparison.Ordinal))).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
 
-    /// <summary>A reader of one answer.</summary>
-    /// <param name="parser">The format, not <see cref="ToolCallParser.Auto"/>.</param>
+    /// <summary>A reader of one answer, or of what follows its reasoning.</summary>
+    /// <param name="calls">The format of calls, not <see cref="ToolCallParser.Auto"/>.</param>
+    /// <param name="reasoning">The format of reasoning, not <see cref="ReasoningParser.Auto"/>.</param>
     /// <param name="tools">The request's tools; null: there are none, and calls are text.</param>
-    public static IAnswerReader Reader(ToolCallParser parser, JsonElement? tools)
+    public static IAnswerReader Reader(ToolCallParser calls, ReasoningParser reasoning, JsonElement? tools)
     {
         // Channels are how the whole answer is written, with tools or without.
-        if (parser == ToolCallParser.Harmony)
-            return new HarmonyReader();
-        return tools is null || Syntax(parser, tools) is not { } syntax ? new PlainReader() : new CallReader(syntax);
+        if (HasChannels(calls, reasoning))
+            return new HarmonyReader(calls == ToolCallParser.Harmony, reasoning == ReasoningParser.Harmony);
+        return tools is null || Syntax(calls, tools) is not { } syntax ? new PlainReader() : new CallReader(syntax);
     }
 
-    /// <summary>Texts of the tokens that a reader has to see.</summary>
-    public static IReadOnlyList<string> Markers(ToolCallParser parser, bool withTools) =>
-        parser == ToolCallParser.Harmony ? HarmonyReader.Tokens : withTools ? Syntax(parser, null)?.Tokens ?? [] : [];
+    /// <summary>Texts of the tokens that the readers have to see.</summary>
+    public static IReadOnlyList<string> Tokens(ToolCallParser calls, ReasoningParser reasoning, bool withTools)
+    {
+        if (HasChannels(calls, reasoning))
+            return HarmonyReader.Tokens;
+        IReadOnlyList<string> tags = reasoning == ReasoningParser.Think ? [ReasoningFormat.Open, ReasoningFormat.Close] : [];
+        return [.. tags, .. withTools ? Syntax(calls, null)?.Tokens ?? [] : []];
+    }
+
+    private static bool HasChannels(ToolCallParser calls, ReasoningParser reasoning) => calls == ToolCallParser.Harmony || reasoning == ReasoningParser.Harmony;
 
     private static ICallSyntax? Syntax(ToolCallParser parser, JsonElement? tools) => parser switch
     {

@@ -5,7 +5,9 @@ namespace Moebius.Inference.Tools;
 /// <c>analysis</c> holds is reasoning, what is for <c>functions.NAME</c> is a call, all else is content. A text without
 /// any header is content as it is.
 /// </summary>
-internal sealed class HarmonyReader : FeedReader
+/// <param name="withCalls">Otherwise calls are content.</param>
+/// <param name="withReasoning">Otherwise reasoning is content.</param>
+internal sealed class HarmonyReader(bool withCalls, bool withReasoning) : FeedReader
 {
     private const string Start = "<|start|>";
     private const string Channel = "<|channel|>";
@@ -63,7 +65,7 @@ internal sealed class HarmonyReader : FeedReader
     {
         between = false;
         var recipient = Word(header, Recipient);
-        if (recipient.StartsWith(Functions, StringComparison.Ordinal) && recipient.Length > Functions.Length)
+        if (withCalls && recipient.StartsWith(Functions, StringComparison.Ordinal) && recipient.Length > Functions.Length)
         {
             var body = new CallBody(recipient[Functions.Length..], calls, header + Message, Content);
             var end = await Feed.CopyUntilAsync(s_bodyEnds, body.Add);
@@ -71,7 +73,7 @@ internal sealed class HarmonyReader : FeedReader
             return end;
         }
 
-        return await Feed.CopyUntilAsync(s_bodyEnds, Word(header, Channel) == "analysis" ? Reasoning : Content);
+        return await Feed.CopyUntilAsync(s_bodyEnds, withReasoning && Word(header, Channel) == "analysis" ? Reasoning : Content);
     }
 
     /// <summary>The word behind a text, or nothing.</summary>

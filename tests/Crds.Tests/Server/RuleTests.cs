@@ -38,6 +38,8 @@ public sealed class RuleTests(CrdServer server)
         { "MoEDeployment", "{networkPolicy: {enabled: false, allowFrom: [{podSelector: {}}]}}", "spec.networkPolicy", "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy" },
         { "MoEDeployment", "{kvCache: {shared: {address: 'a:1', timeout: 5ms}}}", "spec.kvCache.shared.timeout", "must be 10ms to 24h" },
         { "MoEDeployment", "{serving: {drainTimeout: 1200h}}", "spec.serving.drainTimeout", "must be 24h or shorter" },
+        { "MoEDeployment", "{serving: {reasoningParser: Harmony, toolCallParser: Hermes}}", "spec.serving", "reasoningParser Harmony goes with toolCallParser Auto, None or Harmony only" },
+        { "MoEDeployment", "{serving: {reasoningParser: Think, toolCallParser: Harmony}}", "spec.serving", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only" },
         { "KVPrivacyPolicy", "{promotion: {maxDelay: 24h1ms}}", "spec.promotion.maxDelay", "must be 24h or shorter" },
         { "MemorySchedulingProfile", "{telemetry: {interval: 1441m}}", "spec.telemetry.interval", "must be 24h or shorter" },
         { "KVPrivacyPolicy", "{identity: {tenantHeader: X-Sig, signature: {header: x-sig, secretRef: {name: s, key: k}}}}", "spec.identity", "signature.header must be another one than tenantHeader" },
@@ -60,6 +62,8 @@ public sealed class RuleTests(CrdServer server)
     public static TheoryData<string, string> Kept { get; } = new()
     {
         { "MoEDeployment", "{replicas: 4, autoscaling: {maxReplicas: 4}}" },
+        { "MoEDeployment", "{serving: {reasoningParser: Harmony, toolCallParser: None}}" },
+        { "MoEDeployment", "{serving: {reasoningParser: Think, toolCallParser: Hermes}}" },
         { "MoEDeployment", "{kvCache: {enabled: false}}" },
         { "MoEDeployment", "{kvCache: {policyRef: {name: p}}}" },
         { "MoEDeployment", "{model: {source: {hostPath: null, persistentVolumeClaim: {claimName: c, path: a/b}}}}" },

@@ -15,6 +15,8 @@ public class ServeOptionsTests
         Assert.Equal((64L << 20, TimeSpan.FromSeconds(5)), (options.KVMemoryBytes, options.DrainTimeout));
         var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", Threads = 1, Experts = new("4Mi") });
         Assert.Equal((ToolCallParser.Auto, ToolCallParser.Mistral, ToolCallParser.None), (options.ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n").ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n", flags => flags with { ToolCallParser = "None" }).ToolCallParser));
+        Assert.Equal((ReasoningParser.Auto, ReasoningParser.Think, ReasoningParser.None), (options.ReasoningParser, Resolve("modelName: a\nserving:\n  reasoningParser: Think\n").ReasoningParser, Resolve("modelName: a\nserving:\n  reasoningParser: Think\n", flags => flags with { ReasoningParser = "None" }).ReasoningParser));
+        Assert.StartsWith("--reasoning-parser: 'qwen3' is not one of Auto, None, Think, ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { ReasoningParser = "qwen3" })).Message, StringComparison.Ordinal);
         Assert.StartsWith("--tool-call-parser: 'hermes' is not one of Auto, None, Hermes, ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { ToolCallParser = "hermes" })).Message, StringComparison.Ordinal);
         Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.Experts.BudgetBytes, overridden.Threads));
     }

@@ -96,7 +96,7 @@ public sealed class CallReaderTests
     [InlineData(ToolCallParser.Harmony, "<|channel|>commentary to=functions.find <|constrain|>json<|message|>{\"c", "{\"c")]
     public void A_call_is_told_of_while_it_is_written(ToolCallParser parser, string text, string arguments)
     {
-        var reader = AnswerFormat.Reader(parser, s_tools);
+        var reader = Reader(parser);
         var parts = text.SelectMany(character => reader.Append(character.ToString())).ToList();
         Assert.Equal(new CallBegin("find"), parts[0]);
         Assert.Equal(arguments, string.Concat(parts.Skip(1).Cast<CallArguments>().Select(part => part.Text)));
@@ -121,7 +121,7 @@ public sealed class CallReaderTests
     [InlineData(ToolCallParser.Harmony, "<|channel|>commentary to=functions.find<|message|>{\"", "abcd ")]
     public void A_million_characters_are_read_once(ToolCallParser parser, string begin, string repeated)
     {
-        var reader = AnswerFormat.Reader(parser, s_tools);
+        var reader = Reader(parser);
         var before = GC.GetAllocatedBytesForCurrentThread();
         var characters = 0L;
         Count(reader.Append(begin));
@@ -146,7 +146,7 @@ public sealed class CallReaderTests
     {
         if (expected.Contains('<', StringComparison.Ordinal) || expected.Contains('[', StringComparison.Ordinal))
             return;
-        var reader = AnswerFormat.Reader(parser, s_tools);
+        var reader = Reader(parser);
         foreach (var character in text)
             Assert.DoesNotContain(reader.Append(character.ToString()), part => part is ContentPart content && content.Text.AsSpan().IndexOfAny("<[") >= 0);
     }
@@ -209,15 +209,17 @@ public sealed class CallReaderTests
 
     private static string? Content(ToolCallParser parser, string text)
     {
-        var reader = AnswerFormat.Reader(parser, s_tools);
+        var reader = Reader(parser);
         return text.Contains("<tool_call>", StringComparison.Ordinal) || (parser == ToolCallParser.Harmony && text.TrimStart().StartsWith("to=", StringComparison.Ordinal))
             ? null
             : string.Concat(reader.Append(text).Concat(reader.Finish()).Select(part => ((ContentPart)part).Text));
     }
 
-    private static string Read(ToolCallParser parser, IEnumerable<string> pieces) => Say(AnswerFormat.Reader(parser, s_tools), pieces);
+    private static IAnswerReader Reader(ToolCallParser parser) => AnswerFormat.Reader(parser, parser == ToolCallParser.Harmony ? ReasoningParser.Harmony : ReasoningParser.None, s_tools);
 
-    private static string Say(IAnswerReader reader, IEnumerable<string> pieces)
+    private static string Read(ToolCallParser parser, IEnumerable<string> pieces) => Say(Reader(parser), pieces);
+
+    internal static string Say(IAnswerReader reader, IEnumerable<string> pieces)
     {
         var said = new List<(char Kind, string Text)>();
         foreach (var part in pieces.SelectMany(reader.Append).ToList().Concat(reader.Finish()))

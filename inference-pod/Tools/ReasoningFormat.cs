@@ -1,0 +1,72 @@
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Constraints;
+
+namespace Moebius.Inference.Tools;
+
+/// <summary>Where an answer stands towards a section of reasoning when it begins.</summary>
+internal enum ReasoningStart
+{
+    /// <summary>It has none: the format has no sections, or the prompt has closed one.</summary>
+    None,
+
+    /// <summary>It may begin with one.</summary>
+    Possible,
+
+    /// <summary>It begins inside: the prompt has opened one.</summary>
+    Inside,
+}
+
+/// <summary>How a model writes what is for itself.</summary>
+internal static class ReasoningFormat
+{
+    /// <summary>Opens a section.</summary>
+    public const string Open = "<think>";
+
+    /// <summary>Closes it.</summary>
+    public const string Close = "</think>";
+
+    /// <summary>Blanks that may stand beside a tag where a grammar keeps the text.</summary>
+    private const int MostBlanks = 8;
+
+    /// <summary>The format to read.</summary>
+    /// <param name="asked">What the configuration says.</param>
+    /// <param name="calls">The format of calls, decided.</param>
+    /// <param name="template">The chat template's source, or null.</param>
+    /// <exception cref="UserInputException">The two formats do not go together.</exception>
+    public static ReasoningParser Decide(ReasoningParser asked, ToolCallParser calls, string? template)
+    {
+        var channels = calls == ToolCallParser.Harmony;
+        if (channels && asked == ReasoningParser.Think)
+            throw new UserInputException("serving.reasoningParser: Think does not go with toolCallParser Harmony, whose channels tell the whole answer apart: use Auto, Harmony or None");
+        if (!channels && calls != ToolCallParser.None && asked == ReasoningParser.Harmony)
+            throw new UserInputException($"serving.reasoningParser: Harmony does not go with toolCallParser {calls}: use toolCallParser Harmony or None");
+        if (asked != ReasoningParser.Auto)
+            return asked;
+        if (channels)
+            return ReasoningParser.Harmony;
+        // Templates of models that reason take the sections out of earlier turns. Some models have sections of another kind around the answer.
+        return template is not null && template.Contains(Close, StringComparison.Ordinal) && !template.Contains("<response>", StringComparison.Ordinal) ? ReasoningParser.Think : ReasoningParser.None;
+    }
+
+    /// <summary>How an answer to a prompt begins.</summary>
+    public static ReasoningStart Start(ReasoningParser parser, string prompt)
+    {
+        if (parser != ReasoningParser.Think)
+            return ReasoningStart.None;
+        var end = prompt.AsSpan().TrimEnd();
+        return end.EndsWith(Open, StringComparison.Ordinal) ? ReasoningStart.Inside
+            : end.EndsWith(Close, StringComparison.Ordinal) ? ReasoningStart.None
+            : ReasoningStart.Possible;
+    }
+
+    /// <summary>The grammar of a whole answer whose content has one: reasoning is free.</summary>
+    public static GrammarNode Around(GrammarNode content, ReasoningStart start)
+    {
+        if (start == ReasoningStart.None)
+            return content;
+        var blanks = new RepeatNode(ByteSetNode.Of(" \n\r\t"), 0, MostBlanks);
+        var inside = new SequenceNode(JsonGrammar.Until(Close), blanks, content);
+        return start == ReasoningStart.Inside ? inside : new ChoiceNode(content, new SequenceNode(blanks, JsonGrammar.Exactly(Open), inside));
+    }
+}

@@ -1,0 +1,91 @@
+using System.Text;
+using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Constraints;
+using Moebius.Inference.Tools;
+
+namespace Moebius.Inference.Tests.Tools;
+
+public sealed class ReasoningTests
+{
+    [Theory]
+    [InlineData(false, "<think>\nHm.\n\nSo.\n</think>\n\nGood day.\n", "(Hm.\n\nSo.) 'Good day.\n'")]
+    [InlineData(false, "\n<think>Hm.</think>Good day.", "(Hm.) 'Good day.'")]
+    [InlineData(false, "<think>\n\n</think>\n\nGood day.", "'Good day.'")]
+    [InlineData(false, "<think>Hm", "(Hm)")]
+    [InlineData(false, "<think>Hm</thin", "(Hm</thin)")]
+    [InlineData(false, "<thin", "'<thin'")]
+    [InlineData(false, " Good day.</think> <think>", "' Good day.</think> <think>'")]
+    [InlineData(true, "Hm.\n</think>\n\nGood day.", "(Hm.) 'Good day.'")]
+    [InlineData(true, "Hm <think> <tool_call>{\"name\": \"go\"}</tool_call></think><tool_call>{\"name\": \"go\"}</tool_call>", "(Hm <think> <tool_call>{\"name\": \"go\"}</tool_call>) go {}")]
+    [InlineData(true, "a</think>b</think><think>c</think>", "(a) 'b</think><think>c</think>'")]
+    [InlineData(true, "", "")]
+    public void A_section_is_told_from_the_answer_however_the_text_is_cut(bool inside, string text, string expected)
+    {
+        IAnswerReader Reader() => new ReasoningReader(inside, new CallReader(new HermesSyntax()));
+        Assert.Equal(expected, CallReaderTests.Say(Reader(), [text]));
+        Assert.Equal(expected, CallReaderTests.Say(Reader(), text.Select(character => character.ToString())));
+        for (var cut = 1; cut < text.Length; cut++)
+            Assert.Equal(expected, CallReaderTests.Say(Reader(), [text[..cut], text[cut..]]));
+    }
+
+    [Theory]
+    [InlineData(true, false, "(Hm.) '{}'")]
+    [InlineData(false, true, "'Hm.' find {}")]
+    [InlineData(false, false, "'Hm.{}'")]
+    public void What_channels_are_not_read_for_stays_content(bool reasoning, bool calls, string expected)
+    {
+        const string text = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.find<|message|>{}<|call|>";
+        Assert.Equal(expected, CallReaderTests.Say(new HarmonyReader(calls, reasoning), [text]));
+    }
+
+    [Theory]
+    [InlineData("<|im_start|>assistant\n<think>\n", "Inside")]
+    [InlineData("<|im_start|>assistant\n<think>\n\n</think>\n\n", "None")]
+    [InlineData("<｜Assistant｜></think>", "None")]
+    [InlineData("<think>old</think><|im_start|>assistant\n", "Possible")]
+    [InlineData("", "Possible")]
+    public void The_prompt_shows_where_an_answer_begins(string prompt, string expected)
+    {
+        Assert.Equal(Enum.Parse<ReasoningStart>(expected), ReasoningFormat.Start(ReasoningParser.Think, prompt));
+        Assert.Equal(ReasoningStart.None, ReasoningFormat.Start(ReasoningParser.None, prompt));
+    }
+
+    [Theory]
+    [InlineData(ToolCallParser.Hermes, "{% set content = content.split('</think>')[-1] %}", ReasoningParser.Think)]
+    [InlineData(ToolCallParser.None, "between <think></think> and <response></response>", ReasoningParser.None)]
+    [InlineData(ToolCallParser.Hermes, "<tool_call>", ReasoningParser.None)]
+    [InlineData(ToolCallParser.Harmony, "<|channel|>", ReasoningParser.Harmony)]
+    [InlineData(ToolCallParser.None, null, ReasoningParser.None)]
+    public void A_template_shows_the_format(ToolCallParser calls, string? template, ReasoningParser expected) =>
+        Assert.Equal(expected, ReasoningFormat.Decide(ReasoningParser.Auto, calls, template));
+
+    [Fact]
+    public void Formats_that_do_not_go_together_are_refused()
+    {
+        Assert.Contains("reasoningParser: Think", Assert.Throws<UserInputException>(() => ReasoningFormat.Decide(ReasoningParser.Think, ToolCallParser.Harmony, null)).Message, StringComparison.Ordinal);
+        Assert.Contains("toolCallParser Hermes", Assert.Throws<UserInputException>(() => ReasoningFormat.Decide(ReasoningParser.Harmony, ToolCallParser.Hermes, null)).Message, StringComparison.Ordinal);
+        Assert.Equal(ReasoningParser.Harmony, ReasoningFormat.Decide(ReasoningParser.Harmony, ToolCallParser.None, null));
+        Assert.Equal(ReasoningParser.None, ReasoningFormat.Decide(ReasoningParser.None, ToolCallParser.Harmony, null));
+    }
+
+    [Theory]
+    [InlineData("Inside", "any \"{</thin</think>\n\n{}", true)]
+    [InlineData("Inside", "<<<</</think></think>{}", false)]
+    [InlineData("Inside", "<<<</</think>{}", true)]
+    [InlineData("Inside", "{}", false)]
+    [InlineData("Inside", "é</think>{}x", false)]
+    [InlineData("Possible", "{}", true)]
+    [InlineData("Possible", "<think>a</think> {}", true)]
+    [InlineData("Possible", "a</think>{}", false)]
+    [InlineData("None", "{}", true)]
+    [InlineData("None", "<think></think>{}", false)]
+    public void A_grammar_is_one_of_the_content(string start, string text, bool fits)
+    {
+        var machine = new GrammarMachine(ReasoningFormat.Around(JsonGrammar.Object, Enum.Parse<ReasoningStart>(start)));
+        GrammarState? state = machine.Start;
+        foreach (var value in Encoding.UTF8.GetBytes(text))
+            state = state is null ? null : machine.Next(state, value);
+        Assert.Equal(fits, state is { Accepting: true });
+    }
+}
