@@ -44,6 +44,7 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
     {
         var limit = 50;
         long? before = null;
+        string? key = null;
         JobState? state = null;
         foreach (var (name, values) in context.Request.Query)
         {
@@ -59,6 +60,9 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
                         return Wire.Json(Problem.Of("before", "write the 'next' of an earlier page"));
                     before = sequence;
                     break;
+                case "idempotencyKey":
+                    key = value;
+                    break;
                 case "state":
                     // The parser also takes numbers, signs and lists of names.
                     if (!Enum.GetNames<JobState>().Contains(value) || !Enum.TryParse<JobState>(value, out var wanted))
@@ -66,11 +70,11 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
                     state = wanted;
                     break;
                 default:
-                    return Wire.Json(Problem.Of("query", "unknown parameter: write limit, before or state"));
+                    return Wire.Json(Problem.Of("query", "unknown parameter: write limit, before, state or idempotencyKey"));
             }
         }
 
-        var jobs = store.List(state, before, limit + 1);
+        var jobs = store.List(state, before, key, limit + 1);
         return Wire.Json(new JobList(
             [.. jobs.Take(limit).Select(JobSummary.Of)],
             jobs.Count > limit ? jobs[limit - 1].Sequence.ToString(CultureInfo.InvariantCulture) : null));

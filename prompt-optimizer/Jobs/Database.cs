@@ -121,6 +121,16 @@ internal sealed class Database : IDisposable
         }
     }
 
+    /// <summary>Moves the write-ahead log into the file and empties it, unless a reader holds on to it: then a later call does.</summary>
+    public void EmptyLog()
+    {
+        lock (_writing)
+        {
+            using var connection = Open();
+            connection.Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+    }
+
     public void Dispose()
     {
         using (var connection = new SqliteConnection(_connection))
@@ -133,6 +143,8 @@ internal sealed class Database : IDisposable
         var connection = new SqliteConnection(_connection);
         connection.Open();
         connection.Execute("PRAGMA synchronous = FULL");
+        // What is deleted is overwritten, not only forgotten.
+        connection.Execute("PRAGMA secure_delete = ON");
         return connection;
     }
 

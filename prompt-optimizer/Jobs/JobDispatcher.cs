@@ -10,6 +10,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
     // The store announces every change; this only bounds what a clock change can do.
     private static readonly TimeSpan _longestWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan _storeRetry = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan _longestStoreRetry = TimeSpan.FromSeconds(30);
 
     /// <summary>Whether jobs are being handed out: what readiness means.</summary>
     public bool Ready { get; private set; }
@@ -18,26 +19,24 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
     {
         // Leaves the host's start before the first look into the store.
         await Task.Yield();
-        var running = new List<Task>();
-        var recovered = false;
+        var running = new Dictionary<string, Task>();
+        var started = false;
         while (!stoppingToken.IsCancellationRequested)
         {
             var changed = pulse.Next;
             var wait = _longestWait;
             try
             {
-                if (!recovered)
-                {
-                    var count = store.Recover();
-                    if (count > 0)
-                        logger.LogInformation("{Count} jobs were in hand when the service last stopped; they resume", count);
-                    recovered = true;
-                }
-
+                foreach (var id in running.Where(pair => pair.Value.IsCompleted).Select(pair => pair.Key).ToList())
+                    running.Remove(id);
+                // One process owns the store: what runs there and not here, nobody runs.
+                var lost = store.Recover(running.Keys);
+                if (lost > 0)
+                    logger.LogWarning("{Count} jobs ran without a worker, {Since}; they resume", lost, started ? "after a fault of this service" : "since the service last stopped");
+                started = true;
                 EndExpired();
-                running.RemoveAll(task => task.IsCompleted);
                 while (running.Count < settings.Workers && store.Claim() is { } job)
-                    running.Add(Task.Run(() => RunAsync(job.Id, stoppingToken), CancellationToken.None));
+                    running.Add(job.Id, Task.Run(() => RunAsync(job.Id, stoppingToken), CancellationToken.None));
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)
                     wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, _longestWait.Ticks));
@@ -51,14 +50,14 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                 changed = Task.Delay(Timeout.Infinite, stoppingToken);
             }
 
-            await WaitAsync(changed, running, wait, stoppingToken).ConfigureAwait(false);
+            await WaitAsync(changed, running.Values, wait, stoppingToken).ConfigureAwait(false);
         }
 
         Ready = false;
-        await Task.WhenAll(running).ConfigureAwait(false);
+        await Task.WhenAll(running.Values).ConfigureAwait(false);
     }
 
-    private async Task WaitAsync(Task changed, List<Task> running, TimeSpan wait, CancellationToken stop)
+    private async Task WaitAsync(Task changed, IReadOnlyCollection<Task> running, TimeSpan wait, CancellationToken stop)
     {
         using var both = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var timer = Task.Delay(wait, time, both.Token);
@@ -74,6 +73,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
 
     private async Task RunAsync(string id, CancellationToken stop)
     {
+        Action settle;
         try
         {
             await runner.RunAsync(id, stop).ConfigureAwait(false);
@@ -82,28 +82,28 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         catch (SqliteException error)
         {
             logger.LogError("Job {JobId}: the store does not answer ({Code}); its finished rounds are kept", id, error.SqliteExtendedErrorCode);
+            settle = () => store.Requeue(id, notBefore: null, failedAttempt: true);
         }
 
         catch (Exception error)
         {
             // A fault of this program, not of the store: it must not leave a job that seems to run for ever.
             logger.LogError("Job {JobId} failed on an internal error: {Type}{NewLine}{Stack}", id, error.GetType().FullName, Environment.NewLine, error.StackTrace);
-            store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({error.GetType().Name})"));
-            return;
+            settle = () => store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({error.GetType().Name})"));
         }
 
         // The worker stays with its job until the store can say so; a stop leaves that to the next start.
-        while (!stop.IsCancellationRequested)
+        for (var wait = _storeRetry; !stop.IsCancellationRequested; wait = wait < _longestStoreRetry ? 2 * wait : _longestStoreRetry)
         {
-            await Task.Delay(_storeRetry, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             try
             {
-                store.Requeue(id, notBefore: null, failedAttempt: true);
+                settle();
                 return;
             }
-            catch (SqliteException)
+            catch (SqliteException error)
             {
-                // Still not.
+                logger.LogError("Job {JobId}: the store does not take its end ({Code}); trying again in {Seconds} s", id, error.SqliteExtendedErrorCode, wait.TotalSeconds);
+                await Task.Delay(wait, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }

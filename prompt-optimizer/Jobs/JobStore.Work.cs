@@ -10,28 +10,38 @@ internal sealed partial class JobStore
     /// <summary>Times that a process may die with a job in hand, without finishing a round in between. Ours.</summary>
     internal const int MaxDeaths = 5;
 
-    /// <summary>Puts jobs back that a process which died had in hand; every finished round of theirs is there.</summary>
-    /// <returns>The jobs put back.</returns>
-    public int Recover()
+    /// <summary>Puts jobs back that run without a worker, as those that a process which died had in hand; every finished round of theirs is there.</summary>
+    /// <param name="inHand">Jobs that have a worker.</param>
+    /// <returns>How many were put back.</returns>
+    public int Recover(IEnumerable<string> inHand)
     {
+        List<string> lost = [.. database.Read(connection => connection.Query(reader => reader.Text("id")!, "SELECT id FROM jobs WHERE state = 'Running'")).Except(inHand)];
+        if (lost.Count == 0)
+            return 0;
         var now = time.GetUtcNow();
-        return database.Write(connection =>
+        var put = database.Write(connection =>
         {
-            foreach (var id in Ids("state = 'Running' AND cancel_requested = 1"))
-                End(id, JobState.Cancelled, null);
-            connection.Execute("UPDATE jobs SET deaths = deaths + 1 WHERE state = 'Running'");
-            foreach (var id in Ids($"state = 'Running' AND deaths >= {MaxDeaths}"))
-                End(id, JobState.Failed, new(FailureReason.WorkerDied, $"the service died {MaxDeaths} times while it worked on this job"));
-            var put = Ids("state = 'Running'");
-            foreach (var id in put)
+            var queued = 0;
+            foreach (var id in lost)
             {
-                connection.Execute("UPDATE jobs SET state = 'Queued', not_before = NULL WHERE id = $id", ("$id", id));
-                AddEvent(connection, id, "queued", null);
+                connection.Execute("UPDATE jobs SET deaths = deaths + 1 WHERE id = $id", ("$id", id));
+                if (connection.Scalar("SELECT cancel_requested FROM jobs WHERE id = $id", ("$id", id)) == 1)
+                {
+                    End(id, JobState.Cancelled, null);
+                }
+                else if (connection.Scalar("SELECT deaths FROM jobs WHERE id = $id", ("$id", id)) >= MaxDeaths)
+                {
+                    End(id, JobState.Failed, new(FailureReason.WorkerDied, $"the service died {MaxDeaths} times while it worked on this job"));
+                }
+                else
+                {
+                    connection.Execute("UPDATE jobs SET state = 'Queued', not_before = NULL WHERE id = $id", ("$id", id));
+                    AddEvent(connection, id, "queued", null);
+                    queued++;
+                }
             }
 
-            return put.Count;
-
-            List<string> Ids(string condition) => connection.Query(reader => reader.Text("id")!, $"SELECT id FROM jobs WHERE {condition}");
+            return queued;
 
             void End(string id, JobState state, Failure? failure)
             {
@@ -40,6 +50,9 @@ internal sealed partial class JobStore
                 AddEvent(connection, id, "ended", state.ToString());
             }
         });
+        foreach (var id in lost)
+            Changed?.Invoke(id);
+        return put;
     }
 
     /// <summary>Takes the oldest job that is due, or none.</summary>

@@ -60,12 +60,12 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
 
     public Job? Get(string id) => database.Read(connection => Find(connection, "id = $value", id));
 
-    /// <summary>Newest first; whole jobs of one state or of all, accepted before the given sequence number.</summary>
-    public IReadOnlyList<Job> List(JobState? state, long? before, int limit) => database.Read(connection =>
+    /// <summary>Newest first; whole jobs of one state or of all, accepted before the given sequence number, of one key or of any.</summary>
+    public IReadOnlyList<Job> List(JobState? state, long? before, string? key, int limit) => database.Read(connection =>
     {
         var ids = connection.Query(reader => reader.Text("id")!,
-            "SELECT id FROM jobs WHERE ($state IS NULL OR state = $state) AND ($before IS NULL OR seq < $before) ORDER BY seq DESC LIMIT $limit",
-            ("$state", state), ("$before", before), ("$limit", limit));
+            "SELECT id FROM jobs WHERE ($state IS NULL OR state = $state) AND ($before IS NULL OR seq < $before) AND ($key IS NULL OR idempotency_key = $key) ORDER BY seq DESC LIMIT $limit",
+            ("$state", state), ("$before", before), ("$key", key), ("$limit", limit));
         return (IReadOnlyList<Job>)[.. ids.Select(id => Find(connection, "id = $value", id)!)];
     });
 
@@ -94,6 +94,9 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
     {
         var removed = database.Write(connection =>
             connection.Execute("DELETE FROM jobs WHERE id = $id AND state IN ('Succeeded', 'Failed', 'Cancelled')", ("$id", id)) == 1);
+        // What was written is overwritten in the file, and the log that may still hold it is emptied.
+        if (removed)
+            database.EmptyLog();
         Changed?.Invoke(id);
         return removed;
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Microsoft.Data.Sqlite;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
 
@@ -166,8 +167,76 @@ public sealed class ServiceTests : IAsyncLifetime
         Assert.Equal((string?)first["id"], (string?)again["id"]);
         var clash = await service.PostAsync("/v1/jobs", new { prompt = "another", idempotencyKey = "k1" }, HttpStatusCode.Conflict);
         Assert.NotNull(clash["errors"]!["idempotencyKey"]);
+        await service.CreateAsync(new { prompt = Lion, idempotencyKey = "k2" });
+        var listed = JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs?idempotencyKey=k1"))!["items"]!.AsArray();
+        Assert.Equal((string?)first["id"], (string?)Assert.Single(listed)!["id"]);
+        Assert.Empty(JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs?idempotencyKey=k3"))!["items"]!.AsArray());
         await service.EndAsync((string)first["id"]!);
-        Assert.Equal(1, _model.Count("intent-inference"));
+        await service.EndAsync((string)JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs?idempotencyKey=k2"))!["items"]![0]!["id"]!);
+        Assert.Equal(2, _model.Count("intent-inference"));
+    }
+
+    [Fact]
+    public async Task An_internal_error_ends_its_job_although_the_store_refuses_that_at_first()
+    {
+        var reached = new TaskCompletionSource();
+        var release = new TaskCompletionSource();
+        _model.Override = async (call, cancel) =>
+        {
+            reached.TrySetResult();
+            await release.Task.WaitAsync(cancel);
+            return null;
+        };
+        await using var service = await StartAsync();
+        var id = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
+        await reached.Task;
+        // A row that cannot be read, and a store that takes no end.
+        Sql("CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN NEW.state = 'Failed' BEGIN SELECT RAISE(ABORT, 'no'); END");
+        Sql("UPDATE jobs SET dialects = 'none'");
+        release.SetResult();
+        // The next look at the job fails, and so does its end.
+        await UntilAsync(() => Sql("SELECT intent FROM jobs") is string);
+        Assert.Equal("Running", Sql("SELECT state FROM jobs"));
+        Sql("DROP TRIGGER refuse");
+        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
+        Assert.Contains("internal error", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
+    }
+
+    private object? Sql(string text)
+    {
+        using var connection = new SqliteConnection($"Data Source={Path.Combine(_folder.Path, "jobs.sqlite")};Pooling=False");
+        connection.Open();
+        using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // The tests' own text.
+        command.CommandText = text;
+#pragma warning restore CA2100
+        return command.ExecuteScalar();
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!condition())
+            await Task.Delay(20, limit.Token);
+    }
+
+    [Fact]
+    public async Task A_job_that_runs_without_a_worker_resumes()
+    {
+        var release = new TaskCompletionSource();
+        _model.Override = async (call, cancel) =>
+        {
+            await release.Task.WaitAsync(cancel);
+            return null;
+        };
+        await using var service = await StartAsync("workers: 1");
+        var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
+        await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
+        var lost = (string)(await service.CreateAsync(new { prompt = "a lost lion" }))["id"]!;
+        Sql($"UPDATE jobs SET state = 'Running' WHERE id = '{lost}'");
+        release.SetResult();
+        Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
+        Assert.Equal("Succeeded", (string?)(await service.EndAsync(lost))["state"]);
     }
 
     [Fact]

@@ -27,7 +27,7 @@ public sealed class JobStoreTests : IDisposable
         using (var database = new Database(_folder.Path))
         {
             var store = new JobStore(database, TimeProvider.System);
-            Assert.Equal(2, store.Recover());
+            Assert.Equal(2, store.Recover([]));
             Assert.Equal(first, store.Claim()!.Id);
         }
     }
@@ -49,12 +49,50 @@ public sealed class JobStoreTests : IDisposable
         for (var death = 1; death < JobStore.MaxDeaths; death++)
         {
             store.Claim();
-            Assert.Equal(1, store.Recover());
+            Assert.Equal(1, store.Recover([]));
         }
 
         store.Claim();
-        Assert.Equal(0, store.Recover());
+        Assert.Equal(0, store.Recover([]));
         Assert.Equal(FailureReason.WorkerDied, store.Get(id)!.Failure!.Reason);
+    }
+
+    [Fact]
+    public void Only_jobs_without_a_worker_are_put_back()
+    {
+        using var database = new Database(_folder.Path);
+        var store = new JobStore(database, TimeProvider.System);
+        var ids = Enumerable.Range(0, 3).Select(i => store.Create(New($"{i}")).Job!.Id).ToList();
+        foreach (var _ in ids)
+            store.Claim();
+        store.RequestCancel(ids[2]);
+        Assert.Equal(0, store.Recover(ids));
+        Assert.Equal(1, store.Recover([ids[0]]));
+        Assert.Equal([JobState.Running, JobState.Queued, JobState.Cancelled], ids.Select(id => store.Get(id)!.State));
+    }
+
+    [Fact]
+    public void What_is_purged_is_in_no_file()
+    {
+        using var database = new Database(_folder.Path);
+        var store = new JobStore(database, TimeProvider.System);
+        var id = store.Create(New("a very secret lion")).Job!.Id;
+        store.Create(New("a public lion"));
+        store.RequestCancel(id);
+        Assert.True(Stored("secret"));
+        Assert.True(store.Purge(id));
+        Assert.False(store.Purge(id));
+        Assert.False(Stored("secret"));
+        Assert.True(Stored("public"));
+
+        bool Stored(string text) => Directory.GetFiles(_folder.Path, "jobs.sqlite*").Any(file => Read(file).Contains(text, StringComparison.Ordinal));
+
+        static string Read(string file)
+        {
+            using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            using var reader = new StreamReader(stream, System.Text.Encoding.Latin1);
+            return reader.ReadToEnd();
+        }
     }
 
     [Fact]
@@ -81,7 +119,7 @@ public sealed class JobStoreTests : IDisposable
             return ValueTask.CompletedTask;
         });
         Assert.Equal(20, store.Counts()[JobState.Queued]);
-        Assert.Equal(20, store.List(null, null, 100).Select(job => job.Id).Distinct().Count());
+        Assert.Equal(20, store.List(null, null, null, 100).Select(job => job.Id).Distinct().Count());
     }
 
     [Fact]
