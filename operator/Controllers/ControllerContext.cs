@@ -81,6 +81,9 @@ internal sealed class ControllerContext(
         events.Transitions(resource, conditions(before), conditions(after));
     }
 
+    /// <summary>Reports what no condition can tell any more.</summary>
+    public void Warn(IKubernetesObject<V1ObjectMeta> about, string reason, string message) => events.Warn(about, reason, message);
+
     /// <summary>A failure when something needs another try, success otherwise.</summary>
     public static ReconciliationResult<T> Result<T>(T resource, IReadOnlyList<Problem> applying)
         where T : IKubernetesObject<V1ObjectMeta> =>

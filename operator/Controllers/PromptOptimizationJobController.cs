@@ -24,7 +24,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 {
     public const string Name = "promptoptimizationjob";
 
-    /// <summary>The finalizer that cancels what runs in the service.</summary>
+    /// <summary>The finalizer that ends what runs in the service and removes the prompts from its store.</summary>
     public const string FinalizerName = ApiGroup.Name + "/cancel-jobs";
 
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
@@ -46,7 +46,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
                 {
                     var known = entity.Status?.JobIds?.ElementAtOrDefault(index);
                     jobs.Add(known is null
-                        ? await service.CreateAsync(address, $"{entity.Metadata.Uid}.{index.ToString(CultureInfo.InvariantCulture)}", prompt, entity.Spec, cancellationToken).ConfigureAwait(false)
+                        ? await service.CreateAsync(address, Key(entity, index), prompt, entity.Spec, cancellationToken).ConfigureAwait(false)
                         : await service.GetAsync(address, known, cancellationToken).ConfigureAwait(false));
                 }
             }
@@ -93,23 +93,38 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> FinalizeAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        if (JobStatusPlanner.HasEnded(entity) || (await CheckAsync(entity, cancellationToken).ConfigureAwait(false)).Address is not { } address)
+        // Without its optimizer there is nobody to ask: the store went with it, or belongs to whoever keeps the volume.
+        if (await context.ReferredAsync(context.Informers.Optimizers.Cache, entity.Metadata.NamespaceProperty, entity.Spec.OptimizerRef, cancellationToken).ConfigureAwait(false) is not { } optimizer)
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
-        foreach (var id in entity.Status?.JobIds ?? [])
+        var address = new Uri(PromptOptimizerPlanner.Endpoint(optimizer));
+        string? left = null;
+        for (var index = 0; index < JobStatusPlanner.Prompts(entity.Spec).Count; index++)
         {
             try
             {
-                await service.CancelAsync(address, id, cancellationToken).ConfigureAwait(false);
+                // A job may have been handed in without its id being noted.
+                var id = entity.Status?.JobIds?.ElementAtOrDefault(index) ?? await service.FindAsync(address, Key(entity, index), cancellationToken).ConfigureAwait(false);
+                if (id is not null && !await service.PurgeAsync(address, id, cancellationToken).ConfigureAwait(false))
+                    left ??= $"job {id} is ending";
             }
             catch (Exception error) when (error is PromptServiceException or HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
             {
-                // Deleting must not hang on a service that is gone; a job there ends by its own deadline.
+                left = $"{address}: {error.Message}";
                 break;
             }
         }
 
+        if (left is null)
+            return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+        if (JobStatusPlanner.MayWaitForPurge(entity, context.Time.GetUtcNow()))
+            return ReconciliationResult<PromptOptimizationJob>.Failure(entity, $"prompts are being removed from the service: {left}", requeueAfter: Poll);
+        // Deleting must not hang on a service that is gone; a job there ends by its own deadline.
+        context.Warn(entity, Reasons.PromptsNotRemoved, $"the prompts may still be in the store of PromptOptimizer '{optimizer.Metadata.Name}': {left}");
         return ReconciliationResult<PromptOptimizationJob>.Success(entity);
     }
+
+    /// <summary>The key under which a prompt is handed in: the same for every try.</summary>
+    private static string Key(PromptOptimizationJob entity, int index) => $"{entity.Metadata.Uid}.{index.ToString(CultureInfo.InvariantCulture)}";
 
     private async Task<(Problem? Problem, Uri? Address)> CheckAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {

@@ -27,25 +27,47 @@ internal sealed class PromptService(HttpClient http)
             body["dialects"] = new JsonArray([.. dialects.Select(dialect => JsonValue.Create(dialect.ToString()))]);
         if (spec.Budget is { } budget)
             body["budget"] = new JsonObject { ["tokens"] = budget.Tokens, ["images"] = budget.Images, ["deadline"] = budget.Deadline };
-        return SendAsync(HttpMethod.Post, new Uri(address, "/v1/jobs"), body, cancellationToken);
+        return SendAsync<ServiceJob>(HttpMethod.Post, new Uri(address, "/v1/jobs"), body, cancellationToken);
     }
 
     public Task<ServiceJob> GetAsync(Uri address, string id, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Get, Job(address, id), null, cancellationToken);
+        SendAsync<ServiceJob>(HttpMethod.Get, Job(address, id), null, cancellationToken);
 
-    public Task<ServiceJob> CancelAsync(Uri address, string id, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Delete, Job(address, id), null, cancellationToken);
+    /// <summary>The id of the job that was handed in with a key; null: there is none.</summary>
+    public async Task<string?> FindAsync(Uri address, string key, CancellationToken cancellationToken) =>
+        (await SendAsync<ServiceJobs>(HttpMethod.Get, new Uri(address, $"/v1/jobs?idempotencyKey={Uri.EscapeDataString(key)}"), null, cancellationToken).ConfigureAwait(false)).Items.FirstOrDefault()?.Id;
+
+    /// <summary>Removes a job and its prompt for good. One that has not ended is cancelled, and removed by a later call.</summary>
+    /// <returns>Whether it is gone.</returns>
+    public async Task<bool> PurgeAsync(Uri address, string id, CancellationToken cancellationToken)
+    {
+        var job = Job(address, id);
+        try
+        {
+            await SendAsync<ServiceJob?>(HttpMethod.Delete, new Uri(job + "?purge=true"), null, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (PromptServiceException error) when (error.StatusCode == HttpStatusCode.NotFound)
+        {
+            return true;
+        }
+        catch (PromptServiceException error) when (error.StatusCode == HttpStatusCode.Conflict)
+        {
+            await SendAsync<ServiceJob>(HttpMethod.Delete, job, null, cancellationToken).ConfigureAwait(false);
+            return false;
+        }
+    }
 
     private static Uri Job(Uri address, string id) => new(address, $"/v1/jobs/{Uri.EscapeDataString(id)}");
 
-    private async Task<ServiceJob> SendAsync(HttpMethod method, Uri url, JsonObject? body, CancellationToken cancellationToken)
+    private async Task<T> SendAsync<T>(HttpMethod method, Uri url, JsonObject? body, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(method, url) { Content = body is null ? null : JsonContent.Create(body) };
         var work = WorkMeter.Pause();
         try
         {
             using var response = await http.SendAsync(request, cancellationToken).ConfigureAwait(false);
-            return Read(response, await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false));
+            return Read<T>(response, await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false));
         }
         finally
         {
@@ -55,12 +77,12 @@ internal sealed class PromptService(HttpClient http)
 
     private static string? Text(JsonObject? problem, string field) => problem?[field] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 
-    private static ServiceJob Read(HttpResponseMessage response, string text)
+    private static T Read<T>(HttpResponseMessage response, string text)
     {
         try
         {
             if (response.IsSuccessStatusCode)
-                return JsonSerializer.Deserialize<ServiceJob>(text, Strict) ?? throw new JsonException("empty");
+                return response.StatusCode == HttpStatusCode.NoContent ? default! : JsonSerializer.Deserialize<T>(text, Strict) ?? throw new JsonException("empty");
             var problem = JsonNode.Parse(text) as JsonObject;
             throw new PromptServiceException(response.StatusCode, Text(problem, "detail") ?? Text(problem, "title") ?? response.StatusCode.ToString());
         }

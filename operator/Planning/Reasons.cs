@@ -132,6 +132,9 @@ public static class Reasons
     /// <summary>The service does not answer.</summary>
     public const string ServiceUnreachable = "ServiceUnreachable";
 
+    /// <summary>A deleted job's prompts may still be in the service's store.</summary>
+    public const string PromptsNotRemoved = "PromptsNotRemoved";
+
     /// <summary>The service has taken the job.</summary>
     public const string JobAccepted = "JobAccepted";
 

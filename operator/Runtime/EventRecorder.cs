@@ -35,6 +35,9 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
         }
     }
 
+    /// <summary>Reports what no condition can tell any more, such as of a resource that goes.</summary>
+    public void Warn(IKubernetesObject<V1ObjectMeta> about, string reason, string message) => notes.Writer.TryWrite(new Note(about, "Warning", reason, message));
+
     /// <summary>
     /// What the server lacks it lacks for all: in each namespace the Event of one resource says it, and the condition of every
     /// one. A thousand resources that are made at once wait for their children, not for a thousand Events.

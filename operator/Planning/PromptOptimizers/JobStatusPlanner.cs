@@ -24,6 +24,17 @@ internal sealed class ServiceJob
     public List<ServiceRound> Rounds { get; set; } = [];
 }
 
+/// <summary>A page of jobs.</summary>
+internal sealed class ServiceJobs
+{
+    public required List<ServiceJobName> Items { get; set; }
+}
+
+internal sealed class ServiceJobName
+{
+    public required string Id { get; set; }
+}
+
 /// <summary>States of a job.</summary>
 internal enum ServiceJobState
 {
@@ -65,6 +76,13 @@ internal sealed class ServiceRound
 /// <summary>Status of a PromptOptimizationJob, from what the service says.</summary>
 internal static class JobStatusPlanner
 {
+    /// <summary>How long a job that is deleted waits for the service to remove its prompts.</summary>
+    private static readonly TimeSpan PurgePatience = TimeSpan.FromMinutes(2);
+
+    /// <summary>Whether a job that is being deleted may still wait for the service.</summary>
+    public static bool MayWaitForPurge(PromptOptimizationJob job, DateTimeOffset now) =>
+        job.Metadata.DeletionTimestamp is not { } since || now - since.ToUniversalTime() < PurgePatience;
+
     public static IReadOnlyList<string> Prompts(PromptOptimizationJobSpec spec) => spec.Prompts ?? (IReadOnlyList<string>)[spec.Prompt!];
 
     public static bool HasEnded(PromptOptimizationJob job) =>

@@ -45,7 +45,9 @@ public sealed class JobTests(OperatorCluster cluster)
         Assert.Equal("better a dog", await cluster.GetAsync(shop, "pojob/sketches", ".status.results[1].prompt"));
         Assert.Equal("90", await cluster.GetAsync(shop, "pojob/sketches", ".status.scorePercent"));
         Assert.Equal(2, service.Jobs.Count);
+        Assert.Equal(2, service.Prompts.Count);
         (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+        Assert.Empty(service.Prompts);
     }
 
     [Fact]
@@ -63,7 +65,7 @@ public sealed class JobTests(OperatorCluster cluster)
     }
 
     [Fact]
-    public async Task Deleting_a_job_cancels_it()
+    public async Task Deleting_a_job_cancels_it_and_removes_its_prompts()
     {
         var shop = await cluster.NamespaceAsync("cancel");
         using var service = new PlayedService();
@@ -72,6 +74,24 @@ public sealed class JobTests(OperatorCluster cluster)
         await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
         (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
         Assert.Equal(service.Jobs.Values.Order(), service.Cancelled.Order());
+        Assert.Empty(service.Prompts);
+    }
+
+    [Fact]
+    public async Task A_job_waits_for_its_service_and_goes_without_its_optimizer()
+    {
+        var shop = await cluster.NamespaceAsync("purge");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
+        service.Down = true;
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--wait=false")).EnsureSuccess();
+        var asked = service.Hosts.Count;
+        await Eventually.TrueAsync(() => Task.FromResult(service.Hosts.Count > asked + 1));
+        Assert.Equal("sketches", await cluster.GetAsync(shop, "pojob/sketches", ".metadata.name"));
+        (await cluster.KubectlAsync("delete", "-n", shop, "popt/sculptor")).EnsureSuccess();
+        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=30s")).EnsureSuccess();
     }
 
     private sealed class PlayedService : HttpMessageHandler
@@ -82,25 +102,37 @@ public sealed class JobTests(OperatorCluster cluster)
 
         public ConcurrentBag<string> Hosts { get; } = [];
 
+        public ConcurrentDictionary<string, string> Prompts { get; } = new();
+
         public volatile string State = "Running";
 
         public string Better { get; init; } = "better";
 
-        private readonly ConcurrentDictionary<string, string> prompts = new();
+        public volatile bool Down;
 
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             Hosts.Add(request.RequestUri!.Authority);
+            if (Down)
+                throw new HttpRequestException("no route");
             string id;
             if (request.Method == HttpMethod.Post)
             {
                 var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
                 id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
-                prompts[id] = (string)body["prompt"]!;
+                Prompts[id] = (string)body["prompt"]!;
             }
             else
             {
                 id = request.RequestUri.Segments[^1];
+                if (request.RequestUri.Query == "?purge=true")
+                {
+                    // As the real service: what runs cannot be removed.
+                    if (State == "Running" && !Cancelled.Contains(id))
+                        return Answer(HttpStatusCode.Conflict, new JsonObject { ["title"] = "The job has not ended" });
+                    return Prompts.TryRemove(id, out _) ? new HttpResponseMessage(HttpStatusCode.NoContent) : Answer(HttpStatusCode.NotFound, new JsonObject { ["title"] = "No such job" });
+                }
+
                 if (request.Method == HttpMethod.Delete)
                     Cancelled.Add(id);
             }
@@ -114,8 +146,10 @@ public sealed class JobTests(OperatorCluster cluster)
                 ["usage"] = new JsonObject { ["tokens"] = 7 },
             };
             if (State == "Succeeded")
-                job["result"] = new JsonObject { ["prompt"] = $"{Better} {prompts[id]}", ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
-            return new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(job.ToJsonString()) };
+                job["result"] = new JsonObject { ["prompt"] = $"{Better} {Prompts[id]}", ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
+            return Answer(HttpStatusCode.OK, job);
         }
+
+        private static HttpResponseMessage Answer(HttpStatusCode status, JsonObject body) => new(status) { Content = new StringContent(body.ToJsonString()) };
     }
 }

@@ -194,6 +194,32 @@ public sealed class JobStatusPlannerTests
         Assert.All(map.Metadata.Labels.Values, value => Assert.True(char.IsLetterOrDigit(value[^1])));
     }
 
+    [Theory]
+    [InlineData(int.MaxValue, 1, int.MaxValue)]
+    [InlineData(long.MaxValue, long.MaxValue, int.MaxValue)]
+    [InlineData(-5, 7, 7)]
+    public void Tokens_of_a_status_stay_a_number_that_its_field_holds(long one, long other, int expected)
+    {
+        ServiceJob Spent(string id, long tokens)
+        {
+            var job = One(id, ServiceJobState.Running);
+            job.Usage = new ServiceUsage { Tokens = tokens };
+            return job;
+        }
+
+        Assert.Equal(expected, JobStatusPlanner.Plan(Job(), [Spent("1", one), Spent("2", other)], null, Now).Status.Tokens);
+    }
+
+    [Fact]
+    public void A_deleted_job_waits_for_its_service_for_two_minutes()
+    {
+        var job = Job();
+        Assert.True(JobStatusPlanner.MayWaitForPurge(job, Now));
+        job.Metadata.DeletionTimestamp = Now.UtcDateTime;
+        Assert.True(JobStatusPlanner.MayWaitForPurge(job, Now.AddSeconds(119)));
+        Assert.False(JobStatusPlanner.MayWaitForPurge(job, Now.AddSeconds(120)));
+    }
+
     [Fact]
     public void A_failed_prompt_fails_the_job_and_its_text_is_told_to_nobody()
     {
