@@ -44,13 +44,17 @@ internal sealed class HubOrigin : IModelOrigin
 
     private async Task<IReadOnlyList<RemoteFile>> FilesAsync(CancellationToken cancellationToken)
     {
-        var revision = await JsonAsync(new Uri(_endpoint, $"api/models/{_repository}/revision/{Uri.EscapeDataString(_revision)}"), cancellationToken).ConfigureAwait(false);
+        var listing = new Listing(Name);
+        var revision = await JsonAsync(listing, new Uri(_endpoint, $"api/models/{_repository}/revision/{Uri.EscapeDataString(_revision)}"), cancellationToken).ConfigureAwait(false);
         var commit = (string?)revision.Body["sha"] ?? throw new UserInputException($"{Name}: {_endpoint} does not say which commit this is: check the endpoint");
         var files = new List<RemoteFile>();
         for (Uri? page = new Uri(_endpoint, $"api/models/{_repository}/tree/{commit}"); page is not null;)
         {
-            var (body, next) = await JsonAsync(page, cancellationToken).ConfigureAwait(false);
-            foreach (var entry in (body as JsonArray ?? []).OfType<JsonObject>())
+            listing.BeginPage(page.PathAndQuery);
+            var (body, next) = await JsonAsync(listing, page, cancellationToken).ConfigureAwait(false);
+            var entries = body as JsonArray ?? [];
+            listing.Add(entries.Count);
+            foreach (var entry in entries.OfType<JsonObject>())
             {
                 if ((string?)entry["type"] == "file" && (string?)entry["path"] is { } path && RemoteFile.IsWanted(path))
                     files.Add(new RemoteFile(path, new Uri(_endpoint, $"{_repository}/resolve/{commit}/{Uri.EscapeDataString(path)}"), (long?)entry["size"], DigestOf(entry)));
@@ -76,14 +80,14 @@ internal sealed class HubOrigin : IModelOrigin
         return request;
     }
 
-    private async Task<(JsonNode Body, Uri? Next)> JsonAsync(Uri url, CancellationToken cancellationToken)
+    private async Task<(JsonNode Body, Uri? Next)> JsonAsync(Listing listing, Uri url, CancellationToken cancellationToken)
     {
         using var request = Authorized(url);
         using var response = await Answers.SendAsync(_http, request, Name, cancellationToken).ConfigureAwait(false);
         try
         {
-            var stream = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
-            var body = await JsonNode.ParseAsync(stream, cancellationToken: cancellationToken).ConfigureAwait(false) ?? throw new JsonException("null");
+            using var page = await listing.ReadAsync(response, cancellationToken).ConfigureAwait(false);
+            var body = JsonNode.Parse(page) ?? throw new JsonException("null");
             return (body, Next(response, url));
         }
         catch (JsonException error)

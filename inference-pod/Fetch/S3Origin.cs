@@ -46,16 +46,20 @@ internal sealed class S3Origin : IModelOrigin
     public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
     {
         var files = new List<RemoteFile>();
+        var listing = new Listing(Name);
         var start = _prefix.Length == 0 ? "" : _prefix + "/";
         string? page = null;
         do
         {
+            listing.BeginPage(page ?? "");
             var query = $"?list-type=2&prefix={S3Signature.Escape(start)}{(page is null ? "" : $"&continuation-token={S3Signature.Escape(page)}")}";
             using var request = Signed(new Uri(_bucket, query), 0);
             using var response = await Answers.SendAsync(_http, request, Name, cancellationToken).ConfigureAwait(false);
-            var list = await ParseAsync(response, cancellationToken).ConfigureAwait(false);
+            var list = await ParseAsync(listing, response, cancellationToken).ConfigureAwait(false);
             var space = list.Name.Namespace;
-            foreach (var item in list.Elements(space + "Contents"))
+            var items = list.Elements(space + "Contents").ToList();
+            listing.Add(items.Count);
+            foreach (var item in items)
             {
                 var key = item.Element(space + "Key")?.Value ?? "";
                 if (!key.StartsWith(start, StringComparison.Ordinal) || !RemoteFile.IsWanted(key[start.Length..]))
@@ -86,12 +90,14 @@ internal sealed class S3Origin : IModelOrigin
         return request;
     }
 
-    private async Task<XElement> ParseAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private async Task<XElement> ParseAsync(Listing listing, HttpResponseMessage response, CancellationToken cancellationToken)
     {
         try
         {
-            var stream = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
-            return await XElement.LoadAsync(stream, LoadOptions.None, cancellationToken).ConfigureAwait(false);
+            using var page = await listing.ReadAsync(response, cancellationToken).ConfigureAwait(false);
+            // Without a document type there are no entities that could grow.
+            using var reader = XmlReader.Create(page, new XmlReaderSettings { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null });
+            return XElement.Load(reader);
         }
         catch (XmlException error)
         {
