@@ -65,6 +65,27 @@ public sealed class HotSocketTests
     }
 
     [Fact]
+    public async Task A_lease_ends_with_the_answer_that_could_not_be_sent()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Text);
+        using var deaf = Connect(client.Attached.HotSocketPath);
+        // The server's answer fails at once: nobody reads it.
+        deaf.Shutdown(SocketShutdown.Receive);
+        var before = (await client.Api.StatsAsync(new StatsRequest())).Lookups;
+        await deaf.SendAsync(Frame(1, Lookup(client.Session, "alice", Text)));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while ((await client.Api.StatsAsync(new StatsRequest())).Lookups == before)
+            await Task.Delay(20, limit.Token);
+        while ((await client.Api.StatsAsync(new StatsRequest())).SlotsFree < 64)
+        {
+            await client.Api.EvictAsync(new EvictRequest { Session = client.Session });
+            await Task.Delay(20, limit.Token);
+        }
+    }
+
+    [Fact]
     public async Task Reserved_slots_are_given_back_over_the_hot_socket_too()
     {
         await using var server = await TestServer.StartAsync();

@@ -1,0 +1,47 @@
+namespace Moebius.KvCache.Tests.Service;
+
+/// <summary>What a server that stops waits for.</summary>
+public sealed class StopTests
+{
+    [Fact]
+    public async Task The_arena_outlives_a_round_of_a_timer_that_is_under_way()
+    {
+        var time = new HeldTime();
+        var server = await TestServer.StartAsync(time: time);
+        var stopping = server.DisposeAsync().AsTask();
+        await time.Awaited.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        // A round reads the arena until its timer says that it has ended.
+        Assert.False(stopping.IsCompleted);
+        time.Release();
+        await stopping;
+    }
+
+    /// <summary>Timers that do not end before they are released, as if a round were under way.</summary>
+    private sealed class HeldTime : TimeProvider
+    {
+        private readonly TaskCompletionSource _awaited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>Somebody waits for a timer's end.</summary>
+        public Task Awaited => _awaited.Task;
+
+        public void Release() => _released.SetResult();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => new Held(this);
+
+        private sealed class Held(HeldTime time) : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+            public void Dispose()
+            {
+            }
+
+            public async ValueTask DisposeAsync()
+            {
+                time._awaited.TrySetResult();
+                await time._released.Task;
+            }
+        }
+    }
+}
