@@ -32,6 +32,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
         Add(deltas, reader.Append(happened.Text));
         if (happened.Finish is not null && !Complete)
             Add(deltas, reader.Finish());
+        deltas.RemoveAll(delta => delta.IsEmpty);
         return deltas;
     }
 
@@ -77,8 +78,6 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
                     break;
             }
         }
-
-        deltas.RemoveAll(delta => delta.IsEmpty);
 
         AnswerDelta Last()
         {

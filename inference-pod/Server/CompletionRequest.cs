@@ -44,7 +44,11 @@ internal sealed record CompletionRequest
 
         // Said by many clients, and without effect on an answer.
         body.Text("user");
+        body.Text("safety_identifier");
+        body.Text("prompt_cache_key");
         body.Object("metadata");
+        if (body.Text("service_tier") is { } tier and not ("auto" or "default"))
+            throw ApiException.Invalid("service_tier", $"'service_tier' is '{tier}': this server has one tier: 'auto' or 'default'.");
         if (body.Flag("store") == true)
             throw ApiException.Invalid("store", "'store' is true: this server keeps no answers.");
         return new CompletionRequest

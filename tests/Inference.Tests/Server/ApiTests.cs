@@ -129,6 +129,8 @@ public class ApiTests
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[{}]}]}""", 400, "messages[0].tool_calls[0].function")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":5}}]}]}""", 400, "messages[0].tool_calls[0].function.arguments")]
     [InlineData("completions", """{"model":"toy","prompt":"a","metadata":5}""", 400, "metadata")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","service_tier":"priority"}""", 400, "service_tier")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","prompt_cache_key":5}""", 400, "prompt_cache_key")]
     [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":1,"01":2}}""", 400, "logit_bias")]
     [InlineData("completions", """{"model":"toy","prompt":"a","prompt":"b"}""", 400, null)]
     [InlineData("chat/completions", "[]", 400, null)]
