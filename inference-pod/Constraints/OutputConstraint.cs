@@ -57,10 +57,28 @@ internal sealed class OutputConstraint
             masks.Add(state, mask);
         }
 
-        for (var token = 0; token < logits.Length; token++)
+        Apply(mask, logits[..Math.Min(logits.Length, trie.Vocabulary)]);
+        logits[Math.Min(logits.Length, trie.Vocabulary)..].Fill(float.NegativeInfinity);
+    }
+
+    /// <summary>Makes tokens without a bit impossible. Mostly all of 64 neighbours fit, or none: those are settled at once.</summary>
+    private static void Apply(ulong[] mask, Span<float> logits)
+    {
+        for (var at = 0; at < logits.Length; at += 64)
         {
-            if (token >= trie.Vocabulary || (mask[token >> 6] & (1UL << (token & 63))) == 0)
-                logits[token] = float.NegativeInfinity;
+            var bits = mask[at >> 6];
+            var part = logits.Slice(at, Math.Min(64, logits.Length - at));
+            if (bits == 0)
+            {
+                part.Fill(float.NegativeInfinity);
+                continue;
+            }
+
+            for (bits = ~bits; bits != 0; bits &= bits - 1)
+            {
+                if (System.Numerics.BitOperations.TrailingZeroCount(bits) is var token && token < part.Length)
+                    part[token] = float.NegativeInfinity;
+            }
         }
     }
 

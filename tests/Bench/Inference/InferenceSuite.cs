@@ -10,6 +10,7 @@ internal static class InferenceSuite
         new("overhead", SpeedBench.SmallAsync),
         new("step", StepBench.RunAsync),
         new("sampling", () => Task.Run(SamplingBench.Run)),
+        new("constraints", () => Task.Run(ConstraintBench.Run)),
         new("quantized", () => Task.Run(QuantizedBench.Run)),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
         new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
