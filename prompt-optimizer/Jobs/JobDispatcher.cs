@@ -84,7 +84,6 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
             logger.LogError("Job {JobId}: the store does not answer ({Code}); its finished rounds are kept", id, error.SqliteExtendedErrorCode);
             settle = () => store.Requeue(id, notBefore: null, failedAttempt: true);
         }
-
         catch (Exception error)
         {
             // A fault of this program, not of the store: it must not leave a job that seems to run for ever.
