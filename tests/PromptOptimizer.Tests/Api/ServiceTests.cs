@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using Microsoft.Data.Sqlite;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
 
@@ -174,69 +173,6 @@ public sealed class ServiceTests : IAsyncLifetime
         await service.EndAsync((string)first["id"]!);
         await service.EndAsync((string)JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs?idempotencyKey=k2"))!["items"]![0]!["id"]!);
         Assert.Equal(2, _model.Count("intent-inference"));
-    }
-
-    [Fact]
-    public async Task An_internal_error_ends_its_job_although_the_store_refuses_that_at_first()
-    {
-        var reached = new TaskCompletionSource();
-        var release = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
-        {
-            reached.TrySetResult();
-            await release.Task.WaitAsync(cancel);
-            return null;
-        };
-        await using var service = await StartAsync();
-        var id = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
-        await reached.Task;
-        // A row that cannot be read, and a store that takes no end.
-        Sql("CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN NEW.state = 'Failed' BEGIN SELECT RAISE(ABORT, 'no'); END");
-        Sql("UPDATE jobs SET dialects = 'none'");
-        release.SetResult();
-        // The next look at the job fails, and so does its end.
-        await UntilAsync(() => Sql("SELECT intent FROM jobs") is string);
-        Assert.Equal("Running", Sql("SELECT state FROM jobs"));
-        Sql("DROP TRIGGER refuse");
-        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
-        Assert.Contains("internal error", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
-    }
-
-    private object? Sql(string text)
-    {
-        using var connection = new SqliteConnection($"Data Source={Path.Combine(_folder.Path, "jobs.sqlite")};Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // The tests' own text.
-        command.CommandText = text;
-#pragma warning restore CA2100
-        return command.ExecuteScalar();
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!condition())
-            await Task.Delay(20, limit.Token);
-    }
-
-    [Fact]
-    public async Task A_job_that_runs_without_a_worker_resumes()
-    {
-        var release = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
-        {
-            await release.Task.WaitAsync(cancel);
-            return null;
-        };
-        await using var service = await StartAsync("workers: 1");
-        var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
-        await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
-        var lost = (string)(await service.CreateAsync(new { prompt = "a lost lion" }))["id"]!;
-        Sql($"UPDATE jobs SET state = 'Running' WHERE id = '{lost}'");
-        release.SetResult();
-        Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
-        Assert.Equal("Succeeded", (string?)(await service.EndAsync(lost))["state"]);
     }
 
     [Fact]
@@ -431,33 +367,6 @@ public sealed class ServiceTests : IAsyncLifetime
         Assert.DoesNotContain("lion", metrics, StringComparison.Ordinal);
 
         static string Instructions(ScriptedCall call) => call.Body["messages"]![0]!.ToJsonString() + call.Body["response_format"]!.ToJsonString();
-    }
-
-    [Fact]
-    public async Task A_stop_puts_jobs_back_and_the_next_start_finishes_them()
-    {
-        var reached = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
-        {
-            if (call is not { Agent: "scene-and-style", Number: 2 })
-                return null;
-            reached.TrySetResult();
-            await Task.Delay(Timeout.Infinite, cancel);
-            return null;
-        };
-        string id;
-        await using (var first = await StartAsync())
-        {
-            id = (string)(await first.CreateAsync(new { prompt = Lion }))["id"]!;
-            await reached.Task;
-            await first.StopAsync();
-        }
-
-        await using var second = await StartAsync();
-        var job = await second.EndAsync(id);
-        Assert.Equal("Succeeded", (string?)job["state"]);
-        Assert.Equal(1, _model.Count("intent-inference"));
-        Assert.Equal(3, _model.Count("scene-and-style"));
     }
 
     private Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
