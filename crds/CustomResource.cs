@@ -24,21 +24,3 @@ public abstract class CustomResource<TSpec, TStatus> : IKubernetesObject<V1Objec
     /// <summary>What is, as the operator last saw it.</summary>
     public TStatus? Status { get; set; }
 }
-
-/// <summary>A list of custom resources, as the API server returns it.</summary>
-/// <typeparam name="T">The resource.</typeparam>
-public sealed class CustomResourceList<T> : IKubernetesObject<V1ListMeta>, IItems<T>
-    where T : IKubernetesObject<V1ObjectMeta>
-{
-    /// <summary>API version of the list.</summary>
-    public string ApiVersion { get; set; } = $"{ApiGroup.Name}/{ApiGroup.Version}";
-
-    /// <summary>Kind of the list.</summary>
-    public string Kind { get; set; } = "List";
-
-    /// <summary>Resource version and continue token.</summary>
-    public V1ListMeta Metadata { get; set; } = new();
-
-    /// <summary>The resources.</summary>
-    public IList<T> Items { get; set; } = [];
-}

@@ -36,18 +36,6 @@ internal static class Checks
         return (int)(value % 97);
     }
 
-    /// <summary>English NHS number: ten digits, weighted sum modulo 11.</summary>
-    public static bool IsNhsNumber(ReadOnlySpan<byte> digits)
-    {
-        if (digits.Length != 10)
-            return false;
-        var sum = 0;
-        for (var index = 0; index < 9; index++)
-            sum += digits[index] * (10 - index);
-        var check = 11 - (sum % 11);
-        return (check == 11 ? 0 : check) == digits[9];
-    }
-
     /// <summary>Whether a United States social security number may have these digits.</summary>
     public static bool IsSsn(ReadOnlySpan<byte> digits)
     {

@@ -91,9 +91,6 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <summary>Begins to connect; a server that is not there yet is awaited in the background.</summary>
     public static SharedTier Open(SharedTierOptions options, TierMetrics metrics, TimeProvider time, ILogger logger) => new(options, metrics, time, logger);
 
-    /// <summary>Waits for the first connection, or until connecting has been given up for now.</summary>
-    public Task ConnectedAsync() => _connecting;
-
     /// <summary>The server's key for a block.</summary>
     public static string KeyOf(in TierBlock block) => block.IsPublic ? KeyOf(block.Id) : $"{TenantPrefix(block.Owner)}{block.Id}";
 
