@@ -61,7 +61,8 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
     {
         using var both = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var timer = Task.Delay(wait, time, both.Token);
-        await Task.WhenAny([changed, timer, .. running.Where(task => !task.IsCompleted)]).ConfigureAwait(false);
+        // One that has ended since the look counts: its place is free, and nothing else may tell.
+        await Task.WhenAny([changed, timer, .. running]).ConfigureAwait(false);
         await both.CancelAsync().ConfigureAwait(false);
     }
 
