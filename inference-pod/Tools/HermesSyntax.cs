@@ -14,11 +14,7 @@ internal sealed class HermesSyntax : ICallSyntax
     {
         if (!await feed.SkipSpaceAsync() || feed.Ready[0] != '{' || !await JsonCalls.ReadAsync(feed, calls))
             return true;
-        // A model that ends its turn at once has still called.
-        feed.SetMark();
-        await feed.SkipSpaceAsync();
-        if (await feed.TakeAsync(Close, orBeginning: true))
-            feed.ForgetMark();
+        await feed.CloseAsync(Close);
         return true;
     }
 }

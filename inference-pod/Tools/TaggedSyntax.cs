@@ -135,11 +135,7 @@ internal sealed class Qwen3CoderSyntax(ToolSchemas schemas) : TaggedSyntax(schem
         await feed.SkipSpaceAsync();
         if (!await feed.TakeAsync("<function=") || await feed.ReadUntilAsync(">", AnswerFormat.LongestHeader, NotInNames) is not { Length: > 0 } name || !await ArgumentsAsync(feed, calls, name, s_tags))
             return true;
-        // A model that ends its turn at once has still called.
-        feed.SetMark();
-        await feed.SkipSpaceAsync();
-        if (await feed.TakeAsync(Close, orBeginning: true))
-            feed.ForgetMark();
+        await feed.CloseAsync(Close);
         return true;
     }
 }

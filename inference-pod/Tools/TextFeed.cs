@@ -107,6 +107,22 @@ internal sealed class TextFeed
         return whole || part;
     }
 
+    /// <summary>
+    /// Reads the text that closes a call, and white space before it. A model that ends its turn at once has still called:
+    /// what stands there in its place is behind a mark.
+    /// </summary>
+    /// <param name="text">The text; a part of it is enough where all text ends.</param>
+    /// <returns>Whether it was there.</returns>
+    public async Reading<bool> CloseAsync(string text)
+    {
+        SetMark();
+        await SkipSpaceAsync();
+        var closed = await TakeAsync(text, orBeginning: true);
+        if (closed)
+            ForgetMark();
+        return closed;
+    }
+
     /// <summary>Reads up to one of some texts, and past it.</summary>
     /// <param name="markers">The texts.</param>
     /// <param name="take">Gets what stands before, in pieces, as soon as it is certain.</param>
