@@ -3,27 +3,14 @@ using Microsoft.Data.Sqlite;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>Jobs whose worker fails or is stopped, or that the store and the workers disagree about.</summary>
-public sealed class JobFaultTests : IAsyncLifetime
+public sealed class JobFaultTests : ScriptedServiceTests
 {
-    private const string Lion = "birthday blessing for a friend, he is like a lion";
-
-    private readonly TemporaryFolder _folder = new();
-    private ScriptedEndpoint _model = null!;
-
-    public async ValueTask InitializeAsync() => _model = await ScriptedEndpoint.StartAsync();
-
-    public async ValueTask DisposeAsync()
-    {
-        await _model.DisposeAsync();
-        _folder.Dispose();
-    }
-
     [Fact]
     public async Task An_internal_error_ends_its_job_although_the_store_refuses_that_at_first()
     {
         var reached = new TaskCompletionSource();
         var release = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
+        Model.Override = async (call, cancel) =>
         {
             reached.TrySetResult();
             await release.Task.WaitAsync(cancel);
@@ -48,7 +35,7 @@ public sealed class JobFaultTests : IAsyncLifetime
     public async Task A_job_that_runs_without_a_worker_resumes()
     {
         var release = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
+        Model.Override = async (call, cancel) =>
         {
             await release.Task.WaitAsync(cancel);
             return null;
@@ -67,7 +54,7 @@ public sealed class JobFaultTests : IAsyncLifetime
     public async Task A_stop_puts_jobs_back_and_the_next_start_finishes_them()
     {
         var reached = new TaskCompletionSource();
-        _model.Override = async (call, cancel) =>
+        Model.Override = async (call, cancel) =>
         {
             if (call is not { Agent: "scene-and-style", Number: 2 })
                 return null;
@@ -86,16 +73,13 @@ public sealed class JobFaultTests : IAsyncLifetime
         await using var second = await StartAsync();
         var job = await second.EndAsync(id);
         Assert.Equal("Succeeded", (string?)job["state"]);
-        Assert.Equal(1, _model.Count("intent-inference"));
-        Assert.Equal(3, _model.Count("scene-and-style"));
+        Assert.Equal(1, Model.Count("intent-inference"));
+        Assert.Equal(3, Model.Count("scene-and-style"));
     }
-
-    private Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
-        TestService.StartAsync(TestService.Config(_model.Url, more), _folder.Path, environment);
 
     private object? Sql(string text)
     {
-        using var connection = new SqliteConnection($"Data Source={Path.Combine(_folder.Path, "jobs.sqlite")};Pooling=False");
+        using var connection = new SqliteConnection($"Data Source={Path.Combine(Folder.Path, "jobs.sqlite")};Pooling=False");
         connection.Open();
         using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // The tests' own text.

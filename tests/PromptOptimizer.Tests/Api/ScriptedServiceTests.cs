@@ -1,0 +1,23 @@
+namespace Moebius.PromptOptimizer.Tests.Api;
+
+/// <summary>What tests of the service against the scripted endpoint have in common.</summary>
+public abstract class ScriptedServiceTests : IAsyncLifetime
+{
+    private protected const string Lion = "birthday blessing for a friend, he is like a lion";
+
+    private protected TemporaryFolder Folder { get; } = new();
+
+    private protected ScriptedEndpoint Model { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync() => Model = await ScriptedEndpoint.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await Model.DisposeAsync();
+        Folder.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private protected Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
+        TestService.StartAsync(TestService.Config(Model.Url, more), Folder.Path, environment);
+}
