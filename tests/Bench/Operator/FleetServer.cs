@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using k8s;
+using k8s.Models;
 using Moebius.Crds;
 using Moebius.KubernetesEnvironment;
 
@@ -65,7 +67,7 @@ internal sealed class FleetServer : IAsyncDisposable
             "operator", "run", $"--kubeconfig={Server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
             $"--listen=127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers,
         ];
-        process = IsApart ? StartApart(arguments) : ProductProcess.Start(arguments);
+        process = IsApart ? StartApart(arguments) : ProductProcess.Start(WithEnvironment, arguments);
         await process.SaysAsync("Caches are filled");
     }
 
@@ -81,7 +83,24 @@ internal sealed class FleetServer : IAsyncDisposable
             told.StandardOutput.ReadToEnd();
         }
 
-        return ProductProcess.Start(program => new ProcessStartInfo("taskset", ["-c", last.ToString(CultureInfo.InvariantCulture), program]), arguments);
+        return ProductProcess.Start(program =>
+        {
+            var start = WithEnvironment("taskset");
+            foreach (var argument in new[] { "-c", last.ToString(CultureInfo.InvariantCulture), program })
+                start.ArgumentList.Add(argument);
+            return start;
+        }, arguments);
+    }
+
+    /// <summary>A program with the environment that its pod would have.</summary>
+    private static ProcessStartInfo WithEnvironment(string program)
+    {
+        var start = new ProcessStartInfo(program);
+        var pod = KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(ProductProcess.Repository, "config/operator/operator.yaml"))).OfType<V1Deployment>().Single();
+        // What this process was started with goes first: so a setting is tried.
+        foreach (var variable in pod.Spec.Template.Spec.Containers.Single().Env.Where(variable => Environment.GetEnvironmentVariable(variable.Name) is null))
+            start.Environment[variable.Name] = variable.Value;
+        return start;
     }
 
     /// <summary>Creates MoEDeployments at once.</summary>
