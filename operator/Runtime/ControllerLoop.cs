@@ -113,7 +113,6 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
                 return;
             }
 
-            gap.Begin();
             try
             {
                 await HandleAsync(key, cancellationToken).ConfigureAwait(false);
@@ -121,7 +120,6 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             finally
             {
                 queue.Done(key);
-                gap.End();
             }
         }
     }
@@ -129,7 +127,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private async Task HandleAsync(ObjectKey key, CancellationToken cancellationToken)
     {
         var since = Stopwatch.GetTimestamp();
-        var work = WorkMeter.Start();
+        var work = WorkMeter.Start(gap);
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);

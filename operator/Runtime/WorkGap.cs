@@ -3,18 +3,18 @@ using Moebius.Crds.Host;
 namespace Moebius.Operator.Runtime;
 
 /// <summary>
-/// Collects young garbage when no reconciliation is under way, in all controllers of the process. Else the runtime would
-/// collect in the middle of one, which then takes several times as long.
+/// Collects young garbage when no reconciliation is at work, in all controllers of the process: there is none, or each of them waits for
+/// the API server. Else the runtime would collect in the middle of one, which then takes several times as long.
 /// </summary>
 internal sealed class WorkGap(TimeProvider time)
 {
     private readonly EarlyCollection garbage = new(time);
     private int working;
 
-    /// <summary>A reconciliation begins.</summary>
+    /// <summary>A reconciliation begins, or goes on after a request.</summary>
     public void Begin() => Interlocked.Increment(ref working);
 
-    /// <summary>A reconciliation has ended.</summary>
+    /// <summary>A reconciliation has ended, or begins a request.</summary>
     public void End()
     {
         if (Interlocked.Decrement(ref working) == 0)

@@ -14,12 +14,17 @@ internal sealed partial class WorkMeter
 
     private static readonly AsyncLocal<WorkMeter?> Current = new();
 
+    private readonly WorkGap gap;
     private long clock;
     private TimeSpan processor;
     private int thread;
     private int requests;
 
-    private WorkMeter() => Begin();
+    private WorkMeter(WorkGap gap)
+    {
+        this.gap = gap;
+        Begin();
+    }
 
     /// <summary>Time outside requests so far.</summary>
     public TimeSpan Elapsed { get; private set; }
@@ -28,9 +33,10 @@ internal sealed partial class WorkMeter
     public TimeSpan Processor { get; private set; }
 
     /// <summary>Measures what this flow of control does from here on.</summary>
-    public static WorkMeter Start() => Current.Value = new WorkMeter();
+    /// <param name="gap">Is told when work begins and ends.</param>
+    public static WorkMeter Start(WorkGap gap) => Current.Value = new WorkMeter(gap);
 
-    /// <summary>A request begins.</summary>
+    /// <summary>A request begins: for as long as it takes, nothing is measured and garbage may be collected.</summary>
     /// <returns>Who is to be told of its end with <see cref="Resume"/>; null when nobody measures.</returns>
     public static WorkMeter? Pause()
     {
@@ -56,6 +62,7 @@ internal sealed partial class WorkMeter
 
     private void Begin()
     {
+        gap.Begin();
         thread = Environment.CurrentManagedThreadId;
         clock = Stopwatch.GetTimestamp();
         processor = ProcessorNow();
@@ -67,6 +74,7 @@ internal sealed partial class WorkMeter
         // Each thread has a clock of its own. Between requests nothing is awaited, so this is the same one.
         if (thread == Environment.CurrentManagedThreadId)
             Processor += ProcessorNow() - processor;
+        gap.End();
     }
 
     private static TimeSpan ProcessorNow() =>

@@ -11,7 +11,7 @@ public sealed class WorkMeterTests
     public async Task Requests_do_not_count_even_several_at_once()
     {
         var began = Stopwatch.GetTimestamp();
-        var meter = WorkMeter.Start();
+        var meter = WorkMeter.Start(new WorkGap(TimeProvider.System));
         Spin();
         var requests = await Task.WhenAll(RequestAsync(), RequestAsync());
         Spin();
