@@ -94,6 +94,41 @@ public sealed class JobTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=30s")).EnsureSuccess();
     }
 
+    [Theory]
+    [InlineData("Succeeded", false)]
+    [InlineData("Failed", false)]
+    [InlineData("Running", true)]
+    public async Task A_job_that_has_ended_goes_when_its_time_is_over_however_it_ended(string state, bool refuses)
+    {
+        var shop = await cluster.NamespaceAsync($"ttl-{state.ToLowerInvariant()}");
+        using var service = new PlayedService { State = state, Refuses = refuses };
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job + "\n  ttlAfterFinished: 1h\n", "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", state == "Succeeded" ? "Complete" : "Failed"));
+        Assert.NotEqual("", await cluster.GetAsync(shop, "pojob/sketches", ".status.completionTime"));
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+
+        await cluster.ApplyAsync(Job + "\n  ttlAfterFinished: 1s\n", "-n", shop);
+        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=60s")).EnsureSuccess();
+        Assert.Empty(service.Prompts);
+    }
+
+    [Fact]
+    public async Task A_paused_job_is_not_handed_in_and_says_so()
+    {
+        var shop = await cluster.NamespaceAsync("pausedjobs");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job.Replace("{name: sketches}", "{name: sketches, annotations: {moebius.dev/paused: 'true'}}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Paused"));
+        Assert.Empty(service.Prompts);
+        (await cluster.KubectlAsync("annotate", "-n", shop, "pojob/sketches", "moebius.dev/paused=no", "--overwrite")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
+        Assert.Equal("False InvalidSpec", await cluster.ConditionAsync(shop, "pojob/sketches", "Paused") + " " + await cluster.ConditionAsync(shop, "pojob/sketches", "Paused", "reason"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "pojob/sketches", "moebius.dev/paused-")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.ConditionAsync(shop, "pojob/sketches", "Paused"));
+    }
+
     private sealed class PlayedService : HttpMessageHandler
     {
         public ConcurrentDictionary<string, string> Jobs { get; } = new();
@@ -110,6 +145,8 @@ public sealed class JobTests(OperatorCluster cluster)
 
         public volatile bool Down;
 
+        public bool Refuses { get; init; }
+
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             Hosts.Add(request.RequestUri!.Authority);
@@ -118,12 +155,16 @@ public sealed class JobTests(OperatorCluster cluster)
             string id;
             if (request.Method == HttpMethod.Post)
             {
+                if (Refuses)
+                    return Answer(HttpStatusCode.UnprocessableEntity, new JsonObject { ["title"] = "No such dialect" });
                 var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
                 id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
                 Prompts[id] = (string)body["prompt"]!;
             }
             else
             {
+                if (request.RequestUri.Query.StartsWith("?idempotencyKey=", StringComparison.Ordinal))
+                    return Answer(HttpStatusCode.OK, new JsonObject { ["items"] = new JsonArray() });
                 id = request.RequestUri.Segments[^1];
                 if (request.RequestUri.Query == "?purge=true")
                 {
