@@ -262,6 +262,10 @@ public sealed class JobStatusPlannerTests
         job.Status = JobStatusPlanner.Paused(job, Now);
         job.Metadata.Annotations = null;
         Assert.DoesNotContain(JobStatusPlanner.Paused(job, Now).Conditions!, condition => condition.Type == ConditionTypes.Paused);
+
+        // And where nothing has changed there is nothing to write.
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded)], null, Now).Status;
+        Assert.Equal(Moebius.Operator.Runtime.WireJson.ToNode(job.Status).ToJsonString(), Moebius.Operator.Runtime.WireJson.ToNode(JobStatusPlanner.Paused(job, Now.AddHours(1))).ToJsonString());
     }
 
     [Fact]
