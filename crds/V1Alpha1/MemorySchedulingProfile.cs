@@ -259,7 +259,7 @@ public sealed class MemorySchedulingProfileStatus
     /// <summary>The generation of the spec that this status describes.</summary>
     public long? ObservedGeneration { get; set; }
 
-    /// <summary>Ready, Progressing, Degraded, NodesAsExpected.</summary>
+    /// <summary>Ready, Progressing, Degraded, NodesAsExpected, Overlaps.</summary>
     [ListMap("type")]
     public List<V1Condition>? Conditions { get; set; }
 

@@ -73,7 +73,7 @@ public sealed class PromptOptimizationJobStatus
     /// <summary>The generation of the spec that this status describes.</summary>
     public long? ObservedGeneration { get; set; }
 
-    /// <summary>Accepted, Complete, Failed.</summary>
+    /// <summary>Accepted, Complete, Failed; Paused while the annotation asks for it.</summary>
     [ListMap("type")]
     public List<V1Condition>? Conditions { get; set; }
 
@@ -84,7 +84,7 @@ public sealed class PromptOptimizationJobStatus
     /// <summary>When the first prompt was accepted.</summary>
     public DateTime? StartTime { get; set; }
 
-    /// <summary>When the last prompt ended.</summary>
+    /// <summary>When the last prompt ended, or the service refused one.</summary>
     public DateTime? CompletionTime { get; set; }
 
     /// <summary>Rounds, over all prompts.</summary>

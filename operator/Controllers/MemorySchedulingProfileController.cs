@@ -23,6 +23,16 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(30);
 
+    /// <summary>An agent takes a second or two to end, and half a minute at most: who is left after this is in trouble.</summary>
+    private static readonly TimeSpan Quiet = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long agents that do not end keep a deleted profile.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(10);
+
+    private const int MostNamed = 3;
+
+    private readonly Patience patience = new(context.Time, Longest);
+
     /// <inheritdoc />
     public async Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
@@ -51,25 +61,45 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<MemorySchedulingProfile>> DeletedAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken) =>
-        Task.FromResult(ReconciliationResult<MemorySchedulingProfile>.Success(entity));
+    public Task<ReconciliationResult<MemorySchedulingProfile>> DeletedAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
+    {
+        patience.Forget(entity.Metadata.Uid);
+        return Task.FromResult(ReconciliationResult<MemorySchedulingProfile>.Success(entity));
+    }
 
     /// <summary>
     /// The agents undo what they did to their nodes when they are stopped: the profile stays until the last of them has
-    /// ended. A node that does not come back keeps it until its pod is deleted by force.
+    /// ended. A node that does not come back must not keep it for ever: a kubelet that returns stops its agent all the
+    /// same, and one that never does has nothing left to restore.
     /// </summary>
     public async Task<ReconciliationResult<MemorySchedulingProfile>> FinalizeAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
-        var name = entity.Metadata.Name;
-        if (context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name))) is { } agents && SharedCache<V1DaemonSet>.Controller(agents)?.Uid == entity.Metadata.Uid)
+        var (name, uid) = (entity.Metadata.Name, entity.Metadata.Uid);
+        // Asked of the server: one whose labels somebody has removed is in no cache, and would make agents for ever.
+        var agents = await context.Api.FindAsync<V1DaemonSet>(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)), cancellationToken).ConfigureAwait(false);
+        if (agents is not null && SharedCache<V1DaemonSet>.Controller(agents)?.Uid == uid && agents.Metadata.DeletionTimestamp is null)
         {
             await context.Api.DeleteAsync(agents, cancellationToken).ConfigureAwait(false);
             return ReconciliationResult<MemorySchedulingProfile>.Failure(entity, "the node agents are being stopped", requeueAfter: LookAgain);
         }
 
         var left = context.Pods(Components.NodeAgent, name, context.Settings.Namespace);
-        return left.Count == 0
-            ? ReconciliationResult<MemorySchedulingProfile>.Success(entity)
-            : ReconciliationResult<MemorySchedulingProfile>.Failure(entity, $"{left.Count} nodes are being restored, among them {left[0].Spec?.NodeName}", requeueAfter: LookAgain);
+        if (left.Count == 0)
+            return ReconciliationResult<MemorySchedulingProfile>.Success(entity);
+        var nodes = string.Join(", ", left.Select(pod => pod.Spec?.NodeName ?? "no node").Order(StringComparer.Ordinal).Take(MostNamed)) + (left.Count > MostNamed ? ", ..." : "");
+        if (patience.IsOver(uid))
+        {
+            context.Warn(entity, Reasons.NodesNotRestored, $"{left.Count} node agents have not ended within {Longest.TotalMinutes:0} minutes, and are no longer waited for: on {nodes}. Their nodes may have changed interleave weights until the agent is stopped or the node starts again");
+            return ReconciliationResult<MemorySchedulingProfile>.Success(entity);
+        }
+
+        var again = LookAgain;
+        if (patience.Waited(uid) >= Quiet)
+        {
+            again = AskAgain;
+            context.Warn(entity, Reasons.NodesNotRestored, $"{left.Count} node agents have not ended yet: on {nodes}. Look at these nodes, or delete the pods by force if a node does not come back");
+        }
+
+        return ReconciliationResult<MemorySchedulingProfile>.Failure(entity, $"{left.Count} node agents have not ended yet: on {nodes}", requeueAfter: again);
     }
 }

@@ -29,13 +29,21 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a job that is deleted waits for the service to remove its prompts.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(2);
+
+    private readonly Patience patience = new(context.Time, Longest);
+
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> ReconcileAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        if (Labels.IsPaused(entity))
-            return ReconciliationResult<PromptOptimizationJob>.Success(entity);
-        if (JobStatusPlanner.HasEnded(entity))
-            return await ExpireAsync(entity, cancellationToken).ConfigureAwait(false);
+        var isPaused = Labels.IsPaused(entity);
+        if (isPaused || JobStatusPlanner.HasEnded(entity))
+        {
+            await WriteAsync(entity, JobStatusPlanner.Paused(entity, context.Time.GetUtcNow()), cancellationToken).ConfigureAwait(false);
+            return isPaused ? ReconciliationResult<PromptOptimizationJob>.Success(entity) : await ExpireAsync(entity, cancellationToken).ConfigureAwait(false);
+        }
+
         var (problem, address) = await CheckAsync(entity, cancellationToken).ConfigureAwait(false);
         var jobs = new List<ServiceJob>();
         if (problem is null && address is not null)
@@ -67,18 +75,13 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
         // What the status refers to must be there: until then the job has not ended.
         if (applying is [var obstacle, ..])
             (status, _) = JobStatusPlanner.Plan(entity, jobs, obstacle, context.Time.GetUtcNow());
-        await context.WriteStatusAsync(
-            entity,
-            context.Informers.Jobs.Cache,
-            entity.Status,
-            status,
-            (resource, planned) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = planned },
-            planned => planned?.Conditions,
-            cancellationToken).ConfigureAwait(false);
+        await WriteAsync(entity, status, cancellationToken).ConfigureAwait(false);
         if (applying.Count > 0)
             return ControllerContext.Result(entity, applying);
         return problem switch
         {
+            // It has ended: how long it is kept is seen to next.
+            { Reason: Reasons.JobRefused } => ReconciliationResult<PromptOptimizationJob>.Success(entity, Poll),
             // A change of what the job refers to brings it back.
             { Blocks: true } => ReconciliationResult<PromptOptimizationJob>.Success(entity),
             { Reason: Reasons.ServiceUnreachable } => ReconciliationResult<PromptOptimizationJob>.Failure(entity, problem.Message),
@@ -87,8 +90,11 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<PromptOptimizationJob>> DeletedAsync(PromptOptimizationJob entity, CancellationToken cancellationToken) =>
-        Task.FromResult(ReconciliationResult<PromptOptimizationJob>.Success(entity));
+    public Task<ReconciliationResult<PromptOptimizationJob>> DeletedAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
+    {
+        patience.Forget(entity.Metadata.Uid);
+        return Task.FromResult(ReconciliationResult<PromptOptimizationJob>.Success(entity));
+    }
 
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> FinalizeAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
@@ -116,7 +122,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 
         if (left is null)
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
-        if (JobStatusPlanner.MayWaitForPurge(entity, context.Time.GetUtcNow()))
+        if (!patience.IsOver(entity.Metadata.Uid))
             return ReconciliationResult<PromptOptimizationJob>.Failure(entity, $"prompts are being removed from the service: {left}", requeueAfter: Poll);
         // Deleting must not hang on a service that is gone; a job there ends by its own deadline.
         context.Warn(entity, Reasons.PromptsNotRemoved, $"the prompts may still be in the store of PromptOptimizer '{optimizer.Metadata.Name}': {left}");
@@ -135,6 +141,15 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
             return (null, new Uri(PromptOptimizerPlanner.Endpoint(optimizer)));
         return (new Problem(Reasons.OptimizerNotFound, $"spec.optimizerRef.name: there is no PromptOptimizer '{reference.Name}' in namespace '{entity.Metadata.NamespaceProperty}': make it, or name one that exists", Blocks: true), null);
     }
+
+    private Task WriteAsync(PromptOptimizationJob entity, PromptOptimizationJobStatus status, CancellationToken cancellationToken) => context.WriteStatusAsync(
+        entity,
+        context.Informers.Jobs.Cache,
+        entity.Status,
+        status,
+        (resource, planned) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = planned },
+        planned => planned?.Conditions,
+        cancellationToken);
 
     private async Task<ReconciliationResult<PromptOptimizationJob>> ExpireAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {

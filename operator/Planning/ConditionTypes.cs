@@ -33,6 +33,9 @@ public static class ConditionTypes
     /// <summary>The prefix cache answers.</summary>
     public const string KVCacheReady = "KVCacheReady";
 
+    /// <summary>Older profiles may take some of the nodes that this one selects; absent otherwise.</summary>
+    public const string Overlaps = "Overlaps";
+
     /// <summary>No node agent of a profile has failed at something that its node has. Absent while none answers.</summary>
     public const string NodesAsExpected = "NodesAsExpected";
 

@@ -36,6 +36,9 @@ public static class Labels
     /// <summary>Annotation of a resource: <c>"true"</c> keeps the operator from changing anything for it.</summary>
     public const string Paused = "moebius.dev/paused";
 
+    /// <summary>What a paused resource says of itself.</summary>
+    internal const string PausedMessage = $"nothing is changed while the annotation {Paused} is \"true\"";
+
     /// <summary>Whether a resource asks to be left alone.</summary>
     public static bool IsPaused(k8s.IKubernetesObject<k8s.Models.V1ObjectMeta> resource) =>
         resource.Metadata.Annotations is { } annotations && annotations.TryGetValue(Paused, out var value) && value == "true";

@@ -28,7 +28,7 @@ public sealed record Plan(
     internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? With(Labels.PausedProblem(resource)) : this with
     {
         IsPaused = true,
-        Conditions = [.. Conditions, new PlannedCondition(ConditionTypes.Paused, ConditionStatus.True, Reasons.Paused, $"nothing is changed while the annotation {Labels.Paused} is \"true\"")],
+        Conditions = [.. Conditions, new PlannedCondition(ConditionTypes.Paused, ConditionStatus.True, Reasons.Paused, Labels.PausedMessage)],
     };
 
     private Plan With(Problem? problem) => problem is null ? this : this with { Problems = [.. Problems, problem] };

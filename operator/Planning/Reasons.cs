@@ -132,6 +132,9 @@ public static class Reasons
     /// <summary>The service does not answer.</summary>
     public const string ServiceUnreachable = "ServiceUnreachable";
 
+    /// <summary>Node agents of a deleted profile have not ended, and their nodes may not be as they were.</summary>
+    public const string NodesNotRestored = "NodesNotRestored";
+
     /// <summary>A deleted job's prompts may still be in the service's store.</summary>
     public const string PromptsNotRemoved = "PromptsNotRemoved";
 

@@ -87,6 +87,7 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
         ConditionTypes.Degraded or ConditionTypes.Failed => condition.Status == "True" ? "Warning" : old?.Status == "True" ? "Normal" : null,
         ConditionTypes.Accepted when condition.Status == "False" => "Warning",
         ConditionTypes.Ready or ConditionTypes.Complete or ConditionTypes.Accepted => condition.Status == "True" || old?.Status == "True" ? "Normal" : null,
+        ConditionTypes.Paused => condition.Status == "False" ? "Warning" : null,
         ConditionTypes.NodesAsExpected => condition.Status == "False" ? "Warning" : old?.Status == "False" ? "Normal" : null,
         ConditionTypes.ModelLoaded => condition.Status == "True" ? "Normal" : condition.Reason is Reasons.ModelRefused or Reasons.ContainerFailed ? "Warning" : null,
         _ => null,

@@ -26,8 +26,12 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
 
     private static readonly TimeSpan LookAgain = TimeSpan.FromMinutes(1);
 
+    /// <summary>Time for every API server to hear whom to trust now, before they are shown the new certificate.</summary>
+    private static readonly TimeSpan Announcement = TimeSpan.FromSeconds(10);
+
     private volatile X509Certificate2? current;
     private string? loaded;
+    private (string Certificate, long Since)? announced;
 
     /// <summary>What the server presents; null until there is one.</summary>
     public X509Certificate2? Current => current;
@@ -39,10 +43,10 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
         var failures = 0;
         while (!cancellationToken.IsCancellationRequested)
         {
-            var wait = LookAgain;
+            TimeSpan wait;
             try
             {
-                await LookAsync(cancellationToken).ConfigureAwait(false);
+                wait = await LookAsync(cancellationToken).ConfigureAwait(false);
                 failures = 0;
             }
             catch (Exception error) when (error is ApiException or HttpRequestException or IOException or UnauthorizedAccessException or TimeoutException or CryptographicException or UserInputException)
@@ -67,7 +71,8 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
     }
 
     /// <summary>Looks once.</summary>
-    public async Task LookAsync(CancellationToken cancellationToken)
+    /// <returns>When to look again.</returns>
+    public async Task<TimeSpan> LookAsync(CancellationToken cancellationToken)
     {
         if (options.CertificateDirectory is { } directory)
         {
@@ -75,12 +80,26 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
                 await File.ReadAllTextAsync(Path.Combine(directory, "tls.crt"), cancellationToken).ConfigureAwait(false),
                 await File.ReadAllTextAsync(Path.Combine(directory, "tls.key"), cancellationToken).ConfigureAwait(false),
                 ""));
-            return;
+            return LookAgain;
         }
 
         var certificate = await SharedAsync(cancellationToken).ConfigureAwait(false);
         await TrustAsync(certificate.Authorities, cancellationToken).ConfigureAwait(false);
+        var left = LeftToAnnounce(certificate);
+        if (left > TimeSpan.Zero)
+            return left;
         Use(certificate);
+        return LookAgain;
+    }
+
+    /// <summary>How long the certificate in use, while it is good, goes before another one.</summary>
+    private TimeSpan LeftToAnnounce(ServingCertificate next)
+    {
+        if (current is not { } used || next.Certificate == loaded || !ServingCertificate.IsGood(used, options.DnsNames, time.GetUtcNow()))
+            return TimeSpan.Zero;
+        if (announced?.Certificate != next.Certificate)
+            announced = (next.Certificate, time.GetTimestamp());
+        return Announcement - time.GetElapsedTime(announced.Value.Since);
     }
 
     /// <inheritdoc />

@@ -53,20 +53,27 @@ internal sealed record ServingCertificate(string Certificate, string Key, string
         return new ServingCertificate(certificate.ExportCertificatePem(), key.ExportPkcs8PrivateKeyPem(), Bundle(authority.ExportCertificatePem(), before, now));
     }
 
-    /// <summary>Whether it is time for another one: two thirds of its life are over, it is for other names, or it cannot be read.</summary>
+    /// <summary>
+    /// Whether it is time for another one: two thirds of its life are over, it is for other names, it cannot be read, or
+    /// its life has not begun, because the clock that it was made by was ahead.
+    /// </summary>
     public bool IsDue(IReadOnlyList<string> dnsNames, DateTimeOffset now)
     {
         try
         {
             using var certificate = Load();
             var third = (certificate.NotAfter - certificate.NotBefore) / 3;
-            return now.UtcDateTime > certificate.NotAfter.ToUniversalTime() - third || dnsNames.Any(name => !certificate.MatchesHostname(name));
+            return now.UtcDateTime > certificate.NotAfter.ToUniversalTime() - third || !IsGood(certificate, dnsNames, now);
         }
         catch (CryptographicException)
         {
             return true;
         }
     }
+
+    /// <summary>Whether clients that trust its authority believe a certificate at a time.</summary>
+    public static bool IsGood(X509Certificate2 certificate, IReadOnlyList<string> dnsNames, DateTimeOffset now) =>
+        now.UtcDateTime >= certificate.NotBefore.ToUniversalTime() && now.UtcDateTime <= certificate.NotAfter.ToUniversalTime() && dnsNames.All(name => certificate.MatchesHostname(name));
 
     /// <summary>For the server.</summary>
     /// <exception cref="CryptographicException">Certificate and key cannot be read or do not belong together.</exception>

@@ -23,6 +23,9 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
     /// <summary>The folder of the node that the quickstart's model and the optimizer's volume are in.</summary>
     internal const string NodeFolder = "/var/lib/moebius";
 
+    /// <summary>Where node agents note what they must undo; empty once they have.</summary>
+    private const string AgentState = "/run/moebius";
+
     /// <summary>Says that the folder is a test's, also one's that was killed.</summary>
     private const string Marker = NodeFolder + "/.made-by-a-test";
 
@@ -128,11 +131,13 @@ public sealed class NodeCluster() : KubernetesTestServer(new()
         static string Tail(string text) => string.Join('\n', text.Split('\n').TakeLast(25));
     }
 
-    /// <summary>Removes the model from the node.</summary>
+    /// <summary>Removes the model from the node, and the agents' folder unless something is left to undo.</summary>
     protected override Task CleanUpAsync()
     {
         if (File.Exists(Marker))
             Directory.Delete(NodeFolder, recursive: true);
+        if (Directory.Exists(AgentState) && !Directory.EnumerateFileSystemEntries(AgentState).Any())
+            Directory.Delete(AgentState);
         return Task.CompletedTask;
     }
 

@@ -28,25 +28,16 @@ public static class MemorySchedulingProfilePlanner
         if (errors.Count > 0)
             return Planning.Plan.Blocked([.. errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))], []);
 
-        var problems = new List<Problem>();
         var stronger = ProfilePrecedence.Stronger(profile, others);
         if (stronger.FirstOrDefault(other => ProfilePrecedence.Covers(other.Spec.NodeSelector, profile.Spec.NodeSelector)) is { } covering)
         {
-            problems.Add(new Problem(
-                Reasons.ProfilesOverlap,
-                $"spec.nodeSelector: every node that it selects belongs to the older profile '{covering.Metadata.Name}': select other nodes, or delete one of the two",
-                Blocks: true));
-            return Planning.Plan.Blocked(problems, []);
+            return Overlapping($"spec.nodeSelector: every node that it selects belongs to the older profile '{covering.Metadata.Name}': select other nodes, or delete one of the two");
         }
 
         var (affinity, left) = ProfilePrecedence.Without(stronger, profile.Spec.NodeSelector);
         if (left.Count > 0)
         {
-            problems.Add(new Problem(
-                Reasons.ProfilesOverlap,
-                $"spec.nodeSelector: nodes that also belong to the older profiles {string.Join(", ", left.Select(other => $"'{other.Metadata.Name}'"))} get two agents: too many profiles overlap to keep them apart; make their selectors exclude each other",
-                Blocks: true));
-            return Planning.Plan.Blocked(problems, []);
+            return Overlapping($"spec.nodeSelector: nodes that also belong to the older profiles {Named(left)} would get two agents: too many profiles overlap to keep them apart; make their selectors exclude each other");
         }
 
         var name = profile.Metadata.Name;
@@ -65,9 +56,14 @@ public static class MemorySchedulingProfilePlanner
                 child.ConfigMap(Names.NodeAgentConfig(name), new Dictionary<string, string> { [ConfigFile] = config }),
                 DaemonSet(profile, child, config, affinity, settings, server),
             ],
-            problems,
-            []);
+            [],
+            // Meant or not: whoever misses agents on a node finds here where they are.
+            stronger.Count == 0 ? [] : [new(ConditionTypes.Overlaps, ConditionStatus.True, Reasons.ProfilesOverlap, $"nodes that an older profile selects, too, are that one's: {Named(stronger)}")]);
     }
+
+    private static Plan Overlapping(string message) => Planning.Plan.Blocked([new Problem(Reasons.ProfilesOverlap, message, Blocks: true)], []);
+
+    private static string Named(IEnumerable<MemorySchedulingProfile> profiles) => string.Join(", ", profiles.Select(other => $"'{other.Metadata.Name}'"));
 
     private static IEnumerable<string> CrossField(MemorySchedulingProfileSpec spec) => PlacementCheck.Labels(spec.NodeSelector, "spec.nodeSelector")
         .Concat(PlacementCheck.Tolerations(spec.Agent.Tolerations, "spec.agent.tolerations"))

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
@@ -76,17 +77,21 @@ internal sealed class ServiceRound
 /// <summary>Status of a PromptOptimizationJob, from what the service says.</summary>
 internal static class JobStatusPlanner
 {
-    /// <summary>How long a job that is deleted waits for the service to remove its prompts.</summary>
-    private static readonly TimeSpan PurgePatience = TimeSpan.FromMinutes(2);
-
-    /// <summary>Whether a job that is being deleted may still wait for the service.</summary>
-    public static bool MayWaitForPurge(PromptOptimizationJob job, DateTimeOffset now) =>
-        job.Metadata.DeletionTimestamp is not { } since || now - since.ToUniversalTime() < PurgePatience;
-
     public static IReadOnlyList<string> Prompts(PromptOptimizationJobSpec spec) => spec.Prompts ?? (IReadOnlyList<string>)[spec.Prompt!];
 
     public static bool HasEnded(PromptOptimizationJob job) =>
         job.Status?.Conditions?.Any(condition => condition is { Type: ConditionTypes.Complete or ConditionTypes.Failed, Status: "True" }) == true;
+
+    /// <summary>The status of a job that nothing is done for: what is known stays, and whether it is paused is told.</summary>
+    public static PromptOptimizationJobStatus Paused(PromptOptimizationJob resource, DateTimeOffset now)
+    {
+        // A copy: what is in the cache is what the server has.
+        var status = JsonSerializer.SerializeToNode(resource.Status ?? new PromptOptimizationJobStatus(), Manifests.Json).Deserialize<PromptOptimizationJobStatus>(Manifests.Json)!;
+        status.ObservedGeneration = resource.Metadata.Generation;
+        var known = (status.Conditions ?? []).Where(condition => condition.Type != ConditionTypes.Paused).ToList();
+        status.Conditions = [.. known, .. Conditions.Merge(status.Conditions, Pause(resource), resource.Metadata.Generation, now)];
+        return status;
+    }
 
     /// <summary>Plans the status.</summary>
     /// <param name="resource">The resource.</param>
@@ -105,10 +110,10 @@ internal static class JobStatusPlanner
         var status = new PromptOptimizationJobStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(before?.Conditions, Planned(jobs, problem, before, known, ended, results), resource.Metadata.Generation, now),
+            Conditions = Conditions.Merge(before?.Conditions, Planned(resource, jobs, problem, known, ended, results).Concat(Pause(resource)), resource.Metadata.Generation, now),
             JobIds = jobs.Count >= (before?.JobIds?.Count ?? 0) && jobs.Count > 0 ? [.. jobs.Select(job => job.Id)] : before?.JobIds,
             StartTime = before?.StartTime ?? (jobs.Count > 0 ? Second(jobs.Min(job => job.CreatedAt)) : null),
-            CompletionTime = ended ? Second(jobs.Max(job => job.EndedAt) ?? now) : null,
+            CompletionTime = ended ? Second(jobs.Max(job => job.EndedAt) ?? now) : problem is { Reason: Reasons.JobRefused } ? before?.CompletionTime ?? Second(now) : null,
             Rounds = known ? jobs.Sum(job => job.Rounds.Count) : before?.Rounds,
             Tokens = known ? (int)jobs.Aggregate(0L, (sum, job) => Math.Clamp(sum + Math.Clamp(job.Usage.Tokens, 0, int.MaxValue), 0, int.MaxValue)) : before?.Tokens,
             ScorePercent = succeeded ? jobs.Min(job => job.Result!.ScorePercent) : null,
@@ -118,9 +123,9 @@ internal static class JobStatusPlanner
         return (status, results?.Map);
     }
 
-    private static IEnumerable<PlannedCondition> Planned(IReadOnlyList<ServiceJob> jobs, Problem? problem, PromptOptimizationJobStatus? before, bool known, bool ended, JobResults? results)
+    private static IEnumerable<PlannedCondition> Planned(PromptOptimizationJob resource, IReadOnlyList<ServiceJob> jobs, Problem? problem, bool known, bool ended, JobResults? results)
     {
-        var accepted = known || before?.JobIds is { Count: > 0 };
+        var accepted = known || (resource.Status?.JobIds is { } ids && ids.Count == Prompts(resource.Spec).Count);
         yield return accepted
             ? new(ConditionTypes.Accepted, ConditionStatus.True, Reasons.JobAccepted, "the service has taken all prompts")
             : new(ConditionTypes.Accepted, ConditionStatus.False, problem?.Reason ?? Reasons.ServiceUnreachable, problem?.Message ?? "not handed in yet");
@@ -136,6 +141,14 @@ internal static class JobStatusPlanner
             yield return new(ConditionTypes.Failed, ConditionStatus.True, problem.Reason, problem.Message);
         else
             yield return new(ConditionTypes.Failed, ConditionStatus.False, Reasons.AsExpected, "no prompt has failed");
+    }
+
+    private static IEnumerable<PlannedCondition> Pause(PromptOptimizationJob resource)
+    {
+        if (Labels.IsPaused(resource))
+            yield return new(ConditionTypes.Paused, ConditionStatus.True, Reasons.Paused, Labels.PausedMessage);
+        else if (Labels.PausedProblem(resource) is { } problem)
+            yield return new(ConditionTypes.Paused, ConditionStatus.False, problem.Reason, problem.Message);
     }
 
     private static string Told(JobResults results) => results switch

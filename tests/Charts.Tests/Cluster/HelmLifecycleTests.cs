@@ -79,7 +79,7 @@ public sealed class HelmLifecycleTests(ChartCluster cluster) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upgrade_brings_new_fields_to_definitions_and_leaves_resources_alone()
+    public async Task Upgrade_brings_new_fields_to_definitions_rollback_takes_them_back_and_both_leave_resources_alone()
     {
         var old = Directory.CreateTempSubdirectory("moebius-crds");
         try
@@ -102,6 +102,10 @@ public sealed class HelmLifecycleTests(ChartCluster cluster) : IAsyncLifetime
             (await cluster.InstallDefinitionsAsync()).EnsureSuccess();
 
             Assert.Equal(count, await ColumnsAsync());
+            Assert.Equal(uid, await UidAsync());
+
+            (await cluster.HelmAsync("rollback", "moebius-crds", "1", "-n", ChartCluster.OperatorNamespace)).EnsureSuccess();
+            Assert.Equal(count - 1, await ColumnsAsync());
             Assert.Equal(uid, await UidAsync());
         }
         finally

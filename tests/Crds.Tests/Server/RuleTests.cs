@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using k8s.Models;
 
 namespace Moebius.Crds.Tests.Server;
@@ -5,7 +6,7 @@ namespace Moebius.Crds.Tests.Server;
 /// <summary>Every CEL rule, broken once, on a real API server.</summary>
 [Trait("Category", "Cluster")]
 [Collection(CrdServerTests.Name)]
-public sealed class RuleTests(CrdServer server)
+public sealed partial class RuleTests(CrdServer server)
 {
     private const string Immutable = "the spec of a PromptOptimizationJob cannot be changed: make a new job";
 
@@ -55,6 +56,14 @@ public sealed class RuleTests(CrdServer server)
         { "PromptOptimizer", "{scorer: {type: VisionLanguageModel}}", "spec.scorer", "endpoint must be set for type VisionLanguageModel and only then" },
         { "PromptOptimizer", "{scorer: {clip: {claimName: c}}}", "spec.scorer", "clip must be set for type Clip and only then" },
         { "PromptOptimizer", "{store: {type: PostgreSQL}}", "spec.store", "connectionSecretRef must be set for type PostgreSQL and only then" },
+        { "KVPrivacyPolicy", "{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://a/v1', model: m, timeout: 9ms}}}", "spec.contextCheck.endpoint.timeout", "must be 10ms to 24h" },
+        { "KVPrivacyPolicy", "{retention: {publicIdle: 0s}}", "spec.retention.publicIdle", "must be longer than 0s" },
+        { "PromptOptimizer", "{scorer: {type: VisionLanguageModel, endpoint: {url: 'http://a/v1', model: m, timeout: 1441m}}}", "spec.scorer.endpoint.timeout", "must be 10ms to 24h" },
+        { "PromptOptimizer", "{scorer: {type: Clip, clip: {}}}", "spec.scorer.clip", "exactly one of claimName and image must be set" },
+        { "PromptOptimizer", "{scorer: {type: Clip, clip: {claimName: c, path: /x}}}", "spec.scorer.clip.path", "path must be relative and stay inside the volume" },
+        { "PromptOptimizer", "{imageModel: {api: OpenAI, endpoint: {url: 'http://a/v1', model: m, timeout: 1ms}}}", "spec.imageModel.endpoint.timeout", "must be 10ms to 24h" },
+        { "PromptOptimizer", "{networkPolicy: {enabled: false, allowMetricsFrom: [{podSelector: {}}]}}", "spec.networkPolicy", "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy" },
+        { "PromptOptimizationJob", "{budget: {deadline: 0m}}", "spec.budget.deadline", "must be longer than 0s" },
         { "PromptOptimizationJob", "{prompts: [b]}", "spec", "exactly one of prompt and prompts must be set" },
     };
 
@@ -109,10 +118,10 @@ public sealed class RuleTests(CrdServer server)
     }
 
     [Fact]
-    public void Every_rule_of_every_kind_is_broken_here()
+    public void Every_rule_of_every_field_is_broken_here()
     {
-        var rules = ResourceKinds.All.SelectMany(kind => Rules(Schemas.Of(kind))).Select(rule => rule.Message);
-        var broken = Broken.Select(row => row.Data.Item4).Append(Immutable);
+        var rules = ResourceKinds.All.SelectMany(kind => Rules(Schemas.Of(kind)).Select(rule => (kind.Kind, rule.Path, rule.Message)));
+        var broken = Broken.Select(row => (row.Data.Item1, Path: Index().Replace(row.Data.Item3, "[]"), row.Data.Item4)).Append(("PromptOptimizationJob", "spec", Immutable));
         Assert.Equal(rules.ToHashSet().Order(), broken.ToHashSet().Order());
     }
 
@@ -124,11 +133,14 @@ public sealed class RuleTests(CrdServer server)
         Assert.DoesNotContain('\n', actual.TrimEnd());
     }
 
-    private static IEnumerable<V1ValidationRule> Rules(V1JSONSchemaProps schema)
+    private static IEnumerable<(string Path, string Message)> Rules(V1JSONSchemaProps schema, string path = "")
     {
-        var below = (schema.Properties?.Values ?? []).AsEnumerable();
+        var below = (schema.Properties ?? new Dictionary<string, V1JSONSchemaProps>()).SelectMany(field => Rules(field.Value, path.Length == 0 ? field.Key : $"{path}.{field.Key}"));
         if ((schema.Items ?? schema.AdditionalProperties) is V1JSONSchemaProps item)
-            below = below.Append(item);
-        return (schema.XKubernetesValidations ?? []).Concat(below.SelectMany(Rules));
+            below = below.Concat(Rules(item, path + "[]"));
+        return (schema.XKubernetesValidations ?? []).Select(rule => (path, rule.Message)).Concat(below);
     }
+
+    [GeneratedRegex("\\[[0-9]+\\]", RegexOptions.CultureInvariant)]
+    private static partial Regex Index();
 }

@@ -36,7 +36,7 @@ internal sealed partial class ClusterView(OperatorCluster cluster) : IDisposable
         return string.Join('\n', lines.Order(StringComparer.Ordinal));
     }
 
-    /// <summary>Whether every Moebius resource of a namespace has a Ready condition of its current generation.</summary>
+    /// <summary>Whether every Moebius resource of a namespace has a status of its current generation, and every job has ended well.</summary>
     public async Task<bool> IsReportedAsync(string @namespace)
     {
         foreach (var type in new[] { ResourceType.Of<MoEDeployment>(), ResourceType.Of<KVPrivacyPolicy>(), ResourceType.Of<PromptOptimizer>() })
@@ -46,7 +46,8 @@ internal sealed partial class ClusterView(OperatorCluster cluster) : IDisposable
                 return false;
         }
 
-        return true;
+        var (jobs, _) = await Api.ListAsync(ResourceType.Of<PromptOptimizationJob>(), @namespace, null, item => JsonObject.Create(item.Clone()), TestContext.Current.CancellationToken);
+        return jobs.All(job => job["status"]?["conditions"]?.AsArray().Any(condition => (string?)condition!["type"] == "Complete" && (string?)condition["status"] == "True") == true);
     }
 
     [GeneratedRegex("\"moebius\\.dev/config-hash\":\"[0-9a-f]{16}\"")]

@@ -140,22 +140,66 @@ public sealed class FeatureTests(OperatorCluster cluster)
     public async Task A_profile_goes_when_its_last_agent_has_restored_its_node()
     {
         await using var running = cluster.StartOperator();
-        await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: MemorySchedulingProfile, metadata: {name: leaving}, spec: {nodeSelector: {leaving: 'yes'}}}");
-        await Eventually.EqualAsync("moebius-agent-leaving", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-leaving", ".metadata.name"));
-        await cluster.ApplyAsync("""
-            apiVersion: v1
-            kind: Pod
-            metadata:
-              name: leaving-agent
-              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: node-agent, app.kubernetes.io/instance: leaving}
-            spec: {nodeName: nowhere, containers: [{name: agent, image: x}]}
-            """, "-n", "moebius-system");
-        await Eventually.EqualAsync("[\"moebius.dev/restore-nodes\"]", () => cluster.GetAsync("default", "msp/leaving", ".metadata.finalizers"));
+        await LeaveAsync("leaving");
+        // Whoever takes the labels off hides the agents from every watch, and does not keep them from being stopped.
+        (await cluster.KubectlAsync("label", "-n", "moebius-system", "daemonset/moebius-agent-leaving", "app.kubernetes.io/managed-by-", "example.com/mine=yes")).EnsureSuccess();
         (await cluster.KubectlAsync("delete", "msp/leaving", "--wait=false")).EnsureSuccess();
         await Eventually.EqualAsync("", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-leaving", ".metadata.name"));
         Assert.Equal("leaving", await cluster.GetAsync("default", "msp/leaving", ".metadata.name"));
         (await cluster.KubectlAsync("delete", "-n", "moebius-system", "pod/leaving-agent", "--force", "--grace-period=0")).EnsureSuccess();
         await Eventually.EqualAsync("", () => cluster.GetAsync("default", "msp/leaving", ".metadata.name"));
+    }
+
+    [Fact]
+    public async Task A_node_that_never_comes_back_holds_its_profile_up_for_a_while_and_is_named()
+    {
+        var clock = new HastyClock();
+        await using var running = cluster.StartOperator(time: clock);
+        await LeaveAsync("lost");
+        (await cluster.KubectlAsync("delete", "msp/lost", "--wait=false")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-lost", ".metadata.name"));
+        clock.Ahead = TimeSpan.FromMinutes(2);
+        await Eventually.TrueAsync(async () => (await EventsAsync()).Contains("1 node agents have not ended yet: on nowhere", StringComparison.Ordinal));
+        Assert.Equal("lost", await cluster.GetAsync("default", "msp/lost", ".metadata.name"));
+
+        clock.Ahead = TimeSpan.FromMinutes(11);
+        await Eventually.EqualAsync("", () => cluster.GetAsync("default", "msp/lost", ".metadata.name"));
+        await Eventually.TrueAsync(async () => (await EventsAsync()).Contains("1 node agents have not ended within 10 minutes, and are no longer waited for: on nowhere", StringComparison.Ordinal));
+        (await cluster.KubectlAsync("delete", "-n", "moebius-system", "pod/lost-agent", "--force", "--grace-period=0")).EnsureSuccess();
+
+        Task<string> EventsAsync() => cluster.GetAsync("default", "events", ".items[?(@.reason=='NodesNotRestored')].message");
+    }
+
+    /// <summary>A profile with an agent on a node that does not stop it.</summary>
+    private async Task LeaveAsync(string name)
+    {
+        await cluster.ApplyAsync($"{{apiVersion: moebius.dev/v1alpha1, kind: MemorySchedulingProfile, metadata: {{name: {name}}}, spec: {{nodeSelector: {{{name}: 'yes'}}}}}}");
+        await Eventually.EqualAsync($"moebius-agent-{name}", () => cluster.GetAsync("moebius-system", $"daemonset/moebius-agent-{name}", ".metadata.name"));
+        await cluster.ApplyAsync($$"""
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: {{name}}-agent
+              labels: {app.kubernetes.io/managed-by: moebius-operator, app.kubernetes.io/component: node-agent, app.kubernetes.io/instance: {{name}}}
+            spec: {nodeName: nowhere, containers: [{name: agent, image: x}]}
+            """, "-n", "moebius-system");
+        await Eventually.EqualAsync("[\"moebius.dev/restore-nodes\"]", () => cluster.GetAsync("default", $"msp/{name}", ".metadata.finalizers"));
+    }
+
+    /// <summary>Measures longer times than have passed, and does not let anybody wait that long.</summary>
+    private sealed class HastyClock : TimeProvider
+    {
+        private long ahead;
+
+        public TimeSpan Ahead
+        {
+            set => Interlocked.Exchange(ref ahead, (long)(value.TotalSeconds * TimestampFrequency));
+        }
+
+        public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref ahead);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, dueTime >= TimeSpan.FromSeconds(5) ? TimeSpan.FromSeconds(1) : dueTime, period);
     }
 
     [Fact]

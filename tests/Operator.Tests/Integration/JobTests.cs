@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
 using System.Text.Json.Nodes;
 
 namespace Moebius.Operator.Tests.Integration;
@@ -94,62 +92,38 @@ public sealed class JobTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=30s")).EnsureSuccess();
     }
 
-    private sealed class PlayedService : HttpMessageHandler
+    [Theory]
+    [InlineData("Succeeded", false)]
+    [InlineData("Failed", false)]
+    [InlineData("Running", true)]
+    public async Task A_job_that_has_ended_goes_when_its_time_is_over_however_it_ended(string state, bool refuses)
     {
-        public ConcurrentDictionary<string, string> Jobs { get; } = new();
+        var shop = await cluster.NamespaceAsync($"ttl-{state.ToLowerInvariant()}");
+        using var service = new PlayedService { State = state, Refuses = refuses };
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job + "\n  ttlAfterFinished: 1h\n", "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", state == "Succeeded" ? "Complete" : "Failed"));
+        Assert.NotEqual("", await cluster.GetAsync(shop, "pojob/sketches", ".status.completionTime"));
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
 
-        public ConcurrentBag<string> Cancelled { get; } = [];
+        await cluster.ApplyAsync(Job + "\n  ttlAfterFinished: 1s\n", "-n", shop);
+        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=60s")).EnsureSuccess();
+        Assert.Empty(service.Prompts);
+    }
 
-        public ConcurrentBag<string> Hosts { get; } = [];
-
-        public ConcurrentDictionary<string, string> Prompts { get; } = new();
-
-        public volatile string State = "Running";
-
-        public string Better { get; init; } = "better";
-
-        public volatile bool Down;
-
-        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            Hosts.Add(request.RequestUri!.Authority);
-            if (Down)
-                throw new HttpRequestException("no route");
-            string id;
-            if (request.Method == HttpMethod.Post)
-            {
-                var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
-                id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
-                Prompts[id] = (string)body["prompt"]!;
-            }
-            else
-            {
-                id = request.RequestUri.Segments[^1];
-                if (request.RequestUri.Query == "?purge=true")
-                {
-                    // As the real service: what runs cannot be removed.
-                    if (State == "Running" && !Cancelled.Contains(id))
-                        return Answer(HttpStatusCode.Conflict, new JsonObject { ["title"] = "The job has not ended" });
-                    return Prompts.TryRemove(id, out _) ? new HttpResponseMessage(HttpStatusCode.NoContent) : Answer(HttpStatusCode.NotFound, new JsonObject { ["title"] = "No such job" });
-                }
-
-                if (request.Method == HttpMethod.Delete)
-                    Cancelled.Add(id);
-            }
-
-            var job = new JsonObject
-            {
-                ["id"] = id,
-                ["state"] = State,
-                ["createdAt"] = "2026-01-01T00:00:00Z",
-                ["rounds"] = new JsonArray(new JsonObject { ["number"] = 1, ["agent"] = "x" }),
-                ["usage"] = new JsonObject { ["tokens"] = 7 },
-            };
-            if (State == "Succeeded")
-                job["result"] = new JsonObject { ["prompt"] = $"{Better} {Prompts[id]}", ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
-            return Answer(HttpStatusCode.OK, job);
-        }
-
-        private static HttpResponseMessage Answer(HttpStatusCode status, JsonObject body) => new(status) { Content = new StringContent(body.ToJsonString()) };
+    [Fact]
+    public async Task A_paused_job_is_not_handed_in_and_says_so()
+    {
+        var shop = await cluster.NamespaceAsync("pausedjobs");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job.Replace("{name: sketches}", "{name: sketches, annotations: {moebius.dev/paused: 'true'}}", StringComparison.Ordinal), "-n", shop);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Paused"));
+        Assert.Empty(service.Prompts);
+        (await cluster.KubectlAsync("annotate", "-n", shop, "pojob/sketches", "moebius.dev/paused=no", "--overwrite")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
+        Assert.Equal("False InvalidSpec", await cluster.ConditionAsync(shop, "pojob/sketches", "Paused") + " " + await cluster.ConditionAsync(shop, "pojob/sketches", "Paused", "reason"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "pojob/sketches", "moebius.dev/paused-")).EnsureSuccess();
+        await Eventually.EqualAsync("", () => cluster.ConditionAsync(shop, "pojob/sketches", "Paused"));
     }
 }

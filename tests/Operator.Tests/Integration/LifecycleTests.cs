@@ -78,6 +78,29 @@ public sealed class LifecycleTests(OperatorCluster cluster)
         Assert.Equal("bronte", await cluster.GetAsync(shop, "deployment/bronte", ".metadata.name"));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_was_applied_has_no_difference_after_the_operator_has_worked_on_it(bool serverSide)
+    {
+        var shop = await cluster.NamespaceAsync(serverSide ? "diff-server" : "diff-client");
+        await using var running = cluster.StartOperator();
+        string[] how = serverSide ? ["--server-side"] : [];
+        string[] files = [.. Directory.GetFiles(RepositoryFiles.At("samples"), "*.yaml")];
+        foreach (var file in files)
+        {
+            (await cluster.KubectlAsync(["apply", .. how, "--validate=false", "-n", shop, "-f", file])).EnsureSuccess();
+            await Eventually.TrueAsync(async () => (await cluster.KubectlAsync("get", "-n", shop, "-f", file, "-o", "jsonpath={range .items[*]}{.metadata.generation}={.status.observedGeneration} {end}{.metadata.generation}={.status.observedGeneration}")).StandardOutput
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(pair => pair != "=").All(pair => pair.Split('=') is [var made, var seen] && made == seen));
+            var difference = await cluster.KubectlAsync(["diff", .. how, "-n", shop, "-f", file]);
+            Assert.True(difference.ExitCode == 0, difference.StandardOutput + difference.StandardError);
+        }
+
+        // A job waits for its optimizer, which does not run here.
+        foreach (var kind in new[] { "popt", "msp" })
+            (await cluster.KubectlAsync("delete", kind, "--all", "-n", shop, "--timeout=60s")).EnsureSuccess();
+    }
+
     [Fact]
     public async Task A_template_is_merged_into_what_runs_and_what_it_may_not_touch_is_told()
     {

@@ -74,6 +74,42 @@ public sealed class MutationTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("delete", "msp", "--all")).EnsureSuccess();
     }
 
+    [Fact]
+    public async Task Mutated_edits_of_what_runs_end_in_a_condition_or_an_admission_error()
+    {
+        var shop = await cluster.NamespaceAsync("mutated-edits");
+        using var view = new ClusterView(cluster);
+        await using var running = cluster.StartOperator();
+        TestContext.Current.TestOutputHelper?.WriteLine($"MOEBIUS_TEST_SEED={Seed} MOEBIUS_TEST_MUTATIONS={OfEachKind}");
+        // The spec of a job cannot be changed at all.
+        var seeds = Files.SkipLast(1).SelectMany(file => Manifests.ParseDocuments(File.ReadAllText(RepositoryFiles.At($"samples/{file}")), file)).ToList();
+        var outcomes = await Task.WhenAll(seeds.Index().Select(async one =>
+        {
+            var (kind, refused) = ((string)one.Item["kind"]!, 0);
+            var type = ResourceKinds.All.Single(candidate => candidate.Kind == kind);
+            var path = $"{(type.Namespaced ? $"apis/moebius.dev/v1alpha1/namespaces/{shop}/{type.Plural}" : $"apis/moebius.dev/v1alpha1/{type.Plural}")}/live";
+            var live = (JsonObject)one.Item.DeepClone();
+            live["metadata"] = new JsonObject { ["name"] = "live" };
+            await view.Api.CreateAsync(path[..path.LastIndexOf('/')], live, TestContext.Current.CancellationToken);
+            foreach (var document in Mutated(one.Item).Sample(OfEachKind / 2, new Rnd(Seed + 100 + (ulong)one.Index), 50))
+            {
+                document["metadata"] = new JsonObject { ["name"] = "live" };
+                if ((await cluster.KubectlAsync(["replace", "--validate=false", "-n", shop, "-f", "-"], document.ToJsonString())).ExitCode != 0)
+                    refused++;
+                await Eventually.TrueAsync(async () =>
+                {
+                    var last = await view.Api.GetAsync(path, TestContext.Current.CancellationToken);
+                    Assert.False(running.Completion.IsCompleted, $"the operator ended over {document}");
+                    return (long?)last["status"]?["observedGeneration"] == (long?)last["metadata"]!["generation"] && last["status"]?["conditions"] is JsonArray { Count: > 0 };
+                });
+            }
+
+            return refused;
+        }));
+        Assert.InRange(outcomes.Sum(), 1, (seeds.Count * (OfEachKind / 2)) - 1);
+        (await cluster.KubectlAsync("delete", "msp", "--all")).EnsureSuccess();
+    }
+
     private static Gen<JsonObject> Mutated(JsonObject seed) =>
         from changes in Gen.Frequency((2, Gen.Constant(1)), (1, Gen.Choose(2, 3)))
         from picks in Gen.ListOf(Gen.Two(Gen.Choose(0, 100_000)), changes)

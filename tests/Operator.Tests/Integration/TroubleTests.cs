@@ -33,20 +33,35 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
           languageModel: {moeDeploymentRef: {name: moe}}
         """;
 
+    /// <summary>Its results are too large for a status, so that it has a child.</summary>
+    private const string Job = """
+
+        ---
+        apiVersion: moebius.dev/v1alpha1
+        kind: PromptOptimizationJob
+        metadata: {name: sketches}
+        spec:
+          optimizerRef: {name: opt}
+          prompts: [a cat, a dog]
+        """;
+
+    private static PlayedService Service() => new() { State = "Succeeded", Better = new string('x', 200_000) };
+
     [Fact]
     public async Task An_operator_killed_at_any_write_leaves_what_the_next_one_completes()
     {
         using var view = new ClusterView(cluster);
         var calm = await cluster.NamespaceAsync("killed-never");
         var counting = new DeathHandler(int.MaxValue, arrives: true);
-        await using (cluster.StartOperator(calm, configure: options => options with { ApiHandlers = () => [counting] }))
+        using var service = Service();
+        await using (cluster.StartOperator(calm, service: service, configure: options => options with { ApiHandlers = () => [counting] }))
         {
-            await cluster.ApplyAsync(Resources, "-n", calm);
+            await cluster.ApplyAsync(Resources + Job, "-n", calm);
             await Eventually.TrueAsync(() => view.IsReportedAsync(calm));
         }
 
         var expected = await view.ChildrenAsync(calm);
-        Assert.Equal(12, expected.Split('\n').Length);
+        Assert.Equal(13, expected.Split('\n').Length);
         var last = 0;
         foreach (var arrives in new[] { true, false })
         {
@@ -59,26 +74,29 @@ public sealed partial class TroubleTests(OperatorCluster cluster)
             }
         }
 
-        // Eleven children and at least three statuses: every one of those writes was a last one.
-        Assert.InRange(last, 14, 60);
+        // Thirteen children, a finalizer and at least four statuses: every one of those writes was a last one.
+        Assert.InRange(last, 18, 60);
     }
 
     private async Task<bool> DieAsync(ClusterView view, int at, bool arrives, string expected)
     {
         var shop = await cluster.NamespaceAsync($"killed-{(arrives ? "after" : "before")}-{at.ToString(CultureInfo.InvariantCulture)}");
-        await cluster.ApplyAsync(Resources, "-n", shop);
+        await cluster.ApplyAsync(Resources + Job, "-n", shop);
         var death = new DeathHandler(at, arrives);
-        var victim = cluster.StartOperator(shop, configure: options => options with { ApiHandlers = () => [death] });
+        using var service = Service();
+        var victim = cluster.StartOperator(shop, service: service, configure: options => options with { ApiHandlers = () => [death] });
         // Either it dies or there was nothing left to write.
         var settled = Eventually.TrueAsync(async () => death.Dead.IsCompleted || (await view.IsReportedAsync(shop) && await view.ChildrenAsync(shop) == expected));
         await settled;
         await victim.DisposeAsync();
-        await using (cluster.StartOperator(shop))
+        await using (cluster.StartOperator(shop, service: service))
         {
             await Eventually.EqualAsync(expected, () => view.ChildrenAsync(shop));
             await Eventually.TrueAsync(() => view.IsReportedAsync(shop));
         }
 
+        // However often a prompt was handed in, it is one job.
+        Assert.Equal(2, service.Jobs.Count);
         return death.Dead.IsCompleted;
     }
 

@@ -99,16 +99,107 @@ public sealed class WebhookTests(OperatorCluster cluster)
         await one.LookAsync(TestContext.Current.CancellationToken);
         Assert.Equal(first.Thumbprint, one.Current!.Thumbprint);
         time.Advance(TimeSpan.FromDays(10));
+        // Whom to trust is told before the new certificate is shown.
+        var wait = await one.LookAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(first.Thumbprint, one.Current!.Thumbprint);
+        Assert.InRange(wait, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(30));
+        time.Advance(wait);
         await one.LookAsync(TestContext.Current.CancellationToken);
         Assert.NotEqual(first.Thumbprint, one.Current!.Thumbprint);
         // The other replica still presents the old one, and is believed.
         Assert.True(Trusts(await BundleAsync(), two.Current!));
         Assert.True(Trusts(await BundleAsync(), one.Current!));
+        time.Advance(await two.LookAsync(TestContext.Current.CancellationToken));
         await two.LookAsync(TestContext.Current.CancellationToken);
         Assert.Equal(one.Current!.Thumbprint, two.Current!.Thumbprint);
         (await cluster.KubectlAsync("delete", "validatingwebhookconfiguration", Other)).EnsureSuccess();
 
         async Task<string> BundleAsync() => Encoding.UTF8.GetString(Convert.FromBase64String((await cluster.KubectlAsync("get", "validatingwebhookconfiguration", Other, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")).StandardOutput));
+    }
+
+    [Theory]
+    [InlineData(-65, false)]
+    [InlineData(-100, true)]
+    [InlineData(100, true)]
+    public async Task Requests_go_on_while_the_certificate_is_replaced_and_again_after_a_clock_was_set_right(int days, bool isWrong)
+    {
+        Assert.SkipUnless(cluster.CustomResourcesServedApart, "the API server does not evaluate CEL rules");
+        var shop = await cluster.NamespaceAsync($"rotation{(days < 0 ? "-behind" : "-ahead")}{Math.Abs(days)}");
+        var port = Moebius.KubernetesEnvironment.LoopbackPorts.Take();
+        await RegisterAsync(shop, port);
+        try
+        {
+            var clock = new SetClock { Off = TimeSpan.FromDays(days) };
+            await using var running = cluster.StartOperator(shop, configure: options => options with { Webhook = Options(port) }, time: clock);
+            const string Good = "{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: good}, spec: {model: {source: {hostPath: {path: /m}}}}}";
+            // What a server of this version lacks is a warning.
+            async Task<string> AskAsync() => await cluster.KubectlAsync(["create", "--dry-run=server", "--validate=false", "-n", shop, "-f", "-"], Good) is { ExitCode: not 0 } refused ? refused.StandardError : "";
+            // Made 65 days ago by the operator's clock it is still good; 100 days ago, or in 100 days, nobody believes it.
+            await Eventually.TrueAsync(async () => await AskAsync() is var error && (isWrong ? error.Contains("certificate has expired or is not yet valid", StringComparison.Ordinal) : error.Length == 0));
+            var first = await SerialAsync();
+
+            clock.Off = TimeSpan.Zero;
+            await Eventually.TrueAsync(async () =>
+            {
+                var error = await AskAsync();
+                Assert.True(isWrong || error.Length == 0, error);
+                return error.Length == 0 && await PresentedAsync(port) != first;
+            });
+            for (var more = 0; more < 10; more++)
+                Assert.Equal("", await AskAsync());
+
+            async Task<string> SerialAsync()
+            {
+                await Eventually.TrueAsync(async () => await PresentedAsync(port) is not null);
+                return (await PresentedAsync(port))!;
+            }
+        }
+        finally
+        {
+            (await cluster.KubectlAsync("delete", "validatingwebhookconfiguration", Name)).EnsureSuccess();
+            (await cluster.KubectlAsync("delete", "-n", "moebius-system", "secret", CertificateKeeper.SecretName, "--ignore-not-found")).EnsureSuccess();
+        }
+    }
+
+    /// <summary>The certificate that the server shows to whoever calls; null while there is none.</summary>
+    private static async Task<string?> PresentedAsync(int port)
+    {
+        using var client = new System.Net.Sockets.TcpClient();
+        try
+        {
+            await client.ConnectAsync(IPAddress.Loopback, port, TestContext.Current.CancellationToken);
+            string? seen = null;
+#pragma warning disable CA5359 // Whether it is trusted is the API server's to say.
+            await using var tls = new System.Net.Security.SslStream(client.GetStream(), false, (_, certificate, _, _) =>
+            {
+                seen = certificate?.GetSerialNumberString();
+                return true;
+            });
+#pragma warning restore CA5359
+            await tls.AuthenticateAsClientAsync("127.0.0.1");
+            return seen;
+        }
+        catch (Exception error) when (error is IOException or System.Net.Sockets.SocketException or System.Security.Authentication.AuthenticationException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>A clock that is wrong until it is set right, in a world where a minute passes in a second.</summary>
+    private sealed class SetClock : TimeProvider
+    {
+        private long off;
+
+        public TimeSpan Off
+        {
+            get => new(Interlocked.Read(ref off));
+            set => Interlocked.Exchange(ref off, value.Ticks);
+        }
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Off;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, dueTime >= TimeSpan.FromMinutes(1) ? TimeSpan.FromSeconds(1) : dueTime, period);
     }
 
     private static bool Trusts(string bundle, X509Certificate2 certificate)

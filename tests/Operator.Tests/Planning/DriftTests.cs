@@ -211,22 +211,61 @@ public sealed class JobStatusPlannerTests
     }
 
     [Fact]
-    public void A_deleted_job_waits_for_its_service_for_two_minutes()
-    {
-        var job = Job();
-        Assert.True(JobStatusPlanner.MayWaitForPurge(job, Now));
-        job.Metadata.DeletionTimestamp = Now.UtcDateTime;
-        Assert.True(JobStatusPlanner.MayWaitForPurge(job, Now.AddSeconds(119)));
-        Assert.False(JobStatusPlanner.MayWaitForPurge(job, Now.AddSeconds(120)));
-    }
-
-    [Fact]
     public void A_failed_prompt_fails_the_job_and_its_text_is_told_to_nobody()
     {
         var status = JobStatusPlanner.Plan(Job(), [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Failed)], null, Now).Status;
         var failed = status.Conditions!.Single(condition => condition.Type == "Failed");
         Assert.Equal(("True", "prompt 1: ModelUnreachable: no answer"), (failed.Status, failed.Message));
         Assert.DoesNotContain(status.Conditions!, condition => condition.Message.Contains("secret", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_job_that_the_service_refuses_has_ended_at_that_time()
+    {
+        var job = Job();
+        var refusal = new Problem(Reasons.JobRefused, "no", Blocks: true);
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running)], refusal, Now).Status;
+        Assert.Equal(("True", Now.UtcDateTime), (Of(job.Status, "Failed"), job.Status.CompletionTime));
+        Assert.Equal(Now.UtcDateTime, JobStatusPlanner.Plan(job, [], refusal, Now.AddHours(1)).Status.CompletionTime);
+    }
+
+    [Fact]
+    public void A_job_is_accepted_when_all_its_prompts_are()
+    {
+        var job = Job();
+        var down = new Problem(Reasons.ServiceUnreachable, "down", Blocks: false);
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running)], down, Now).Status;
+        Assert.Equal("False", Of(job.Status, "Accepted"));
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running)], down, Now).Status;
+        Assert.Equal("False", Of(job.Status, "Accepted"));
+    }
+
+    [Theory]
+    [InlineData("true", "True", "nothing is changed while the annotation moebius.dev/paused is \"true\"")]
+    [InlineData("yes", "False", "metadata.annotations[moebius.dev/paused]: 'yes' is neither \"true\" nor \"false\": nothing is paused")]
+    [InlineData("false", null, null)]
+    [InlineData(null, null, null)]
+    public void A_pause_is_told_beside_what_is_known(string? annotation, string? status, string? message)
+    {
+        var job = Job();
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now).Status;
+        if (annotation is not null)
+            job.Metadata.Annotations = new Dictionary<string, string> { [Labels.Paused] = annotation };
+        foreach (var told in new[] { JobStatusPlanner.Paused(job, Now), JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now).Status })
+        {
+            var paused = told.Conditions!.SingleOrDefault(condition => condition.Type == ConditionTypes.Paused);
+            Assert.Equal((status, message), (paused?.Status, paused?.Message));
+            Assert.Equal(("True", "False", 2), (Of(told, "Accepted"), Of(told, "Complete"), told.JobIds!.Count));
+        }
+
+        // Nor does it stay when it is over.
+        job.Status = JobStatusPlanner.Paused(job, Now);
+        job.Metadata.Annotations = null;
+        Assert.DoesNotContain(JobStatusPlanner.Paused(job, Now).Conditions!, condition => condition.Type == ConditionTypes.Paused);
+
+        // And where nothing has changed there is nothing to write.
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Succeeded), One("2", ServiceJobState.Succeeded)], null, Now).Status;
+        Assert.Equal(Moebius.Operator.Runtime.WireJson.ToNode(job.Status).ToJsonString(), Moebius.Operator.Runtime.WireJson.ToNode(JobStatusPlanner.Paused(job, Now.AddHours(1))).ToJsonString());
     }
 
     [Fact]

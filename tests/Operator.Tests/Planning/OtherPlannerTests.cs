@@ -136,6 +136,8 @@ public sealed class MemorySchedulingProfilePlannerTests
         var terms = Plan(young, elder).Child<V1DaemonSet>().Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms;
         var requirement = Assert.Single(Assert.Single(terms).MatchExpressions);
         Assert.Equal(("cxl", "NotIn", "yes"), (requirement.Key, requirement.OperatorProperty, Assert.Single(requirement.Values)));
+        Assert.Equal(new PlannedCondition(ConditionTypes.Overlaps, ConditionStatus.True, Reasons.ProfilesOverlap, "nodes that an older profile selects, too, are that one's: 'elder'"), Assert.Single(Plan(young, elder).Conditions));
+        Assert.Empty(Plan(elder, young).Conditions);
     }
 
     [Theory]
