@@ -60,8 +60,12 @@ internal sealed class Workers : IDisposable
         if (step >= count)
             body(0, count);
         else
-            Run((count + step - 1) / step, work, i => body(i * step, Math.Min(count, (i + 1) * step)));
+            RunSteps(count, step, work, body);
     }
+
+    // By itself, so that work which stays whole allocates nothing for the parts.
+    private void RunSteps(int count, int step, long work, Action<int, int> body) =>
+        Run((count + step - 1) / step, work, i => body(i * step, Math.Min(count, (i + 1) * step)));
 
     /// <summary>The length of each range of <see cref="RunRanges"/>: a few for each thread, so that none waits long for another.</summary>
     public int Step(int count, int grain, long work)
