@@ -31,7 +31,7 @@ internal readonly struct ScaledExponential
         double factor = scale / Math.Log(2);
         _factor = (float)factor;
         _rest = (float)(factor - _factor);
-        _least = (float)(Exponential.Least / scale);
+        _least = (float)Math.Max(Exponential.Least / scale, float.MinValue);
     }
 
     /// <summary>exp(x * scale); 0 for NaN, and where it is below exp(<see cref="Exponential.Least"/>).</summary>

@@ -95,8 +95,9 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     {
         var groups = plan.Groups;
         var experts = _buffers.Matrices(groups.Count);
-        for (int i = 0; i < experts.Length; i++)
-            experts.Span[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
+        var each = experts.Span;
+        for (int i = 0; i < each.Length; i++)
+            each[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
         _kernels.Profile?.Mark(StepPart.Acquire);
         Run(experts, x, index, outputs, tiles);
     }
@@ -108,10 +109,11 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         {
             _kernels.Profile?.Mark(StepPart.Acquire);
             var experts = _buffers.Matrices(ready.Count);
-            for (int i = 0; i < experts.Length; i++)
+            var each = experts.Span;
+            for (int i = 0; i < each.Length; i++)
             {
                 var group = groups[ready[i].Group];
-                experts.Span[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
+                each[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
             }
             Run(experts, x, index, outputs, tiles);
         }
