@@ -33,11 +33,12 @@ internal static unsafe class RouterLanes
     public static bool Route(RouterSpec spec, Rows logits, Span<int> experts, Span<float> weights)
     {
         int k = spec.TopK;
-        float* scores = stackalloc float[spec.Experts * Tokens];
+        float* memory = stackalloc float[(spec.Experts + (2 * k) + 1) * Tokens];
+        float* scores = Aligned(memory);
         Turn(logits, scores);
         var sum = spec.Kind is RouterKind.SoftmaxTopK ? Powers(scores, spec.Experts) : default;
-        Vector512<float>* best = stackalloc Vector512<float>[k];
-        Vector512<int>* chosen = stackalloc Vector512<int>[k];
+        var best = (Vector512<float>*)(scores + (spec.Experts * Tokens));
+        var chosen = (Vector512<int>*)(best + k);
         Choose(scores, spec.Experts, best, chosen, k);
         if (Vector512.EqualsAny(best[k - 1], Vector512.Create(float.NegativeInfinity)))
             return false;
@@ -59,6 +60,9 @@ internal static unsafe class RouterLanes
         return true;
     }
 
+    /// <summary>The first place that begins a cache line: the stack's own alignment would have every vector lie in two.</summary>
+    private static float* Aligned(float* memory) => (float*)(((nint)memory + 63) & ~63);
+
     /// <summary>Puts each token's scores into a lane; lanes without a token have the last one's.</summary>
     private static void Turn(Rows logits, float* scores)
     {
@@ -79,7 +83,8 @@ internal static unsafe class RouterLanes
     private static void TurnSquare(Rows logits, int first, float* scores)
     {
         // Four tokens' scores of each fourth expert from one on.
-        Vector512<float>* parts = stackalloc Vector512<float>[Tokens];
+        float* memory = stackalloc float[(Tokens + 1) * Tokens];
+        var parts = (Vector512<float>*)Aligned(memory);
         for (int token = 0; token < Tokens; token += 4)
         {
             Vector512<float> a = Row(token), b = Row(token + 1), c = Row(token + 2), d = Row(token + 3);
@@ -104,12 +109,14 @@ internal static unsafe class RouterLanes
     }
 
     /// <summary>Makes scores what a softmax divides by their sum; returns the sum.</summary>
+    [SkipLocalsInit]
     private static Vector512<float> Powers(float* scores, int experts)
     {
         var largest = Vector512.Create(float.NegativeInfinity);
         for (int expert = 0; expert < experts; expert++)
             largest = LaneMax.Larger(largest, Vector512.Load(scores + (expert * Tokens)));
-        Vector512<float>* lanes = stackalloc Vector512<float>[16];
+        float* memory = stackalloc float[17 * Tokens];
+        var lanes = (Vector512<float>*)Aligned(memory);
         for (int lane = 0; lane < 16; lane++)
             lanes[lane] = default;
         for (int expert = 0; expert < experts; expert++)
@@ -145,9 +152,11 @@ internal static unsafe class RouterLanes
     }
 
     /// <summary>A softmax over the chosen, which are in order.</summary>
+    [SkipLocalsInit]
     private static void Softmax(Vector512<float>* chosen, int k)
     {
-        Vector512<float>* lanes = stackalloc Vector512<float>[16];
+        float* memory = stackalloc float[17 * Tokens];
+        var lanes = (Vector512<float>*)Aligned(memory);
         var largest = chosen[0];
         for (int i = 0; i < 16; i++)
             lanes[i] = i < k ? chosen[i] = Exponential.Of(chosen[i] - largest) : default;
