@@ -6,12 +6,10 @@ namespace Moebius.Crds.Host;
 /// servers, and then stop whoever happens to be at work.
 /// </summary>
 /// <param name="clock">Time.</param>
-public sealed class EarlyCollection(TimeProvider clock)
+/// <param name="pause">Least time between two collections, each of which takes about a millisecond.</param>
+public sealed class EarlyCollection(TimeProvider clock, TimeSpan pause)
 {
     private const long Enough = 2 << 20;
-
-    /// <summary>A collection takes less than a millisecond.</summary>
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
     private long collectedAt = GC.GetTotalAllocatedBytes();
     private long since = clock.GetTimestamp();
@@ -27,7 +25,7 @@ public sealed class EarlyCollection(TimeProvider clock)
     /// <param name="allocated">Bytes that the process has allocated so far.</param>
     internal bool IsDue(long allocated)
     {
-        if (clock.GetElapsedTime(since) < Pause || allocated - collectedAt < Enough)
+        if (clock.GetElapsedTime(since) < pause || allocated - collectedAt < Enough)
             return false;
         (collectedAt, since) = (allocated, clock.GetTimestamp());
         return true;

@@ -58,7 +58,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         this.maxQueued = maxQueued;
         this.clock = clock;
         this.logger = logger;
-        garbage = new EarlyCollection(clock);
+        garbage = new EarlyCollection(clock, TimeSpan.FromMilliseconds(500));
         exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, stopped.Token);
         prefills = new PrefillExchange(model, observer);
         thread = new Thread(Run) { Name = "engine", IsBackground = true };

@@ -37,32 +37,40 @@ internal readonly ref struct TokenWeights
     public TokenWeights(ReadOnlySpan<float> logits, float largest, double temperature, double least)
     {
         _logits = logits;
-        _rented = ArrayPool<float>.Shared.Rent(logits.Length);
-        _weights = _rented.AsSpan(0, logits.Length);
+        _rented = ArrayPool<float>.Shared.Rent(logits.Length + Width);
+        _weights = _rented.AsSpan(LineBegin(_rented), logits.Length);
         _blocks = ArrayPool<double>.Shared.Rent((logits.Length / Block) + 1);
         ref float from = ref MemoryMarshal.GetReference(logits);
         ref float to = ref MemoryMarshal.GetReference(_weights);
         // Bounded: the largest logit's weight is 1 at any temperature.
-        float inverse = (float)Math.Min(1 / temperature, 1e30), bound = (float)least;
+        var powers = new ScaledExponential(Math.Min(1 / temperature, 1e30));
+        float bound = (float)least;
         for (int block = 0, i = 0; i < logits.Length; block++)
         {
             var sums = Vector512<double>.Zero;
             int end = Math.Min(i + Block, logits.Length);
             for (; i + Stretch <= end; i += Stretch)
             {
-                var a = Next(ref from, ref to, i, largest, inverse, bound) + Next(ref from, ref to, i + Width, largest, inverse, bound);
-                var b = Next(ref from, ref to, i + (2 * Width), largest, inverse, bound) + Next(ref from, ref to, i + (3 * Width), largest, inverse, bound);
+                var a = Next(ref from, ref to, i, largest, powers, bound) + Next(ref from, ref to, i + Width, largest, powers, bound);
+                var b = Next(ref from, ref to, i + (2 * Width), largest, powers, bound) + Next(ref from, ref to, i + (3 * Width), largest, powers, bound);
                 var (low, high) = Vector512.Widen(a + b);
                 sums += low + high;
             }
             double sum = LaneSum.One(sums);
             for (; i < end; i++)
             {
-                _weights[i] = Weights(Vector512.Create(logits[i]), largest, inverse, bound)[0];
+                _weights[i] = Weights(Vector512.Create(logits[i]), largest, powers, bound)[0];
                 sum += _weights[i];
             }
             Total += _blocks[block] = sum;
         }
+    }
+
+    /// <summary>Where in an array a cache line begins: elsewhere every vector would lie in two. Nothing but time depends on it.</summary>
+    private static unsafe int LineBegin(float[] memory)
+    {
+        fixed (float* first = memory)
+            return (int)(-(nint)first & 63) / sizeof(float);
     }
 
     /// <summary>The sum of all weights.</summary>
@@ -95,30 +103,32 @@ internal readonly ref struct TokenWeights
     }
 
     /// <summary>
-    /// Whether a token is among the likeliest whose weights reach a share of all: those before it, likelier ones and equal ones of
-    /// smaller ids, do not reach it.
+    /// Whether a token is among the likeliest whose weights reach a share of all: without those before it, likelier ones and equal ones
+    /// of smaller ids, more is left than the rest of the share. Sums of weights only grow, so that it ends where they are enough.
     /// </summary>
     /// <param name="token">Its id.</param>
     /// <param name="share">Of the mass of all, above 0.</param>
     public bool IsLikeliest(int token, double share)
     {
-        var logit = Vector512.Create(_logits[token]);
+        double enough = (1 - share) * Total, rest = 0;
+        if (_weights[token] > enough)
+            return true;
+        // Behind the stretch that the token is in, an equal one is not before it either.
+        var less = Vector512.Create(MathF.BitDecrement(_logits[token]));
+        var notMore = Vector512.Create(_logits[token]);
         ref float logits = ref MemoryMarshal.GetReference(_logits);
         ref float weights = ref MemoryMarshal.GetReference(_weights);
-        var sums = Vector512<double>.Zero;
-        // Up to the stretch that the token is in an equal one is before it, and behind it is not.
         int own = token / Stretch * Stretch, i = 0;
-        for (; i < own; i += Stretch)
-            sums += Stretched(ref logits, ref weights, i, logit, orEqual: true);
-        int end = Math.Min(own + Stretch, _weights.Length);
-        double before = 0;
-        for (; i < end; i++)
-            before += _logits[i] > _logits[token] || (i < token && _logits[i] == _logits[token]) ? _weights[i] : 0;
-        for (; i + Stretch <= _weights.Length; i += Stretch)
-            sums += Stretched(ref logits, ref weights, i, logit, orEqual: false);
-        for (; i < _weights.Length; i++)
-            before += _logits[i] > _logits[token] ? _weights[i] : 0;
-        return before + LaneSum.One(sums) < share * Total;
+        while (i + Stretch <= _weights.Length)
+        {
+            var sums = Vector512<double>.Zero;
+            for (int end = Math.Min(i + Block, _weights.Length); i + Stretch <= end; i += Stretch)
+                sums += i == own ? Vector512.CreateScalar(OwnStretch(token, own)) : UpTo(ref logits, ref weights, i, i < own ? less : notMore);
+            rest += LaneSum.One(sums);
+            if (rest > enough)
+                return true;
+        }
+        return rest + OwnStretch(token, i) > enough;
     }
 
     /// <summary>Draws among the likeliest tokens whose weights reach a share of all, the likeliest first, equal ones by their ids.</summary>
@@ -151,38 +161,42 @@ internal readonly ref struct TokenWeights
         ArrayPool<double>.Shared.Return(_blocks);
     }
 
-    /// <summary>Adds up the weights of a stretch whose logits are above one, or equal to it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<double> Stretched(ref float logits, ref float weights, int at, Vector512<float> above, bool orEqual)
+    /// <summary>Adds up the weights from a place to the end of a stretch that are not before a token.</summary>
+    private double OwnStretch(int token, int begin)
     {
-        var a = Above(ref logits, ref weights, at, above, orEqual) + Above(ref logits, ref weights, at + Width, above, orEqual);
-        var b = Above(ref logits, ref weights, at + (2 * Width), above, orEqual) + Above(ref logits, ref weights, at + (3 * Width), above, orEqual);
-        var (low, high) = Vector512.Widen(a + b);
-        return low + high;
+        double sum = 0;
+        for (int i = begin; i < Math.Min(begin + Stretch, _weights.Length); i++)
+            sum += _logits[i] < _logits[token] || (i >= token && _logits[i] == _logits[token]) ? _weights[i] : 0;
+        return sum;
     }
 
+    /// <summary>Adds up the weights of a stretch whose logits are not above one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Above(ref float logits, ref float weights, int at, Vector512<float> above, bool orEqual)
+    private static Vector512<double> UpTo(ref float logits, ref float weights, int at, Vector512<float> most)
     {
-        var part = Vector512.LoadUnsafe(ref logits, (nuint)at);
+        var a = Some(ref logits, ref weights, at, most) + Some(ref logits, ref weights, at + Width, most);
+        var b = Some(ref logits, ref weights, at + (2 * Width), most) + Some(ref logits, ref weights, at + (3 * Width), most);
+        var (low, high) = Vector512.Widen(a + b);
+        return low + high;
+
         // A comparison with NaN is false.
-        var counts = orEqual ? Vector512.GreaterThanOrEqual(part, above) : Vector512.GreaterThan(part, above);
-        return Vector512.BitwiseAnd(counts, Vector512.LoadUnsafe(ref weights, (nuint)at));
+        static Vector512<float> Some(ref float logits, ref float weights, int at, Vector512<float> most) => Vector512.BitwiseAnd(
+            Vector512.LessThanOrEqual(Vector512.LoadUnsafe(ref logits, (nuint)at), most), Vector512.LoadUnsafe(ref weights, (nuint)at));
     }
 
     /// <summary>Computes and stores the next weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Next(ref float from, ref float to, int at, float largest, float inverse, float least)
+    private static Vector512<float> Next(ref float from, ref float to, int at, float largest, in ScaledExponential powers, float least)
     {
-        var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)at), largest, inverse, least);
+        var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)at), largest, powers, least);
         weights.StoreUnsafe(ref to, (nuint)at);
         return weights;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Weights(Vector512<float> logits, float largest, float inverse, float least)
+    private static Vector512<float> Weights(Vector512<float> logits, float largest, in ScaledExponential powers, float least)
     {
-        var weights = Exponential.OfNumbers((logits - Vector512.Create(largest)) * inverse);
+        var weights = powers.Of(logits - Vector512.Create(largest));
         return least <= 0 ? weights : Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
     }
 

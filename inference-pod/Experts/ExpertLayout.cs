@@ -12,16 +12,19 @@ internal sealed unsafe record ExpertLayout
     /// <summary>Cache line and vector size.</summary>
     private const int Alignment = 64;
 
+    private readonly nint _row, _downRow;
+
     public ExpertLayout(int hidden, int intermediate, WeightFormat format, bool biases)
     {
         Hidden = hidden;
         Intermediate = intermediate;
         Format = format;
         HasBiases = biases;
+        (_row, _downRow) = ((nint)format.RowBytes(hidden), (nint)format.RowBytes(intermediate));
         long at = 0;
-        Gate = Place(intermediate * format.RowBytes(hidden));
-        Up = Place(intermediate * format.RowBytes(hidden));
-        Down = Place(hidden * format.RowBytes(intermediate));
+        Gate = Place(intermediate * _row);
+        Up = Place(intermediate * _row);
+        Down = Place(hidden * _downRow);
         GateBias = Place(biases ? 4L * intermediate : 0);
         UpBias = Place(biases ? 4L * intermediate : 0);
         DownBias = Place(biases ? 4L * hidden : 0);
@@ -61,9 +64,9 @@ internal sealed unsafe record ExpertLayout
 
     /// <summary>The matrices in a buffer, for the rows that pass through them.</summary>
     public GatedWeights Weights(byte* buffer, int first, int count) => new(
-        WeightRows.Packed(buffer + Gate, Format, Hidden, HasBiases ? (float*)(buffer + GateBias) : null),
-        WeightRows.Packed(buffer + Up, Format, Hidden, HasBiases ? (float*)(buffer + UpBias) : null),
-        WeightRows.Packed(buffer + Down, Format, Intermediate, HasBiases ? (float*)(buffer + DownBias) : null),
+        new WeightRows((nint)buffer + (nint)Gate, Format, _row, HasBiases ? (nint)buffer + (nint)GateBias : 0),
+        new WeightRows((nint)buffer + (nint)Up, Format, _row, HasBiases ? (nint)buffer + (nint)UpBias : 0),
+        new WeightRows((nint)buffer + (nint)Down, Format, _downRow, HasBiases ? (nint)buffer + (nint)DownBias : 0),
         first,
         count);
 }

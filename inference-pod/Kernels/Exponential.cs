@@ -14,13 +14,12 @@ internal static class Exponential
 
     /// <summary>exp(x) for x from <see cref="Least"/> to 0, exactly 1 at 0, and 0 below; NaN stays NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Of(Vector512<float> x) => Vector512.ConditionalSelect(Vector512.Equals(x, x), OfNumbers(x), x);
-
-    /// <summary>The same, and 0 for NaN.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> OfNumbers(Vector512<float> x) =>
+    public static Vector512<float> Of(Vector512<float> x)
+    {
         // A comparison with NaN is false.
-        Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(x, Vector512.Create(Least)), InRange(x), Vector512<float>.Zero);
+        var power = Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(x, Vector512.Create(Least)), InRange(x), Vector512<float>.Zero);
+        return Vector512.ConditionalSelect(Vector512.Equals(x, x), power, x);
+    }
 
     /// <summary>2^n e^r with x = n ln 2 + r, and the polynomial of degree 5 whose largest error relative to e^r is least, 9e-8.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -47,11 +47,11 @@ internal static unsafe class GatedExperts
     /// <param name="width">Rows of gate and up.</param>
     /// <param name="inner">Results [all rows, <see cref="Padded"/> width]; rows of experts that are not given stay as they are.</param>
     /// <param name="spare">Overwritten; has room for a row of <paramref name="inner"/> at least.</param>
-    public static void Activate(TensorKernels kernels, Activation activation, IReadOnlyList<GatedWeights> experts, Rows x, int* index, int width, Rows inner, Rows spare)
+    public static void Activate(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, Rows x, int* index, int width, Rows inner, Rows spare)
     {
         int most = (int)Math.Min(RowsAtOnce, (long)spare.Count * spare.Width / inner.Width), rows = 0;
-        var wave = new List<GatedWeights>(experts.Count);
-        foreach (var expert in experts)
+        var wave = new List<GatedWeights>(experts.Length);
+        foreach (var expert in experts.Span)
         {
             for (int done = 0; done < expert.Count;)
             {
@@ -81,7 +81,7 @@ internal static unsafe class GatedExperts
     /// <param name="kernels">Threads.</param>
     /// <param name="experts">All experts of the step.</param>
     /// <param name="width">Columns of down.</param>
-    /// <param name="inner">What <see cref="Activate(TensorKernels, Activation, IReadOnlyList{GatedWeights}, Rows, int*, int, Rows, Rows)"/> left.</param>
+    /// <param name="inner">What <see cref="Activate(TensorKernels, Activation, ReadOnlyMemory{GatedWeights}, Rows, int*, int, Rows, Rows)"/> left.</param>
     /// <param name="first">The first column, a multiple of <see cref="Grain"/>.</param>
     /// <param name="y">Results [all rows, number of columns].</param>
     public static void Down(TensorKernels kernels, GatedWeights[] experts, int width, Rows inner, int first, Rows y) =>

@@ -8,6 +8,8 @@ namespace Moebius.Inference.Kernels;
 /// caller's thread. A helper that runs out of work spins for some microseconds, because the next work of the same step
 /// is about to come, and then sleeps: between steps no processor is kept busy. Tasks are taken one by one by whoever
 /// is free and the caller takes them too, so a helper that gets no processor delays nothing but the task that it holds.
+/// The caller takes them from the front and helpers from the back: what a thread has written of some rows in one work, it mostly
+/// finds in its own cache in the next.
 /// </summary>
 internal sealed class Workers : IDisposable
 {
@@ -60,8 +62,12 @@ internal sealed class Workers : IDisposable
         if (step >= count)
             body(0, count);
         else
-            Run((count + step - 1) / step, work, i => body(i * step, Math.Min(count, (i + 1) * step)));
+            RunSteps(count, step, work, body);
     }
+
+    // By itself, so that work which stays whole allocates nothing for the parts.
+    private void RunSteps(int count, int step, long work, Action<int, int> body) =>
+        Run((count + step - 1) / step, work, i => body(i * step, Math.Min(count, (i + 1) * step)));
 
     /// <summary>The length of each range of <see cref="RunRanges"/>: a few for each thread, so that none waits long for another.</summary>
     public int Step(int count, int grain, long work)
@@ -104,7 +110,7 @@ internal sealed class Workers : IDisposable
                 Interlocked.Exchange(ref _current, region);
                 if (Volatile.Read(ref _sleeping) > 0)
                     Wake();
-                region.Work();
+                region.Work(fromFront: true);
                 region.Wait(s_spin);
                 Volatile.Write(ref _current, null);
                 region.Throw();
@@ -154,7 +160,7 @@ internal sealed class Workers : IDisposable
                 var region = Await(last);
                 if (region is null)
                     continue;
-                region.Work();
+                region.Work(fromFront: false);
                 last = region;
             }
         }
@@ -212,16 +218,20 @@ internal sealed class Workers : IDisposable
         {
             private readonly object _ended = new();
             private readonly int _tasks = count;
-            private int _next = -1;
+            private int _taken, _front;
+            private int _back = count;
             private int _left = count;
             private int _waiting;
             private Exception? _error;
 
-            public void Work()
+            /// <param name="fromFront">One thread only: the caller's.</param>
+            public void Work(bool fromFront)
             {
                 int done = 0;
-                for (int task; (task = Interlocked.Increment(ref _next)) < _tasks; done++)
+                // Who may take one takes the next from its side: the two cannot meet.
+                for (; Interlocked.Increment(ref _taken) <= _tasks; done++)
                 {
+                    int task = fromFront ? _front++ : Interlocked.Decrement(ref _back);
                     try
                     {
                         body(task);

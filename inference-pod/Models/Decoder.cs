@@ -247,14 +247,18 @@ internal sealed unsafe class Decoder : ICausalModel
             for (int i = 0; i < part.Count; i++)
                 x.Span(part[i].Row).CopyTo(rows.Span(i));
             var logits = _kernels.Linear(_norm.Forward(rows), _head);
-            for (int i = 0; i < part.Count; i++)
+            // In order over the threads, as tokens are chosen then: most of a row is in the cache of the thread that chooses from it.
+            _kernels.ForRows(part.Count, _spec.Vocabulary, (from, to) =>
             {
-                var to = part[i].To.AsSpan(part[i].At, _spec.Vocabulary);
-                if (_spec.LogitsDivisor != 1)
-                    TensorPrimitives.Divide(logits.Span(i), _spec.LogitsDivisor, to);
-                else
-                    logits.Span(i).CopyTo(to);
-            }
+                for (int i = from; i < to; i++)
+                {
+                    var result = part[i].To.AsSpan(part[i].At, _spec.Vocabulary);
+                    if (_spec.LogitsDivisor != 1)
+                        TensorPrimitives.Divide(logits.Span(i), _spec.LogitsDivisor, result);
+                    else
+                        logits.Span(i).CopyTo(result);
+                }
+            });
             _kernels.Scratch.Release(mark);
         }
         _kernels.Profile?.Mark(StepPart.Head);

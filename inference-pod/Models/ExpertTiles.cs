@@ -46,9 +46,9 @@ internal sealed unsafe class ExpertTiles
     /// <summary>Runs gate and up of some experts, whose weights stay where they are until <see cref="Combine"/> has returned.</summary>
     /// <param name="experts">The experts.</param>
     /// <param name="index">For each row of the step's experts, its row of x.</param>
-    public void Activate(GatedWeights[] experts, int* index)
+    public void Activate(ReadOnlyMemory<GatedWeights> experts, int* index)
     {
-        _experts.AddRange(experts);
+        _experts.AddRange(experts.Span);
         GatedExperts.Activate(_kernels, _activation, experts, _x, index, _width, _inner, _y);
     }
 

@@ -56,10 +56,9 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
         for (int i = 0; i < sequences.Length; i++)
         {
             var chunk = chunks[i];
-            var kv = chunk.Kv.Rows(_layer);
-            sequences[i] = new AttentionSequence(kv, chunk.Kv.Length, chunk.Offset, chunk.Count);
-            _kernels.ForRows(chunk.Count, q.Width + k.Width, (from, to) => Append(chunk, kv, from, to, q, k, v));
+            sequences[i] = new AttentionSequence(chunk.Kv.Rows(_layer), chunk.Kv.Length, chunk.Offset, chunk.Count);
         }
+        StepChunk.ForRows(_kernels, chunks, q.Width + k.Width, (chunk, from, to) => Append(chunk, chunk.Kv.Rows(_layer), from, to, q, k, v));
         var attended = _kernels.Take(x.Count, _shape.Heads * _shape.ValueDim);
         AttentionKernel.Run(_kernels.Workers, _shape, q, sequences, _sinks is { } sinks ? sinks.Data : null, attended);
         _kernels.Profile?.Mark(StepPart.Attention);

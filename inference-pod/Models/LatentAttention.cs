@@ -84,10 +84,9 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         for (int i = 0; i < sequences.Length; i++)
         {
             var chunk = chunks[i];
-            var rows = chunk.Kv.Rows(_layer);
-            sequences[i] = new AttentionSequence(rows, chunk.Kv.Length, chunk.Offset, chunk.Count);
-            _kernels.ForRows(chunk.Count, q.Width + kv.Width, (from, to) => Append(chunk, rows, from, to, q, kv));
+            sequences[i] = new AttentionSequence(chunk.Kv.Rows(_layer), chunk.Kv.Length, chunk.Offset, chunk.Count);
         }
+        StepChunk.ForRows(_kernels, chunks, q.Width + kv.Width, (chunk, from, to) => Append(chunk, chunk.Kv.Rows(_layer), from, to, q, kv));
         var latentQ = _kernels.Take(x.Count, heads * _shape.KeyDim);
         var latent = _kernels.Take(x.Count, heads * rank);
         var values = _kernels.Take(x.Count, heads * value);

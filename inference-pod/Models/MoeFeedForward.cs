@@ -94,9 +94,10 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         var groups = plan.Groups;
-        var experts = new GatedWeights[groups.Count];
-        for (int i = 0; i < experts.Length; i++)
-            experts[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
+        var experts = _buffers.Matrices(groups.Count);
+        var each = experts.Span;
+        for (int i = 0; i < each.Length; i++)
+            each[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
         _kernels.Profile?.Mark(StepPart.Acquire);
         Run(experts, x, index, outputs, tiles);
     }
@@ -107,17 +108,18 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
             _kernels.Profile?.Mark(StepPart.Acquire);
-            var experts = new GatedWeights[ready.Count];
-            for (int i = 0; i < experts.Length; i++)
+            var experts = _buffers.Matrices(ready.Count);
+            var each = experts.Span;
+            for (int i = 0; i < each.Length; i++)
             {
                 var group = groups[ready[i].Group];
-                experts[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
+                each[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
             }
             Run(experts, x, index, outputs, tiles);
         }
     }
 
-    private void Run(GatedWeights[] experts, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
+    private void Run(ReadOnlyMemory<GatedWeights> experts, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         if (tiles is null)
             GatedExperts.Run(_kernels, _spec.Activation, experts, x, index, _spec.Intermediate, outputs);

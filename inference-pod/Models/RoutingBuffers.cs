@@ -1,3 +1,5 @@
+using Moebius.Inference.Kernels;
+
 namespace Moebius.Inference.Models;
 
 /// <summary>
@@ -8,6 +10,7 @@ internal sealed class RoutingBuffers
 {
     private int[] _experts = [], _tokens = [], _rowOf = [];
     private float[] _weights = [], _gate = [];
+    private GatedWeights[] _matrices = [];
 
     /// <summary>[tokens, top-k] experts, as many as were asked for.</summary>
     public int[] Experts(int slots) => Sized(ref _experts, slots);
@@ -23,6 +26,14 @@ internal sealed class RoutingBuffers
 
     /// <summary>[tokens, experts] softmax of the gate.</summary>
     public float[] Gate(int length) => Sized(ref _gate, length);
+
+    /// <summary>Room for the matrices of so many experts.</summary>
+    public Memory<GatedWeights> Matrices(int experts)
+    {
+        if (_matrices.Length < experts)
+            _matrices = new GatedWeights[experts];
+        return _matrices.AsMemory(0, experts);
+    }
 
     private static T[] Sized<T>(ref T[] buffer, int length) => buffer.Length == length ? buffer : buffer = new T[length];
 }

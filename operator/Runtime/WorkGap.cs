@@ -8,7 +8,7 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 internal sealed class WorkGap(TimeProvider time)
 {
-    private readonly EarlyCollection garbage = new(time);
+    private readonly EarlyCollection garbage = new(time, TimeSpan.FromMilliseconds(250));
     private int working;
 
     /// <summary>A reconciliation begins, or goes on after a request.</summary>

@@ -31,17 +31,15 @@ internal static class StepBench
         ("temperature 0.8, top-p 0.95", new SamplingSettings { Temperature = 0.8, TopP = 0.95, Seed = 1 }),
     ];
 
-    public static async Task RunAsync()
+    public static Task LargeAsync() => MeasureAsync("2.5 GB model", LargeModel.Ensure(), 24);
+
+    public static Task SmallAsync() => MeasureAsync("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), 200);
+
+    private static async Task MeasureAsync(string name, string directory, int output)
     {
         Report.Title(
             $"A step of the engine outside tensor maths, {Sequences} sequences, {Threads} threads ({Repeats} repeats)",
             "model", "sampling", "step, us", "outside, us", "choosing experts", "other work in the model", "choosing tokens", "plans, text, events, garbage", "share of the step", "bar", "");
-        await MeasureAsync("2.5 GB model", LargeModel.Ensure(), 24);
-        await MeasureAsync("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), 200);
-    }
-
-    private static async Task MeasureAsync(string name, string directory, int output)
-    {
         using var loaded = ModelLoader.Load(directory, new ModelLoadOptions { Threads = Threads });
         var tokenizer = Tokenizer.Load(directory);
         foreach (var (sampling, settings) in s_samplings)

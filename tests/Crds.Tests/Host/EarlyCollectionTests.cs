@@ -12,7 +12,7 @@ public sealed class EarlyCollectionTests
     {
         var time = new FakeTimeProvider();
         var start = GC.GetTotalAllocatedBytes();
-        var garbage = new EarlyCollection(time);
+        var garbage = new EarlyCollection(time, TimeSpan.FromSeconds(1));
         Assert.False(garbage.IsDue(start + 1000 * Mebibyte), "too early");
         time.Advance(TimeSpan.FromSeconds(1));
         Assert.False(garbage.IsDue(start + Mebibyte), "too little");

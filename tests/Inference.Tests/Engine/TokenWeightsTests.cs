@@ -81,10 +81,13 @@ public class TokenWeightsTests
     [Fact]
     public void Weights_are_exponentials_to_the_last_bits_of_fp32()
     {
-        for (float logit = 0; logit > -86; logit -= 0.0137f)
+        foreach (double temperature in new[] { 1, 0.8, 0.1, 3.7 })
         {
-            using var weights = new TokenWeights([logit], 0, 1, 0);
-            Assert.InRange(weights.Total / Math.Exp(logit), 1 - 4e-7, 1 + 4e-7);
+            for (float logit = 0; logit > -86 * temperature; logit -= 0.0137f * (float)temperature)
+            {
+                using var weights = new TokenWeights([logit], 0, temperature, 0);
+                Assert.InRange(weights.Total / Math.Exp(logit / temperature), 1 - 2.5e-7, 1 + 2.5e-7);
+            }
         }
         using var certain = new TokenWeights([3, 2.9f, float.NegativeInfinity, -1e30f, float.NaN], 3, 1e-40, 0);
         Assert.Equal(1, certain.Total);

@@ -69,8 +69,8 @@ public class ExpertTilesTests
             float[] shares = [.. rowOf.Select(_ => random.NextSingle())];
             ExpertTiles.Sum(kernels, sums, 0, whole, rowOf, shares, 3);
             var tiles = ExpertTiles.For(kernels, Activation.Silu, slots, width, x, tiledSums, inPlace: true)!;
-            tiles.Activate(experts[3..], index);
-            tiles.Activate(experts[..3], index);
+            tiles.Activate(experts.AsMemory(3), index);
+            tiles.Activate(experts.AsMemory(0, 3), index);
             tiles.Combine(rowOf, shares, 3);
             Assert.True(new ReadOnlySpan<float>(sums.Data, sums.Count * hidden).SequenceEqual(new ReadOnlySpan<float>(tiledSums.Data, sums.Count * hidden)));
         }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Security.Cryptography;
 using Moebius.Inference.Kernels;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Tests.Kernels;
 
@@ -14,7 +15,7 @@ public class PortableKernelTests
     private const string OutputVariable = "MOEBIUS_TEST_KERNEL_BITS";
 
     [Fact]
-    public async Task Products_have_the_same_bits_without_AVX512()
+    public async Task Results_have_the_same_bits_without_AVX512()
     {
         if (Environment.GetEnvironmentVariable(OutputVariable) is { } output)
         {
@@ -28,7 +29,7 @@ public class PortableKernelTests
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Moebius.Inference.Tests"))
         {
             RedirectStandardOutput = true,
-            ArgumentList = { "-method", $"{typeof(PortableKernelTests).FullName}.{nameof(Products_have_the_same_bits_without_AVX512)}" },
+            ArgumentList = { "-method", $"{typeof(PortableKernelTests).FullName}.{nameof(Results_have_the_same_bits_without_AVX512)}" },
             Environment = { [OutputVariable] = path, ["DOTNET_EnableAVX512"] = "0", ["DOTNET_EnableAVX512F"] = "0" },
         };
         using var process = Process.Start(start)!;
@@ -36,6 +37,25 @@ public class PortableKernelTests
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(File.Exists(path), said);
         Assert.Equal($"False {Bits()}", await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
+    }
+
+    /// <summary>What routers choose for several tokens, and weights of tokens in a draw.</summary>
+    private static unsafe void Choices(IncrementalHash hash)
+    {
+        const int Experts = 64, Tokens = 19, Chosen = 6;
+        int[] experts = new int[Tokens * Chosen];
+        float[] weights = new float[Tokens * Chosen];
+        fixed (float* scores = TileTests.Values(Tokens * Experts, 5))
+            Router.Route(new RouterSpec(RouterKind.SoftmaxTopK, Experts, Chosen), new Rows(scores, Tokens, Experts), [], experts, weights);
+        hash.AppendData(MemoryMarshal.AsBytes<int>(experts));
+        hash.AppendData(MemoryMarshal.AsBytes<float>(weights));
+        var powers = new ScaledExponential(1 / 0.8);
+        float[] sixteen = new float[16];
+        for (int i = 0; i < 500; i++)
+        {
+            powers.Of(Vector512.CreateSequence(-0.15f * i, -0.01f)).CopyTo(sixteen);
+            hash.AppendData(MemoryMarshal.AsBytes<float>(sixteen));
+        }
     }
 
     /// <summary>A digest of products in all formats and tiles, with whole and partial groups.</summary>
@@ -58,6 +78,7 @@ public class PortableKernelTests
                 }
             }
         }
+        Choices(hash);
         return Convert.ToHexString(hash.GetHashAndReset());
     }
 }
