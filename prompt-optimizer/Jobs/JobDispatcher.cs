@@ -35,7 +35,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                     logger.LogWarning("{Count} jobs ran without a worker, {Since}; they resume", lost, started ? "after a fault of this service" : "since the service last stopped");
                 started = true;
                 EndExpired();
-                while (running.Count < settings.Workers && store.Claim() is { } job)
+                while (running.Count < settings.Workers && store.Claim(running.Keys) is { } job)
                     running.Add(job.Id, Task.Run(() => RunAsync(job.Id, stoppingToken), CancellationToken.None));
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)

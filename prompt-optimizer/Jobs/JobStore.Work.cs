@@ -56,16 +56,18 @@ internal sealed partial class JobStore
     }
 
     /// <summary>Takes the oldest job that is due, or none.</summary>
-    public Job? Claim()
+    /// <param name="inHand">Jobs that a worker is still to let go of: who answers a result at once may be faster than it.</param>
+    public Job? Claim(IEnumerable<string> inHand)
     {
         var now = time.GetUtcNow();
         var job = database.Write(connection =>
         {
             var id = connection.Query(reader => reader.Text("id")!, """
                 UPDATE jobs SET state = 'Running', started_at = COALESCE(started_at, $now), not_before = NULL
-                WHERE seq = (SELECT seq FROM jobs WHERE state = 'Queued' AND (not_before IS NULL OR not_before <= $now) ORDER BY seq LIMIT 1)
+                WHERE seq = (SELECT seq FROM jobs WHERE state = 'Queued' AND (not_before IS NULL OR not_before <= $now)
+                             AND id NOT IN (SELECT value FROM json_each($inHand)) ORDER BY seq LIMIT 1)
                 RETURNING id
-                """, ("$now", now)).FirstOrDefault();
+                """, ("$now", now), ("$inHand", ToJson(inHand))).FirstOrDefault();
             if (id is null)
                 return null;
             AddEvent(connection, id, "running", null);
