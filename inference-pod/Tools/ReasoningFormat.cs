@@ -15,6 +15,9 @@ internal enum ReasoningStart
 
     /// <summary>It begins inside: the prompt has opened one.</summary>
     Inside,
+
+    /// <summary>It is written in channels: the prompt has begun a message's header.</summary>
+    Channels,
 }
 
 /// <summary>How a model writes what is for itself.</summary>
@@ -50,23 +53,27 @@ internal static class ReasoningFormat
     }
 
     /// <summary>How an answer to a prompt begins.</summary>
-    public static ReasoningStart Start(ReasoningParser parser, string prompt)
+    /// <param name="calls">The format of calls, decided.</param>
+    /// <param name="reasoning">The format of reasoning, decided.</param>
+    /// <param name="prompt">The whole prompt.</param>
+    public static ReasoningStart Start(ToolCallParser calls, ReasoningParser reasoning, string prompt)
     {
-        if (parser != ReasoningParser.Think)
-            return ReasoningStart.None;
         var end = prompt.AsSpan().TrimEnd();
-        return end.EndsWith(Open, StringComparison.Ordinal) ? ReasoningStart.Inside
+        if (AnswerFormat.HasChannels(calls, reasoning))
+            return end.EndsWith(HarmonyReader.Message, StringComparison.Ordinal) ? ReasoningStart.None : ReasoningStart.Channels;
+        return reasoning != ReasoningParser.Think ? ReasoningStart.None
+            : end.EndsWith(Open, StringComparison.Ordinal) ? ReasoningStart.Inside
             : end.EndsWith(Close, StringComparison.Ordinal) ? ReasoningStart.None
             : ReasoningStart.Possible;
     }
 
-    /// <summary>The grammar of a whole answer whose content has one: reasoning is free.</summary>
+    /// <summary>The grammar of a whole answer whose content has one: reasoning in a section is free.</summary>
     public static GrammarNode Around(GrammarNode content, ReasoningStart start)
     {
-        if (start == ReasoningStart.None)
+        if (start is not (ReasoningStart.Inside or ReasoningStart.Possible))
             return content;
         var blanks = new RepeatNode(ByteSetNode.Of(" \n\r\t"), 0, MostBlanks);
-        var inside = new SequenceNode(JsonGrammar.Until(Close), blanks, content);
-        return start == ReasoningStart.Inside ? inside : new ChoiceNode(content, new SequenceNode(blanks, JsonGrammar.Exactly(Open), inside));
+        var inside = new SequenceNode(MarkerGrammar.Until(Close), blanks, content);
+        return start == ReasoningStart.Inside ? inside : new ChoiceNode(content, new SequenceNode(blanks, MarkerGrammar.Marker(Open), inside));
     }
 }

@@ -47,9 +47,16 @@ public sealed class ReasoningTests
     [InlineData("", "Possible")]
     public void The_prompt_shows_where_an_answer_begins(string prompt, string expected)
     {
-        Assert.Equal(Enum.Parse<ReasoningStart>(expected), ReasoningFormat.Start(ReasoningParser.Think, prompt));
-        Assert.Equal(ReasoningStart.None, ReasoningFormat.Start(ReasoningParser.None, prompt));
+        Assert.Equal(Enum.Parse<ReasoningStart>(expected), ReasoningFormat.Start(ToolCallParser.None, ReasoningParser.Think, prompt));
+        Assert.Equal(ReasoningStart.None, ReasoningFormat.Start(ToolCallParser.Hermes, ReasoningParser.None, prompt));
     }
+
+    [Theory]
+    [InlineData(ToolCallParser.Harmony, ReasoningParser.None, "<|start|>assistant", "Channels")]
+    [InlineData(ToolCallParser.None, ReasoningParser.Harmony, "<|start|>assistant", "Channels")]
+    [InlineData(ToolCallParser.Harmony, ReasoningParser.Harmony, "<|start|>assistant<|channel|>final<|message|>", "None")]
+    public void A_prompt_for_channels_begins_a_header_or_a_message(ToolCallParser calls, ReasoningParser reasoning, string prompt, string expected) =>
+        Assert.Equal(Enum.Parse<ReasoningStart>(expected), ReasoningFormat.Start(calls, reasoning, prompt));
 
     [Theory]
     [InlineData(ToolCallParser.Hermes, "{% set content = content.split('</think>')[-1] %}", ReasoningParser.Think)]
@@ -73,19 +80,55 @@ public sealed class ReasoningTests
     [InlineData("Inside", "any \"{</thin</think>\n\n{}", true)]
     [InlineData("Inside", "<<<</</think></think>{}", false)]
     [InlineData("Inside", "<<<</</think>{}", true)]
+    [InlineData("Inside", "a§</think>{}", true)]
+    [InlineData("Inside", "a§<think></think>{}", false)]
+    [InlineData("Inside", "a</th§</think>{}", true)]
     [InlineData("Inside", "{}", false)]
     [InlineData("Inside", "é</think>{}x", false)]
     [InlineData("Possible", "{}", true)]
     [InlineData("Possible", "<think>a</think> {}", true)]
+    [InlineData("Possible", "§<think>a§</think> {}", true)]
     [InlineData("Possible", "a</think>{}", false)]
     [InlineData("None", "{}", true)]
     [InlineData("None", "<think></think>{}", false)]
-    public void A_grammar_is_one_of_the_content(string start, string text, bool fits)
+    public void A_grammar_is_one_of_the_content(string start, string text, bool fits) =>
+        Assert.Equal(fits, Fits(ReasoningFormat.Around(JsonGrammar.Object, Enum.Parse<ReasoningStart>(start)), text));
+
+    [Theory]
+    [InlineData("§<|channel|>final§<|message|>{}", true)]
+    [InlineData("<|channel|>final<|message|>{}", true)]
+    [InlineData("§<|channel|>final §<|constrain|>json§<|message|>{}", true)]
+    [InlineData("§<|channel|>analysis§<|message|>a <| b <|c< §<|end|>§<|start|>assistant§<|channel|>final§<|message|>{}", true)]
+    [InlineData("§<|channel|>analysis§<|message|>a§<|end|>§<|start|>assistant§<|channel|>analysis§<|message|>b<|end|><|start|>assistant§<|channel|>final§<|message|>{}", true)]
+    [InlineData("§<|channel|>analysis§<|message|>a<|channel|>b§<|end|>§<|start|>assistant§<|channel|>final§<|message|>{}", false)]
+    [InlineData("§<|channel|>analysis§<|message|>a§<|channel|>b§<|end|>§<|start|>assistant§<|channel|>final§<|message|>{}", false)]
+    [InlineData("§<|channel|>analysis§<|message|>a", false)]
+    [InlineData("§<|channel|>final§<|message|>{\"a\": \"§<|end|>\"}", false)]
+    [InlineData("{}", false)]
+    public void In_channels_a_grammar_is_one_of_the_final_message(string text, bool fits)
     {
-        var machine = new GrammarMachine(ReasoningFormat.Around(JsonGrammar.Object, Enum.Parse<ReasoningStart>(start)));
+        Assert.Equal(fits, Fits(HarmonyGrammar.Final(JsonGrammar.Object, true), text));
+        Assert.Equal(fits && !text.Contains("analysis", StringComparison.Ordinal), Fits(HarmonyGrammar.Final(JsonGrammar.Object, false), text));
+    }
+
+    [Theory]
+    [InlineData("§<|channel|>commentary to=functions.find §<|constrain|>json§<|message|>{}", true)]
+    [InlineData(" to=functions.find§<|channel|>commentary json§<|message|>{}", true)]
+    [InlineData("§<|channel|>analysis§<|message|>Hm§<|end|>§<|start|>assistant to=functions.go§<|channel|>commentary§<|message|>{}", true)]
+    [InlineData("§<|channel|>commentary to=functions.fly§<|message|>{}", false)]
+    [InlineData("§<|channel|>commentary§<|message|>{}", false)]
+    [InlineData("§<|channel|>final§<|message|>{}", false)]
+    public void In_channels_a_call_names_its_tool_in_the_header(string text, bool fits) =>
+        Assert.Equal(fits, Fits(HarmonyGrammar.Call([("find", JsonGrammar.Object), ("go", JsonGrammar.Object)], true), text));
+
+    /// <param name="root">The grammar.</param>
+    /// <param name="text">What is read; § before a control token.</param>
+    private static bool Fits(GrammarNode root, string text)
+    {
+        var machine = new GrammarMachine(root);
         GrammarState? state = machine.Start;
-        foreach (var value in Encoding.UTF8.GetBytes(text))
+        foreach (var value in text.Split('§').SelectMany((part, i) => i == 0 ? Encoding.UTF8.GetBytes(part) : MarkerGrammar.ControlToken(Encoding.UTF8.GetBytes(part))))
             state = state is null ? null : machine.Next(state, value);
-        Assert.Equal(fits, state is { Accepting: true });
+        return state is { Accepting: true };
     }
 }
