@@ -11,9 +11,12 @@ internal static class HarmonyGrammar
     private static readonly GrammarNode s_message = MarkerGrammar.Marker(HarmonyReader.Message);
     private static readonly GrammarNode s_channel = MarkerGrammar.Marker(HarmonyReader.Channel);
 
-    /// <summary>What may say that a message is JSON.</summary>
+    /// <summary>What may say that a message is JSON. It never goes on with the word before it, such as a tool's name.</summary>
     private static readonly GrammarNode s_json = JsonGrammar.Optional(new SequenceNode(
-        JsonGrammar.Optional(JsonGrammar.Exactly(" ")), JsonGrammar.Optional(MarkerGrammar.Marker(HarmonyReader.Constrain)), JsonGrammar.Exactly("json")));
+        new ChoiceNode(
+            new SequenceNode(JsonGrammar.Exactly(" "), JsonGrammar.Optional(MarkerGrammar.Marker(HarmonyReader.Constrain))),
+            MarkerGrammar.Marker(HarmonyReader.Constrain)),
+        JsonGrammar.Exactly("json")));
 
     /// <summary>Messages of reasoning, each with the beginning of the next one's header.</summary>
     private static readonly GrammarNode s_reasoning = new RepeatNode(

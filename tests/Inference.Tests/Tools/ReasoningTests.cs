@@ -115,6 +115,8 @@ public sealed class ReasoningTests
     [InlineData("§<|channel|>commentary to=functions.find §<|constrain|>json§<|message|>{}", true)]
     [InlineData(" to=functions.find§<|channel|>commentary json§<|message|>{}", true)]
     [InlineData("§<|channel|>analysis§<|message|>Hm§<|end|>§<|start|>assistant to=functions.go§<|channel|>commentary§<|message|>{}", true)]
+    [InlineData("§<|channel|>commentary to=functions.go§<|constrain|>json§<|message|>{}", true)]
+    [InlineData("§<|channel|>commentary to=functions.gojson§<|message|>{}", false)]
     [InlineData("§<|channel|>commentary to=functions.fly§<|message|>{}", false)]
     [InlineData("§<|channel|>commentary§<|message|>{}", false)]
     [InlineData("§<|channel|>final§<|message|>{}", false)]
