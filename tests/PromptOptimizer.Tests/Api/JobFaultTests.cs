@@ -51,6 +51,31 @@ public sealed class JobFaultTests : ScriptedServiceTests
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(lost))["state"]);
     }
 
+    [Theory]
+    [InlineData("1h")]
+    [InlineData("300ms")]
+    public async Task A_job_that_cannot_be_read_fails_and_the_service_goes_on(string deadline)
+    {
+        var release = new TaskCompletionSource();
+        Model.Override = async (call, cancel) =>
+        {
+            await release.Task.WaitAsync(cancel);
+            return null;
+        };
+        await using var service = await StartAsync("workers: 1");
+        var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
+        await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
+        var bad = (string)(await service.CreateAsync(new { prompt = Lion, budget = new { deadline } }))["id"]!;
+        Sql($"UPDATE jobs SET dialects = 'none' WHERE id = '{bad}'");
+        // One is taken up when a worker is free, the other one's time ends before.
+        if (deadline == "1h")
+            release.SetResult();
+        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
+        release.TrySetResult();
+        Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
+        Assert.Equal("Succeeded", (string?)(await service.RunAsync(new { prompt = Lion }))["state"]);
+    }
+
     [Fact]
     public async Task A_job_that_comes_back_while_its_worker_still_ends_waits_for_it()
     {

@@ -19,8 +19,8 @@ public sealed class JobStoreTests : IDisposable
             var store = new JobStore(database, TimeProvider.System);
             first = store.Create(New("one")).Job!.Id;
             store.Create(New("two"));
-            Assert.Equal("one", store.Claim([])!.Prompt);
-            Assert.Equal("two", store.Claim([])!.Prompt);
+            Assert.Equal("one", store.Get(store.Claim([])!)!.Prompt);
+            Assert.Equal("two", store.Get(store.Claim([])!)!.Prompt);
             Assert.Null(store.Claim([]));
         }
 
@@ -28,7 +28,7 @@ public sealed class JobStoreTests : IDisposable
         {
             var store = new JobStore(database, TimeProvider.System);
             Assert.Equal(2, store.Recover([]));
-            Assert.Equal(first, store.Claim([])!.Id);
+            Assert.Equal(first, store.Claim([]));
         }
     }
 
