@@ -30,6 +30,9 @@ internal sealed record PreparedRequest(
     /// <summary>What each output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
 
+    /// <summary>What is said where <see cref="Grammar"/> turns out to be too ambiguous.</summary>
+    public Func<ApiException> Ambiguous { get; init; } = ResponseFormat.TooAmbiguous;
+
     /// <summary>Makes what tells an output's parts apart.</summary>
     public Func<IAnswerReader> Reader { get; init; } = static () => new PlainReader();
 
@@ -86,9 +89,11 @@ internal sealed record PreparedRequest(
         var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
         var start = ReasoningFormat.Start(model.ToolCallParser, model.ReasoningParser, text);
         var kept = callable is not null ? tools.Grammar(callable, model, start) : format is not null ? ResponseFormat.Answer(format, model, start) : null;
+        Func<ApiException> ambiguous = format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous;
         return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field)
         {
-            Grammar = Kept(kept, model, format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous),
+            Grammar = Kept(kept, model, ambiguous),
+            Ambiguous = ambiguous,
             Reader = () => tools.Reader(model, start, format is not null),
             ManyCalls = tools.Parallel,
             ShownTokens = model.Markers(tools.Offered is not null && !tools.Forced && format is null),

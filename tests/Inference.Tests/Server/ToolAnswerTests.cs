@@ -171,6 +171,16 @@ public sealed class ToolAnswerTests
         Assert.Equal(reason, (string?)choices[^1]["finish_reason"]);
     }
 
+    [Fact]
+    public async Task A_tool_whose_schema_has_too_many_readings_is_named_as_such()
+    {
+        await using var harness = await StartAsync("a");
+        var alternatives = string.Join(',', Enumerable.Range(1, 3000).Select(length => $"{{\"type\":\"string\",\"maxLength\":{length}}}"));
+        var tool = """{"type":"function","function":{"name":"many","parameters":{"type":"object","properties":{"a":{"anyOf":[ALTERNATIVES]}},"required":["a"]}}}""".Replace("ALTERNATIVES", alternatives, StringComparison.Ordinal);
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", $$"""{"model":"toy","messages":[{"role":"user","content":"a"}],"max_tokens":300,"seed":7,"tools":[{{tool}}],"tool_choice":"required"}""");
+        Assert.Equal((400, "tools"), ((int)status, (string?)body["error"]!["param"]));
+    }
+
     /// <summary>The one call of a stream.</summary>
     private static JsonNode Joined(IEnumerable<JsonNode> choices)
     {
