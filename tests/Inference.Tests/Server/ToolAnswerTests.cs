@@ -181,6 +181,17 @@ public sealed class ToolAnswerTests
         Assert.Equal((400, "tools"), ((int)status, (string?)body["error"]!["param"]));
     }
 
+    [Fact]
+    public async Task An_argument_that_stands_twice_is_passed_on_whole_and_streamed()
+    {
+        await using var harness = await StartAsync(Call.Replace("\"days\": 2", "\"days\": 2, \"days\": 3", StringComparison.Ordinal));
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat());
+        var arguments = (string?)body["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["arguments"];
+        Assert.Equal("{\"city\": \"Bath\", \"days\": 2, \"days\": 3}", arguments);
+        var choices = (await harness.StreamAsync("v1/chat/completions", Chat(",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
+        Assert.Equal(arguments, (string?)Joined(choices)["function"]!["arguments"]);
+    }
+
     /// <summary>The one call of a stream.</summary>
     private static JsonNode Joined(IEnumerable<JsonNode> choices)
     {
