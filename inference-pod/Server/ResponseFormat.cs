@@ -35,7 +35,7 @@ internal static partial class ResponseFormat
     /// <param name="model">Says in which formats.</param>
     /// <param name="start">How the answer begins.</param>
     public static GrammarNode Answer(GrammarNode content, ServedModel model, ReasoningStart start) =>
-        start == ReasoningStart.Channels ? HarmonyGrammar.Final(content, model.ReasoningParser == ReasoningParser.Harmony) : ReasoningFormat.Around(content, start);
+        start == ReasoningStart.Channels ? HarmonyGrammar.Final(content, model.ReasoningParser == ReasoningParser.Harmony) : ReasoningFormat.Around(content, model.ReasoningParser, start);
 
     /// <summary>What is said of a schema that turns out to be too ambiguous, at once or on the way.</summary>
     public static ApiException TooAmbiguous() =>

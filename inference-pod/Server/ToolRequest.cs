@@ -59,7 +59,7 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
     public GrammarNode Grammar(IReadOnlyList<(string Name, GrammarNode Arguments)> callable, ServedModel model, ReasoningStart start)
     {
         if (start != ReasoningStart.Channels)
-            return ReasoningFormat.Around(Named is not null ? callable[0].Arguments : JsonGrammar.ArrayOf(new ChoiceNode([.. callable.Select(Call)]), 1, Parallel ? null : 1), start);
+            return ReasoningFormat.Around(Named is not null ? callable[0].Arguments : JsonGrammar.ArrayOf(new ChoiceNode([.. callable.Select(Call)]), 1, Parallel ? null : 1), model.ReasoningParser, start);
         return callable.FirstOrDefault(tool => !HarmonyReader.IsName(tool.Name)) is { Name: { } name }
             ? throw ApiException.Invalid("tools", $"'tools' has a function '{name}': in this model's format a name has no blanks and no '<'.")
             : HarmonyGrammar.Call(callable, model.ReasoningParser == ReasoningParser.Harmony);
@@ -79,7 +79,9 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
             : Forced ? new GivenCallReader(Named)
             : toFormat ? new PlainReader()
             : AnswerFormat.Reader(model.ToolCallParser, model.ReasoningParser, Offered);
-        return start is ReasoningStart.Inside or ReasoningStart.Possible ? new ReasoningReader(start == ReasoningStart.Inside, reader) : reader;
+        return start is ReasoningStart.Inside or ReasoningStart.Possible || model.ReasoningParser == ReasoningParser.Granite
+            ? new ReasoningReader(model.ReasoningParser, start, reader)
+            : reader;
     }
 
     private static SequenceNode Call((string Name, GrammarNode Arguments) tool) => new(

@@ -43,7 +43,12 @@ internal static class AnswerFormat
     {
         if (HasChannels(calls, reasoning))
             return HarmonyReader.Tokens;
-        IReadOnlyList<string> tags = reasoning == ReasoningParser.Think ? [ReasoningFormat.Open, ReasoningFormat.Close] : [];
+        IReadOnlyList<string> tags = reasoning switch
+        {
+            ReasoningParser.Think => [ReasoningFormat.Open, ReasoningFormat.Close],
+            ReasoningParser.Granite => [ReasoningFormat.Open, ReasoningFormat.Close, ReasoningFormat.OpenResponse, ReasoningFormat.CloseResponse],
+            _ => [],
+        };
         return [.. tags, .. withTools ? Syntax(calls, null)?.Tokens ?? [] : []];
     }
 

@@ -22,11 +22,28 @@ public sealed class ReasoningTests
     [InlineData(true, "", "")]
     public void A_section_is_told_from_the_answer_however_the_text_is_cut(bool inside, string text, string expected)
     {
-        IAnswerReader Reader() => new ReasoningReader(inside, new CallReader(new HermesSyntax()));
-        Assert.Equal(expected, CallReaderTests.Say(Reader(), [text]));
-        Assert.Equal(expected, CallReaderTests.Say(Reader(), text.Select(character => character.ToString())));
+        AssertRead(expected, text, () => new ReasoningReader(ReasoningParser.Think, inside ? ReasoningStart.Inside : ReasoningStart.Possible, new CallReader(new HermesSyntax())));
+    }
+
+    [Theory]
+    [InlineData("Possible", "<think>Hm.</think>\n<response>Good\nday.</response>\n", "(Hm.) 'Good\nday.'")]
+    [InlineData("Possible", "<think>Hm.</think><response>Good <think>day.", "(Hm.) 'Good <think>day.'")]
+    [InlineData("Possible", "<think>Hm.</think> Good day.</response>", "(Hm.) 'Good day.</response>'")]
+    [InlineData("Possible", "<think>Hm.</think> <resp", "(Hm.) '<resp'")]
+    [InlineData("Possible", " <response>Good day.</response>", "'Good day.'")]
+    [InlineData("Possible", " Good <response>day.</response>", "' Good <response>day.</response>'")]
+    [InlineData("Inside", "Hm.</think><response>Good day.</response><|tool_call|>[{\"name\": \"go\"}]", "(Hm.) 'Good day.' go {}")]
+    [InlineData("None", "<response>Good day.</response>", "'Good day.'")]
+    [InlineData("None", "<think>Good day.</think>", "'<think>Good day.</think>'")]
+    public void Granites_answer_is_between_tags_of_its_own(string start, string text, string expected) =>
+        AssertRead(expected, text, () => new ReasoningReader(ReasoningParser.Granite, Enum.Parse<ReasoningStart>(start), new CallReader(new GraniteSyntax())));
+
+    private static void AssertRead(string expected, string text, Func<IAnswerReader> reader)
+    {
+        Assert.Equal(expected, CallReaderTests.Say(reader(), [text]));
+        Assert.Equal(expected, CallReaderTests.Say(reader(), text.Select(character => character.ToString())));
         for (var cut = 1; cut < text.Length; cut++)
-            Assert.Equal(expected, CallReaderTests.Say(Reader(), [text[..cut], text[cut..]]));
+            Assert.Equal(expected, CallReaderTests.Say(reader(), [text[..cut], text[cut..]]));
     }
 
     [Theory]
@@ -60,7 +77,7 @@ public sealed class ReasoningTests
 
     [Theory]
     [InlineData(ToolCallParser.Hermes, "{% set content = content.split('</think>')[-1] %}", ReasoningParser.Think)]
-    [InlineData(ToolCallParser.None, "between <think></think> and <response></response>", ReasoningParser.None)]
+    [InlineData(ToolCallParser.None, "between <think></think> and <response></response>", ReasoningParser.Granite)]
     [InlineData(ToolCallParser.Hermes, "<tool_call>", ReasoningParser.None)]
     [InlineData(ToolCallParser.Harmony, "<|channel|>", ReasoningParser.Harmony)]
     [InlineData(ToolCallParser.None, null, ReasoningParser.None)]
@@ -71,6 +88,7 @@ public sealed class ReasoningTests
     public void Formats_that_do_not_go_together_are_refused()
     {
         Assert.Contains("reasoningParser: Think", Assert.Throws<UserInputException>(() => ReasoningFormat.Decide(ReasoningParser.Think, ToolCallParser.Harmony, null)).Message, StringComparison.Ordinal);
+        Assert.Contains("reasoningParser: Granite", Assert.Throws<UserInputException>(() => ReasoningFormat.Decide(ReasoningParser.Granite, ToolCallParser.Harmony, null)).Message, StringComparison.Ordinal);
         Assert.Contains("toolCallParser Hermes", Assert.Throws<UserInputException>(() => ReasoningFormat.Decide(ReasoningParser.Harmony, ToolCallParser.Hermes, null)).Message, StringComparison.Ordinal);
         Assert.Equal(ReasoningParser.Harmony, ReasoningFormat.Decide(ReasoningParser.Harmony, ToolCallParser.None, null));
         Assert.Equal(ReasoningParser.None, ReasoningFormat.Decide(ReasoningParser.None, ToolCallParser.Harmony, null));
@@ -92,7 +110,18 @@ public sealed class ReasoningTests
     [InlineData("None", "{}", true)]
     [InlineData("None", "<think></think>{}", false)]
     public void A_grammar_is_one_of_the_content(string start, string text, bool fits) =>
-        Assert.Equal(fits, Fits(ReasoningFormat.Around(JsonGrammar.Object, Enum.Parse<ReasoningStart>(start)), text));
+        Assert.Equal(fits, Fits(ReasoningFormat.Around(JsonGrammar.Object, ReasoningParser.Think, Enum.Parse<ReasoningStart>(start)), text));
+
+    [Theory]
+    [InlineData("Possible", "<think>a</think>\n<response>\n{}\n</response>", true)]
+    [InlineData("Possible", "<think>a</think>{}", true)]
+    [InlineData("Possible", "<response>{}</response>", true)]
+    [InlineData("Possible", "<response>{}", false)]
+    [InlineData("Possible", "{}</response>", false)]
+    [InlineData("None", "<response>{}</response>", true)]
+    [InlineData("None", "<think>a</think>{}", false)]
+    public void Granites_tags_may_stand_around_the_content(string start, string text, bool fits) =>
+        Assert.Equal(fits, Fits(ReasoningFormat.Around(JsonGrammar.Object, ReasoningParser.Granite, Enum.Parse<ReasoningStart>(start)), text));
 
     [Theory]
     [InlineData("§<|channel|>final§<|message|>{}", true)]
