@@ -6,7 +6,10 @@ namespace Moebius.Cli.Local;
 /// <summary>The verbs of <c>moebius local</c>: the whole product on one machine, without a cluster.</summary>
 internal static class LocalCommands
 {
-    private static readonly Option<string> Name = new("--name") { Description = "Name of the local instance.", DefaultValueFactory = _ => "default" };
+    /// <summary>The instance that no name was given to.</summary>
+    public const string DefaultName = "default";
+
+    private static readonly Option<string> Name = new("--name") { Description = "Name of the local instance.", DefaultValueFactory = _ => DefaultName };
 
     public static IEnumerable<Command> Create()
     {

@@ -43,7 +43,8 @@ internal sealed class UpAction(
                 return 1;
             if (detach)
             {
-                Console.WriteLine($"Running in the background. Logs: {state.Logs}. Stop it with 'make down' or 'moebius local down'.");
+                // 'make down' stops the instance without a name of its own.
+                Console.WriteLine($"Running in the background. Logs: {state.Logs}. Stop it with {(name == LocalCommands.DefaultName ? "'make down' or 'moebius local down'" : $"'moebius local down --name {name}'")}.");
                 keep = true;
                 return 0;
             }

@@ -4,7 +4,7 @@ namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>The engine's limits.</summary>
 [CelRule("self.reasoningParser != 'Harmony' || self.toolCallParser in ['Auto', 'None', 'Harmony']", "reasoningParser Harmony goes with toolCallParser Auto, None or Harmony only")]
-[CelRule("self.toolCallParser != 'Harmony' || self.reasoningParser != 'Think'", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only")]
+[CelRule("self.toolCallParser != 'Harmony' || self.reasoningParser in ['Auto', 'None', 'Harmony']", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only")]
 public sealed class ServingSpec
 {
     /// <summary>Largest prompt plus output, in tokens. Absent: what the model allows.</summary>
@@ -73,6 +73,9 @@ public enum ReasoningParser
 
     /// <summary>A section between think tags before the answer: Qwen3, DeepSeek R1 and V3.1, GLM-4.5.</summary>
     Think,
+
+    /// <summary>A section between think tags and an answer between response tags: Granite 3.3.</summary>
+    Granite,
 
     /// <summary>The analysis channel: gpt-oss.</summary>
     Harmony,

@@ -42,7 +42,7 @@ internal static class CelRules
             serving => serving.ReasoningParser != ReasoningParser.Harmony || serving.ToolCallParser is ToolCallParser.Auto or ToolCallParser.None or ToolCallParser.Harmony);
         Add<ServingSpec>(
             "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only",
-            serving => serving.ToolCallParser != ToolCallParser.Harmony || serving.ReasoningParser != ReasoningParser.Think);
+            serving => serving.ToolCallParser != ToolCallParser.Harmony || serving.ReasoningParser is ReasoningParser.Auto or ReasoningParser.None or ReasoningParser.Harmony);
         Add<PrefetchSpec>("horizon must be set for mode Fixed and only then", prefetch => prefetch.Mode == PrefetchMode.Fixed == prefetch.Horizon is not null);
         Add<AutoscalingSpec>("minReplicas must not exceed maxReplicas", scaling => scaling.MinReplicas <= scaling.MaxReplicas);
         Add<AutoscalingSpec>("prometheusAddress must be set for autoscaler Keda and only then", scaling => scaling.Autoscaler == Autoscaler.Keda == scaling.PrometheusAddress is not null);

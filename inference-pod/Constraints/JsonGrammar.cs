@@ -90,31 +90,8 @@ internal static class JsonGrammar
     /// <summary>Exactly this text.</summary>
     public static GrammarNode Exactly(string text) => new LiteralNode(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>Any bytes up to the first place where a text stands, and the text.</summary>
-    /// <param name="end">ASCII; its first character is nowhere else in it.</param>
-    public static GrammarNode Until(string end)
-    {
-        RuleNode[] matched = [.. end.Select(_ => new RuleNode())];
-        for (var i = 0; i < end.Length; i++)
-        {
-            var next = Byte(end[i]);
-            GrammarNode more = i + 1 < end.Length ? new SequenceNode(next, matched[i + 1]) : next;
-            GrammarNode other = new SequenceNode(Except(end[i], end[0]), matched[0]);
-            // What does not go on with the text may begin it.
-            matched[i].Target = i == 0 ? new ChoiceNode(more, other) : new ChoiceNode(more, new SequenceNode(Byte(end[0]), matched[1]), other);
-        }
-
-        return matched[0];
-    }
-
     /// <summary>The part or nothing.</summary>
     public static GrammarNode Optional(GrammarNode part) => new RepeatNode(part, 0, 1);
-
-    private static ByteSetNode Except(params ReadOnlySpan<int> values)
-    {
-        var kept = Enumerable.Range(0, 256).Except(values.ToArray());
-        return new ByteSetNode([.. kept.Select(value => (value, value))]);
-    }
 
     private static ByteSetNode Byte(int value) => new((value, value));
 

@@ -1,5 +1,3 @@
-using Moebius.Inference.Text.Tokenization;
-
 namespace Moebius.Inference.Constraints;
 
 /// <summary>What an output must look like. Thread-safe.</summary>
@@ -25,15 +23,13 @@ internal sealed class OutputConstraint
     private readonly Dictionary<GrammarState, ulong[]> masks = [];
     private readonly GrammarMachine machine;
     private readonly TokenTrie trie;
-    private readonly Tokenizer tokenizer;
     private readonly IReadOnlySet<int> endOfSequence;
     private GrammarState state;
 
-    public OutputConstraint(OutputGrammar grammar, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence)
+    public OutputConstraint(OutputGrammar grammar, IReadOnlySet<int> endOfSequence)
     {
         machine = grammar.Machine();
         trie = grammar.Trie;
-        this.tokenizer = tokenizer;
         this.endOfSequence = endOfSequence;
         state = machine.Start;
     }
@@ -88,7 +84,7 @@ internal sealed class OutputConstraint
     {
         if (state.Accepting && endOfSequence.Contains(token))
             return;
-        foreach (var value in tokenizer.TextBytes(token))
+        foreach (var value in trie.Bytes(token))
             state = machine.Next(state, value) ?? throw new InvalidDataException("a token outside the output's grammar was chosen");
         var trimmed = machine.Trim(state);
         if (!ReferenceEquals(trimmed, state))

@@ -14,20 +14,25 @@ internal sealed class TokenTrie
     private readonly int[] firstToken;  // tokens that end at a node: from here to the next node's
     private readonly int[] tokens;
     private readonly int longest;
+    private readonly Tokenizer tokenizer;
+    private readonly Dictionary<int, byte[]> control;
 
-    /// <param name="tokenizer">The vocabulary. Special tokens and tokens without text are left out.</param>
+    /// <param name="tokenizer">The vocabulary. Tokens without text are left out.</param>
     /// <param name="vocabulary">Ids are below this.</param>
-    public TokenTrie(Tokenizer tokenizer, int vocabulary)
+    /// <param name="markers">Special tokens that a grammar may ask for; the others are left out.</param>
+    public TokenTrie(Tokenizer tokenizer, int vocabulary, params IEnumerable<int> markers)
     {
+        this.tokenizer = tokenizer;
         Vocabulary = vocabulary;
-        tokens = [.. Enumerable.Range(0, Math.Min(vocabulary, tokenizer.Count)).Where(id => tokenizer.TextBytes(id).Length > 0)];
-        Array.Sort(tokens, (left, right) => tokenizer.TextBytes(left).SequenceCompareTo(tokenizer.TextBytes(right)));
+        control = markers.ToDictionary(id => id, id => MarkerGrammar.ControlToken(tokenizer.Bytes(id)));
+        tokens = [.. Enumerable.Range(0, Math.Min(vocabulary, tokenizer.Count)).Where(id => Bytes(id).Length > 0)];
+        Array.Sort(tokens, (left, right) => Bytes(left).SequenceCompareTo(Bytes(right)));
         List<byte> labels = [];
         List<int> depths = [], firsts = [];
         for (var i = 0; i < tokens.Length; i++)
         {
-            var text = tokenizer.TextBytes(tokens[i]);
-            for (var at = i == 0 ? 0 : text.CommonPrefixLength(tokenizer.TextBytes(tokens[i - 1])); at < text.Length; at++)
+            var text = Bytes(tokens[i]);
+            for (var at = i == 0 ? 0 : text.CommonPrefixLength(Bytes(tokens[i - 1])); at < text.Length; at++)
             {
                 labels.Add(text[at]);
                 depths.Add(at);
@@ -52,6 +57,9 @@ internal sealed class TokenTrie
 
     /// <summary>Ids are below this.</summary>
     public int Vocabulary { get; }
+
+    /// <summary>What a grammar reads for a token; nothing where no grammar has it.</summary>
+    public ReadOnlySpan<byte> Bytes(int id) => control.TryGetValue(id, out var bytes) ? bytes : tokenizer.TextBytes(id);
 
     /// <summary>Marks the tokens whose whole text the grammar allows next.</summary>
     /// <param name="machine">The grammar.</param>

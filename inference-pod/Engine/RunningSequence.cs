@@ -23,7 +23,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     public Sampler Sampler { get; } = new(generation.Request.Sampling, generation.Request.Prompt);
 
     /// <summary>What the output must look like; null: anything.</summary>
-    public OutputConstraint? Constraint { get; } = generation.Request.Grammar is { } grammar ? new OutputConstraint(grammar, tokenizer, endOfSequence) : null;
+    public OutputConstraint? Constraint { get; } = generation.Request.Grammar is { } grammar ? new OutputConstraint(grammar, endOfSequence) : null;
 
     public ISequenceKv? Kv { get; set; }
 

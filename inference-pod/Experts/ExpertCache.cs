@@ -39,12 +39,6 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     /// <summary>Experts loaded ahead that were used.</summary>
     public long PrefetchesUsed { get; private set; }
 
-    /// <summary>Whether the expert's weights are there.</summary>
-    public bool IsResident(ExpertKey key) => _byKey.TryGetValue(key, out var entry) && !entry.Loading;
-
-    /// <summary>Whether the expert has a buffer, filled or being filled.</summary>
-    public bool HasSlot(ExpertKey key) => _byKey.ContainsKey(key);
-
     /// <summary>The buffer of an expert that has one.</summary>
     public int SlotOf(ExpertKey key) => _byKey[key].Slot;
 

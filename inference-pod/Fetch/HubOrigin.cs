@@ -35,9 +35,9 @@ internal sealed class HubOrigin : IModelOrigin
         {
             return await FilesAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (error is InvalidOperationException or UriFormatException)
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException or FormatException or JsonException)
         {
-            // JSON, but with a list where the Hub has an object, or a number where it has a text; or a link to nowhere.
+            // JSON, but with a list where the Hub has an object, a number where it has a text, or a field twice; or a link to nowhere.
             throw Foreign(error);
         }
     }
@@ -52,7 +52,7 @@ internal sealed class HubOrigin : IModelOrigin
         {
             listing.BeginPage(page.PathAndQuery);
             var (body, next) = await JsonAsync(listing, page, cancellationToken).ConfigureAwait(false);
-            var entries = body as JsonArray ?? [];
+            var entries = body.AsArray();
             listing.Add(entries.Count);
             foreach (var entry in entries.OfType<JsonObject>())
             {
@@ -98,14 +98,14 @@ internal sealed class HubOrigin : IModelOrigin
 
     private UserInputException Foreign(Exception error) => new($"{Name}: {_endpoint} does not answer as the Hub does: {error.Message}: check the endpoint", error);
 
-    // The token goes wherever the next page is, so that has to be the same host.
+    // The token goes wherever the next page is, so that has to be the same host. Without it the list is not whole.
     private static Uri? Next(HttpResponseMessage response, Uri from)
     {
         var link = response.Headers.TryGetValues("Link", out var links) ? links.SelectMany(one => one.Split(',')).FirstOrDefault(one => one.Contains("rel=\"next\"", StringComparison.Ordinal)) : null;
         if (link is null || link.IndexOf('<', StringComparison.Ordinal) is not (>= 0 and var start) || link.IndexOf('>', start) is not (> 0 and var end))
             return null;
         var next = new Uri(from, link[(start + 1)..end]);
-        return next.Authority == from.Authority && next.Scheme == from.Scheme ? next : null;
+        return next.Authority == from.Authority && next.Scheme == from.Scheme ? next : throw new JsonException($"the list goes on at {next.Scheme}://{next.Authority}");
     }
 
     private static Digest? DigestOf(JsonObject entry)

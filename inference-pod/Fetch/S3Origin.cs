@@ -71,9 +71,13 @@ internal sealed class S3Origin : IModelOrigin
                     Md5(item.Element(space + "ETag")?.Value)));
             }
 
-            page = list.Element(space + "IsTruncated")?.Value == "true" ? list.Element(space + "NextContinuationToken")?.Value : null;
+            var goesOn = list.Element(space + "IsTruncated")?.Value == "true";
+            page = goesOn ? list.Element(space + "NextContinuationToken")?.Value : null;
+            // Half a list would be taken for a whole one.
+            if (goesOn && string.IsNullOrEmpty(page))
+                throw Foreign(new XmlException("the list goes on, and has no NextContinuationToken"));
         }
-        while (!string.IsNullOrEmpty(page));
+        while (page is not null);
         return files;
     }
 
@@ -101,9 +105,11 @@ internal sealed class S3Origin : IModelOrigin
         }
         catch (XmlException error)
         {
-            throw new UserInputException($"{Name}: the store does not answer as S3 does: {error.Message}: check the endpoint", error);
+            throw Foreign(error);
         }
     }
+
+    private UserInputException Foreign(XmlException error) => new($"{Name}: the store does not answer as S3 does: {error.Message}: check the endpoint", error);
 
     // Objects of several parts have an ETag with a dash that is no digest of their bytes.
     private static Digest? Md5(string? tag) =>

@@ -40,6 +40,4 @@ internal static class WeightFormats
         WeightFormat.Int4 => "int4",
         _ => throw new ArgumentOutOfRangeException(nameof(format), format, null),
     };
-
-    public static bool IsQuantized(this WeightFormat format) => format is WeightFormat.Int8 or WeightFormat.Int4;
 }

@@ -38,7 +38,7 @@ internal sealed class ExpertFlags
         /// <exception cref="UserInputException">A value cannot be honoured; the message names it.</exception>
         public ExpertSettings Over(ExpertSpec spec, string source)
         {
-            var tier = SlowTier is { } name ? Named<SlowTier>(name, "--slow-tier") : spec.SlowTier;
+            var tier = SlowTier is { } name ? Named(name, "--slow-tier", Crds.V1Alpha1.SlowTier.HostMemory) : spec.SlowTier;
             if (tier == Crds.V1Alpha1.SlowTier.HostMemory)
                 throw new UserInputException($"{(SlowTier is null ? $"{source}: experts.slowTier" : "--slow-tier")}: {SlowTiers.Refusal(tier)}");
             var prefetch = spec.Prefetch;
@@ -61,11 +61,14 @@ internal sealed class ExpertFlags
         }
 
         /// <summary>The value of an enumeration that a flag names.</summary>
-        internal static T Named<T>(string text, string flag)
+        /// <param name="text">The name.</param>
+        /// <param name="flag">The flag, for messages.</param>
+        /// <param name="refused">Values that are not offered: the caller says why they are refused.</param>
+        internal static T Named<T>(string text, string flag, params IEnumerable<T> refused)
             where T : struct, Enum =>
             Enum.TryParse<T>(text, ignoreCase: false, out var value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0])
                 ? value
-                : throw new UserInputException($"{flag}: '{text}' is not one of {string.Join(", ", Enum.GetNames<T>())}");
+                : throw new UserInputException($"{flag}: '{text}' is not one of {string.Join(", ", Enum.GetValues<T>().Except(refused))}");
     }
 }
 

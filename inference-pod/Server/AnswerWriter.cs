@@ -97,10 +97,10 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             yield return item;
     }
 
-    private static ApiException? Failure(FinishReason? finish) => finish switch
+    private ApiException? Failure(FinishReason? finish) => finish switch
     {
         FinishReason.Error => new ApiException(500, "server_error", "The model failed to compute this request."),
-        FinishReason.Grammar => ResponseFormat.TooAmbiguous(),
+        FinishReason.Grammar => request.Ambiguous(),
         FinishReason.Abort => new ApiException(503, "server_error", "The server is stopping.") { RetryAfter = 5 },
         _ => null,
     };

@@ -30,6 +30,9 @@ internal sealed record PreparedRequest(
     /// <summary>What each output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
 
+    /// <summary>What is said where <see cref="Grammar"/> turns out to be too ambiguous.</summary>
+    public Func<ApiException> Ambiguous { get; init; } = ResponseFormat.TooAmbiguous;
+
     /// <summary>Makes what tells an output's parts apart.</summary>
     public Func<IAnswerReader> Reader { get; init; } = static () => new PlainReader();
 
@@ -75,8 +78,8 @@ internal sealed record PreparedRequest(
         var messages = ChatMessages.Read(body);
         var tools = ToolRequest.Read(body);
         var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
-        var calls = tools.Grammar(common.IgnoreEndOfSequence);
-        if (format is not null && calls is not null)
+        var callable = tools.Callable(common.IgnoreEndOfSequence);
+        if (format is not null && callable is not null)
             throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
@@ -84,11 +87,14 @@ internal sealed record PreparedRequest(
         if (model.Template is not { } template)
             throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
         var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
-        var start = ReasoningFormat.Start(model.ReasoningParser, text);
+        var start = ReasoningFormat.Start(model.ToolCallParser, model.ReasoningParser, text);
+        var kept = callable is not null ? tools.Grammar(callable, model, start) : format is not null ? ResponseFormat.Answer(format, model, start) : null;
+        Func<ApiException> ambiguous = format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous;
         return new PreparedRequest(common, [Encode(model, text, false, "messages")], maxTokens ?? older, null, "messages", field)
         {
-            Grammar = Kept((format ?? calls) is { } content ? ReasoningFormat.Around(content, start) : null, model, format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous),
-            Reader = () => start == ReasoningStart.None ? tools.Reader(model, format is not null) : new ReasoningReader(start == ReasoningStart.Inside, tools.Reader(model, format is not null)),
+            Grammar = Kept(kept, model, ambiguous),
+            Ambiguous = ambiguous,
+            Reader = () => tools.Reader(model, start, format is not null),
             ManyCalls = tools.Parallel,
             ShownTokens = model.Markers(tools.Offered is not null && !tools.Forced && format is null),
         };

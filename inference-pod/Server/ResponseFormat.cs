@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Constraints;
+using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Server;
 
@@ -27,6 +29,13 @@ internal static partial class ResponseFormat
             ? throw ApiException.Invalid("ignore_eos", $"'ignore_eos' together with '{Field}' is not supported: the format says where the output ends.")
             : root;
     }
+
+    /// <summary>The grammar of a chat's answer whose content has one.</summary>
+    /// <param name="content">What <see cref="Read"/> has said.</param>
+    /// <param name="model">Says in which formats.</param>
+    /// <param name="start">How the answer begins.</param>
+    public static GrammarNode Answer(GrammarNode content, ServedModel model, ReasoningStart start) =>
+        start == ReasoningStart.Channels ? HarmonyGrammar.Final(content, model.ReasoningParser == ReasoningParser.Harmony) : ReasoningFormat.Around(content, model.ReasoningParser, start);
 
     /// <summary>What is said of a schema that turns out to be too ambiguous, at once or on the way.</summary>
     public static ApiException TooAmbiguous() =>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Tools;
 
@@ -37,18 +38,31 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
         return new ToolRequest(offered ? tools : null, parallel) { Forced = forced, Named = named };
     }
 
-    /// <summary>The grammar of an answer that is calls and nothing else; null where the model decides.</summary>
+    /// <summary>The tools of which one has to be called, and the grammars of their arguments; null where the model decides.</summary>
     /// <param name="ignoreEndOfSequence">The request wants to go on past the end.</param>
     /// <exception cref="ApiException">A tool's parameters are a schema that cannot be kept; the message names it.</exception>
-    public GrammarNode? Grammar(bool ignoreEndOfSequence)
+    public IReadOnlyList<(string Name, GrammarNode Arguments)>? Callable(bool ignoreEndOfSequence)
     {
         if (!Forced)
             return null;
         if (ignoreEndOfSequence)
             throw ApiException.Invalid("ignore_eos", "'ignore_eos' together with a 'tool_choice' that asks for a call is not supported: the call says where the output ends.");
-        var arguments = Offered!.Value.EnumerateArray().Select((tool, i) => (Name: Name(tool), Index: i, Tool: tool)).Where(entry => Named is null || entry.Name == Named)
-            .Select(entry => (entry.Name, Node: Arguments(entry.Tool, $"tools[{entry.Index}].function.parameters"))).ToList();
-        return Named is not null ? arguments[0].Node : JsonGrammar.ArrayOf(new ChoiceNode([.. arguments.Select(tool => Call(tool.Name, tool.Node))]), 1, Parallel ? null : 1);
+        return [.. Offered!.Value.EnumerateArray().Select((tool, i) => (Name: Name(tool), Index: i, Tool: tool)).Where(entry => Named is null || entry.Name == Named)
+            .Select(entry => (entry.Name, Arguments(entry.Tool, $"tools[{entry.Index}].function.parameters")))];
+    }
+
+    /// <summary>The grammar of an answer that is calls and nothing else but reasoning.</summary>
+    /// <param name="callable">What <see cref="Callable"/> has said.</param>
+    /// <param name="model">Says in which formats.</param>
+    /// <param name="start">How the answer begins.</param>
+    /// <exception cref="ApiException">A tool's name cannot be written in the model's format.</exception>
+    public GrammarNode Grammar(IReadOnlyList<(string Name, GrammarNode Arguments)> callable, ServedModel model, ReasoningStart start)
+    {
+        if (start != ReasoningStart.Channels)
+            return ReasoningFormat.Around(Named is not null ? callable[0].Arguments : JsonGrammar.ArrayOf(new ChoiceNode([.. callable.Select(Call)]), 1, Parallel ? null : 1), model.ReasoningParser, start);
+        return callable.FirstOrDefault(tool => !HarmonyReader.IsName(tool.Name)) is { Name: { } name }
+            ? throw ApiException.Invalid("tools", $"'tools' has a function '{name}': in this model's format a name has no blanks and no '<'.")
+            : HarmonyGrammar.Call(callable, model.ReasoningParser == ReasoningParser.Harmony);
     }
 
     /// <summary>What is said of tools whose grammar turns out to be too ambiguous.</summary>
@@ -57,13 +71,22 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
 
     /// <summary>What reads the answer.</summary>
     /// <param name="model">Says in which formats.</param>
+    /// <param name="start">How the answer begins.</param>
     /// <param name="toFormat">The content keeps to a format that was asked for: it leaves no room for calls.</param>
-    public IAnswerReader Reader(ServedModel model, bool toFormat) =>
-        Forced ? new GivenCallReader(Named) : toFormat ? new PlainReader() : AnswerFormat.Reader(model.ToolCallParser, model.ReasoningParser, Offered);
+    public IAnswerReader Reader(ServedModel model, ReasoningStart start, bool toFormat)
+    {
+        IAnswerReader reader = (Forced || toFormat) && start == ReasoningStart.Channels ? new HarmonyReader(Forced, model.ReasoningParser == ReasoningParser.Harmony, isKept: true)
+            : Forced ? new GivenCallReader(Named)
+            : toFormat ? new PlainReader()
+            : AnswerFormat.Reader(model.ToolCallParser, model.ReasoningParser, Offered);
+        return start is ReasoningStart.Inside or ReasoningStart.Possible || model.ReasoningParser == ReasoningParser.Granite
+            ? new ReasoningReader(model.ReasoningParser, start, reader)
+            : reader;
+    }
 
-    private static SequenceNode Call(string name, GrammarNode arguments) => new(
-        JsonGrammar.Exactly("{"), JsonGrammar.Pair("\"name\"", JsonGrammar.Exactly(SchemaKeywords.Json(JsonSerializer.SerializeToElement(name)))), JsonGrammar.Comma,
-        JsonGrammar.Pair("\"arguments\"", arguments), JsonGrammar.Space, JsonGrammar.Exactly("}"));
+    private static SequenceNode Call((string Name, GrammarNode Arguments) tool) => new(
+        JsonGrammar.Exactly("{"), JsonGrammar.Pair("\"name\"", JsonGrammar.Exactly(SchemaKeywords.Json(JsonSerializer.SerializeToElement(tool.Name)))), JsonGrammar.Comma,
+        JsonGrammar.Pair("\"arguments\"", tool.Arguments), JsonGrammar.Space, JsonGrammar.Exactly("}"));
 
     /// <summary>Arguments are an object, whatever else the schema says.</summary>
     private static GrammarNode Arguments(JsonElement tool, string field)

@@ -29,7 +29,7 @@ internal static class AnswerFormat
     /// <summary>A reader of one answer, or of what follows its reasoning.</summary>
     /// <param name="calls">The format of calls, not <see cref="ToolCallParser.Auto"/>.</param>
     /// <param name="reasoning">The format of reasoning, not <see cref="ReasoningParser.Auto"/>.</param>
-    /// <param name="tools">The request's tools; null: there are none, and calls are text.</param>
+    /// <param name="tools">The request's tools; null: there are none, and calls are text, but for those to a channel.</param>
     public static IAnswerReader Reader(ToolCallParser calls, ReasoningParser reasoning, JsonElement? tools)
     {
         // Channels are how the whole answer is written, with tools or without.
@@ -43,11 +43,19 @@ internal static class AnswerFormat
     {
         if (HasChannels(calls, reasoning))
             return HarmonyReader.Tokens;
-        IReadOnlyList<string> tags = reasoning == ReasoningParser.Think ? [ReasoningFormat.Open, ReasoningFormat.Close] : [];
+        IReadOnlyList<string> tags = reasoning switch
+        {
+            ReasoningParser.Think => [ReasoningFormat.Open, ReasoningFormat.Close],
+            ReasoningParser.Granite => [ReasoningFormat.Open, ReasoningFormat.Close, ReasoningFormat.OpenResponse, ReasoningFormat.CloseResponse],
+            _ => [],
+        };
         return [.. tags, .. withTools ? Syntax(calls, null)?.Tokens ?? [] : []];
     }
 
-    private static bool HasChannels(ToolCallParser calls, ReasoningParser reasoning) => calls == ToolCallParser.Harmony || reasoning == ReasoningParser.Harmony;
+    /// <summary>Whether answers are written in channels.</summary>
+    /// <param name="calls">The format of calls, decided.</param>
+    /// <param name="reasoning">The format of reasoning, decided.</param>
+    public static bool HasChannels(ToolCallParser calls, ReasoningParser reasoning) => calls == ToolCallParser.Harmony || reasoning == ReasoningParser.Harmony;
 
     private static ICallSyntax? Syntax(ToolCallParser parser, JsonElement? tools) => parser switch
     {

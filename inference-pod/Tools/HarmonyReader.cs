@@ -7,17 +7,21 @@ namespace Moebius.Inference.Tools;
 /// </summary>
 /// <param name="withCalls">Otherwise calls are content.</param>
 /// <param name="withReasoning">Otherwise reasoning is content.</param>
-internal sealed class HarmonyReader(bool withCalls, bool withReasoning) : FeedReader
+/// <param name="isKept">A grammar keeps the message behind the reasoning: it is the last one, whatever stands in it.</param>
+internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isKept = false) : FeedReader
 {
-    private const string Start = "<|start|>";
-    private const string Channel = "<|channel|>";
-    private const string Constrain = "<|constrain|>";
-    private const string Message = "<|message|>";
-    private const string End = "<|end|>";
-    private const string Call = "<|call|>";
-    private const string Return = "<|return|>";
-    private const string Recipient = "to=";
-    private const string Functions = "functions.";
+    public const string Start = "<|start|>";
+    public const string Channel = "<|channel|>";
+    public const string Constrain = "<|constrain|>";
+    public const string Message = "<|message|>";
+    public const string End = "<|end|>";
+    public const string Call = "<|call|>";
+    public const string Return = "<|return|>";
+    public const string Recipient = "to=";
+    public const string Functions = "functions.";
+
+    /// <summary>The channel of reasoning.</summary>
+    public const string Analysis = "analysis";
 
     private static readonly Markers s_bodyEnds = new(End, Call, Return, Start, Channel);
     private static readonly Markers s_headerBegins = new(Start, Channel);
@@ -68,13 +72,25 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning) : FeedRe
         if (withCalls && recipient.StartsWith(Functions, StringComparison.Ordinal) && recipient.Length > Functions.Length)
         {
             var body = new CallBody(recipient[Functions.Length..], calls, header + Message, Content);
-            var end = await Feed.CopyUntilAsync(s_bodyEnds, body.Add);
+            var end = await TextAsync(body.Add);
             body.End();
             return end;
         }
 
-        return await Feed.CopyUntilAsync(s_bodyEnds, withReasoning && Word(header, Channel) == "analysis" ? Reasoning : Content);
+        return withReasoning && Word(header, Channel) == Analysis ? await Feed.CopyUntilAsync(s_bodyEnds, Reasoning) : await TextAsync(Content);
     }
+
+    /// <summary>Reads a message that is no reasoning.</summary>
+    private async Reading<string?> TextAsync(PieceReader take)
+    {
+        if (!isKept)
+            return await Feed.CopyUntilAsync(s_bodyEnds, take);
+        await Feed.CopyRestAsync(take);
+        return null;
+    }
+
+    /// <summary>Whether a tool may be called by a name.</summary>
+    public static bool IsName(string name) => name.Length > 0 && !name.AsSpan().ContainsAny(s_wordEnds);
 
     /// <summary>The word behind a text, or nothing.</summary>
     private static string Word(string header, string text) =>

@@ -15,6 +15,9 @@ internal enum ReasoningStart
 
     /// <summary>It begins inside: the prompt has opened one.</summary>
     Inside,
+
+    /// <summary>It is written in channels: the prompt has begun a message's header.</summary>
+    Channels,
 }
 
 /// <summary>How a model writes what is for itself.</summary>
@@ -25,6 +28,12 @@ internal static class ReasoningFormat
 
     /// <summary>Closes it.</summary>
     public const string Close = "</think>";
+
+    /// <summary>Opens Granite's answer.</summary>
+    public const string OpenResponse = "<response>";
+
+    /// <summary>Closes it.</summary>
+    public const string CloseResponse = "</response>";
 
     /// <summary>Blanks that may stand beside a tag where a grammar keeps the text.</summary>
     private const int MostBlanks = 8;
@@ -37,36 +46,47 @@ internal static class ReasoningFormat
     public static ReasoningParser Decide(ReasoningParser asked, ToolCallParser calls, string? template)
     {
         var channels = calls == ToolCallParser.Harmony;
-        if (channels && asked == ReasoningParser.Think)
-            throw new UserInputException("serving.reasoningParser: Think does not go with toolCallParser Harmony, whose channels tell the whole answer apart: use Auto, Harmony or None");
+        if (channels && asked is ReasoningParser.Think or ReasoningParser.Granite)
+            throw new UserInputException($"serving.reasoningParser: {asked} does not go with toolCallParser Harmony, whose channels tell the whole answer apart: use Auto, Harmony or None");
         if (!channels && calls != ToolCallParser.None && asked == ReasoningParser.Harmony)
             throw new UserInputException($"serving.reasoningParser: Harmony does not go with toolCallParser {calls}: use toolCallParser Harmony or None");
         if (asked != ReasoningParser.Auto)
             return asked;
         if (channels)
             return ReasoningParser.Harmony;
-        // Templates of models that reason take the sections out of earlier turns. Some models have sections of another kind around the answer.
-        return template is not null && template.Contains(Close, StringComparison.Ordinal) && !template.Contains("<response>", StringComparison.Ordinal) ? ReasoningParser.Think : ReasoningParser.None;
+        // Templates of models that reason take the sections out of earlier turns, or tell the model to write them.
+        return template?.Contains(Close, StringComparison.Ordinal) != true ? ReasoningParser.None
+            : template.Contains(OpenResponse, StringComparison.Ordinal) ? ReasoningParser.Granite
+            : ReasoningParser.Think;
     }
 
     /// <summary>How an answer to a prompt begins.</summary>
-    public static ReasoningStart Start(ReasoningParser parser, string prompt)
+    /// <param name="calls">The format of calls, decided.</param>
+    /// <param name="reasoning">The format of reasoning, decided.</param>
+    /// <param name="prompt">The whole prompt.</param>
+    public static ReasoningStart Start(ToolCallParser calls, ReasoningParser reasoning, string prompt)
     {
-        if (parser != ReasoningParser.Think)
-            return ReasoningStart.None;
         var end = prompt.AsSpan().TrimEnd();
-        return end.EndsWith(Open, StringComparison.Ordinal) ? ReasoningStart.Inside
+        if (AnswerFormat.HasChannels(calls, reasoning))
+            return end.EndsWith(HarmonyReader.Message, StringComparison.Ordinal) ? ReasoningStart.None : ReasoningStart.Channels;
+        return reasoning is not (ReasoningParser.Think or ReasoningParser.Granite) ? ReasoningStart.None
+            : end.EndsWith(Open, StringComparison.Ordinal) ? ReasoningStart.Inside
             : end.EndsWith(Close, StringComparison.Ordinal) ? ReasoningStart.None
             : ReasoningStart.Possible;
     }
 
-    /// <summary>The grammar of a whole answer whose content has one: reasoning is free.</summary>
-    public static GrammarNode Around(GrammarNode content, ReasoningStart start)
+    /// <summary>The grammar of a whole answer whose content has one: reasoning in a section is free.</summary>
+    /// <param name="content">The content's.</param>
+    /// <param name="reasoning">The format of reasoning, decided.</param>
+    /// <param name="start">How the answer begins.</param>
+    public static GrammarNode Around(GrammarNode content, ReasoningParser reasoning, ReasoningStart start)
     {
-        if (start == ReasoningStart.None)
-            return content;
         var blanks = new RepeatNode(ByteSetNode.Of(" \n\r\t"), 0, MostBlanks);
-        var inside = new SequenceNode(JsonGrammar.Until(Close), blanks, content);
-        return start == ReasoningStart.Inside ? inside : new ChoiceNode(content, new SequenceNode(blanks, JsonGrammar.Exactly(Open), inside));
+        if (reasoning == ReasoningParser.Granite)
+            content = new ChoiceNode(content, new SequenceNode(MarkerGrammar.Marker(OpenResponse), blanks, content, blanks, MarkerGrammar.Marker(CloseResponse)));
+        if (start is not (ReasoningStart.Inside or ReasoningStart.Possible))
+            return content;
+        var inside = new SequenceNode(MarkerGrammar.Until(Close), blanks, content);
+        return start == ReasoningStart.Inside ? inside : new ChoiceNode(content, new SequenceNode(blanks, MarkerGrammar.Marker(Open), inside));
     }
 }

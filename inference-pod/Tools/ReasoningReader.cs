@@ -1,4 +1,5 @@
 using System.Text;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Inference.Tools;
 
@@ -6,11 +7,13 @@ namespace Moebius.Inference.Tools;
 /// Takes the section of reasoning that an answer begins with off it. White space around the section and at its edges is
 /// dropped; a tag anywhere else is as good as any text.
 /// </summary>
-/// <param name="inside">The prompt has opened the section.</param>
+/// <param name="format">Think, or Granite, which has a section around the answer too: its tags are dropped.</param>
+/// <param name="start">How the answer begins.</param>
 /// <param name="rest">Reads what follows.</param>
-internal sealed class ReasoningReader(bool inside, IAnswerReader rest) : FeedReader
+internal sealed class ReasoningReader(ReasoningParser format, ReasoningStart start, IAnswerReader rest) : FeedReader
 {
     private static readonly Markers s_close = new(ReasoningFormat.Close);
+    private static readonly Markers s_closeResponse = new(ReasoningFormat.CloseResponse);
 
     /// <summary>White space that is reasoning if more follows.</summary>
     private readonly StringBuilder blanks = new();
@@ -19,13 +22,23 @@ internal sealed class ReasoningReader(bool inside, IAnswerReader rest) : FeedRea
 
     protected override async Reading<bool> ReadAsync()
     {
+        var inside = start == ReasoningStart.Inside;
         Feed.SetMark();
         if (!inside)
             await Feed.SkipSpaceAsync();
-        if (inside || await Feed.TakeAsync(ReasoningFormat.Open))
+        if (inside || (start == ReasoningStart.Possible && await Feed.TakeAsync(ReasoningFormat.Open)))
         {
             Feed.ForgetMark();
             await Feed.CopyUntilAsync(s_close, Reasoning);
+            await Feed.SkipSpaceAsync();
+            Feed.SetMark();
+        }
+
+        if (format == ReasoningParser.Granite && await Feed.TakeAsync(ReasoningFormat.OpenResponse))
+        {
+            Feed.ForgetMark();
+            await Feed.SkipSpaceAsync();
+            await Feed.CopyUntilAsync(s_closeResponse, Rest);
             await Feed.SkipSpaceAsync();
         }
         else
@@ -33,10 +46,12 @@ internal sealed class ReasoningReader(bool inside, IAnswerReader rest) : FeedRea
             Feed.Rewind();
         }
 
-        await Feed.CopyRestAsync(text => SayAll(rest.Append(text.ToString())));
+        await Feed.CopyRestAsync(Rest);
         SayAll(rest.Finish());
         return true;
     }
+
+    private void Rest(ReadOnlySpan<char> text) => SayAll(rest.Append(text.ToString()));
 
     private void SayAll(IReadOnlyList<AnswerPart> parts)
     {

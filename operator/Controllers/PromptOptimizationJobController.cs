@@ -99,9 +99,14 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> FinalizeAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        // Without its optimizer there is nobody to ask: the store went with it, or belongs to whoever keeps the volume.
+        // Without its optimizer there is nobody to ask: the store went with it, or belongs to whoever keeps the volume, which nobody here sees.
         if (await context.ReferredAsync(context.Informers.Optimizers.Cache, entity.Metadata.NamespaceProperty, entity.Spec.OptimizerRef, cancellationToken).ConfigureAwait(false) is not { } optimizer)
+        {
+            if (entity.Status?.JobIds is { Count: > 0 })
+                context.Warn(entity, Reasons.PromptsNotRemoved, $"PromptOptimizer '{entity.Spec.OptimizerRef.Name}' is gone: the prompts are in its volume, if that is kept (PersistentVolumeClaim '{Names.PromptOptimizerData(entity.Spec.OptimizerRef.Name)}')");
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
+        }
+
         var address = new Uri(PromptOptimizerPlanner.Endpoint(optimizer));
         string? left = null;
         for (var index = 0; index < JobStatusPlanner.Prompts(entity.Spec).Count; index++)

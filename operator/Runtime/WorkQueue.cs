@@ -154,7 +154,17 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     private bool TryNext(out (T Item, long Since) next)
     {
         if ((IsCalm || (patient.Count > 0 && ++turn % PatientShare == 0)) && TryLater(out next))
+        {
+            // Who is ready and had been called for is called for again.
+            if (unused > 0 && ready.Count > 0)
+            {
+                unused--;
+                available.Release();
+            }
+
             return true;
+        }
+
         if (!ready.TryDequeue(out next))
             return false;
         urgent.Add(next.Item);

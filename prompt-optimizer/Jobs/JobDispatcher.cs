@@ -27,16 +27,16 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
             var wait = _longestWait;
             try
             {
-                foreach (var id in running.Where(pair => pair.Value.IsCompleted).Select(pair => pair.Key).ToList())
-                    running.Remove(id);
+                foreach (var ended in running.Where(pair => pair.Value.IsCompleted).Select(pair => pair.Key).ToList())
+                    running.Remove(ended);
                 // One process owns the store: what runs there and not here, nobody runs.
                 var lost = store.Recover(running.Keys);
                 if (lost > 0)
                     logger.LogWarning("{Count} jobs ran without a worker, {Since}; they resume", lost, started ? "after a fault of this service" : "since the service last stopped");
                 started = true;
                 EndExpired();
-                while (running.Count < settings.Workers && store.Claim() is { } job)
-                    running.Add(job.Id, Task.Run(() => RunAsync(job.Id, stoppingToken), CancellationToken.None));
+                while (running.Count < settings.Workers && store.Claim(running.Keys) is { } id)
+                    running.Add(id, Task.Run(() => RunAsync(id, stoppingToken), CancellationToken.None));
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)
                     wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, _longestWait.Ticks));
@@ -68,8 +68,26 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
 
     private void EndExpired()
     {
-        foreach (var job in store.Expired())
-            runner.EndIfLast(job, JobPlanner.Next(job, settings.AcceptScorePercent, time.GetUtcNow()));
+        foreach (var id in store.Expired())
+        {
+            try
+            {
+                if (store.Get(id) is { } job)
+                    runner.EndIfLast(job, JobPlanner.Next(job, settings.AcceptScorePercent, time.GetUtcNow()));
+            }
+            catch (Exception error) when (error is not SqliteException)
+            {
+                Fault(id, error)();
+            }
+        }
+    }
+
+    /// <summary>Tells of a fault of this program, not of the store: it must not leave a job that seems to run for ever, nor end the service.</summary>
+    /// <returns>What ends the job.</returns>
+    private Action Fault(string id, Exception error)
+    {
+        logger.LogError("Job {JobId} failed on an internal error: {Type}{NewLine}{Stack}", id, error.GetType().FullName, Environment.NewLine, error.StackTrace);
+        return () => store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({error.GetType().Name})"));
     }
 
     private async Task RunAsync(string id, CancellationToken stop)
@@ -87,9 +105,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         }
         catch (Exception error)
         {
-            // A fault of this program, not of the store: it must not leave a job that seems to run for ever.
-            logger.LogError("Job {JobId} failed on an internal error: {Type}{NewLine}{Stack}", id, error.GetType().FullName, Environment.NewLine, error.StackTrace);
-            settle = () => store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({error.GetType().Name})"));
+            settle = Fault(id, error);
         }
 
         // The worker stays with its job until the store can say so; a stop leaves that to the next start.

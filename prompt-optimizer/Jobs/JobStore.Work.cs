@@ -55,33 +55,32 @@ internal sealed partial class JobStore
         return put;
     }
 
-    /// <summary>Takes the oldest job that is due, or none.</summary>
-    public Job? Claim()
+    /// <summary>Takes the oldest job that is due, or none. It is not read here: one that cannot be is its worker's to fail.</summary>
+    /// <param name="inHand">Jobs that a worker is still to let go of: who answers a result at once may be faster than it.</param>
+    /// <returns>Its id.</returns>
+    public string? Claim(IEnumerable<string> inHand)
     {
         var now = time.GetUtcNow();
-        var job = database.Write(connection =>
+        var claimed = database.Write(connection =>
         {
             var id = connection.Query(reader => reader.Text("id")!, """
                 UPDATE jobs SET state = 'Running', started_at = COALESCE(started_at, $now), not_before = NULL
-                WHERE seq = (SELECT seq FROM jobs WHERE state = 'Queued' AND (not_before IS NULL OR not_before <= $now) ORDER BY seq LIMIT 1)
+                WHERE seq = (SELECT seq FROM jobs WHERE state = 'Queued' AND (not_before IS NULL OR not_before <= $now)
+                             AND id NOT IN (SELECT value FROM json_each($inHand)) ORDER BY seq LIMIT 1)
                 RETURNING id
-                """, ("$now", now)).FirstOrDefault();
-            if (id is null)
-                return null;
-            AddEvent(connection, id, "running", null);
-            return Find(connection, "id = $value", id);
+                """, ("$now", now), ("$inHand", ToJson(inHand))).FirstOrDefault();
+            if (id is not null)
+                AddEvent(connection, id, "running", null);
+            return id;
         });
-        if (job is not null)
-            Changed?.Invoke(job.Id);
-        return job;
+        if (claimed is not null)
+            Changed?.Invoke(claimed);
+        return claimed;
     }
 
-    /// <summary>Queued jobs whose deadline has passed while every worker was busy.</summary>
-    public IReadOnlyList<Job> Expired() => database.Read(connection =>
-    {
-        var ids = connection.Query(reader => reader.Text("id")!, $"SELECT j.id {CurrentTurnOfQueued} AND t.deadline_at <= $now", ("$now", time.GetUtcNow()));
-        return (IReadOnlyList<Job>)[.. ids.Select(id => Find(connection, "id = $value", id)!)];
-    });
+    /// <summary>Ids of queued jobs whose deadline has passed while every worker was busy.</summary>
+    public IReadOnlyList<string> Expired() => database.Read(connection =>
+        connection.Query(reader => reader.Text("id")!, $"SELECT j.id {CurrentTurnOfQueued} AND t.deadline_at <= $now", ("$now", time.GetUtcNow())));
 
     /// <summary>When a queued job next passes its deadline or, with a worker free for it, becomes due; null if none waits for a time.</summary>
     public DateTimeOffset? NextDue(bool workerFree) => database.Read(connection =>

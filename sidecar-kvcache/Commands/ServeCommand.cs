@@ -70,12 +70,14 @@ internal static class ServeCommand
             : throw new UserInputException("--arena-size: missing: give a size such as 512Mi, or a configuration with kvCache.memory");
         Refuse(bytes < 4096, $"{(arenaSize is not null ? "--arena-size" : $"{configFile}: kvCache.memory")}: {bytes} bytes, must be at least 4096");
         var ssdBytes = SsdBytes(tiers, config, configFile);
+        var shared = Shared(tiers, config, configFile);
+        Refuse(tiers.EncryptionKey is not null && tiers.Ssd is null && shared is null, "--encryption-key: has no effect without a tier outside the arena: give --ssd or --shared, or leave it out");
         return new ServerOptions
         {
             SsdPath = tiers.Ssd is null ? null : Path.GetFullPath(tiers.Ssd),
             SsdBytes = ssdBytes,
             EncryptionKeyPath = tiers.EncryptionKey,
-            Shared = Shared(tiers, config, configFile),
+            Shared = shared,
             SocketPath = Path.GetFullPath(socket),
             ArenaPath = Directory.Exists(arena) ? Path.Combine(Path.GetFullPath(arena), "kvcache.arena") : Path.GetFullPath(arena),
             ArenaBytes = bytes,

@@ -27,6 +27,7 @@ public sealed partial class LocalUpTests
         Assert.All(rows.Values, row => Assert.Equal("yes", row.Same));
         Assert.Matches(@"Experts: \d+\.\d% of \d+ uses", output);
 
+        Assert.Contains($"Stop it with 'moebius local down --name {run.Name}'.", output, StringComparison.Ordinal);
         Assert.Equal(0, (await MoebiusProcess.RunAsync("local", "status", "--name", run.Name)).Code);
         Assert.Equal(0, (await MoebiusProcess.RunAsync("local", "down", "--name", run.Name)).Code);
         await run.NothingIsLeftAsync();

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.PromptOptimizer.Jobs;
@@ -21,6 +22,8 @@ internal sealed class TestService : IAsyncDisposable
     }
 
     public HttpClient Client { get; }
+
+    public JobStore Store => _app.Services.GetRequiredService<JobStore>();
 
     public static string Config(string url, string more = "") => $"""
         languageModel:

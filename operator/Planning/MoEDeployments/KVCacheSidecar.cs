@@ -26,7 +26,7 @@ internal static class KVCacheSidecar
 
         if (spec.KVCache.Shared?.PasswordSecretRef is { } password)
             container.Env.Add(Containers.FromSecret(PasswordVariable, password));
-        if (policy?.Spec.Encryption is not null)
+        if (policy?.Spec.Encryption is not null && LeavesArena(spec))
         {
             container.Args.Add($"--encryption-key={PodPaths.KVKey}/{PodPaths.KVKeyFile}");
             container.VolumeMounts.Add(Containers.Mount("kv-key", PodPaths.KVKey, readOnly: true));
@@ -50,7 +50,7 @@ internal static class KVCacheSidecar
             yield return ClassifierVolume.Plan(classifier, server);
         if (spec.KVCache.Ssd is { } disk)
             yield return Disk(disk);
-        if (policy?.Spec.Encryption?.SecretRef is { } key)
+        if (policy?.Spec.Encryption?.SecretRef is { } key && LeavesArena(spec))
         {
             yield return new V1Volume
             {
@@ -59,6 +59,9 @@ internal static class KVCacheSidecar
             };
         }
     }
+
+    /// <summary>Whether there is a tier that blocks could be encrypted for.</summary>
+    private static bool LeavesArena(MoEDeploymentSpec spec) => spec.KVCache.Ssd is not null || spec.KVCache.Shared is not null;
 
     // A volume of a storage class is made with the pod and goes with it: the cache is no data that has to stay.
     private static V1Volume Disk(SsdTierSpec disk) => disk.StorageClassName is null

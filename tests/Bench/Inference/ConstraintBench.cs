@@ -57,7 +57,7 @@ internal static class ConstraintBench
     {
         var random = new Random(seed);
         var start = Stopwatch.GetTimestamp();
-        var constraint = new OutputConstraint(new OutputGrammar(JsonSchemaCompiler.Compile(schema), trie), tokenizer, new HashSet<int>());
+        var constraint = new OutputConstraint(new OutputGrammar(JsonSchemaCompiler.Compile(schema), trie), new HashSet<int>());
         spent[0] += Stopwatch.GetElapsedTime(start);
         var logits = new float[trie.Vocabulary];
         var mask = new ulong[(trie.Vocabulary + 63) / 64];

@@ -34,7 +34,7 @@ public class ConstrainedOutputTests
         for (var seed = 0; seed < 40; seed++)
         {
             var random = new Random(seed);
-            var constraint = new OutputConstraint(grammar, tokenizer, new HashSet<int> { 0 });
+            var constraint = new OutputConstraint(grammar, new HashSet<int> { 0 });
             var sampler = new Sampler(new SamplingSettings { Seed = seed, Temperature = seed % 2 }, []);
             var output = new List<int>();
             for (var i = 0; i < 400 && !constraint.Finished && (output.Count == 0 || output[^1] != 0); i++)
@@ -62,7 +62,7 @@ public class ConstrainedOutputTests
     {
         // The end of sequence is all that these tokens can say.
         var grammar = new OutputGrammar(JsonGrammar.Object, new TokenTrie(EngineHarness.Tokenizer, 1));
-        var constraint = new OutputConstraint(grammar, EngineHarness.Tokenizer, new HashSet<int> { 0 });
+        var constraint = new OutputConstraint(grammar, new HashSet<int> { 0 });
         Assert.Throws<InvalidDataException>(() => new Sampler(new SamplingSettings(), []).Next(new float[ToyModel.Vocabulary], constraint));
     }
 

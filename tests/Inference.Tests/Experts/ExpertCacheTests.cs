@@ -13,7 +13,7 @@ public class ExpertCacheTests
         Use(cache, 1);
         Use(cache, 0);
         Assert.Equal(Key(1), Use(cache, 2));
-        Assert.True(cache.IsResident(Key(0)));
+        Assert.True(cache.TryPin(Key(0), out _));
     }
 
     [Property]
@@ -51,17 +51,22 @@ public class ExpertCacheTests
     {
         var residency = new Residency(1, 8);
         var cache = new ExpertCache(3, key => key.Expert, residency);
+        var there = new HashSet<ExpertKey>();
         foreach (byte choice in choices)
         {
             var key = Key(choice % 8);
-            if (!cache.HasSlot(key) && cache.TryAdmit(key, (choice & 8) != 0, out _, out _))
+            if (!there.Contains(key) && cache.TryAdmit(key, (choice & 8) != 0, out _, out var evicted))
             {
+                if (evicted is { } gone)
+                    Assert.True(there.Remove(gone));
                 if ((choice & 16) != 0)
                     cache.Discard(key);
                 else
                     cache.Loaded(key);
+                if ((choice & 16) == 0)
+                    there.Add(key);
             }
-            Assert.Equal(Enumerable.Range(0, 8).Select(e => cache.HasSlot(Key(e))), residency.Of(0).ToArray());
+            Assert.Equal(Enumerable.Range(0, 8).Select(e => there.Contains(Key(e))), residency.Of(0).ToArray());
             Assert.Equal(cache.Count == cache.Slots, residency.IsFull);
         }
     }
@@ -70,9 +75,8 @@ public class ExpertCacheTests
     public void What_is_on_its_way_has_a_buffer_but_is_not_resident()
     {
         var cache = new ExpertCache(1);
-        Assert.True(cache.TryAdmit(Key(0), true, out _, out _));
-        Assert.True(cache.HasSlot(Key(0)));
-        Assert.False(cache.IsResident(Key(0)));
+        Assert.True(cache.TryAdmit(Key(0), true, out int slot, out _));
+        Assert.Equal(slot, cache.SlotOf(Key(0)));
         Assert.False(cache.TryPin(Key(0), out _));
         Assert.False(cache.TryAdmit(Key(1), false, out _, out _));
         cache.Discard(Key(0));

@@ -45,6 +45,10 @@ public sealed class FetchTests
     [InlineData("""{"sha": 5}""", "[]", "")]
     [InlineData("""{"sha": "c"}""", """[{"type": 1}]""", "")]
     [InlineData("""{"sha": "c"}""", "[]", "<http://[>; rel=\"next\"")]
+    [InlineData("""{"sha": "c"}""", "[]", "<http://elsewhere/?cursor=2>; rel=\"next\"")]
+    [InlineData("""{"sha": "c"}""", """{"error": "busy"}""", "")]
+    [InlineData("""{"sha": "c"}""", """[{"type": "file", "path": "config.json", "size": 1.5}]""", "")]
+    [InlineData("""{"sha": "c"}""", """[{"type": "file", "type": "file"}]""", "")]
     [InlineData("<html>", "[]", "")]
     public async Task A_server_that_is_not_the_Hub_is_told_as_such(string revision, string tree, string link)
     {
@@ -97,6 +101,14 @@ public sealed class FetchTests
         };
 
         static HttpResponseMessage Answer(string text) => new() { Content = new StringContent(text) };
+    }
+
+    [Fact]
+    public async Task A_listing_that_goes_on_nobody_knows_where_is_refused()
+    {
+        using var http = new HttpClient(new Answers(_ => new HttpResponseMessage { Content = new StringContent("<r><IsTruncated>true</IsTruncated></r>") }));
+        var error = await Assert.ThrowsAsync<UserInputException>(() => new S3Origin(http, "s3://bucket/a", "http://s3", null, null, TimeProvider.System).ListAsync(TestContext.Current.CancellationToken));
+        Assert.StartsWith("s3://bucket/a: the store does not answer as S3 does: ", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -110,7 +110,7 @@ public unsafe class TileTests
         {
             var from = weights.AsSpan(row * k, k);
             var to = stored.AsSpan(row * bytes, bytes);
-            if (format.IsQuantized())
+            if (format is WeightFormat.Int8 or WeightFormat.Int4)
             {
                 Quantizer.Row(format, from, to);
                 continue;

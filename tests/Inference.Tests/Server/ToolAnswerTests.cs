@@ -171,6 +171,27 @@ public sealed class ToolAnswerTests
         Assert.Equal(reason, (string?)choices[^1]["finish_reason"]);
     }
 
+    [Fact]
+    public async Task A_tool_whose_schema_has_too_many_readings_is_named_as_such()
+    {
+        await using var harness = await StartAsync("a");
+        var alternatives = string.Join(',', Enumerable.Range(1, 3000).Select(length => $"{{\"type\":\"string\",\"maxLength\":{length}}}"));
+        var tool = """{"type":"function","function":{"name":"many","parameters":{"type":"object","properties":{"a":{"anyOf":[ALTERNATIVES]}},"required":["a"]}}}""".Replace("ALTERNATIVES", alternatives, StringComparison.Ordinal);
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", $$"""{"model":"toy","messages":[{"role":"user","content":"a"}],"max_tokens":300,"seed":7,"tools":[{{tool}}],"tool_choice":"required"}""");
+        Assert.Equal((400, "tools"), ((int)status, (string?)body["error"]!["param"]));
+    }
+
+    [Fact]
+    public async Task An_argument_that_stands_twice_is_passed_on_whole_and_streamed()
+    {
+        await using var harness = await StartAsync(Call.Replace("\"days\": 2", "\"days\": 2, \"days\": 3", StringComparison.Ordinal));
+        var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat());
+        var arguments = (string?)body["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["arguments"];
+        Assert.Equal("{\"city\": \"Bath\", \"days\": 2, \"days\": 3}", arguments);
+        var choices = (await harness.StreamAsync("v1/chat/completions", Chat(",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
+        Assert.Equal(arguments, (string?)Joined(choices)["function"]!["arguments"]);
+    }
+
     /// <summary>The one call of a stream.</summary>
     private static JsonNode Joined(IEnumerable<JsonNode> choices)
     {

@@ -20,6 +20,8 @@ public sealed class CallReaderTests
         { ToolCallParser.Hermes, "Let me look.\n\n<tool_call>{\"name\":\"find\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"go\"}</tool_call>\n", "'Let me look.' find {} go {}" },
         { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arguments\": {\"city\": \"</tool_call>}\\\"{\"}}</tool_call> Done ", "find {\"city\": \"</tool_call>}\\\"{\"} 'Done '" },
         { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arguments\": \"{\\\"days\\\": 2}\"}", "find {\"days\": 2}" },
+        { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arguments\": {\"days\": 2, \"days\": 3}}", "find {\"days\": 2, \"days\": 3}" },
+        { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arguments\": \"{\\\"days\\\": 2, \\\"days\\\": 3}\"}", "find {\"days\": 2, \"days\": 3}" },
         { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arguments\": {\"city", "find {\"city~" },
         { ToolCallParser.Hermes, "<tool_call>{\"name\": \"find\", \"arg", "'<tool_call>{\"name\": \"find\", \"arg'" },
         { ToolCallParser.Hermes, "<tool_call>{\"arguments\": {\"days\": 2}, \"name\": \"find\"}</tool_call>", "find {\"days\": 2}" },

@@ -176,6 +176,15 @@ public sealed class SsdServiceTests
     }
 
     [Fact]
+    public void A_key_that_nothing_is_encrypted_with_is_refused()
+    {
+        var error = Assert.Throws<Crds.UserInputException>(() => Commands.ServeCommand.Options(
+            "s", "a", "1Mi", null, null, null, new Commands.ServeCommand.TierArguments(null, null, "/tmp/key", null)));
+        Assert.StartsWith("--encryption-key: has no effect without a tier outside the arena: ", error.Message, StringComparison.Ordinal);
+        Assert.Equal("/tmp/key", Commands.ServeCommand.Options("s", "a", "1Mi", null, null, null, new Commands.ServeCommand.TierArguments(null, null, "/tmp/key", "valkey:6379")).EncryptionKeyPath);
+    }
+
+    [Fact]
     public void A_key_that_is_too_short_is_refused()
     {
         var path = Path.GetTempFileName();

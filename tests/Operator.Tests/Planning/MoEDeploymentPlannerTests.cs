@@ -250,6 +250,11 @@ public sealed class MoEDeploymentPlannerTests
         Assert.Contains("address: valkey:6379", config, StringComparison.Ordinal);
         Assert.DoesNotContain("passwordSecretRef", config, StringComparison.Ordinal);
 
+        // A key that nothing would be encrypted with is given to nobody.
+        pod = Plan(Samples.MoE("kvCache: {policyRef: {name: strict}}"), references).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.DoesNotContain(pod.Volumes, volume => volume.Name == "kv-key");
+        Assert.DoesNotContain(pod.InitContainers.Single(container => container.Name == "kvcache").Args, argument => argument.StartsWith("--encryption-key", StringComparison.Ordinal));
+
         var claimed = Plan(Samples.MoE("kvCache: {ssd: {size: 20Gi, storageClassName: fast}}")).Child<V1Deployment>().Spec.Template.Spec;
         Assert.Equal("fast", claimed.Volumes.Single(volume => volume.Name == "kv-disk").Ephemeral.VolumeClaimTemplate.Spec.StorageClassName);
     }

@@ -79,6 +79,28 @@ public sealed class WorkQueueTests
         Assert.Equal([15, 31], [order.IndexOf(1001), order.IndexOf(1002)]);
     }
 
+    /// <summary>Who had the turn of somebody who can wait was called for somebody else, who must not wait for that.</summary>
+    [Fact]
+    public async Task A_turn_of_who_can_wait_keeps_nobody_else_waiting()
+    {
+        using var queue = Queue();
+        for (var item = 1; item <= 3; item++)
+            queue.Add(item);
+        for (var item = 1; item <= 3; item++)
+            await TakeAsync(queue);
+        queue.AddLast(1000);
+        for (var item = 4; ; item++)
+        {
+            var taking = TakeAsync(queue);
+            queue.Add(item);
+            if (await taking == 1000)
+            {
+                Assert.Equal(item, await TakeAsync(queue));
+                return;
+            }
+        }
+    }
+
     [Fact]
     public async Task Who_can_wait_is_still_taken_from_a_queue_that_closes()
     {

@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
 
@@ -48,6 +49,53 @@ public sealed class JobFaultTests : ScriptedServiceTests
         release.SetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(lost))["state"]);
+    }
+
+    [Theory]
+    [InlineData("1h")]
+    [InlineData("300ms")]
+    public async Task A_job_that_cannot_be_read_fails_and_the_service_goes_on(string deadline)
+    {
+        var release = new TaskCompletionSource();
+        Model.Override = async (call, cancel) =>
+        {
+            await release.Task.WaitAsync(cancel);
+            return null;
+        };
+        await using var service = await StartAsync("workers: 1");
+        var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
+        await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
+        var bad = (string)(await service.CreateAsync(new { prompt = Lion, budget = new { deadline } }))["id"]!;
+        Sql($"UPDATE jobs SET dialects = 'none' WHERE id = '{bad}'");
+        // One is taken up when a worker is free, the other one's time ends before.
+        if (deadline == "1h")
+            release.SetResult();
+        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
+        release.TrySetResult();
+        Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
+        Assert.Equal("Succeeded", (string?)(await service.RunAsync(new { prompt = Lion }))["state"]);
+    }
+
+    [Fact]
+    public async Task A_job_that_comes_back_while_its_worker_still_ends_waits_for_it()
+    {
+        await using var service = await StartAsync("workers: 2");
+        var answered = false;
+        service.Store.Changed += id =>
+        {
+            // On the worker's thread: a client answers before the worker is gone.
+            if (answered || service.Store.Get(id) is not { State: JobState.Succeeded })
+                return;
+            answered = true;
+            Assert.NotNull(service.Store.AddFeedback(id, "at sunset please"));
+            SpinWait.SpinUntil(() => service.Store.Get(id)!.State == JobState.Running, TimeSpan.FromSeconds(1));
+        };
+        var id = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
+        var job = await TestService.WaitAsync(service.Client, id, job => (string?)job["state"] == "Succeeded" && job["feedback"]!.AsArray().Count == 1);
+        Assert.Equal(1, Model.Count("feedback-tuning"));
+        Assert.Equal("feedback-tuning", (string?)job["rounds"]!.AsArray()[^1]!["agent"]);
+        // And the service goes on.
+        Assert.Equal("Succeeded", (string?)(await service.RunAsync(new { prompt = Lion }))["state"]);
     }
 
     [Fact]

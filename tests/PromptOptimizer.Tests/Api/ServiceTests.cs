@@ -73,7 +73,7 @@ public sealed class ServiceTests : ScriptedServiceTests
     }
 
     [Fact]
-    public async Task AModel_that_writes_prose_fails_the_job_with_a_reason()
+    public async Task A_model_that_writes_prose_fails_the_job_with_a_reason()
     {
         Model.Override = (_, _) => Reply(new("It is a truth universally acknowledged, that a single man in possession of a good fortune"));
         await using var service = await StartAsync();
@@ -123,7 +123,7 @@ public sealed class ServiceTests : ScriptedServiceTests
     }
 
     [Fact]
-    public async Task AModel_that_stays_away_fails_the_job_after_its_attempts()
+    public async Task A_model_that_stays_away_fails_the_job_after_its_attempts()
     {
         Model.Override = (_, _) => Reply(new("broken", 500));
         await using var service = await StartAsync();
@@ -317,7 +317,7 @@ public sealed class ServiceTests : ScriptedServiceTests
     }
 
     [Fact]
-    public async Task A_prompt_that_an_imageModel_refuses_is_judged_by_its_text()
+    public async Task A_prompt_that_an_image_model_refuses_is_judged_by_its_text()
     {
         Model.Override = (call, _) => Reply(call.Agent == "image" ? new("against our rules", 400) : null);
         await using var service = await StartAsync($"imageModel: {{ api: OpenAI, endpoint: {Endpoint()} }}");

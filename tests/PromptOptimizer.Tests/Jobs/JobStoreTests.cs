@@ -19,16 +19,16 @@ public sealed class JobStoreTests : IDisposable
             var store = new JobStore(database, TimeProvider.System);
             first = store.Create(New("one")).Job!.Id;
             store.Create(New("two"));
-            Assert.Equal("one", store.Claim()!.Prompt);
-            Assert.Equal("two", store.Claim()!.Prompt);
-            Assert.Null(store.Claim());
+            Assert.Equal("one", store.Get(store.Claim([])!)!.Prompt);
+            Assert.Equal("two", store.Get(store.Claim([])!)!.Prompt);
+            Assert.Null(store.Claim([]));
         }
 
         using (var database = new Database(_folder.Path))
         {
             var store = new JobStore(database, TimeProvider.System);
             Assert.Equal(2, store.Recover([]));
-            Assert.Equal(first, store.Claim()!.Id);
+            Assert.Equal(first, store.Claim([]));
         }
     }
 
@@ -48,11 +48,11 @@ public sealed class JobStoreTests : IDisposable
         var id = store.Create(New("poison")).Job!.Id;
         for (var death = 1; death < JobStore.MaxDeaths; death++)
         {
-            store.Claim();
+            store.Claim([]);
             Assert.Equal(1, store.Recover([]));
         }
 
-        store.Claim();
+        store.Claim([]);
         Assert.Equal(0, store.Recover([]));
         Assert.Equal(FailureReason.WorkerDied, store.Get(id)!.Failure!.Reason);
     }
@@ -64,7 +64,7 @@ public sealed class JobStoreTests : IDisposable
         var store = new JobStore(database, TimeProvider.System);
         var ids = Enumerable.Range(0, 3).Select(i => store.Create(New($"{i}")).Job!.Id).ToList();
         foreach (var _ in ids)
-            store.Claim();
+            store.Claim([]);
         store.RequestCancel(ids[2]);
         Assert.Equal(0, store.Recover(ids));
         Assert.Equal(1, store.Recover([ids[0]]));
@@ -101,7 +101,7 @@ public sealed class JobStoreTests : IDisposable
         using var database = new Database(_folder.Path);
         var store = new JobStore(database, TimeProvider.System);
         var id = store.Create(New("one")).Job!.Id;
-        store.Claim();
+        store.Claim([]);
         Assert.True(store.End(id, JobState.Failed, null, new(FailureReason.InternalError, "x")));
         Assert.False(store.End(id, JobState.Succeeded, new(1, EndReason.Accepted), null));
         Assert.Equal(JobState.Failed, store.Get(id)!.State);
