@@ -2,6 +2,7 @@ using k8s;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.Profiles;
 using Moebius.Operator.Runtime;
 
 namespace Moebius.Operator;
@@ -113,7 +114,7 @@ internal sealed class EventRoutes : IDisposable
 
     private void OnProfile(MemorySchedulingProfile? before, MemorySchedulingProfile? after)
     {
-        if (IsStatusOnly(before, after))
+        if (IsStatusOnly(before, after) && ProfilePrecedence.HasAgents(before) == ProfilePrecedence.HasAgents(after))
             return;
         // Profiles make room for each other.
         profiles.EnqueueAll();

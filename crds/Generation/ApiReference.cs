@@ -88,7 +88,7 @@ internal sealed class ApiReference
     {
         var type = Nullable.GetUnderlyingType(declared) ?? declared;
         if (schema.XKubernetesIntOrString == true)
-            return "Quantity";
+            return schema.Pattern == Patterns.Percentage ? "whole number or percentage" : "Quantity";
         if (schema.Pattern == Durations.Pattern)
             return "Duration";
         if (type.IsEnum)
@@ -127,6 +127,8 @@ internal sealed class ApiReference
         var bounds = new List<string>();
         if (schema is { Minimum: { } minimum, Maximum: { } maximum })
             bounds.Add($"{minimum} to {maximum}");
+        if (schema.Pattern == Patterns.Percentage)
+            bounds.Add("0% to 100%");
         if (schema.MaxItems is { } items)
             bounds.Add($"{schema.MinItems ?? 0} to {items} items");
         if (schema.MaxProperties is { } properties)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using k8s.Models;
+using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.Generation;
 
@@ -34,6 +35,8 @@ internal static class FieldFacts
     {
         if (field.Pattern == SchemaGenerator.BytesPattern)
             yield return "Quantity of bytes, such as 512Mi.";
+        if (field.Pattern == Patterns.Percentage)
+            yield return "Whole number, or percentage such as 25%.";
         if (field.Pattern == Durations.Pattern)
             yield return "Duration, such as 1h30m, 60s or 250ms.";
         if (field is { Minimum: { } minimum, Maximum: { } maximum })

@@ -121,7 +121,9 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         if (type.IsEnum)
             return new V1JSONSchemaProps { Type = "string", EnumProperty = [.. Enum.GetNames(type)] };
         if (type == typeof(ResourceQuantity) || type == typeof(ByteQuantity))
-            return Quantity();
+            return IntOrText(QuantityPattern);
+        if (type == typeof(IntOrString))
+            return IntOrText(pattern: null);
         if (type == typeof(JsonObject))
             return new V1JSONSchemaProps { Type = "object" };
         if (type == typeof(object))
@@ -143,10 +145,10 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         return schema;
     }
 
-    private static V1JSONSchemaProps Quantity() => new()
+    private static V1JSONSchemaProps IntOrText(string? pattern) => new()
     {
         AnyOf = [new V1JSONSchemaProps { Type = "integer" }, new V1JSONSchemaProps { Type = "string" }],
-        Pattern = QuantityPattern,
+        Pattern = pattern,
         XKubernetesIntOrString = true,
     };
 

@@ -110,6 +110,9 @@ internal static class Patterns
     /// <summary>The name of an object: a DNS subdomain.</summary>
     public const string ObjectName = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 
+    /// <summary>A share of the pods, 0% to 100%.</summary>
+    public const string Percentage = "^([1-9]?[0-9]|100)%$";
+
     /// <summary>An image with tag or digest; the container runtime knows the finer rules.</summary>
     public const string Image = "^[A-Za-z0-9][-A-Za-z0-9._:/@]*$";
 }

@@ -76,6 +76,9 @@ public sealed class MoEDeploymentSpec
     /// <summary>How many pods a voluntary disruption may take at once.</summary>
     public DisruptionSpec Disruption { get; set; } = new();
 
+    /// <summary>How many pods a rollout may add and take at once.</summary>
+    public RolloutSpec Rollout { get; set; } = new();
+
     /// <summary>Which traffic may reach the pods.</summary>
     public NetworkPolicySpec NetworkPolicy { get; set; } = new();
 

@@ -46,6 +46,25 @@ public sealed class DisruptionSpec
     public int MaxUnavailable { get; set; } = 1;
 }
 
+/// <summary>
+/// How pods are replaced when their template changes. Without room for a second pod beside the old one, set maxSurge to 0
+/// and maxUnavailable to 1: the old one is stopped first, and answers nothing until the new one has loaded its model.
+/// </summary>
+[CelRule("(type(self.maxSurge) == int ? self.maxSurge != 0 : self.maxSurge != '0%') || (type(self.maxUnavailable) == int ? self.maxUnavailable != 0 : self.maxUnavailable != '0%')",
+    "maxSurge and maxUnavailable must not both be 0: no pod could be replaced")]
+public sealed class RolloutSpec
+{
+    /// <summary>Pods that may run beyond those asked for, as a number or as a share of them, rounded up.</summary>
+    [Range(0, 1000)]
+    [Pattern(Patterns.Percentage)]
+    public IntOrString MaxSurge { get; set; } = 1;
+
+    /// <summary>Pods that may be missing from those asked for, as a number or as a share of them, rounded down.</summary>
+    [Range(0, 1000)]
+    [Pattern(Patterns.Percentage)]
+    public IntOrString MaxUnavailable { get; set; } = 0;
+}
+
 /// <summary>The NetworkPolicy of the pods: everything is denied but what is listed here and what Moebius needs.</summary>
 [CelRule("self.enabled || !(has(self.allowFrom) || has(self.allowMetricsFrom))",
     "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy")]

@@ -1,3 +1,4 @@
+using k8s.Models;
 using Moebius.Crds.Schema;
 using Moebius.Crds.V1Alpha1;
 
@@ -34,6 +35,9 @@ internal static class CelRules
         Add<NetworkPolicySpec>(
             "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy",
             policy => policy.Enabled || (policy.AllowFrom is null && policy.AllowMetricsFrom is null));
+        Add<RolloutSpec>(
+            "maxSurge and maxUnavailable must not both be 0: no pod could be replaced",
+            rollout => !IsNone(rollout.MaxSurge) || !IsNone(rollout.MaxUnavailable));
         Add<IdentitySpec>(
             "signature.header must be another one than tenantHeader",
             identity => identity.Signature is null || !identity.Signature.Header.Equals(identity.TenantHeader, StringComparison.OrdinalIgnoreCase));
@@ -72,6 +76,8 @@ internal static class CelRules
         Rules.TryGetValue(message, out var rule) ? rule(value) : throw new InvalidOperationException($"no C# counterpart of the CEL rule '{message}'");
 
     private static void Add<T>(string message, Func<T, bool> rule) => Rules.Add(message, value => rule((T)value));
+
+    private static bool IsNone(IntOrString pods) => pods.ToString() is "0" or "0%";
 
     private static bool StaysInside(string path) => !path.StartsWith('/') && !path.Contains("..", StringComparison.Ordinal);
 }

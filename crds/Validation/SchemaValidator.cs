@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Crds.Generation;
+using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.Validation;
 
@@ -169,6 +170,7 @@ internal sealed class SchemaValidator
     private static string Expected(V1JSONSchemaProps schema) => schema switch
     {
         { XKubernetesIntOrString: true, Pattern: SchemaGenerator.BytesPattern } => "a quantity of bytes, such as 512Mi or 2Gi",
+        { Pattern: Patterns.Percentage } => $"a whole number from {schema.Minimum} to {schema.Maximum}, or a percentage from 0% to 100%",
         { XKubernetesIntOrString: true } => "a quantity, such as 500m, 2 or 512Mi",
         { Pattern: Durations.Pattern } => "a duration: whole numbers with units, largest first, such as 1h30m, 60s or 250ms",
         { EnumProperty: { } values } => "one of " + string.Join(", ", values),

@@ -14,12 +14,15 @@ public sealed record Plan(
 {
     /// <summary>
     /// Whether a problem forbids making anything. Children that exist already are then left as they are: a mistake in
-    /// an edit must not stop what runs.
+    /// an edit must not stop what runs (but see <see cref="Withdraws"/>).
     /// </summary>
     public bool IsBlocked => Problems.Any(problem => problem.Blocks);
 
     /// <summary>More children follow once something has happened: until then nothing that exists is removed.</summary>
     public bool IsPartial { get; init; }
+
+    /// <summary>Children of a blocked plan are removed: what blocks it is not a mistake, but something that takes their place.</summary>
+    public bool Withdraws { get; init; }
 
     /// <summary>The resource asks to be left alone: nothing is made, changed or removed.</summary>
     public bool IsPaused { get; init; }

@@ -33,18 +33,19 @@ internal static class Traffic
     /// namespace, whose ports the name does not tell; any other name is its port, because policies know no names. A name
     /// of two parts may be either.
     /// </summary>
-    /// <param name="endpoint">Where calls go.</param>
+    /// <param name="host">A name in lower case or an address, without brackets: where calls go.</param>
+    /// <param name="port">Its port.</param>
     /// <param name="namespace">The namespace of the caller.</param>
-    public static IEnumerable<V1NetworkPolicyEgressRule> Out(Uri endpoint, string @namespace)
+    public static IEnumerable<V1NetworkPolicyEgressRule> Out(string host, int port, string @namespace)
     {
-        List<V1NetworkPolicyPort> ports = [Port(endpoint.Port)];
-        if (IPAddress.TryParse(endpoint.DnsSafeHost, out var address))
+        List<V1NetworkPolicyPort> ports = [Port(port)];
+        if (IPAddress.TryParse(host, out var address))
         {
             var length = address.AddressFamily == AddressFamily.InterNetworkV6 ? 128 : 32;
             return [new() { To = [new V1NetworkPolicyPeer { IpBlock = new V1IPBlock { Cidr = string.Create(CultureInfo.InvariantCulture, $"{address}/{length}") } }], Ports = ports }];
         }
 
-        return endpoint.DnsSafeHost.TrimEnd('.').Split('.') switch
+        return host.TrimEnd('.').Split('.') switch
         {
             [_] => [new() { To = [Namespace(@namespace)] }],
             [_, var other, "svc", ..] => [new() { To = [Namespace(other)] }],
@@ -52,6 +53,9 @@ internal static class Traffic
             _ => [new() { Ports = ports }],
         };
     }
+
+    /// <summary>The way out to a URL, whose host is in lower case already.</summary>
+    public static IEnumerable<V1NetworkPolicyEgressRule> Out(Uri endpoint, string @namespace) => Out(endpoint.DnsSafeHost, endpoint.Port, @namespace);
 
     public static V1NetworkPolicyPort Port(int port, string protocol = "TCP") => new() { Port = port, Protocol = protocol };
 

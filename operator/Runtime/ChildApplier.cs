@@ -40,7 +40,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     {
         var problems = new List<Problem>();
         var created = 0;
-        if (plan.IsBlocked || plan.IsPaused)
+        if (plan is { IsBlocked: true, Withdraws: false } || plan.IsPaused)
             return (problems, created);
         foreach (var child in plan.Children)
         {

@@ -1,6 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using k8s.Models;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.Profiles;
 
 namespace Moebius.Charts.Tests;
 
@@ -185,7 +188,7 @@ public sealed class TemplateTests
 
         Assert.All(
             [
-                deployment.Spec.Selector.MatchLabels, service.Spec.Selector, rendered.One<V1NetworkPolicy>().Spec.PodSelector.MatchLabels,
+                deployment.Spec.Selector.MatchLabels, service.Spec.Selector, rendered.One<V1NetworkPolicy>("moebius-operator").Spec.PodSelector.MatchLabels,
                 rendered.One<V1PodDisruptionBudget>().Spec.Selector.MatchLabels, deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels,
             ],
             selector => Assert.All(selector, label => Assert.Equal(label.Value, labels[label.Key])));
@@ -198,6 +201,32 @@ public sealed class TemplateTests
         Assert.All(monitor["selector"]!["matchLabels"]!.AsObject(), label => Assert.Equal((string?)label.Value, service.Metadata.Labels[label.Key]));
         Assert.Equal(service.Spec.Ports[0].Name, (string?)monitor["endpoints"]![0]!["port"]);
         Assert.Equal([service.Metadata.NamespaceProperty], monitor["namespaceSelector"]!["matchNames"]!.AsArray().Select(name => (string)name!));
+    }
+
+    [Theory]
+    [InlineData("nodeAgents.namespace=agents,networkPolicy.metricsFrom=null", 0)]
+    [InlineData("nodeAgents.namespace=agents", 1)]
+    public async Task Node_agents_are_reached_by_the_operator_and_by_whom_the_values_name(string values, int others)
+    {
+        var rendered = await Rendered.ChartAsync("--set", values);
+        var policy = rendered.One<V1NetworkPolicy>("moebius-operator-node-agent");
+        var profile = new MemorySchedulingProfile { Metadata = new V1ObjectMeta { Name = "p", Uid = "u" }, Spec = new MemorySchedulingProfileSpec { Agent = new NodeAgentSpec { Port = 9999 } } };
+        var agent = MemorySchedulingProfilePlanner.Plan(profile, [], OperatorSettings.Default, ServerCapabilities.Latest).Children.OfType<V1DaemonSet>().Single().Spec.Template;
+
+        Assert.Equal("agents", policy.Metadata.NamespaceProperty);
+        Assert.All(policy.Spec.PodSelector.MatchLabels, label => Assert.Equal(label.Value, agent.Metadata.Labels[label.Key]));
+        Assert.NotEqual(true, agent.Spec.HostNetwork);
+        Assert.Equal(["Ingress", "Egress"], policy.Spec.PolicyTypes);
+        var ingress = Assert.Single(policy.Spec.Ingress);
+        Assert.Equal((Assert.Single(agent.Spec.Containers[0].Ports).Name, 9999), (Assert.Single(ingress.Ports).Port.Value, agent.Spec.Containers[0].Ports[0].ContainerPort));
+        Assert.Equal("moebius-system", ingress.FromProperty[0].NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"]);
+        var labels = rendered.One<V1Deployment>().Spec.Template.Metadata.Labels;
+        Assert.All(ingress.FromProperty[0].PodSelector.MatchLabels, label => Assert.Equal(label.Value, labels[label.Key]));
+        Assert.Equal(others, ingress.FromProperty.Count - 1);
+        Assert.Equal(["53", "53", "443", "6443"], policy.Spec.Egress.SelectMany(rule => rule.Ports).Select(port => port.Port.ToString()));
+        Assert.Equal(policy.Spec.Egress.Count, policy.Spec.Egress.Count(rule => rule.To is null));
+
+        Assert.Equal("moebius-operator", Assert.Single((await Rendered.ChartAsync("--set", "watchNamespace=shop")).All<V1NetworkPolicy>()).Metadata.Name);
     }
 
     [Fact]

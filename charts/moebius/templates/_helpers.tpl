@@ -49,6 +49,20 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- merge $own .Values.podLabels .Values.commonLabels | toYaml -}}
 {{- end -}}
 
+{{- /* The way out to name servers and the API server, of a NetworkPolicy. */ -}}
+{{- define "moebius.apiServerEgress" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+{{- end -}}
+
 {{- define "moebius.image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}

@@ -17,12 +17,18 @@ internal static class InferenceNetworkPolicy
         var (spec, cache) = (resource.Spec, resource.Spec.KVCache);
         List<V1NetworkPolicyEgressRule> egress = [Traffic.NameServers];
         if (cache is { Enabled: true, Shared.Address: { } address })
-            egress.Add(new V1NetworkPolicyEgressRule { Ports = [Traffic.Port(int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture))] });
+            egress.AddRange(Shared(address, resource.Metadata.NamespaceProperty));
         if (cache.Enabled && policy?.Spec.ContextCheck is { Endpoint: var judge })
             egress.AddRange(Traffic.Out(EndpointUrl.Parse(judge, "spec.contextCheck.endpoint"), resource.Metadata.NamespaceProperty));
         return child.NetworkPolicy(
             Names.Inference(resource.Metadata.Name),
             Traffic.In(spec.NetworkPolicy, settings, spec.Serving.Port, cache.Enabled ? [PodPaths.KVCacheMetricsPort] : []),
             egress);
+    }
+
+    private static IEnumerable<V1NetworkPolicyEgressRule> Shared(string address, string @namespace)
+    {
+        var colon = address.LastIndexOf(':');
+        return Traffic.Out(address[..colon].Trim('[', ']').ToLowerInvariant(), int.Parse(address.AsSpan(colon + 1), CultureInfo.InvariantCulture), @namespace);
     }
 }

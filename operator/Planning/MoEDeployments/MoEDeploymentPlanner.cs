@@ -142,8 +142,11 @@ public static class MoEDeploymentPlanner
             {
                 Replicas = Autoscaling.Replicas(resource.Spec, references.LiveReplicas),
                 Selector = new V1LabelSelector { MatchLabels = child.Selector() },
-                // A new pod loads its model before an old one is stopped; loading may take long.
-                Strategy = new V1DeploymentStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDeployment { MaxSurge = 1, MaxUnavailable = 0 } },
+                Strategy = new V1DeploymentStrategy
+                {
+                    Type = "RollingUpdate",
+                    RollingUpdate = new V1RollingUpdateDeployment { MaxSurge = resource.Spec.Rollout.MaxSurge, MaxUnavailable = resource.Spec.Rollout.MaxUnavailable },
+                },
                 ProgressDeadlineSeconds = 7200,
                 RevisionHistoryLimit = 3,
                 Template = PodTemplateOverride.Apply(Template(resource, references, child, config, settings, server), resource.Spec.PodTemplate),

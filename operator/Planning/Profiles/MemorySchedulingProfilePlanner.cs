@@ -2,8 +2,6 @@ using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Crds.Validation;
-using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.Profiles;
 
@@ -20,18 +18,15 @@ public static class MemorySchedulingProfilePlanner
     /// <param name="server">What the API server can do.</param>
     public static Plan Plan(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others, OperatorSettings settings, ServerCapabilities server)
     {
-        var errors = NameCheck.Errors(profile.Metadata.Name, NameCheck.LabelLength - Names.NodeAgent("").Length)
-            .Concat(SpecCheck.Errors(profile.Spec, "spec").Select(error => error.ToString()))
-            .ToList();
-        if (errors.Count == 0)
-            errors.AddRange(CrossField(profile.Spec));
-        if (errors.Count > 0)
+        if (ProfileCheck.Errors(profile) is { Count: > 0 } errors)
             return Planning.Plan.Blocked([.. errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true))], []);
 
         var stronger = ProfilePrecedence.Stronger(profile, others);
         if (stronger.FirstOrDefault(other => ProfilePrecedence.Covers(other.Spec.NodeSelector, profile.Spec.NodeSelector)) is { } covering)
         {
-            return Overlapping($"spec.nodeSelector: every node that it selects belongs to the older profile '{covering.Metadata.Name}': select other nodes, or delete one of the two");
+            // Agents that it made before the other one came to these nodes have to make room; a mistake in an edit of the
+            // other one is no reason to stop them.
+            return Overlapping($"spec.nodeSelector: every node that it selects belongs to the older profile '{covering.Metadata.Name}': select other nodes, or delete one of the two") with { Withdraws = ProfileCheck.Errors(covering).Count == 0 };
         }
 
         var (affinity, left) = ProfilePrecedence.Without(stronger, profile.Spec.NodeSelector);
@@ -64,12 +59,6 @@ public static class MemorySchedulingProfilePlanner
     private static Plan Overlapping(string message) => Planning.Plan.Blocked([new Problem(Reasons.ProfilesOverlap, message, Blocks: true)], []);
 
     private static string Named(IEnumerable<MemorySchedulingProfile> profiles) => string.Join(", ", profiles.Select(other => $"'{other.Metadata.Name}'"));
-
-    private static IEnumerable<string> CrossField(MemorySchedulingProfileSpec spec) => PlacementCheck.Labels(spec.NodeSelector, "spec.nodeSelector")
-        .Concat(PlacementCheck.Tolerations(spec.Agent.Tolerations, "spec.agent.tolerations"))
-        .Concat(ResourcesCheck.Errors(spec.Agent.Resources, "spec.agent.resources"))
-        .Concat((spec.Workloads ?? []).SelectMany(hint => PlacementCheck.Selector(hint.PodSelector, $"spec.workloads[{hint.Name}].podSelector")
-            .Concat(PlacementCheck.Selector(hint.NamespaceSelector, $"spec.workloads[{hint.Name}].namespaceSelector"))));
 
     private static V1DaemonSet DaemonSet(MemorySchedulingProfile profile, ChildBuilder child, string config, V1NodeAffinity? affinity, OperatorSettings settings, ServerCapabilities server)
     {

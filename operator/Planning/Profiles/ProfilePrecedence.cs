@@ -1,11 +1,12 @@
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Operator.Planning.Validation;
 
 namespace Moebius.Operator.Planning.Profiles;
 
 /// <summary>
-/// Which of several profiles a node belongs to: the older one, then the first by name. The agents of the others keep
-/// away from it through node affinity, so no list of nodes is needed.
+/// Which of several profiles a node belongs to: the older one, then the first by name, of those that are valid or have
+/// agents. The agents of the others keep away from it through node affinity, so no list of nodes is needed.
 /// </summary>
 internal static class ProfilePrecedence
 {
@@ -15,8 +16,11 @@ internal static class ProfilePrecedence
     public static IReadOnlyList<MemorySchedulingProfile> Stronger(MemorySchedulingProfile profile, IEnumerable<MemorySchedulingProfile> others) =>
         [.. others
             .Where(other => other.Metadata.Name != profile.Metadata.Name && other is { Spec: not null, Metadata.DeletionTimestamp: null } && Compare(other, profile) < 0)
-            .Where(other => MayOverlap(other.Spec.NodeSelector, profile.Spec.NodeSelector))
+            .Where(other => MayOverlap(other.Spec.NodeSelector, profile.Spec.NodeSelector) && ServesNodes(other))
             .Order(Comparer<MemorySchedulingProfile>.Create(Compare))];
+
+    /// <summary>Whether the agents of a profile run, as its status says; those made before a mistake in an edit go on.</summary>
+    public static bool HasAgents(MemorySchedulingProfile? profile) => profile?.Status?.DesiredNodes > 0;
 
     /// <summary>Whether every node that <paramref name="narrow"/> selects is selected by <paramref name="wide"/>.</summary>
     public static bool Covers(Dictionary<string, string>? wide, Dictionary<string, string>? narrow) =>
@@ -68,6 +72,14 @@ internal static class ProfilePrecedence
         };
         return (affinity, left);
     }
+
+    /// <summary>
+    /// Whether a profile may keep nodes from others: nobody would serve those of one that is not valid and has no agents.
+    /// Labels that no node can have keep nothing, and have no place in an affinity.
+    /// </summary>
+    private static bool ServesNodes(MemorySchedulingProfile profile) => HasAgents(profile)
+        ? !PlacementCheck.Labels(profile.Spec.NodeSelector, "spec.nodeSelector").Any()
+        : ProfileCheck.Errors(profile).Count == 0;
 
     private static bool MayOverlap(Dictionary<string, string>? left, Dictionary<string, string>? right) =>
         left is null || right is null || left.All(label => !right.TryGetValue(label.Key, out var value) || value == label.Value);

@@ -16,7 +16,7 @@ internal static partial class PlacementCheck
             var name = key[(key.IndexOf('/', StringComparison.Ordinal) + 1)..];
             if (name.Length > NameCheck.LabelLength || key.Length > 253 + 1 + NameCheck.LabelLength || !Key().IsMatch(key))
                 yield return $"{field}[{key}]: '{key}' is not the key of a label: write letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if there is one";
-            if (value.Length > NameCheck.LabelLength || !Value().IsMatch(value))
+            if (value is not { Length: <= NameCheck.LabelLength } || !Value().IsMatch(value))
                 yield return $"{field}[{key}]: '{value}' is not the value of a label: write at most 63 letters, digits, '-', '_' and '.', a letter or digit first and last";
         }
     }

@@ -10,6 +10,8 @@ public sealed partial class RuleTests(CrdServer server)
 {
     private const string Immutable = "the spec of a PromptOptimizationJob cannot be changed: make a new job";
 
+    private const string NoRollout = "maxSurge and maxUnavailable must not both be 0: no pod could be replaced";
+
     /// <summary>Kind, what breaks the rule, where the server reports it, the rule's message.</summary>
     public static TheoryData<string, string, string, string> Broken { get; } = new()
     {
@@ -37,6 +39,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "KVPrivacyPolicy", "{classifier: {onnx: {claimName: c}}}", "spec.classifier", "onnx must be set for type Onnx and only then" },
         { "MoEDeployment", "{model: {source: {hostPath: {path: /a/../b}}}}", "spec.model.source.hostPath.path", "must not climb with '..'" },
         { "MoEDeployment", "{networkPolicy: {enabled: false, allowFrom: [{podSelector: {}}]}}", "spec.networkPolicy", "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy" },
+        { "MoEDeployment", "{rollout: {maxSurge: 0}}", "spec.rollout", NoRollout },
+        { "MoEDeployment", "{rollout: {maxSurge: 0%, maxUnavailable: 0%}}", "spec.rollout", NoRollout },
         { "MoEDeployment", "{kvCache: {shared: {address: 'a:1', timeout: 5ms}}}", "spec.kvCache.shared.timeout", "must be 10ms to 24h" },
         { "MoEDeployment", "{serving: {drainTimeout: 1200h}}", "spec.serving.drainTimeout", "must be 24h or shorter" },
         { "MoEDeployment", "{serving: {reasoningParser: Harmony, toolCallParser: Hermes}}", "spec.serving", "reasoningParser Harmony goes with toolCallParser Auto, None or Harmony only" },
@@ -88,6 +92,9 @@ public sealed partial class RuleTests(CrdServer server)
         { "KVPrivacyPolicy", "{publicPrefixes: [{name: a, configMapRef: {name: c, key: k}}]}" },
         { "MoEDeployment", "{model: {source: {hostPath: {path: /a..b/.c}}}}" },
         { "MoEDeployment", "{networkPolicy: {allowFrom: [{podSelector: {}}]}}" },
+        { "MoEDeployment", "{rollout: {maxSurge: 0%, maxUnavailable: 1}}" },
+        { "MoEDeployment", "{rollout: {maxSurge: 0, maxUnavailable: 100%}}" },
+        { "MoEDeployment", "{rollout: {maxSurge: 1%}}" },
         { "KVPrivacyPolicy", "{identity: {signature: {secretRef: {name: s, key: k}}}, monitor: {window: 1m0s}}" },
         { "MemorySchedulingProfile", "{telemetry: {interval: 100ms}}" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, endpoint: {url: http://a, model: m}}}" },

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using FsCheck;
 using FsCheck.Xunit;
 using k8s.Models;
+using Moebius.Crds.Schema;
 using Moebius.Crds.Validation;
 
 namespace Moebius.Crds.Tests.Validation;
@@ -61,7 +62,7 @@ public sealed class ManifestProperties
     /// <summary>The same value with quantities in one spelling, metadata left out, and empty texts, which have no default in the schema, too.</summary>
     private static JsonNode? Canonical(V1JSONSchemaProps schema, JsonNode? value) => value switch
     {
-        JsonValue when schema.XKubernetesIntOrString == true => new ResourceQuantity(value.ToString()).ToString(),
+        JsonValue when schema.XKubernetesIntOrString == true && schema.Pattern != Patterns.Percentage => new ResourceQuantity(value.ToString()).ToString(),
         JsonValue when schema.Format == "date-time" => value.ToString().TrimEnd('Z'),
         JsonArray items => new JsonArray([.. items.Select(item => Canonical(schema.Items as V1JSONSchemaProps ?? new V1JSONSchemaProps(), item))]),
         JsonObject fields => new JsonObject(fields

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using k8s.Models;
 using Moebius.Crds.Generation;
+using Moebius.Crds.Schema;
 
 namespace Moebius.Crds.Tests.Validation;
 
@@ -16,6 +17,7 @@ internal sealed class RandomManifest(int seed)
         [Durations.Pattern] = ["1s", "1h30m", "250ms", "2h3m4s5ms"],
         [SchemaGenerator.BytesPattern] = ["0", "512Mi", "1.5Gi", "3k"],
         [SchemaGenerator.QuantityPattern] = ["100m", "1.5", "2Gi", "1e3"],
+        [Patterns.Percentage] = ["0%", "25%", "100%"],
         [SchemaGenerator.NamePattern] = ["a", "a-1"],
         ["^[A-Za-z0-9-]+$"] = ["X", "X-Tenant"],
         ["^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"] = ["a", "a-1", "x0"],
@@ -89,7 +91,7 @@ internal sealed class RandomManifest(int seed)
 
     private JsonNode? Value(V1JSONSchemaProps schema) => schema switch
     {
-        { XKubernetesIntOrString: true } => random.Next(3) == 0 ? random.Next(1_000_000) : Text(schema),
+        { XKubernetesIntOrString: true } => random.Next(3) == 0 ? random.Next((int)(schema.Maximum ?? 1_000_000)) : Text(schema),
         { EnumProperty: { } values } => (string)values[random.Next(values.Count)],
         { Type: "boolean" } => random.Next(2) == 0,
         { Type: "integer" } => random.NextInt64((long)(schema.Minimum ?? -1), (long)(schema.Maximum ?? 1000) + 1),

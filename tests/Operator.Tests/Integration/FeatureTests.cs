@@ -151,6 +151,27 @@ public sealed class FeatureTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task An_older_profile_takes_its_nodes_when_its_mistake_is_corrected()
+    {
+        await using var running = cluster.StartOperator();
+        await ApplyAsync("west-elder", "nodeSelector: {wing: west}, agent: {resources: {requests: {gpu: 1}}}");
+        await ApplyAsync("west-young", "nodeSelector: {wing: west, floor: first}");
+        await Eventually.EqualAsync("InvalidSpec", () => ReasonAsync("west-elder"));
+        await Eventually.EqualAsync("moebius-agent-west-young", () => AgentsAsync("west-young"));
+        Assert.Equal("", await AgentsAsync("west-elder"));
+
+        await ApplyAsync("west-elder", "nodeSelector: {wing: west}");
+        await Eventually.EqualAsync("moebius-agent-west-elder", () => AgentsAsync("west-elder"));
+        await Eventually.EqualAsync("", () => AgentsAsync("west-young"));
+        await Eventually.EqualAsync("ProfilesOverlap", () => ReasonAsync("west-young"));
+        (await cluster.KubectlAsync("delete", "msp/west-elder", "msp/west-young", "--wait=false")).EnsureSuccess();
+
+        Task ApplyAsync(string name, string spec) => cluster.ApplyAsync($"{{apiVersion: moebius.dev/v1alpha1, kind: MemorySchedulingProfile, metadata: {{name: {name}}}, spec: {{{spec}}}}}");
+        Task<string> AgentsAsync(string name) => cluster.GetAsync("moebius-system", $"daemonset/moebius-agent-{name}", ".metadata.name");
+        Task<string> ReasonAsync(string name) => cluster.GetAsync("default", $"msp/{name}", ".status.conditions[?(@.type=='Ready')].reason");
+    }
+
+    [Fact]
     public async Task A_node_that_never_comes_back_holds_its_profile_up_for_a_while_and_is_named()
     {
         var clock = new HastyClock();

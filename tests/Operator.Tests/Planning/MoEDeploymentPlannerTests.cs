@@ -102,6 +102,28 @@ public sealed class MoEDeploymentPlannerTests
         Assert.Equal(SharingMode.Isolate, Manifests.Convert<KVPrivacyPolicy>(Manifests.ParseDocuments(data["policy.yaml"], "c")[0], "c").Spec.Mode);
     }
 
+    [Theory]
+    [InlineData("replicas: 2", "1", "0")]
+    [InlineData("rollout: {maxSurge: 0, maxUnavailable: 1}", "0", "1")]
+    [InlineData("rollout: {maxSurge: 25%, maxUnavailable: 10%}", "25%", "10%")]
+    [InlineData("rollout: {maxUnavailable: 2}", "1", "2")]
+    public void A_rollout_adds_and_takes_as_many_pods_as_the_spec_allows(string spec, string surge, string unavailable)
+    {
+        var strategy = Plan(Samples.MoE(spec)).Child<V1Deployment>().Spec.Strategy;
+        Assert.Equal(("RollingUpdate", surge, unavailable), (strategy.Type, strategy.RollingUpdate.MaxSurge.ToString(), strategy.RollingUpdate.MaxUnavailable.ToString()));
+    }
+
+    [Theory]
+    [InlineData("rollout: {maxSurge: 0}", "spec.rollout: maxSurge and maxUnavailable must not both be 0: no pod could be replaced")]
+    [InlineData("rollout: {maxSurge: 0%, maxUnavailable: 0}", "spec.rollout: maxSurge and maxUnavailable must not both be 0: no pod could be replaced")]
+    [InlineData("rollout: {maxSurge: 150%}", "spec.rollout.maxSurge: '150%' is not a whole number from 0 to 1000, or a percentage from 0% to 100%")]
+    public void A_rollout_that_could_replace_no_pod_is_refused(string spec, string message)
+    {
+        var plan = Plan(Samples.MoE(spec));
+        Assert.True(plan.IsBlocked);
+        Assert.Equal((Reasons.InvalidSpec, message), (Assert.Single(plan.Problems).Reason, plan.Problems[0].Message));
+    }
+
     [Fact]
     public void The_drain_time_is_part_of_the_grace_period() =>
         Assert.Equal(135, Plan(Samples.MoE("serving: {drainTimeout: 2m}")).Child<V1Deployment>().Spec.Template.Spec.TerminationGracePeriodSeconds);
@@ -245,7 +267,6 @@ public sealed class MoEDeploymentPlannerTests
         Assert.Equal("20Gi", pod.Volumes.Single(volume => volume.Name == "kv-disk").EmptyDir.SizeLimit.ToString());
         Assert.Equal(("keys", "master"), (pod.Volumes.Single(volume => volume.Name == "kv-key").Secret.SecretName, pod.Volumes.Single(volume => volume.Name == "kv-key").Secret.Items[0].Key));
         Assert.DoesNotContain(pod.Containers[0].VolumeMounts, mount => mount.Name is "kv-key" or "kv-disk");
-        Assert.Contains("6379", plan.Child<V1NetworkPolicy>().Spec.Egress.SelectMany(rule => rule.Ports).Select(port => port.Port.ToString()));
         var config = plan.Child<V1ConfigMap>().Data["kvcache.yaml"];
         Assert.Contains("address: valkey:6379", config, StringComparison.Ordinal);
         Assert.DoesNotContain("passwordSecretRef", config, StringComparison.Ordinal);
@@ -310,14 +331,35 @@ public sealed class MoEDeploymentPlannerTests
         Assert.Equal(("judge", "token"), (key.Name, key.Key));
         Assert.DoesNotContain(pod.Containers[0].Env, variable => variable.Name == "MOEBIUS_CONTEXT_CHECK_KEY");
 
+        Assert.Equal(way, WaysOut(plan));
+        Assert.Equal("", WaysOut(Plan(Samples.MoE("kvCache: {enabled: false}"), references)));
+    }
+
+    [Theory]
+    [InlineData("10.1.2.3:6379", "10.1.2.3/32 6379")]
+    [InlineData("[fd00::1]:6380", "fd00::1/128 6380")]
+    [InlineData("valkey:6379", "shop *")]
+    [InlineData("Valkey.Caches.svc:6379", "caches *")]
+    [InlineData("valkey.caches.svc.cluster.local.:6379", "caches *")]
+    [InlineData("valkey.caches:6379", "caches *; * 6379")]
+    [InlineData("cache.example.com:6379", "* 6379")]
+    public void The_tier_between_pods_is_the_caches_only_way_out(string address, string ways)
+    {
+        Assert.Equal(ways, WaysOut(Plan(Samples.MoE($"kvCache: {{shared: {{address: '{address}'}}}}"))));
+        Assert.Equal("", WaysOut(Plan(Samples.MoE($"kvCache: {{enabled: false, shared: {{address: '{address}'}}}}"))));
+    }
+
+    /// <summary>Who may be called beside the name servers, and on which port.</summary>
+    private static string WaysOut(Plan plan)
+    {
         var rules = plan.Child<V1NetworkPolicy>().Spec.Egress;
         Assert.Equal(["53", "53"], rules[0].Ports.Select(port => port.Port.ToString()));
-        var rule = Assert.Single(rules.Skip(1));
-        var peer = rule.To is null ? null : Assert.Single(rule.To);
-        var where = peer?.IpBlock?.Cidr ?? peer?.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] ?? "*";
-        Assert.Equal(way, $"{where} {(rule.Ports is null ? "*" : Assert.Single(rule.Ports).Port.ToString())}");
-
-        Assert.Single(Plan(Samples.MoE("kvCache: {enabled: false}"), references).Child<V1NetworkPolicy>().Spec.Egress);
+        return string.Join("; ", rules.Skip(1).Select(rule =>
+        {
+            var peer = rule.To is null ? null : Assert.Single(rule.To);
+            var where = peer?.IpBlock?.Cidr ?? peer?.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] ?? "*";
+            return $"{where} {(rule.Ports is null ? "*" : Assert.Single(rule.Ports).Port.ToString())}";
+        }));
     }
 
     [Fact]

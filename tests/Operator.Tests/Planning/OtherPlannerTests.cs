@@ -125,6 +125,7 @@ public sealed class MemorySchedulingProfilePlannerTests
         var plan = Plan(Samples.Profile("nodeSelector: {a: b}", "young", Old.AddDays(1)), Samples.Profile(name: "elder", created: Old));
         Assert.Empty(plan.Children);
         Assert.Contains("older profile 'elder'", Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+        Assert.True(plan.Withdraws);
     }
 
     [Fact]
@@ -138,6 +139,39 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal(("cxl", "NotIn", "yes"), (requirement.Key, requirement.OperatorProperty, Assert.Single(requirement.Values)));
         Assert.Equal(new PlannedCondition(ConditionTypes.Overlaps, ConditionStatus.True, Reasons.ProfilesOverlap, "nodes that an older profile selects, too, are that one's: 'elder'"), Assert.Single(Plan(young, elder).Conditions));
         Assert.Empty(Plan(elder, young).Conditions);
+    }
+
+    [Theory]
+    [InlineData("agent: {resources: {requests: {gpu: 1}}}")]
+    [InlineData("nodeSelector: {'a b': c}")]
+    [InlineData("nodeSelector: {zone: a}\ntelemetry: {interval: 50ms}")]
+    [InlineData("policy: null")]
+    public void An_older_profile_that_is_not_valid_and_has_no_agents_takes_no_nodes(string spec)
+    {
+        var plan = Plan(Samples.Profile("nodeSelector: {zone: a}", "young", Old.AddDays(1)), Samples.Profile(spec, "elder", Old));
+        Assert.Empty(plan.Problems);
+        Assert.Empty(plan.Conditions);
+        Assert.Null(plan.Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
+    }
+
+    [Fact]
+    public void An_older_profile_whose_agents_run_keeps_its_nodes_through_a_mistake()
+    {
+        // Its DaemonSet is left as it is: with the younger one's there would be two agents on a node.
+        var elder = Samples.Profile("nodeSelector: {cxl: 'yes'}\ntelemetry: {interval: 50ms}", "elder", Old);
+        elder.Status = new MemorySchedulingProfileStatus { DesiredNodes = 2 };
+        var plan = Plan(Samples.Profile("nodeSelector: {zone: a}", "young", Old.AddDays(1)), elder);
+        Assert.NotNull(plan.Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
+        Assert.Equal(ConditionTypes.Overlaps, Assert.Single(plan.Conditions).Type);
+
+        // It may have been given more nodes with the mistake, where it has no agents yet: those of others stay.
+        elder.Spec.NodeSelector = null;
+        var covered = Plan(Samples.Profile("nodeSelector: {zone: a}", "young", Old.AddDays(1)), elder);
+        Assert.Equal((true, false), (covered.IsBlocked, covered.Withdraws));
+
+        // Labels that no node can have would spoil the affinity of the younger one.
+        elder.Spec.NodeSelector = new Dictionary<string, string> { ["a b"] = "c" };
+        Assert.Null(Plan(Samples.Profile("nodeSelector: {zone: a}", "young", Old.AddDays(1)), elder).Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
     }
 
     [Theory]

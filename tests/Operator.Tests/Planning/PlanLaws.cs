@@ -83,7 +83,7 @@ public sealed class PlanLaws
             "kvCache: {policyRef: {name: p}}", "kvCache: {enabled: false}", "kvCache: {memory: 64Mi, blockTokens: 8}", "replicas: 3", "experts: {fastMemory: 12Mi}",
             "serving: {port: 8081, drainTimeout: 90s}", "memorySchedulingProfileRef: {name: m}", "placement: {nodeSelector: {a: b}, tolerations: [{key: x, operator: Exists}]}",
             "placement: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]}", "networkPolicy: {enabled: false}", "image: 'x:1'",
-            "imagePullSecrets: [{name: s}]", "disruption: {maxUnavailable: 2}", "resources: {requests: {cpu: 500m}, limits: {memory: 8Gi}}", "model: {source: {persistentVolumeClaim: {claimName: c, path: x}}}",
+            "imagePullSecrets: [{name: s}]", "disruption: {maxUnavailable: 2}", "rollout: {maxSurge: 25%, maxUnavailable: 1}", "resources: {requests: {cpu: 500m}, limits: {memory: 8Gi}}", "model: {source: {persistentVolumeClaim: {claimName: c, path: x}}}",
             "autoscaling: {maxReplicas: 4}", "podTemplate: {metadata: {labels: {team: a}}, spec: {hostNetwork: true, containers: [{name: inference, env: [{name: A, value: b}]}, {name: mine, image: x}]}}",
         ];
 
@@ -91,7 +91,7 @@ public sealed class PlanLaws
         [
             "replicas: -1", "replicas: 100000", "experts: {fastMemory: -1}", "serving: {port: 0}", "serving: {drainTimeout: ''}", "kvCache: {blockTokens: 0}", "model: {name: ' ', source: {hostPath: {path: /m}}}",
             "model: null", "serving: null", "kvCache: null", "experts: {prefetch: null}", "model: {source: {}}", "model: {source: {hostPath: {path: relative}}}", "imagePullSecrets: [null]",
-            "placement: {nodeSelector: null}", "networkPolicy: null", "autoscaling: {minReplicas: 5, maxReplicas: 2}", "podTemplate: {spec: {containers: 7}}", "kvCache: {policyRef: {name: none}}",
+            "placement: {nodeSelector: null}", "networkPolicy: null", "rollout: null", "rollout: {maxSurge: 0}", "autoscaling: {minReplicas: 5, maxReplicas: 2}", "podTemplate: {spec: {containers: 7}}", "kvCache: {policyRef: {name: none}}",
             "model: {source: {s3: {uri: 's3://x'}}}", "memorySchedulingProfileRef: {name: none}", "kvCache: {memory: 9999999Ti}", "resources: {limits: {memory: 1}}",
         ];
 
