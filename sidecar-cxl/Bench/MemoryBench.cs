@@ -97,7 +97,8 @@ internal sealed unsafe class MemoryBench : IDisposable
         var sum = Vector256<byte>.Zero;
         var value = Vector256.Create((byte)seed);
         var (credit, total) = (0.0, 0L);
-        while (!stop.Value)
+        // A batch at least: on a busy machine a thread may not run before the time is over.
+        do
         {
             // The fraction of a line that a batch cannot have is carried over.
             credit += share * Batch;
@@ -128,6 +129,7 @@ internal sealed unsafe class MemoryBench : IDisposable
 
             total += Batch;
         }
+        while (!stop.Value);
 
         // Keeps the reads from being optimised away.
         return sum == Vector256.Create((byte)0xA5) ? total + 1 : total;
