@@ -35,12 +35,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
     [Fact]
     public async Task A_job_that_runs_without_a_worker_resumes()
     {
-        var release = new TaskCompletionSource();
-        Model.Override = async (call, cancel) =>
-        {
-            await release.Task.WaitAsync(cancel);
-            return null;
-        };
+        var release = HoldModel();
         await using var service = await StartAsync("workers: 1");
         var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
@@ -56,12 +51,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
     [InlineData("300ms")]
     public async Task A_job_that_cannot_be_read_fails_and_the_service_goes_on(string deadline)
     {
-        var release = new TaskCompletionSource();
-        Model.Override = async (call, cancel) =>
-        {
-            await release.Task.WaitAsync(cancel);
-            return null;
-        };
+        var release = HoldModel();
         await using var service = await StartAsync("workers: 1");
         var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");

@@ -20,4 +20,16 @@ public abstract class ScriptedServiceTests : IAsyncLifetime
 
     private protected Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
         TestService.StartAsync(TestService.Config(Model.Url, more), Folder.Path, environment);
+
+    /// <summary>Lets the model answer nothing until what is returned is set.</summary>
+    private protected TaskCompletionSource HoldModel()
+    {
+        var release = new TaskCompletionSource();
+        Model.Override = async (call, cancel) =>
+        {
+            await release.Task.WaitAsync(cancel);
+            return null;
+        };
+        return release;
+    }
 }

@@ -195,12 +195,7 @@ public sealed class ServiceTests : ScriptedServiceTests
     [Fact]
     public async Task A_queued_job_past_its_deadline_ends_although_all_workers_are_busy()
     {
-        var release = new TaskCompletionSource();
-        Model.Override = async (call, cancel) =>
-        {
-            await release.Task.WaitAsync(cancel);
-            return null;
-        };
+        var release = HoldModel();
         await using var service = await StartAsync("workers: 1");
         var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         var waiting = await service.RunAsync(new { prompt = Lion, budget = new { deadline = "200ms" } });
