@@ -39,7 +39,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         {
             context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
             logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
-            var warmUp = Task.Run(() => WarmUp.RunAsync(options.Settings, context.Server), CancellationToken.None);
+            var warmUp = Task.Run(() => WarmUp.RunAsync(options.Settings, api, options.Workers, context.Server), CancellationToken.None);
             await informers.StartAsync(context.Server, life.Token).ConfigureAwait(false);
             await informers.SyncedAsync(cancellationToken).ConfigureAwait(false);
             await warmUp.ConfigureAwait(false);

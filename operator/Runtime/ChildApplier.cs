@@ -55,6 +55,9 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
                 return (problems, created);
         }
 
+        // One line for all: a thousand resources at once would each log as many as they have children.
+        if (created > 0)
+            logger.LogInformation("Created {Created} of {Children} children of {Kind} {Owner}", created, plan.Children.Count, owner.Kind, ObjectKey.Of(owner));
         if (plan.IsPartial)
             return (problems, created);
         var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
@@ -83,7 +86,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
 
         try
         {
-            logger.LogInformation("Creating {Kind} {Key}", kind.Type.Kind, key);
+            logger.LogDebug("Creating {Kind} {Key}", kind.Type.Kind, key);
             var problem = await SendAsync(kind, key, "create", () => kind.CreateAsync(key, planned.ToNode(), cancellationToken)).ConfigureAwait(false);
             return (problem, problem is null);
         }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using k8s;
 using k8s.Models;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -9,9 +10,9 @@ using Moebius.Operator.Planning;
 namespace Moebius.Operator.Runtime;
 
 /// <summary>
-/// Rehearses reconciliations before an API server that only echoes, so that their code is compiled by the time the caches are
-/// filled. Else the first resources, many at once after a start, would each wait for the compiler, and all of them run code
-/// that is not optimized yet: the runtime optimizes what has been called 30 times, in pauses of 100 ms.
+/// Rehearses reconciliations before an API server that only echoes, and requests before the real one, so that their code is
+/// compiled by the time the caches are filled. Else the first resources, many at once after a start, would each wait for the
+/// compiler, and then share a processor with it: the runtime compiles libraries' code again once it has been called 30 times.
 /// </summary>
 internal static class WarmUp
 {
@@ -25,10 +26,34 @@ internal static class WarmUp
     private static int begun;
 
     /// <summary>Warms up; once is enough for a process.</summary>
-    public static async Task RunAsync(OperatorSettings settings, ServerCapabilities server)
+    /// <param name="settings">As controllers have them.</param>
+    /// <param name="api">The real server.</param>
+    /// <param name="connections">Requests at a time that it will get.</param>
+    /// <param name="server">What it can do.</param>
+    public static async Task RunAsync(OperatorSettings settings, ApiClient api, int connections, ServerCapabilities server)
     {
-        if (Interlocked.Exchange(ref begun, 1) == 0)
-            await RehearseAsync(settings, server).ConfigureAwait(false);
+        if (Interlocked.Exchange(ref begun, 1) != 0)
+            return;
+        await Task.WhenAll(RehearseAsync(settings, server), ConnectAsync(api, connections)).ConfigureAwait(false);
+    }
+
+    /// <summary>Opens connections to the real server, and asks each of them often enough for what reads and encrypts to be compiled again.</summary>
+    private static async Task ConnectAsync(ApiClient api, int connections)
+    {
+        using var stop = new CancellationTokenSource(Patience);
+        var calls = (int)Math.Ceiling((double)Calls / connections) + 1;
+        await Task.WhenAll(Enumerable.Range(0, connections).Select(async _ =>
+        {
+            try
+            {
+                for (var call = 0; call < calls; call++)
+                    await api.GetAsync("version", stop.Token).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is ApiException or HttpRequestException or IOException or TimeoutException or JsonException or OperationCanceledException)
+            {
+                // Who needs the server next will say what is wrong with it.
+            }
+        })).ConfigureAwait(false);
     }
 
     /// <summary>Rehearses.</summary>
@@ -37,7 +62,7 @@ internal static class WarmUp
     {
         // Everything that is counted, cached or logged here belongs to the rehearsal and goes with it.
         using var stop = new CancellationTokenSource(Patience);
-        using var echo = new EchoHandler(Calls);
+        using var echo = new EchoServer(Calls);
         using var kubernetes = new Kubernetes(new KubernetesClientConfiguration { Host = "http://rehearsal.invalid" }, echo);
         var (time, metrics, logs) = (TimeProvider.System, new OperatorMetrics(), NullLoggerFactory.Instance);
         var api = new ApiClient(kubernetes, metrics);
@@ -47,13 +72,16 @@ internal static class WarmUp
         var context = new ControllerContext(settings, api, informers, new ChildApplier(api, informers, metrics, NullLogger<ChildApplier>.Instance), events, metrics, new PodReports(http), time) { Server = server };
         using var loop = new ControllerLoop<MoEDeployment>(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api, time, metrics, new WorkGap(time), NullLogger.Instance);
         var working = Task.WhenAll(loop.RunAsync(1, stop.Token), events.RunAsync(stop.Token));
+        var collection = ResourceType.Of<MoEDeployment>().Collection(null);
         try
         {
+            await informers.StartAsync(server, stop.Token).ConfigureAwait(false);
+            await informers.SyncedAsync(stop.Token).ConfigureAwait(false);
             for (var round = 0; round < Rounds; round++)
             {
                 var done = echo.NextRoundAsync(stop.Token);
                 for (var call = 0; call < Calls; call++)
-                    informers.MoEDeployments.Cache.Set(Resource($"warm-up-{round}-{call}"));
+                    await echo.TellAsync(collection, "ADDED", WireJson.ToNode(Resource($"warm-up-{round}-{call}"))).ConfigureAwait(false);
                 await done.ConfigureAwait(false);
                 await Task.Delay(Pause, stop.Token).ConfigureAwait(false);
             }
@@ -65,6 +93,7 @@ internal static class WarmUp
 
         await stop.CancelAsync().ConfigureAwait(false);
         await working.ConfigureAwait(false);
+        await informers.StoppedAsync().ConfigureAwait(false);
         return echo.Answered;
     }
 
@@ -72,7 +101,7 @@ internal static class WarmUp
     {
         ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}",
         Kind = MoEDeployment.KindName,
-        Metadata = new V1ObjectMeta { Name = name, NamespaceProperty = "default", Uid = name, Generation = 1, ResourceVersion = "1" },
+        Metadata = new V1ObjectMeta { Name = name, NamespaceProperty = "default", Uid = name, Generation = 1 },
         Spec = new MoEDeploymentSpec { Model = new ModelSpec { Source = new ModelSource { HostPath = new HostPathModel { Path = "/warm-up" } } } },
     };
 }
