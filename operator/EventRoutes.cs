@@ -116,12 +116,11 @@ internal sealed class EventRoutes : IDisposable
     {
         if (IsStatusOnly(before, after) && ProfilePrecedence.HasAgents(before) == ProfilePrecedence.HasAgents(after))
             return;
-        // Profiles make room for each other.
+        // Profiles make room for each other, and pods go where their profile's agents are.
         profiles.EnqueueAll();
-        var profile = (after ?? before)!;
         foreach (var user in informers.MoEDeployments.Cache.List())
         {
-            if (user.Spec?.MemorySchedulingProfileRef?.Name == profile.Metadata.Name)
+            if (user.Spec?.MemorySchedulingProfileRef is not null)
                 deployments.Enqueue(ObjectKey.Of(user));
         }
     }

@@ -5,6 +5,7 @@ using Moebius.Operator.Planning;
 using Moebius.Operator.Planning.External;
 using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.Policies;
+using Moebius.Operator.Planning.Profiles;
 using Moebius.Operator.Runtime;
 
 namespace Moebius.Operator.Controllers;
@@ -65,7 +66,8 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         Plan? plan = null;
         if (policy is not null)
             plan = KVPrivacyPolicyPlanner.Plan(policy, await KVPrivacyPolicyController.ConfigMapsAsync(context.Api, policy, cancellationToken).ConfigureAwait(false));
-        var references = new MoEReferences(policy, plan, profile) { LiveReplicas = Deployment(resource)?.Spec?.Replicas };
+        var nodes = profile is null ? null : MemorySchedulingProfilePlanner.Plan(profile, context.Informers.Profiles.Cache.List(), context.Settings, context.Server);
+        var references = new MoEReferences(policy, plan, profile) { ProfilePlan = nodes, LiveReplicas = Deployment(resource)?.Spec?.Replicas };
         return references with { Preparation = Preparation(resource, references) };
     }
 

@@ -52,13 +52,13 @@ public static class ManifestPlanner
                 return MemorySchedulingProfilePlanner.Plan(profile, all.OfType<MemorySchedulingProfile>(), settings, server);
             case MoEDeployment deployment:
                 var referred = Find<KVPrivacyPolicy>(deployment.Spec?.KVCache?.PolicyRef, deployment, all);
+                var profiles = all.OfType<MemorySchedulingProfile>().ToList();
+                var named = deployment.Spec?.MemorySchedulingProfileRef is { } reference ? profiles.Find(profile => profile.Metadata.Name == reference.Name) : null;
                 return MoEDeploymentPlanner.Plan(
                     deployment,
-                    new MoEReferences(
-                        referred,
-                        referred is null ? null : PolicyPlan(referred, maps),
-                        deployment.Spec?.MemorySchedulingProfileRef is { } reference ? all.OfType<MemorySchedulingProfile>().FirstOrDefault(profile => profile.Metadata.Name == reference.Name) : null)
+                    new MoEReferences(referred, referred is null ? null : PolicyPlan(referred, maps), named)
                     {
+                        ProfilePlan = named is null ? null : MemorySchedulingProfilePlanner.Plan(named, profiles, settings, server),
                         Preparation = ModelPreparation.Inline,
                     },
                     settings,

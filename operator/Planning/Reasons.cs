@@ -69,6 +69,9 @@ public static class Reasons
     /// <summary>The MemorySchedulingProfile does not exist.</summary>
     public const string ProfileNotFound = "ProfileNotFound";
 
+    /// <summary>The MemorySchedulingProfile breaks a rule, or older ones have all of its nodes.</summary>
+    public const string ProfileInvalid = "ProfileInvalid";
+
     /// <summary>The MoEDeployment does not exist.</summary>
     public const string MoEDeploymentNotFound = "MoEDeploymentNotFound";
 

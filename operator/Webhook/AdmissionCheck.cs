@@ -106,7 +106,10 @@ internal static class AdmissionCheck
         var profile = Find<MemorySchedulingProfile>(view, null, resource.Spec?.MemorySchedulingProfileRef);
         if (status is JsonObject known)
             resource.Status = System.Text.Json.JsonSerializer.Deserialize<MoEDeploymentStatus>(known, WireJson.Options);
-        var references = new MoEReferences(policy, policy is null ? null : KVPrivacyPolicyPlanner.Plan(policy, NoTexts), profile);
+        var references = new MoEReferences(policy, policy is null ? null : KVPrivacyPolicyPlanner.Plan(policy, NoTexts), profile)
+        {
+            ProfilePlan = profile is null ? null : MemorySchedulingProfilePlanner.Plan(profile, view.Profiles, settings, view.Server),
+        };
         var problems = MoEDeploymentPlanner.Plan(resource, references with { Preparation = ModelPreparation.Of(resource, null, []) }, settings, view.Server).Problems;
         // Its texts are not looked up here: only the policy itself can be wrong.
         return [.. problems.Where(problem => problem.Reason != Reasons.PolicyInvalid || policy is null || KVPrivacyPolicyPlanner.Problems(policy).Any(one => one.Blocks))];

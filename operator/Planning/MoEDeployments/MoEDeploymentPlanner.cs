@@ -110,9 +110,11 @@ public static class MoEDeploymentPlanner
     {
         if (resource.Spec.MemorySchedulingProfileRef is not { Name: var name })
             return new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.NotReferenced, "no profile is referred to");
-        return references.Profile is null
-            ? new(ConditionTypes.ProfileResolved, ConditionStatus.False, Reasons.ProfileNotFound, $"spec.memorySchedulingProfileRef.name: there is no MemorySchedulingProfile '{name}': make it, or remove memorySchedulingProfileRef")
-            : new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}' places the pods");
+        if (references.Profile is null)
+            return new(ConditionTypes.ProfileResolved, ConditionStatus.False, Reasons.ProfileNotFound, $"spec.memorySchedulingProfileRef.name: there is no MemorySchedulingProfile '{name}': make it, or remove memorySchedulingProfileRef");
+        if (references.ProfilePlan?.Problems.FirstOrDefault(problem => problem.Blocks) is { } problem)
+            return new(ConditionTypes.ProfileResolved, ConditionStatus.False, Reasons.ProfileInvalid, $"spec.memorySchedulingProfileRef.name: MemorySchedulingProfile '{name}' has no nodes to give: {problem.Message}");
+        return new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}' places the pods");
     }
 
     private static V1PodDisruptionBudget DisruptionBudget(MoEDeployment resource, ChildBuilder child) => new()
@@ -149,7 +151,7 @@ public static class MoEDeploymentPlanner
                 },
                 ProgressDeadlineSeconds = 7200,
                 RevisionHistoryLimit = 3,
-                Template = PodTemplateOverride.Apply(Template(resource, references, child, config, settings, server), resource.Spec.PodTemplate),
+                Template = Template(resource, references, child, config, settings, server),
             },
         };
 
@@ -157,6 +159,8 @@ public static class MoEDeploymentPlanner
     {
         var metadata = child.PodMetadata(InferenceConfiguration.HashSource(config));
         metadata.Annotations[Labels.ModelSource] = ModelFetch.SizeKey(resource.Spec);
-        return new V1PodTemplateSpec { Metadata = metadata, Spec = InferencePod.Plan(resource, references, settings, server) };
+        var template = PodTemplateOverride.Apply(new V1PodTemplateSpec { Metadata = metadata, Spec = InferencePod.Plan(resource, references, settings, server) }, resource.Spec.PodTemplate);
+        ProfileNodes.Keep(template.Spec, references.ProfilePlan);
+        return template;
     }
 }

@@ -8,6 +8,9 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// <param name="Profile">The MemorySchedulingProfile.</param>
 public sealed record MoEReferences(KVPrivacyPolicy? Policy, Plan? PolicyPlan, MemorySchedulingProfile? Profile)
 {
+    /// <summary>What the profile's own planner says about it; null where there is no profile.</summary>
+    public Plan? ProfilePlan { get; init; }
+
     /// <summary>Pods that the Deployment asks for now; null when there is none.</summary>
     public int? LiveReplicas { get; init; }
 

@@ -141,6 +141,7 @@ internal static class ModelFetch
             Volumes = [ModelVolume.Store(resource, readOnly: false)],
         };
         InferencePod.Place(pod, resource, references.Profile, spread: false);
+        ProfileNodes.Keep(pod, references.ProfilePlan);
         var job = new V1Job
         {
             ApiVersion = "batch/v1",

@@ -172,6 +172,28 @@ public sealed class FeatureTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task Pods_follow_their_profile_when_an_older_one_moves()
+    {
+        var shop = await cluster.NamespaceAsync("follows");
+        await using var running = cluster.StartOperator();
+        await ApplyAsync("north-elder", "wing: north");
+        await ApplyAsync("north-young", "floor: ground");
+        await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: austen}, spec: {memorySchedulingProfileRef: {name: north-young}, model: {source: {hostPath: {path: /models/austen}}}}}", "-n", shop);
+        await Eventually.EqualAsync("wing NotIn north", KeptOffAsync);
+        await ApplyAsync("north-elder", "floor: first");
+        await Eventually.EqualAsync("", KeptOffAsync);
+        (await cluster.KubectlAsync("delete", "msp/north-elder", "msp/north-young", "--wait=false")).EnsureSuccess();
+
+        Task ApplyAsync(string name, string label) => cluster.ApplyAsync($"{{apiVersion: moebius.dev/v1alpha1, kind: MemorySchedulingProfile, metadata: {{name: {name}}}, spec: {{nodeSelector: {{{label}}}}}}}");
+        async Task<string> KeptOffAsync()
+        {
+            const string Expression = ".spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]";
+            var (key, name) = (await cluster.GetAsync(shop, "deployment/austen", $"{Expression}.key"), await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+            return name.Length == 0 ? "no Deployment" : key.Length == 0 ? "" : $"{key} {await cluster.GetAsync(shop, "deployment/austen", $"{Expression}.operator")} {await cluster.GetAsync(shop, "deployment/austen", $"{Expression}.values[0]")}";
+        }
+    }
+
+    [Fact]
     public async Task A_node_that_never_comes_back_holds_its_profile_up_for_a_while_and_is_named()
     {
         var clock = new HastyClock();
