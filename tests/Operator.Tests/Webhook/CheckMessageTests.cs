@@ -29,6 +29,7 @@ public sealed partial class CheckMessageTests
         { "kvCache: {policyRef: {name: later}}", "spec.kvCache.policyRef.name: there is no KVPrivacyPolicy 'later' in namespace 'b': make it, or remove policyRef to keep everything private" },
         { "kvCache: {policyRef: {name: broken}}", "spec.kvCache.policyRef.name: KVPrivacyPolicy 'broken' is not usable: spec.classifier: publicBelowPercent must not exceed privateAbovePercent" },
         { "memorySchedulingProfileRef: {name: later}", "spec.memorySchedulingProfileRef.name: there is no MemorySchedulingProfile 'later': make it, or remove memorySchedulingProfileRef" },
+        { "memorySchedulingProfileRef: {name: crowded-out}", "spec.memorySchedulingProfileRef.name: MemorySchedulingProfile 'crowded-out' has no nodes to give: spec.nodeSelector: every node that it selects belongs to the older profile 'elder': select other nodes, or delete one of the two" },
         { "memorySchedulingProfileRef: {name: elder}\n  placement: {nodeSelector: {zone: b}}", "spec.placement.nodeSelector[zone]: 'b' contradicts 'a' of MemorySchedulingProfile 'elder': no node can have both; remove one of them" },
         { "placement: {nodeSelector: {'a b': x}}", "spec.placement.nodeSelector[a b]: 'a b' is not the key of a label: write letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if there is one" },
         { "placement: {nodeSelector: {a: x y}}", "spec.placement.nodeSelector[a]: 'x y' is not the value of a label: write at most 63 letters, digits, '-', '_' and '.', a letter or digit first and last" },
@@ -189,7 +190,7 @@ public sealed partial class CheckMessageTests
 
     private static MemorySchedulingProfile Elder { get; } = Samples.Profile("nodeSelector: {zone: a}", "elder", DateTime.UnixEpoch);
 
-    /// <summary>A cluster with one profile, one policy and one MoEDeployment, of which the latter two are not usable.</summary>
+    /// <summary>A cluster with two profiles, one policy and one MoEDeployment, of which only the first is usable.</summary>
     private sealed class View(ServerCapabilities server, IReadOnlyList<MemorySchedulingProfile> profiles) : IAdmissionView
     {
         public ServerCapabilities Server => server;
@@ -200,6 +201,7 @@ public sealed partial class CheckMessageTests
             where T : class, IKubernetesObject<V1ObjectMeta> => name switch
             {
                 "elder" => Elder as T,
+                "crowded-out" => Samples.Profile("nodeSelector: {zone: a, floor: first}", name, DateTime.UnixEpoch.AddDays(1)) as T,
                 "broken" when typeof(T) == typeof(KVPrivacyPolicy) => Samples.Policy("classifier: {publicBelowPercent: 71}", "broken") as T,
                 "broken" => Samples.MoE("replicas: -1", "broken") as T,
                 _ => null,
