@@ -80,7 +80,7 @@ internal sealed class StateDirectory
 }
 
 /// <summary>What the supervisor says about its processes.</summary>
-internal sealed record LocalStatus(int SupervisorPid, string? Failure, int ExitCode, IReadOnlyList<ContainerStatus> Containers)
+internal sealed record LocalStatus(ProcessIdentity Supervisor, string? Failure, int ExitCode, IReadOnlyList<ContainerStatus> Containers)
 {
     public bool Ready => Failure is null && Containers.Count > 0 && Containers.All(container => container.State is ContainerState.Ready or ContainerState.Completed);
 }
