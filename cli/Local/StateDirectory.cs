@@ -65,6 +65,7 @@ internal sealed class StateDirectory
         File.Move(temporary, file, overwrite: true);
     }
 
+    /// <exception cref="UserInputException">The file is damaged, or another version wrote it.</exception>
     public static T? Read<T>(string file)
         where T : class
     {
@@ -75,6 +76,10 @@ internal sealed class StateDirectory
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
+        }
+        catch (JsonException error)
+        {
+            throw new UserInputException($"{file}: is damaged, or written by another version: end the 'moebius local supervise' that uses {Path.GetDirectoryName(file)}, then remove that folder", error);
         }
     }
 }
