@@ -27,10 +27,10 @@ public sealed class JobFaultTests : ScriptedServiceTests
         Sql("UPDATE jobs SET dialects = 'none'");
         release.SetResult();
         // The next look at the job fails, and so does its end.
-        await UntilAsync(() => Sql("SELECT intent FROM jobs") is string);
+        await Eventually.TrueAsync(() => Sql("SELECT intent FROM jobs") is string);
         Assert.Equal("Running", Sql("SELECT state FROM jobs"));
         Sql("DROP TRIGGER refuse");
-        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
         Assert.Contains("jobs.dialects", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
     }
 
@@ -62,7 +62,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
         // One is taken up when a worker is free, the other one's time ends before.
         if (deadline == "1h")
             release.SetResult();
-        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
         release.TrySetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.RunAsync(new { prompt = Lion }))["state"]);
@@ -168,12 +168,5 @@ public sealed class JobFaultTests : ScriptedServiceTests
         command.CommandText = text;
 #pragma warning restore CA2100
         return command.ExecuteScalar();
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!condition())
-            await Task.Delay(20, limit.Token);
     }
 }
