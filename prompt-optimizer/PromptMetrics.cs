@@ -61,8 +61,7 @@ internal sealed class PromptMetrics
     /// <summary>Reads the job counts from the store at every scrape.</summary>
     public void ReadJobsFrom(JobStore store) => Registry.AddBeforeCollectCallback(() =>
     {
-        var counts = store.Counts();
-        foreach (var state in Enum.GetValues<JobState>())
-            _jobs.WithLabels(state.ToString()).Set(counts.GetValueOrDefault(state));
+        foreach (var (state, count) in store.Counts())
+            _jobs.WithLabels(state.ToString()).Set(count);
     });
 }

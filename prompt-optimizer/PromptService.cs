@@ -116,6 +116,12 @@ internal static class PromptService
         {
             problem = new(error.StatusCode, "The request cannot be read", "body: " + error.Message);
         }
+        catch (UnreadableJobException error)
+        {
+            logger.LogError("{Problem}", error.Message);
+            problem = new(StatusCodes.Status500InternalServerError, "The job cannot be read",
+                $"id: {error.Message}: it ends as Failed when its turn comes, and once it has ended DELETE with ?purge=true removes it");
+        }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             return;

@@ -5,8 +5,10 @@ namespace Moebius.Cli.Local;
 /// <summary>One container as a process: starts it, follows its probes, restarts it with back-off, stops it.</summary>
 internal sealed class ContainerProcess(string pod, LocalContainer container, ProgramPath program, string logDirectory, HttpClient probes, Action changed)
 {
-    private const int BadInput = 2;
     private const int MostRestartsBeforeReady = 3;
+
+    /// <summary>How long the last lines of a process that has ended may take to arrive.</summary>
+    private static readonly TimeSpan LastLines = TimeSpan.FromSeconds(5);
 
     private readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile RunningProcess? running;
@@ -41,9 +43,21 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
             Change(ContainerState.Starting, null);
             using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
             var probe = ProbeAsync(probing.Token);
-            var (code, lastLine) = await FollowAsync(run).ConfigureAwait(false);
-            running = null;
-            ended.SetResult();
+            int code;
+            string? lastLine;
+            try
+            {
+                (code, lastLine) = await FollowAsync(run).ConfigureAwait(false);
+            }
+            finally
+            {
+                // What cannot be followed must not go on unseen.
+                if (!run.HasExited)
+                    run.Kill();
+                running = null;
+                ended.SetResult();
+            }
+
             await probing.CancelAsync().ConfigureAwait(false);
             await probe.ConfigureAwait(false);
             ExitCode = code;
@@ -56,7 +70,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                 return;
             }
 
-            if (code == BadInput || (!everReady && Restarts >= MostRestartsBeforeReady))
+            if (code == ExitCodes.BadInput || (!everReady && Restarts >= MostRestartsBeforeReady))
             {
                 Change(ContainerState.Failed, lastLine is null ? $"ended with code {code}" : WithoutProgramName(lastLine));
                 started.TrySetResult();
@@ -76,6 +90,14 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         }
 
         Change(ContainerState.Stopped, null);
+    }
+
+    /// <summary>It cannot be run or followed any more.</summary>
+    public void Fail(Exception error)
+    {
+        // Not announced here: that may be what has failed. The supervisor ends on it and writes its last words.
+        (State, Message, ExitCode) = (ContainerState.Failed, error.Message, ExitCodes.Failed);
+        started.TrySetResult();
     }
 
     /// <summary>Asks the process to stop, and kills it when the grace period is over.</summary>
@@ -118,12 +140,15 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         await using (log.ConfigureAwait(false))
         {
             var gate = new Lock();
+            var closed = false;
             void Line(string? text, bool isError)
             {
                 if (text is null)
                     return;
                 lock (gate)
                 {
+                    if (closed)
+                        return;
                     log.WriteLine(text);
                     // The line that says what went wrong, not where in the code.
                     if (isError && text.Length > 0 && !text.StartsWith("   ", StringComparison.Ordinal) && !text.StartsWith("---", StringComparison.Ordinal))
@@ -131,12 +156,28 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                 }
             }
 
+            var exited = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            run.Exited += (_, _) => exited.TrySetResult();
+            run.EnableRaisingEvents = true;
             run.OutputDataReceived += (_, line) => Line(line.Data, false);
             run.ErrorDataReceived += (_, line) => Line(line.Data, true);
             run.BeginOutputReadLine();
             run.BeginErrorReadLine();
             // Stopping is the supervisor's business, in the pod's order: here the process is only waited for.
-            await run.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
+            await exited.Task.ConfigureAwait(false);
+            try
+            {
+                // Waits for the end of its output too, which something that it started may hold open for ever.
+                using var limit = new CancellationTokenSource(LastLines);
+                await run.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                Line($"supervisor: {container.Name} has ended, but something that it started still holds its output; what that writes is not kept", false);
+            }
+
+            lock (gate)
+                closed = true;
             return (run.ExitCode, last);
         }
     }
@@ -193,8 +234,13 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
             using var answer = await probes.GetAsync(url, stop).ConfigureAwait(false);
             return answer.IsSuccessStatusCode;
         }
-        catch (Exception error) when (error is HttpRequestException or TaskCanceledException && !stop.IsCancellationRequested)
+        catch (HttpRequestException)
         {
+            return false;
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            // The client's own limit.
             return false;
         }
     }

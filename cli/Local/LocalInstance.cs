@@ -8,9 +8,12 @@ internal static class LocalInstance
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>What a supervisor needs beyond its containers' time to stop.</summary>
+    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(30);
+
     /// <summary>The instance's status, or null when none runs.</summary>
     public static LocalStatus? Status(StateDirectory state) =>
-        StateDirectory.Read<LocalStatus>(state.StatusFile) is { } status && Native.IsAlive(status.SupervisorPid) ? status : null;
+        StateDirectory.Read<LocalStatus>(state.StatusFile) is { } status && status.Supervisor.IsAlive ? status : null;
 
     /// <summary>Writes the plan and starts its supervisor in the background.</summary>
     public static Process Start(StateDirectory state, LocalPlan plan, string name)
@@ -32,17 +35,39 @@ internal static class LocalInstance
     {
         if (!state.Exists)
             return false;
-        await StopAsync(state, Status(state)?.SupervisorPid ?? 0, stop).ConfigureAwait(false);
+        await StopAsync(state, Status(state)?.Supervisor, stop).ConfigureAwait(false);
         return true;
     }
 
-    /// <summary>The same for a supervisor that may not have said yet that it runs.</summary>
-    public static async Task StopAsync(StateDirectory state, int supervisor, CancellationToken stop)
+    /// <summary>The same for a supervisor that may not have said yet that it runs; null: it has ended.</summary>
+    public static Task StopAsync(StateDirectory state, ProcessIdentity? supervisor, CancellationToken stop)
     {
-        if (Native.IsAlive(supervisor))
-            Native.Terminate(supervisor);
-        while (Native.IsAlive(supervisor))
-            await Task.Delay(Poll, stop).ConfigureAwait(false);
+        // Pods stop at the same time, the containers of one after another.
+        var pods = StateDirectory.Read<LocalPlan>(state.PlanFile)?.Pods ?? [];
+        return StopAsync(state, supervisor, Margin + pods.Select(pod => pod.GracePeriod * pod.Containers.Count).DefaultIfEmpty().Max(), stop);
+    }
+
+    /// <summary>The same, with the time after which a supervisor that has not stopped is killed; its containers see that and end.</summary>
+    public static async Task StopAsync(StateDirectory state, ProcessIdentity? supervisor, TimeSpan patience, CancellationToken stop)
+    {
+        if (supervisor is { IsAlive: true } running)
+        {
+            Native.Terminate(running.Id);
+            var clock = Stopwatch.StartNew();
+            var killed = false;
+            while (running.IsAlive)
+            {
+                if (!killed && clock.Elapsed > patience)
+                {
+                    await Console.Error.WriteLineAsync($"moebius: the supervisor (process {running.Id}) did not stop within {patience.TotalSeconds:0.#} s and is killed").ConfigureAwait(false);
+                    Native.Kill(running.Id);
+                    killed = true;
+                }
+
+                await Task.Delay(Poll, stop).ConfigureAwait(false);
+            }
+        }
+
         state.Remove();
     }
 }

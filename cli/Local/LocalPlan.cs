@@ -39,9 +39,6 @@ internal sealed record LocalContainer(
 
     /// <summary>URL that answers 2xx while the container can serve.</summary>
     public Uri? Readiness { get; init; }
-
-    /// <summary>How long the container may take to become ready.</summary>
-    public TimeSpan StartupTimeout { get; init; } = TimeSpan.FromMinutes(5);
 }
 
 /// <summary>The objects that a plan is made of.</summary>

@@ -168,12 +168,10 @@ internal sealed class LocalPlanner(
 
         var arguments = (container.Args ?? []).Select(argument => Rewrite(Expand(argument, environment), mounts, ports, services)).ToList();
         var local = (container.Ports ?? []).ToDictionary(port => port.Name ?? port.ContainerPort.ToString(System.Globalization.CultureInfo.InvariantCulture), port => ports[port.ContainerPort]);
-        var startup = container.StartupProbe;
         return new LocalContainer(container.Name, arguments, environment, local)
         {
-            Startup = Url(startup, container, ports),
+            Startup = Url(container.StartupProbe, container, ports),
             Readiness = Url(container.ReadinessProbe, container, ports),
-            StartupTimeout = startup is null ? TimeSpan.FromMinutes(5) : TimeSpan.FromSeconds((startup.FailureThreshold ?? 3) * (startup.PeriodSeconds ?? 10)),
         };
     }
 

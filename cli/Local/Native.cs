@@ -20,22 +20,6 @@ internal static partial class Native
     /// <summary>Ends a process that does not stop.</summary>
     public static void Kill(int process) => _ = Signal(process, Sigkill);
 
-    /// <summary>Whether a process exists and has not ended (a zombie has).</summary>
-    public static bool IsAlive(int process)
-    {
-        if (process <= 0 || Signal(process, 0) != 0)
-            return false;
-        try
-        {
-            var stat = File.ReadAllText($"/proc/{process}/stat");
-            return stat[stat.LastIndexOf(')') + 2] != 'Z';
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
-
     /// <summary>Leaves the terminal's session and sends all further output to a file, so that whoever waits for ours is not kept waiting.</summary>
     public static void Detach(string logFile)
     {

@@ -65,6 +65,7 @@ internal sealed class StateDirectory
         File.Move(temporary, file, overwrite: true);
     }
 
+    /// <exception cref="UserInputException">The file is damaged, or another version wrote it.</exception>
     public static T? Read<T>(string file)
         where T : class
     {
@@ -76,11 +77,15 @@ internal sealed class StateDirectory
         {
             return null;
         }
+        catch (JsonException error)
+        {
+            throw new UserInputException($"{file}: is damaged, or written by another version: end the 'moebius local supervise' that uses {Path.GetDirectoryName(file)}, then remove that folder", error);
+        }
     }
 }
 
 /// <summary>What the supervisor says about its processes.</summary>
-internal sealed record LocalStatus(int SupervisorPid, string? Failure, int ExitCode, IReadOnlyList<ContainerStatus> Containers)
+internal sealed record LocalStatus(ProcessIdentity Supervisor, string? Failure, int ExitCode, IReadOnlyList<ContainerStatus> Containers)
 {
     public bool Ready => Failure is null && Containers.Count > 0 && Containers.All(container => container.State is ContainerState.Ready or ContainerState.Completed);
 }

@@ -7,6 +7,7 @@ namespace Moebius.Cli.Local;
 internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
 {
     private readonly Lock gate = new();
+    private readonly ProcessIdentity identity = ProcessIdentity.Find(Environment.ProcessId)!.Value;
     private readonly List<ContainerProcess> all = [];
     private ContainerProcess? failed;
     private bool final;
@@ -68,7 +69,16 @@ internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
 
     private async Task Follow(ContainerProcess container, CancellationTokenSource ending)
     {
-        await container.RunAsync(ending.Token).ConfigureAwait(false);
+        try
+        {
+            await container.RunAsync(ending.Token).ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // Nobody waits for this before the end: what is not said now is never said, and the pod seems to start for ever.
+            container.Fail(error);
+        }
+
         if (container.State != ContainerState.Failed)
             return;
         failed ??= container;
@@ -85,7 +95,7 @@ internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
     }
 
     private LocalStatus Snapshot() => new(
-        Environment.ProcessId,
+        identity,
         failed is null ? null : $"{failed.Status.Pod}/{failed.Status.Name}: {failed.Message}",
         failed?.ExitCode ?? 0,
         [.. all.Select(container => container.Status)]);

@@ -29,6 +29,8 @@ internal sealed class UpAction(
             Console.WriteLine($"note: {note}");
 
         using var supervisor = LocalInstance.Start(state, plan, name);
+        // A child that nobody has waited for keeps its number.
+        var identity = ProcessIdentity.Find(supervisor.Id);
         var keep = false;
         try
         {
@@ -56,7 +58,7 @@ internal sealed class UpAction(
         finally
         {
             if (!keep)
-                await LocalInstance.StopAsync(state, supervisor.Id, CancellationToken.None).ConfigureAwait(false);
+                await LocalInstance.StopAsync(state, identity, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
@@ -87,14 +89,14 @@ internal sealed class UpAction(
                 {
                     failure = StateDirectory.Read<LocalStatus>(state.StatusFile) is { Failure: not null } last
                         ? last
-                        : new LocalStatus(0, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
+                        : new LocalStatus(default, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
                     return;
                 }
 
                 if (clock.Elapsed > timeout)
                 {
                     var late = status?.Containers.Where(container => container.State is not (ContainerState.Ready or ContainerState.Completed)).Select(container => $"{container.Pod}/{container.Name}") ?? [];
-                    failure = new LocalStatus(0, $"not ready after {timeout.TotalSeconds:0} s: {string.Join(", ", late)}; see {state.Logs}, or raise --timeout", 1, []);
+                    failure = new LocalStatus(default, $"not ready after {timeout.TotalSeconds:0} s: {string.Join(", ", late)}; see {state.Logs}, or raise --timeout", 1, []);
                     return;
                 }
 

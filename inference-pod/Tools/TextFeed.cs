@@ -22,10 +22,6 @@ internal sealed class TextFeed
     /// <summary>What has arrived and was not read.</summary>
     public ReadOnlySpan<char> Ready => buffer.AsSpan(position, end - position);
 
-    /// <summary>What was read since the mark was set.</summary>
-    /// <exception cref="InvalidOperationException">There is no mark.</exception>
-    public ReadOnlySpan<char> SinceMark => mark >= 0 ? buffer.AsSpan(mark, position - mark) : throw new InvalidOperationException("no mark is set");
-
     /// <summary>Awaited: until more text is ready than was, or the text has ended.</summary>
     public Waiter Arrival => new(this);
 

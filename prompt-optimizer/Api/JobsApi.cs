@@ -2,13 +2,14 @@ using System.Globalization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer.Api;
 
 /// <summary>The HTTP API under <c>/v1</c>.</summary>
-internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events, OptimizerSettings settings)
+internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events, OptimizerSettings settings, ILogger<JobsApi> logger)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -74,27 +75,25 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
             }
         }
 
-        var jobs = store.List(state, before, key, limit + 1);
+        var rows = store.List(state, before, key, limit + 1);
+        foreach (var row in rows.Where(row => row.Problem is not null))
+            logger.LogError("{Problem}", row.Problem);
         return Wire.Json(new JobList(
-            [.. jobs.Take(limit).Select(JobSummary.Of)],
-            jobs.Count > limit ? jobs[limit - 1].Sequence.ToString(CultureInfo.InvariantCulture) : null));
+            [.. rows.Take(limit).Select(JobSummary.Of)],
+            rows.Count > limit ? rows[limit - 1].Sequence.ToString(CultureInfo.InvariantCulture) : null));
     }
 
     private IResult Delete(string id, HttpContext context)
     {
+        var purge = context.Request.Query["purge"].ToString();
+        if (purge is not ("" or "true"))
+            return Wire.Json(Problem.Of("purge", "write true, or leave it out"));
+        // Not read before: a job that cannot be must not stay for ever.
+        if (purge == "true" && store.Purge(id))
+            return Results.NoContent();
         var job = Find(id);
-        switch (context.Request.Query["purge"].ToString())
-        {
-            case "":
-                break;
-            case "true":
-                return store.Purge(id)
-                    ? Results.NoContent()
-                    : Wire.Json(new Problem(StatusCodes.Status409Conflict, "The job has not ended", $"purge: job '{id}' is {job.State}: cancel it first, or wait"));
-            default:
-                return Wire.Json(Problem.Of("purge", "write true, or leave it out"));
-        }
-
+        if (purge == "true")
+            return Wire.Json(new Problem(StatusCodes.Status409Conflict, "The job has not ended", $"purge: job '{id}' is {job.State}: cancel it first, or wait"));
         if (job.Ended)
             return Wire.Json(View(job));
         var cancelled = store.RequestCancel(id) ?? throw new ProblemException(Problem.NotFound(id));

@@ -43,13 +43,16 @@ internal sealed record JobView(
     }
 }
 
-/// <summary>A job in a list.</summary>
-internal sealed record JobSummary(string Id, JobState State, string Prompt, DateTimeOffset CreatedAt, DateTimeOffset? EndedAt, int Rounds, int? ScorePercent, FailureReason? FailureReason)
+/// <summary>A job in a list; of one that cannot be read, its id and the problem.</summary>
+internal sealed record JobSummary(
+    string Id, JobState? State, string? Prompt, DateTimeOffset? CreatedAt, DateTimeOffset? EndedAt, int? Rounds, int? ScorePercent, FailureReason? FailureReason, string? Problem)
 {
-    public static JobSummary Of(Job job) => new(
-        job.Id, job.State, job.Prompt, job.CreatedAt, job.EndedAt, job.Rounds.Count,
-        job.Outcome is { } outcome ? job.Rounds.First(round => round.Number == outcome.Round).Scores.Percent : null,
-        job.Failure?.Reason);
+    public static JobSummary Of(JobRow row) => row.Job is { } job
+        ? new(
+            job.Id, job.State, job.Prompt, job.CreatedAt, job.EndedAt, job.Rounds.Count,
+            job.Outcome is { } outcome ? job.Rounds.First(round => round.Number == outcome.Round).Scores.Percent : null,
+            job.Failure?.Reason, null)
+        : new(row.Id, null, null, null, null, null, null, null, row.Problem);
 }
 
 /// <summary>A page of jobs, newest first; <c>next</c> is the cursor of the following page.</summary>

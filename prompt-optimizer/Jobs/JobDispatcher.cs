@@ -82,12 +82,16 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         }
     }
 
-    /// <summary>Tells of a fault of this program, not of the store: it must not leave a job that seems to run for ever, nor end the service.</summary>
+    /// <summary>Tells of a fault of this program, or of a job that cannot be read: it must not leave a job that seems to run for ever, nor end the service.</summary>
     /// <returns>What ends the job.</returns>
     private Action Fault(string id, Exception error)
     {
-        logger.LogError("Job {JobId} failed on an internal error: {Type}{NewLine}{Stack}", id, error.GetType().FullName, Environment.NewLine, error.StackTrace);
-        return () => store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({error.GetType().Name})"));
+        if (error is UnreadableJobException)
+            logger.LogError("{Problem}", error.Message);
+        else
+            logger.LogError("Job {JobId} failed on an internal error: {Type}{NewLine}{Stack}", id, error.GetType().FullName, Environment.NewLine, error.StackTrace);
+        var cause = error is UnreadableJobException ? error.Message : error.GetType().Name;
+        return () => store.End(id, JobState.Failed, null, new(FailureReason.InternalError, $"internal error ({cause})"));
     }
 
     private async Task RunAsync(string id, CancellationToken stop)

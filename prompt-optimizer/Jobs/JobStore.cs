@@ -3,7 +3,6 @@ using System.Text.Json;
 using Microsoft.Data.Sqlite;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
-using Moebius.PromptOptimizer.Agents;
 
 namespace Moebius.PromptOptimizer.Jobs;
 
@@ -25,6 +24,9 @@ internal sealed record Creation(Job? Job, bool Created);
 /// <param name="Subject">The agent of a step, the number of a round, the state of an end.</param>
 internal sealed record JobEvent(long Id, string Type, DateTimeOffset At, string? Subject);
 
+/// <summary>A row of a list: a job, or why it cannot be read.</summary>
+internal sealed record JobRow(string Id, long Sequence, Job? Job, string? Problem);
+
 /// <summary>The durable queue and its results: what users ask of it. The worker's side is in the other half.</summary>
 /// <param name="database">The file.</param>
 /// <param name="time">Clock.</param>
@@ -42,7 +44,7 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
         var id = "pj-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
         var created = database.Write(connection =>
         {
-            if (request.IdempotencyKey is { } key && Find(connection, "idempotency_key = $value", key) is { } earlier)
+            if (request.IdempotencyKey is { } key && JobRows.Find(connection, "idempotency_key = $value", key) is { } earlier)
                 return new Creation(earlier.Fingerprint == request.Fingerprint ? earlier : null, false);
             connection.Execute(
                 "INSERT INTO jobs (id, idempotency_key, fingerprint, prompt, dialects, limits, state, created_at) VALUES ($id, $key, $fingerprint, $prompt, $dialects, $limits, 'Queued', $now)",
@@ -51,28 +53,43 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
                 "INSERT INTO turns (job, number, accepted_at, deadline_at) SELECT seq, 0, $now, $deadline FROM jobs WHERE id = $id",
                 ("$id", id), ("$now", now), ("$deadline", now + request.Limits.Deadline));
             AddEvent(connection, id, "queued", null);
-            return new Creation(Find(connection, "id = $value", id), true);
+            return new Creation(JobRows.Find(connection, "id = $value", id), true);
         });
         if (created.Created)
             Changed?.Invoke(id);
         return created;
     }
 
-    public Job? Get(string id) => database.Read(connection => Find(connection, "id = $value", id));
+    public Job? Get(string id) => database.Read(connection => JobRows.Find(connection, "id = $value", id));
 
-    /// <summary>Newest first; whole jobs of one state or of all, accepted before the given sequence number, of one key or of any.</summary>
-    public IReadOnlyList<Job> List(JobState? state, long? before, string? key, int limit) => database.Read(connection =>
+    /// <summary>Newest first; whole jobs of one state or of all, accepted before the given sequence number, of one key or of any. One that cannot be read hides no other.</summary>
+    public IReadOnlyList<JobRow> List(JobState? state, long? before, string? key, int limit) => database.Read(connection =>
     {
         var ids = connection.Query(reader => reader.Text("id")!,
             "SELECT id FROM jobs WHERE ($state IS NULL OR state = $state) AND ($before IS NULL OR seq < $before) AND ($key IS NULL OR idempotency_key = $key) ORDER BY seq DESC LIMIT $limit",
             ("$state", state), ("$before", before), ("$key", key), ("$limit", limit));
-        return (IReadOnlyList<Job>)[.. ids.Select(id => Find(connection, "id = $value", id)!)];
+        return (IReadOnlyList<JobRow>)[.. ids.Select(Row)];
+
+        JobRow Row(string id)
+        {
+            try
+            {
+                var job = JobRows.Find(connection, "id = $value", id)!;
+                return new(id, job.Sequence, job, null);
+            }
+            catch (UnreadableJobException error)
+            {
+                return new(id, error.Sequence, null, error.Message);
+            }
+        }
     });
 
-    /// <summary>Jobs by state.</summary>
+    /// <summary>Jobs by state. One in a state that this version does not know is not among them; the list names it.</summary>
     public IReadOnlyDictionary<JobState, long> Counts() => database.Read(connection =>
-        connection.Query(reader => (State: Enum.Parse<JobState>(reader.Text("state")!), Count: reader.Number("count")), "SELECT state, COUNT(*) AS count FROM jobs GROUP BY state")
-            .ToDictionary(row => row.State, row => row.Count));
+    {
+        var counts = connection.Query(reader => (State: reader.Text("state"), Count: reader.Number("count")), "SELECT state, COUNT(*) AS count FROM jobs GROUP BY state");
+        return Enum.GetValues<JobState>().ToDictionary(state => state, state => counts.SingleOrDefault(row => row.State == state.ToString()).Count);
+    });
 
     /// <summary>A job not taken up ends at once; a running one is marked, and its worker ends it. Null: no such job.</summary>
     public Job? RequestCancel(string id)
@@ -83,17 +100,17 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
             if (connection.Execute("UPDATE jobs SET state = 'Cancelled', cancel_requested = 1, ended_at = $now, not_before = NULL WHERE id = $id AND state = 'Queued'", ("$id", id), ("$now", now)) == 1)
                 AddEvent(connection, id, "ended", nameof(JobState.Cancelled));
             connection.Execute("UPDATE jobs SET cancel_requested = 1 WHERE id = $id AND state = 'Running'", ("$id", id));
-            return Find(connection, "id = $value", id);
+            return JobRows.Find(connection, "id = $value", id);
         });
         Changed?.Invoke(id);
         return job;
     }
 
-    /// <summary>Removes an ended job and everything about it.</summary>
+    /// <summary>Removes an ended job and everything about it, also one that cannot be read.</summary>
     public bool Purge(string id)
     {
         var removed = database.Write(connection =>
-            connection.Execute("DELETE FROM jobs WHERE id = $id AND state IN ('Succeeded', 'Failed', 'Cancelled')", ("$id", id)) == 1);
+            connection.Execute("DELETE FROM jobs WHERE id = $id AND state NOT IN ('Queued', 'Running')", ("$id", id)) == 1);
         // What was written is overwritten in the file, and the log that may still hold it is emptied.
         if (removed)
             database.EmptyLog();
@@ -107,7 +124,7 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
         var job = database.Write(connection =>
         {
             var now = time.GetUtcNow();
-            var current = Find(connection, "id = $value", id);
+            var current = JobRows.Find(connection, "id = $value", id);
             if (current is not { Ended: true, Outcome: not null } || current.Turns.Count > MaxFeedback)
                 return null;
             connection.Execute("INSERT INTO turns (job, number, feedback, accepted_at, deadline_at) VALUES ($job, $number, $feedback, $now, $deadline)",
@@ -115,7 +132,7 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
             connection.Execute("UPDATE jobs SET state = 'Queued', attempts = 0, deaths = 0, not_before = NULL, cancel_requested = 0, failure = NULL, ended_at = NULL WHERE seq = $job",
                 ("$job", current.Sequence));
             AddEvent(connection, id, "queued", null);
-            return Find(connection, "id = $value", id);
+            return JobRows.Find(connection, "id = $value", id);
         });
         if (job is not null)
             Changed?.Invoke(id);
@@ -134,47 +151,9 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
             "SELECT r.image, r.media_type FROM rounds r JOIN jobs j ON j.seq = r.job WHERE j.id = $id AND r.number = $round AND r.image IS NOT NULL",
             ("$id", id), ("$round", round)).FirstOrDefault());
 
-    private static Job? Find(SqliteConnection connection, string condition, string value)
-    {
-        var found = connection.Query(ReadJob, $"SELECT * FROM jobs WHERE {condition}", ("$value", value)).FirstOrDefault();
-        return found is null ? null : found with
-        {
-            Turns = connection.Query(
-                reader => new Turn((int)reader.Number("number"), reader.Text("feedback"), reader.Time("accepted_at")!.Value, reader.Time("deadline_at")!.Value,
-                    new((int)reader.Number("input_tokens"), (int)reader.Number("output_tokens"), (int)reader.Number("images"), reader.Number("model_ms"))),
-                "SELECT * FROM turns WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
-            Rounds = connection.Query(reader => FromJson<Round>(reader.Text("body"))!, "SELECT body FROM rounds WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
-        };
-    }
-
-    private static Job ReadJob(SqliteDataReader reader) => new()
-    {
-        Sequence = reader.Number("seq"),
-        Id = reader.Text("id")!,
-        IdempotencyKey = reader.Text("idempotency_key"),
-        Fingerprint = reader.Text("fingerprint")!,
-        Prompt = reader.Text("prompt")!,
-        Dialects = FromJson<List<PromptDialect>>(reader.Text("dialects"))!,
-        Limits = FromJson<JobLimits>(reader.Text("limits"))!,
-        State = Enum.Parse<JobState>(reader.Text("state")!),
-        CreatedAt = reader.Time("created_at")!.Value,
-        StartedAt = reader.Time("started_at"),
-        EndedAt = reader.Time("ended_at"),
-        Attempts = (int)reader.Number("attempts"),
-        NotBefore = reader.Time("not_before"),
-        CancelRequested = reader.Number("cancel_requested") != 0,
-        Intent = FromJson<Intent>(reader.Text("intent")),
-        Outcome = FromJson<Outcome>(reader.Text("outcome")),
-        Failure = FromJson<Failure>(reader.Text("failure")),
-        Turns = [],
-        Rounds = [],
-    };
-
     private void AddEvent(SqliteConnection connection, string id, string type, string? subject) =>
         connection.Execute("INSERT INTO events (job, type, at, subject) SELECT seq, $type, $now, $subject FROM jobs WHERE id = $id",
             ("$id", id), ("$type", type), ("$now", time.GetUtcNow()), ("$subject", subject));
 
     private static string ToJson<T>(T value) => JsonSerializer.Serialize(value, Manifests.Json);
-
-    private static T? FromJson<T>(string? text) where T : class => text is null ? null : JsonSerializer.Deserialize<T>(text, Manifests.Json);
 }

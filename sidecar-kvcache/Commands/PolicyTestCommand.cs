@@ -48,7 +48,8 @@ internal static class PolicyTestCommand
 
         foreach (var report in reports)
         {
-            output.WriteLine($"{report.File}: {report.Verdict}");
+            var meaning = report.Verdict == "uncertain" ? " (nothing was found and nothing clears it: the cache keeps it private)" : "";
+            output.WriteLine($"{report.File}: {report.Verdict}{meaning}");
             foreach (var finding in report.Findings)
                 output.WriteLine($"  tier {finding.Tier}  {finding.Kind}  {finding.Start}-{finding.End}");
         }

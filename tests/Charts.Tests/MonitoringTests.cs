@@ -21,6 +21,21 @@ public sealed partial class MonitoringTests
     }
 
     [Fact]
+    public void Every_metric_that_a_page_names_is_one_that_the_programs_have()
+    {
+        var known = SourceMetrics.All.Keys.Concat(Query.Recorded()).ToHashSet(StringComparer.Ordinal);
+        var named = Directory.EnumerateFiles(RepositoryFiles.At("docs"), "*.md", SearchOption.AllDirectories).Append(RepositoryFiles.At("README.md"))
+            .SelectMany(page => Metric().Matches(File.ReadAllText(page)).Select(metric => (Page: Path.GetRelativePath(RepositoryFiles.Root, page), Name: metric.Value)))
+            // Keys in a Redis server have colons too.
+            .Where(metric => !metric.Name.StartsWith("moebius:kv:", StringComparison.Ordinal))
+            .ToList();
+
+        Assert.True(named.Count > 30, $"only {named.Count} names were found");
+        // A page may give a histogram its plain name, and a family of metrics what their names begin with.
+        Assert.DoesNotContain(named, metric => !known.Contains(metric.Name) && !known.Contains(metric.Name + "_bucket") && !(metric.Name.EndsWith('_') && known.Any(name => name.StartsWith(metric.Name, StringComparison.Ordinal))));
+    }
+
+    [Fact]
     public void Every_label_of_a_query_is_one_that_its_metrics_have()
     {
         foreach (var query in Query.OfRules().Concat(Query.OfDashboards()).Concat(Query.OfVariables()))

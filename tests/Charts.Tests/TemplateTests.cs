@@ -230,6 +230,18 @@ public sealed class TemplateTests
     }
 
     [Fact]
+    public async Task Metrics_are_read_by_Prometheus_of_any_namespace_and_by_no_other_pod()
+    {
+        var rendered = await Rendered.ChartAsync();
+        foreach (var policy in new[] { "moebius-operator", "moebius-operator-node-agent" })
+        {
+            var peer = Assert.Single(rendered.One<V1NetworkPolicy>(policy).Spec.Ingress).FromProperty[^1];
+            Assert.Null(peer.NamespaceSelector.MatchLabels);
+            Assert.Equal("prometheus", Assert.Single(peer.PodSelector.MatchLabels, label => label.Key == "app.kubernetes.io/name").Value);
+        }
+    }
+
+    [Fact]
     public async Task Cert_manager_keeps_the_webhooks_certificate_and_the_operator_needs_no_secrets()
     {
         var rendered = await Rendered.ChartAsync("--set", "webhook.enabled=true,webhook.certManager.enabled=true");

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Globalization;
 using Moebius.Cli.Local;
 
 namespace Moebius.Cli.Tests;
@@ -25,6 +26,23 @@ public sealed class ContainerProcessTests : IDisposable
         process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), logs, http, () => { });
         await Task.Run(() => process.RunAsync(stop.Token), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.Equal(ContainerState.Stopped, process.State);
+    }
+
+    [Fact]
+    public async Task A_process_has_ended_although_something_that_it_started_holds_its_output()
+    {
+        using var http = new HttpClient();
+        var container = new LocalContainer("parent", ["-c", "sleep 600 & echo $! >&2; exit 2"], new Dictionary<string, string>(), new Dictionary<string, int>());
+        var process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), logs, http, () => { });
+        try
+        {
+            await process.RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+            Assert.Equal((ContainerState.Failed, 2), (process.State, process.ExitCode));
+        }
+        finally
+        {
+            Native.Kill(int.Parse(process.Message!, CultureInfo.InvariantCulture));
+        }
     }
 
     /// <summary>An empty environment that tells when it is read.</summary>

@@ -49,6 +49,24 @@ public sealed class StateDirectoryTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"supervisorPid\":1,\"failure\":null,\"exitCode\":0,\"containers\":[]}")]
+    public void A_file_that_cannot_be_read_is_told_with_what_to_do(string text)
+    {
+        var state = StateDirectory.Of(name);
+        state.Create();
+        try
+        {
+            File.WriteAllText(state.StatusFile, text);
+            Assert.StartsWith($"{state.StatusFile}: is damaged, or written by another version: end", Assert.Throws<UserInputException>(() => LocalInstance.Status(state)).Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            state.Remove();
+        }
+    }
+
     [Fact]
     public void A_directory_that_appears_between_looking_and_making_is_not_used()
     {

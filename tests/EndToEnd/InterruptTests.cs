@@ -36,8 +36,10 @@ public sealed class InterruptTests : IDisposable
         var address = $"127.0.0.1:{FreePort()}";
         using var run = MoebiusProcess.Start([.. line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '), "--listen", address]);
         using var http = new HttpClient();
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(TimeSpan.FromMinutes(1));
         while (!await AnswersAsync())
-            await Task.Delay(50, cancel);
+            await Task.Delay(50, patience.Token);
         run.Signal(15);
         var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
         Assert.True(code == 0, output + error);

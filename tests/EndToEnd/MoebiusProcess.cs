@@ -7,12 +7,14 @@ namespace Moebius.EndToEnd;
 internal sealed partial class MoebiusProcess : IDisposable
 {
     private readonly Process process;
+    private readonly string[] arguments;
     private readonly Task<string> output;
     private readonly Task<string> error;
 
-    private MoebiusProcess(Process process)
+    private MoebiusProcess(Process process, string[] arguments)
     {
         this.process = process;
+        this.arguments = arguments;
         output = process.StandardOutput.ReadToEndAsync();
         error = process.StandardError.ReadToEndAsync();
     }
@@ -29,7 +31,7 @@ internal sealed partial class MoebiusProcess : IDisposable
         start.ArgumentList.Add(Program);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
-        return new MoebiusProcess(Process.Start(start)!);
+        return new MoebiusProcess(Process.Start(start)!, arguments);
     }
 
     public static async Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments)
@@ -38,11 +40,20 @@ internal sealed partial class MoebiusProcess : IDisposable
         return await run.EndAsync(TimeSpan.FromMinutes(4));
     }
 
+    /// <summary>Waits for its end and for the end of its output, which whatever it left behind may hold open.</summary>
     public async Task<(int Code, string Output, string Error)> EndAsync(TimeSpan limit)
     {
         using var cancel = new CancellationTokenSource(limit);
-        await process.WaitForExitAsync(cancel.Token);
-        return (process.ExitCode, await output, await error);
+        try
+        {
+            await process.WaitForExitAsync(cancel.Token);
+            return (process.ExitCode, await output.WaitAsync(cancel.Token), await error.WaitAsync(cancel.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            var state = process.HasExited ? $"has ended with code {process.ExitCode}, but something that it started still holds its output" : "still runs";
+            throw new TimeoutException($"'moebius {string.Join(' ', arguments)}' {state} after {limit.TotalSeconds} s");
+        }
     }
 
     public bool HasExited => process.HasExited;

@@ -45,6 +45,19 @@ internal static class TestModels
 
     /// <summary>A writable copy of a model in a folder that disappears with the returned object.</summary>
     public static TemporaryModel Copy(string directory) => new(directory);
+
+    /// <summary>The logits after a prompt that is computed in chunks of some tokens, in a sequence of its own.</summary>
+    public static float[] Prefill(ICausalModel model, int[] prompt, int chunk)
+    {
+        using var kv = model.CreateSequence();
+        float[] logits = [];
+        for (int at = 0; at < prompt.Length; at += chunk)
+        {
+            int count = Math.Min(chunk, prompt.Length - at);
+            logits = model.Forward([new SequenceChunk(kv, prompt.AsMemory(at, count), at + count == prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
+        }
+        return logits;
+    }
 }
 
 internal sealed class TemporaryModel : IDisposable

@@ -49,7 +49,7 @@ public sealed class LifecycleTests
             Environment = { ["TMPDIR"] = Directory.CreateTempSubdirectory().FullName },
         })!;
         var folder = $"moebius-kubernetes-{tests.Id}-";
-        await Eventually.HoldsAsync("two servers of the test process run", () =>
+        await Eventually.TrueAsync(() =>
         {
             Assert.False(tests.HasExited, "the test process ended before its servers were seen");
             return Task.FromResult(CommandLines(folder).Count() >= 2);
@@ -58,7 +58,7 @@ public sealed class LifecycleTests
         tests.Kill(); // SIGKILL: no handler of the process runs
         await tests.WaitForExitAsync();
 
-        await Eventually.HoldsAsync("the servers are gone", () => Task.FromResult(!CommandLines(folder).Any()));
+        await Eventually.TrueAsync(() => !CommandLines(folder).Any());
         Directory.Delete(tests.StartInfo.Environment["TMPDIR"]!, recursive: true);
     }
 
@@ -87,7 +87,7 @@ public sealed class LifecycleTests
         await server.InstallCrdsAsync(TestData.Path("crds"));
 
         // The description of a new CRD reaches the published schema a moment after its resources answer.
-        await Eventually.HoldsAsync("kubectl explain shows the description", async () =>
+        await Eventually.TrueAsync(async () =>
             (await server.KubectlAsync("explain", "widgets.spec", "--recursive")).StandardOutput.Contains("What the widget should be.", StringComparison.Ordinal));
 
         Assert.False(server.CustomResourcesServedApart);

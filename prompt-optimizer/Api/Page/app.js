@@ -191,6 +191,10 @@ async function open(id) {
 
 function recentItem(job) {
   const item = element("li");
+  if (job.problem) {
+    item.append(element("div", job.problem, "hint"));
+    return item;
+  }
   const link = element("a", job.prompt.length > 90 ? `${job.prompt.slice(0, 90)}...` : job.prompt);
   link.href = `#${job.id}`;
   const score = job.scorePercent === undefined ? "" : `, ${job.scorePercent} %`;

@@ -63,16 +63,3 @@ public sealed class ClusterTests : ICollectionFixture<ChartCluster>
 {
     public const string Name = "cluster";
 }
-
-/// <summary>Waits for what happens sooner or later; the limit is for a broken program only.</summary>
-internal static class Eventually
-{
-    public static async Task TrueAsync(Func<Task<bool>> condition)
-    {
-        for (var until = DateTime.UtcNow.AddSeconds(60); !await condition();)
-        {
-            Assert.True(DateTime.UtcNow < until, "did not become true within a minute");
-            await Task.Delay(200);
-        }
-    }
-}

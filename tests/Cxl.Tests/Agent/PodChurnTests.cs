@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds.Config;
 using Moebius.Cxl.Agent;
@@ -13,7 +14,7 @@ public sealed class PodChurnTests
     private const int Batch = 100;
 
     [Fact]
-    public void A_thousand_pods_come_and_go_without_a_trace()
+    public async Task A_thousand_pods_come_and_go_without_a_trace()
     {
         var hierarchy = CgroupHierarchy.Find(null, "/sys");
         Assert.SkipUnless(hierarchy is not null, "no cgroup hierarchy is mounted");
@@ -36,12 +37,12 @@ public sealed class PodChurnTests
                     shell.WaitForExit();
                 }
 
-                Until(agent, () => Mine(agent) >= Batch);
+                await UntilAsync(agent, () => Mine(agent) >= Batch);
                 seen += Mine(agent);
                 foreach (var pod in pods)
                     Remove(pod);
                 // Late counts of dead tasks may bring a removed cgroup back for one interval.
-                Until(agent, () => Mine(agent) == 0 && agent.ObservedCgroups <= hierarchy.Scan().Count + 20);
+                await UntilAsync(agent, () => Mine(agent) == 0 && agent.ObservedCgroups <= hierarchy.Scan().Count + 20);
             }
 
             Assert.True(seen >= Batches * Batch, $"{seen} were counted");
@@ -58,16 +59,13 @@ public sealed class PodChurnTests
         int Mine(NodeAgent agent) => agent.Status.Cgroups.Count(cgroup => cgroup.Path.StartsWith($"/{name}/", StringComparison.Ordinal));
     }
 
-    private static void Until(NodeAgent agent, Func<bool> holds)
-    {
-        for (var i = 0; i < 200; i++)
+    private static Task UntilAsync(NodeAgent agent, Func<bool> holds, [CallerArgumentExpression(nameof(holds))] string what = "") => Eventually.TrueAsync(
+        () =>
         {
             agent.Tick();
-            if (holds())
-                return;
-            Thread.Sleep(20);
-        }
-    }
+            return holds();
+        },
+        what);
 
     private static void Remove(string directory)
     {

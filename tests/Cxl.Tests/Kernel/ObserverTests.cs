@@ -230,7 +230,7 @@ public sealed class ObserverTests
         for (var i = 0; ; i++)
         {
             var snapshot = observer.Read();
-            if (holds(snapshot) || i == 300)
+            if (holds(snapshot) || i == 3000)
                 return snapshot;
             Thread.Sleep(20);
         }

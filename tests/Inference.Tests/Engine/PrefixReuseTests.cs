@@ -102,9 +102,6 @@ public class PrefixReuseTests
     }
 
     // The last offer of a finished answer is under way for a moment.
-    private static async Task Settled(EngineHarness harness, MemoryPrefixCache cache)
-    {
-        while (harness.Model.Live > 0 || Volatile.Read(ref cache.Open) > 0)
-            await Task.Delay(5, TestContext.Current.CancellationToken);
-    }
+    private static Task Settled(EngineHarness harness, MemoryPrefixCache cache) =>
+        Eventually.TrueAsync(() => harness.Model.Live == 0 && Volatile.Read(ref cache.Open) == 0);
 }

@@ -17,8 +17,7 @@ public class SidecarCacheTests
         await using var harness = new EngineHarness(cache: cache);
         int[] prompt = [.. Enumerable.Range(1, 20)];
         Assert.Equal(ToyModel.Continue(prompt, 12), (await harness.RunAsync(EngineHarness.Greedy(prompt, 12))).Tokens);
-        while (log.Messages.IsEmpty)
-            await Task.Delay(10, TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => !log.Messages.IsEmpty);
 
         // Time for further attempts: the first pauses are 0.1 s and 0.2 s.
         await Task.Delay(600, TestContext.Current.CancellationToken);

@@ -24,9 +24,9 @@ public class DeterminismTests
     public void Prefill_in_chunks_gives_the_same_bits(string directory)
     {
         using var model = TestModels.Load(directory);
-        float[] whole = Prefill(model, s_prompt.Length);
+        float[] whole = TestModels.Prefill(model, s_prompt, s_prompt.Length);
         foreach (int chunk in new[] { 1, 3, 16, 50 })
-            Assert.Equal(whole, Prefill(model, chunk));
+            Assert.Equal(whole, TestModels.Prefill(model, s_prompt, chunk));
     }
 
     [Theory]
@@ -67,7 +67,7 @@ public class DeterminismTests
         }
         Assert.Equal(blocks * model.Info.BlockTokens, copy.Length);
         float[] continued = model.Forward([new SequenceChunk(copy, s_prompt.AsMemory(copy.Length), LogitsFor.Last)])[0];
-        Assert.Equal(Prefill(model, s_prompt.Length), continued);
+        Assert.Equal(TestModels.Prefill(model, s_prompt, s_prompt.Length), continued);
     }
 
     [Theory]
@@ -80,7 +80,7 @@ public class DeterminismTests
         model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(0, 30), LogitsFor.None)]);
         kv.Truncate(21);
         float[] continued = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(21), LogitsFor.Last)])[0];
-        Assert.Equal(Prefill(model, s_prompt.Length), continued);
+        Assert.Equal(TestModels.Prefill(model, s_prompt, s_prompt.Length), continued);
     }
 
     [Theory]
@@ -89,25 +89,13 @@ public class DeterminismTests
     {
         float[] expected;
         using (var model = TestModels.Load(directory))
-            expected = Prefill(model, s_prompt.Length);
+            expected = TestModels.Prefill(model, s_prompt, s_prompt.Length);
         using (var model = TestModels.Load(directory, TestModels.SmallestBudget(directory)))
-            Assert.Equal(expected, Prefill(model, 9));
+            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 9));
         using (var model = TestModels.Load(directory, threads: 2))
-            Assert.Equal(expected, Prefill(model, 20));
+            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 20));
         using (var model = TestModels.Load(directory, weights: WeightStorage.Float32))
-            Assert.Equal(expected, Prefill(model, s_prompt.Length));
-    }
-
-    private static float[] Prefill(ICausalModel model, int chunk)
-    {
-        using var kv = model.CreateSequence();
-        float[] logits = [];
-        for (int at = 0; at < s_prompt.Length; at += chunk)
-        {
-            int count = Math.Min(chunk, s_prompt.Length - at);
-            logits = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(at, count), at + count == s_prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
-        }
-        return logits;
+            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, s_prompt.Length));
     }
 
 }

@@ -30,11 +30,11 @@ public class QuantizedModelTests
         string directory = TestModels.Golden(family);
         float[] expected;
         using (var model = TestModels.Load(directory, quantization: quantization))
-            expected = Prefill(model, s_prompt.Length);
+            expected = TestModels.Prefill(model, s_prompt, s_prompt.Length);
         using (var model = TestModels.Load(directory, TestModels.SmallestBudget(directory, quantization), quantization: quantization))
-            Assert.Equal(expected, Prefill(model, 7));
+            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 7));
         using (var model = TestModels.Load(directory, threads: 2, weights: WeightStorage.Float32, quantization: quantization))
-            Assert.Equal(expected, Prefill(model, 1));
+            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 1));
     }
 
     [Theory]
@@ -44,7 +44,7 @@ public class QuantizedModelTests
         string directory = TestModels.Golden(family);
         using var exact = TestModels.Load(directory);
         using var coarse = TestModels.Load(directory, quantization: quantization);
-        float[] before = Prefill(exact, s_prompt.Length), after = Prefill(coarse, s_prompt.Length);
+        float[] before = TestModels.Prefill(exact, s_prompt, s_prompt.Length), after = TestModels.Prefill(coarse, s_prompt, s_prompt.Length);
         Assert.NotEqual(before, after);
         double error = Math.Sqrt(before.Zip(after, (b, a) => Math.Pow(b - a, 2)).Average() / before.Average(b => b * b));
         Assert.InRange(error, 0, quantization == ExpertQuantization.Int8 ? 0.02 : 0.2);
@@ -60,17 +60,5 @@ public class QuantizedModelTests
             return Convert.ToHexString(model.Info.Fingerprint.Value.Span);
         });
         Assert.Equal(3, prints.Distinct().Count());
-    }
-
-    private static float[] Prefill(ICausalModel model, int chunk)
-    {
-        using var kv = model.CreateSequence();
-        float[] logits = [];
-        for (int at = 0; at < s_prompt.Length; at += chunk)
-        {
-            int count = Math.Min(chunk, s_prompt.Length - at);
-            logits = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(at, count), at + count == s_prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
-        }
-        return logits;
     }
 }

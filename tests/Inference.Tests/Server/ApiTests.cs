@@ -204,11 +204,11 @@ public class ApiTests
         gate.Release(3);
         var response = await harness.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
         response.Dispose();
-        while (!(await harness.GetAsync("metrics")).Contains("finished_reason=\"abort\"} 1", StringComparison.Ordinal))
+        await Eventually.TrueAsync(async () =>
         {
             gate.Release(1);
-            await Task.Delay(10, TestContext.Current.CancellationToken);
-        }
+            return (await harness.GetAsync("metrics")).Contains("finished_reason=\"abort\"} 1", StringComparison.Ordinal);
+        });
 
         Assert.True(harness.Model.Computed < 300, $"{harness.Model.Computed}");
         Assert.Equal(0, harness.Model.Live);
@@ -282,11 +282,9 @@ public class ApiTests
         using var stop = new CancellationTokenSource();
         var run = harness.Server.RunAsync(stop.Token);
         var answer = harness.PostAsync("v1/chat/completions", Chat);
-        while (!(await harness.GetAsync("metrics")).Contains("vllm:num_requests_running{model_name=\"toy\"} 1", StringComparison.Ordinal))
-            await Task.Delay(10, TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(async () => (await harness.GetAsync("metrics")).Contains("vllm:num_requests_running{model_name=\"toy\"} 1", StringComparison.Ordinal));
         await stop.CancelAsync();
-        while ((await harness.Http.GetAsync(new Uri("readyz", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode != HttpStatusCode.ServiceUnavailable)
-            await Task.Delay(10, TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(async () => (await harness.Http.GetAsync(new Uri("readyz", UriKind.Relative), TestContext.Current.CancellationToken)).StatusCode == HttpStatusCode.ServiceUnavailable);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await harness.PostAsync("v1/chat/completions", Chat)).Status);
         gate.Release(1000);
         Assert.Equal(HttpStatusCode.OK, (await answer).Status);

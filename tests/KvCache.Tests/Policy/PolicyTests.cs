@@ -151,6 +151,12 @@ public sealed class PolicyTests : IDisposable
         var finding = Assert.Single(reports[0].GetProperty("findings").EnumerateArray());
         Assert.Equal((1, "Email", 5, 21), (finding.GetProperty("tier").GetInt32(), finding.GetProperty("kind").GetString(), finding.GetProperty("start").GetInt32(), finding.GetProperty("end").GetInt32()));
         Assert.DoesNotContain("jane", output.ToString(), StringComparison.Ordinal);
+
+        using var lines = new StringWriter();
+        Assert.Equal(0, await PolicyTestCommand.RunAsync(policy, "/", json: false, [secret, prose, declared], lines, CancellationToken.None));
+        Assert.Equal(
+            [$"{secret}: private", "  tier 1  Email  5-21", $"{prose}: uncertain (nothing was found and nothing clears it: the cache keeps it private)", $"{declared}: public"],
+            lines.ToString().TrimEnd().Split('\n'));
         await Assert.ThrowsAsync<UserInputException>(() => PolicyTestCommand.RunAsync(null, "/", true, [Path.Combine(_folder, "missing")], output, CancellationToken.None));
     }
 

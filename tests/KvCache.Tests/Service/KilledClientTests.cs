@@ -19,8 +19,7 @@ public sealed class KilledClientTests
 
         engine.Kill();
         await engine.WaitForExitAsync();
-        while (server.Server.Metrics.SessionsReclaimed.Value < 1)
-            await Task.Delay(10);
+        await Eventually.TrueAsync(() => server.Server.Metrics.SessionsReclaimed.Value >= 1);
 
         // The reserved slots are free, the cached blocks are still there and no longer pinned.
         Assert.Equal(12u, (await client.Api.StatsAsync(new StatsRequest())).SlotsFree);

@@ -54,14 +54,14 @@ public sealed class ServiceFuzzTests : IAsyncLifetime
         }
 
         // The engine is gone: what it held comes back, what it cached stays.
-        StatsResponse stats;
+        var stats = new StatsResponse();
         using var other = await _server.Connect().AttachAsync();
-        do
+        await Eventually.TrueAsync(async () =>
         {
             await other.Api.EvictAsync(new EvictRequest { Session = other.Session });
             stats = await other.Api.StatsAsync(new StatsRequest());
-        }
-        while (stats.SlotsFree != stats.SlotsTotal);
+            return stats.SlotsFree == stats.SlotsTotal;
+        });
         Assert.Equal(0ul, stats.BlocksPrivate + stats.BlocksPublic);
     }
 

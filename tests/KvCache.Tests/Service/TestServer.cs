@@ -49,18 +49,10 @@ internal sealed class TestServer : IAsyncDisposable
     public TestClient Connect() => new(Options.SocketPath);
 
     /// <summary>Waits until every commit so far has its verdict.</summary>
-    public async Task ClassifiedAsync()
-    {
-        while (Server.Store.PendingClassifications > 0)
-            await Task.Delay(5);
-    }
+    public Task ClassifiedAsync() => Eventually.TrueAsync(() => Server.Store.PendingClassifications == 0);
 
     /// <summary>Waits until nothing is on its way between the arena and another tier.</summary>
-    public async Task CopiedAsync()
-    {
-        while (Server.Store.PendingCopies > 0)
-            await Task.Delay(5);
-    }
+    public Task CopiedAsync() => Eventually.TrueAsync(() => Server.Store.PendingCopies == 0);
 
     /// <summary>Stops the server and starts another one on the same files.</summary>
     public async Task RestartAsync(Action? whileStopped = null)

@@ -32,9 +32,9 @@ public sealed class KilledServerTests
             var load = Enumerable.Range(0, 3).Select(client => CrashLoad.RunAsync(Path.Combine(folder, "s"), (kill * 3) + client, tally, stop.Token)).ToArray();
             // At some point; the first time not before something is on the disk.
             var life = random.Next(1200);
-            var patience = Stopwatch.StartNew();
-            while (patience.ElapsedMilliseconds < life || (kill == 0 && Segments(folder) == 0))
-                await Task.Delay(1);
+            await Task.Delay(life);
+            if (kill == 0)
+                await Eventually.TrueAsync(() => Segments(folder) > 0);
             server.Kill();
             await server.WaitForExitAsync();
             await stop.CancelAsync();

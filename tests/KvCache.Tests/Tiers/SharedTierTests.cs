@@ -133,8 +133,7 @@ public sealed class SharedTierTests
     private static async Task WaitForKeysAsync(PeerServer redis, int count)
     {
         await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
-        while (connection.GetServers().Single().Keys(pattern: "moebius:*").Count() != count)
-            await Task.Delay(20);
+        await Eventually.TrueAsync(() => connection.GetServers().Single().Keys(pattern: "moebius:*").Count() == count);
     }
 
     private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate)
@@ -161,8 +160,7 @@ public sealed class SharedTierTests
                 File.WriteAllBytes(key, Key);
                 return options with { EncryptionKeyPath = key, Shared = new SharedTierOptions { Address = redis.Address, Timeout = TimeSpan.FromSeconds(5) } };
             });
-        while (pod.Server.Store.TierStates.Any())
-            await Task.Delay(5);
+        await Eventually.TrueAsync(() => !pod.Server.Store.TierStates.Any());
         return pod;
     }
 }

@@ -77,23 +77,3 @@ internal sealed class RunningOperator : IAsyncDisposable
         loggers.Dispose();
     }
 }
-
-/// <summary>Waits for what happens sooner or later; the limit is for a broken program only.</summary>
-internal static class Eventually
-{
-    public static async Task EqualAsync<T>(T expected, Func<Task<T>> actual)
-    {
-        var until = DateTime.UtcNow.AddSeconds(60);
-        while (true)
-        {
-            var value = await actual();
-            if (EqualityComparer<T>.Default.Equals(value, expected))
-                return;
-            if (DateTime.UtcNow > until)
-                Assert.Equal(expected, value);
-            await Task.Delay(200);
-        }
-    }
-
-    public static Task TrueAsync(Func<Task<bool>> condition) => EqualAsync(true, condition);
-}

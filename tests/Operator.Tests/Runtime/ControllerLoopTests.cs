@@ -43,7 +43,7 @@ public sealed class ControllerLoopTests
         (profile.Metadata.Finalizers, profile.Metadata.DeletionTimestamp, profile.Metadata.ResourceVersion) = (["hold"], DateTime.UtcNow, "5");
         cache.Set(profile);
 
-        await Integration.Eventually.TrueAsync(() => Task.FromResult(metrics.Reconciliations.WithLabels("test", result).Value >= times));
+        await Eventually.TrueAsync(() => Task.FromResult(metrics.Reconciliations.WithLabels("test", result).Value >= times));
         await stop.CancelAsync();
         await running;
         return metrics;

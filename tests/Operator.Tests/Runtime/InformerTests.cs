@@ -124,7 +124,7 @@ public sealed class InformerTests
             return this;
         }
 
-        public Task UntilAsync(string names) => Integration.Eventually.EqualAsync(names, () =>
+        public Task UntilAsync(string names) => Eventually.EqualAsync(names, () =>
             Task.FromResult(string.Join(' ', informer.Cache.List().Select(map => map.Metadata.Name).Order(StringComparer.Ordinal))));
 
         public async ValueTask DisposeAsync()

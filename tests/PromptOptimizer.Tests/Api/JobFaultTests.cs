@@ -1,3 +1,5 @@
+using System.Net;
+using System.Text.Json.Nodes;
 using Microsoft.Data.Sqlite;
 using Moebius.PromptOptimizer.Jobs;
 
@@ -25,11 +27,11 @@ public sealed class JobFaultTests : ScriptedServiceTests
         Sql("UPDATE jobs SET dialects = 'none'");
         release.SetResult();
         // The next look at the job fails, and so does its end.
-        await UntilAsync(() => Sql("SELECT intent FROM jobs") is string);
+        await Eventually.TrueAsync(() => Sql("SELECT intent FROM jobs") is string);
         Assert.Equal("Running", Sql("SELECT state FROM jobs"));
         Sql("DROP TRIGGER refuse");
-        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
-        Assert.Contains("internal error", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
+        Assert.Contains("jobs.dialects", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -60,10 +62,52 @@ public sealed class JobFaultTests : ScriptedServiceTests
         // One is taken up when a worker is free, the other one's time ends before.
         if (deadline == "1h")
             release.SetResult();
-        await UntilAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
         release.TrySetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.RunAsync(new { prompt = Lion }))["state"]);
+    }
+
+    [Theory]
+    [InlineData("UPDATE jobs SET dialects = '[\"Oil\"]'", "jobs.dialects")]
+    [InlineData("UPDATE jobs SET limits = 'null'", "jobs.limits")]
+    [InlineData("UPDATE jobs SET state = 'Archived'", "jobs.state")]
+    [InlineData("UPDATE jobs SET created_at = 9223372036854775807", "jobs.created_at")]
+    [InlineData("UPDATE jobs SET outcome = '{\"round\":9,\"reason\":\"Accepted\"}'", "jobs.outcome")]
+    [InlineData("UPDATE rounds SET body = '{\"number\":1,\"secret\":\"lion\"}'", "rounds.body")]
+    [InlineData("UPDATE rounds SET body = '{\"number\":1}'", "rounds.body")]
+    [InlineData("DELETE FROM turns", "turns")]
+    public async Task A_job_that_cannot_be_read_hides_no_other_and_can_be_removed(string damage, string place)
+    {
+        await using var service = await StartAsync();
+        var bad = (string)(await service.RunAsync(new { prompt = Lion, idempotencyKey = "bad" }))["id"]!;
+        Sql(damage);
+        var good = (string)(await service.RunAsync(new { prompt = "a second lion" }))["id"]!;
+
+        var items = JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs"))!["items"]!.AsArray();
+        Assert.Equal([good, bad], items.Select(item => (string)item!["id"]!));
+        Assert.Equal("Succeeded", (string?)items[0]!["state"]);
+        Says((string)items[1]!["problem"]!);
+        var found = JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs?idempotencyKey=bad"))!["items"]!;
+        Assert.Equal(bad, (string?)Assert.Single(found.AsArray())!["id"]);
+
+        using (var answer = await service.Client.GetAsync($"/v1/jobs/{bad}"))
+        {
+            Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
+            Says((string)JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["detail"]!);
+        }
+
+        Assert.Contains("moebius_prompt_jobs{state=\"Succeeded\"}", await service.Client.GetStringAsync("/metrics"), StringComparison.Ordinal);
+        using (var purged = await service.Client.DeleteAsync($"/v1/jobs/{bad}?purge=true"))
+            Assert.Equal(HttpStatusCode.NoContent, purged.StatusCode);
+        Assert.Single(JsonNode.Parse(await service.Client.GetStringAsync("/v1/jobs"))!["items"]!.AsArray());
+
+        void Says(string problem)
+        {
+            Assert.Contains($"job '{bad}' cannot be read: {place} in the store", problem, StringComparison.Ordinal);
+            Assert.DoesNotContain("lion", problem, StringComparison.Ordinal);
+            Assert.DoesNotContain("Oil", problem, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -124,12 +168,5 @@ public sealed class JobFaultTests : ScriptedServiceTests
         command.CommandText = text;
 #pragma warning restore CA2100
         return command.ExecuteScalar();
-    }
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!condition())
-            await Task.Delay(20, limit.Token);
     }
 }

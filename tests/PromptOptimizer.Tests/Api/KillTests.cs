@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text.Json.Nodes;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
@@ -109,7 +108,7 @@ public sealed class KillTests : IAsyncLifetime
     {
         var (_, client) = await StartAsync();
         client.Dispose();
-        var second = Launch(FreePort());
+        var second = Launch();
         var error = await second.StandardError.ReadToEndAsync();
         await second.WaitForExitAsync();
         Assert.Equal(2, second.ExitCode);
@@ -119,11 +118,18 @@ public sealed class KillTests : IAsyncLifetime
 
     private async Task<(Process Process, HttpClient Client)> StartAsync()
     {
-        var port = FreePort();
-        var process = Launch(port);
-        process.OutputDataReceived += (_, _) => { };
+        const string Listening = "Now listening on: ";
+        var process = Launch();
+        var address = new TaskCompletionSource<Uri>(TaskCreationOptions.RunContinuationsAsynchronously);
+        process.OutputDataReceived += (_, line) =>
+        {
+            if (line.Data is null)
+                address.TrySetException(new InvalidOperationException("the service ended before it listened"));
+            else if (line.Data.IndexOf(Listening, StringComparison.Ordinal) is >= 0 and var at)
+                address.TrySetResult(new Uri(line.Data[(at + Listening.Length)..]));
+        };
         process.BeginOutputReadLine();
-        var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
+        var client = new HttpClient { BaseAddress = await address.Task.WaitAsync(TimeSpan.FromSeconds(60)) };
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         while (true)
         {
@@ -143,7 +149,7 @@ public sealed class KillTests : IAsyncLifetime
         }
     }
 
-    private Process Launch(int port)
+    private Process Launch()
     {
         var config = Path.Combine(_folder.Path, "config.yaml");
         File.WriteAllText(config, TestService.Config(_model.Url));
@@ -151,18 +157,11 @@ public sealed class KillTests : IAsyncLifetime
         // Started through `dotnet x.dll`, the process is dotnet and needs the assembly again.
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(Program).Assembly.Location);
-        foreach (var argument in new[] { "prompt-optimizer", "serve", "--config", config, "--data", Path.Combine(_folder.Path, "data"), "--listen", $"127.0.0.1:{port}" })
+        foreach (var argument in new[] { "prompt-optimizer", "serve", "--config", config, "--data", Path.Combine(_folder.Path, "data"), "--listen", "127.0.0.1:0" })
             start.ArgumentList.Add(argument);
         start.Environment[Program.ServeVariable] = "1";
         var process = Process.Start(start)!;
         _processes.Add(process);
         return process;
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -119,7 +119,7 @@ public sealed class JobStoreTests : IDisposable
             return ValueTask.CompletedTask;
         });
         Assert.Equal(20, store.Counts()[JobState.Queued]);
-        Assert.Equal(20, store.List(null, null, null, 100).Select(job => job.Id).Distinct().Count());
+        Assert.Equal(20, store.List(null, null, null, 100).Select(row => row.Id).Distinct().Count());
     }
 
     [Fact]

@@ -1,0 +1,59 @@
+using System.Diagnostics;
+using Moebius.Cli.Local;
+
+namespace Moebius.Cli.Tests;
+
+public sealed class LocalInstanceTests : IDisposable
+{
+    private readonly StateDirectory state = StateDirectory.Of(Guid.NewGuid().ToString("N"));
+
+    public LocalInstanceTests() => state.Create();
+
+    public void Dispose() => state.Remove();
+
+    [Fact]
+    public async Task Another_process_that_got_the_supervisors_number_is_left_alone()
+    {
+        using var stranger = Process.Start("sleep", "600");
+        try
+        {
+            var supervisor = ProcessIdentity.Find(stranger.Id)!.Value;
+            state.Write(state.StatusFile, new LocalStatus(supervisor with { Started = supervisor.Started - 1 }, null, 0, []));
+            Assert.Null(LocalInstance.Status(state));
+            Assert.True(await LocalInstance.StopAsync(state, TestContext.Current.CancellationToken));
+            Assert.False(state.Exists);
+            Assert.False(stranger.HasExited);
+        }
+        finally
+        {
+            stranger.Kill();
+        }
+    }
+
+    [Fact]
+    public async Task A_supervisor_that_does_not_stop_is_killed_after_what_its_containers_may_take()
+    {
+        // Says that it has begun to ignore the signal, which the program that takes its place then does too.
+        using var deaf = Process.Start(new ProcessStartInfo("sh", ["-c", "trap '' TERM; echo deaf; exec sleep 600"]) { RedirectStandardOutput = true })!;
+        Assert.Equal("deaf", await deaf.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+        var supervisor = ProcessIdentity.Find(deaf.Id)!.Value;
+        await LocalInstance.StopAsync(state, supervisor, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken)
+            .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.False(supervisor.IsAlive);
+        Assert.False(state.Exists);
+    }
+
+    [Fact]
+    public async Task A_container_that_cannot_be_followed_ends_the_instance_and_says_why()
+    {
+        // No folder for its log.
+        Directory.Delete(state.Logs);
+        var container = new LocalContainer("lost", ["-?"], new Dictionary<string, string>(), new Dictionary<string, int>());
+        var plan = new LocalPlan([new LocalPod("pod", [], [container])], []);
+        var code = await new Supervisor(state, plan).RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        Assert.Equal(1, code);
+        var status = StateDirectory.Read<LocalStatus>(state.StatusFile)!;
+        Assert.Contains("pod/lost: ", status.Failure, StringComparison.Ordinal);
+        Assert.Contains(state.Logs, status.Failure, StringComparison.Ordinal);
+    }
+}
