@@ -83,10 +83,13 @@ public class TokenWeightsTests
     {
         foreach (double temperature in new[] { 1, 0.8, 0.1, 3.7 })
         {
+            // Temperatures are rounded as numbers in fp32 are.
+            double rounded = 1 / (Math.Log(2) * (float)(1 / (Math.Log(2) * temperature)));
+            Assert.Equal(1, rounded / temperature, 6e-8);
             for (float logit = 0; logit > -86 * temperature; logit -= 0.0137f * (float)temperature)
             {
                 using var weights = new TokenWeights([logit], 0, temperature, 0);
-                Assert.InRange(weights.Total / Math.Exp(logit / temperature), 1 - 2.5e-7, 1 + 2.5e-7);
+                Assert.InRange(weights.Total / Math.Exp(logit / rounded), 1 - 2.5e-7, 1 + 2.5e-7);
             }
         }
         using var certain = new TokenWeights([3, 2.9f, float.NegativeInfinity, -1e30f, float.NaN], 3, 1e-40, 0);
