@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Moebius.Inference.Engine;
 
 /// <summary>
@@ -19,8 +22,9 @@ internal sealed class FairShare
 
     public void Charge(string party, int tokens)
     {
-        if (parties.TryGetValue(party, out var entry))
-            parties[party] = (entry.Served + tokens, entry.Sequences);
+        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(parties, party);
+        if (!Unsafe.IsNullRef(ref entry))
+            entry.Served += tokens;
     }
 
     public void Leave(string party)

@@ -167,7 +167,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         {
             var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived);
             waiting.Add(sequence.Id, sequence);
-            shares.Join(generation.Request.Tenant.Party);
+            shares.Join(sequence.Party);
         }
     }
 
@@ -269,38 +269,44 @@ internal sealed class InferenceEngine : IAsyncDisposable
             sequence.Began = clock.GetTimestamp();
     }
 
-    private void Compute(IReadOnlyList<(RunningSequence Sequence, int Tokens)> work)
+    private void Compute((RunningSequence Sequence, int Tokens)[] work)
     {
         var begun = clock.GetTimestamp();
         IReadOnlyList<float[]> logits;
         try
         {
-            logits = model.Forward([.. work.Select(item => Chunk(item.Sequence, item.Tokens))]);
+            logits = model.Forward(Array.ConvertAll(work, static item => Chunk(item.Sequence, item.Tokens)));
         }
         catch (Exception error)
         {
             // Keys and values may be half written: none of the step's sequences can go on.
-            logger.LogError(error, "A step of {Sequences} sequences failed", work.Count);
+            logger.LogError(error, "A step of {Sequences} sequences failed", work.Length);
             foreach (var (sequence, _) in work)
                 End(sequence, FinishReason.Error);
             return;
         }
 
         // Each sequence's choice is its own: where and in which order they are made changes nothing.
-        var choices = new Choice?[work.Count];
-        model.ForEach(work.Count, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
+        var choices = new Choice?[work.Length];
+        model.ForEach(work.Length, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
         model.Return(logits);
         var now = clock.GetTimestamp();
-        TokenTimes.Observe(observer, clock, work.Where((_, i) => choices[i] is { Said: not null }).Select(item => item.Sequence), now);
-        for (var i = 0; i < work.Count; i++)
+        var times = new TokenTimes(observer, clock, now);
+        var computed = 0;
+        for (var i = 0; i < work.Length; i++)
         {
             var (sequence, tokens) = work[i];
-            shares.Charge(sequence.Request.Tenant.Party, tokens);
-            if (choices[i] is { } choice)
-                Take(sequence, choice, now);
+            computed += tokens;
+            shares.Charge(sequence.Party, tokens);
+            if (choices[i] is not { } choice)
+                continue;
+            if (choice.Said is not null)
+                times.Add(sequence);
+            Take(sequence, choice, now);
         }
 
-        observer.Step(work.Sum(item => item.Tokens), clock.GetElapsedTime(begun));
+        times.Tell();
+        observer.Step(computed, clock.GetElapsedTime(begun));
     }
 
     private static SequenceChunk Chunk(RunningSequence sequence, int tokens)
@@ -356,7 +362,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (waiting.Remove(sequence.Id) || running.Remove(sequence.Id))
             Interlocked.Decrement(ref inside);
         preempted.Remove(sequence.Id);
-        shares.Leave(sequence.Request.Tenant.Party);
+        shares.Leave(sequence.Party);
         var request = sequence.Request;
         observer.Finished(reason, new SequenceTokens(request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, request.MaxTokens), clock.GetElapsedTime(sequence.Arrived));
         if (request.Choices.End(sequence.Generated))

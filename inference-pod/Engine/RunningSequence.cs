@@ -10,12 +10,16 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 {
     private readonly Utf8Stream decoder = new();
     private readonly StopText stop = new(generation.Request.Stop);
+    private readonly bool showsSpecial = generation.Request.ShownTokens.Count > 0;
 
     public long Id => id;
 
     public Generation Generation => generation;
 
-    public EngineRequest Request => generation.Request;
+    public EngineRequest Request { get; } = generation.Request;
+
+    /// <summary>Who is charged for it.</summary>
+    public string Party { get; } = generation.Request.Tenant.Party;
 
     /// <summary>Prompt and output.</summary>
     public List<int> Tokens { get; } = [.. generation.Request.Prompt];
@@ -62,7 +66,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
     public int Generated => Tokens.Count - Request.Prompt.Length;
 
-    public SequenceView View => new(id, Request.Tenant.Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp && !AwaitsPrefill);
+    public SequenceView View => new(id, Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp && !AwaitsPrefill);
 
     public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0);
 
@@ -74,7 +78,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         Constraint?.Accept(token);
         Tokens.Add(token);
         generation.GeneratedTokens = Generated;
-        var (text, stopped) = stop.Append(decoder.Append(Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
+        var (text, stopped) = stop.Append(decoder.Append(showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
         FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;

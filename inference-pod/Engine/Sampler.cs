@@ -19,13 +19,14 @@ internal sealed class Sampler
     private readonly SamplingSettings settings;
     private readonly Dictionary<int, int> generated = [];
     private readonly HashSet<int> seen;
-    private readonly bool penalises;
+    private readonly bool penalises, biased;
     private ulong state;
 
     public Sampler(SamplingSettings settings, ReadOnlySpan<int> prompt)
     {
         this.settings = settings;
         penalises = settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0 || settings.FrequencyPenalty != 0;
+        biased = settings.LogitBias.Count > 0;
         seen = [];
         if (settings.RepetitionPenalty != 1)
         {
@@ -43,7 +44,8 @@ internal sealed class Sampler
     public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null)
     {
         var report = settings.Logprobs is { } count ? new LogprobReport(logits, count) : null;
-        Adjust(logits);
+        if (biased || penalises)
+            Adjust(logits);
         constraint?.Restrict(logits);
         var token = settings.Temperature <= 0 || settings.TopK == 1 ? Largest(logits) : Draw(logits);
         if (penalises)

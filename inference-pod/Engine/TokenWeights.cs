@@ -43,23 +43,22 @@ internal readonly ref struct TokenWeights
         ref float from = ref MemoryMarshal.GetReference(logits);
         ref float to = ref MemoryMarshal.GetReference(_weights);
         // Bounded: the largest logit's weight is 1 at any temperature.
-        var powers = new ScaledExponential(Math.Min(1 / temperature, 1e30));
-        float bound = (float)least;
+        var powers = new ScaledExponential(Math.Min(1 / temperature, 1e30), least);
         for (int block = 0, i = 0; i < logits.Length; block++)
         {
             var sums = Vector512<double>.Zero;
             int end = Math.Min(i + Block, logits.Length);
             for (; i + Stretch <= end; i += Stretch)
             {
-                var a = Next(ref from, ref to, i, largest, powers, bound) + Next(ref from, ref to, i + Width, largest, powers, bound);
-                var b = Next(ref from, ref to, i + (2 * Width), largest, powers, bound) + Next(ref from, ref to, i + (3 * Width), largest, powers, bound);
+                var a = Next(ref from, ref to, i, largest, powers) + Next(ref from, ref to, i + Width, largest, powers);
+                var b = Next(ref from, ref to, i + (2 * Width), largest, powers) + Next(ref from, ref to, i + (3 * Width), largest, powers);
                 var (low, high) = Vector512.Widen(a + b);
                 sums += low + high;
             }
             double sum = LaneSum.One(sums);
             for (; i < end; i++)
             {
-                _weights[i] = Weights(Vector512.Create(logits[i]), largest, powers, bound)[0];
+                _weights[i] = powers.Of(Vector512.Create(logits[i] - largest))[0];
                 sum += _weights[i];
             }
             Total += _blocks[block] = sum;
@@ -186,18 +185,11 @@ internal readonly ref struct TokenWeights
 
     /// <summary>Computes and stores the next weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Next(ref float from, ref float to, int at, float largest, in ScaledExponential powers, float least)
+    private static Vector512<float> Next(ref float from, ref float to, int at, float largest, in ScaledExponential powers)
     {
-        var weights = Weights(Vector512.LoadUnsafe(ref from, (nuint)at), largest, powers, least);
+        var weights = powers.Of(Vector512.LoadUnsafe(ref from, (nuint)at) - Vector512.Create(largest));
         weights.StoreUnsafe(ref to, (nuint)at);
         return weights;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Weights(Vector512<float> logits, float largest, in ScaledExponential powers, float least)
-    {
-        var weights = powers.Of(logits - Vector512.Create(largest));
-        return least <= 0 ? weights : Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(weights, Vector512.Create(least)), weights, Vector512<float>.Zero);
     }
 
     private static double Sum(ReadOnlySpan<float> weights)

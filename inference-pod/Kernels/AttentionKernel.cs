@@ -166,7 +166,7 @@ internal static unsafe class AttentionKernel
             var sums = Vector512<float>.Zero;
             for (int j = 0; j < stride; j += 16)
             {
-                var power = Vector512.Exp(Vector512.Load(p + j) - Vector512.Create(max));
+                var power = Exponential.Of(Vector512.Load(p + j) - Vector512.Create(max));
                 power.Store(p + j);
                 sums += power;
             }

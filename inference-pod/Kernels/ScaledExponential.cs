@@ -6,9 +6,9 @@ using System.Runtime.Intrinsics.X86;
 namespace Moebius.Inference.Kernels;
 
 /// <summary>
-/// exp(x * scale) of numbers that are not above 0, for many of one scale: to about 2e-7, the same bits on every machine, exactly 1 at 0.
-/// Powers of two in steps of 1/32 come from a table, and a polynomial of degree 2 does the rest: two thirds of the multiplications
-/// of <see cref="Exponential"/>.
+/// exp(x * scale) of numbers that are not above 0, for many of one scale: to about 2e-7 of a scale that is rounded to fp32, the same bits
+/// on every machine, exactly 1 at 0. Powers of two in steps of 1/32 come from a table, and a polynomial of degree 2 does the rest: half the
+/// multiplications of <see cref="Exponential"/>.
 /// </summary>
 internal readonly struct ScaledExponential
 {
@@ -23,29 +23,27 @@ internal readonly struct ScaledExponential
 
     private static readonly Vector512<int> s_low = Vector512.Create(s_steps), s_high = Vector512.Create(s_steps, 16);
 
-    private readonly float _least, _factor, _rest;
+    private readonly float _least, _factor;
 
     /// <param name="scale">Above 0, to 1e30.</param>
-    public ScaledExponential(double scale)
+    /// <param name="least">Results below it are 0; from 0 to 1.</param>
+    public ScaledExponential(double scale, double least)
     {
-        double factor = scale / Math.Log(2);
-        _factor = (float)factor;
-        _rest = (float)(factor - _factor);
-        _least = (float)Math.Max(Exponential.Least / scale, float.MinValue);
+        _factor = (float)(scale / Math.Log(2));
+        _least = (float)Math.Max(Math.Max(Exponential.Least, Math.Log(least)) / scale, float.MinValue);
     }
 
-    /// <summary>exp(x * scale); 0 for NaN, and where it is below exp(<see cref="Exponential.Least"/>).</summary>
+    /// <summary>exp(x * scale); 0 for NaN, and where it is below the least or exp(<see cref="Exponential.Least"/>).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<float> Of(Vector512<float> x)
     {
         var factor = Vector512.Create(_factor);
         var rounded = Vector512.FusedMultiplyAdd(x, factor, Vector512.Create(Rounding));
         var r = Vector512.FusedMultiplyAdd(x, factor, Vector512.Create(Rounding) - rounded);
-        r = Vector512.FusedMultiplyAdd(x, Vector512.Create(_rest), r);
         var power = (Step(rounded.AsInt32()) + (rounded.AsInt32() << 18)).AsSingle();
-        var result = Vector512.FusedMultiplyAdd(power * r, Vector512.FusedMultiplyAdd(r, Vector512.Create(Curve), Vector512.Create(Slope)), power);
+        var series = Vector512.FusedMultiplyAdd(r, Vector512.FusedMultiplyAdd(r, Vector512.Create(Curve), Vector512.Create(Slope)), Vector512<float>.One);
         // A comparison with NaN is false.
-        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(x, Vector512.Create(_least)), result, Vector512<float>.Zero);
+        return Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(x, Vector512.Create(_least)), power * series, Vector512<float>.Zero);
     }
 
     /// <summary>The table at the lowest five bits.</summary>

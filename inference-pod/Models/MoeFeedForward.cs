@@ -94,10 +94,14 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         var groups = plan.Groups;
+        var layout = _store.Layout;
         var experts = _buffers.Matrices(groups.Count);
         var each = experts.Span;
         for (int i = 0; i < each.Length; i++)
-            each[i] = _store.Layout.Weights((byte*)buffers[groups[i].Expert], groups[i].First, groups[i].Count);
+        {
+            var group = groups[i];
+            each[i] = layout.Weights((byte*)buffers[group.Expert], group.First, group.Count);
+        }
         _kernels.Profile?.Mark(StepPart.Acquire);
         Run(experts, x, index, outputs, tiles);
     }

@@ -19,6 +19,9 @@ internal static unsafe class RouterLanes
 
     private const int MostExperts = 256, MostChosen = 8;
 
+    /// <summary>Choices that stay in registers.</summary>
+    private const int Registers = 4;
+
     /// <summary>Whether a scheme can be followed in lanes.</summary>
     public static bool Fits(RouterSpec spec) =>
         (spec.Kind is RouterKind.TopKSoftmax || (spec.Kind is RouterKind.SoftmaxTopK && spec.TopGroups >= spec.Groups))
@@ -131,6 +134,11 @@ internal static unsafe class RouterLanes
     /// <summary>The largest scores of each lane, in order; of equals the first.</summary>
     private static void Choose(float* scores, int experts, Vector512<float>* best, Vector512<int>* chosen, int k)
     {
+        if (k <= Registers)
+        {
+            ChooseInRegisters(scores, experts, best, chosen, k);
+            return;
+        }
         for (int i = 0; i < k; i++)
             (best[i], chosen[i]) = (Vector512.Create(float.NegativeInfinity), default);
         for (int expert = 0; expert < experts; expert++)
@@ -149,6 +157,34 @@ internal static unsafe class RouterLanes
             best[0] = Vector512.ConditionalSelect(better, score, best[0]);
             chosen[0] = Vector512.ConditionalSelect(better.AsInt32(), id, chosen[0]);
         }
+    }
+
+    /// <summary>The same for few choices, none of which is written before the last score has been compared.</summary>
+    private static void ChooseInRegisters(float* scores, int experts, Vector512<float>* best, Vector512<int>* chosen, int k)
+    {
+        Vector512<float> best0 = Vector512.Create(float.NegativeInfinity), best1 = best0, best2 = best0, best3 = best0;
+        Vector512<int> chosen0 = default, chosen1 = default, chosen2 = default, chosen3 = default;
+        for (int expert = 0; expert < experts; expert++)
+        {
+            var score = Vector512.Load(scores + (expert * Tokens));
+            var id = Vector512.Create(expert);
+            var better0 = Vector512.GreaterThan(score, best0);
+            var better1 = Vector512.GreaterThan(score, best1);
+            var better2 = Vector512.GreaterThan(score, best2);
+            var better3 = Vector512.GreaterThan(score, best3);
+            best3 = Vector512.ConditionalSelect(better3, Vector512.ConditionalSelect(better2, best2, score), best3);
+            chosen3 = Vector512.ConditionalSelect(better3.AsInt32(), Vector512.ConditionalSelect(better2.AsInt32(), chosen2, id), chosen3);
+            best2 = Vector512.ConditionalSelect(better2, Vector512.ConditionalSelect(better1, best1, score), best2);
+            chosen2 = Vector512.ConditionalSelect(better2.AsInt32(), Vector512.ConditionalSelect(better1.AsInt32(), chosen1, id), chosen2);
+            best1 = Vector512.ConditionalSelect(better1, Vector512.ConditionalSelect(better0, best0, score), best1);
+            chosen1 = Vector512.ConditionalSelect(better1.AsInt32(), Vector512.ConditionalSelect(better0.AsInt32(), chosen0, id), chosen1);
+            best0 = Vector512.ConditionalSelect(better0, score, best0);
+            chosen0 = Vector512.ConditionalSelect(better0.AsInt32(), id, chosen0);
+        }
+        ReadOnlySpan<Vector512<float>> values = [best0, best1, best2, best3];
+        ReadOnlySpan<Vector512<int>> ids = [chosen0, chosen1, chosen2, chosen3];
+        for (int i = 0; i < k; i++)
+            (best[i], chosen[i]) = (values[i], ids[i]);
     }
 
     /// <summary>A softmax over the chosen, which are in order.</summary>

@@ -83,14 +83,38 @@ public class TokenWeightsTests
     {
         foreach (double temperature in new[] { 1, 0.8, 0.1, 3.7 })
         {
+            // Temperatures are rounded as numbers in fp32 are.
+            double rounded = 1 / (Math.Log(2) * (float)(1 / (Math.Log(2) * temperature)));
+            Assert.Equal(1, rounded / temperature, 6e-8);
             for (float logit = 0; logit > -86 * temperature; logit -= 0.0137f * (float)temperature)
             {
                 using var weights = new TokenWeights([logit], 0, temperature, 0);
-                Assert.InRange(weights.Total / Math.Exp(logit / temperature), 1 - 2.5e-7, 1 + 2.5e-7);
+                Assert.InRange(weights.Total / Math.Exp(logit / rounded), 1 - 2.5e-7, 1 + 2.5e-7);
             }
         }
         using var certain = new TokenWeights([3, 2.9f, float.NegativeInfinity, -1e30f, float.NaN], 3, 1e-40, 0);
         Assert.Equal(1, certain.Total);
+    }
+
+    [Theory]
+    [InlineData(0.0, new[] { 0, 1, 2, 3, 4, 5 })]
+    [InlineData(0.3, new[] { 1, 2, 4 })]
+    [InlineData(1.0, new[] { 1, 4 })]
+    public void What_is_below_the_least_weight_counts_as_nothing(double least, int[] left)
+    {
+        // Weights of 0.08, 1, 0.61, 0.14, 1 and 0.22 with a temperature of 2, in whole vectors and in the rest of one.
+        float[] few = [-2, 3, 2, -1, 3, 0];
+        foreach (int at in new[] { 0, 64 })
+        {
+            float[] logits = [.. Enumerable.Repeat(float.NegativeInfinity, 70)];
+            few.CopyTo(logits, at);
+            using var weights = new TokenWeights(logits, 3, 2, least);
+            Assert.Equal(left.Sum(i => Math.Exp((few[i] - 3) / 2)), weights.Total, 1e-6);
+            var drawn = new HashSet<int>();
+            for (int i = 0; i < 1000; i++)
+                drawn.Add(weights.Pick(i / 1000.0) - at);
+            Assert.Equal(left, drawn.Order());
+        }
     }
 
     private static int Draw(float[] logits, double uniform, double share)

@@ -49,7 +49,7 @@ public class PortableKernelTests
             Router.Route(new RouterSpec(RouterKind.SoftmaxTopK, Experts, Chosen), new Rows(scores, Tokens, Experts), [], experts, weights);
         hash.AppendData(MemoryMarshal.AsBytes<int>(experts));
         hash.AppendData(MemoryMarshal.AsBytes<float>(weights));
-        var powers = new ScaledExponential(1 / 0.8);
+        var powers = new ScaledExponential(1 / 0.8, 0);
         float[] sixteen = new float[16];
         for (int i = 0; i < 500; i++)
         {
