@@ -7,7 +7,7 @@ using Moebius.Inference.Prediction;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the predictor expects. Before the first layer the token ids speak for as many layers as a horizon may have,
+/// Loads what the predictor expects. Before the first layer the token ids speak for all layers,
 /// which costs little; then each layer speaks for those up to the horizon, which controllers adapt. Where predicting takes a share of
 /// a layer that is worth weighing, a layer is predicted when it comes inside the horizon and once more from the layer before it. With a
 /// horizon of 0 what the token ids say is all.
@@ -16,7 +16,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {
     private readonly RoutingPredictor _predictor;
     private readonly HorizonController[] _controllers;
-    private readonly int _fixed, _fromTokens;
+    private readonly int _fixed;
     private HorizonController? _controller;
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
@@ -56,7 +56,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _controllers = horizon is null ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
-        _fromTokens = predictor.Shape.Layers;
         _fixedThreshold = threshold;
         _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _usedIn = new long[_plannedIn.Length];
@@ -100,7 +99,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _controller.Begin();
         }
         CurrentHorizon = _controller?.Horizon ?? _fixed;
-        return LooksAhead ? Plan(null, _fromTokens) : [];
+        return LooksAhead ? Plan(null, _predictor.Shape.Layers) : [];
     }
 
     public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
@@ -119,12 +118,12 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _usedIn[at] = _runs;
             _used++;
         }
-        return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _fromTokens - 1 - routing.Layer));
+        return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _predictor.Shape.Layers - 1 - routing.Layer));
     }
 
     public void Observe(PrefetchFeedback feedback)
     {
-        _threshold.Observe(feedback);
+        _threshold.Observe(feedback, shortLayers: !PlanningIsFree);
         // Loads begin in the plan's order.
         int ahead = Math.Min(feedback.Ahead, _risks.Count);
         _controller?.Observe(feedback, _used, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));

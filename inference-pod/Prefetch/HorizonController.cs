@@ -10,7 +10,7 @@ internal sealed record HorizonLimits(int MaxHorizon, int StallThreshold, int Ove
 /// How many layers ahead to load (section on the adaptive step size of ExpertFlow, arXiv 2510.26730). It starts where
 /// loading what a layer is expected to need takes as long as computing the layers in between. Then stalls of experts that
 /// were foreseen too late raise it and loads in vain lower it, one layer at a time; both counters forget, so that only
-/// what keeps happening counts. When the batch or the machine changes so much that the start would lie elsewhere by more
+/// what keeps happening counts, except for stalls where a longer horizon costs nothing. When the batch or the machine changes so much that the start would lie elsewhere by more
 /// than one, it starts there again. Where planning takes a share of a layer that is worth weighing, a horizon has to
 /// pay: the whole time of a layer tells which is best (<see cref="HorizonContest"/>), once among all, then now and then
 /// among the neighbours, and where the counters ask. What a contest may find is not to look ahead at all.

@@ -11,6 +11,9 @@ internal sealed class LoadThreshold
     /// <summary>Below this a guess is noise, and each costs memory traffic.</summary>
     public const float Least = 0.05f;
 
+    /// <summary>The same where layers are short: each load takes processors from computing that are worth more there.</summary>
+    public const float LeastOfShort = 0.1f;
+
     /// <summary>Before anything has been measured.</summary>
     public const float Initial = 0.15f;
 
@@ -23,7 +26,9 @@ internal sealed class LoadThreshold
     public float Value { get; private set; } = Initial;
 
     /// <summary>Takes in what a layer cost.</summary>
-    public void Observe(PrefetchFeedback feedback)
+    /// <param name="feedback">Its costs.</param>
+    /// <param name="shortLayers">Planning takes a share of a layer that is worth weighing, and so do loads.</param>
+    public void Observe(PrefetchFeedback feedback, bool shortLayers)
     {
         if (feedback.ExpertSeconds <= 0)
             return;
@@ -32,6 +37,6 @@ internal sealed class LoadThreshold
         if (_time <= 0)
             return;
         double share = Math.Min(1, _demanded / _time);
-        Value = (float)Math.Max(Least, share / (2 + share));
+        Value = (float)Math.Max(shortLayers ? LeastOfShort : Least, share / (2 + share));
     }
 }
