@@ -7,16 +7,16 @@ using Moebius.Inference.Prediction;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the predictor expects. Before the first layer the token ids speak for as many layers as a horizon may have,
-/// which costs little; then each layer speaks for those up to the horizon, which controllers adapt. A layer is predicted when it comes
-/// inside the horizon and once more from the layer before it: what lies between brings little and costs as much. With a
+/// Loads what the predictor expects. Before the first layer the token ids speak for all layers,
+/// which costs little; then each layer speaks for those up to the horizon, which controllers adapt. Where predicting takes a share of
+/// a layer that is worth weighing, a layer is predicted when it comes inside the horizon and once more from the layer before it. With a
 /// horizon of 0 what the token ids say is all.
 /// </summary>
 internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {
     private readonly RoutingPredictor _predictor;
     private readonly HorizonController[] _controllers;
-    private readonly int _fixed, _fromTokens;
+    private readonly int _fixed;
     private HorizonController? _controller;
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
@@ -24,10 +24,22 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private readonly float[] _use;
     private readonly List<PrefetchRequest> _plan = [];
 
+    /// <summary>For each request of the plan, how late its turn comes: less is sooner.</summary>
+    private readonly List<float> _order = [];
+
+    /// <summary>For each request of the plan that is not in memory, the probability that it is loaded in vain.</summary>
+    private readonly List<float> _risks = [];
+
     /// <summary>For each layer's experts, the number of the last plan that they were in, and of the last layer run that used them.</summary>
     private readonly long[] _plannedIn, _usedIn;
     private long _plans, _runs;
     private int _used;
+
+    /// <summary>
+    /// What an expert one layer farther counts of one that is as likely: it may still be loaded later, and what is known of it
+    /// then is surer.
+    /// </summary>
+    private const float PerLayer = 0.8f;
 
     /// <summary>Steps of 1, 2 to 3, 4 to 7 tokens and so on have a horizon each: a prompt needs and costs other than a token.</summary>
     private const int SizeClasses = 12;
@@ -44,7 +56,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _controllers = horizon is null ? [.. Enumerable.Range(0, SizeClasses).Select(_ => new HorizonController(limits))] : [];
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
-        _fromTokens = limits.MaxHorizon;
         _fixedThreshold = threshold;
         _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _usedIn = new long[_plannedIn.Length];
@@ -65,6 +76,9 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public Residency Residency { get; }
 
+    /// <summary>Whether a layer takes so long that all predictions, and learning from them, are nothing beside it.</summary>
+    private bool PlanningIsFree => _controller?.IsFree ?? false;
+
     public bool LooksAhead => CurrentHorizon != HorizonController.Off;
 
     public int Horizon(int layer) => Math.Max(0, CurrentHorizon);
@@ -74,7 +88,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public bool WhileWaiting() => _predictor.LearnPostponed();
 
     public bool Wants(int layer, int distance) =>
-        distance == 1 || distance == CurrentHorizon || !_reuse.IsPredicted((layer + distance) % _predictor.Shape.Layers);
+        PlanningIsFree || distance == 1 || distance == CurrentHorizon || !_reuse.IsPredicted((layer + distance) % _predictor.Shape.Layers);
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
     {
@@ -85,14 +99,14 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _controller.Begin();
         }
         CurrentHorizon = _controller?.Horizon ?? _fixed;
-        return LooksAhead ? Plan(null, _fromTokens) : [];
+        return LooksAhead ? Plan(null, _predictor.Shape.Layers) : [];
     }
 
     public IReadOnlyList<PrefetchRequest>? Plan(LayerRouting routing)
     {
-        // To learn is not urgent: it waits until this thread would stand idle.
+        // To learn is not urgent: where it takes a share of a layer it waits until this thread would stand idle.
         if (LooksAhead)
-            _predictor.Learn(routing.Layer, routing.Chosen, postpone: true);
+            _predictor.Learn(routing.Layer, routing.Chosen, postpone: !PlanningIsFree);
         _reuse.Used(routing.Layer, routing.Chosen);
         _used = 0;
         _runs++;
@@ -104,23 +118,32 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _usedIn[at] = _runs;
             _used++;
         }
-        return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _fromTokens - 1 - routing.Layer));
+        return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _predictor.Shape.Layers - 1 - routing.Layer));
     }
 
     public void Observe(PrefetchFeedback feedback)
     {
-        _threshold.Observe(feedback);
-        _controller?.Observe(feedback, _used);
+        _threshold.Observe(feedback, shortLayers: !PlanningIsFree);
+        // Loads begin in the plan's order.
+        int ahead = Math.Min(feedback.Ahead, _risks.Count);
+        _controller?.Observe(feedback, _used, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));
+        _risks.RemoveRange(0, ahead);
     }
 
-    /// <summary>Predicts what is to be predicted, and plans all layers up to a distance of which there is a prediction.</summary>
+    /// <summary>
+    /// Predicts what is to be predicted, and plans all layers up to a distance of which there is a prediction: the likeliest
+    /// expert first, whichever layer it is of. The nearest layer first would let what is unlikely there delay what is likely
+    /// farther on, which then comes late.
+    /// </summary>
     private List<PrefetchRequest> Plan(LayerRouting? routing, int reach)
     {
         _plan.Clear();
+        _order.Clear();
         _plans++;
         float threshold = Threshold;
         int source = routing?.Layer ?? -1;
-        for (int distance = 1; distance <= reach; distance++)
+        float weight = 1;
+        for (int distance = 1; distance <= reach; distance++, weight *= PerLayer)
         {
             int layer = (source + distance) % _predictor.Shape.Layers;
             if (routing is null || (distance <= routing.Ahead.Count && Wants(source, distance) && routing.Ahead[distance - 1].Probabilities.Length > 0))
@@ -135,37 +158,43 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             var use = _reuse.Near(layer);
             if (distance == 1)
                 _controller?.Expect(TensorPrimitives.Sum(use));
-            int first = _plan.Count;
             for (int e = 0; e < use.Length; e++)
             {
                 if (use[e] < threshold || _plannedIn[At(layer, e)] == _plans)
                     continue;
                 _plannedIn[At(layer, e)] = _plans;
                 _plan.Add(new PrefetchRequest(new ExpertKey(layer, e), use[e]));
+                _order.Add(-weight * use[e]);
             }
-            CollectionsMarshal.AsSpan(_plan)[first..].Sort(static (a, b) => b.Score.CompareTo(a.Score));
         }
-        if (Residency.IsFull)
-            DropHopeless();
+        CollectionsMarshal.AsSpan(_order).Sort(CollectionsMarshal.AsSpan(_plan));
+        Sift();
         return _plan;
     }
 
-    /// <summary>Drops what is expected less than all that is in memory: it would wake threads that load, and find no buffer.</summary>
-    private void DropHopeless()
+    /// <summary>
+    /// Drops what is expected less than all that is in memory, where that is full: it would wake threads that load, and find no
+    /// buffer. Of what is left to be loaded it notes how likely it is in vain.
+    /// </summary>
+    private void Sift()
     {
         float least = -1;
         int kept = 0;
+        _risks.Clear();
         var plan = CollectionsMarshal.AsSpan(_plan);
         foreach (var request in plan)
         {
-            bool hopeful = Residency[request.Key];
-            if (!hopeful)
+            if (!Residency[request.Key])
             {
-                least = least < 0 ? _reuse.Least(Residency) : least;
-                hopeful = _reuse.Uses(request.Key.Layer, request.Key.Expert) > least;
+                if (Residency.IsFull)
+                {
+                    least = least < 0 ? _reuse.Least(Residency) : least;
+                    if (_reuse.Uses(request.Key.Layer, request.Key.Expert) <= least)
+                        continue;
+                }
+                _risks.Add(1 - request.Score);
             }
-            if (hopeful)
-                plan[kept++] = request;
+            plan[kept++] = request;
         }
         CollectionsMarshal.SetCount(_plan, kept);
     }

@@ -10,7 +10,7 @@ internal sealed record HorizonLimits(int MaxHorizon, int StallThreshold, int Ove
 /// How many layers ahead to load (section on the adaptive step size of ExpertFlow, arXiv 2510.26730). It starts where
 /// loading what a layer is expected to need takes as long as computing the layers in between. Then stalls of experts that
 /// were foreseen too late raise it and loads in vain lower it, one layer at a time; both counters forget, so that only
-/// what keeps happening counts. When the batch or the machine changes so much that the start would lie elsewhere by more
+/// what keeps happening counts, except for stalls where a longer horizon costs nothing. When the batch or the machine changes so much that the start would lie elsewhere by more
 /// than one, it starts there again. Where planning takes a share of a layer that is worth weighing, a horizon has to
 /// pay: the whole time of a layer tells which is best (<see cref="HorizonContest"/>), once among all, then now and then
 /// among the neighbours, and where the counters ask. What a contest may find is not to look ahead at all.
@@ -56,6 +56,9 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <summary>The horizon of this step, in layers: 1..MaxHorizon; 0 while only what the token ids say pays; or <see cref="Off"/>.</summary>
     public int Horizon { get; private set; } = 1;
 
+    /// <summary>Planning has never taken a share of a layer that is worth weighing, since what runs for the first time was compiled.</summary>
+    public bool IsFree { get; private set; } = true;
+
     /// <summary>Where the horizon starts with these figures: far enough for one load, or for all that a layer needs.</summary>
     /// <param name="experts">Experts that have to be loaded for a layer.</param>
     /// <param name="expertSeconds">Time the link takes for one.</param>
@@ -87,13 +90,15 @@ internal sealed class HorizonController(HorizonLimits limits)
             Continue(_contest);
         else if (_kept == Off ? SomethingToSave : Costs && _layers >= First)
             Compare();
+        IsFree &= !(Costs && _layers >= First);
         Horizon = _contest?.Horizon ?? _kept;
     }
 
     /// <summary>Takes in what happened in a layer.</summary>
     /// <param name="feedback">Costs of the layer.</param>
     /// <param name="used">Distinct experts that it used.</param>
-    public void Observe(PrefetchFeedback feedback, int used)
+    /// <param name="expectedInVain">How many of what was loaded ahead were expected to be in vain, by their probabilities.</param>
+    public void Observe(PrefetchFeedback feedback, int used, double expectedInVain = 0)
     {
         double seconds = Measure(feedback, used);
         _layers++;
@@ -107,7 +112,7 @@ internal sealed class HorizonController(HorizonLimits limits)
         int now = Start(_expected.Value * _loadedShare.Value, _transfer.Value, _compute.Value, limits.MaxHorizon);
         if (Math.Abs(now - _start) > 1)
             Restart(now);
-        else if (_kept > 0 && Pressure(feedback) is var step and not 0)
+        else if (_kept > 0 && Pressure(feedback, expectedInVain) is var step and not 0)
             Ask(step);
     }
 
@@ -190,11 +195,14 @@ internal sealed class HorizonController(HorizonLimits limits)
         return Math.Min(feedback.ComputeSeconds, Unusual * _usual.Value) + loads;
     }
 
-    /// <summary>What the counters ask for: +1, -1 or 0 layers.</summary>
-    private int Pressure(PrefetchFeedback feedback)
+    /// <summary>
+    /// What the counters ask for: +1, -1 or 0 layers. Late stalls are forgotten only where a longer horizon costs something. In
+    /// vain is what was loaded so beyond what was to be expected: who guesses is often wrong.
+    /// </summary>
+    private int Pressure(PrefetchFeedback feedback, double expectedInVain)
     {
-        _stalls = (_stalls * Memory) + (feedback.Late + feedback.Queued > 0 && feedback.StallSeconds > 0 ? 1 : 0);
-        _overfetched = (_overfetched * Memory) + feedback.OverFetched;
+        _stalls = (_stalls * (Costs ? Memory : 1)) + (feedback.Late + feedback.Queued > 0 && feedback.StallSeconds > 0 ? 1 : 0);
+        _overfetched = Math.Max(0, (_overfetched * Memory) + feedback.OverFetched - expectedInVain);
         if (_stalls < limits.StallThreshold && _overfetched < limits.OverfetchThreshold)
             return 0;
         // What is farther past its threshold decides: with both, a step either way would only trade one for the other.

@@ -1,14 +1,18 @@
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// From which probability on an expert is worth loading ahead. A load that turns out right saves its time; one in vain
-/// delays others by as much, but only while they want the link: with a link that is busy for a share r of the time, loading
-/// pays if p > (1 - p) r, that is from p = r / (1 + r) on. An idle link may guess; a full one carries what is likelier than not.
+/// From which probability on an expert is worth loading ahead. A load that turns out right saves its time. One in vain delays
+/// what is worth less than itself, which waits behind it anyway, and what compute comes to demand meanwhile, by half of its
+/// time: with a link that carries what is demanded for a share d of the time, loading pays if p > (1 - p) d / 2, that is from
+/// p = d / (2 + d) on. Where hardly anything is demanded it may guess; a link that is full of demands carries what is likely.
 /// </summary>
 internal sealed class LoadThreshold
 {
     /// <summary>Below this a guess is noise, and each costs memory traffic.</summary>
     public const float Least = 0.05f;
+
+    /// <summary>The same where layers are short: each load takes processors from computing that are worth more there.</summary>
+    public const float LeastOfShort = 0.1f;
 
     /// <summary>Before anything has been measured.</summary>
     public const float Initial = 0.15f;
@@ -16,21 +20,23 @@ internal sealed class LoadThreshold
     /// <summary>Weight of a new layer in the running sums.</summary>
     private const double Weight = 1.0 / 256;
 
-    private double _busy, _time;
+    private double _demanded, _time;
 
-    /// <summary>The threshold now: <see cref="Least"/> to 0.5.</summary>
+    /// <summary>The threshold now: <see cref="Least"/> to 1/3.</summary>
     public float Value { get; private set; } = Initial;
 
     /// <summary>Takes in what a layer cost.</summary>
-    public void Observe(PrefetchFeedback feedback)
+    /// <param name="feedback">Its costs.</param>
+    /// <param name="shortLayers">Planning takes a share of a layer that is worth weighing, and so do loads.</param>
+    public void Observe(PrefetchFeedback feedback, bool shortLayers)
     {
         if (feedback.ExpertSeconds <= 0)
             return;
-        _busy += Weight * ((feedback.Loaded * feedback.ExpertSeconds) - _busy);
+        _demanded += Weight * (((feedback.Misses - feedback.Late) * feedback.ExpertSeconds) - _demanded);
         _time += Weight * (feedback.StallSeconds + feedback.ComputeSeconds - _time);
         if (_time <= 0)
             return;
-        double share = Math.Min(1, _busy / _time);
-        Value = (float)Math.Max(Least, share / (1 + share));
+        double share = Math.Min(1, _demanded / _time);
+        Value = (float)Math.Max(shortLayers ? LeastOfShort : Least, share / (2 + share));
     }
 }

@@ -72,6 +72,46 @@ public class HorizonControllerTests
     }
 
     [Fact]
+    public void Guesses_that_are_in_vain_as_often_as_expected_do_not_shorten_it()
+    {
+        var controller = new HorizonController(new HorizonLimits(8, 4, 8));
+        Observe(layers: 800, late: true, expectedInVain: 1.9);
+        Assert.Equal(8, controller.Horizon);
+        Observe(layers: 800, late: false, expectedInVain: 2);
+        Assert.Equal(8, controller.Horizon);
+        Observe(layers: 800, late: false, expectedInVain: 1);
+        Assert.InRange(controller.Horizon, 1, 3);
+
+        void Observe(int layers, bool late, double expectedInVain)
+        {
+            for (int layer = 0; layer < layers; layer++)
+            {
+                controller.Begin();
+                controller.Expect(4);
+                controller.Observe(Feedback(late ? 1 : 0, 2, 1e-3, 1e-3, 2), 4, expectedInVain);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_late_stall_now_and_then_lengthens_it_only_where_planning_costs_nothing()
+    {
+        Assert.Equal(8, Settles(plan: 0));
+        Assert.InRange(Settles(plan: 30e-6), HorizonController.Off, 4);
+
+        static int Settles(double plan)
+        {
+            var controller = new HorizonController(new HorizonLimits(8, 4, 8));
+            for (int layer = 0; layer < 5000; layer++)
+            {
+                controller.Expect(4);
+                Step(controller, Feedback(layer % 60 == 0 ? 1 : 0, 0, 1e-3, 1e-3, 1) with { PlanSeconds = plan }, 4);
+            }
+            return controller.Horizon;
+        }
+    }
+
+    [Fact]
     public void A_larger_batch_starts_again_farther_out()
     {
         var controller = new HorizonController(new HorizonLimits(16, 4, 8));
@@ -88,20 +128,6 @@ public class HorizonControllerTests
                 Step(controller, Feedback(0, 0, 1e-3, 1e-3, experts / 2), experts);
             }
         }
-    }
-
-    [Fact]
-    public void A_late_stall_now_and_then_does_not_lengthen_it()
-    {
-        // One in a hundred layers for a hundred thousand layers: it is not the horizon that is short.
-        var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        for (int layer = 0; layer < 100_000; layer++)
-        {
-            int late = layer % 100 == 0 ? 1 : 0;
-            controller.Expect(4);
-            Step(controller, Feedback(late, 0, 1e-3, 1e-3, 1), 4);
-        }
-        Assert.InRange(controller.Horizon, 1, 2);
     }
 
     [Property]

@@ -6,29 +6,31 @@ namespace Moebius.Inference.Tests.Prefetch;
 public class LoadThresholdTests
 {
     [Theory]
-    [InlineData(0.02, 0.05)]
-    [InlineData(0.2, 1.0 / 6)]
-    [InlineData(0.5, 1.0 / 3)]
-    [InlineData(1, 0.5)]
-    [InlineData(3, 0.5)]
-    public void It_follows_the_share_of_the_time_that_the_link_is_busy(double busy, double expected)
+    [InlineData(false, 0.02, 0.05)]
+    [InlineData(true, 0.02, 0.1)]
+    [InlineData(false, 0.2, 1.0 / 11)]
+    [InlineData(false, 0.5, 0.2)]
+    [InlineData(true, 0.5, 0.2)]
+    [InlineData(true, 1, 1.0 / 3)]
+    [InlineData(false, 3, 1.0 / 3)]
+    public void It_follows_the_share_of_the_time_in_which_the_link_carries_what_is_demanded(bool shortLayers, double share, double expected)
     {
         var threshold = new LoadThreshold();
         Assert.Equal(LoadThreshold.Initial, threshold.Value);
-        // Ten loads of a tenth of the busy time in layers of two seconds, half of it stalls.
+        // In layers of two seconds, half of it stalls: ten demanded loads of a tenth of that share, and fifteen others ahead.
         for (int layer = 0; layer < 4000; layer++)
-            threshold.Observe(new PrefetchFeedback(0, 1, 0, 0, 1, 0.2 * busy, 10));
+            threshold.Observe(new PrefetchFeedback(0, 1, 12, 0, 1, 0.2 * share, 25) { Late = 2, Ahead = 15 }, shortLayers);
         Assert.Equal(expected, threshold.Value, 3);
     }
 
     [Property]
-    public void It_stays_in_its_bounds_and_ignores_layers_without_a_measured_link(double[] seconds, byte loaded)
+    public void It_stays_in_its_bounds_and_ignores_layers_without_a_measured_link(double[] seconds, byte misses, bool shortLayers)
     {
         var threshold = new LoadThreshold();
-        threshold.Observe(new PrefetchFeedback(0, 1, 0, 0, 1, 0, 5));
+        threshold.Observe(new PrefetchFeedback(0, 1, 5, 0, 1, 0, 5), shortLayers);
         Assert.Equal(LoadThreshold.Initial, threshold.Value);
         foreach (double value in seconds.Where(double.IsFinite))
-            threshold.Observe(new PrefetchFeedback(0, Math.Abs(value) % 10, 0, 0, Math.Abs(value) % 3, Math.Abs(value) % 7, loaded));
-        Assert.InRange(threshold.Value, LoadThreshold.Least, 0.5f);
+            threshold.Observe(new PrefetchFeedback(0, Math.Abs(value) % 10, misses, 0, Math.Abs(value) % 3, Math.Abs(value) % 7, misses), shortLayers);
+        Assert.InRange(threshold.Value, LoadThreshold.Least, 0.34f);
     }
 }
