@@ -63,7 +63,7 @@ public sealed class PrefetchSpec
     [Range(1, 1000)]
     public int StallThreshold { get; set; } = 4;
 
-    /// <summary>Experts prefetched and evicted unused after which mode Adaptive looks one layer less far ahead.</summary>
+    /// <summary>Experts prefetched and evicted unused, beyond as many as their probabilities foretold, after which mode Adaptive looks one layer less far ahead.</summary>
     [Range(1, 1000)]
     public int OverfetchThreshold { get; set; } = 8;
 }
