@@ -119,6 +119,23 @@ public class TokenizerTests
         Assert.Equal(["𠀀a𝒜", "𝟘", "🙂"], split.Split(new Piece("𠀀a𝒜𝟘🙂", true)).Select(piece => piece.Text));
     }
 
+    // The reference library splits 'ſab in these ways; the patterns are those of Qwen and of o200k.
+    [Theory]
+    [InlineData(@"(?i:'s|'t|'re)|\\p{L}+", new[] { 3, 10, 11, 6 })]
+    [InlineData(@"'(?i:[sdmt]|ll|ve|re)|\\p{L}+", new[] { 3, 10, 11, 6 })]
+    [InlineData(@"(?i:\\sx|'t)|\\p{L}+", new[] { 3, 10, 12, 5 })]
+    [InlineData(@"'s|\\p{L}+", new[] { 3, 10, 12, 5 })]
+    public void A_long_s_is_an_s_in_either_case(string pattern, int[] expected)
+    {
+        var tokenizer = Load(SentencePiece
+            .Replace("\"pre_tokenizer\": null", $$"""
+                "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "{{pattern}}"}, "behavior": "Isolated", "invert": false}
+                """, StringComparison.Ordinal)
+            .Replace("\"<0xA9>\": 9", "\"<0xA9>\": 9, \"'\": 10, \"ſ\": 11, \"ſa\": 12", StringComparison.Ordinal)
+            .Replace("\"merges\": [", "\"merges\": [[\"ſ\", \"a\"], ", StringComparison.Ordinal));
+        Assert.Equal(expected, tokenizer.Encode("'ſab", false));
+    }
+
     // DeepSeek-V2 names this range of CJK and other scripts; an emoji lies outside the basic plane and so outside of it.
     [Fact]
     public void Ranges_in_patterns_do_not_take_in_what_lies_outside_the_basic_plane()
