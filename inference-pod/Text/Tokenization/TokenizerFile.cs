@@ -87,8 +87,10 @@ internal sealed partial class TokenizerFile
     private List<AddedToken> Added(JsonElement root)
     {
         var added = new List<AddedToken>();
-        if (!root.TryGetProperty("added_tokens", out var list) || list.ValueKind != JsonValueKind.Array)
+        if (Object(root, "added_tokens") is not { } list)
             return added;
+        if (list.ValueKind != JsonValueKind.Array)
+            throw new UserInputException($"{path}: added_tokens: must be a list");
         foreach (var token in list.EnumerateArray())
         {
             var id = token.GetProperty("id").GetInt32();

@@ -101,6 +101,7 @@ public class TokenizerTests
     [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type: 'Unigram' is not supported")]
     [InlineData("\"type\": \"Sequence\", \"normalizers\"", "\"type\": \"Precompiled\", \"normalizers\"", "normalizer.type: 'Precompiled' is not supported")]
     [InlineData("[\"a\", \"b\"]", "[\"a\", \"q\"]", "model.merges[0]: 'a' + 'q' names a token that the vocabulary lacks")]
+    [InlineData("\"added_tokens\": [", "\"added_tokens\": 5, \"others\": [", "added_tokens: must be a list")]
     [InlineData("{\"version\"", "{version", "not a tokenizer file")]
     public void A_file_it_cannot_honour_is_refused_by_field(string old, string with, string message)
     {
