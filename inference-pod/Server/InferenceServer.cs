@@ -190,6 +190,8 @@ internal sealed class InferenceServer : IAsyncDisposable
             ToolCallParser = calls,
             ReasoningParser = ReasoningFormat.Decide(options.ReasoningParser, calls, template?.Source),
         };
+        if (tokenizer.Count > model.Info.VocabularySize)
+            logger.LogWarning("The tokenizer has {Tokens} tokens and the model {Vocabulary}: a text with one of the others is refused", tokenizer.Count, model.Info.VocabularySize);
         if (template is not null)
             logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", served.ToolCallParser, served.ReasoningParser);
         if (model.Info.ExpertTier.Length > 0)

@@ -173,9 +173,11 @@ internal sealed record PreparedRequest(
     private static int[] Encode(ServedModel model, string text, bool special, string name)
     {
         var most = (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
-        return model.Tokenizer.TryEncode(text, special, most, out var ids)
-            ? [.. ids]
-            : throw ApiException.Invalid(name, $"'{name}' has more than {most} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
+        if (!model.Tokenizer.TryEncode(text, special, most, out var ids))
+            throw ApiException.Invalid(name, $"'{name}' has more than {most} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
+        // A tokenizer may have tokens that the model was never given; one of them would fail the step with all that is in it.
+        var strange = ids.FindIndex(id => id >= model.Vocabulary);
+        return strange < 0 ? [.. ids] : throw ApiException.Invalid(name, $"'{name}' has the token {ids[strange]}: the tokenizer knows it, but the model's token ids end at {model.Vocabulary - 1}.");
     }
 
     private static int[] Ids(JsonElement array, string name, int vocabulary) => [.. array.EnumerateArray().Select((item, i) =>

@@ -37,25 +37,12 @@ internal sealed class ChatTemplate
     public static ChatTemplate? Load(string directory)
     {
         var path = Path.Combine(directory, ConfigFile);
-        JsonElement? config = null;
-        if (System.IO.File.Exists(path))
-        {
-            try
-            {
-                using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
-                config = document.RootElement.Clone();
-            }
-            catch (JsonException error)
-            {
-                throw new UserInputException($"{path}: not valid JSON: {error.Message}", error);
-            }
-        }
-
+        var config = System.IO.File.Exists(path) ? ReadConfig(path) : null;
         var tokens = new Dictionary<string, object?>();
         foreach (var name in TokenNames)
         {
             if (config is { } fields && fields.TryGetProperty(name, out var token))
-                tokens[name] = token.ValueKind == JsonValueKind.Object && token.TryGetProperty("content", out var content) ? content.GetString() : token.ValueKind == JsonValueKind.String ? token.GetString() : null;
+                tokens[name] = token.ValueKind == JsonValueKind.Object && token.TryGetProperty("content", out var content) ? Text(content) : Text(token);
         }
 
         var file = Path.Combine(directory, File);
@@ -63,17 +50,49 @@ internal sealed class ChatTemplate
             return Create(System.IO.File.ReadAllText(file), null, tokens, file);
         if (config is not { } settings || !settings.TryGetProperty("chat_template", out var source) || source.ValueKind == JsonValueKind.Null)
             return null;
-        if (source.ValueKind == JsonValueKind.String)
-            return Create(source.GetString()!, null, tokens, path + ": chat_template");
+        if (Text(source) is { } single)
+            return Create(single, null, tokens, path + ": chat_template");
         if (source.ValueKind != JsonValueKind.Array)
             throw new UserInputException($"{path}: chat_template: must be a text or a list of named texts");
 
         // Older files hold several templates by name; 'tool_use' applies where tools are given.
-        var named = source.EnumerateArray().ToDictionary(entry => entry.GetProperty("name").GetString()!, entry => entry.GetProperty("template").GetString()!);
+        var named = Named(source, path);
         return named.TryGetValue("default", out var standard)
             ? Create(standard, named.GetValueOrDefault("tool_use"), tokens, path + ": chat_template")
             : throw new UserInputException($"{path}: chat_template: none of the templates is named 'default'");
     }
+
+    private static JsonElement? ReadConfig(string path)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? document.RootElement.Clone()
+                : throw new UserInputException($"{path}: is a JSON {document.RootElement.ValueKind}; it must be an object");
+        }
+        catch (JsonException error)
+        {
+            throw new UserInputException($"{path}: not valid JSON: {error.Message}", error);
+        }
+    }
+
+    private static Dictionary<string, string> Named(JsonElement list, string path)
+    {
+        var named = new Dictionary<string, string>();
+        foreach (var (i, entry) in list.EnumerateArray().Index())
+        {
+            if (entry.ValueKind != JsonValueKind.Object || !entry.TryGetProperty("name", out var name) || !entry.TryGetProperty("template", out var template)
+                || Text(name) is not { } key || Text(template) is not { } text)
+                throw new UserInputException($"{path}: chat_template[{i}]: must have the texts 'name' and 'template'");
+            if (!named.TryAdd(key, text))
+                throw new UserInputException($"{path}: chat_template[{i}]: the name '{key}' stands twice");
+        }
+
+        return named;
+    }
+
+    private static string? Text(JsonElement element) => element.ValueKind == JsonValueKind.String ? element.GetString() : null;
 
     /// <summary>Makes one from its source.</summary>
     public static ChatTemplate Create(string source, string? toolSource, Dictionary<string, object?> tokens, string name)

@@ -64,6 +64,8 @@ internal static class PerplexityMeter
         if (tokens.Length < 2)
             throw new UserInputException($"--text: {textFile} has {tokens.Length} tokens; at least 2 are needed to predict one from another");
         using var model = ModelLoader.Load(directory, options);
+        if (tokens.FirstOrDefault(token => token >= model.Info.VocabularySize) is > 0 and int strange)
+            throw new UserInputException($"--text: {textFile} has the token {strange}: the tokenizer knows it, but the model's token ids end at {model.Info.VocabularySize - 1}");
         int context = model.Info.ContextLength;
         int size = window ?? Math.Min(context, LargestDefaultWindow);
         if (size < 2 || size > context)

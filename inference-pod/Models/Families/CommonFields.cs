@@ -175,7 +175,7 @@ internal static class CommonFields
         Hidden = config.Size("hidden_size"),
         Layers = config.Size("num_hidden_layers"),
         Context = rope.Context,
-        NormEpsilon = (float)config.Number(defaultEpsilon, "rms_norm_eps"),
+        NormEpsilon = config.Number(defaultEpsilon, "rms_norm_eps") is >= 0 and var epsilon ? (float)epsilon : throw config.Bad("rms_norm_eps", "a number from 0"),
         TiedEmbeddings = config.Flag(false, "tie_word_embeddings"),
         Rope = rope,
         Attention = attention,

@@ -26,11 +26,11 @@ internal static class Filters
         ["list"] = (value, _) => new JinjaList([.. Python.Items(value)]),
         ["lower"] = (value, _) => Methods.Lower(Python.Str(value)),
         ["map"] = Map,
-        ["max"] = (value, _) => Extreme(value, 1),
-        ["min"] = (value, _) => Extreme(value, -1),
+        ["max"] = (value, arguments) => Extreme(value, arguments.Check("max", "case_sensitive", "attribute"), 1),
+        ["min"] = (value, arguments) => Extreme(value, arguments.Check("min", "case_sensitive", "attribute"), -1),
         ["reject"] = (value, arguments) => Select(value, arguments, false),
         ["rejectattr"] = (value, arguments) => SelectAttribute(value, arguments, false),
-        ["replace"] = (value, arguments) => Python.Str(value).Replace(Python.Str(arguments.Get(0, "old")), Python.Str(arguments.Get(1, "new")), StringComparison.Ordinal),
+        ["replace"] = Replace,
         ["reverse"] = (value, _) => value is string text ? string.Concat(text.EnumerateRunes().Reverse().Select(rune => rune.ToString())) : new JinjaList([.. Python.Items(value).AsEnumerable().Reverse()]),
         ["round"] = (value, arguments) => Math.Round(Python.Number(value) ?? throw Wrong("round", value), (int)Python.Integer(arguments.Check("round", "precision").Get(0, "precision", 0L), "precision"), MidpointRounding.ToEven),
         ["safe"] = (value, _) => value,
@@ -42,7 +42,7 @@ internal static class Filters
         ["title"] = (value, _) => Methods.Title(Python.Str(value)),
         ["tojson"] = ToJson,
         ["trim"] = (value, arguments) => Methods.Strip(Python.Str(value), arguments.Check("trim", "chars").Get(0, "chars"), true, true),
-        ["unique"] = (value, _) => Unique(value),
+        ["unique"] = (value, arguments) => Unique(value, arguments.Check("unique", "case_sensitive", "attribute")),
         ["upper"] = (value, _) => Methods.Upper(Python.Str(value)),
     };
 
@@ -91,10 +91,26 @@ internal static class Filters
         return new JinjaList([.. ItemsOrNone(value).Select(item => Apply(name, item, rest))]);
     }
 
-    private static object? Extreme(object? value, int sign)
+    private static object? Extreme(object? value, Arguments arguments, int sign)
     {
+        var key = Key(arguments);
         var items = Python.Items(value);
-        return items.Count == 0 ? new Undefined("the extreme of an empty list") : items.Aggregate((best, item) => Python.Compare(item, best) * sign > 0 ? item : best);
+        return items.Count == 0 ? new Undefined("the extreme of an empty list") : items.Aggregate((best, item) => Python.Compare(key(item), key(best)) * sign > 0 ? item : best);
+    }
+
+    /// <summary>What items are compared by: themselves or a field, capitals like small letters unless they are to differ.</summary>
+    private static Func<object?, object?> Key(Arguments arguments)
+    {
+        var folded = !Python.Truth(arguments.Get(0, "case_sensitive", false));
+        var attribute = arguments.Get(1, "attribute");
+        return item => Of(item, attribute) is var key && folded && key is string text ? Methods.Lower(text) : key;
+    }
+
+    private static string Replace(object? value, Arguments arguments)
+    {
+        arguments.Check("replace", "old", "new", "count");
+        var limit = arguments.Get(2, "count") is { } count ? Python.Integer(count, "count") : -1;
+        return Methods.Replace(Python.Str(value), Python.Str(arguments.Get(0, "old")), Python.Str(arguments.Get(1, "new")), limit);
     }
 
     private static JinjaList Select(object? value, Arguments arguments, bool keep)
@@ -139,16 +155,17 @@ internal static class Filters
         }
     }
 
-    private static JinjaList Unique(object? value)
+    private static JinjaList Unique(object? value, Arguments arguments)
     {
-        var seen = new List<object?>();
+        var key = Key(arguments);
+        var result = new List<object?>();
         foreach (var item in Python.Items(value))
         {
-            if (!seen.Exists(other => Python.Same(other is string a ? Methods.Lower(a) : other, item is string b ? Methods.Lower(b) : item)))
-                seen.Add(item);
+            if (!result.Exists(other => Python.Same(key(other), key(item))))
+                result.Add(item);
         }
 
-        return new JinjaList(seen);
+        return new JinjaList(result);
     }
 
     private static string ToJson(object? value, Arguments arguments)

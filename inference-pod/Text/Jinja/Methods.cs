@@ -60,8 +60,8 @@ internal static class Methods
             "split" => arguments => Split(text, arguments, false),
             "rsplit" => arguments => Split(text, arguments, true),
             "splitlines" => _ => new JinjaList([.. Lines(text)]),
-            "startswith" => arguments => Any(arguments.Get(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
-            "endswith" => arguments => Any(arguments.Get(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
+            "startswith" => arguments => Any(arguments.Check(name, "prefix").Get(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
+            "endswith" => arguments => Any(arguments.Check(name, "suffix").Get(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
             "removeprefix" => arguments => Python.Text(arguments.Get(0, "prefix"), "prefix") is var prefix && text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text,
             "removesuffix" => arguments => Python.Text(arguments.Get(0, "suffix"), "suffix") is { Length: > 0 } suffix && text.EndsWith(suffix, StringComparison.Ordinal) ? text[..^suffix.Length] : text,
             "replace" => arguments => Replace(text, arguments),
@@ -69,9 +69,9 @@ internal static class Methods
             "lower" => _ => Lower(text),
             "capitalize" => _ => Capitalize(text),
             "title" => _ => Title(text),
-            "find" => arguments => (long)text.IndexOf(Python.Text(arguments.Get(0, "sub"), "sub"), StringComparison.Ordinal),
-            "rfind" => arguments => (long)text.LastIndexOf(Python.Text(arguments.Get(0, "sub"), "sub"), StringComparison.Ordinal),
-            "count" => arguments => (long)text.AsSpan().Count(Python.Text(arguments.Get(0, "sub"), "sub")),
+            "find" => arguments => At(text, text.IndexOf(Sub(arguments), StringComparison.Ordinal)),
+            "rfind" => arguments => At(text, text.LastIndexOf(Sub(arguments), StringComparison.Ordinal)),
+            "count" => arguments => (long)text.AsSpan().Count(Sub(arguments)),
             "join" => arguments => string.Join(text, Python.Items(arguments.Get(0, "iterable")).Select(item => Python.Text(item, "an item to join"))),
             "isdigit" => _ => text.Length > 0 && text.All(char.IsDigit),
             "isalpha" => _ => text.Length > 0 && text.All(char.IsLetter),
@@ -83,7 +83,12 @@ internal static class Methods
             _ => null,
         };
         return method is null ? null : new Callable(name, method);
+
+        string Sub(Arguments arguments) => Python.Text(arguments.Check(name, "sub").Get(0, "sub"), "sub");
     }
+
+    /// <summary>A place in a text as templates count: in characters, whatever they take.</summary>
+    private static long At(string text, int index) => index < 0 ? index : Runes(text[..index]);
 
     private static Callable? OfMap(JinjaMap map, string name)
     {
@@ -121,11 +126,15 @@ internal static class Methods
     private static bool Any(object? value, Func<string, bool> test) =>
         value is JinjaList list ? list.Items.Any(item => test(Python.Text(item, "an alternative"))) : test(Python.Text(value, "the argument"));
 
-    private static string Replace(string text, Arguments arguments)
+    private static string Replace(string text, Arguments arguments) => Replace(
+        text,
+        Python.Text(arguments.Check("replace", "old", "new", "count").Get(0, "old"), "old"),
+        Python.Text(arguments.Get(1, "new"), "new"),
+        Python.Integer(arguments.Get(2, "count", -1L), "count"));
+
+    /// <summary>Replaces the first occurrences of a text, all where the limit is below 0.</summary>
+    public static string Replace(string text, string old, string with, long limit)
     {
-        var old = Python.Text(arguments.Get(0, "old"), "old");
-        var with = Python.Text(arguments.Get(1, "new"), "new");
-        var limit = Python.Integer(arguments.Get(2, "count", -1L), "count");
         if (old.Length == 0)
             throw new JinjaException("'replace' needs a text to look for");
         if (limit < 0)

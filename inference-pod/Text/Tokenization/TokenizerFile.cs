@@ -8,7 +8,7 @@ namespace Moebius.Inference.Text.Tokenization;
 /// <summary>
 /// Reads <c>tokenizer.json</c>. A part that is not supported is refused by name: guessing would change tokens silently.
 /// </summary>
-internal sealed class TokenizerFile
+internal sealed partial class TokenizerFile
 {
     public const string Name = "tokenizer.json";
     private const char Mark = '\u2581';
@@ -87,8 +87,10 @@ internal sealed class TokenizerFile
     private List<AddedToken> Added(JsonElement root)
     {
         var added = new List<AddedToken>();
-        if (!root.TryGetProperty("added_tokens", out var list) || list.ValueKind != JsonValueKind.Array)
+        if (Object(root, "added_tokens") is not { } list)
             return added;
+        if (list.ValueKind != JsonValueKind.Array)
+            throw new UserInputException($"{path}: added_tokens: must be a list");
         foreach (var token in list.EnumerateArray())
         {
             var id = token.GetProperty("id").GetInt32();
@@ -226,13 +228,24 @@ internal sealed class TokenizerFile
         var expression = element.TryGetProperty("Regex", out var regex) ? regex.GetString()! : Regex.Escape(element.GetProperty("String").GetString()!);
         try
         {
-            return new Regex(expression, RegexOptions.CultureInvariant | RegexOptions.Compiled);
+            return new Regex(WithLongS(expression), RegexOptions.CultureInvariant | RegexOptions.Compiled);
         }
         catch (ArgumentException error)
         {
             throw new UserInputException($"{path}: {field}: '{expression}' is not an expression that is supported: {error.Message}", error);
         }
     }
+
+    /// <summary>To the reference library a small s in either case is the long ſ too, which it is not here.</summary>
+    private static string WithLongS(string expression) => EitherCase().Replace(expression, group =>
+        SmallS().Replace(group.Value, s => s.ValueSpan[0] == '[' ? s.Value[..^1] + "ſ]" : "[sſ]"));
+
+    [GeneratedRegex(@"\(\?i:[^()]*\)")]
+    private static partial Regex EitherCase();
+
+    /// <summary>The letter alone, or a class of plain characters that has it.</summary>
+    [GeneratedRegex(@"\[[^\]\\]*s[^\]\\]*\]|(?<![\\\[][^\]]*)s")]
+    private static partial Regex SmallS();
 
     private static JsonElement? Object(JsonElement element, string name) =>
         element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;

@@ -15,6 +15,7 @@ public class BadModelTests
     [InlineData("num_key_value_heads", "3", "num_key_value_heads is 3; supported is a divisor of num_attention_heads, 4")]
     [InlineData("num_experts_per_tok", "99", "num_experts_per_tok is 99; supported is at most the number of experts, 16")]
     [InlineData("hidden_act", "\"tanhshrink\"", "hidden_act \"tanhshrink\" is not supported; supported are gelu, gelu_10")]
+    [InlineData("rms_norm_eps", "-1", "rms_norm_eps is -1; supported is a number from 0")]
     [InlineData("clip_qkv", "1.5", "clip_qkv is 1.5; supported is its absence")]
     [InlineData("mlp_bias", "true", "mlp_bias is true; supported is its absence")]
     [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; supported is 1")]

@@ -48,6 +48,8 @@ public class JinjaTests
     [InlineData("{{ [1, 'a']|sort }}", "line 1: integer and string have no order")]
     [InlineData("{{ nope() }}", "line 1: undefined value ('nope' is undefined) cannot be called")]
     [InlineData("{{ 'a'.frobnicate() }}", "line 1: undefined value ('frobnicate' of string is undefined) cannot be called")]
+    [InlineData("{{ 'ab'.find('b', 1) }}", "line 1: 'find' takes at most 1 arguments, 2 were given")]
+    [InlineData("{{ [1]|unique(attr='x') }}", "line 1: 'unique' has no argument 'attr'")]
     [InlineData("{{ range(1000000000) }}", "line 1: 'range' must have a step and at most 100000 items")]
     public void Says_what_went_wrong_and_where(string template, string message) =>
         Assert.Equal(message, Assert.Throws<JinjaException>(() => Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System)).Message);
@@ -60,6 +62,11 @@ public class JinjaTests
     [InlineData("{{ none|selectattr('x')|list }}{{ false|map('upper')|list }}{{ 0|reject|list }}", "[][][]")]
     [InlineData("{{ 1e-7 }} {{ 1e-6 }} {{ 2.5e-8 }} {{ 0.00012 }} {{ 123456789012345.6 }} {{ 1e23 }} {{ 5e-324 }} {{ 0.1 + 0.2 }} {{ -3e-7 }}", "1e-07 1e-06 2.5e-08 0.00012 123456789012345.6 1e+23 5e-324 0.30000000000000004 -3e-07")]
     [InlineData("{{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 1e-4 }} {{ -12500000000000000.0 * 10 }} {{ 0.0 }} {{ 1e20 }} {{ 1.5e300 }}", "1e+16 1000000000000000.0 1e-05 0.0001 -1.25e+17 0.0 1e+20 1.5e+300")]
+    [InlineData("{{ 'abcabc'|replace('a','b',1) }}|{{ 'abcabc'|replace('a','b',count=0) }}|{{ 'aaa'|replace('a','b',2) }}|{{ 'aa'|replace('a','b',none) }}|{{ 'aa'|replace('a','b',-1) }}", "bbcabc|abcabc|bba|bb|bb")]
+    [InlineData("{{ ['b','A','C']|max }}{{ ['b','A','C']|min }}{{ ['b','A','c']|max(case_sensitive=true) }}{{ ['b','A']|min(true) }}{{ ['A','a']|max }}", "CAcAA")]
+    [InlineData("{{ ([{'n':2},{'n':5},{'n':1}]|max(attribute='n')).n }}{{ ([{'n':2},{'n':1}]|min(attribute='n')).n }}", "51")]
+    [InlineData("{{ ['a','A','b']|unique|list }}{{ ['a','A']|unique(true)|list }}{{ [{'k':'x','v':1},{'k':'X','v':2},{'k':'y','v':3}]|unique(attribute='k')|map(attribute='v')|list }}", "['a', 'b']['a', 'A'][1, 3]")]
+    [InlineData("{{ '\U0001f600ab'.find('b') }}{{ '\U0001f600ab'.rfind('a') }}{{ 'a'.find('b') }}", "21-1")]
     public void Renders_odd_values_as_Jinja2_does(string template, string expected) =>
         Assert.Equal(expected, Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System));
 

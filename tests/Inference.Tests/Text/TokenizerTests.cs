@@ -101,6 +101,7 @@ public class TokenizerTests
     [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type: 'Unigram' is not supported")]
     [InlineData("\"type\": \"Sequence\", \"normalizers\"", "\"type\": \"Precompiled\", \"normalizers\"", "normalizer.type: 'Precompiled' is not supported")]
     [InlineData("[\"a\", \"b\"]", "[\"a\", \"q\"]", "model.merges[0]: 'a' + 'q' names a token that the vocabulary lacks")]
+    [InlineData("\"added_tokens\": [", "\"added_tokens\": 5, \"others\": [", "added_tokens: must be a list")]
     [InlineData("{\"version\"", "{version", "not a tokenizer file")]
     public void A_file_it_cannot_honour_is_refused_by_field(string old, string with, string message)
     {
@@ -117,6 +118,23 @@ public class TokenizerTests
     {
         var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex(@"\p{L}+|\p{N}"), SplitBehavior.Isolated, false);
         Assert.Equal(["𠀀a𝒜", "𝟘", "🙂"], split.Split(new Piece("𠀀a𝒜𝟘🙂", true)).Select(piece => piece.Text));
+    }
+
+    // The reference library splits 'ſab in these ways; the patterns are those of Qwen and of o200k.
+    [Theory]
+    [InlineData(@"(?i:'s|'t|'re)|\\p{L}+", new[] { 3, 10, 11, 6 })]
+    [InlineData(@"'(?i:[sdmt]|ll|ve|re)|\\p{L}+", new[] { 3, 10, 11, 6 })]
+    [InlineData(@"(?i:\\sx|'t)|\\p{L}+", new[] { 3, 10, 12, 5 })]
+    [InlineData(@"'s|\\p{L}+", new[] { 3, 10, 12, 5 })]
+    public void A_long_s_is_an_s_in_either_case(string pattern, int[] expected)
+    {
+        var tokenizer = Load(SentencePiece
+            .Replace("\"pre_tokenizer\": null", $$"""
+                "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "{{pattern}}"}, "behavior": "Isolated", "invert": false}
+                """, StringComparison.Ordinal)
+            .Replace("\"<0xA9>\": 9", "\"<0xA9>\": 9, \"'\": 10, \"ſ\": 11, \"ſa\": 12", StringComparison.Ordinal)
+            .Replace("\"merges\": [", "\"merges\": [[\"ſ\", \"a\"], ", StringComparison.Ordinal));
+        Assert.Equal(expected, tokenizer.Encode("'ſab", false));
     }
 
     // DeepSeek-V2 names this range of CJK and other scripts; an emoji lies outside the basic plane and so outside of it.

@@ -119,6 +119,9 @@ public sealed class PerplexityTests : IDisposable
         Assert.StartsWith("--stride is 0;", Refused("--stride", "0"), StringComparison.Ordinal);
         File.WriteAllText(TextFile, "I");
         Assert.Contains("has 1 tokens; at least 2", Refused(), StringComparison.Ordinal);
+        File.WriteAllText(TextFile, "a strange man");
+        File.WriteAllText(_model.File_("tokenizer.json"), File.ReadAllText(_model.File_("tokenizer.json")).Replace("\"added_tokens\":[]", "\"added_tokens\":[{\"id\":9999,\"content\":\"strange\"}]", StringComparison.Ordinal));
+        Assert.EndsWith("has the token 9999: the tokenizer knows it, but the model's token ids end at 383", Refused(), StringComparison.Ordinal);
         File.WriteAllBytes(TextFile, [0x49, 0x74, 0xFF]);
         Assert.EndsWith("is not UTF-8 at byte 2", Refused(), StringComparison.Ordinal);
         File.Delete(TextFile);

@@ -1,0 +1,38 @@
+using Moebius.Crds;
+using Moebius.Inference.Text;
+
+namespace Moebius.Inference.Tests.Text;
+
+/// <summary>What <c>tokenizer_config.json</c> may hold, and what is refused by field.</summary>
+public class ChatTemplateFileTests
+{
+    [Theory]
+    [InlineData("[]", "is a JSON Array; it must be an object")]
+    [InlineData("{", "not valid JSON")]
+    [InlineData("""{"chat_template": 5}""", "chat_template: must be a text or a list of named texts")]
+    [InlineData("""{"chat_template": [5]}""", "chat_template[0]: must have the texts 'name' and 'template'")]
+    [InlineData("""{"chat_template": [{"name": "default", "template": "x"}, {"name": "tool_use"}]}""", "chat_template[1]: must have the texts 'name' and 'template'")]
+    [InlineData("""{"chat_template": [{"name": "default", "template": 5}]}""", "chat_template[0]: must have the texts 'name' and 'template'")]
+    [InlineData("""{"chat_template": [{"name": "default", "template": "x"}, {"name": "default", "template": "y"}]}""", "chat_template[1]: the name 'default' stands twice")]
+    [InlineData("""{"chat_template": [{"name": "tool_use", "template": "x"}]}""", "chat_template: none of the templates is named 'default'")]
+    public void A_damaged_file_is_refused_by_field(string json, string message)
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, ChatTemplate.ConfigFile);
+        File.WriteAllText(path, json);
+        var error = Assert.Throws<UserInputException>(() => ChatTemplate.Load(directory.Path));
+        Assert.StartsWith(path + ":", error.Message, StringComparison.Ordinal);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{"bos_token": 5, "eos_token": {"content": "</s>"}, "chat_template": "{{ bos_token }}{{ eos_token }}"}""", "None</s>")]
+    [InlineData("""{"bos_token": {"content": 5}, "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]}""", "dNone")]
+    public void Tokens_are_texts_and_the_default_is_taken(string json, string expected)
+    {
+        using var directory = new TemporaryDirectory();
+        File.WriteAllText(Path.Combine(directory.Path, ChatTemplate.ConfigFile), json);
+        using var messages = System.Text.Json.JsonDocument.Parse("[]");
+        Assert.Equal(expected, ChatTemplate.Load(directory.Path)!.Render(messages.RootElement, null, true, null, TimeProvider.System));
+    }
+}
