@@ -56,10 +56,10 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                     run.Kill();
                 running = null;
                 ended.SetResult();
+                await probing.CancelAsync().ConfigureAwait(false);
+                await probe.ConfigureAwait(false);
             }
 
-            await probing.CancelAsync().ConfigureAwait(false);
-            await probe.ConfigureAwait(false);
             ExitCode = code;
             if (stop.IsCancellationRequested)
                 break;
