@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Moebius.Inference.Kernels;
 
-/// <summary>Exponentials for softmaxes: of numbers that are not above 0, to about 2e-7, the same bits on every machine.</summary>
+/// <summary>Exponentials for softmaxes and sigmoids: of numbers that are not above 0, to about 2e-7, the same bits on every machine.</summary>
 internal static class Exponential
 {
     /// <summary>Below this, an exponential counts as 0: fp32 has no smaller normal numbers.</summary>

@@ -15,8 +15,12 @@ try
     var names = suite.Benchmarks.Select(benchmark => benchmark.Name).ToList();
     if (args.Skip(1).FirstOrDefault(name => !names.Contains(name)) is { } unknown)
         throw new UserInputException($"'{unknown}' is not a benchmark of {suite.Name}: use {string.Join(", ", names)}, or nothing for all of them");
+    if (suite.IsServer && !ServerRuntime.IsSet)
+        return await ServerRuntime.RunAsync(args);
     var begun = Stopwatch.GetTimestamp();
     Report.Machine();
+    if (suite.IsServer)
+        Report.Line(ServerRuntime.Line);
     foreach (var benchmark in suite.Benchmarks.Where(benchmark => args.Length == 1 || args.Skip(1).Contains(benchmark.Name)))
         await benchmark.RunAsync();
     Report.Line("");

@@ -23,5 +23,5 @@ internal static class InferenceSuite
         new("recall", () => Task.Run(RecallBench.Run)),
         new("simulation", () => Task.Run(SimulationBench.Run)),
         new("simulation-parts", () => Task.Run(SimulationPartsBench.Run)),
-    ]);
+    ]) { IsServer = true };
 }
