@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
+using Moebius.Crds.Host;
 
 namespace Moebius.Operator.Runtime;
 
@@ -7,11 +7,8 @@ namespace Moebius.Operator.Runtime;
 /// What one reconciliation takes outside its requests: on the clock, and of a processor. The two differ by what it waited for
 /// a processor that others had, which none of its code can mend.
 /// </summary>
-internal sealed partial class WorkMeter
+internal sealed class WorkMeter
 {
-    /// <summary>CLOCK_THREAD_CPUTIME_ID of Linux.</summary>
-    private const int ThreadProcessorTime = 3;
-
     private static readonly AsyncLocal<WorkMeter?> Current = new();
 
     private readonly WorkGap gap;
@@ -65,7 +62,7 @@ internal sealed partial class WorkMeter
         gap.Begin();
         thread = Environment.CurrentManagedThreadId;
         clock = Stopwatch.GetTimestamp();
-        processor = ProcessorNow();
+        processor = ThreadClock.Now;
     }
 
     private void End()
@@ -73,20 +70,7 @@ internal sealed partial class WorkMeter
         Elapsed += Stopwatch.GetElapsedTime(clock);
         // Each thread has a clock of its own. Between requests nothing is awaited, so this is the same one.
         if (thread == Environment.CurrentManagedThreadId)
-            Processor += ProcessorNow() - processor;
+            Processor += ThreadClock.Now - processor;
         gap.End();
-    }
-
-    private static TimeSpan ProcessorNow() =>
-        OperatingSystem.IsLinux() && GetTime(ThreadProcessorTime, out var time) == 0 ? TimeSpan.FromSeconds(time.Seconds) + TimeSpan.FromMicroseconds(time.Nanoseconds / 1000.0) : TimeSpan.Zero;
-
-    [LibraryImport("libc", EntryPoint = "clock_gettime")]
-    private static partial int GetTime(int clock, out Time time);
-
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Time
-    {
-        public readonly long Seconds;
-        public readonly long Nanoseconds;
     }
 }
