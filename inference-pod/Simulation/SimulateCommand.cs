@@ -50,7 +50,8 @@ internal static class SimulateCommand
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             string file = parsed.GetRequiredValue(trace);
-            var source = Source(TraceFile.Read(file), ref model, parsed.GetValue(batch), parsed.GetValue(steps), out int maxStep);
+            var recorded = TraceFile.Read(file);
+            var source = Source(recorded, ref model, parsed.GetValue(batch), parsed.GetValue(steps), out int maxStep);
             var setup = new SimulationSetup(machine, model!, parsed.GetValue(batch), Slots(machine, model!, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
             var learned = parsed.GetValue(predictor);
             var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
@@ -64,7 +65,7 @@ internal static class SimulateCommand
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
-                PredictorTraining.Run(source, trained, maxStep);
+                PredictorTraining.Run(Source(recorded, ref model, parsed.GetValue(batch), null, out _), trained, maxStep);
                 PredictorFile.Write(learnt, trained);
             }
             return 0;

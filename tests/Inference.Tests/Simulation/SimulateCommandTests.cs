@@ -62,6 +62,15 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public void A_predictor_learns_the_whole_trace_however_many_steps_are_simulated()
+    {
+        string all = Path.Combine(_folder.Path, "all"), few = Path.Combine(_folder.Path, "few");
+        Run("--hardware", "nvme", "--budget", "50%", "--save-predictor", all);
+        Run("--hardware", "nvme", "--budget", "50%", "--steps", "16", "--save-predictor", few);
+        Assert.Equal(File.ReadAllBytes(all), File.ReadAllBytes(few));
+    }
+
+    [Fact]
     public void Bad_input_is_refused_by_name()
     {
         Assert.StartsWith("--hardware: 'b6000' is neither a file nor one of a6000", Refused("--hardware", "b6000"), StringComparison.Ordinal);
