@@ -1,9 +1,21 @@
 namespace Moebius.Inference.Checkpoints;
 
-/// <summary>Exact widening of the two 16-bit floating types.</summary>
+/// <summary>Exact widening of the two 16-bit floating types, and rounding to one.</summary>
 internal static class HalfTypes
 {
+    /// <summary>NaN in bf16.</summary>
+    public const ushort BFloat16NaN = 0x7FC0;
+
     public static float ToSingle(ushort bits, TensorType type) => type == TensorType.BF16
         ? BitConverter.UInt32BitsToSingle((uint)bits << 16)
         : (float)BitConverter.UInt16BitsToHalf(bits);
+
+    /// <summary>To the nearest, ties to even.</summary>
+    public static ushort ToBFloat16(float value)
+    {
+        if (float.IsNaN(value))
+            return BFloat16NaN;
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
 }
