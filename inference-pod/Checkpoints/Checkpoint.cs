@@ -20,7 +20,7 @@ internal sealed class Checkpoint : IDisposable
     private readonly List<SafetensorsFile> _files = [];
     private readonly SlowTier _tier;
 
-    private Checkpoint(string directory, SlowTier tier) => (Directory, _tier) = (directory, tier);
+    private Checkpoint(string directory, SlowTier tier, Fp8Blocks? fp8) => (Directory, _tier, Fp8) = (directory, tier, fp8);
 
     public string Directory { get; }
 
@@ -28,12 +28,16 @@ internal sealed class Checkpoint : IDisposable
 
     public IReadOnlyCollection<string> Names => _tensors.Keys;
 
+    /// <summary>Which weights in fp8 share a scale; null where the configuration does not say, and there may be none.</summary>
+    public Fp8Blocks? Fp8 { get; }
+
     /// <summary>Opens all files of a directory.</summary>
     /// <param name="directory">The directory.</param>
     /// <param name="tier">How their bytes are read.</param>
-    public static Checkpoint Open(string directory, SlowTier tier = SlowTier.DirectIO)
+    /// <param name="fp8">What the configuration says of weights in fp8.</param>
+    public static Checkpoint Open(string directory, SlowTier tier = SlowTier.DirectIO, Fp8Blocks? fp8 = null)
     {
-        var checkpoint = new Checkpoint(directory, tier);
+        var checkpoint = new Checkpoint(directory, tier, fp8);
         try
         {
             string index = Path.Combine(directory, Index);
@@ -58,17 +62,33 @@ internal sealed class Checkpoint : IDisposable
     public (SafetensorsFile File, TensorEntry Entry) Find(string name) =>
         _tensors.TryGetValue(name, out var found)
             ? found
-            : throw new UserInputException($"{Directory}: tensor \"{name}\" is missing; config.json asks for it");
+            : throw new UserInputException($"{Directory}: tensor \"{name}\" is missing; config.json asks for it{OtherForm(name)}");
 
     /// <summary>As <see cref="Find(string)"/>, and the tensor must have this shape and a floating type that is supported.</summary>
     public (SafetensorsFile File, TensorEntry Entry) Find(string name, params ReadOnlySpan<long> shape)
     {
-        var found = Find(name);
-        if (!found.Entry.Shape.AsSpan().SequenceEqual(shape))
-            throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has shape {found.Entry.ShapeText}; config.json asks for {TensorEntry.Text(shape.ToArray())}");
+        var found = CheckShape(name, shape);
         if (found.Entry.Type is not (TensorType.F32 or TensorType.F16 or TensorType.BF16))
-            throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has dtype {found.Entry.Type.Name()}; supported are F32, F16 and BF16");
+            throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has dtype {found.Entry.Type.Name()}; supported are F32, F16 and BF16" + (found.Entry.Type == TensorType.F8E4M3 ? ", and F8_E4M3 for matrices where quantization_config in config.json says fp8" : ""));
         return found;
+    }
+
+    /// <summary>As <see cref="Find(string)"/>, and the tensor must have this shape and be of bytes.</summary>
+    public (SafetensorsFile File, TensorEntry Entry) FindBytes(string name, params ReadOnlySpan<long> shape)
+    {
+        var found = CheckShape(name, shape);
+        return found.Entry.Type == TensorType.U8
+            ? found
+            : throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has dtype {found.Entry.Type.Name()}; mxfp4 is stored as U8");
+    }
+
+    /// <summary>As <see cref="Find(string)"/>, and the tensor must have this shape.</summary>
+    public (SafetensorsFile File, TensorEntry Entry) CheckShape(string name, params ReadOnlySpan<long> shape)
+    {
+        var found = Find(name);
+        return found.Entry.Shape.AsSpan().SequenceEqual(shape)
+            ? found
+            : throw new UserInputException($"{found.File.Path}: tensor \"{name}\" has shape {found.Entry.ShapeText}; config.json asks for {TensorEntry.Text(shape.ToArray())}");
     }
 
     public void Dispose()
@@ -96,6 +116,15 @@ internal sealed class Checkpoint : IDisposable
         {
             throw new UserInputException($"{index}: not a valid index ({e.Message.ReplaceLineEndings(" ")})", e);
         }
+    }
+
+    /// <summary>Where a tensor is missing because the weights are in another form than the configuration says.</summary>
+    private string OtherForm(string name)
+    {
+        string plain = name.EndsWith(Mxfp4Matrix.Blocks, StringComparison.Ordinal) ? name[..^Mxfp4Matrix.Blocks.Length] : "";
+        return Contains(name + Mxfp4Matrix.Blocks) ? $" (\"{name}{Mxfp4Matrix.Blocks}\" is there: weights in mxfp4 need a quantization_config that says so)"
+            : Contains(plain) ? $" (\"{plain}\" is there: weights that are not in mxfp4 need no quantization_config)"
+            : "";
     }
 
     private void OpenShards(string index)

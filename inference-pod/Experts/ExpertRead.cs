@@ -4,23 +4,37 @@ using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Experts;
 
-/// <summary>One contiguous read from a checkpoint, and where its elements go in the expert's buffer.</summary>
+/// <summary>A part of an expert: what is read from a checkpoint, and where it goes in the expert's buffer.</summary>
+internal abstract record ExpertRead
+{
+    /// <summary>Bytes that are read.</summary>
+    public abstract long Bytes { get; }
+
+    /// <summary>Bytes of memory that reading needs beside the buffer.</summary>
+    public abstract long ScratchBytes { get; }
+
+    /// <summary>Reads into an expert's buffer. <paramref name="scratch"/> holds at least <see cref="ScratchBytes"/>.</summary>
+    /// <exception cref="Crds.UserInputException">A weight is NaN or infinite.</exception>
+    public abstract void Execute(Span<byte> buffer, Span<byte> scratch);
+}
+
+/// <summary>One contiguous read of a floating type.</summary>
 /// <param name="File">The shard.</param>
 /// <param name="Entry">The tensor.</param>
 /// <param name="Start">First element.</param>
 /// <param name="Count">Elements.</param>
 /// <param name="Copies">Parts of what was read; together they cover the part of the buffer that they fill.</param>
-internal sealed record ExpertRead(SafetensorsFile File, TensorEntry Entry, long Start, long Count, IReadOnlyList<ExpertCopy> Copies)
+internal sealed record TensorRead(SafetensorsFile File, TensorEntry Entry, long Start, long Count, IReadOnlyList<ExpertCopy> Copies) : ExpertRead
 {
-    public long Bytes => Count * Entry.Type.Bytes();
+    public override long Bytes => Count * Entry.Type.Bytes();
+
+    public override long ScratchBytes => IsDirect ? 0 : Bytes;
 
     /// <summary>The file's bytes are the buffer's: nothing changes type, order or precision.</summary>
-    public bool IsDirect => Copies is [{ IsPlain: true } only]
+    private bool IsDirect => Copies is [{ IsPlain: true } only]
         && (only.Format, Entry.Type) is (WeightFormat.Float32, TensorType.F32) or (WeightFormat.BFloat16, TensorType.BF16);
 
-    /// <summary>Reads into an expert's buffer. <paramref name="scratch"/> holds at least <see cref="Bytes"/>, unless the read is direct.</summary>
-    /// <exception cref="Crds.UserInputException">A weight is NaN or infinite.</exception>
-    public void Execute(Span<byte> buffer, Span<byte> scratch)
+    public override void Execute(Span<byte> buffer, Span<byte> scratch)
     {
         long offset = Start * Entry.Type.Bytes();
         if (IsDirect)

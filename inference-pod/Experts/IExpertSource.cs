@@ -21,9 +21,10 @@ internal sealed class CheckpointExperts(ExpertCatalog catalog, Checkpoint checkp
 {
     /// <summary>Only parts that change type or order pass through scratch memory: at most one tensor of one expert.</summary>
     private readonly int _scratchBytes = (int)catalog.PerLayer.SelectMany(l => l).SelectMany(e => e)
-        .Where(r => !r.IsDirect).Select(r => r.Bytes).DefaultIfEmpty(0).Max();
+        .Select(r => r.ScratchBytes).DefaultIfEmpty(0).Max();
 
-    public string Description => $"safetensors, read with {checkpoint.Files[0].Access}";
+    public string Description => $"safetensors, read with {checkpoint.Files[0].Access}"
+        + (catalog.PerLayer.Any(l => l[0].Any(r => r is QuantizedRead)) ? " and dequantised" : "");
 
     public long Read(ExpertKey key, Span<byte> buffer)
     {

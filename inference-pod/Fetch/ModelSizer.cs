@@ -13,11 +13,11 @@ internal static class ModelSizer
     public static ModelFacts Measure(string directory, ExpertQuantization quantization)
     {
         var spec = Architectures.Describe(ModelConfig.Read(directory));
-        using var checkpoint = Checkpoint.Open(directory);
+        using var checkpoint = Checkpoint.Open(directory, fp8: spec.Fp8);
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         var expertNames = ModelLoader.ExpertNames(spec).ToHashSet(StringComparer.Ordinal);
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
-            .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec.Layers, spec.TiedEmbeddings))
+            .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec.Layers, spec.TiedEmbeddings) && Fp8Matrix.ScaledBy(checkpoint, entry.Name) is null)
             .Sum(InMemory);
         return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1), StepMemory.BytesPerToken(spec));
     }
@@ -26,13 +26,14 @@ internal static class ModelSizer
     /// <exception cref="Moebius.Crds.UserInputException">The directory is not a model that can be served.</exception>
     public static void Pack(string directory, ExpertQuantization quantization, CancellationToken stop)
     {
-        using var checkpoint = Checkpoint.Open(directory);
-        var catalog = ModelLoader.Catalog(Architectures.Describe(ModelConfig.Read(directory)), checkpoint, WeightStorage.Stored, quantization);
+        var spec = Architectures.Describe(ModelConfig.Read(directory));
+        using var checkpoint = Checkpoint.Open(directory, fp8: spec.Fp8);
+        var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count > 0 && !File.Exists(ExpertPack.DefaultPath(directory, catalog.Layout)))
             ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, stop);
     }
 
-    // bf16 matrices stay bf16, but for the one that latent attention splits; vectors, and everything else, become fp32.
+    // bf16 matrices stay bf16, and those in fp8 become it, but for the one that latent attention splits; vectors, and everything else, become fp32.
     private static long InMemory(TensorEntry entry) =>
-        entry.Elements * (entry.Type == TensorType.BF16 && entry.Shape.Length > 1 && !entry.Name.EndsWith(LatentAttention.SplitWeight, StringComparison.Ordinal) ? 2L : 4L);
+        entry.Elements * (entry.Type is TensorType.BF16 or TensorType.F8E4M3 && entry.Shape.Length > 1 && !entry.Name.EndsWith(LatentAttention.SplitWeight, StringComparison.Ordinal) ? 2L : 4L);
 }

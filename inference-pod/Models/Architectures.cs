@@ -1,4 +1,3 @@
-using Moebius.Crds;
 using Moebius.Inference.Models.Families;
 
 namespace Moebius.Inference.Models;
@@ -27,11 +26,7 @@ internal static class Architectures
         string? type = config.Text("model_type");
         if (type is null || !s_families.TryGetValue(type, out var describe))
             throw config.Bad("model_type", string.Join(", ", Names));
-        if (config.Has("quantization_config"))
-            throw new UserInputException($"{config.File}: quantization_config is set{Method(config)}; supported are checkpoints in fp32, fp16 or bf16");
-        return describe(config);
+        var fp8 = StoredQuantization.Read(config);
+        return describe(config) with { Fp8 = fp8 };
     }
-
-    private static string Method(ModelConfig config) =>
-        config.Object("quantization_config")?.Text("quant_method") is { } method ? $" (quant_method {method})" : "";
 }

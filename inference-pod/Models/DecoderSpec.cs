@@ -1,3 +1,4 @@
+using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Kernels;
 
@@ -40,6 +41,9 @@ internal sealed record DecoderSpec
 
     /// <summary>One per layer.</summary>
     public required IReadOnlyList<FeedForwardSpec> FeedForward { get; init; }
+
+    /// <summary>Which weights in fp8 share a scale; null where none are in fp8.</summary>
+    public Fp8Blocks? Fp8 { get; init; }
 }
 
 /// <summary>How a layer attends.</summary>

@@ -34,7 +34,7 @@ public static class ModelLoader
             throw new UserInputException($"readers is {options.Readers}; it must be from 1 to 64");
         var config = ModelConfig.Read(directory);
         var spec = Architectures.Describe(config);
-        var checkpoint = Checkpoint.Open(directory, options.SlowTier);
+        var checkpoint = Checkpoint.Open(directory, options.SlowTier, spec.Fp8);
         ExpertStore? store = null;
         var memory = new WeightMemory();
         try
@@ -76,7 +76,8 @@ public static class ModelLoader
         if (layers.Length == 0)
             return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, WeightFormat.Float32, false), [], 0);
         var first = layers[0].Moe;
-        bool keep = storage == WeightStorage.Stored && ExpertNames(spec).All(n => checkpoint.Find(n).Entry.Type == TensorType.BF16);
+        // What is in fp8, and in the bytes of mxfp4, becomes bf16.
+        bool keep = storage == WeightStorage.Stored && ExpertNames(spec).All(n => checkpoint.Find(n).Entry.Type is TensorType.BF16 or TensorType.F8E4M3 or TensorType.U8);
         var format = quantization switch
         {
             ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,

@@ -29,7 +29,7 @@ internal static class ModelPacker
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         if (output is not null && !Directory.Exists(output))
             throw new UserInputException($"--out: '{output}' is not a directory");
-        using var checkpoint = Checkpoint.Open(directory, tier);
+        using var checkpoint = Checkpoint.Open(directory, tier, spec.Fp8);
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");

@@ -8,7 +8,7 @@ namespace Moebius.Inference.Models;
 /// <summary>Reads dense weights into memory and remembers which names were asked for.</summary>
 /// <param name="checkpoint">Where they are.</param>
 /// <param name="memory">Where they go; it owns them.</param>
-/// <param name="keepBFloat16">Matrices in bf16 stay so; everything else becomes fp32.</param>
+/// <param name="keepBFloat16">Matrices in bf16 stay so, and those in fp8 become it; everything else becomes fp32.</param>
 internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory memory, bool keepBFloat16)
 {
     private const int ReadBytes = 4 << 20;
@@ -42,7 +42,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     {
         foreach (string name in checkpoint.Names.Order(StringComparer.Ordinal))
         {
-            if (!_used.Contains(name) && !IsLeftOut(name, layers, tied))
+            if (!_used.Contains(Fp8Matrix.ScaledBy(checkpoint, name) ?? name) && !IsLeftOut(name, layers, tied))
                 throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
         }
     }
@@ -67,8 +67,10 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
 
     private byte* Read(string name, bool keep, WeightMemory into, out WeightFormat format, params ReadOnlySpan<long> shape)
     {
-        var (file, entry) = checkpoint.Find(name, shape);
         _used.Add(name);
+        if (shape.Length == 2 && Fp8Matrix.Find(checkpoint, name, (int)shape[0], (int)shape[1]) is { } matrix)
+            return Dequantize(matrix, keep, into, out format);
+        var (file, entry) = checkpoint.Find(name, shape);
         bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
         format = stored && entry.Type == TensorType.BF16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
         byte* destination = into.Take(entry.Elements * (format == WeightFormat.BFloat16 ? sizeof(ushort) : sizeof(float)));
@@ -95,6 +97,32 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
             at += bytes;
         }
         FiniteWeights.Check(file.Path, name, others, entry.Elements);
+        return destination;
+    }
+
+    private static byte* Dequantize(Fp8Matrix matrix, bool keep, WeightMemory into, out WeightFormat format)
+    {
+        format = keep ? WeightFormat.BFloat16 : WeightFormat.Float32;
+        int columns = matrix.Columns;
+        long rowBytes = format.RowBytes(columns), others = 0;
+        byte* destination = into.Take(matrix.Rows * rowBytes), to = destination;
+        byte[] scratch = [];
+        ushort[] row = new ushort[columns];
+        foreach (var band in matrix.Bands(ReadBytes))
+        {
+            if (scratch.Length < band.ScratchBytes)
+                scratch = new byte[band.ScratchBytes];
+            band.Read(scratch);
+            for (int r = 0; r < band.Rows; r++, to += rowBytes)
+            {
+                var values = keep ? new Span<ushort>(to, columns) : row;
+                band.Row(scratch, r, values);
+                others += FiniteWeights.CountOthers(MemoryMarshal.AsBytes(values), TensorType.BF16);
+                for (int c = 0; c < columns && !keep; c++)
+                    ((float*)to)[c] = HalfTypes.ToSingle(values[c], TensorType.BF16);
+            }
+        }
+        FiniteWeights.Check(matrix.Path, matrix.Name, others, (long)matrix.Rows * columns);
         return destination;
     }
 }

@@ -25,7 +25,7 @@ internal static class TestModels
     public static TheoryData<string> All()
     {
         var data = new TheoryData<string>();
-        foreach (string group in new[] { "golden", "variants" })
+        foreach (string group in new[] { "golden", "variants", "quantized" })
         {
             foreach (string directory in Directory.GetDirectories(Path.Combine(Data, group)).Order(StringComparer.Ordinal))
                 data.Add(Path.Combine(group, Path.GetFileName(directory)));

@@ -40,7 +40,7 @@ internal static class GptOss
             RouterBias = true,
             Intermediate = config.Size("intermediate_size"),
             Activation = Activation.ClampedSwiglu,
-            Naming = new InterleavedExperts("mlp.experts"),
+            Naming = StoredQuantization.IsMxfp4(config) ? new Mxfp4Experts("mlp.experts") : new InterleavedExperts("mlp.experts"),
         };
         return config.Decoder(1e-5, Rope.Read(config, headDim, defaultTheta: 150_000, defaults: DefaultRope), attention, config.AllExperts(moe));
     }

@@ -10,6 +10,8 @@ public sealed class SafetensorsTests : IDisposable
 {
     private const string Good = """{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]},"__metadata__":{"format":"pt"}}""";
 
+    private const string Quantized = """{"a_blocks":{"dtype":"U8","shape":[1,2,1,16],"data_offsets":[0,32]},"a_scales":{"dtype":"U8","shape":[1,2,1],"data_offsets":[32,34]},"b":{"dtype":"F8_E4M3","shape":[3,3],"data_offsets":[34,43]},"b_scale_inv":{"dtype":"F32","shape":[1,1],"data_offsets":[43,47]}}""";
+
     private readonly string _path = Path.GetTempFileName();
 
     public void Dispose() => File.Delete(_path);
@@ -62,21 +64,22 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Property(MaxTest = 300)]
-    public void Truncated_files_are_refused(ushort length)
+    public void Truncated_files_are_refused(ushort length, bool quantized)
     {
-        Write(Good, 32);
+        Write(quantized ? Quantized : Good, quantized ? 47 : 32);
         byte[] whole = File.ReadAllBytes(_path);
         File.WriteAllBytes(_path, whole[..(length % whole.Length)]);
         Assert.Throws<UserInputException>(() => SafetensorsFile.Open(_path).Dispose());
     }
 
     [Property(MaxTest = 1000)]
-    public void Changed_bytes_never_cause_any_other_error(ushort[] positions, byte[] values)
+    public void Changed_bytes_never_cause_any_other_error(ushort[] positions, byte[] values, bool quantized)
     {
-        Write(Good, 32);
+        int data = quantized ? 47 : 32;
+        Write(quantized ? Quantized : Good, data);
         byte[] bytes = File.ReadAllBytes(_path);
         for (int i = 0; i < Math.Min(positions.Length, values.Length); i++)
-            bytes[positions[i] % (bytes.Length - 32)] = values[i];
+            bytes[positions[i] % (bytes.Length - data)] = values[i];
         File.WriteAllBytes(_path, bytes);
         OpensOrIsRefused();
     }

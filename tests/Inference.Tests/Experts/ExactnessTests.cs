@@ -10,13 +10,15 @@ namespace Moebius.Inference.Tests.Experts;
 /// </summary>
 public class ExactnessTests
 {
-    public static TheoryData<string> Families => new(Directory.GetDirectories(Path.Combine(TestModels.Data, "golden")).Select(d => Path.GetFileName(d)).Order(StringComparer.Ordinal));
+    public static TheoryData<string> Families => new(new[] { "golden", "quantized" }
+        .SelectMany(group => Directory.GetDirectories(Path.Combine(TestModels.Data, group)).Order(StringComparer.Ordinal))
+        .Select(d => Path.GetRelativePath(TestModels.Data, d)));
 
     [Theory]
     [MemberData(nameof(Families))]
     public void Budget_prefetch_file_and_reads_change_no_bit(string family)
     {
-        using var copy = TestModels.Copy(TestModels.Golden(family));
+        using var copy = TestModels.Copy(Path.Combine(TestModels.Data, family));
         var reference = ExpectedOutputs.Read(copy.Path);
         Run plain;
         long all, least = TestModels.SmallestBudget(copy.Path);

@@ -19,7 +19,6 @@ public class BadModelTests
     [InlineData("clip_qkv", "1.5", "clip_qkv is 1.5; supported is its absence")]
     [InlineData("mlp_bias", "true", "mlp_bias is true; supported is its absence")]
     [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; supported is 1")]
-    [InlineData("quantization_config", "{\"quant_method\": \"fp8\"}", "quantization_config is set (quant_method fp8); supported are checkpoints in fp32, fp16 or bf16")]
     [InlineData("rope_parameters", "{\"rope_type\": \"mrope\"}", "rope_parameters: rope_type is \"mrope\"; supported is default, linear, dynamic, yarn, longrope, llama3 or proportional")]
     [InlineData("rope_parameters", "{\"rope_type\": \"linear\"}", "rope_parameters: factor is missing")]
     [InlineData("rope_parameters", "{\"rope_type\": \"longrope\", \"factor\": 2, \"long_factor\": [1], \"short_factor\": [1]}", "short_factor is [1]; supported is a list of 16 numbers")]

@@ -6,28 +6,20 @@ namespace Moebius.Inference.Tests.Models;
 /// <summary>Quantised experts change results once, when they are stored; nothing else changes them any more.</summary>
 public class QuantizedModelTests
 {
-    private static readonly int[] s_prompt = [.. Enumerable.Range(0, 40).Select(i => 3 + i * 37 % 350)];
+    private static readonly int[] s_prompt = [.. Enumerable.Range(0, 40).Select(i => 3 + i * 37 % 90)];
 
-    public static TheoryData<string, ExpertQuantization> Models
-    {
-        get
-        {
-            // Separate, stacked and interleaved experts, in fp32 and bf16, with and without biases.
-            var data = new TheoryData<string, ExpertQuantization>();
-            foreach (string family in new[] { "qwen3_moe", "granitemoe", "gpt_oss" })
-            {
-                data.Add(family, ExpertQuantization.Int8);
-                data.Add(family, ExpertQuantization.Int4);
-            }
-            return data;
-        }
-    }
+    /// <summary>Separate, stacked and interleaved experts, in fp32, with and without biases.</summary>
+    public static TheoryData<string, ExpertQuantization> Golden => Each("golden/qwen3_moe", "golden/granitemoe", "golden/gpt_oss");
+
+    /// <summary>The same that are stored in fewer bits.</summary>
+    public static TheoryData<string, ExpertQuantization> Stored => Each("quantized/gpt_oss-mxfp4", "quantized/qwen3_moe-fp8-ragged");
 
     [Theory]
-    [MemberData(nameof(Models))]
+    [MemberData(nameof(Golden))]
+    [MemberData(nameof(Stored))]
     public void Budget_threads_chunks_and_storage_change_no_bit(string family, ExpertQuantization quantization)
     {
-        string directory = TestModels.Golden(family);
+        string directory = Path.Combine(TestModels.Data, family);
         float[] expected;
         using (var model = TestModels.Load(directory, quantization: quantization))
             expected = TestModels.Prefill(model, s_prompt, s_prompt.Length);
@@ -38,10 +30,10 @@ public class QuantizedModelTests
     }
 
     [Theory]
-    [MemberData(nameof(Models))]
+    [MemberData(nameof(Golden))]
     public void Logits_stay_near_those_of_the_checkpoint(string family, ExpertQuantization quantization)
     {
-        string directory = TestModels.Golden(family);
+        string directory = Path.Combine(TestModels.Data, family);
         using var exact = TestModels.Load(directory);
         using var coarse = TestModels.Load(directory, quantization: quantization);
         float[] before = TestModels.Prefill(exact, s_prompt, s_prompt.Length), after = TestModels.Prefill(coarse, s_prompt, s_prompt.Length);
@@ -60,5 +52,16 @@ public class QuantizedModelTests
             return Convert.ToHexString(model.Info.Fingerprint.Value.Span);
         });
         Assert.Equal(3, prints.Distinct().Count());
+    }
+
+    private static TheoryData<string, ExpertQuantization> Each(params string[] families)
+    {
+        var data = new TheoryData<string, ExpertQuantization>();
+        foreach (string family in families)
+        {
+            data.Add(family, ExpertQuantization.Int8);
+            data.Add(family, ExpertQuantization.Int4);
+        }
+        return data;
     }
 }
