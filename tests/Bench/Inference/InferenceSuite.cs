@@ -13,6 +13,7 @@ internal static class InferenceSuite
         new("sampling", () => Task.Run(SamplingBench.Run)),
         new("constraints", () => Task.Run(ConstraintBench.Run)),
         new("quantized", () => Task.Run(QuantizedBench.Run)),
+        new("dequantize", () => Task.Run(DequantizeBench.Run)),
         new("stall-demo", () => Task.Run(StallBench.Demonstration)),
         new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
         new("stall-large-50", () => Task.Run(() => StallBench.Large(50))),
