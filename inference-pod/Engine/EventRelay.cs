@@ -9,16 +9,22 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class EventRelay : IThreadPoolWorkItem
 {
-    private readonly ConcurrentQueue<(Generation To, GenerationEvent What)> _queue = new();
+    private readonly ConcurrentQueue<(Generation To, GenerationEvent What)[]> _queue = new();
+    private readonly List<(Generation To, GenerationEvent What)> _said = [];
     private int _running;
 
-    /// <summary>Queues an event; it arrives after the next <see cref="Flush"/>, or before.</summary>
-    public void Add(Generation to, GenerationEvent what) => _queue.Enqueue((to, what));
+    /// <summary>Keeps an event until the next <see cref="Flush"/>. One thread calls the two.</summary>
+    public void Add(Generation to, GenerationEvent what) => _said.Add((to, what));
 
-    /// <summary>Lets everything queued arrive soon.</summary>
+    /// <summary>Lets everything that was said arrive soon.</summary>
     public void Flush()
     {
-        if (!_queue.IsEmpty && Interlocked.Exchange(ref _running, 1) == 0)
+        if (_said.Count == 0)
+            return;
+        // All at once: each would have to be fetched from the cache of the thread that delivers the one before.
+        _queue.Enqueue([.. _said]);
+        _said.Clear();
+        if (Interlocked.Exchange(ref _running, 1) == 0)
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
@@ -26,8 +32,12 @@ internal sealed class EventRelay : IThreadPoolWorkItem
     {
         do
         {
-            while (_queue.TryDequeue(out var item))
-                Deliver(item.To, item.What);
+            while (_queue.TryDequeue(out var said))
+            {
+                foreach (var (to, what) in said)
+                    Deliver(to, what);
+            }
+
             Interlocked.Exchange(ref _running, 0);
         }
         while (!_queue.IsEmpty && Interlocked.Exchange(ref _running, 1) == 0);

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-
 namespace Moebius.Inference.Engine;
 
 /// <summary>
@@ -9,31 +6,32 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class FairShare
 {
-    private readonly Dictionary<string, (long Served, int Sequences)> parties = [];
+    private readonly Dictionary<string, Account> parties = [];
 
     public IReadOnlyDictionary<string, long> Served => parties.ToDictionary(party => party.Key, party => party.Value.Served);
 
-    public void Join(string party)
+    /// <summary>A sequence of a party begins. Answers what its tokens are charged to until it leaves.</summary>
+    public Account Join(string party)
     {
-        if (!parties.TryGetValue(party, out var entry))
-            entry = (parties.Count == 0 ? 0 : parties.Values.Min(other => other.Served), 0);
-        parties[party] = (entry.Served, entry.Sequences + 1);
-    }
-
-    public void Charge(string party, int tokens)
-    {
-        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(parties, party);
-        if (!Unsafe.IsNullRef(ref entry))
-            entry.Served += tokens;
+        if (!parties.TryGetValue(party, out var account))
+            parties[party] = account = new Account { Served = parties.Count == 0 ? 0 : parties.Values.Min(static other => other.Served) };
+        account.Sequences++;
+        return account;
     }
 
     public void Leave(string party)
     {
-        if (!parties.TryGetValue(party, out var entry))
-            return;
-        if (entry.Sequences <= 1)
+        if (parties.TryGetValue(party, out var account) && --account.Sequences == 0)
             parties.Remove(party);
-        else
-            parties[party] = (entry.Served, entry.Sequences - 1);
+    }
+
+    /// <summary>What a party was served.</summary>
+    internal sealed class Account
+    {
+        /// <summary>Tokens, those that the party was given to start level among them.</summary>
+        public long Served { get; set; }
+
+        /// <summary>Its sequences that run or wait.</summary>
+        public int Sequences { get; set; }
     }
 }

@@ -165,9 +165,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var generation in generations)
         {
-            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived);
+            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived) { Account = shares.Join(generation.Request.Tenant.Party) };
             waiting.Add(sequence.Id, sequence);
-            shares.Join(sequence.Party);
         }
     }
 
@@ -210,10 +209,11 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 Close(done);
         }
 
-        prefills.Apply(running.Values);
+        var now = All(running);
+        prefills.Apply(now);
         var plan = StepPlanner.Plan(
-            Views(running),
-            Views(waiting),
+            Array.ConvertAll(now, static sequence => sequence.View),
+            waiting.Count == 0 ? [] : Array.ConvertAll(All(waiting), static sequence => sequence.View),
             preempted,
             waiting.Count == 0 ? NobodyServed : shares.Served,
             closing.Count == 0 ? 0 : closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
@@ -236,13 +236,13 @@ internal sealed class InferenceEngine : IAsyncDisposable
         return work;
     }
 
-    private static SequenceView[] Views(SortedList<long, RunningSequence> sequences)
+    // In order. A loop over such a list makes an object that answers for each.
+    private static RunningSequence[] All(SortedList<long, RunningSequence> sequences)
     {
-        var views = new SequenceView[sequences.Count];
-        var at = 0;
-        foreach (var (_, sequence) in sequences)
-            views[at++] = sequence.View;
-        return views;
+        var all = new RunningSequence[sequences.Count];
+        for (var i = 0; i < all.Length; i++)
+            all[i] = sequences.GetValueAtIndex(i);
+        return all;
     }
 
     private void Preempt(RunningSequence sequence)
@@ -297,7 +297,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         {
             var (sequence, tokens) = work[i];
             computed += tokens;
-            shares.Charge(sequence.Party, tokens);
+            sequence.Account.Served += tokens;
             if (choices[i] is not { } choice)
                 continue;
             if (choice.Said is not null)
@@ -391,8 +391,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private void Report()
     {
         var used = 0;
-        foreach (var (_, sequence) in running)
-            used += StepPlanner.BlocksOf(sequence.Tokens.Count, limits);
+        for (var i = 0; i < running.Count; i++)
+            used += StepPlanner.BlocksOf(running.GetValueAtIndex(i).Tokens.Count, limits);
         observer.Load(running.Count, waiting.Count, Math.Min(1, (double)used / limits.Blocks));
     }
 }

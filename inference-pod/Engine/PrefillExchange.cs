@@ -8,16 +8,16 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
     private readonly byte[] block = new byte[model.Info.BlockBytes];
 
     /// <summary>Copies what can be copied and notes who is left out of the next step.</summary>
-    public void Apply(IList<RunningSequence> running)
+    public void Apply(ReadOnlySpan<RunningSequence> running)
     {
-        for (var i = 0; i < running.Count; i++)
-            running[i].AwaitsPrefill = false;
+        foreach (var sequence in running)
+            sequence.AwaitsPrefill = false;
         // Where keys and values depend on a sequence's length, another one's are of no use.
-        if (model.Info.KvDependsOnLength || running.Count < 2)
+        if (model.Info.KvDependsOnLength || running.Length < 2)
             return;
         if (!Prefills(running))
             return;
-        List<RunningSequence> ready = [.. running.Where(static sequence => !sequence.LookingUp)];
+        var ready = running.ToArray().Where(static sequence => !sequence.LookingUp).ToList();
         if (ready.Count < 2)
             return;
 
@@ -28,11 +28,11 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
             sequence.AwaitsPrefill = plan.Waiting.Contains(sequence.Id);
     }
 
-    private static bool Prefills(IList<RunningSequence> running)
+    private static bool Prefills(ReadOnlySpan<RunningSequence> running)
     {
-        for (var i = 0; i < running.Count; i++)
+        foreach (var candidate in running)
         {
-            if (running[i] is { LookingUp: false } sequence && sequence.Tokens.Count - sequence.Kv!.Length > 1)
+            if (candidate is { LookingUp: false } sequence && sequence.Tokens.Count - sequence.Kv!.Length > 1)
                 return true;
         }
 

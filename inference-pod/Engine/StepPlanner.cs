@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Moebius.Inference.Engine;
 
 /// <summary>What the planner knows of a sequence.</summary>
@@ -49,7 +51,8 @@ internal static class StepPlanner
         SchedulerLimits limits)
     {
         var kept = running.ToList();
-        kept.Sort(static (left, right) => left.Id.CompareTo(right.Id));
+        if (!InOrder(kept))
+            kept.Sort(static (left, right) => left.Id.CompareTo(right.Id));
         var free = limits.Blocks - heldBlocks;
         foreach (var sequence in kept)
             free -= BlocksOf(sequence.Tokens, limits);
@@ -63,18 +66,30 @@ internal static class StepPlanner
 
         // The last one may overdraw what others still hold: that is freed without its help, so it only waits.
         var chunks = free < 0 && heldBlocks > 0 ? [] : Chunks(kept, limits);
-        var admit = preempt.Count > 0 ? [] : Admit(kept, waiting, preempted, served, free, limits);
+        var admit = preempt.Count > 0 || waiting.Count == 0 ? [] : Admit(kept, waiting, preempted, served, free, limits);
         return new StepPlan(preempt, admit, chunks);
     }
 
     /// <summary>Blocks that a number of tokens needs.</summary>
     public static int BlocksOf(int tokens, SchedulerLimits limits) => (tokens + limits.BlockTokens - 1) / limits.BlockTokens;
 
-    private static List<(long Id, int Tokens)> Chunks(List<SequenceView> running, SchedulerLimits limits)
+    private static bool InOrder(List<SequenceView> sequences)
     {
-        var chunks = new List<(long Id, int Tokens)>();
+        for (var i = 1; i < sequences.Count; i++)
+        {
+            if (sequences[i].Id < sequences[i - 1].Id)
+                return false;
+        }
+
+        return true;
+    }
+
+    private static List<(long Id, int Tokens)> Chunks(List<SequenceView> sequences, SchedulerLimits limits)
+    {
+        var running = CollectionsMarshal.AsSpan(sequences);
+        var chunks = new List<(long Id, int Tokens)>(running.Length);
         var budget = limits.MaxBatchTokens;
-        foreach (var decode in running)
+        foreach (ref readonly var decode in running)
         {
             if (!decode.Ready || decode.Tokens - decode.Stored != 1)
                 continue;
@@ -84,7 +99,7 @@ internal static class StepPlanner
             budget--;
         }
 
-        foreach (var prefill in running)
+        foreach (ref readonly var prefill in running)
         {
             if (!prefill.Ready || prefill.Tokens - prefill.Stored <= 1)
                 continue;

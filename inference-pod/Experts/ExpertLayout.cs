@@ -62,11 +62,9 @@ internal sealed unsafe record ExpertLayout
     /// <summary>Bytes of a buffer, a multiple of what one direct read needs.</summary>
     public long Bytes { get; }
 
-    /// <summary>The matrices in a buffer, for the rows that pass through them.</summary>
-    public GatedWeights Weights(byte* buffer, int first, int count) => new(
+    /// <summary>The matrices in a buffer.</summary>
+    public GatedMatrices Matrices(byte* buffer) => new(
         new WeightRows((nint)buffer + (nint)Gate, Format, _row, HasBiases ? (nint)buffer + (nint)GateBias : 0),
         new WeightRows((nint)buffer + (nint)Up, Format, _row, HasBiases ? (nint)buffer + (nint)UpBias : 0),
-        new WeightRows((nint)buffer + (nint)Down, Format, _downRow, HasBiases ? (nint)buffer + (nint)DownBias : 0),
-        first,
-        count);
+        new WeightRows((nint)buffer + (nint)Down, Format, _downRow, HasBiases ? (nint)buffer + (nint)DownBias : 0));
 }

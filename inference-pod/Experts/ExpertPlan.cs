@@ -10,7 +10,7 @@ internal readonly record struct ExpertGroup(int Expert, int First, int Count);
 /// <param name="Groups">One per expert in use.</param>
 /// <param name="Tokens">For each row, the token that it is of.</param>
 /// <param name="RowOf">For each (token, choice) slot, its row.</param>
-internal sealed record ExpertPlan(IReadOnlyList<ExpertGroup> Groups, int[] Tokens, int[] RowOf)
+internal sealed record ExpertPlan(ExpertGroup[] Groups, int[] Tokens, int[] RowOf)
 {
     /// <param name="chosen">For each slot, the expert.</param>
     /// <param name="experts">Experts of the layer.</param>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Moebius.Crds;
+using Moebius.Inference.Kernels;
 using Moebius.Inference.Models;
 using Moebius.Inference.Prefetch;
 
@@ -18,7 +19,8 @@ internal sealed unsafe class ExpertStore : IDisposable
     private readonly int _slots;
     private long _preloaded;
     private long _residentHits;
-    private nint[][]? _resident;
+    private readonly GatedMatrices[] _matrices;
+    private GatedMatrices[][]? _resident;
     private TimeSpan _stall;
 
     /// <param name="catalog">The experts.</param>
@@ -40,6 +42,9 @@ internal sealed unsafe class ExpertStore : IDisposable
             throw new UserInputException($"experts.fastMemory (--expert-budget): {BudgetBytes} bytes is too small for {directory}: one layer's top-{catalog.TopK} experts need {catalog.MinimumBytes} bytes ({catalog.TopK} x {catalog.Layout.Bytes}); give at least {catalog.MinimumBytes}");
         _slots = (int)Math.Min(catalog.Count, BudgetBytes / catalog.Layout.Bytes);
         _buffers = new ExpertBuffers(_slots, catalog.Layout.Bytes);
+        _matrices = new GatedMatrices[_slots];
+        for (int slot = 0; slot < _slots; slot++)
+            _matrices[slot] = catalog.Layout.Matrices(_buffers[slot]);
         _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse, residency), aheadAtOnce), source, _buffers, _slots == 0 ? 0 : readers);
     }
 
@@ -72,10 +77,10 @@ internal sealed unsafe class ExpertStore : IDisposable
         _link.Fill([.. _catalog.PerLayer.SelectMany((experts, layer) => experts.Select((_, expert) => new ExpertKey(layer, expert)))],
             done => progress?.Invoke(done, _catalog.Count));
         _preloaded = _link.Read((scheduler, _, _) => scheduler.Prefetched);
-        _resident = [.. _catalog.PerLayer.Select((experts, layer) => experts.Select((_, expert) => Address(layer, expert)).ToArray())];
+        _resident = [.. _catalog.PerLayer.Select((experts, layer) => experts.Select((_, expert) => Resident(layer, expert)).ToArray())];
 
         // Nothing is ever evicted: there is a buffer for each.
-        nint Address(int layer, int expert) => (nint)_buffers[_link.Read((scheduler, _, _) => scheduler.Cache.SlotOf(new ExpertKey(layer, expert)))];
+        GatedMatrices Resident(int layer, int expert) => _matrices[_link.Read((scheduler, _, _) => scheduler.Cache.SlotOf(new ExpertKey(layer, expert)))];
     }
 
     /// <summary>
@@ -84,7 +89,7 @@ internal sealed unsafe class ExpertStore : IDisposable
     /// <param name="layer">Index among the MoE layers.</param>
     /// <param name="uses">Experts that it uses.</param>
     /// <returns>The weights of each of the layer's experts; empty: ask <see cref="Use"/>.</returns>
-    public ReadOnlySpan<nint> UseResident(int layer, int uses)
+    public ReadOnlySpan<GatedMatrices> UseResident(int layer, int uses)
     {
         if (_resident is null)
             return default;
@@ -113,7 +118,8 @@ internal sealed unsafe class ExpertStore : IDisposable
         set => _link.HandOver = value;
     }
 
-    public byte* Buffer(int slot) => _buffers[slot];
+    /// <summary>The weights in a buffer.</summary>
+    public GatedMatrices Matrices(int slot) => _matrices[slot];
 
     public void CountStall(TimeSpan waited) => _stall += waited;
 
@@ -127,8 +133,8 @@ internal sealed unsafe class ExpertStore : IDisposable
 
 /// <summary>An expert that can run now.</summary>
 /// <param name="Group">Index of its group.</param>
-/// <param name="Buffer">Its weights.</param>
-internal readonly record struct ReadyExpert(int Group, nint Buffer);
+/// <param name="Matrices">Its weights.</param>
+internal readonly record struct ReadyExpert(int Group, GatedMatrices Matrices);
 
 /// <summary>
 /// Hands out a layer's experts: first all that are resident, then the others as they arrive. Unless they are to be kept, what was
@@ -188,7 +194,7 @@ internal sealed unsafe class ExpertUse : IDisposable
         foreach (var (key, slot) in _pinned)
         {
             _groupOf.Remove(key.Expert, out int group);
-            _ready.Add(new ReadyExpert(group, (nint)_store.Buffer(slot)));
+            _ready.Add(new ReadyExpert(group, _store.Matrices(slot)));
         }
         return _ready;
     }

@@ -1,12 +1,16 @@
 namespace Moebius.Inference.Kernels;
 
-/// <summary>The three matrices of a gated feed-forward and the rows that pass through them.</summary>
+/// <summary>The three matrices of a gated feed-forward. One object for all steps: what is written anew in each must first be taken out of other threads' caches.</summary>
 /// <param name="Gate">[width, hidden].</param>
 /// <param name="Up">[width, hidden].</param>
 /// <param name="Down">[hidden, width].</param>
+internal sealed record GatedMatrices(WeightRows Gate, WeightRows Up, WeightRows Down);
+
+/// <summary>A gated feed-forward and the rows that pass through it.</summary>
+/// <param name="Matrices">Its weights.</param>
 /// <param name="First">First of its rows.</param>
 /// <param name="Count">Number of rows.</param>
-internal readonly record struct GatedWeights(WeightRows Gate, WeightRows Up, WeightRows Down, int First, int Count);
+internal readonly record struct GatedWeights(GatedMatrices Matrices, int First, int Count);
 
 /// <summary>down(act(gate(x)) * up(x)) for several experts at once, or for one dense block.</summary>
 internal static unsafe class GatedExperts
@@ -118,8 +122,8 @@ internal static unsafe class GatedExperts
             float* g = inner.Of(at, expert), u = up.Of(at, expert);
             float* input = index != null ? x.Data : x[expert.First];
             int* own = index != null ? index + expert.First : null;
-            MatrixProduct.Run(input, hidden, expert.Gate, g, gStride, expert.Count, from, to, hidden, own);
-            MatrixProduct.Run(input, hidden, expert.Up, u, uStride, expert.Count, from, to, hidden, own);
+            MatrixProduct.Run(input, hidden, expert.Matrices.Gate, g, gStride, expert.Count, from, to, hidden, own);
+            MatrixProduct.Run(input, hidden, expert.Matrices.Up, u, uStride, expert.Count, from, to, hidden, own);
             for (int row = 0; row < expert.Count; row++)
                 Activations.Gate(activation, g + (nint)row * gStride + from, u + (nint)row * uStride + from, to - from);
         });
@@ -132,7 +136,7 @@ internal static unsafe class GatedExperts
         ForParts(kernels.Workers, experts.Length, columns, (long)rows * columns * width, (at, from, to) =>
         {
             var expert = experts.Span[at];
-            MatrixProduct.Run(inner.Of(at, expert), stride, expert.Down, y[expert.First] - first, columns, expert.Count, first + from, first + to, width);
+            MatrixProduct.Run(inner.Of(at, expert), stride, expert.Matrices.Down, y[expert.First] - first, columns, expert.Count, first + from, first + to, width);
         });
     }
 

@@ -20,8 +20,10 @@ internal sealed unsafe class Decoder : ICausalModel
     private readonly Norm _norm;
     private readonly WeightMemory _memory;
     private readonly LogitRows _logits;
+    private readonly KvBlocks _blocks;
     private readonly IDisposable _checkpoint;
     private readonly RoutingTap? _tap;
+    private long _steps;
     private bool _disposed;
 
     public Decoder(DecoderSpec spec, ModelInfo info, TensorKernels kernels, WeightReader weights, ExpertStore store, IPrefetchPolicy? policy, Action<int>? layerLoaded)
@@ -32,6 +34,7 @@ internal sealed unsafe class Decoder : ICausalModel
         (_spec, _kernels, _store, _memory, _checkpoint, Info) = (spec, kernels, store, weights.Memory, weights.Checkpoint, info);
         _logits = new LogitRows(spec.Vocabulary);
         _kvShape = KvShape(spec);
+        _blocks = new KvBlocks(SequenceKv.Bytes(_kvShape, spec.Layers, info.BlockTokens));
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
         int moeLayer = 0;
@@ -87,7 +90,7 @@ internal sealed unsafe class Decoder : ICausalModel
         _ => throw new NotSupportedException(spec.Attention.GetType().Name),
     };
 
-    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _spec.Layers, Info.BlockTokens, _spec.Rope.DependsOnLength);
+    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _blocks, Info.BlockTokens, _spec.Rope.DependsOnLength);
 
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
@@ -121,6 +124,7 @@ internal sealed unsafe class Decoder : ICausalModel
         _disposed = true;
         _store.Dispose();
         _kernels.Dispose();
+        _blocks.Dispose();
         _memory.Dispose();
         _checkpoint.Dispose();
     }
@@ -129,13 +133,15 @@ internal sealed unsafe class Decoder : ICausalModel
     private List<StepChunk> Plan(IReadOnlyList<SequenceChunk> chunks)
     {
         var step = new List<StepChunk>(chunks.Count);
+        _steps++;
         int offset = 0;
         foreach (var chunk in chunks)
         {
             if (chunk.Kv is not SequenceKv kv || kv.Owner != this)
                 throw new ArgumentException("a sequence of another model was given", nameof(chunks));
-            if (Has(step, kv))
+            if (kv.Step == _steps)
                 throw new ArgumentException("a sequence has two chunks in one step; one is allowed", nameof(chunks));
+            kv.Step = _steps;
             int count = chunk.Tokens.Length;
             if (count == 0)
                 throw new ArgumentException("a chunk has no tokens; at least one is needed", nameof(chunks));
@@ -160,16 +166,6 @@ internal sealed unsafe class Decoder : ICausalModel
             chunk.Kv.Reserve(chunk.Count);
         }
         return step;
-    }
-
-    private static bool Has(List<StepChunk> step, SequenceKv kv)
-    {
-        foreach (var chunk in step)
-        {
-            if (chunk.Kv == kv)
-                return true;
-        }
-        return false;
     }
 
     private Rows Embed(List<StepChunk> step, int rows)

@@ -14,20 +14,23 @@ internal sealed unsafe class DenseFeedForward : IFeedForward
 {
     private readonly TensorKernels _kernels;
     private readonly Activation _activation;
-    private readonly LinearWeight _gate, _up, _down;
+    private readonly GatedMatrices _matrices;
+    private readonly int _width;
 
     public DenseFeedForward(TensorKernels kernels, WeightReader weights, string layer, DenseSpec spec, int hidden)
     {
         _kernels = kernels;
         _activation = spec.Activation;
-        _gate = weights.Linear($"{layer}{spec.Prefix}.gate_proj", spec.Intermediate, hidden, spec.Bias);
-        _up = weights.Linear($"{layer}{spec.Prefix}.up_proj", spec.Intermediate, hidden, spec.Bias);
-        _down = weights.Linear($"{layer}{spec.Prefix}.down_proj", hidden, spec.Intermediate, spec.Bias);
+        _width = spec.Intermediate;
+        _matrices = new GatedMatrices(
+            weights.Linear($"{layer}{spec.Prefix}.gate_proj", spec.Intermediate, hidden, spec.Bias).Rows,
+            weights.Linear($"{layer}{spec.Prefix}.up_proj", spec.Intermediate, hidden, spec.Bias).Rows,
+            weights.Linear($"{layer}{spec.Prefix}.down_proj", hidden, spec.Intermediate, spec.Bias).Rows);
     }
 
     public void Forward(Rows x, Rows y)
     {
-        GatedExperts.Run(_kernels, _activation, new[] { new GatedWeights(_gate.Rows, _up.Rows, _down.Rows, 0, x.Count) }, x, null, _gate.Outputs, y);
+        GatedExperts.Run(_kernels, _activation, new[] { new GatedWeights(_matrices, 0, x.Count) }, x, null, _width, y);
         _kernels.Profile?.Mark(StepPart.DenseFeedForward);
     }
 }

@@ -49,8 +49,8 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         float[] gate = Route(x, experts, weights);
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k, _buffers.Tokens(slots), _buffers.RowOf(slots));
         _kernels.Profile?.Mark(StepPart.Routing);
-        var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Count) : default;
-        var tiles = !resident.IsEmpty || _store.CanHold(plan.Groups.Count) ? ExpertTiles.For(_kernels, _spec.Activation, slots, _spec.Intermediate, x, y, inPlace: _shared is null) : null;
+        var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Length) : default;
+        var tiles = !resident.IsEmpty || _store.CanHold(plan.Groups.Length) ? ExpertTiles.For(_kernels, _spec.Activation, slots, _spec.Intermediate, x, y, inPlace: _shared is null) : null;
         var outputs = tiles is null ? _kernels.Take(slots, x.Width) : default;
         fixed (int* index = plan.Tokens)
         {
@@ -91,17 +91,13 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     }
 
     /// <summary>Runs the experts, all of which are in memory.</summary>
-    private void RunResident(ExpertPlan plan, ReadOnlySpan<nint> buffers, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
+    private void RunResident(ExpertPlan plan, ReadOnlySpan<GatedMatrices> resident, Rows x, int* index, Rows outputs, ExpertTiles? tiles)
     {
         var groups = plan.Groups;
-        var layout = _store.Layout;
-        var experts = _buffers.Matrices(groups.Count);
+        var experts = _buffers.Gated(groups.Length);
         var each = experts.Span;
         for (int i = 0; i < each.Length; i++)
-        {
-            var group = groups[i];
-            each[i] = layout.Weights((byte*)buffers[group.Expert], group.First, group.Count);
-        }
+            each[i] = new GatedWeights(resident[groups[i].Expert], groups[i].First, groups[i].Count);
         _kernels.Profile?.Mark(StepPart.Acquire);
         Run(experts, x, index, outputs, tiles);
     }
@@ -112,12 +108,12 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         for (var ready = use.Next(); ready.Count > 0; ready = use.Next())
         {
             _kernels.Profile?.Mark(StepPart.Acquire);
-            var experts = _buffers.Matrices(ready.Count);
+            var experts = _buffers.Gated(ready.Count);
             var each = experts.Span;
             for (int i = 0; i < each.Length; i++)
             {
                 var group = groups[ready[i].Group];
-                each[i] = _store.Layout.Weights((byte*)ready[i].Buffer, group.First, group.Count);
+                each[i] = new GatedWeights(ready[i].Matrices, group.First, group.Count);
             }
             Run(experts, x, index, outputs, tiles);
         }

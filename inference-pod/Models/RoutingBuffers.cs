@@ -10,7 +10,7 @@ internal sealed class RoutingBuffers
 {
     private int[] _experts = [], _tokens = [], _rowOf = [];
     private float[] _weights = [], _gate = [];
-    private GatedWeights[] _matrices = [];
+    private GatedWeights[] _gated = [];
 
     /// <summary>[tokens, top-k] experts, as many as were asked for.</summary>
     public int[] Experts(int slots) => Sized(ref _experts, slots);
@@ -27,12 +27,12 @@ internal sealed class RoutingBuffers
     /// <summary>[tokens, experts] softmax of the gate.</summary>
     public float[] Gate(int length) => Sized(ref _gate, length);
 
-    /// <summary>Room for the matrices of so many experts.</summary>
-    public Memory<GatedWeights> Matrices(int experts)
+    /// <summary>Room for so many experts and their rows.</summary>
+    public Memory<GatedWeights> Gated(int experts)
     {
-        if (_matrices.Length < experts)
-            _matrices = new GatedWeights[experts];
-        return _matrices.AsMemory(0, experts);
+        if (_gated.Length < experts)
+            _gated = new GatedWeights[experts];
+        return _gated.AsMemory(0, experts);
     }
 
     private static T[] Sized<T>(ref T[] buffer, int length) => buffer.Length == length ? buffer : buffer = new T[length];

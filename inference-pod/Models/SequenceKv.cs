@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Models;
@@ -10,6 +9,7 @@ namespace Moebius.Inference.Models;
 internal sealed unsafe class SequenceKv : ISequenceKv
 {
     private readonly AttentionShape _shape;
+    private readonly KvBlocks _memory;
     private readonly int _blockTokens;
     private readonly List<nint> _blocks = [];
     private nint[] _table = [];
@@ -18,19 +18,19 @@ internal sealed unsafe class SequenceKv : ISequenceKv
 
     /// <param name="owner">The model.</param>
     /// <param name="shape">What a token stores in a layer.</param>
-    /// <param name="layers">Layers.</param>
+    /// <param name="memory">Of blocks of as many <see cref="Bytes"/>.</param>
     /// <param name="blockTokens">Tokens of a block.</param>
     /// <param name="dependsOnLength">
     /// Keys and values change once the sequence passes a length: tokens are remembered so that they can be computed
     /// again, and blocks of other sequences are refused.
     /// </param>
-    public SequenceKv(object owner, AttentionShape shape, int layers, int blockTokens, bool dependsOnLength)
+    public SequenceKv(object owner, AttentionShape shape, KvBlocks memory, int blockTokens, bool dependsOnLength)
     {
         _tokens = dependsOnLength ? [] : null;
         Owner = owner;
         _shape = shape;
+        _memory = memory;
         _blockTokens = blockTokens;
-        BlockBytes = Bytes(shape, layers, blockTokens);
     }
 
     ~SequenceKv() => Free();
@@ -38,11 +38,14 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <summary>The model that made it; another model's sequence has another layout.</summary>
     public object Owner { get; }
 
-    public int BlockBytes { get; }
+    public int BlockBytes => _memory.Bytes;
 
     public int BlockTokens => _blockTokens;
 
     public int Length { get; private set; }
+
+    /// <summary>The last step of its model that it is in.</summary>
+    public long Step { get; set; }
 
     public static int Bytes(AttentionShape shape, int layers, int blockTokens) =>
         checked(layers * blockTokens * (shape.KeyRow + shape.ValueRow) * sizeof(float));
@@ -79,7 +82,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         int keep = (length + _blockTokens - 1) / _blockTokens;
         for (int i = _blocks.Count - 1; i >= keep; i--)
         {
-            NativeMemory.AlignedFree((void*)_blocks[i]);
+            _memory.Return(_blocks[i]);
             _blocks.RemoveAt(i);
         }
         _table = [.. _blocks];
@@ -93,7 +96,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         if (_blocks.Count == needed)
             return;
         while (_blocks.Count < needed)
-            _blocks.Add((nint)NativeMemory.AlignedAlloc((nuint)BlockBytes, 64));
+            _blocks.Add(_memory.Take());
         _table = [.. _blocks];
     }
 
@@ -144,7 +147,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
             return;
         _disposed = true;
         foreach (nint block in _blocks)
-            NativeMemory.AlignedFree((void*)block);
+            _memory.Return(block);
         _blocks.Clear();
         _table = [];
     }

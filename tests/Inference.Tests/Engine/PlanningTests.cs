@@ -64,11 +64,13 @@ public class PlanningTests
     public void A_party_that_comes_back_starts_level()
     {
         var shares = new FairShare();
-        shares.Join("a");
-        shares.Charge("a", 500);
-        shares.Join("b");
+        shares.Join("a").Served += 500;
+        var other = shares.Join("b");
         Assert.Equal(500, shares.Served["b"]);
-        shares.Charge("b", 7);
+        other.Served += 7;
+        Assert.Same(other, shares.Join("b"));
+        shares.Leave("b");
+        Assert.Equal(507, shares.Served["b"]);
         shares.Leave("a");
         shares.Join("a");
         Assert.Equal(507, shares.Served["a"]);

@@ -52,7 +52,7 @@ public class ExpertTilesTests
             byte* weights = (byte*)(data + (tokens * hidden));
             for (int i = 0, first = 0; i < experts.Length; first += counts[i++])
             {
-                experts[i] = new GatedWeights(Matrix(hidden), Matrix(hidden), Matrix(width), first, counts[i]);
+                experts[i] = new GatedWeights(new GatedMatrices(Matrix(hidden), Matrix(hidden), Matrix(width)), first, counts[i]);
 
                 WeightRows Matrix(int k)
                 {

@@ -109,7 +109,7 @@ public unsafe class RandomShapeTests
             using var kernels = new TensorKernels(new Workers(random.Next(1, 4)));
             var experts = new GatedWeights[counts.Length];
             for (int at = 0, first = 0; at < counts.Length; first += counts[at++])
-                experts[at] = new GatedWeights(Matrix(3 * at, hidden), Matrix(3 * at + 1, hidden), Matrix(3 * at + 2, width), first, counts[at]);
+                experts[at] = new GatedWeights(new GatedMatrices(Matrix(3 * at, hidden), Matrix(3 * at + 1, hidden), Matrix(3 * at + 2, width)), first, counts[at]);
             int padded = GatedExperts.Padded(width);
             float[] inner = new float[(rows + 1) * padded], spare = new float[random.Next(1, 8) * padded];
             fixed (float* px = x, py = y, pt = tile, pn = inner, ps = spare)
