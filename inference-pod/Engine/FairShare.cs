@@ -9,31 +9,36 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class FairShare
 {
-    private readonly Dictionary<string, (long Served, int Sequences)> parties = [];
+    private readonly Dictionary<string, long> served = [];
+    private readonly Dictionary<string, int> sequences = [];
 
-    public IReadOnlyDictionary<string, long> Served => parties.ToDictionary(party => party.Key, party => party.Value.Served);
+    /// <summary>As it stands; it changes with every call.</summary>
+    public IReadOnlyDictionary<string, long> Served => served;
 
     public void Join(string party)
     {
-        if (!parties.TryGetValue(party, out var entry))
-            entry = (parties.Count == 0 ? 0 : parties.Values.Min(other => other.Served), 0);
-        parties[party] = (entry.Served, entry.Sequences + 1);
+        served.TryAdd(party, served.Count == 0 ? 0 : served.Values.Min());
+        sequences[party] = sequences.GetValueOrDefault(party) + 1;
     }
 
     public void Charge(string party, int tokens)
     {
-        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(parties, party);
+        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(served, party);
         if (!Unsafe.IsNullRef(ref entry))
-            entry.Served += tokens;
+            entry += tokens;
     }
 
     public void Leave(string party)
     {
-        if (!parties.TryGetValue(party, out var entry))
+        if (!sequences.TryGetValue(party, out var left))
             return;
-        if (entry.Sequences <= 1)
-            parties.Remove(party);
-        else
-            parties[party] = (entry.Served, entry.Sequences - 1);
+        if (left > 1)
+        {
+            sequences[party] = left - 1;
+            return;
+        }
+
+        sequences.Remove(party);
+        served.Remove(party);
     }
 }
