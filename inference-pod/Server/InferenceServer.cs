@@ -73,7 +73,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = JsonBody.LargestBytes;
+            kestrel.Limits.MaxRequestBodySize = RequestBodies.LargestBytes;
             kestrel.Listen(options.Listen);
         });
         var app = builder.Build();

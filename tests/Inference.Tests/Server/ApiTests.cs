@@ -106,6 +106,7 @@ public class ApiTests
     [InlineData("completions", """{"model":"toy","prompt":"a","seed":"x"}""", 400, "seed")]
     [InlineData("completions", """{"model":"toy","prompt":"a","suffix":"x"}""", 400, "suffix")]
     [InlineData("completions", """{"model":"toy","prompt":"a","temprature":1}""", 400, "temprature")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"max_tokens":5,"max_completion_tokens":6}""", 400, "max_tokens")]
     [InlineData("chat/completions", """{"model":"toy"}""", 400, "messages")]
     [InlineData("chat/completions", """{"model":"toy","messages":[]}""", 400, "messages")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"content":"x"}]}""", 400, "messages[0].role")]

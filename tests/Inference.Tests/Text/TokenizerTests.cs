@@ -50,6 +50,14 @@ public class TokenizerTests
     }
 
     [Fact]
+    public void A_long_text_is_split_as_a_short_one()
+    {
+        var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex("a|(?<=a)b"), SplitBehavior.Isolated, false);
+        var pieces = split.Split(new Piece(string.Concat(Enumerable.Repeat("abc", 10_000)), true)).Select(piece => piece.Text);
+        Assert.Equal(Enumerable.Repeat<string[]>(["a", "b", "c"], 10_000).SelectMany(part => part), pieces);
+    }
+
+    [Fact]
     public void A_word_beyond_all_measure_is_not_merged()
     {
         Assert.False(Austen.TryEncode(new string('a', 1 << 20), false, 1000, out var ids));
