@@ -179,7 +179,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
         cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
         var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
-        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true });
+        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true }, limits);
         engine.Start();
         var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)

@@ -316,6 +316,21 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task Metrics_count_tokens_while_they_come()
+    {
+        using var gate = new SemaphoreSlim(3);
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel(blockTokens: 4) { BeforeStep = _ => gate.Wait() });
+        var answer = harness.PostAsync("v1/completions", """{"model":"toy","prompt":[5,6,7],"max_tokens":9,"ignore_eos":true}""");
+        await Eventually.TrueAsync(async () => (await harness.GetAsync("metrics")).Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 3\n", StringComparison.Ordinal));
+        Assert.Contains("\nvllm:prompt_tokens_total{model_name=\"toy\"} 3\n", await harness.GetAsync("metrics"), StringComparison.Ordinal);
+        gate.Release(1000);
+        await answer;
+        var metrics = await harness.GetAsync("metrics");
+        Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 9\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nvllm:cache_config_info{model_name=\"toy\",block_size=\"4\",num_gpu_blocks=\"65536\"} 1\n", metrics, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Metrics_count_requests_by_what_they_ask_for_and_get()
     {
         await using var harness = await ServerHarness.StartAsync();
