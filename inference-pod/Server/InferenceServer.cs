@@ -192,6 +192,8 @@ internal sealed class InferenceServer : IAsyncDisposable
         };
         if (tokenizer.Count > model.Info.VocabularySize)
             logger.LogWarning("The tokenizer has {Tokens} tokens and the model {Vocabulary}: a text with one of the others is refused", tokenizer.Count, model.Info.VocabularySize);
+        foreach (var id in model.Info.EndOfSequence.Where(id => id < 0 || id >= model.Info.VocabularySize))
+            logger.LogWarning("eos_token_id {Id} is none of the model's token ids, which end at {Last}: no answer ends with it", id, model.Info.VocabularySize - 1);
         if (template is not null)
             logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", served.ToolCallParser, served.ReasoningParser);
         if (model.Info.ExpertTier.Length > 0)
