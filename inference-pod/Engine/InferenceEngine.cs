@@ -68,6 +68,10 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Begins to work.</summary>
     public void Start() => thread.Start();
 
+    /// <summary>Refuses a tenant for whom there is no room, before anything has been done for its request.</summary>
+    /// <exception cref="QueueFullException">Too many wait already.</exception>
+    public void CheckRoom(Tenant tenant) => room.Check(tenant.Party);
+
     /// <summary>Queues one party's sequences, all or none. They must fit <see cref="ContextLength"/>.</summary>
     /// <exception cref="QueueFullException">Too many wait already.</exception>
     /// <exception cref="EngineStoppedException">The engine is stopping.</exception>

@@ -18,13 +18,25 @@ internal sealed class QueueRoom(int most)
     {
         lock (gate)
         {
-            var own = parties.GetValueOrDefault(party);
-            var share = most / (parties.Count + (own == 0 ? 1 : 0));
-            if (inside + sequences > most && own + sequences > share)
-                throw new QueueFullException(inside);
-            parties[party] = own + sequences;
+            Check(party, sequences);
+            parties[party] = parties.GetValueOrDefault(party) + sequences;
             inside += sequences;
         }
+    }
+
+    /// <summary>Refuses whom <see cref="Enter"/> would refuse with any number of sequences.</summary>
+    /// <exception cref="QueueFullException">There is no room.</exception>
+    public void Check(string party)
+    {
+        lock (gate)
+            Check(party, 1);
+    }
+
+    private void Check(string party, int sequences)
+    {
+        var own = parties.GetValueOrDefault(party);
+        if (inside + sequences > most && own + sequences > most / (parties.Count + (own == 0 ? 1 : 0)))
+            throw new QueueFullException(inside);
     }
 
     /// <summary>Some of a party's sequences have ended.</summary>

@@ -185,6 +185,8 @@ public class ApiTests
             answers.Remove(first);
             var refused = await first;
             Assert.Equal(HttpStatusCode.TooManyRequests, refused.Status);
+            // Whom there is no room for is told so before the body is looked at.
+            Assert.Equal(HttpStatusCode.TooManyRequests, (await harness.PostAsync("v1/completions", "{")).Status);
             Assert.True(refused.Response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
             Assert.Equal("queue_full", (string?)refused.Body["error"]!["code"]);
         }
