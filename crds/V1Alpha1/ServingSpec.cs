@@ -15,7 +15,7 @@ public sealed class ServingSpec
     [Range(1, 4096)]
     public int MaxConcurrentSequences { get; set; } = 16;
 
-    /// <summary>Requests that may wait; more are answered 429 with Retry-After.</summary>
+    /// <summary>Requests that may wait; more are answered 429 with Retry-After, but for those of a tenant that has less than its share of the places.</summary>
     [Range(0, 100000)]
     public int MaxQueuedRequests { get; set; } = 128;
 

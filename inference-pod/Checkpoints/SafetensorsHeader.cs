@@ -67,6 +67,10 @@ internal static class SafetensorsHeader
         var value = property.Value;
         if (value.ValueKind != JsonValueKind.Object)
             throw Bad(file, name, $"is a JSON {value.ValueKind}; it must be an object with dtype, shape and data_offsets");
+        // Of two, another reader may take the one and this the other.
+        var fields = new HashSet<string>(StringComparer.Ordinal);
+        if (value.EnumerateObject().FirstOrDefault(field => !fields.Add(field.Name)) is { Value.ValueKind: not JsonValueKind.Undefined } twice)
+            throw Bad(file, name, $"has {OneLine(twice.Name)} twice");
         string? typeName = value.TryGetProperty("dtype", out var dtype) && dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : null;
         if (typeName is null || !TensorTypes.TryParse(typeName, out var type))
             throw Bad(file, name, $"has dtype {Show(value, "dtype")}; known are {TensorTypes.Known}");

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Moebius.Inference.Engine;
 
 /// <summary>
@@ -6,32 +9,36 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class FairShare
 {
-    private readonly Dictionary<string, Account> parties = [];
+    private readonly Dictionary<string, long> served = [];
+    private readonly Dictionary<string, int> sequences = [];
 
-    public IReadOnlyDictionary<string, long> Served => parties.ToDictionary(party => party.Key, party => party.Value.Served);
+    /// <summary>As it stands; it changes with every call.</summary>
+    public IReadOnlyDictionary<string, long> Served => served;
 
-    /// <summary>A sequence of a party begins. Answers what its tokens are charged to until it leaves.</summary>
-    public Account Join(string party)
+    public void Join(string party)
     {
-        if (!parties.TryGetValue(party, out var account))
-            parties[party] = account = new Account { Served = parties.Count == 0 ? 0 : parties.Values.Min(static other => other.Served) };
-        account.Sequences++;
-        return account;
+        served.TryAdd(party, served.Count == 0 ? 0 : served.Values.Min());
+        sequences[party] = sequences.GetValueOrDefault(party) + 1;
+    }
+
+    public void Charge(string party, int tokens)
+    {
+        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(served, party);
+        if (!Unsafe.IsNullRef(ref entry))
+            entry += tokens;
     }
 
     public void Leave(string party)
     {
-        if (parties.TryGetValue(party, out var account) && --account.Sequences == 0)
-            parties.Remove(party);
-    }
+        if (!sequences.TryGetValue(party, out var left))
+            return;
+        if (left > 1)
+        {
+            sequences[party] = left - 1;
+            return;
+        }
 
-    /// <summary>What a party was served.</summary>
-    internal sealed class Account
-    {
-        /// <summary>Tokens, those that the party was given to start level among them.</summary>
-        public long Served { get; set; }
-
-        /// <summary>Its sequences that run or wait.</summary>
-        public int Sequences { get; set; }
+        sequences.Remove(party);
+        served.Remove(party);
     }
 }

@@ -3,8 +3,8 @@ namespace Moebius.Inference.Engine;
 /// <summary>Is told what happens, for metrics. Called on the engine's thread: must be quick and must not throw.</summary>
 internal interface IEngineObserver
 {
-    /// <summary>A first token, this long after its request came in.</summary>
-    void FirstToken(TimeSpan sinceArrival);
+    /// <summary>A first token, this long after its request came in: the prompt has been computed, but for what was cached or shared; both in tokens.</summary>
+    void FirstToken(TimeSpan sinceArrival, int prompt, int cached);
 
     /// <summary>Later tokens of a step, each this long after the one before it.</summary>
     void NextTokens(TimeSpan sinceLast, int tokens);

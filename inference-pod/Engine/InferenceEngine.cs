@@ -14,15 +14,13 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class InferenceEngine : IAsyncDisposable
 {
-    private static readonly Dictionary<string, long> NobodyServed = [];
-
     private readonly ICausalModel model;
     private readonly Tokenizer tokenizer;
     private readonly IEngineObserver observer;
     private readonly SchedulerLimits limits;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
-    private readonly int maxQueued;
+    private readonly QueueRoom room;
     private readonly PrefixExchange exchange;
     private readonly PrefillExchange prefills;
     private readonly BlockingCollection<Action> inbox = [];
@@ -38,7 +36,6 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly EventRelay relay = new();
     private readonly EarlyCollection garbage;
     private long nextId;
-    private int inside;
     private volatile bool draining;
 
     public InferenceEngine(
@@ -55,7 +52,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         this.tokenizer = tokenizer;
         this.observer = observer;
         this.limits = limits;
-        this.maxQueued = maxQueued;
+        // Room in the batch counts too: a queue of zero still serves what can run at once.
+        room = new QueueRoom(maxQueued + limits.MaxSequences);
         this.clock = clock;
         this.logger = logger;
         garbage = new EarlyCollection(clock, TimeSpan.FromMilliseconds(500));
@@ -70,32 +68,32 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Begins to work.</summary>
     public void Start() => thread.Start();
 
-    /// <summary>Queues sequences, all or none. They must fit <see cref="ContextLength"/>.</summary>
+    /// <summary>Refuses a tenant for whom there is no room, before anything has been done for its request.</summary>
+    /// <exception cref="QueueFullException">Too many wait already.</exception>
+    public void CheckRoom(Tenant tenant) => room.Check(tenant.Party);
+
+    /// <summary>Queues one party's sequences, all or none. They must fit <see cref="ContextLength"/>.</summary>
     /// <exception cref="QueueFullException">Too many wait already.</exception>
     /// <exception cref="EngineStoppedException">The engine is stopping.</exception>
     public IReadOnlyList<Generation> Submit(IReadOnlyList<EngineRequest> requests)
     {
         if (draining)
             throw new EngineStoppedException();
+        var party = requests[0].Tenant.Party;
         foreach (var request in requests)
         {
+            if (request.Tenant.Party != party)
+                throw new ArgumentException("sequences that come together are one party's", nameof(requests));
             if (request.Prompt.Length == 0 || request.Prompt.Length + request.MaxTokens > ContextLength || request.MaxTokens < 1)
                 throw new ArgumentException("a sequence must have a prompt, an output and fit the context", nameof(requests));
         }
 
-        // Room in the batch counts too: a queue of zero still serves what can run at once.
-        var now = Interlocked.Add(ref inside, requests.Count);
-        if (now > maxQueued + limits.MaxSequences)
-        {
-            Interlocked.Add(ref inside, -requests.Count);
-            throw new QueueFullException(now - requests.Count);
-        }
-
+        room.Enter(party, requests.Count);
         var generations = requests.Select(request => new Generation(request, Cancel)).ToList();
         var arrived = clock.GetTimestamp();
         if (!Post(() => Enqueue(generations, arrived)))
         {
-            Interlocked.Add(ref inside, -requests.Count);
+            room.Leave(party, requests.Count);
             throw new EngineStoppedException();
         }
 
@@ -165,8 +163,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var generation in generations)
         {
-            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived) { Account = shares.Join(generation.Request.Tenant.Party) };
+            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived);
             waiting.Add(sequence.Id, sequence);
+            shares.Join(sequence.Party);
         }
     }
 
@@ -215,7 +214,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
             Array.ConvertAll(now, static sequence => sequence.View),
             waiting.Count == 0 ? [] : Array.ConvertAll(All(waiting), static sequence => sequence.View),
             preempted,
-            waiting.Count == 0 ? NobodyServed : shares.Served,
+            shares.Served,
             closing.Count == 0 ? 0 : closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
             limits);
         foreach (var id in plan.Preempt)
@@ -297,7 +296,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         {
             var (sequence, tokens) = work[i];
             computed += tokens;
-            sequence.Account.Served += tokens;
+            shares.Charge(sequence.Party, tokens);
             if (choices[i] is not { } choice)
                 continue;
             if (choice.Said is not null)
@@ -360,7 +359,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private void Retire(RunningSequence sequence, FinishReason reason)
     {
         if (waiting.Remove(sequence.Id) || running.Remove(sequence.Id))
-            Interlocked.Decrement(ref inside);
+            room.Leave(sequence.Party, 1);
         preempted.Remove(sequence.Id);
         shares.Leave(sequence.Party);
         var request = sequence.Request;

@@ -22,9 +22,9 @@ internal sealed record PrefillPlan(IReadOnlyList<(long To, long From, int Blocks
 /// <item>May share: all of it within a tenant; between tenants only the tokens that are public for both.</item>
 /// <item>A sequence takes every such block that another one has stored.</item>
 /// <item>It is left out of a step when an earlier sequence, which is computed in it, is no further behind and needs
-/// blocks that both have in common. The earlier one gets its share of the step's tokens first, so the blocks are there no
-/// later than by computing them alone; what is the sequence's own comes in the step behind. The earliest prefill always
-/// goes on: nothing can wait for ever.</item>
+/// blocks that both have in common. Within a party the earlier one gets its share of the step's tokens first, so the blocks
+/// are there no later than by computing them alone; what is the sequence's own comes in the step behind. Some prefill always
+/// goes on, and each party's turn comes: nothing can wait for ever.</item>
 /// </list>
 /// All is found anew before each step: when the one that computes is cancelled or preempted, the next step goes on without it.
 /// </summary>

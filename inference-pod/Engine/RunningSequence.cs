@@ -21,9 +21,6 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     /// <summary>Who is charged for it.</summary>
     public string Party { get; } = generation.Request.Tenant.Party;
 
-    /// <summary>What it is charged to.</summary>
-    public required FairShare.Account Account { get; init; }
-
     /// <summary>Prompt and output.</summary>
     public List<int> Tokens { get; } = [.. generation.Request.Prompt];
 

@@ -27,9 +27,10 @@ internal sealed record StepPlan(IReadOnlyList<long> Preempt, IReadOnlyList<long>
 /// Decides what the next step computes: continuous batching with chunked prefill. Pure.
 /// <list type="number">
 /// <item>A sequence holds blocks for all its known tokens from admission on, so a prefill that has begun always ends.
-/// Only output makes sequences grow past the memory; then the latest arrivals are preempted and recomputed later.</item>
+/// Only output makes sequences grow past the memory; then the latest arrivals of the party that has been served most are
+/// preempted and recomputed later.</item>
 /// <item>Every decode gets its token first, so a long prompt never halts running answers; prefills share what is left
-/// of the step's tokens in order of arrival.</item>
+/// of the step's tokens: those of the party that has been served least go first, in order of arrival.</item>
 /// <item>Who is admitted next: preempted sequences, then the party that has been served least, then the earliest.
 /// The first that does not fit is waited for, so that no long prompt starves.</item>
 /// </list>
@@ -59,13 +60,14 @@ internal static class StepPlanner
         var preempt = new List<long>();
         while (free < 0 && kept.Count > 1)
         {
-            preempt.Add(kept[^1].Id);
-            free += BlocksOf(kept[^1].Tokens, limits);
-            kept.RemoveAt(kept.Count - 1);
+            var latest = kept.MaxBy(sequence => (served.GetValueOrDefault(sequence.Party), sequence.Id));
+            preempt.Add(latest.Id);
+            free += BlocksOf(latest.Tokens, limits);
+            kept.Remove(latest);
         }
 
         // The last one may overdraw what others still hold: that is freed without its help, so it only waits.
-        var chunks = free < 0 && heldBlocks > 0 ? [] : Chunks(kept, limits);
+        var chunks = free < 0 && heldBlocks > 0 ? [] : Chunks(kept, served, limits);
         var admit = preempt.Count > 0 || waiting.Count == 0 ? [] : Admit(kept, waiting, preempted, served, free, limits);
         return new StepPlan(preempt, admit, chunks);
     }
@@ -84,25 +86,31 @@ internal static class StepPlanner
         return true;
     }
 
-    private static List<(long Id, int Tokens)> Chunks(List<SequenceView> sequences, SchedulerLimits limits)
+    private static List<(long Id, int Tokens)> Chunks(List<SequenceView> running, IReadOnlyDictionary<string, long> served, SchedulerLimits limits)
     {
-        var running = CollectionsMarshal.AsSpan(sequences);
-        var chunks = new List<(long Id, int Tokens)>(running.Length);
+        var chunks = new List<(long Id, int Tokens)>(running.Count);
+        List<SequenceView>? prefills = null;
         var budget = limits.MaxBatchTokens;
-        foreach (ref readonly var decode in running)
+        foreach (ref readonly var sequence in CollectionsMarshal.AsSpan(running))
         {
-            if (!decode.Ready || decode.Tokens - decode.Stored != 1)
+            if (!sequence.Ready || sequence.Tokens == sequence.Stored)
                 continue;
+            if (sequence.Tokens - sequence.Stored > 1)
+            {
+                (prefills ??= []).Add(sequence);
+                continue;
+            }
+
             if (budget == 0)
                 return chunks;
-            chunks.Add((decode.Id, 1));
+            chunks.Add((sequence.Id, 1));
             budget--;
         }
 
-        foreach (ref readonly var prefill in running)
+        if (prefills is null)
+            return chunks;
+        foreach (var prefill in prefills.OrderBy(sequence => served.GetValueOrDefault(sequence.Party)).ThenBy(sequence => sequence.Id))
         {
-            if (!prefill.Ready || prefill.Tokens - prefill.Stored <= 1)
-                continue;
             if (budget == 0)
                 return chunks;
             var tokens = Math.Min(budget, prefill.Tokens - prefill.Stored);

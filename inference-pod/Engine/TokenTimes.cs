@@ -14,7 +14,7 @@ internal ref struct TokenTimes(IEngineObserver observer, TimeProvider clock, lon
     {
         if (sequence.Generated == 1)
         {
-            observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now));
+            observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now), sequence.Request.Prompt.Length, sequence.Generation.CachedTokens);
             return;
         }
 

@@ -20,8 +20,8 @@ internal static class OwnText
     /// <returns>Token ids, sequence by sequence.</returns>
     public static IReadOnlyList<int[]> Write(string directory, int tokens, int seed, ModelLoadOptions options)
     {
-        var start = Tokenizer.Load(directory).Encode("", true);
         using var model = ModelLoader.Load(directory, options);
+        var start = Tokenizer.Load(directory).Encode("", true, model.Info.VocabularySize, $"{directory}: what tokenizer.json puts around every text");
         var random = new Random(seed);
         var done = new List<int[]>();
         var open = new List<Sequence>();

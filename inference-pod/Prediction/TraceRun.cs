@@ -22,7 +22,7 @@ internal static class TraceRun
     /// <summary>Records the routing of a text, up to a number of tokens.</summary>
     public static RoutingTrace OfText(string directory, string text, int maxTokens, int? horizon, ModelLoadOptions options)
     {
-        var tokens = Tokenizer.Load(directory).Encode(text, false);
+        var tokens = Tokenizer.Load(directory).Encode(text, false, Vocabulary(directory), "--text");
         if (tokens.Count == 0)
             throw new UserInputException("the text has no tokens; there is nothing to trace");
         return Record(directory, horizon, options, (model, recorder) =>
@@ -62,7 +62,7 @@ internal static class TraceRun
     /// <summary>Records the routing of a prompt and of the greedy answer to it.</summary>
     public static RoutingTrace OfPrompt(string directory, string prompt, int maxTokens, int? horizon, ModelLoadOptions options)
     {
-        var tokens = Tokenizer.Load(directory).Encode(prompt, true);
+        var tokens = Tokenizer.Load(directory).Encode(prompt, true, Vocabulary(directory), "--prompt");
         return Record(directory, horizon, options, (model, recorder) =>
         {
             if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
@@ -97,6 +97,8 @@ internal static class TraceRun
             throw new UserInputException($"--text: {file} cannot be read ({error.Message})", error);
         }
     }
+
+    private static int Vocabulary(string directory) => Architectures.Describe(ModelConfig.Read(directory)).Vocabulary;
 
     private static RoutingTrace Record(string directory, int? horizon, ModelLoadOptions options, Action<ICausalModel, TraceRecorder> run)
     {

@@ -23,6 +23,8 @@ internal sealed class ApiRoutes(
     private const string ChatCompletions = "/v1/chat/completions";
     private const string OneModel = "/v1/models/";
 
+    private readonly RequestBodies bodies = new();
+
     /// <summary>
     /// Handles every request. The few paths are told apart here, not by the framework's routing, whose binding of delegates compiles
     /// expression trees: that, and what it loads, would stay in the server's memory for five paths.
@@ -73,10 +75,13 @@ internal sealed class ApiRoutes(
         var model = Ready();
         var rules = policy();
         var tenant = rules.Identity.Of(context.Request.Headers);
-        using var document = await JsonBody.ReadAsync(context.Request, stop).ConfigureAwait(false);
-        var request = read(document.RootElement, model);
+        // A flood must not cost what reading its prompts does.
+        Room(() => model.Engine.CheckRoom(tenant));
+        var request = await bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
-        var generations = Submit(model, request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences));
+        var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
+        IReadOnlyList<Generation> generations = [];
+        Room(() => generations = model.Engine.Submit(sequences));
         try
         {
             var writer = new AnswerWriter(request, shape(model), generations);
@@ -90,11 +95,12 @@ internal sealed class ApiRoutes(
         }
     }
 
-    private IReadOnlyList<Generation> Submit(ServedModel model, IReadOnlyList<EngineRequest> sequences)
+    /// <summary>Says in HTTP's words why the engine takes no more.</summary>
+    private void Room(Action ask)
     {
         try
         {
-            return model.Engine.Submit(sequences);
+            ask();
         }
         catch (QueueFullException error)
         {

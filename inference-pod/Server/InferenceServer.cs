@@ -73,7 +73,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = JsonBody.LargestBytes;
+            kestrel.Limits.MaxRequestBodySize = RequestBodies.LargestBytes;
             kestrel.Listen(options.Listen);
         });
         var app = builder.Build();
@@ -179,7 +179,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
         cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
         var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
-        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true });
+        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true }, limits);
         engine.Start();
         var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)
@@ -192,6 +192,8 @@ internal sealed class InferenceServer : IAsyncDisposable
         };
         if (tokenizer.Count > model.Info.VocabularySize)
             logger.LogWarning("The tokenizer has {Tokens} tokens and the model {Vocabulary}: a text with one of the others is refused", tokenizer.Count, model.Info.VocabularySize);
+        foreach (var id in model.Info.EndOfSequence.Where(id => id < 0 || id >= model.Info.VocabularySize))
+            logger.LogWarning("eos_token_id {Id} is none of the model's token ids, which end at {Last}: no answer ends with it", id, model.Info.VocabularySize - 1);
         if (template is not null)
             logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", served.ToolCallParser, served.ReasoningParser);
         if (model.Info.ExpertTier.Length > 0)

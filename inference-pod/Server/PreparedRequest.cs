@@ -74,6 +74,8 @@ internal sealed record PreparedRequest(
         var common = CompletionRequest.Read(body, model.Vocabulary, logprobs ? top ?? 0 : null);
         var maxTokens = body.Integer("max_completion_tokens", 1, int.MaxValue);
         var older = body.Integer("max_tokens", 1, int.MaxValue);
+        if (maxTokens is not null && older is not null && older != maxTokens)
+            throw ApiException.Invalid("max_tokens", $"'max_tokens' is {older} and 'max_completion_tokens' {maxTokens}: they are two names of one limit, give one of them.");
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
         var tools = ToolRequest.Read(body);
@@ -155,8 +157,10 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("prompt", "'prompt' is required.", "missing_required_parameter");
         if (prompt.ValueKind == JsonValueKind.String)
             return [Encoded(prompt, "prompt")];
-        if (prompt.ValueKind != JsonValueKind.Array || prompt.GetArrayLength() == 0)
-            throw body.Wrong("prompt", "a string or a non-empty array of strings, token ids or arrays of token ids", prompt);
+        if (prompt.ValueKind != JsonValueKind.Array)
+            throw body.Wrong("prompt", "a string or an array of strings, token ids or arrays of token ids", prompt);
+        if (prompt.GetArrayLength() == 0)
+            throw ApiException.Invalid("prompt", "'prompt' is empty: at least one prompt is needed.");
         if (prompt[0].ValueKind == JsonValueKind.Number)
             return [(Ids(prompt, "prompt", model.Vocabulary), null)];
         return prompt.GetArrayLength() > MostPrompts

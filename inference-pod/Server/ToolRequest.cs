@@ -35,7 +35,8 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
             throw ApiException.Invalid("tool_choice", "'tool_choice' asks for a call: 'tools' must say of what.");
         if (named is not null && !tools!.Value.EnumerateArray().Any(tool => Name(tool) == named))
             throw ApiException.Invalid("tool_choice", $"'tool_choice' names '{named}': 'tools' has no such function.");
-        return new ToolRequest(offered ? tools : null, parallel) { Forced = forced, Named = named };
+        // They are asked for until the answer is complete, and the body is given up before.
+        return new ToolRequest(offered ? tools?.Clone() : null, parallel) { Forced = forced, Named = named };
     }
 
     /// <summary>The tools of which one has to be called, and the grammars of their arguments; null where the model decides.</summary>

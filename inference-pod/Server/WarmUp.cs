@@ -79,8 +79,7 @@ internal static class WarmUp
     {
         var context = new DefaultHttpContext();
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(body.ToJsonString()));
-        using var document = await JsonBody.ReadAsync(context.Request, CancellationToken.None).ConfigureAwait(false);
-        var request = read(document.RootElement, served);
+        var request = await new RequestBodies().ReadAsync(context.Request, root => read(root, served), CancellationToken.None).ConfigureAwait(false);
         var generations = served.Engine.Submit(request.Sequences(served, Tenant.Unknown(), new PublicText(null), 1));
         try
         {

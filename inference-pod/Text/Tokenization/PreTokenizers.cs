@@ -35,12 +35,27 @@ internal enum SplitBehavior
 /// <summary>Splits at the matches of a regular expression (or, inverted, keeps the matches).</summary>
 internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, bool invert) : IPreTokenizer
 {
+    /// <summary>Parts that are found at once: whoever has seen enough of a long text has not paid for the rest.</summary>
+    private const int Parts = 4096;
+
     public IEnumerable<Piece> Split(Piece piece)
     {
         var text = new CodePointText(piece.Text);
         var parts = new List<(int Start, int End, bool Match)>();
-        var end = 0;
-        foreach (var match in pattern.EnumerateMatches(text.Shadow))
+        for (var from = 0; from < text.Shadow.Length; parts.Clear())
+        {
+            from = Find(text.Shadow, from, parts);
+            foreach (var (start, stop) in Combine(parts))
+                yield return new Piece(text.Slice(start, stop - start), piece.AtStart && start == 0);
+        }
+    }
+
+    /// <summary>Finds matches and what lies between: all, where neighbours may be joined, and otherwise some.</summary>
+    /// <returns>Where to go on.</returns>
+    private int Find(string text, int from, List<(int Start, int End, bool Match)> parts)
+    {
+        var end = from;
+        foreach (var match in pattern.EnumerateMatches(text, from))
         {
             if (match.Length == 0)
                 continue;
@@ -48,12 +63,13 @@ internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, b
                 parts.Add((end, match.Index, invert));
             parts.Add((match.Index, match.Index + match.Length, !invert));
             end = match.Index + match.Length;
+            if (behavior == SplitBehavior.Isolated && parts.Count >= Parts)
+                return end;
         }
 
-        if (end < text.Shadow.Length)
-            parts.Add((end, text.Shadow.Length, invert));
-        foreach (var (start, stop) in Combine(parts))
-            yield return new Piece(text.Slice(start, stop - start), piece.AtStart && start == 0);
+        if (end < text.Length)
+            parts.Add((end, text.Length, invert));
+        return text.Length;
     }
 
     private IEnumerable<(int Start, int End)> Combine(List<(int Start, int End, bool Match)> parts)

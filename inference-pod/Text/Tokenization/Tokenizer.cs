@@ -15,6 +15,7 @@ internal sealed class Tokenizer
     private readonly AddedTokens normalized;
     private readonly byte[][] bytes;
     private readonly bool[] special;
+    private readonly int leadingSpaces;
 
     public Tokenizer(
         ITextNormalizer? normalizer,
@@ -23,12 +24,14 @@ internal sealed class Tokenizer
         IReadOnlyList<AddedToken> added,
         byte[][] bytes,
         IReadOnlyList<int> prefix,
-        IReadOnlyList<int> suffix)
+        IReadOnlyList<int> suffix,
+        int leadingSpaces = 0)
     {
         this.normalizer = normalizer;
         this.preTokenizer = preTokenizer;
         this.model = model;
         this.bytes = bytes;
+        this.leadingSpaces = leadingSpaces;
         Prefix = prefix;
         Suffix = suffix;
         special = new bool[bytes.Length];
@@ -63,6 +66,19 @@ internal sealed class Tokenizer
     {
         TryEncode(text, addSpecialTokens, int.MaxValue, out var ids);
         return ids;
+    }
+
+    /// <summary>The tokens of a text for a model, which may lack some that the tokenizer has.</summary>
+    /// <param name="text">The text; added tokens in it are recognised.</param>
+    /// <param name="addSpecialTokens">Put <see cref="Prefix"/> and <see cref="Suffix"/> around it.</param>
+    /// <param name="vocabulary">The model's token ids are below this.</param>
+    /// <param name="what">Names the text in the error.</param>
+    /// <exception cref="Crds.UserInputException">It has a token that the model lacks.</exception>
+    public List<int> Encode(string text, bool addSpecialTokens, int vocabulary, string what)
+    {
+        var ids = Encode(text, addSpecialTokens);
+        int strange = ids.FindIndex(id => id >= vocabulary);
+        return strange < 0 ? ids : throw new Crds.UserInputException($"{what} has the token {ids[strange]}: the tokenizer knows it, but the model's token ids end at {vocabulary - 1}");
     }
 
     /// <summary>The tokens of a text, unless they are too many: that is found out early, whatever the text's length.</summary>
@@ -100,13 +116,19 @@ internal sealed class Tokenizer
     /// <summary>Whether a token is a control token.</summary>
     public bool IsSpecial(int id) => (uint)id < (uint)special.Length && special[id];
 
-    /// <summary>The text of tokens without the special ones; bytes that are not UTF-8 become U+FFFD.</summary>
+    /// <summary>
+    /// The text of tokens without the special ones, as the beginning of a text: the space that was put in front of it is taken
+    /// off again. Bytes that are not UTF-8 become U+FFFD.
+    /// </summary>
     public string Decode(IEnumerable<int> ids)
     {
         var buffer = new List<byte>();
         foreach (var id in ids)
             buffer.AddRange(TextBytes(id));
-        return Encoding.UTF8.GetString([.. buffer]);
+        var start = 0;
+        while (start < leadingSpaces && start < buffer.Count && buffer[start] == ' ')
+            start++;
+        return Encoding.UTF8.GetString([.. buffer[start..]]);
     }
 
     private bool EncodeNormalized(Piece text, List<int> ids, int most)

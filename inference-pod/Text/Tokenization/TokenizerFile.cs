@@ -44,7 +44,7 @@ internal sealed partial class TokenizerFile
             vocabulary[entry.Name] = entry.Value.GetInt32();
         var (prefix, suffix) = Object(root, "post_processor") is { } post ? PostProcessor(post) : ([], []);
         var byteFallback = Flag(model, "byte_fallback");
-        return new Tokenizer(normalizer, preTokenizer, Model(model, vocabulary, byteFallback), added, Bytes(vocabulary, added, byteFallback), prefix, suffix);
+        return new Tokenizer(normalizer, preTokenizer, Model(model, vocabulary, byteFallback), added, Bytes(vocabulary, added, byteFallback), prefix, suffix, Object(root, "decoder") is { } decoder ? LeadingSpaces(decoder) : 0);
     }
 
     private BpeModel Model(JsonElement model, Dictionary<string, int> vocabulary, bool byteFallback)
@@ -185,6 +185,15 @@ internal sealed partial class TokenizerFile
             throw Unsupported("pre_tokenizer.replacement", replacement);
         return new MetaspacePreTokenizer(Mark, scheme, !element.TryGetProperty("split", out var split) || split.GetBoolean());
     }
+
+    /// <summary>Spaces that a decoder takes off the beginning of a text; all else that it does is in what each id stands for.</summary>
+    private static int LeadingSpaces(JsonElement element) => Text(element, "type") switch
+    {
+        "Sequence" => element.GetProperty("decoders").EnumerateArray().Sum(LeadingSpaces),
+        "Strip" when Text(element, "content") == " " => element.GetProperty("start").GetInt32(),
+        "Metaspace" => Text(element, "prepend_scheme") is "never" || (Text(element, "prepend_scheme") is null && element.TryGetProperty("add_prefix_space", out var add) && !add.GetBoolean()) ? 0 : 1,
+        _ => 0,
+    };
 
     private (List<int> Prefix, List<int> Suffix) PostProcessor(JsonElement element)
     {

@@ -68,7 +68,7 @@ internal static class StepBench
         {
             engine.Start();
             var requests = Enumerable.Range(0, Sequences).Select(i => new EngineRequest([.. Enumerable.Range(0, 16).Select(t => 5 + (i * 31 + t * 17) % 4000)], settings, output, new Tenant($"t{i}", false)) { IgnoreEndOfSequence = true });
-            var generations = engine.Submit([.. requests]);
+            var generations = requests.Select(request => engine.Submit([request])[0]).ToList();
             await Task.WhenAll(generations.Select(async generation =>
             {
                 await foreach (var _ in generation.Events.Reader.ReadAllAsync())

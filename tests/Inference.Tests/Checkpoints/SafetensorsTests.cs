@@ -46,6 +46,15 @@ public sealed class SafetensorsTests : IDisposable
     [InlineData("[]", 0, "header is a JSON Array; it must be an object")]
     [InlineData("{", 0, "header is not valid JSON")]
     [InlineData("""{"\ud800":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 8, "header is not valid JSON")]
+    [InlineData("""{"a":{"dtype":"F32","dtype":"F16","shape":[2],"data_offsets":[0,4]}}""", 4, "tensor \"a\" has dtype twice")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"data_offsets":[0,8]}}""", 8, "tensor \"a\" has data_offsets twice")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807,0],"data_offsets":[0,0]}}""", 0, "more than 18446744073709551615 bytes")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}}""", 8, "it must be a list of up to 16 non-negative integers")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}""", 8, "it must be a list of up to 16 non-negative integers")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}""", 8, "has data_offsets [0, 8, 8]; they must be [begin, end]")]
+    [InlineData("\ufeff{}", 0, "header is not valid JSON")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},}""", 8, "header is not valid JSON")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}} x""", 8, "header is not valid JSON")]
     public void Refuses_corrupt_headers(string header, int dataBytes, string expected)
     {
         Write(header, dataBytes);
@@ -61,6 +70,30 @@ public sealed class SafetensorsTests : IDisposable
         Refused("header length 1000 is more than the");
         Write(Good, 32, length: ulong.MaxValue);
         Refused("header length 18446744073709551615 is over the format's limit");
+        foreach (ulong length in new ulong[] { long.MaxValue, 1UL << 63, (1UL << 63) - 8, 1UL << 32, 100_000_001 })
+        {
+            Write(Good, 32, length);
+            Refused($"header length {length} is over the format's limit");
+        }
+    }
+
+    [Fact]
+    public void Refuses_a_header_of_very_many_levels()
+    {
+        foreach (int levels in new[] { 65, 100_000 })
+        {
+            Write("{\"__metadata__\":" + new string('[', levels) + new string(']', levels) + "}", 0);
+            Refused("header is not valid JSON");
+        }
+    }
+
+    [Fact]
+    public void Reads_empty_tensors_scalars_blanks_and_any_alignment()
+    {
+        Write("""{"e":{"dtype":"F32","shape":[5,0],"data_offsets":[1,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"s":{"dtype":"F32","shape":[],"data_offsets":[1,5]}}       """, 5);
+        using var file = SafetensorsFile.Open(_path);
+        Assert.Equal(["b", "e", "s"], file.Entries.Select(entry => entry.Name));
+        Assert.Equal([1, 0, 4], file.Entries.Select(entry => (int)entry.Length));
     }
 
     [Property(MaxTest = 300)]
@@ -100,6 +133,35 @@ public sealed class SafetensorsTests : IDisposable
         OpensOrIsRefused();
     }
 
+    [Property(MaxTest = 2000)]
+    public void Headers_that_are_nearly_right_open_or_are_refused(int seed)
+    {
+        var random = new Random(seed);
+        int dataBytes = random.Next(4) * 8;
+        string Pick(params string[] values) => values[random.Next(values.Length)];
+        string Number() => random.Next(3) > 0 ? $"{random.Next(5) * 8}" : Pick("0", "1", "-1", "-0", "8.0", "8e0", "4294967296", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e400", "null", "\"8\"", "[8]", "{}");
+        string List(int count) => "[" + string.Join(',', Enumerable.Range(0, count).Select(_ => Number())) + "]";
+        string Field() => random.Next(3) switch
+        {
+            0 => $"\"dtype\":{Pick("\"F32\"", "\"U8\"", "\"BF16\"", "\"F8_E4M3\"", "\"I64\"", "\"f32\"", "\"F4\"", "\"\\ud800\"", "null", "7")}",
+            1 => $"\"shape\":{(random.Next(9) > 0 ? List(random.Next(4)) : Pick("null", "8", "\"[8]\"", List(17)))}",
+            _ => $"\"data_offsets\":{(random.Next(9) > 0 ? List(2) : List(random.Next(4)))}",
+        };
+        string Right(int from, int to) => $"\"dtype\":\"U8\",\"shape\":[{to - from}],\"data_offsets\":[{from},{to}]";
+        var parts = new List<string>();
+        for (int at = 0, i = random.Next(4); i > 0; i--)
+        {
+            int to = Math.Min(dataBytes, at + (random.Next(3) * 8));
+            string name = random.Next(8) > 0 ? $"t{parts.Count}" : Pick("t0", "__metadata__", "", "\\ud800", "\\u0000", "\\n");
+            parts.Add($"\"{name}\":" + (random.Next(4) > 0 ? $"{{{Right(at, to)}}}" : Pick("7", "null", "[]", "{" + string.Join(',', Enumerable.Range(0, random.Next(5)).Select(_ => Field())) + "}")));
+            at = to;
+        }
+
+        string header = "{" + string.Join(random.Next(20) > 0 ? "," : "", parts) + "}" + (random.Next(8) > 0 ? "" : Pick(" ", "\0", "}", ",", "\n", "\ufeff", "/**/"));
+        Write(header, dataBytes, random.Next(20) > 0 ? null : (ulong)random.NextInt64());
+        OpensOrIsRefused();
+    }
+
     private void OpensOrIsRefused()
     {
         try
@@ -112,7 +174,9 @@ public sealed class SafetensorsTests : IDisposable
                 at = entry.Offset + entry.Length;
                 file.Read(entry, 0, new byte[entry.Length]);
             }
-            Assert.True(at <= new FileInfo(_path).Length);
+            // Whatever opens covers its data without a gap.
+            Assert.Equal(new FileInfo(_path).Length, file.Entries.Count == 0 ? 8 + file.Header.Length : at);
+            Assert.Equal(at, file.Entries.Count == 0 ? 0 : 8 + file.Header.Length + file.Entries.Sum(entry => entry.Length));
         }
         catch (UserInputException e)
         {

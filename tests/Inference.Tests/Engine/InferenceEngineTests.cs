@@ -97,6 +97,21 @@ public class InferenceEngineTests
     }
 
     [Fact]
+    public async Task A_queue_that_one_tenant_fills_has_room_for_another()
+    {
+        using var gate = new SemaphoreSlim(0);
+        await using var harness = new EngineHarness(sequences: 2, queued: 4, model: new ToyModel { BeforeStep = _ => gate.Wait() });
+        var noisy = Enumerable.Range(1, 6).Select(i => harness.Submit(EngineHarness.Greedy([i], 2, "noisy"))).ToList();
+        Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "noisy")));
+        var quiet = Enumerable.Range(1, 3).Select(i => harness.Submit(EngineHarness.Greedy([i], 2, "quiet"))).ToList();
+        Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "quiet")));
+        Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "noisy")));
+        gate.Release(1000);
+        foreach (var generation in noisy.Concat(quiet))
+            Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
+    }
+
+    [Fact]
     public async Task A_step_that_fails_ends_its_sequences_and_the_engine_goes_on()
     {
         var fail = true;

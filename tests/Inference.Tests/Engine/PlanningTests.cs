@@ -33,6 +33,24 @@ public class PlanningTests
     }
 
     [Fact]
+    public void The_least_served_party_computes_its_prompts_first()
+    {
+        SequenceView[] running = [View(1, 12, 0, "busy"), View(2, 12, 0, "busy"), View(3, 6, 0, "idle"), View(4, 8, 7, "busy")];
+        var served = new Dictionary<string, long> { ["busy"] = 100, ["idle"] = 20 };
+        Assert.Equal([(4, 1), (3, 6), (1, 3)], StepPlanner.Plan(running, [], new HashSet<long>(), served, 0, Limits).Chunks);
+    }
+
+    [Fact]
+    public void The_most_served_party_gives_up_its_memory_first()
+    {
+        SequenceView[] running = [View(1, 40, 39, "busy"), View(2, 33, 32, "busy"), View(3, 8, 7, "idle")];
+        var served = new Dictionary<string, long> { ["busy"] = 100, ["idle"] = 20 };
+        var plan = StepPlanner.Plan(running, [], new HashSet<long>(), served, 0, Limits);
+        Assert.Equal([2L], plan.Preempt);
+        Assert.Equal([(1, 1), (3, 1)], plan.Chunks);
+    }
+
+    [Fact]
     public void One_that_does_not_fit_is_not_overtaken_for_ever() =>
         Assert.Empty(Plan([View(1, 40, 39)], [View(2, 60, 0), View(3, 4, 0)]).Admit);
 
@@ -64,11 +82,12 @@ public class PlanningTests
     public void A_party_that_comes_back_starts_level()
     {
         var shares = new FairShare();
-        shares.Join("a").Served += 500;
-        var other = shares.Join("b");
+        shares.Join("a");
+        shares.Charge("a", 500);
+        shares.Join("b");
         Assert.Equal(500, shares.Served["b"]);
-        other.Served += 7;
-        Assert.Same(other, shares.Join("b"));
+        shares.Charge("b", 7);
+        shares.Join("b");
         shares.Leave("b");
         Assert.Equal(507, shares.Served["b"]);
         shares.Leave("a");

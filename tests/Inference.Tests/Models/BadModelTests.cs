@@ -66,6 +66,10 @@ public class BadModelTests
 
     [Theory]
     [InlineData("\"../model.safetensors\"", "shards must lie in the same directory")]
+    [InlineData("\"/etc/passwd\"", "shards must lie in the same directory")]
+    [InlineData("\"sub/model.safetensors\"", "shards must lie in the same directory")]
+    [InlineData("\"\"", "shards must lie in the same directory")]
+    [InlineData("\"..\"", "shard .. is missing")]
     [InlineData("7", "not a valid index")]
     [InlineData("\"model-00001-of-00004.safetensors\"", "which does not hold it")]
     public void A_false_index_is_refused(string shard, string expected)
@@ -76,6 +80,33 @@ public class BadModelTests
         index["weight_map"]!["model.norm.weight"] = JsonNode.Parse(shard);
         File.WriteAllText(path, index.ToJsonString());
         Refused(model.Path, expected);
+    }
+
+    [Fact]
+    public void A_tensor_in_two_shards_is_refused()
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
+        string path = model.File_("model.safetensors.index.json");
+        var index = JsonNode.Parse(File.ReadAllText(path))!;
+        File.Copy(model.File_("model-00001-of-00004.safetensors"), model.File_("twice.safetensors"));
+        index["weight_map"]!["model.norm.weight"] = "twice.safetensors";
+        File.WriteAllText(path, index.ToJsonString());
+        Refused(model.Path, "it must be in one shard only");
+    }
+
+    [Fact]
+    public void Shards_may_be_links_as_in_the_hub_s_cache()
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
+        using var blobs = new TemporaryDirectory();
+        foreach (string shard in Directory.GetFiles(model.Path, "*.safetensors"))
+        {
+            string blob = Path.Combine(blobs.Path, Path.GetFileName(shard));
+            File.Move(shard, blob);
+            File.CreateSymbolicLink(shard, blob);
+        }
+
+        TestModels.Load(model.Path).Dispose();
     }
 
     [Fact]

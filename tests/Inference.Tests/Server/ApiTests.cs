@@ -106,6 +106,7 @@ public class ApiTests
     [InlineData("completions", """{"model":"toy","prompt":"a","seed":"x"}""", 400, "seed")]
     [InlineData("completions", """{"model":"toy","prompt":"a","suffix":"x"}""", 400, "suffix")]
     [InlineData("completions", """{"model":"toy","prompt":"a","temprature":1}""", 400, "temprature")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"max_tokens":5,"max_completion_tokens":6}""", 400, "max_tokens")]
     [InlineData("chat/completions", """{"model":"toy"}""", 400, "messages")]
     [InlineData("chat/completions", """{"model":"toy","messages":[]}""", 400, "messages")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"content":"x"}]}""", 400, "messages[0].role")]
@@ -184,6 +185,8 @@ public class ApiTests
             answers.Remove(first);
             var refused = await first;
             Assert.Equal(HttpStatusCode.TooManyRequests, refused.Status);
+            // Whom there is no room for is told so before the body is looked at.
+            Assert.Equal(HttpStatusCode.TooManyRequests, (await harness.PostAsync("v1/completions", "{")).Status);
             Assert.True(refused.Response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
             Assert.Equal("queue_full", (string?)refused.Body["error"]!["code"]);
         }
@@ -312,6 +315,21 @@ public class ApiTests
             Assert.Contains($"\nmoebius_expert_{name}{{model_name=\"toy\"}} {value}\n", metrics, StringComparison.Ordinal);
         Assert.Contains("\nmoebius_expert_predictor_recall_ratio{model_name=\"toy\"} 0.923", metrics, StringComparison.Ordinal);
         Assert.DoesNotContain("vllm_", metrics, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Metrics_count_tokens_while_they_come()
+    {
+        using var gate = new SemaphoreSlim(3);
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel(blockTokens: 4) { BeforeStep = _ => gate.Wait() });
+        var answer = harness.PostAsync("v1/completions", """{"model":"toy","prompt":[5,6,7],"max_tokens":9,"ignore_eos":true}""");
+        await Eventually.TrueAsync(async () => (await harness.GetAsync("metrics")).Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 3\n", StringComparison.Ordinal));
+        Assert.Contains("\nvllm:prompt_tokens_total{model_name=\"toy\"} 3\n", await harness.GetAsync("metrics"), StringComparison.Ordinal);
+        gate.Release(1000);
+        await answer;
+        var metrics = await harness.GetAsync("metrics");
+        Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 9\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nvllm:cache_config_info{model_name=\"toy\",block_size=\"4\",num_gpu_blocks=\"65536\"} 1\n", metrics, StringComparison.Ordinal);
     }
 
     [Fact]

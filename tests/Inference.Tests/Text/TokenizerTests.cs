@@ -49,6 +49,26 @@ public class TokenizerTests
         }
     }
 
+    [Theory]
+    [InlineData("""{"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}""", "ab  ab")]
+    [InlineData("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}""", "ab  ab")]
+    [InlineData("""{"type": "Metaspace", "replacement": "▁", "add_prefix_space": false}""", " ab  ab")]
+    [InlineData("""{"type": "Sequence", "decoders": []}""", " ab  ab")]
+    public void The_space_that_is_put_in_front_of_a_text_is_taken_off_again(string decoder, string text)
+    {
+        var tokenizer = Load(SentencePiece.Replace("""{"type": "Sequence", "decoders": []}""", decoder, StringComparison.Ordinal));
+        Assert.Equal([1, 7, 3, 7], tokenizer.Encode("ab  ab", true));
+        Assert.Equal(text, tokenizer.Decode([1, 7, 3, 7]));
+    }
+
+    [Fact]
+    public void A_long_text_is_split_as_a_short_one()
+    {
+        var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex("a|(?<=a)b"), SplitBehavior.Isolated, false);
+        var pieces = split.Split(new Piece(string.Concat(Enumerable.Repeat("abc", 10_000)), true)).Select(piece => piece.Text);
+        Assert.Equal(Enumerable.Repeat<string[]>(["a", "b", "c"], 10_000).SelectMany(part => part), pieces);
+    }
+
     [Fact]
     public void A_word_beyond_all_measure_is_not_merged()
     {

@@ -1,0 +1,137 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using Microsoft.AspNetCore.Http;
+
+namespace Moebius.Inference.Server;
+
+/// <summary>
+/// Reads the bodies of requests, and bounds what they take: a large one, and what is made of it while it is checked, is
+/// many times a small one, and any client may send some at once. Those up to <see cref="SmallBytes"/> always come in;
+/// larger ones while those that are read and checked are within <see cref="Room"/>. For any thread.
+/// </summary>
+internal sealed class RequestBodies
+{
+    /// <summary>Largest body.</summary>
+    public const int LargestBytes = 16 << 20;
+
+    /// <summary>Bytes of all larger ones at one time.</summary>
+    public const long Room = 2L * LargestBytes;
+
+    /// <summary>Most objects, arrays, names and values of a body: each takes several bytes, however short it is.</summary>
+    public const int MostValues = 1_000_000;
+
+    private const int SmallBytes = 64 << 10;
+    private const int RetrySeconds = 1;
+
+    /// <summary>Levels of objects and arrays in one another.</summary>
+    private const int DeepestLevel = 64;
+
+    /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
+    private static readonly JsonDocumentOptions s_noDuplicates = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
+
+    private long taken;
+
+    /// <summary>Reads a body and makes something of it.</summary>
+    /// <param name="request">Its request.</param>
+    /// <param name="make">May keep nothing of what it is given.</param>
+    /// <param name="stop">Ends the reading.</param>
+    /// <exception cref="ApiException">It is no JSON object, too large, or there is no room for it now.</exception>
+    public async Task<T> ReadAsync<T>(HttpRequest request, Func<JsonElement, T> make, CancellationToken stop)
+    {
+        if (request.ContentType is { } type && !type.Contains("json", StringComparison.OrdinalIgnoreCase))
+            throw new ApiException(415, "invalid_request_error", $"The content type is '{type}': send application/json.");
+        if (request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding && !encoding.Equals("identity", StringComparison.OrdinalIgnoreCase))
+            throw new ApiException(415, "invalid_request_error", $"The content encoding is '{encoding}': send the body as it is.");
+        using var place = new Place(this);
+        var body = await ReadAsync(request, place, stop).ConfigureAwait(false);
+        using var document = Parse(body);
+        return make(document.RootElement);
+    }
+
+    private static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpRequest request, Place place, CancellationToken stop)
+    {
+        if (request.ContentLength > LargestBytes)
+            throw TooLarge();
+        place.Take(request.ContentLength ?? 0);
+        // One byte more than is announced: the end is found without a larger buffer.
+        var buffer = new byte[(request.ContentLength ?? 4095) + 1];
+        var length = 0;
+        try
+        {
+            while (await request.Body.ReadAsync(buffer.AsMemory(length), stop).ConfigureAwait(false) is var read and > 0)
+            {
+                length += read;
+                if (length < buffer.Length)
+                    continue;
+                if (length > LargestBytes)
+                    throw TooLarge();
+                var larger = Math.Min(2 * length, LargestBytes + 1);
+                place.Take(larger);
+                Array.Resize(ref buffer, larger);
+            }
+        }
+        catch (BadHttpRequestException error)
+        {
+            throw error.StatusCode == 413 ? TooLarge() : new ApiException(error.StatusCode, "invalid_request_error", "The body could not be read.");
+        }
+
+        return buffer.AsMemory(0, length);
+    }
+
+    private static JsonDocument Parse(ReadOnlyMemory<byte> body)
+    {
+        if (!Utf8.IsValid(body.Span))
+            throw new ApiException(400, "invalid_request_error", "The body is not valid UTF-8.");
+        JsonDocument document;
+        try
+        {
+            Count(body.Span);
+            document = JsonDocument.Parse(body, s_noDuplicates);
+        }
+        catch (JsonException error)
+        {
+            throw new ApiException(400, "invalid_request_error", error.LineNumber is { } line ? $"The body is not valid JSON, or nested deeper than {DeepestLevel} levels (line {line + 1}, byte {error.BytePositionInLine})." : "The body is not valid JSON: an object names a field twice.");
+        }
+
+        if (document.RootElement.ValueKind == JsonValueKind.Object && JsonBody.IsText(document.RootElement))
+            return document;
+        var isObject = document.RootElement.ValueKind == JsonValueKind.Object;
+        document.Dispose();
+        throw new ApiException(400, "invalid_request_error", isObject ? "The body has a text with half a surrogate pair, which is not valid Unicode." : "The body must be a JSON object.");
+    }
+
+    private static void Count(ReadOnlySpan<byte> body)
+    {
+        var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = DeepestLevel });
+        for (var values = 0; reader.Read(); values++)
+        {
+            if (values == MostValues)
+                throw new ApiException(400, "invalid_request_error", $"The body has more than {MostValues} values.");
+        }
+    }
+
+    private static ApiException TooLarge() => new(413, "invalid_request_error", $"The body is larger than {LargestBytes} bytes.");
+
+    /// <summary>What one body takes.</summary>
+    private sealed class Place(RequestBodies bodies) : IDisposable
+    {
+        private long held;
+
+        /// <summary>Takes room for this many bytes, instead of what was taken before.</summary>
+        public void Take(long bytes)
+        {
+            if (bytes <= SmallBytes)
+                return;
+            var more = bytes - held;
+            if (Interlocked.Add(ref bodies.taken, more) > Room)
+            {
+                Interlocked.Add(ref bodies.taken, -more);
+                throw new ApiException(429, "rate_limit_error", "The server is busy with other large requests. Try again later.", null, "bodies_full") { RetryAfter = RetrySeconds };
+            }
+
+            held = bytes;
+        }
+
+        public void Dispose() => Interlocked.Add(ref bodies.taken, -held);
+    }
+}

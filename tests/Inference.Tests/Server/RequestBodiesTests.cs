@@ -1,0 +1,77 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Moebius.Inference.Server;
+
+namespace Moebius.Inference.Tests.Server;
+
+/// <summary>What bodies may take of the server's memory.</summary>
+public class RequestBodiesTests
+{
+    private const string Hello = """{"model":"toy","prompt":"Hello","max_tokens":1}""";
+
+    [Fact]
+    public async Task Large_bodies_take_turns_and_small_ones_need_none()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var large = Hello[..^1] + ",\"user\":\"" + new string('a', 1 << 20) + "\"}";
+        var open = new List<TcpClient>();
+        try
+        {
+            // Each says that it will send as much as is allowed, and does not.
+            for (var i = 0; i < RequestBodies.Room / RequestBodies.LargestBytes; i++)
+                open.Add(await AnnounceAsync(harness, RequestBodies.LargestBytes));
+            await Eventually.TrueAsync(async () => (await harness.PostAsync("v1/completions", large)).Status == HttpStatusCode.TooManyRequests, "a large body is refused");
+            var (status, body, response) = await harness.PostAsync("v1/completions", large);
+            Assert.Equal((HttpStatusCode.TooManyRequests, "bodies_full"), (status, (string?)body["error"]!["code"]));
+            Assert.True(response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+            Assert.Equal(HttpStatusCode.TooManyRequests, await ChunkedAsync(harness, large));
+            Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", Hello)).Status);
+            Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, Hello));
+        }
+        finally
+        {
+            open.ForEach(client => client.Dispose());
+        }
+
+        await Eventually.TrueAsync(async () => (await harness.PostAsync("v1/completions", large)).Status == HttpStatusCode.OK, "the room is free again");
+        Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, large));
+    }
+
+    [Fact]
+    public async Task A_body_of_very_many_values_is_refused()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/completions", "{\"model\":\"toy\",\"prompt\":[" + string.Join(',', Enumerable.Repeat('1', RequestBodies.MostValues)) + "]}");
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.Contains($"more than {RequestBodies.MostValues} values", (string?)body["error"]!["message"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_compressed_is_refused_by_name()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        using var content = new StringContent(Hello, Encoding.UTF8, "application/json");
+        content.Headers.ContentEncoding.Add("gzip");
+        using var response = await harness.Http.PostAsync(new Uri("v1/completions", UriKind.Relative), content, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.UnsupportedMediaType, response.StatusCode);
+        Assert.Contains("gzip", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    private static async Task<TcpClient> AnnounceAsync(ServerHarness harness, int bytes)
+    {
+        var client = new TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n{{"), TestContext.Current.CancellationToken);
+        return client;
+    }
+
+    /// <summary>Without saying how long it is.</summary>
+    private static async Task<HttpStatusCode> ChunkedAsync(ServerHarness harness, string json)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("v1/completions", UriKind.Relative)) { Content = new StringContent(json, Encoding.UTF8, "application/json") };
+        request.Headers.TransferEncodingChunked = true;
+        using var response = await harness.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        return response.StatusCode;
+    }
+}
