@@ -321,13 +321,14 @@ internal sealed class InferenceEngine : IAsyncDisposable
         {
             return new Choice(sequence.Accept(sequence.Sampler.Next(logits, sequence.Constraint)), null, default);
         }
-        catch (InvalidDataException error)
-        {
-            return new Choice(null, error.Message, FinishReason.Error);
-        }
         catch (AmbiguousGrammarException error)
         {
-            return new Choice(null, error.Message, FinishReason.Grammar);
+            return new Choice(null, error, FinishReason.Grammar);
+        }
+        catch (Exception error)
+        {
+            // Whatever comes of one request's settings and text, the others of its step go on.
+            return new Choice(null, error, FinishReason.Error);
         }
     }
 
@@ -335,7 +336,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         if (made.Said is not { } said)
         {
-            logger.LogError("A sequence of {Tokens} tokens failed: {Reason}", sequence.Tokens.Count, made.Failure);
+            logger.LogError(made.Failure, "A sequence of {Tokens} tokens failed", sequence.Tokens.Count);
             End(sequence, made.Why);
             return;
         }
@@ -379,7 +380,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     }
 
     /// <summary>What a sequence says with its next token, or why there is none.</summary>
-    private readonly record struct Choice(GenerationEvent? Said, string? Failure, FinishReason Why);
+    private readonly record struct Choice(GenerationEvent? Said, Exception? Failure, FinishReason Why);
 
     private void Close(RunningSequence sequence)
     {

@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using Moebius.Inference.Engine;
 
 namespace Moebius.Inference.Tests.Engine;
@@ -123,6 +124,17 @@ public class InferenceEngineTests
     }
 
     [Fact]
+    public async Task A_choice_that_fails_ends_its_sequence_alone()
+    {
+        await using var harness = new EngineHarness();
+        var broken = EngineHarness.Greedy([1, 2], 3);
+        broken = broken with { Sampling = broken.Sampling with { LogitBias = new BrokenBias() } };
+        var generations = harness.Engine.Submit([broken, EngineHarness.Greedy([1, 2], 3)]);
+        Assert.Equal(FinishReason.Error, (await EngineHarness.CollectAsync(generations[0])).Finish);
+        Assert.Equal(ToyModel.Continue([1, 2], 3), (await EngineHarness.CollectAsync(generations[1])).Tokens);
+    }
+
+    [Fact]
     public async Task Draining_lets_running_requests_end_and_takes_no_new_ones()
     {
         using var gate = new SemaphoreSlim(0);
@@ -171,5 +183,16 @@ public class InferenceEngineTests
         Assert.Equal(("", FinishReason.Stop), (text, finish));
         Assert.Equal([0], tokens);
         Assert.Equal(Enumerable.Repeat(0, 10), (await harness.RunAsync(request with { IgnoreEndOfSequence = true })).Tokens);
+    }
+
+    /// <summary>Stands for a bug that only one request's settings reach.</summary>
+    private sealed class BrokenBias : ReadOnlyDictionary<int, float>, IReadOnlyDictionary<int, float>
+    {
+        public BrokenBias()
+            : base(new Dictionary<int, float> { [1] = 1 })
+        {
+        }
+
+        IEnumerator<KeyValuePair<int, float>> IEnumerable<KeyValuePair<int, float>>.GetEnumerator() => throw new InvalidOperationException("broken");
     }
 }
