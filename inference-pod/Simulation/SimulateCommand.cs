@@ -65,7 +65,7 @@ internal static class SimulateCommand
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
-                PredictorTraining.Run(Source(recorded, larger, parsed.GetValue(batch), null, out _, out _), trained, maxStep);
+                PredictorTraining.Run(Source(recorded, larger, parsed.GetValue(batch), null, out _, out _), trained, Math.Min(horizon, maxStep));
                 PredictorFile.Write(learnt, trained);
             }
             return 0;
