@@ -4,7 +4,8 @@ namespace Moebius.Inference.Prediction;
 
 /// <summary>
 /// Teaches a predictor routing that was recorded, before it serves; the paper trains its predictor beforehand, too. It
-/// sees what a policy would show it: every distance up to a horizon, past the last layer as well. Once: on held-out text a
+/// sees what a policy would show it: from each layer every distance up to a horizon, past the last layer as well, and from the
+/// token ids all layers. Once: on held-out text a
 /// second and a fourth pass over the same routing made it no better (docs/decisions/0006-routing-predictor.md).
 /// </summary>
 internal static class PredictorTraining
@@ -31,7 +32,7 @@ internal static class PredictorTraining
         for (int step = 0; step < source.Steps; step++)
         {
             predictor.Begin(source.Tokens(step));
-            for (int distance = 1; distance <= horizon; distance++)
+            for (int distance = 1; distance <= source.Shape.Layers; distance++)
                 predictor.Predict(null, distance, use);
             for (int layer = 0; layer < source.Shape.Layers; layer++)
             {

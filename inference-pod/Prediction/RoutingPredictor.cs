@@ -37,7 +37,10 @@ internal class RoutingPredictor
     /// <summary>What predicts, by source from -1 on and by distance from 1 on; null until it is asked for.</summary>
     private readonly Pair?[] _pairs;
     private readonly TokenMemory[] _memory, _memoryOfNext;
+
+    /// <summary>By layer, the share of the tokens of the step before that used each expert; and what each of a few used, [tokens, top-k].</summary>
     private readonly float[][] _last;
+    private readonly int[][] _lastOfEach;
     private readonly List<Pair>[] _predictedBy;
     private readonly Queue<(Pair Pair, Lesson Lesson)> _postponed = new();
     private readonly float[] _logits, _error, _own;
@@ -53,6 +56,7 @@ internal class RoutingPredictor
         _memory = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _memoryOfNext = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _last = [.. Enumerable.Range(0, shape.Layers).Select(_ => new float[shape.Experts])];
+        _lastOfEach = [.. Enumerable.Range(0, shape.Layers).Select(_ => Array.Empty<int>())];
         _predictedBy = [.. Enumerable.Range(0, shape.Layers).Select(_ => new List<Pair>())];
         (_logits, _error, _own) = (new float[shape.Experts], new float[shape.Experts], new float[MostRows * shape.Experts]);
     }
@@ -101,10 +105,20 @@ internal class RoutingPredictor
         while (!postpone && LearnPostponed())
         {
         }
+        Remember(layer, chosen, rows);
+    }
+
+    private void Remember(int layer, ReadOnlySpan<int> chosen, int rows)
+    {
         var last = _last[layer];
         Array.Clear(last);
         foreach (int expert in chosen)
             last[expert] += 1f / rows;
+        ref int[] each = ref _lastOfEach[layer];
+        int kept = rows is > 1 and <= MostRows ? chosen.Length : 0;
+        if (each.Length != kept)
+            each = new int[kept];
+        chosen[..kept].CopyTo(each);
     }
 
     /// <summary>Learns one of what has been postponed, the oldest first. False: there is nothing.</summary>
@@ -217,7 +231,24 @@ internal class RoutingPredictor
             LogRatio(routing.Ahead[distance - 1].Probabilities.AsSpan(row * n, n), x[..n]);
             _own.AsSpan(sample * n, n).CopyTo(x[n..]);
         }
-        _last[target].CopyTo(x[^n..]);
+        Last(target, row, x[^n..]);
+    }
+
+    /// <summary>
+    /// What a layer used in the step before. Where that had as many tokens, and no more than decode together, each was mostly of the
+    /// same sequence as the one in its place now; otherwise all tokens have an equal share.
+    /// </summary>
+    private void Last(int target, int row, Span<float> x)
+    {
+        int[] each = _lastOfEach[target];
+        if (_tokens.Length == 1 || each.Length != _tokens.Length * _shape.TopK)
+        {
+            _last[target].CopyTo(x);
+            return;
+        }
+        x.Clear();
+        foreach (int expert in each.AsSpan(row * _shape.TopK, _shape.TopK))
+            x[expert] = 1;
     }
 
     /// <summary>A layer's own gate is an input of all predictions that are made in it.</summary>

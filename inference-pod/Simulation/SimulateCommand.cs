@@ -48,11 +48,11 @@ internal static class SimulateCommand
             if (parsed.GetValue(save) is { } kept)
                 OutputFiles.CheckFolder("--save-predictor", kept);
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
-            var model = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
+            var larger = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             string file = parsed.GetRequiredValue(trace);
             var recorded = TraceFile.Read(file);
-            var source = Source(recorded, ref model, parsed.GetValue(batch), parsed.GetValue(steps), out int maxStep);
-            var setup = new SimulationSetup(machine, model!, parsed.GetValue(batch), Slots(machine, model!, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
+            var source = Source(recorded, larger, parsed.GetValue(batch), parsed.GetValue(steps), out var model, out int maxStep);
+            var setup = new SimulationSetup(machine, model, parsed.GetValue(batch), Slots(machine, model, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
             var learned = parsed.GetValue(predictor);
             var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
             var to = parsed.InvocationConfiguration.Output;
@@ -65,7 +65,7 @@ internal static class SimulateCommand
             if (parsed.GetValue(save) is { } learnt)
             {
                 var trained = new RoutingPredictor(source.Shape);
-                PredictorTraining.Run(Source(recorded, ref model, parsed.GetValue(batch), null, out _), trained, maxStep);
+                PredictorTraining.Run(Source(recorded, larger, parsed.GetValue(batch), null, out _, out _), trained, Math.Min(horizon, maxStep));
                 PredictorFile.Write(learnt, trained);
             }
             return 0;
@@ -73,7 +73,8 @@ internal static class SimulateCommand
         return command;
     }
 
-    private static IRoutingSource Source(RoutingTrace trace, ref ModelShape? model, int batch, int? steps, out int maxStep)
+    /// <summary>What is replayed: the trace as it is, or stretched to a larger model.</summary>
+    private static IRoutingSource Source(RoutingTrace trace, ModelShape? larger, int batch, int? steps, out ModelShape model, out int maxStep)
     {
         if (batch < 1 || trace.Tokens.Length / batch < LeastSteps)
             throw new UserInputException($"--batch is {batch}; it must be from 1 to {trace.Tokens.Length / LeastSteps}, a share of {LeastSteps} tokens of the trace's {trace.Tokens.Length} for each sequence");
@@ -84,7 +85,7 @@ internal static class SimulateCommand
             trace = trace.Slice(0, limit * batch);
         }
         var recorded = trace.Shape;
-        if (model is null)
+        if (larger is null)
         {
             model = new ModelShape
             {
@@ -101,6 +102,7 @@ internal static class SimulateCommand
         }
         if (recorded.Horizon < recorded.Layers)
             throw new UserInputException($"--model-shape: the trace has pre-gates up to {recorded.Horizon} layers ahead; stretching needs all {recorded.Layers}: record it with --horizon {recorded.Layers}");
+        model = larger;
         var stretched = new StretchedReplay(trace, new RoutingShape(model.Layers, model.Experts, model.TopK, recorded.Vocabulary), batch);
         maxStep = Enumerable.Range(0, model.Layers).Min(stretched.MaxHorizon);
         return stretched;

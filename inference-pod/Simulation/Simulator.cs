@@ -13,6 +13,9 @@ internal sealed record SimulatedTimes(double Transfer, double Dense, Func<int, d
     /// <summary>Of an expert that is loaded ahead: a study may make it shorter.</summary>
     public double TransferAhead { get; init; } = Transfer;
 
+    /// <summary>Of a part of a load ahead, after which it gives way to what compute waits for. The engine's loads do not: this is for a study.</summary>
+    public double Part { get; init; } = double.PositiveInfinity;
+
     /// <summary>By the roofline: weights are read once, or the arithmetic takes longer.</summary>
     public static SimulatedTimes Of(HardwareProfile hardware, ModelShape shape, int batch)
     {
@@ -49,7 +52,10 @@ internal sealed class Simulator
     private readonly ExpertScheduler _scheduler;
     private double _now;
     private Transfer? _moving;
-    private double _arrival;
+    private double _began, _arrival;
+
+    /// <summary>A load ahead that was interrupted, and seconds that are left of it. It goes on before another begins, so that there is one at most.</summary>
+    private (Transfer Transfer, double Left)? _interrupted;
     private long _loaded, _begun;
     private readonly Queue<ExpertKey> _arrived = new();
     private readonly HashSet<ExpertKey> _plan = [];
@@ -121,8 +127,8 @@ internal sealed class Simulator
             {
                 if (_moving is null)
                     throw new InvalidOperationException("compute waits for an expert that is not on its way");
-                stall += Math.Max(0, _arrival - _now);
-                Arrive();
+                stall += Math.Max(0, Free - _now);
+                Proceed();
             }
             var key = _arrived.Dequeue();
             compute += Compute(key, rows[key]);
@@ -172,29 +178,56 @@ internal sealed class Simulator
     private void Advance(double seconds)
     {
         double until = _now + seconds;
-        while (_moving is not null && _arrival <= until)
-            Arrive();
+        while (_moving is not null && Free <= until)
+            Proceed();
         _now = until;
     }
 
-    /// <summary>The transfer under way ends, and the next begins.</summary>
-    private void Arrive()
+    /// <summary>When the load under way ends, or gives way.</summary>
+    private double Free
     {
-        _now = Math.Max(_now, _arrival);
-        var key = _moving!.Key;
+        get
+        {
+            if (_moving!.Request.Demanded || _scheduler.Demanded == 0 || _scheduler.IsWanted(_moving.Key))
+                return _arrival;
+            double parts = Math.Max(1, Math.Ceiling((_now - _began) / _times.Part));
+            return Math.Min(_arrival, _began + (parts * _times.Part));
+        }
+    }
+
+    /// <summary>The load under way ends or gives way, and the next begins.</summary>
+    private void Proceed()
+    {
+        _now = Math.Max(_now, Free);
+        var transfer = _moving!;
         _moving = null;
-        _loaded++;
-        if (_scheduler.Complete(key))
-            _arrived.Enqueue(key);
+        if (_now < _arrival)
+        {
+            _interrupted = (transfer, _arrival - _now);
+        }
+        else
+        {
+            _loaded++;
+            if (_scheduler.Complete(transfer.Key))
+                _arrived.Enqueue(transfer.Key);
+        }
         Pump();
     }
 
     private void Pump()
     {
-        if (_moving is null && _scheduler.TryBegin(out _moving))
+        if (_moving is not null)
+            return;
+        bool goesOn = _interrupted is var (waiting, _) && (_scheduler.Demanded == 0 || _scheduler.IsWanted(waiting.Key));
+        if (!goesOn && _scheduler.TryBegin(out _moving))
         {
             _begun++;
-            _arrival = _now + (_moving.Request.Demanded ? _times.Transfer : _times.TransferAhead);
+            (_began, _arrival) = (_now, _now + (_moving.Request.Demanded ? _times.Transfer : _times.TransferAhead));
+        }
+        else if (_interrupted is var (transfer, left))
+        {
+            (_moving, _interrupted) = (transfer, null);
+            (_began, _arrival) = (_now, _now + left);
         }
     }
 }

@@ -18,6 +18,7 @@ internal static class InferenceSuite
         new("stall-large-25", () => Task.Run(() => StallBench.Large(25))),
         new("stall-large-50", () => Task.Run(() => StallBench.Large(50))),
         new("stall-large-75", () => Task.Run(() => StallBench.Large(75))),
+        new("link", () => Task.Run(LinkBench.Run)),
         new("memory-limit", MemoryLimitBench.RunAsync),
         new("rss", RssBench.RunAsync),
         new("planner-cost", () => Task.Run(PlannerCostBench.Run)),

@@ -93,9 +93,11 @@ internal sealed record SimulationCase(string Name, SimulationSetup Setup, Stretc
 
     /// <param name="policy">Decides what is loaded ahead.</param>
     /// <param name="ahead">Seconds that a load ahead takes; null: as any load.</param>
-    public SimulatedRun Run(IPrefetchPolicy policy, double? ahead = null)
+    /// <param name="part">Bytes of a load ahead after which it gives way to what is demanded; null: it does not.</param>
+    public SimulatedRun Run(IPrefetchPolicy policy, double? ahead = null, int? part = null)
     {
         var times = SimulatedTimes.Of(Setup.Hardware, Setup.Shape, Setup.Batch);
-        return new Simulator(Source, times with { TransferAhead = ahead ?? times.Transfer }, policy, Setup.Slots).Run(Setup.WarmUp);
+        times = times with { TransferAhead = ahead ?? times.Transfer, Part = part is { } bytes ? bytes / (Setup.Hardware.LinkGBs * 1e9) : times.Part };
+        return new Simulator(Source, times, policy, Setup.Slots).Run(Setup.WarmUp);
     }
 }

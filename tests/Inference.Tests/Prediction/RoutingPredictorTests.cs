@@ -40,6 +40,38 @@ public class RoutingPredictorTests
         }
     }
 
+    [Fact]
+    public void Each_sequence_of_a_batch_is_predicted_from_what_it_used_itself()
+    {
+        // Layer 0 mostly uses what it used for the token before.
+        var predictor = new RoutingPredictor(s_shape);
+        float[] use = new float[8];
+        for (int step = 0; step < 600; step++)
+        {
+            predictor.Begin([1]);
+            predictor.Predict(null, 1, use);
+            predictor.Learn(0, [step / 10 % 4, 4 + (step / 10 % 3)]);
+        }
+
+        int[] first = [0, 5], second = [2, 6];
+        float[] one = After(first), other = After(second), both = After([.. first, .. second]);
+        Assert.True(one[0] > 2 * one[2] && other[2] > 2 * other[0], $"{string.Join(' ', one)}; {string.Join(' ', other)}");
+        for (int e = 0; e < 8; e++)
+            Assert.Equal(1 - ((1 - one[e]) * (1 - other[e])), both[e], 1e-4f);
+        // Of a step with another number of tokens it is not known which was whose.
+        Assert.NotEqual(one, After([.. first, .. second], tokens: 1));
+
+        float[] After(int[] chosen, int? tokens = null)
+        {
+            float[] result = new float[8];
+            // No lesson in between.
+            predictor.Learn(0, chosen, postpone: true);
+            predictor.Begin(Enumerable.Repeat(1, tokens ?? (chosen.Length / 2)).ToArray());
+            predictor.Predict(null, 1, result);
+            return result;
+        }
+    }
+
     [Property]
     public void Probabilities_are_in_bounds_for_any_batch(byte[] tokens, byte seed)
     {

@@ -68,6 +68,9 @@ public sealed class SimulateCommandTests : IDisposable
         Run("--hardware", "nvme", "--budget", "50%", "--save-predictor", all);
         Run("--hardware", "nvme", "--budget", "50%", "--steps", "16", "--save-predictor", few);
         Assert.Equal(File.ReadAllBytes(all), File.ReadAllBytes(few));
+        string taught = Path.Combine(_folder.Path, "taught");
+        PredictorFile.Write(taught, PredictorTraining.Run(TraceFile.Read(_trace), null));
+        Assert.Equal(File.ReadAllBytes(taught), File.ReadAllBytes(all));
     }
 
     [Fact]
