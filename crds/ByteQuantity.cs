@@ -33,12 +33,12 @@ public sealed class ByteQuantity
 
     private static decimal? Parse(string text)
     {
-        int digits = text.Length;
+        var digits = text.Length;
         while (digits > 0 && !char.IsAsciiDigit(text[digits - 1]) && text[digits - 1] != '.')
             digits--;
-        string suffix = text[digits..];
+        var suffix = text[digits..];
         // 1e6 ends with a digit: the exponent is part of the number.
-        if (!decimal.TryParse(text.AsSpan(0, digits), NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out decimal number))
+        if (!decimal.TryParse(text.AsSpan(0, digits), NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out var number))
             return null;
         if (suffix.Length > 0 && text.AsSpan(0, digits).IndexOfAny('e', 'E') >= 0)
             return null;
@@ -62,7 +62,7 @@ public sealed class ByteQuantity
     private static decimal Thousand(int power)
     {
         decimal value = 1;
-        for (int i = 0; i < power; i++)
+        for (var i = 0; i < power; i++)
             value *= 1000;
         return value;
     }
@@ -71,7 +71,7 @@ public sealed class ByteQuantity
     {
         public override ByteQuantity Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
         {
-            string text = reader.TokenType switch
+            var text = reader.TokenType switch
             {
                 JsonTokenType.String => reader.GetString()!,
                 JsonTokenType.Number => JsonElement.ParseValue(ref reader).GetRawText(),

@@ -10,22 +10,22 @@ namespace Moebius.Operator;
 /// <summary>Which resources have to be looked at again when something else changes.</summary>
 internal sealed class EventRoutes : IDisposable
 {
-    private readonly Informers informers;
-    private readonly IControllerLoop policies;
-    private readonly IControllerLoop profiles;
-    private readonly IControllerLoop deployments;
-    private readonly IControllerLoop optimizers;
-    private readonly IControllerLoop jobs;
-    private readonly List<Action> undo = [];
+    private readonly Informers _informers;
+    private readonly IControllerLoop _policies;
+    private readonly IControllerLoop _profiles;
+    private readonly IControllerLoop _deployments;
+    private readonly IControllerLoop _optimizers;
+    private readonly IControllerLoop _jobs;
+    private readonly List<Action> _undo = [];
 
     public EventRoutes(Informers informers, IControllerLoop policies, IControllerLoop profiles, IControllerLoop deployments, IControllerLoop optimizers, IControllerLoop jobs)
     {
-        this.informers = informers;
-        this.policies = policies;
-        this.profiles = profiles;
-        this.deployments = deployments;
-        this.optimizers = optimizers;
-        this.jobs = jobs;
+        _informers = informers;
+        _policies = policies;
+        _profiles = profiles;
+        _deployments = deployments;
+        _optimizers = optimizers;
+        _jobs = jobs;
         Children(informers.Deployments.Cache);
         Children(informers.DaemonSets.Cache);
         Children(informers.Services.Cache);
@@ -50,7 +50,7 @@ internal sealed class EventRoutes : IDisposable
     /// <inheritdoc />
     public void Dispose()
     {
-        foreach (var action in undo)
+        foreach (var action in _undo)
             action();
     }
 
@@ -68,16 +68,16 @@ internal sealed class EventRoutes : IDisposable
         where T : class, IKubernetesObject<V1ObjectMeta>
     {
         cache.Changed += handler;
-        undo.Add(() => cache.Changed -= handler);
+        _undo.Add(() => cache.Changed -= handler);
     }
 
     private IControllerLoop? LoopOf(string kind) => kind switch
     {
-        MoEDeployment.KindName => deployments,
-        KVPrivacyPolicy.KindName => policies,
-        MemorySchedulingProfile.KindName => profiles,
-        PromptOptimizer.KindName => optimizers,
-        PromptOptimizationJob.KindName => jobs,
+        MoEDeployment.KindName => _deployments,
+        KVPrivacyPolicy.KindName => _policies,
+        MemorySchedulingProfile.KindName => _profiles,
+        PromptOptimizer.KindName => _optimizers,
+        PromptOptimizationJob.KindName => _jobs,
         _ => null,
     };
 
@@ -89,13 +89,13 @@ internal sealed class EventRoutes : IDisposable
         switch (component)
         {
             case Components.Inference or Components.ModelFetch:
-                deployments.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
+                _deployments.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
                 break;
             case Components.PromptOptimizer:
-                optimizers.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
+                _optimizers.Enqueue(new ObjectKey(pod.Metadata.NamespaceProperty, instance));
                 break;
             case Components.NodeAgent:
-                profiles.Enqueue(new ObjectKey(null, instance));
+                _profiles.Enqueue(new ObjectKey(null, instance));
                 break;
         }
     }
@@ -105,10 +105,10 @@ internal sealed class EventRoutes : IDisposable
         if (IsStatusOnly(before, after))
             return;
         var policy = (after ?? before)!;
-        foreach (var user in informers.MoEDeployments.Cache.List())
+        foreach (var user in _informers.MoEDeployments.Cache.List())
         {
             if (user.Metadata.NamespaceProperty == policy.Metadata.NamespaceProperty && user.Spec?.KVCache?.PolicyRef?.Name == policy.Metadata.Name)
-                deployments.Enqueue(ObjectKey.Of(user));
+                _deployments.Enqueue(ObjectKey.Of(user));
         }
     }
 
@@ -117,11 +117,11 @@ internal sealed class EventRoutes : IDisposable
         if (IsStatusOnly(before, after) && ProfilePrecedence.HasAgents(before) == ProfilePrecedence.HasAgents(after))
             return;
         // Profiles make room for each other, and pods go where their profile's agents are.
-        profiles.EnqueueAll();
-        foreach (var user in informers.MoEDeployments.Cache.List())
+        _profiles.EnqueueAll();
+        foreach (var user in _informers.MoEDeployments.Cache.List())
         {
             if (user.Spec?.MemorySchedulingProfileRef is not null)
-                deployments.Enqueue(ObjectKey.Of(user));
+                _deployments.Enqueue(ObjectKey.Of(user));
         }
     }
 
@@ -131,11 +131,11 @@ internal sealed class EventRoutes : IDisposable
             return;
         var deployment = (after ?? before)!;
         foreach (var policy in new[] { before, after }.Select(one => one?.Spec?.KVCache?.PolicyRef?.Name).OfType<string>().Distinct())
-            policies.Enqueue(new ObjectKey(deployment.Metadata.NamespaceProperty, policy));
-        foreach (var optimizer in informers.Optimizers.Cache.List())
+            _policies.Enqueue(new ObjectKey(deployment.Metadata.NamespaceProperty, policy));
+        foreach (var optimizer in _informers.Optimizers.Cache.List())
         {
             if (optimizer.Metadata.NamespaceProperty == deployment.Metadata.NamespaceProperty && optimizer.Spec?.LanguageModel?.MoeDeploymentRef?.Name == deployment.Metadata.Name)
-                optimizers.Enqueue(ObjectKey.Of(optimizer));
+                _optimizers.Enqueue(ObjectKey.Of(optimizer));
         }
     }
 
@@ -144,10 +144,10 @@ internal sealed class EventRoutes : IDisposable
         if (IsStatusOnly(before, after))
             return;
         var optimizer = (after ?? before)!;
-        foreach (var job in informers.Jobs.Cache.List())
+        foreach (var job in _informers.Jobs.Cache.List())
         {
             if (job.Metadata.NamespaceProperty == optimizer.Metadata.NamespaceProperty && job.Spec?.OptimizerRef?.Name == optimizer.Metadata.Name)
-                jobs.Enqueue(ObjectKey.Of(job));
+                _jobs.Enqueue(ObjectKey.Of(job));
         }
     }
 

@@ -14,38 +14,38 @@ namespace Moebius.Operator;
 /// </summary>
 internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConfiguration configuration, TimeProvider time, ILoggerFactory loggers)
 {
-    private readonly ILogger<OperatorHost> logger = loggers.CreateLogger<OperatorHost>();
-    private readonly OperatorMetrics metrics = new();
-    private readonly WorkGap gap = new(time);
-    private volatile bool ready;
+    private readonly ILogger<OperatorHost> _logger = loggers.CreateLogger<OperatorHost>();
+    private readonly OperatorMetrics _metrics = new();
+    private readonly WorkGap _gap = new(time);
+    private volatile bool _ready;
 
     /// <summary>Runs until stopped.</summary>
     /// <returns>False when the leader's Lease was lost: the process should end and be started again.</returns>
     public async Task<bool> RunAsync(CancellationToken cancellationToken)
     {
-        await using var health = await HealthServer.StartAsync(options.Listen, () => ready, metrics.Registry, cancellationToken).ConfigureAwait(false);
+        await using var health = await HealthServer.StartAsync(options.Listen, () => _ready, _metrics.Registry, cancellationToken).ConfigureAwait(false);
         using var kubernetes = new Kubernetes(configuration, options.ApiHandlers());
         using var handler = options.ServiceHandler();
         using var pods = PodReports.Client(handler);
         using var services = PromptService.Client(handler);
-        var api = new ApiClient(kubernetes, metrics);
+        var api = new ApiClient(kubernetes, _metrics);
         using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var informers = new Informers(api, options.Namespace, time, metrics, loggers);
+        var informers = new Informers(api, options.Namespace, time, _metrics, loggers);
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
-        var children = new ChildApplier(api, informers, metrics, loggers.CreateLogger<ChildApplier>());
-        var context = new ControllerContext(options.Settings, api, informers, children, events, metrics, new PodReports(pods), time);
+        var children = new ChildApplier(api, informers, _metrics, loggers.CreateLogger<ChildApplier>());
+        var context = new ControllerContext(options.Settings, api, informers, children, events, _metrics, new PodReports(pods), time);
         var memory = new IdleMemory(time).RunAsync(life.Token);
         try
         {
             context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
-            logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
+            _logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
             var warmUp = Task.Run(() => WarmUp.RunAsync(options.Settings, api, options.Workers, context.Server), CancellationToken.None);
             await informers.StartAsync(context.Server, life.Token).ConfigureAwait(false);
             await informers.SyncedAsync(cancellationToken).ConfigureAwait(false);
             await warmUp.ConfigureAwait(false);
-            logger.LogInformation("Caches are filled");
+            _logger.LogInformation("Caches are filled");
             await using var webhook = await StartWebhookAsync(api, context, life.Token).ConfigureAwait(false);
-            ready = true;
+            _ready = true;
             return await LeadAsync(kubernetes, api, context, events, services, life.Token, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -54,11 +54,11 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         }
         finally
         {
-            ready = false;
+            _ready = false;
             await life.CancelAsync().ConfigureAwait(false);
             await informers.StoppedAsync().ConfigureAwait(false);
             await memory.ConfigureAwait(false);
-            logger.LogInformation("Stopped");
+            _logger.LogInformation("Stopped");
         }
     }
 
@@ -68,7 +68,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         if (options.Webhook is not { } webhook)
             return null;
         var keeper = new CertificateKeeper(webhook, options.Settings.Namespace, api, time, loggers.CreateLogger<CertificateKeeper>());
-        var server = await WebhookServer.StartAsync(webhook, keeper, context, metrics, life).ConfigureAwait(false);
+        var server = await WebhookServer.StartAsync(webhook, keeper, context, _metrics, life).ConfigureAwait(false);
         var stop = CancellationTokenSource.CreateLinkedTokenSource(life);
         return new WebhookProcess(keeper, server, stop, Task.Run(() => keeper.RunAsync(stop.Token), CancellationToken.None));
     }
@@ -77,8 +77,8 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     {
         Task Work(CancellationToken term) => WorkAsync(api, context, events, services, life, term);
         if (options.LeaderElect)
-            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
-        metrics.Leader.Set(1);
+            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, _metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
+        _metrics.Leader.Set(1);
         await Work(cancellationToken).ConfigureAwait(false);
         return true;
     }
@@ -108,7 +108,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
 
     private ControllerLoop<T> Loop<T>(string name, SharedCache<T> cache, IEntityController<T> controller, (string, IEntityFinalizer<T>)? finalizer, ApiClient api)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
-        new(name, cache, controller, finalizer, api, time, metrics, gap, loggers.CreateLogger(typeof(T).Name));
+        new(name, cache, controller, finalizer, api, time, _metrics, _gap, loggers.CreateLogger(typeof(T).Name));
 
     private async Task<ServerCapabilities> DiscoverAsync(ApiClient api, CancellationToken cancellationToken)
     {
@@ -122,7 +122,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
             catch (Exception error) when (error is HttpRequestException or IOException or TimeoutException or System.Text.Json.JsonException or ApiException)
             {
                 var delay = backoff.Delay(failures);
-                logger.LogWarning("{Server} does not answer: {Error}; trying again in {Delay:0.0} s", configuration.Host, error.Message, delay.TotalSeconds);
+                _logger.LogWarning("{Server} does not answer: {Error}; trying again in {Delay:0.0} s", configuration.Host, error.Message, delay.TotalSeconds);
                 await Task.Delay(delay, time, cancellationToken).ConfigureAwait(false);
             }
         }
@@ -138,7 +138,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
                 var server = await DiscoverAsync(api, term).ConfigureAwait(false);
                 if (server.Equals(context.Server))
                     continue;
-                logger.LogInformation("The API server has changed: {Version}", server.Version);
+                _logger.LogInformation("The API server has changed: {Version}", server.Version);
                 await context.Informers.StartAsync(server, life).ConfigureAwait(false);
                 await context.Informers.SyncedAsync(term).ConfigureAwait(false);
                 context.Server = server;

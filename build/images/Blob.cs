@@ -18,15 +18,15 @@ internal sealed record Layer(Blob Compressed, string DiffId, long ArchiveSize, s
 /// <summary>The folder of blobs of an OCI layout.</summary>
 internal sealed class BlobStore
 {
-    private readonly string folder;
+    private readonly string _folder;
 
     public BlobStore(string layout)
     {
-        folder = Path.Combine(layout, "blobs/sha256");
-        Directory.CreateDirectory(folder);
+        _folder = Path.Combine(layout, "blobs/sha256");
+        Directory.CreateDirectory(_folder);
     }
 
-    public string PathOf(Blob blob) => Path.Combine(folder, blob.Digest["sha256:".Length..]);
+    public string PathOf(Blob blob) => Path.Combine(_folder, blob.Digest["sha256:".Length..]);
 
     public async Task<Blob> AddAsync(byte[] content, CancellationToken cancellationToken)
     {
@@ -38,7 +38,7 @@ internal sealed class BlobStore
     /// <summary>Writes a layer as a gzip-compressed archive.</summary>
     public async Task<Layer> AddLayerAsync(string createdBy, LayerContent content, CancellationToken cancellationToken)
     {
-        var part = Path.Combine(folder, "part");
+        var part = Path.Combine(_folder, "part");
         using var compressedHash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         using var archiveHash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         long compressedSize;

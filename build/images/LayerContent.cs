@@ -20,9 +20,9 @@ internal sealed class LayerContent
 
     private const UnixFileMode Special = UnixFileMode.SetUser | UnixFileMode.SetGroup;
 
-    private readonly SortedDictionary<string, Entry> entries = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, Entry> _entries = new(StringComparer.Ordinal);
 
-    public IEnumerable<string> Paths => entries.Keys;
+    public IEnumerable<string> Paths => _entries.Keys;
 
     /// <summary>A directory; those above it come by themselves.</summary>
     public LayerContent AddDirectory(string path, UnixFileMode mode = Directory, int owner = 0)
@@ -49,7 +49,7 @@ internal sealed class LayerContent
     public async Task WriteAsync(Stream output, CancellationToken cancellationToken)
     {
         await using var writer = new TarWriter(output, TarEntryFormat.Ustar, leaveOpen: true);
-        foreach (var (path, entry) in entries)
+        foreach (var (path, entry) in _entries)
         {
             var written = new UstarTarEntry(entry.Type, entry.Type == TarEntryType.Directory ? path + "/" : path)
             {
@@ -73,11 +73,11 @@ internal sealed class LayerContent
             throw new ImageException($"'{path}' is no path inside an image");
         if ((entry.Mode & Special) != 0)
             throw new ImageException($"'{path}' would run with the rights of its owner: such files do not belong into an image");
-        if (entries.TryGetValue(path, out var there) && !(there.Type == TarEntryType.Directory && entry.Type == TarEntryType.Directory))
+        if (_entries.TryGetValue(path, out var there) && !(there.Type == TarEntryType.Directory && entry.Type == TarEntryType.Directory))
             throw new ImageException($"'{path}' would be in the layer twice");
         for (var slash = path.LastIndexOf('/'); slash > 0; slash = path.LastIndexOf('/', slash - 1))
-            entries.TryAdd(path[..slash], new Entry(TarEntryType.Directory, Directory, null, null, 0));
-        entries[path] = entry;
+            _entries.TryAdd(path[..slash], new Entry(TarEntryType.Directory, Directory, null, null, 0));
+        _entries[path] = entry;
     }
 
     private sealed record Entry(TarEntryType Type, UnixFileMode Mode, Func<Stream>? Open, string? Target, int Owner);

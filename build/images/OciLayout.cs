@@ -32,12 +32,12 @@ internal sealed class OciLayout
 
     private static readonly JsonSerializerOptions Compact = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private readonly string folder;
-    private readonly JsonArray manifests = [];
+    private readonly string _folder;
+    private readonly JsonArray _manifests = [];
 
     public OciLayout(string folder)
     {
-        this.folder = folder;
+        _folder = folder;
         Blobs = new BlobStore(folder);
     }
 
@@ -83,21 +83,21 @@ internal sealed class OciLayout
             ["io.containerd.image.name"] = image.Reference,
             ["org.opencontainers.image.ref.name"] = image.Reference,
         };
-        manifests.Add(entry);
+        _manifests.Add(entry);
         return manifest.Digest;
     }
 
     /// <summary>Writes the index, which makes the folder complete.</summary>
     public async Task CompleteAsync(CancellationToken cancellationToken)
     {
-        await File.WriteAllTextAsync(Path.Combine(folder, "oci-layout"), """{"imageLayoutVersion":"1.0.0"}""", cancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(_folder, "oci-layout"), """{"imageLayoutVersion":"1.0.0"}""", cancellationToken);
         var index = new JsonObject
         {
             ["schemaVersion"] = 2,
             ["mediaType"] = "application/vnd.oci.image.index.v1+json",
-            ["manifests"] = manifests.DeepClone(),
+            ["manifests"] = _manifests.DeepClone(),
         };
-        await File.WriteAllTextAsync(Path.Combine(folder, "index.json"), index.ToJsonString(Compact), cancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(_folder, "index.json"), index.ToJsonString(Compact), cancellationToken);
     }
 
     /// <summary>Writes a complete folder as one archive, which <c>ctr images import</c> takes.</summary>

@@ -9,21 +9,21 @@ internal sealed class Publication
 
     private const string DepsFile = "moebius.deps.json";
 
-    private readonly string folder;
-    private readonly JsonObject deps;
+    private readonly string _folder;
+    private readonly JsonObject _deps;
 
     private Publication(string folder, JsonObject deps)
     {
-        this.folder = folder;
-        this.deps = deps;
+        _folder = folder;
+        _deps = deps;
     }
 
     /// <summary>The file that says which runtime the program wants.</summary>
-    public string RuntimeConfig => Path.Combine(folder, "moebius.runtimeconfig.json");
+    public string RuntimeConfig => Path.Combine(_folder, "moebius.runtimeconfig.json");
 
     /// <summary>NuGet packages of the program.</summary>
     public IEnumerable<NuGetPackage> Packages =>
-        from library in deps["libraries"]!.AsObject()
+        from library in _deps["libraries"]!.AsObject()
         where (string?)library.Value!["type"] == "package"
         select NuGetPackage.Parse(library.Key, library.Value!.AsObject());
 
@@ -63,9 +63,9 @@ internal sealed class Publication
     {
         var layer = new LayerContent().AddLink("usr/bin/moebius", "../../opt/moebius/moebius");
         var sorted = Natives().Where(native => Catalog.SortedNative.Contains(native.Package)).Select(native => native.File).ToHashSet(StringComparer.Ordinal);
-        foreach (var file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(_folder, "*", SearchOption.AllDirectories))
         {
-            var path = Path.GetRelativePath(folder, file);
+            var path = Path.GetRelativePath(_folder, file);
             if (path != DepsFile && !sorted.Contains(Path.GetFileName(path)))
                 layer.AddFile($"{Folder}/{path}", () => File.OpenRead(file), path == "moebius" ? LayerContent.Program : LayerContent.File);
         }
@@ -79,13 +79,13 @@ internal sealed class Publication
     /// </summary>
     public void AddOwn(LayerContent layer, ImageDefinition image)
     {
-        var own = deps.DeepClone().AsObject();
+        var own = _deps.DeepClone().AsObject();
         foreach (var (package, file) in Natives())
         {
             if (!Catalog.SortedNative.Contains(package))
                 continue;
             if (image.Native.Contains(package))
-                layer.AddFile($"{Folder}/{file}", () => File.OpenRead(Path.Combine(folder, file)));
+                layer.AddFile($"{Folder}/{file}", () => File.OpenRead(Path.Combine(_folder, file)));
             else
                 Remove(own, package, file);
         }
@@ -98,15 +98,15 @@ internal sealed class Publication
         !Catalog.SortedNative.Contains(package.Name) || image.Native.Contains(package.Name) || HasManaged(package);
 
     private bool HasManaged(NuGetPackage package) =>
-        Targets(deps).Any(target => target[$"{package.Name}/{package.Version}"]?["runtime"] is JsonObject { Count: > 0 });
+        Targets(_deps).Any(target => target[$"{package.Name}/{package.Version}"]?["runtime"] is JsonObject { Count: > 0 });
 
     /// <summary>The native libraries that were published, each with the package that it comes from.</summary>
     private IEnumerable<(string Package, string File)> Natives() =>
-        from target in Targets(deps)
+        from target in Targets(_deps)
         from library in target
         from native in library.Value!["native"]?.AsObject() ?? []
         let file = Path.GetFileName(native.Key)
-        where File.Exists(Path.Combine(folder, file))
+        where File.Exists(Path.Combine(_folder, file))
         select (library.Key.Split('/')[0], file);
 
     private static void Remove(JsonObject deps, string package, string file)

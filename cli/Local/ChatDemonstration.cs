@@ -15,13 +15,13 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
 {
     private const int MaxTokens = 96;
 
-    private readonly HttpClient http = new() { BaseAddress = server, Timeout = TimeSpan.FromMinutes(5) };
+    private readonly HttpClient _http = new() { BaseAddress = server, Timeout = TimeSpan.FromMinutes(5) };
 
-    public void Dispose() => http.Dispose();
+    public void Dispose() => _http.Dispose();
 
     public async Task<bool> RunAsync(string prompt, CancellationToken stop)
     {
-        var models = await http.GetFromJsonAsync<JsonObject>("v1/models", stop).ConfigureAwait(false);
+        var models = await _http.GetFromJsonAsync<JsonObject>("v1/models", stop).ConfigureAwait(false);
         var model = models?["data"]?[0]?["id"]?.GetValue<string>() ?? throw new InvalidOperationException("the server names no model");
 
         AnsiConsole.WriteLine();
@@ -41,7 +41,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         Row(table, "bob, same words", other, first);
         AnsiConsole.Write(table);
 
-        var metrics = await http.GetStringAsync(new Uri("metrics", UriKind.Relative), stop).ConfigureAwait(false);
+        var metrics = await _http.GetStringAsync(new Uri("metrics", UriKind.Relative), stop).ConfigureAwait(false);
         var hits = Sum(metrics, "moebius_expert_hits_total");
         var misses = Sum(metrics, "moebius_expert_misses_total");
         var resident = Sum(metrics, "moebius_expert_resident_bytes");
@@ -77,7 +77,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("v1/chat/completions", UriKind.Relative)) { Content = JsonContent.Create(body) };
         request.Headers.Add("X-Moebius-Tenant", tenant);
         var clock = Stopwatch.StartNew();
-        using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop).ConfigureAwait(false);
+        using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop).ConfigureAwait(false);
         if (!response.IsSuccessStatusCode)
             throw new HttpRequestException($"the server answered {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync(stop).ConfigureAwait(false)}");
 

@@ -10,9 +10,9 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     /// <summary>How long the last lines of a process that has ended may take to arrive.</summary>
     private static readonly TimeSpan LastLines = TimeSpan.FromSeconds(5);
 
-    private readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile RunningProcess? running;
-    private bool everReady;
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile RunningProcess? _running;
+    private bool _everReady;
 
     public ContainerState State { get; private set; } = ContainerState.Waiting;
 
@@ -23,19 +23,19 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     public int ExitCode { get; private set; }
 
     /// <summary>Completes when the next container of the pod may start.</summary>
-    public Task Started => started.Task;
+    public Task Started => _started.Task;
 
-    public ContainerStatus Status => new(pod, container.Name, State, running?.Id, Restarts, Message, container.Ports);
+    public ContainerStatus Status => new(pod, container.Name, State, _running?.Id, Restarts, Message, container.Ports);
 
     /// <summary>Runs until told to stop, or until the container has failed for good.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
-        using var registration = stop.Register(() => started.TrySetCanceled(stop));
+        using var registration = stop.Register(() => _started.TrySetCanceled(stop));
         while (!stop.IsCancellationRequested)
         {
             using var run = Start();
             var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            running = new RunningProcess(run.Id, ended.Task);
+            _running = new RunningProcess(run.Id, ended.Task);
             // Told to stop in between, nobody saw what there is to stop; either they see it now, or this sees that they were there.
             Interlocked.MemoryBarrier();
             if (stop.IsCancellationRequested)
@@ -54,7 +54,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
                 // What cannot be followed must not go on unseen.
                 if (!run.HasExited)
                     run.Kill();
-                running = null;
+                _running = null;
                 ended.SetResult();
                 await probing.CancelAsync().ConfigureAwait(false);
                 await probe.ConfigureAwait(false);
@@ -66,14 +66,14 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
             if (container.RunsToCompletion && code == 0)
             {
                 Change(ContainerState.Completed, null);
-                started.TrySetResult();
+                _started.TrySetResult();
                 return;
             }
 
-            if (code == ExitCodes.BadInput || (!everReady && Restarts >= MostRestartsBeforeReady))
+            if (code == ExitCodes.BadInput || (!_everReady && Restarts >= MostRestartsBeforeReady))
             {
                 Change(ContainerState.Failed, lastLine is null ? $"ended with code {code}" : WithoutProgramName(lastLine));
-                started.TrySetResult();
+                _started.TrySetResult();
                 return;
             }
 
@@ -97,14 +97,14 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
     {
         // Not announced here: that may be what has failed. The supervisor ends on it and writes its last words.
         (State, Message, ExitCode) = (ContainerState.Failed, error.Message, ExitCodes.Failed);
-        started.TrySetResult();
+        _started.TrySetResult();
     }
 
     /// <summary>Asks the process to stop, and kills it when the grace period is over.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
         Interlocked.MemoryBarrier();
-        if (running is not { } run)
+        if (_running is not { } run)
             return;
         Native.Terminate(run.Id);
         try
@@ -189,7 +189,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
             if (container.Startup is { } startup)
                 await UntilAsync(startup, stop).ConfigureAwait(false);
             if (!container.RunsToCompletion)
-                started.TrySetResult();
+                _started.TrySetResult();
             if (container.Readiness is not { } readiness)
             {
                 if (!container.RunsToCompletion)
@@ -217,7 +217,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
 
     private void Ready()
     {
-        everReady = true;
+        _everReady = true;
         Change(ContainerState.Ready, null);
     }
 

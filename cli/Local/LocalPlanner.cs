@@ -22,15 +22,15 @@ internal sealed class LocalPlanner(
     private const string AnyAddress = "0.0.0.0";
     private const string Loopback = "127.0.0.1";
 
-    private readonly HashSet<int> taken = [];
-    private readonly List<string> notes = [];
+    private readonly HashSet<int> _taken = [];
+    private readonly List<string> _notes = [];
 
     public LocalPlan Plan(LocalObjects objects)
     {
         var ports = objects.Workloads.ToDictionary(workload => workload.Name, workload => AssignPorts(workload.Name, workload.Template.Spec));
         var services = ServiceAddresses(objects, ports).ToList();
         var pods = objects.Workloads.Select(workload => Pod(workload.Name, workload.Namespace, workload.Template, ports[workload.Name], services, objects)).ToList();
-        return new LocalPlan(pods, notes);
+        return new LocalPlan(pods, _notes);
     }
 
     private Dictionary<int, int> AssignPorts(string workload, V1PodSpec pod)
@@ -42,10 +42,10 @@ internal sealed class LocalPlanner(
             {
                 var wanted = port.ContainerPort;
                 var local = wanted;
-                while (!taken.Add(local) || !isFree(local))
+                while (!_taken.Add(local) || !isFree(local))
                     local = local < 65535 ? local + 1 : 20000;
                 if (local != wanted)
-                    notes.Add($"{workload}/{container.Name}: port {wanted} is in use, listening on {local} instead");
+                    _notes.Add($"{workload}/{container.Name}: port {wanted} is in use, listening on {local} instead");
                 result[wanted] = local;
             }
         }

@@ -5,7 +5,7 @@ namespace Moebius.Cli.Local;
 /// <summary>Shows how far every container is: bars on a terminal, a line per change elsewhere.</summary>
 internal sealed class StartProgress(LocalPlan plan)
 {
-    private readonly Dictionary<string, ContainerState> shown = [];
+    private readonly Dictionary<string, ContainerState> _shown = [];
 
     public async Task RunAsync(Func<Action<LocalStatus>, Task> wait)
     {
@@ -42,9 +42,9 @@ internal sealed class StartProgress(LocalPlan plan)
         foreach (var container in status.Containers)
         {
             var name = $"{container.Pod}/{container.Name}";
-            if (shown.TryGetValue(name, out var before) && before == container.State)
+            if (_shown.TryGetValue(name, out var before) && before == container.State)
                 continue;
-            shown[name] = container.State;
+            _shown[name] = container.State;
             Console.WriteLine($"  {name}: {container.State}{(container.Message is { } message ? $" ({message})" : "")}");
         }
     }

@@ -6,11 +6,11 @@ namespace Moebius.Cli.Local;
 /// </summary>
 internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
 {
-    private readonly Lock gate = new();
-    private readonly ProcessIdentity identity = ProcessIdentity.Find(Environment.ProcessId)!.Value;
-    private readonly List<ContainerProcess> all = [];
-    private ContainerProcess? failed;
-    private bool final;
+    private readonly Lock _gate = new();
+    private readonly ProcessIdentity _identity = ProcessIdentity.Find(Environment.ProcessId)!.Value;
+    private readonly List<ContainerProcess> _all = [];
+    private ContainerProcess? _failed;
+    private bool _final;
 
     public async Task<int> RunAsync(CancellationToken stop)
     {
@@ -20,22 +20,22 @@ internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
         {
             LocalVolumes.Prepare(pod);
             var containers = pod.Containers.Select(container => new ContainerProcess(pod.Name, container, ProgramPath.Own(), state.Logs, probes, Publish)).ToList();
-            all.AddRange(containers);
+            _all.AddRange(containers);
             return (Pod: pod, Containers: containers);
         }).ToList();
         Publish();
 
         await Task.WhenAll(pods.Select(pod => RunPodAsync(pod.Pod, pod.Containers, ending))).ConfigureAwait(false);
-        if (failed is null)
+        if (_failed is null)
         {
             state.Remove();
             return 0;
         }
 
         // The one who waits for us reads the failure, then removes the directory.
-        final = true;
+        _final = true;
         state.Write(state.StatusFile, Snapshot());
-        return failed.ExitCode;
+        return _failed.ExitCode;
     }
 
     private async Task RunPodAsync(LocalPod pod, List<ContainerProcess> containers, CancellationTokenSource ending)
@@ -81,22 +81,22 @@ internal sealed class Supervisor(StateDirectory state, LocalPlan plan)
 
         if (container.State != ContainerState.Failed)
             return;
-        failed ??= container;
+        _failed ??= container;
         await ending.CancelAsync().ConfigureAwait(false);
     }
 
     private void Publish()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (!final && Directory.Exists(state.Root))
+            if (!_final && Directory.Exists(state.Root))
                 state.Write(state.StatusFile, Snapshot() with { Failure = null });
         }
     }
 
     private LocalStatus Snapshot() => new(
-        identity,
-        failed is null ? null : $"{failed.Status.Pod}/{failed.Status.Name}: {failed.Message}",
-        failed?.ExitCode ?? 0,
-        [.. all.Select(container => container.Status)]);
+        _identity,
+        _failed is null ? null : $"{_failed.Status.Pod}/{_failed.Status.Name}: {_failed.Message}",
+        _failed?.ExitCode ?? 0,
+        [.. _all.Select(container => container.Status)]);
 }

@@ -13,7 +13,7 @@ internal sealed class UpAction(
     bool detach,
     TimeSpan timeout)
 {
-    private readonly StateDirectory state = StateDirectory.Of(name);
+    private readonly StateDirectory _state = StateDirectory.Of(name);
 
     public async Task<int> RunAsync(bool dryRun, CancellationToken stop)
     {
@@ -24,11 +24,11 @@ internal sealed class UpAction(
             return 0;
         }
 
-        var plan = new LocalPlanner(state.Root, state.Memory, LocalPorts.IsFree, hostPaths.Resolve).Plan(manifests.Objects);
+        var plan = new LocalPlanner(_state.Root, _state.Memory, LocalPorts.IsFree, hostPaths.Resolve).Plan(manifests.Objects);
         foreach (var note in manifests.Notes.Concat(plan.Notes))
             Console.WriteLine($"note: {note}");
 
-        using var supervisor = LocalInstance.Start(state, plan, name);
+        using var supervisor = LocalInstance.Start(_state, plan, name);
         // A child that nobody has waited for keeps its number.
         var identity = ProcessIdentity.Find(supervisor.Id);
         var keep = false;
@@ -46,7 +46,7 @@ internal sealed class UpAction(
             if (detach)
             {
                 // 'make down' stops the instance without a name of its own.
-                Console.WriteLine($"Running in the background. Logs: {state.Logs}. Stop it with {(name == LocalCommands.DefaultName ? "'make down' or 'moebius local down'" : $"'moebius local down --name {name}'")}.");
+                Console.WriteLine($"Running in the background. Logs: {_state.Logs}. Stop it with {(name == LocalCommands.DefaultName ? "'make down' or 'moebius local down'" : $"'moebius local down --name {name}'")}.");
                 keep = true;
                 return 0;
             }
@@ -58,7 +58,7 @@ internal sealed class UpAction(
         finally
         {
             if (!keep)
-                await LocalInstance.StopAsync(state, identity, CancellationToken.None).ConfigureAwait(false);
+                await LocalInstance.StopAsync(_state, identity, CancellationToken.None).ConfigureAwait(false);
         }
     }
 
@@ -73,7 +73,7 @@ internal sealed class UpAction(
             while (true)
             {
                 stop.ThrowIfCancellationRequested();
-                var status = StateDirectory.Read<LocalStatus>(state.StatusFile);
+                var status = StateDirectory.Read<LocalStatus>(_state.StatusFile);
                 if (status is not null)
                     update(status);
                 if (status?.Failure is not null)
@@ -87,7 +87,7 @@ internal sealed class UpAction(
                     return;
                 if (supervisor.HasExited)
                 {
-                    failure = StateDirectory.Read<LocalStatus>(state.StatusFile) is { Failure: not null } last
+                    failure = StateDirectory.Read<LocalStatus>(_state.StatusFile) is { Failure: not null } last
                         ? last
                         : new LocalStatus(default, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
                     return;
@@ -96,7 +96,7 @@ internal sealed class UpAction(
                 if (clock.Elapsed > timeout)
                 {
                     var late = status?.Containers.Where(container => container.State is not (ContainerState.Ready or ContainerState.Completed)).Select(container => $"{container.Pod}/{container.Name}") ?? [];
-                    failure = new LocalStatus(default, $"not ready after {timeout.TotalSeconds:0} s: {string.Join(", ", late)}; see {state.Logs}, or raise --timeout", 1, []);
+                    failure = new LocalStatus(default, $"not ready after {timeout.TotalSeconds:0} s: {string.Join(", ", late)}; see {_state.Logs}, or raise --timeout", 1, []);
                     return;
                 }
 
@@ -108,7 +108,7 @@ internal sealed class UpAction(
 
     private string LastLogLine()
     {
-        var file = Path.Combine(state.Logs, "supervisor.log");
+        var file = Path.Combine(_state.Logs, "supervisor.log");
         return File.Exists(file) ? File.ReadLines(file).LastOrDefault(line => line.Length > 0) ?? "" : "";
     }
 

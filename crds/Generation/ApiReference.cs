@@ -27,10 +27,10 @@ internal sealed class ApiReference
 
         """;
 
-    private readonly XmlDocs docs;
-    private readonly StringBuilder text = new(Preamble.ReplaceLineEndings("\n"));
+    private readonly XmlDocs _docs;
+    private readonly StringBuilder _text = new(Preamble.ReplaceLineEndings("\n"));
 
-    private ApiReference(XmlDocs docs) => this.docs = docs;
+    private ApiReference(XmlDocs docs) => _docs = docs;
 
     /// <summary>The whole page.</summary>
     public static string Markdown(XmlDocs docs) => new ApiReference(docs).Write();
@@ -40,8 +40,8 @@ internal sealed class ApiReference
         var typesOf = ResourceKinds.All.ToDictionary(kind => kind, kind => Reachable(kind.Type));
         var shared = typesOf.Values.SelectMany(types => types).GroupBy(type => type).Where(uses => uses.Count() > 1).Select(uses => uses.Key).ToList();
         foreach (var kind in ResourceKinds.All)
-            text.Append("- [").Append(kind.Kind).Append("](#").Append(Anchor(kind.Kind)).Append("): ").Append(docs.Of(kind.Type)).Append('\n');
-        text.Append("- [Shared types](#shared-types)\n\n");
+            _text.Append("- [").Append(kind.Kind).Append("](#").Append(Anchor(kind.Kind)).Append("): ").Append(_docs.Of(kind.Type)).Append('\n');
+        _text.Append("- [Shared types](#shared-types)\n\n");
         foreach (var (kind, types) in typesOf)
         {
             Heading(kind);
@@ -49,16 +49,16 @@ internal sealed class ApiReference
                 Table(type);
         }
 
-        text.Append("## Shared types\n\n");
+        _text.Append("## Shared types\n\n");
         foreach (var type in shared)
             Table(type);
-        return text.ToString().TrimEnd('\n') + "\n";
+        return _text.ToString().TrimEnd('\n') + "\n";
     }
 
     private void Heading(ResourceKind kind)
     {
         var resource = kind.Type.GetCustomAttribute<ResourceAttribute>()!;
-        text.Append("## ").Append(kind.Kind).Append("\n\n").Append(docs.Of(kind.Type)).Append("\n\n")
+        _text.Append("## ").Append(kind.Kind).Append("\n\n").Append(_docs.Of(kind.Type)).Append("\n\n")
             .Append("Short name `").Append(string.Join("`, `", resource.ShortNames)).Append("`; ")
             .Append(kind.Namespaced ? "belongs to a namespace" : "belongs to the cluster")
             .Append(resource.ScaleSpecPath is null ? "" : "; has a scale subresource (`kubectl scale`)").Append(". ")
@@ -68,20 +68,20 @@ internal sealed class ApiReference
 
     private void Table(Type type)
     {
-        var schema = new SchemaGenerator(docs).Object(type);
-        text.Append("### ").Append(type.Name).Append("\n\n").Append(docs.Of(type)).Append("\n\n");
+        var schema = new SchemaGenerator(_docs).Object(type);
+        _text.Append("### ").Append(type.Name).Append("\n\n").Append(_docs.Of(type)).Append("\n\n");
         var rules = (schema.XKubernetesValidations ?? []).Concat(schema.Properties.Values.SelectMany(field => field.Type == "string" ? field.XKubernetesValidations ?? [] : [])).ToList();
         foreach (var rule in rules)
-            text.Append("- Rule: ").Append(rule.Message).Append(".\n");
-        text.Append(rules.Count > 0 ? "\n" : "").Append("| field | type | default | bounds | meaning |\n|---|---|---|---|---|\n");
+            _text.Append("- Rule: ").Append(rule.Message).Append(".\n");
+        _text.Append(rules.Count > 0 ? "\n" : "").Append("| field | type | default | bounds | meaning |\n|---|---|---|---|---|\n");
         foreach (var property in SchemaGenerator.Contract(type).Properties)
         {
             var field = schema.Properties[property.Name];
             string[] cells = [$"`{property.Name}`", TypeText(property.PropertyType, field), DefaultText(property, field), BoundsText(field), field.Description ?? ""];
-            text.Append("| ").AppendJoin(" | ", cells.Select(Cell)).Append(" |\n");
+            _text.Append("| ").AppendJoin(" | ", cells.Select(Cell)).Append(" |\n");
         }
 
-        text.Append('\n');
+        _text.Append('\n');
     }
 
     private static string TypeText(Type declared, V1JSONSchemaProps schema)

@@ -26,7 +26,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
 
     private const int MaxDurationLength = 37;
 
-    private readonly Stack<Type> open = new();
+    private readonly Stack<Type> _open = new();
 
     /// <summary>The schema of a whole resource.</summary>
     public V1JSONSchemaProps Resource(Type type)
@@ -48,9 +48,9 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
     /// <exception cref="NotSupportedException">The type contains itself, or a field of a type without a schema.</exception>
     public V1JSONSchemaProps Object(Type type)
     {
-        if (open.Contains(type))
+        if (_open.Contains(type))
             throw new NotSupportedException($"{type.Name} contains itself: a structural schema cannot say that");
-        open.Push(type);
+        _open.Push(type);
         var defaults = Defaults(type);
         var schema = new V1JSONSchemaProps { Type = "object", Properties = new Dictionary<string, V1JSONSchemaProps>(), XKubernetesValidations = Rules(type) };
         foreach (var property in Contract(type).Properties)
@@ -65,7 +65,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         schema.Required = required.Count == 0 ? null : required;
         if (KubernetesTypes.IsKubernetes(type))
             KubernetesTypes.Complete(type, schema);
-        open.Pop();
+        _open.Pop();
         return schema;
     }
 

@@ -12,7 +12,7 @@ namespace Moebius.Crds.Generation;
 /// </summary>
 internal sealed partial class XmlDocs
 {
-    private readonly Dictionary<string, string> summaries = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _summaries = new(StringComparer.Ordinal);
 
     public static XmlDocs Load()
     {
@@ -91,11 +91,11 @@ internal sealed partial class XmlDocs
         foreach (var member in document.Descendants("member"))
         {
             if (member.Element("summary") is { } summary)
-                summaries[member.Attribute("name")!.Value] = Flatten(summary);
+                _summaries[member.Attribute("name")!.Value] = Flatten(summary);
         }
     }
 
-    private string? Find(string id) => summaries.GetValueOrDefault(id);
+    private string? Find(string id) => _summaries.GetValueOrDefault(id);
 
     [GeneratedRegex(@"\n[ \t\r]*\n")]
     private static partial Regex BlankLine();

@@ -20,7 +20,7 @@ public sealed partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
     private const int AnonymousNoReserve = 0x4020;
     private static readonly nint Failed = -1;
 
-    private readonly nuint length;
+    private readonly nuint _length;
 
     /// <summary>Maps the leading bytes of a file.</summary>
     /// <param name="file">Open for reading and writing; may be closed afterwards.</param>
@@ -28,17 +28,17 @@ public sealed partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
     /// <exception cref="IOException">The system gives no mapping.</exception>
     public AlignedMapping(SafeFileHandle file, long bytes) : base(ownsHandle: true)
     {
-        length = checked((nuint)bytes);
+        _length = checked((nuint)bytes);
         // Room for the start to move in, taken first and given back around the mapping.
-        nuint room = length + HugePage;
-        nint reserved = Map(0, room, 0, Private | AnonymousNoReserve, -1, 0);
+        var room = _length + HugePage;
+        var reserved = Map(0, room, 0, Private | AnonymousNoReserve, -1, 0);
         if (reserved == Failed)
             throw Error();
-        nint aligned = (nint)(((nuint)reserved + HugePage - 1) & ~(HugePage - 1));
+        var aligned = (nint)(((nuint)reserved + HugePage - 1) & ~(HugePage - 1));
         var held = false;
         file.DangerousAddRef(ref held);
-        nint mapped = Map(aligned, length, ReadWrite, Shared | Fixed, (int)file.DangerousGetHandle(), 0);
-        IOException? error = mapped == Failed ? Error() : null;
+        var mapped = Map(aligned, _length, ReadWrite, Shared | Fixed, (int)file.DangerousGetHandle(), 0);
+        var error = mapped == Failed ? Error() : null;
         file.DangerousRelease();
         if (error is not null)
         {
@@ -46,7 +46,7 @@ public sealed partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
             throw error;
         }
 
-        nint end = (nint)(((nuint)aligned + length + (nuint)Environment.SystemPageSize - 1) & ~((nuint)Environment.SystemPageSize - 1));
+        var end = (nint)(((nuint)aligned + _length + (nuint)Environment.SystemPageSize - 1) & ~((nuint)Environment.SystemPageSize - 1));
         if (aligned > reserved)
             _ = Unmap(reserved, (nuint)(aligned - reserved));
         if (reserved + (nint)room > end)
@@ -55,7 +55,7 @@ public sealed partial class AlignedMapping : SafeHandleZeroOrMinusOneIsInvalid
     }
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle() => Unmap(handle, length) == 0;
+    protected override bool ReleaseHandle() => Unmap(handle, _length) == 0;
 
     private static IOException Error() => new($"mmap: {Marshal.GetLastPInvokeErrorMessage()}");
 

@@ -11,14 +11,14 @@ public sealed class EarlyCollection(TimeProvider clock, TimeSpan pause)
 {
     private const long Enough = 2 << 20;
 
-    private long collectedAt = GC.GetTotalAllocatedBytes();
-    private long since = clock.GetTimestamp();
+    private long _collectedAt = GC.GetTotalAllocatedBytes();
+    private long _since = clock.GetTimestamp();
 
     /// <summary>Between two pieces of work: nearly nothing is alive then that is young.</summary>
     public void BetweenWork()
     {
         // Asking for the bytes stops at every thread of the process: not before the time is right.
-        if (clock.GetElapsedTime(since) >= pause && IsDue(GC.GetTotalAllocatedBytes()))
+        if (clock.GetElapsedTime(_since) >= pause && IsDue(GC.GetTotalAllocatedBytes()))
             GC.Collect(0, GCCollectionMode.Forced, blocking: true);
     }
 
@@ -26,9 +26,9 @@ public sealed class EarlyCollection(TimeProvider clock, TimeSpan pause)
     /// <param name="allocated">Bytes that the process has allocated so far.</param>
     internal bool IsDue(long allocated)
     {
-        if (clock.GetElapsedTime(since) < pause || allocated - collectedAt < Enough)
+        if (clock.GetElapsedTime(_since) < pause || allocated - _collectedAt < Enough)
             return false;
-        (collectedAt, since) = (allocated, clock.GetTimestamp());
+        (_collectedAt, _since) = (allocated, clock.GetTimestamp());
         return true;
     }
 }

@@ -16,14 +16,14 @@ internal sealed class SchemaValidator
 
     private static readonly string[] TimeFormats = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
 
-    private readonly List<FieldError> errors = [];
+    private readonly List<FieldError> _errors = [];
 
     /// <summary>Everything that is wrong, in the order of the document.</summary>
     public static List<FieldError> Validate(JsonObject value, V1JSONSchemaProps schema, string path = "")
     {
         var validator = new SchemaValidator();
         validator.Visit(value, schema, path);
-        return validator.errors;
+        return validator._errors;
     }
 
     private void Visit(JsonNode? value, V1JSONSchemaProps schema, string path)
@@ -146,7 +146,7 @@ internal sealed class SchemaValidator
             Add(path, $"{Plural(count, unit)}: use {Count(minimum, maximum, unit)}");
     }
 
-    private void Add(string path, string message) => errors.Add(new FieldError(path, message));
+    private void Add(string path, string message) => _errors.Add(new FieldError(path, message));
 
     private static bool FitsType(JsonNode? value, V1JSONSchemaProps schema) => value switch
     {

@@ -40,7 +40,7 @@ internal sealed class Checkpoint : IDisposable
         var checkpoint = new Checkpoint(directory, tier, fp8);
         try
         {
-            string index = Path.Combine(directory, Index);
+            var index = Path.Combine(directory, Index);
             if (File.Exists(index))
                 checkpoint.OpenShards(index);
             else if (File.Exists(Path.Combine(directory, Single)))
@@ -109,7 +109,7 @@ internal sealed class Checkpoint : IDisposable
                 || !document.RootElement.TryGetProperty("weight_map", out var weights) || weights.ValueKind != JsonValueKind.Object)
                 throw new UserInputException($"{index}: weight_map is absent; it must map each tensor to its file");
             var map = weights.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString() ?? "", StringComparer.Ordinal);
-            string? elsewhere = map.Values.FirstOrDefault(shard => shard.Length == 0 || shard != Path.GetFileName(shard));
+            var elsewhere = map.Values.FirstOrDefault(shard => shard.Length == 0 || shard != Path.GetFileName(shard));
             return elsewhere is null ? map : throw new UserInputException($"{index}: weight_map names the file \"{elsewhere}\"; shards must lie in the same directory");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
@@ -121,7 +121,7 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Where a tensor is missing because the weights are in another form than the configuration says.</summary>
     private string OtherForm(string name)
     {
-        string plain = name.EndsWith(Mxfp4Matrix.Blocks, StringComparison.Ordinal) ? name[..^Mxfp4Matrix.Blocks.Length] : "";
+        var plain = name.EndsWith(Mxfp4Matrix.Blocks, StringComparison.Ordinal) ? name[..^Mxfp4Matrix.Blocks.Length] : "";
         return Contains(name + Mxfp4Matrix.Blocks) ? $" (\"{name}{Mxfp4Matrix.Blocks}\" is there: weights in mxfp4 need a quantization_config that says so)"
             : Contains(plain) ? $" (\"{plain}\" is there: weights that are not in mxfp4 need no quantization_config)"
             : "";
@@ -130,9 +130,9 @@ internal sealed class Checkpoint : IDisposable
     private void OpenShards(string index)
     {
         var map = ReadIndex(index);
-        foreach (string shard in map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        foreach (var shard in map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
-            string path = Path.Combine(Directory, shard);
+            var path = Path.Combine(Directory, shard);
             if (!File.Exists(path))
                 throw new UserInputException($"{index}: shard {shard} is missing; weight_map places {map.Values.Count(v => v == shard)} tensors in it");
             Add(path);

@@ -35,7 +35,7 @@ internal static class FiniteWeights
     {
         long others = 0;
         var ones = new Vector<T>(exponent);
-        int at = 0;
+        var at = 0;
         for (; at <= values.Length - Vector<T>.Count; at += Vector<T>.Count)
         {
             if (Vector.EqualsAny(new Vector<T>(values[at..]) & ones, ones))

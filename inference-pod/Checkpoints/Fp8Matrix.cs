@@ -66,8 +66,8 @@ internal sealed class Fp8Matrix : QuantizedMatrix
     /// <summary>The same matrix in bands of rows, each of at most so many bytes where one row is not more.</summary>
     public IEnumerable<Fp8Matrix> Bands(int bytes)
     {
-        int rows = Math.Clamp(bytes / Columns, 1, Rows);
-        for (int first = 0; first < Rows; first += rows)
+        var rows = Math.Clamp(bytes / Columns, 1, Rows);
+        for (var first = 0; first < Rows; first += rows)
             yield return new Fp8Matrix((_file, _entry), (_scalesFile, _scales), _blocks, first) { Rows = Math.Min(rows, Rows - first), Columns = Columns };
     }
 
@@ -75,12 +75,12 @@ internal sealed class Fp8Matrix : QuantizedMatrix
     {
         _file.Read(_entry, (long)_first * Columns, scratch.Slice(ScaleCount * sizeof(float), Rows * Columns));
         var scales = Scales(scratch);
-        long start = (long)FirstBlock * ScaleColumns * _scales.Type.Bytes();
-        byte[] halves = _scales.Type == TensorType.F32 ? [] : new byte[scales.Length * sizeof(ushort)];
+        var start = (long)FirstBlock * ScaleColumns * _scales.Type.Bytes();
+        var halves = _scales.Type == TensorType.F32 ? [] : new byte[scales.Length * sizeof(ushort)];
         var stored = _scales.Type == TensorType.F32 ? MemoryMarshal.AsBytes(scales) : halves;
         _scalesFile.Read(_scales, start, stored);
         FiniteWeights.Check(_scalesFile.Path, _scales.Name, FiniteWeights.CountOthers(stored, _scales.Type), scales.Length);
-        for (int i = 0; i < halves.Length / sizeof(ushort); i++)
+        for (var i = 0; i < halves.Length / sizeof(ushort); i++)
             scales[i] = HalfTypes.ToSingle(MemoryMarshal.Cast<byte, ushort>(halves)[i], _scales.Type);
     }
 
@@ -88,7 +88,7 @@ internal sealed class Fp8Matrix : QuantizedMatrix
     {
         var codes = scratch.Slice((ScaleCount * sizeof(float)) + (row * Columns), Columns);
         var scales = MemoryMarshal.Cast<byte, float>(scratch).Slice((((_first + row) / _blocks.Rows) - FirstBlock) * ScaleColumns, ScaleColumns);
-        for (int i = 0; i < scales.Length; i++)
+        for (var i = 0; i < scales.Length; i++)
         {
             int at = i * _blocks.Columns, count = Math.Min(_blocks.Columns, Columns - at);
             Fp8.ToBFloat16(codes.Slice(at, count), scales[i], to.Slice(at, count));

@@ -15,7 +15,7 @@ internal static class HalfTypes
     {
         if (float.IsNaN(value))
             return BFloat16NaN;
-        uint bits = BitConverter.SingleToUInt32Bits(value);
+        var bits = BitConverter.SingleToUInt32Bits(value);
         return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 }

@@ -21,15 +21,15 @@ internal static class Mxfp4
 
     private const int TableBytes = 32;
 
-    private static readonly double[] s_values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6];
+    private static readonly double[] Values = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6];
 
     /// <summary>For each scale the low bytes of its 16 values in bf16, then the high ones: in this form one instruction looks up 16.</summary>
-    private static readonly byte[] s_tables = Tables();
+    private static readonly byte[] Tables = BuildTables();
 
     /// <summary>What a half byte stands for under a scale, in bf16.</summary>
     public static ushort Value(int half, byte scale) => scale == NaNScale
         ? HalfTypes.BFloat16NaN
-        : HalfTypes.ToBFloat16((float)Math.ScaleB(s_values[half], scale - 127));
+        : HalfTypes.ToBFloat16((float)Math.ScaleB(Values[half], scale - 127));
 
     /// <summary>Blocks in bf16. Where a scale is NaN, its block is.</summary>
     /// <param name="blocks">16 bytes for each scale.</param>
@@ -39,19 +39,19 @@ internal static class Mxfp4
     {
         blocks = blocks[..(scales.Length * BlockBytes)];
         to = to[..(scales.Length * Block)];
-        ref byte from = ref MemoryMarshal.GetReference(blocks);
-        ref uint pairs = ref MemoryMarshal.GetReference(MemoryMarshal.Cast<ushort, uint>(to));
-        for (int i = 0; i < scales.Length; i++)
+        ref var from = ref MemoryMarshal.GetReference(blocks);
+        ref var pairs = ref MemoryMarshal.GetReference(MemoryMarshal.Cast<ushort, uint>(to));
+        for (var i = 0; i < scales.Length; i++)
         {
-            var table = s_tables.AsSpan(scales[i] * TableBytes, TableBytes);
+            var table = Tables.AsSpan(scales[i] * TableBytes, TableBytes);
             Vector128<byte> low = Vector128.Create<byte>(table), high = Vector128.Create<byte>(table[16..]);
             var block = Vector128.LoadUnsafe(ref from, (nuint)(i * BlockBytes));
             var first = Look(block & Vector128.Create((byte)0xF));
             var second = Look(Vector128.ShiftRightLogical(block, 4));
-            for (int part = 0; part < 2; part++)
+            for (var part = 0; part < 2; part++)
             {
                 var (a, b) = part == 0 ? (first.Lower, second.Lower) : (first.Upper, second.Upper);
-                nuint at = (nuint)((i * BlockBytes) + (part * 8));
+                var at = (nuint)((i * BlockBytes) + (part * 8));
                 (Vector128.WidenLower(a) | Vector128.ShiftLeft(Vector128.WidenLower(b), 16)).StoreUnsafe(ref pairs, at);
                 (Vector128.WidenUpper(a) | Vector128.ShiftLeft(Vector128.WidenUpper(b), 16)).StoreUnsafe(ref pairs, at + 4);
             }
@@ -66,14 +66,14 @@ internal static class Mxfp4
         }
     }
 
-    private static byte[] Tables()
+    private static byte[] BuildTables()
     {
-        byte[] tables = new byte[256 * TableBytes];
-        for (int scale = 0; scale < 256; scale++)
+        var tables = new byte[256 * TableBytes];
+        for (var scale = 0; scale < 256; scale++)
         {
-            for (int half = 0; half < 16; half++)
+            for (var half = 0; half < 16; half++)
             {
-                ushort value = Value(half, (byte)scale);
+                var value = Value(half, (byte)scale);
                 tables[(scale * TableBytes) + half] = (byte)value;
                 tables[(scale * TableBytes) + 16 + half] = (byte)(value >> 8);
             }

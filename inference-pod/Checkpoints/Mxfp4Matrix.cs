@@ -42,7 +42,7 @@ internal sealed class Mxfp4Matrix : QuantizedMatrix
             throw new UserInputException($"{checkpoint.Directory}: tensor \"{name}{Blocks}\" has rows of {columns} values; mxfp4 has blocks of {Mxfp4.Block}, so that hidden_size and intermediate_size must be multiples of it");
         if (checkpoint.Contains(name))
             throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" is there beside \"{name}{Blocks}\"; there must be one of them, the latter where quantization_config says mxfp4");
-        int blocks = columns / Mxfp4.Block;
+        var blocks = columns / Mxfp4.Block;
         return new Mxfp4Matrix(
             checkpoint.FindBytes(name + Blocks, matrices, rows, blocks, Mxfp4.BlockBytes),
             checkpoint.FindBytes(name + Scales, matrices, rows, blocks),
@@ -61,7 +61,7 @@ internal sealed class Mxfp4Matrix : QuantizedMatrix
 
     public override void Row(ReadOnlySpan<byte> scratch, int row, Span<ushort> to)
     {
-        int blocks = Columns / Mxfp4.Block;
+        var blocks = Columns / Mxfp4.Block;
         Mxfp4.ToBFloat16(
             scratch.Slice(row * blocks * Mxfp4.BlockBytes, blocks * Mxfp4.BlockBytes),
             scratch.Slice(BlockBytes + (row * blocks), blocks),

@@ -35,9 +35,9 @@ internal sealed class SafetensorsFile : IDisposable
         var file = StoredFile.Open(path, tier);
         try
         {
-            byte[] prefix = new byte[Math.Min(SafetensorsHeader.PrefixBytes, file.Length)];
+            var prefix = new byte[Math.Min(SafetensorsHeader.PrefixBytes, file.Length)];
             file.Read(0, prefix, "header length");
-            byte[] header = new byte[SafetensorsHeader.ReadLength(path, prefix, file.Length)];
+            var header = new byte[SafetensorsHeader.ReadLength(path, prefix, file.Length)];
             file.Read(SafetensorsHeader.PrefixBytes, header, "header");
             return new SafetensorsFile(file, SafetensorsHeader.Parse(path, header, file.Length), header);
         }

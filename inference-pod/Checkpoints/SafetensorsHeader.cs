@@ -23,7 +23,7 @@ internal static class SafetensorsHeader
     {
         if (fileBytes < PrefixBytes || prefix.Length < PrefixBytes)
             throw Bad(file, $"is {fileBytes} bytes long; a safetensors file begins with an 8-byte header length");
-        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > MaxHeaderBytes)
             throw Bad(file, $"header length {length} is over the format's limit of {MaxHeaderBytes} bytes; the file is corrupt or not safetensors");
         if ((long)length > fileBytes - PrefixBytes)
@@ -35,7 +35,7 @@ internal static class SafetensorsHeader
     public static List<TensorEntry> Parse(string file, ReadOnlyMemory<byte> json, long fileBytes)
     {
         long dataStart = PrefixBytes + json.Length;
-        long dataBytes = fileBytes - dataStart;
+        var dataBytes = fileBytes - dataStart;
         var entries = new List<TensorEntry>();
         try
         {
@@ -63,7 +63,7 @@ internal static class SafetensorsHeader
 
     private static TensorEntry ParseEntry(string file, JsonProperty property, long dataStart, long dataBytes)
     {
-        string name = property.Name;
+        var name = property.Name;
         var value = property.Value;
         if (value.ValueKind != JsonValueKind.Object)
             throw Bad(file, name, $"is a JSON {value.ValueKind}; it must be an object with dtype, shape and data_offsets");
@@ -71,16 +71,16 @@ internal static class SafetensorsHeader
         var fields = new HashSet<string>(StringComparer.Ordinal);
         if (value.EnumerateObject().FirstOrDefault(field => !fields.Add(field.Name)) is { Value.ValueKind: not JsonValueKind.Undefined } twice)
             throw Bad(file, name, $"has {OneLine(twice.Name)} twice");
-        string? typeName = value.TryGetProperty("dtype", out var dtype) && dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : null;
+        var typeName = value.TryGetProperty("dtype", out var dtype) && dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : null;
         if (typeName is null || !TensorTypes.TryParse(typeName, out var type))
             throw Bad(file, name, $"has dtype {Show(value, "dtype")}; known are {TensorTypes.Known}");
-        long[] shape = Integers(file, name, value, "shape");
-        long[] offsets = Integers(file, name, value, "data_offsets");
+        var shape = Integers(file, name, value, "shape");
+        var offsets = Integers(file, name, value, "data_offsets");
         if (offsets.Length != 2 || offsets[0] > offsets[1] || offsets[1] > dataBytes)
             throw Bad(file, name, $"has data_offsets {TensorEntry.Text(offsets)}; they must be [begin, end] inside the {dataBytes} bytes of data");
-        long length = offsets[1] - offsets[0];
-        UInt128 expected = (UInt128)type.Bytes();
-        foreach (long size in shape)
+        var length = offsets[1] - offsets[0];
+        var expected = (UInt128)type.Bytes();
+        foreach (var size in shape)
         {
             expected *= (UInt128)(ulong)size;
             // Checked at each step: the product of sizes must not wrap around before it is compared.
@@ -97,8 +97,8 @@ internal static class SafetensorsHeader
         if (value.TryGetProperty(field, out var array) && array.ValueKind == JsonValueKind.Array && array.GetArrayLength() <= 16)
         {
             var numbers = new long[array.GetArrayLength()];
-            bool valid = true;
-            for (int i = 0; i < numbers.Length && valid; i++)
+            var valid = true;
+            for (var i = 0; i < numbers.Length && valid; i++)
                 valid = array[i].ValueKind == JsonValueKind.Number && array[i].TryGetInt64(out numbers[i]) && numbers[i] >= 0;
             if (valid)
                 return numbers;
@@ -109,7 +109,7 @@ internal static class SafetensorsHeader
     /// <summary>The format allows neither overlap nor holes: both hide data that a reader of the header cannot see.</summary>
     private static void CheckCoverage(string file, List<TensorEntry> entries, long dataStart, long fileBytes)
     {
-        long end = dataStart;
+        var end = dataStart;
         TensorEntry? previous = null;
         foreach (var entry in entries)
         {

@@ -22,7 +22,7 @@ internal enum TensorType
 
 internal static class TensorTypes
 {
-    private static readonly Dictionary<string, TensorType> s_byName = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, TensorType> ByName = new(StringComparer.Ordinal)
     {
         ["BOOL"] = TensorType.Bool,
         ["U8"] = TensorType.U8,
@@ -42,11 +42,11 @@ internal static class TensorTypes
     };
 
     /// <summary>The names as the format writes them, for messages.</summary>
-    public static string Known => string.Join(", ", s_byName.Keys);
+    public static string Known => string.Join(", ", ByName.Keys);
 
-    public static bool TryParse(string name, out TensorType type) => s_byName.TryGetValue(name, out type);
+    public static bool TryParse(string name, out TensorType type) => ByName.TryGetValue(name, out type);
 
-    public static string Name(this TensorType type) => s_byName.First(p => p.Value == type).Key;
+    public static string Name(this TensorType type) => ByName.First(p => p.Value == type).Key;
 
     public static int Bytes(this TensorType type) => type switch
     {

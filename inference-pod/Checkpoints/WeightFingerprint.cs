@@ -38,7 +38,7 @@ internal sealed class WeightFingerprint(Checkpoint checkpoint)
 
     private void Read(Action<ReadOnlySpan<byte>> append)
     {
-        byte[] sample = new byte[Sample];
+        var sample = new byte[Sample];
         foreach (var file in checkpoint.Files)
         {
             append(file.Header);

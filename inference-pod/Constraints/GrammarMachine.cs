@@ -10,11 +10,11 @@ internal sealed class GrammarMachine
     private const int MostPlaces = 4096;
     private const int MostKept = 100_000;
 
-    private readonly Dictionary<(GrammarNode, int, Place?), Place> places = [];
-    private readonly Dictionary<int[], GrammarState> states = new(new IdComparer());
-    private readonly Dictionary<Place, bool> visited = [];
-    private readonly Stack<Place> pending = new();
-    private int nextId;
+    private readonly Dictionary<(GrammarNode, int, Place?), Place> _places = [];
+    private readonly Dictionary<int[], GrammarState> _states = new(new IdComparer());
+    private readonly Dictionary<Place, bool> _visited = [];
+    private readonly Stack<Place> _pending = new();
+    private int _nextId;
 
     /// <exception cref="AmbiguousGrammarException">The beginning is too ambiguous already.</exception>
     public GrammarMachine(GrammarNode root) => Start = Close([Intern(root, 0, null)], false);
@@ -39,14 +39,14 @@ internal sealed class GrammarMachine
     /// <returns>The state to go on from.</returns>
     public GrammarState Trim(GrammarState current)
     {
-        if (places.Count + states.Count < MostKept)
+        if (_places.Count + _states.Count < MostKept)
             return current;
-        places.Clear();
-        states.Clear();
+        _places.Clear();
+        _states.Clear();
         foreach (var top in current.Places)
         {
             for (var place = top; place is not null; place = place.Rest)
-                places[(place.Node, place.Position, place.Rest)] = place;
+                _places[(place.Node, place.Position, place.Rest)] = place;
         }
 
         return State([.. current.Places], current.Accepting);
@@ -74,11 +74,11 @@ internal sealed class GrammarMachine
     // Goes from places inside the grammar to the places where the next byte is.
     private GrammarState Close(List<Place> from, bool accepting)
     {
-        visited.Clear();
+        _visited.Clear();
         foreach (var place in from)
             Visit(place);
         var found = new List<Place>();
-        while (pending.TryPop(out var place))
+        while (_pending.TryPop(out var place))
         {
             var (position, rest) = (place.Position, place.Rest);
             switch (place.Node)
@@ -123,30 +123,30 @@ internal sealed class GrammarMachine
 
     private void Visit(Place place)
     {
-        if (!visited.TryAdd(place, true))
+        if (!_visited.TryAdd(place, true))
             return;
-        if (visited.Count > MostPlaces)
+        if (_visited.Count > MostPlaces)
         {
-            pending.Clear();
+            _pending.Clear();
             throw new AmbiguousGrammarException($"it is too ambiguous: a text may have more than {MostPlaces} readings at once");
         }
 
-        pending.Push(place);
+        _pending.Push(place);
     }
 
     private GrammarState State(List<Place> found, bool accepting)
     {
         found.Sort(static (left, right) => left.Id.CompareTo(right.Id));
         int[] key = [accepting ? 1 : 0, .. found.Select(place => place.Id)];
-        if (!states.TryGetValue(key, out var state))
-            states.Add(key, state = new GrammarState([.. found], accepting));
+        if (!_states.TryGetValue(key, out var state))
+            _states.Add(key, state = new GrammarState([.. found], accepting));
         return state;
     }
 
     private Place Intern(GrammarNode node, int position, Place? rest)
     {
-        if (!places.TryGetValue((node, position, rest), out var place))
-            places.Add((node, position, rest), place = new Place(nextId++, node, position, rest));
+        if (!_places.TryGetValue((node, position, rest), out var place))
+            _places.Add((node, position, rest), place = new Place(_nextId++, node, position, rest));
         return place;
     }
 

@@ -6,17 +6,17 @@ internal abstract class GrammarNode;
 /// <summary>One byte out of a set.</summary>
 internal sealed class ByteSetNode : GrammarNode
 {
-    private readonly bool[] members = new bool[256];
+    private readonly bool[] _members = new bool[256];
 
     /// <param name="ranges">First and last byte of each range, both inside it.</param>
     public ByteSetNode(params ReadOnlySpan<(int First, int Last)> ranges)
     {
         foreach (var (first, last) in ranges)
-            members.AsSpan(first, last - first + 1).Fill(true);
+            _members.AsSpan(first, last - first + 1).Fill(true);
     }
 
     /// <summary>The set holds the byte.</summary>
-    public bool Holds(byte value) => members[value];
+    public bool Holds(byte value) => _members[value];
 
     /// <summary>The bytes of an ASCII text, as a set.</summary>
     public static ByteSetNode Of(string characters) => new([.. characters.Select(character => ((int)character, (int)character))]);

@@ -16,8 +16,8 @@ internal sealed class Place(int id, GrammarNode node, int position, Place? rest)
 /// <summary>All places where a grammar may be after some bytes.</summary>
 internal sealed class GrammarState(Place[] places, bool accepting)
 {
-    private readonly GrammarState?[] next = new GrammarState?[256];
-    private readonly bool[] known = new bool[256];
+    private readonly GrammarState?[] _next = new GrammarState?[256];
+    private readonly bool[] _known = new bool[256];
 
     /// <summary>Each waits for a byte.</summary>
     public IReadOnlyList<Place> Places => places;
@@ -30,13 +30,13 @@ internal sealed class GrammarState(Place[] places, bool accepting)
 
     public bool Known(byte value, out GrammarState? state)
     {
-        state = next[value];
-        return known[value];
+        state = _next[value];
+        return _known[value];
     }
 
     public void Learn(byte value, GrammarState? state)
     {
-        known[value] = true;
-        next[value] = state;
+        _known[value] = true;
+        _next[value] = state;
     }
 }

@@ -17,11 +17,11 @@ internal sealed class JsonSchemaCompiler
 
     private static readonly string[] Types = ["object", "array", "string", "integer", "number", "boolean", "null"];
 
-    private readonly JsonElement document;
-    private readonly Dictionary<string, RuleNode> rules = [];
-    private int nodes;
+    private readonly JsonElement _document;
+    private readonly Dictionary<string, RuleNode> _rules = [];
+    private int _nodes;
 
-    private JsonSchemaCompiler(JsonElement document) => this.document = document;
+    private JsonSchemaCompiler(JsonElement document) => _document = document;
 
     /// <summary>Compiles a schema.</summary>
     /// <param name="schema">An object or a boolean.</param>
@@ -35,7 +35,7 @@ internal sealed class JsonSchemaCompiler
     // Chain: the references that led here without a byte in between.
     private GrammarNode Schema(JsonElement element, string path, IReadOnlyList<string> chain, int depth)
     {
-        if (++nodes > MostNodes)
+        if (++_nodes > MostNodes)
             throw new SchemaException("", $"it has more than {MostNodes} parts");
         if (depth > MostDepth)
             throw new SchemaException(path, $"it is nested deeper than {MostDepth} levels");
@@ -77,13 +77,13 @@ internal sealed class JsonSchemaCompiler
         var path = schema.Path + "/$ref";
         if (chain.Contains(reference))
             throw new SchemaException(path, $"'{reference}' refers to itself with nothing in between");
-        if (rules.TryGetValue(reference, out var known))
+        if (_rules.TryGetValue(reference, out var known))
         {
             // Half-way rules were entered through an object or an array, or they would be in the chain.
             return known;
         }
 
-        var target = document;
+        var target = _document;
         var segments = reference.Split('/');
         if (segments[0] != "#" || segments.Length is not (1 or 3) || (segments.Length == 3 && segments[1] is not ("$defs" or "definitions")))
             throw new SchemaException(path, $"'{reference}' is not supported: use '#', '#/$defs/NAME' or '#/definitions/NAME'");
@@ -94,7 +94,7 @@ internal sealed class JsonSchemaCompiler
         }
 
         var rule = new RuleNode();
-        rules.Add(reference, rule);
+        _rules.Add(reference, rule);
         rule.Target = Schema(target, reference[1..], [.. chain, reference], depth + 1);
         return rule;
     }

@@ -6,13 +6,13 @@ namespace Moebius.Inference.Constraints;
 /// <exception cref="AmbiguousGrammarException">The beginning has too many readings already.</exception>
 internal sealed class OutputGrammar(GrammarNode root, TokenTrie trie)
 {
-    private GrammarMachine? first = new(root);
+    private GrammarMachine? _first = new(root);
 
     /// <summary>The vocabulary that writes it.</summary>
     public TokenTrie Trie => trie;
 
     /// <summary>A machine that nobody else uses; the first one is what the grammar was checked with.</summary>
-    public GrammarMachine Machine() => Interlocked.Exchange(ref first, null) ?? new GrammarMachine(root);
+    public GrammarMachine Machine() => Interlocked.Exchange(ref _first, null) ?? new GrammarMachine(root);
 }
 
 /// <summary>Keeps one sequence to its grammar: before a choice, what does not fit is ruled out. Not thread-safe.</summary>
@@ -20,41 +20,41 @@ internal sealed class OutputConstraint
 {
     private const int MostMasks = 64;
 
-    private readonly Dictionary<GrammarState, ulong[]> masks = [];
-    private readonly GrammarMachine machine;
-    private readonly TokenTrie trie;
-    private readonly IReadOnlySet<int> endOfSequence;
-    private GrammarState state;
+    private readonly Dictionary<GrammarState, ulong[]> _masks = [];
+    private readonly GrammarMachine _machine;
+    private readonly TokenTrie _trie;
+    private readonly IReadOnlySet<int> _endOfSequence;
+    private GrammarState _state;
 
     public OutputConstraint(OutputGrammar grammar, IReadOnlySet<int> endOfSequence)
     {
-        machine = grammar.Machine();
-        trie = grammar.Trie;
-        this.endOfSequence = endOfSequence;
-        state = machine.Start;
+        _machine = grammar.Machine();
+        _trie = grammar.Trie;
+        _endOfSequence = endOfSequence;
+        _state = _machine.Start;
     }
 
     /// <summary>The text is whole and nothing can follow.</summary>
-    public bool Finished => state.Complete;
+    public bool Finished => _state.Complete;
 
     /// <summary>Makes every token that does not fit impossible. The end of sequence fits where the text may end.</summary>
     /// <param name="logits">[vocabulary]</param>
     /// <exception cref="AmbiguousGrammarException">The grammar cannot be followed.</exception>
     public void Restrict(Span<float> logits)
     {
-        if (!masks.TryGetValue(state, out var mask))
+        if (!_masks.TryGetValue(_state, out var mask))
         {
-            mask = new ulong[(trie.Vocabulary + 63) / 64];
-            trie.Fitting(machine, state, mask);
-            foreach (var token in endOfSequence.Where(token => state.Accepting && (uint)token < (uint)trie.Vocabulary))
+            mask = new ulong[(_trie.Vocabulary + 63) / 64];
+            _trie.Fitting(_machine, _state, mask);
+            foreach (var token in _endOfSequence.Where(token => _state.Accepting && (uint)token < (uint)_trie.Vocabulary))
                 mask[token >> 6] |= 1UL << (token & 63);
-            if (masks.Count >= MostMasks)
-                masks.Clear();
-            masks.Add(state, mask);
+            if (_masks.Count >= MostMasks)
+                _masks.Clear();
+            _masks.Add(_state, mask);
         }
 
-        Apply(mask, logits[..Math.Min(logits.Length, trie.Vocabulary)]);
-        logits[Math.Min(logits.Length, trie.Vocabulary)..].Fill(float.NegativeInfinity);
+        Apply(mask, logits[..Math.Min(logits.Length, _trie.Vocabulary)]);
+        logits[Math.Min(logits.Length, _trie.Vocabulary)..].Fill(float.NegativeInfinity);
     }
 
     /// <summary>Makes tokens without a bit impossible. Mostly all of 64 neighbours fit, or none: those are settled at once.</summary>
@@ -82,13 +82,13 @@ internal sealed class OutputConstraint
     /// <exception cref="InvalidDataException">The token does not fit.</exception>
     public void Accept(int token)
     {
-        if (state.Accepting && endOfSequence.Contains(token))
+        if (_state.Accepting && _endOfSequence.Contains(token))
             return;
-        foreach (var value in trie.Bytes(token))
-            state = machine.Next(state, value) ?? throw new InvalidDataException("a token outside the output's grammar was chosen");
-        var trimmed = machine.Trim(state);
-        if (!ReferenceEquals(trimmed, state))
-            masks.Clear();
-        state = trimmed;
+        foreach (var value in _trie.Bytes(token))
+            _state = _machine.Next(_state, value) ?? throw new InvalidDataException("a token outside the output's grammar was chosen");
+        var trimmed = _machine.Trim(_state);
+        if (!ReferenceEquals(trimmed, _state))
+            _masks.Clear();
+        _state = trimmed;
     }
 }

@@ -18,11 +18,11 @@ internal sealed class SchemaKeywords
 
     private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private readonly Dictionary<string, JsonElement> keywords;
+    private readonly Dictionary<string, JsonElement> _keywords;
 
     private SchemaKeywords(Dictionary<string, JsonElement> keywords, string path)
     {
-        this.keywords = keywords;
+        _keywords = keywords;
         Path = path;
     }
 
@@ -43,7 +43,7 @@ internal sealed class SchemaKeywords
     /// <summary>A value as JSON without blanks, with no more escapes than it needs.</summary>
     public static string Json<T>(T value) => JsonSerializer.Serialize(value, Plain);
 
-    public JsonElement? Get(string keyword) => keywords.TryGetValue(keyword, out var value) ? value : null;
+    public JsonElement? Get(string keyword) => _keywords.TryGetValue(keyword, out var value) ? value : null;
 
     public string? Text(string keyword) => Get(keyword) is not { } value ? null
         : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(keyword, "a string");
@@ -74,7 +74,7 @@ internal sealed class SchemaKeywords
     /// <summary>The type that the other keywords speak of, or none.</summary>
     public IReadOnlyList<string> ImpliedTypes()
     {
-        string[] types = [.. OfType.Where(type => type.Value.Any(keywords.ContainsKey)).Select(type => type.Key)];
+        string[] types = [.. OfType.Where(type => type.Value.Any(_keywords.ContainsKey)).Select(type => type.Key)];
         return types.Length <= 1 ? types : throw new SchemaException(Path, $"give 'type': the keywords speak of {string.Join(" and ", types)}");
     }
 
@@ -82,7 +82,7 @@ internal sealed class SchemaKeywords
     public void RefuseOthers(IReadOnlyList<string> types)
     {
         string[] allowed = ["type", "enum", "const", .. types.SelectMany(type => OfType.GetValueOrDefault(type, []))];
-        foreach (var keyword in keywords.Keys.Where(keyword => !allowed.Contains(keyword)))
+        foreach (var keyword in _keywords.Keys.Where(keyword => !allowed.Contains(keyword)))
         {
             throw new SchemaException($"{Path}/{keyword}", types.Count == 0 || OfType.Values.All(names => !names.Contains(keyword))
                 ? $"the keyword '{keyword}' is not supported"
@@ -98,7 +98,7 @@ internal sealed class SchemaKeywords
 
     private void RefuseAllBut(params ReadOnlySpan<string> allowed)
     {
-        foreach (var keyword in keywords.Keys)
+        foreach (var keyword in _keywords.Keys)
         {
             if (!allowed.Contains(keyword))
                 throw new SchemaException($"{Path}/{keyword}", $"'{keyword}' beside '{allowed[0]}' is not supported");

@@ -8,31 +8,31 @@ namespace Moebius.Inference.Constraints;
 /// </summary>
 internal sealed class TokenTrie
 {
-    private readonly byte[] label;
-    private readonly int[] depth;
-    private readonly int[] skip;        // the next node that is not below
-    private readonly int[] firstToken;  // tokens that end at a node: from here to the next node's
-    private readonly int[] tokens;
-    private readonly int longest;
-    private readonly Tokenizer tokenizer;
-    private readonly Dictionary<int, byte[]> control;
+    private readonly byte[] _label;
+    private readonly int[] _depth;
+    private readonly int[] _skip;        // the next node that is not below
+    private readonly int[] _firstToken;  // tokens that end at a node: from here to the next node's
+    private readonly int[] _tokens;
+    private readonly int _longest;
+    private readonly Tokenizer _tokenizer;
+    private readonly Dictionary<int, byte[]> _control;
 
     /// <param name="tokenizer">The vocabulary. Tokens without text are left out.</param>
     /// <param name="vocabulary">Ids are below this.</param>
     /// <param name="markers">Special tokens that a grammar may ask for; the others are left out.</param>
     public TokenTrie(Tokenizer tokenizer, int vocabulary, params IEnumerable<int> markers)
     {
-        this.tokenizer = tokenizer;
+        _tokenizer = tokenizer;
         Vocabulary = vocabulary;
-        control = markers.ToDictionary(id => id, id => MarkerGrammar.ControlToken(tokenizer.Bytes(id)));
-        tokens = [.. Enumerable.Range(0, Math.Min(vocabulary, tokenizer.Count)).Where(id => Bytes(id).Length > 0)];
-        Array.Sort(tokens, (left, right) => Bytes(left).SequenceCompareTo(Bytes(right)));
+        _control = markers.ToDictionary(id => id, id => MarkerGrammar.ControlToken(tokenizer.Bytes(id)));
+        _tokens = [.. Enumerable.Range(0, Math.Min(vocabulary, tokenizer.Count)).Where(id => Bytes(id).Length > 0)];
+        Array.Sort(_tokens, (left, right) => Bytes(left).SequenceCompareTo(Bytes(right)));
         List<byte> labels = [];
         List<int> depths = [], firsts = [];
-        for (var i = 0; i < tokens.Length; i++)
+        for (var i = 0; i < _tokens.Length; i++)
         {
-            var text = Bytes(tokens[i]);
-            for (var at = i == 0 ? 0 : text.CommonPrefixLength(Bytes(tokens[i - 1])); at < text.Length; at++)
+            var text = Bytes(_tokens[i]);
+            for (var at = i == 0 ? 0 : text.CommonPrefixLength(Bytes(_tokens[i - 1])); at < text.Length; at++)
             {
                 labels.Add(text[at]);
                 depths.Add(at);
@@ -40,26 +40,26 @@ internal sealed class TokenTrie
             }
         }
 
-        label = [.. labels];
-        depth = [.. depths];
-        firstToken = [.. firsts, tokens.Length];
-        skip = new int[label.Length];
+        _label = [.. labels];
+        _depth = [.. depths];
+        _firstToken = [.. firsts, _tokens.Length];
+        _skip = new int[_label.Length];
         var open = new Stack<int>();
-        for (var node = 0; node <= label.Length; node++)
+        for (var node = 0; node <= _label.Length; node++)
         {
-            while (open.TryPeek(out var last) && (node == label.Length || depth[last] >= depth[node]))
-                skip[open.Pop()] = node;
+            while (open.TryPeek(out var last) && (node == _label.Length || _depth[last] >= _depth[node]))
+                _skip[open.Pop()] = node;
             open.Push(node);
         }
 
-        longest = depths.Count == 0 ? 0 : depths.Max() + 1;
+        _longest = depths.Count == 0 ? 0 : depths.Max() + 1;
     }
 
     /// <summary>Ids are below this.</summary>
     public int Vocabulary { get; }
 
     /// <summary>What a grammar reads for a token; nothing where no grammar has it.</summary>
-    public ReadOnlySpan<byte> Bytes(int id) => control.TryGetValue(id, out var bytes) ? bytes : tokenizer.TextBytes(id);
+    public ReadOnlySpan<byte> Bytes(int id) => _control.TryGetValue(id, out var bytes) ? bytes : _tokenizer.TextBytes(id);
 
     /// <summary>Marks the tokens whose whole text the grammar allows next.</summary>
     /// <param name="machine">The grammar.</param>
@@ -67,19 +67,19 @@ internal sealed class TokenTrie
     /// <param name="mask">[vocabulary] one bit a token, 64 to a word, all zero before.</param>
     public void Fitting(GrammarMachine machine, GrammarState from, ulong[] mask)
     {
-        var path = new GrammarState[longest + 1];
+        var path = new GrammarState[_longest + 1];
         path[0] = from;
-        for (var node = 0; node < label.Length;)
+        for (var node = 0; node < _label.Length;)
         {
-            if (machine.Next(path[depth[node]], label[node]) is not { } next)
+            if (machine.Next(path[_depth[node]], _label[node]) is not { } next)
             {
-                node = skip[node];
+                node = _skip[node];
                 continue;
             }
 
-            path[depth[node] + 1] = next;
-            for (var i = firstToken[node]; i < firstToken[node + 1]; i++)
-                mask[tokens[i] >> 6] |= 1UL << (tokens[i] & 63);
+            path[_depth[node] + 1] = next;
+            for (var i = _firstToken[node]; i < _firstToken[node + 1]; i++)
+                mask[_tokens[i] >> 6] |= 1UL << (_tokens[i] & 63);
             node++;
         }
     }

@@ -4,7 +4,7 @@ namespace Moebius.Inference.Engine;
 /// <param name="count">How many.</param>
 internal sealed class ChoiceGroup(int count)
 {
-    private int running = count;
+    private int _running = count;
 
     /// <summary>How many.</summary>
     public int Count { get; } = count;
@@ -16,6 +16,6 @@ internal sealed class ChoiceGroup(int count)
     public bool End(int generated)
     {
         Longest = Math.Max(Longest, generated);
-        return --running == 0;
+        return --_running == 0;
     }
 }

@@ -9,36 +9,36 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class FairShare
 {
-    private readonly Dictionary<string, long> served = [];
-    private readonly Dictionary<string, int> sequences = [];
+    private readonly Dictionary<string, long> _served = [];
+    private readonly Dictionary<string, int> _sequences = [];
 
     /// <summary>As it stands; it changes with every call.</summary>
-    public IReadOnlyDictionary<string, long> Served => served;
+    public IReadOnlyDictionary<string, long> Served => _served;
 
     public void Join(string party)
     {
-        served.TryAdd(party, served.Count == 0 ? 0 : served.Values.Min());
-        sequences[party] = sequences.GetValueOrDefault(party) + 1;
+        _served.TryAdd(party, _served.Count == 0 ? 0 : _served.Values.Min());
+        _sequences[party] = _sequences.GetValueOrDefault(party) + 1;
     }
 
     public void Charge(string party, int tokens)
     {
-        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(served, party);
+        ref var entry = ref CollectionsMarshal.GetValueRefOrNullRef(_served, party);
         if (!Unsafe.IsNullRef(ref entry))
             entry += tokens;
     }
 
     public void Leave(string party)
     {
-        if (!sequences.TryGetValue(party, out var left))
+        if (!_sequences.TryGetValue(party, out var left))
             return;
         if (left > 1)
         {
-            sequences[party] = left - 1;
+            _sequences[party] = left - 1;
             return;
         }
 
-        sequences.Remove(party);
-        served.Remove(party);
+        _sequences.Remove(party);
+        _served.Remove(party);
     }
 }

@@ -37,7 +37,7 @@ internal readonly ref struct HeaviestFirst
         _logits = logits;
         _weights = weights;
         _least = least;
-        int room = weights.Length + HeavyTokens.Width;
+        var room = weights.Length + HeavyTokens.Width;
         var heavy = memory[..room];
         var tokens = MemoryMarshal.Cast<float, int>(memory.Slice(room, room));
         _count = HeavyTokens.Copy(weights, least, heavy, tokens);
@@ -63,20 +63,20 @@ internal readonly ref struct HeaviestFirst
     {
         var heavy = _heavy;
         var tokens = _tokens;
-        int count = _count;
+        var count = _count;
         float least = _least, above = AboveAll;
         before = 0;
-        for (bool first = true; count > Few; first = false)
+        for (var first = true; count > Few; first = false)
         {
             if (!Narrow(heavy[..count], first, target - before, ref least, ref above))
                 break;
-            int kept = HeavyTokens.Between(heavy, tokens, count, least * (1 - Margin), above * (1 + Margin), _between, _ids, out double mass);
+            var kept = HeavyTokens.Between(heavy, tokens, count, least * (1 - Margin), above * (1 + Margin), _between, _ids, out var mass);
             heavy = _between;
             tokens = _ids;
             count = kept;
             before += mass;
         }
-        if (Rank(tokens[..count], target, ref before, out ulong found))
+        if (Rank(tokens[..count], target, ref before, out var found))
             return found;
         // Sums of a pass are rounded: next to a bound the token may be on its other side.
         before = 0;
@@ -98,7 +98,7 @@ internal readonly ref struct HeaviestFirst
             masses = _masses;
         else
             HeavyTokens.Masses(heavy, heavy.Length, bounds, masses);
-        for (int i = 0; i < bounds.Length; i++)
+        for (var i = 0; i < bounds.Length; i++)
         {
             if (masses[i] <= target)
             {
@@ -124,12 +124,12 @@ internal readonly ref struct HeaviestFirst
         found = 0;
         if (tokens.IsEmpty || before > target)
             return false;
-        ulong[]? rented = tokens.Length > Few ? ArrayPool<ulong>.Shared.Rent(tokens.Length) : null;
+        var rented = tokens.Length > Few ? ArrayPool<ulong>.Shared.Rent(tokens.Length) : null;
         Span<ulong> few = stackalloc ulong[Few];
         var keys = (rented ?? few)[..tokens.Length];
-        for (int i = 0; i < keys.Length; i++)
+        for (var i = 0; i < keys.Length; i++)
             keys[i] = TokenKeys.Of(_logits[tokens[i]], tokens[i]);
-        bool reached = Reach(keys, target, ref before, out found);
+        var reached = Reach(keys, target, ref before, out found);
         if (rented is not null)
             ArrayPool<ulong>.Shared.Return(rented);
         return reached;
@@ -139,9 +139,9 @@ internal readonly ref struct HeaviestFirst
     {
         while (keys.Length > Few)
         {
-            int pivot = TokenKeys.Part(keys);
+            var pivot = TokenKeys.Part(keys);
             double likelier = 0;
-            foreach (ulong key in keys[..pivot])
+            foreach (var key in keys[..pivot])
                 likelier += Weight(key);
             if (before + likelier > target)
             {
@@ -159,10 +159,10 @@ internal readonly ref struct HeaviestFirst
         }
         TokenKeys.Sort(keys);
         found = keys[0];
-        foreach (ulong key in keys)
+        foreach (var key in keys)
         {
             found = key;
-            double with = before + Weight(key);
+            var with = before + Weight(key);
             if (with > target)
                 return true;
             before = with;
@@ -175,7 +175,7 @@ internal readonly ref struct HeaviestFirst
 
     private static void Spread(int from, int step, Span<float> bounds)
     {
-        for (int i = 0; i < bounds.Length; i++)
+        for (var i = 0; i < bounds.Length; i++)
             bounds[i] = BitConverter.Int32BitsToSingle(from + ((i + 1) * step));
     }
 

@@ -25,9 +25,9 @@ internal static class HeavyTokens
     public static int Copy(ReadOnlySpan<float> weights, float least, Span<float> heavy, Span<int> tokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Math.Min(heavy.Length, tokens.Length), weights.Length + Width);
-        ref float from = ref MemoryMarshal.GetReference(weights);
-        ref float to = ref MemoryMarshal.GetReference(heavy);
-        ref int toIds = ref MemoryMarshal.GetReference(tokens);
+        ref var from = ref MemoryMarshal.GetReference(weights);
+        ref var to = ref MemoryMarshal.GetReference(heavy);
+        ref var toIds = ref MemoryMarshal.GetReference(tokens);
         var bound = Vector512.Create(least);
         var ids = Vector512.CreateSequence(0, 1);
         int count = 0, i = 0;
@@ -62,8 +62,8 @@ internal static class HeavyTokens
         ref float weight = ref MemoryMarshal.GetReference(heavy), toWeight = ref MemoryMarshal.GetReference(to);
         ref int token = ref MemoryMarshal.GetReference(tokens), toId = ref MemoryMarshal.GetReference(ids);
         var sums = Vector512<double>.Zero;
-        int kept = 0;
-        for (int i = 0; i < count; i += Width)
+        var kept = 0;
+        for (var i = 0; i < count; i += Width)
         {
             var part = Vector512.LoadUnsafe(ref weight, (nuint)i);
             var heavier = Vector512.GreaterThanOrEqual(part, Vector512.Create(above));
@@ -84,11 +84,11 @@ internal static class HeavyTokens
     /// <param name="masses">Receives the sums.</param>
     public static void Masses(ReadOnlySpan<float> heavy, int count, ReadOnlySpan<float> bounds, Span<float> masses)
     {
-        ref float weight = ref MemoryMarshal.GetReference(heavy);
+        ref var weight = ref MemoryMarshal.GetReference(heavy);
         Vector512<float> a = Vector512.Create(bounds[0]), b = Vector512.Create(bounds[1]), c = Vector512.Create(bounds[2]), d = Vector512.Create(bounds[3]),
             e = Vector512.Create(bounds[4]), f = Vector512.Create(bounds[5]), g = Vector512.Create(bounds[6]);
         Vector512<float> sumA = default, sumB = default, sumC = default, sumD = default, sumE = default, sumF = default, sumG = default;
-        for (int i = 0; i < count; i += Width)
+        for (var i = 0; i < count; i += Width)
         {
             var part = Vector512.LoadUnsafe(ref weight, (nuint)i);
             sumA = Add(sumA, part, a);
@@ -116,7 +116,7 @@ internal static class HeavyTokens
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Put(Vector512<float> weights, Vector512<int> ids, Vector512<float> keeps, ref float heavy, ref int tokens, ref int count)
     {
-        ulong bits = keeps.ExtractMostSignificantBits();
+        var bits = keeps.ExtractMostSignificantBits();
         if (Avx512F.IsSupported)
         {
             Avx512F.Compress(Vector512<float>.Zero, keeps, weights).StoreUnsafe(ref heavy, (nuint)count);
@@ -126,7 +126,7 @@ internal static class HeavyTokens
         }
         for (; bits != 0; bits &= bits - 1)
         {
-            int lane = BitOperations.TrailingZeroCount(bits);
+            var lane = BitOperations.TrailingZeroCount(bits);
             Unsafe.Add(ref heavy, count) = weights[lane];
             Unsafe.Add(ref tokens, count++) = ids[lane];
         }

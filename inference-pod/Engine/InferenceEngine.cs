@@ -14,29 +14,29 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class InferenceEngine : IAsyncDisposable
 {
-    private readonly ICausalModel model;
-    private readonly Tokenizer tokenizer;
-    private readonly IEngineObserver observer;
-    private readonly SchedulerLimits limits;
-    private readonly TimeProvider clock;
-    private readonly ILogger logger;
-    private readonly QueueRoom room;
-    private readonly PrefixExchange exchange;
-    private readonly PrefillExchange prefills;
-    private readonly BlockingCollection<Action> inbox = [];
-    private readonly CancellationTokenSource stopped = new();
-    private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Thread thread;
+    private readonly ICausalModel _model;
+    private readonly Tokenizer _tokenizer;
+    private readonly IEngineObserver _observer;
+    private readonly SchedulerLimits _limits;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _logger;
+    private readonly QueueRoom _room;
+    private readonly PrefixExchange _exchange;
+    private readonly PrefillExchange _prefills;
+    private readonly BlockingCollection<Action> _inbox = [];
+    private readonly CancellationTokenSource _stopped = new();
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Thread _thread;
 
-    private readonly SortedList<long, RunningSequence> running = [];
-    private readonly SortedList<long, RunningSequence> waiting = [];
-    private readonly HashSet<long> preempted = [];
-    private readonly HashSet<RunningSequence> closing = [];
-    private readonly FairShare shares = new();
-    private readonly EventRelay relay = new();
-    private readonly EarlyCollection garbage;
-    private long nextId;
-    private volatile bool draining;
+    private readonly SortedList<long, RunningSequence> _running = [];
+    private readonly SortedList<long, RunningSequence> _waiting = [];
+    private readonly HashSet<long> _preempted = [];
+    private readonly HashSet<RunningSequence> _closing = [];
+    private readonly FairShare _shares = new();
+    private readonly EventRelay _relay = new();
+    private readonly EarlyCollection _garbage;
+    private long _nextId;
+    private volatile bool _draining;
 
     public InferenceEngine(
         ICausalModel model,
@@ -48,36 +48,36 @@ internal sealed class InferenceEngine : IAsyncDisposable
         TimeProvider clock,
         ILogger logger)
     {
-        this.model = model;
-        this.tokenizer = tokenizer;
-        this.observer = observer;
-        this.limits = limits;
+        _model = model;
+        _tokenizer = tokenizer;
+        _observer = observer;
+        _limits = limits;
         // Room in the batch counts too: a queue of zero still serves what can run at once.
-        room = new QueueRoom(maxQueued + limits.MaxSequences);
-        this.clock = clock;
-        this.logger = logger;
-        garbage = new EarlyCollection(clock, TimeSpan.FromMilliseconds(500));
-        exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, stopped.Token);
-        prefills = new PrefillExchange(model, observer);
-        thread = new Thread(Run) { Name = "engine", IsBackground = true };
+        _room = new QueueRoom(maxQueued + limits.MaxSequences);
+        _clock = clock;
+        _logger = logger;
+        _garbage = new EarlyCollection(clock, TimeSpan.FromMilliseconds(500));
+        _exchange = new PrefixExchange(model, tokenizer, cache, observer, Post, logger, _stopped.Token);
+        _prefills = new PrefillExchange(model, observer);
+        _thread = new Thread(Run) { Name = "engine", IsBackground = true };
     }
 
     /// <summary>Largest number of prompt and output tokens together.</summary>
-    public int ContextLength => (int)Math.Min(model.Info.ContextLength, (long)limits.Blocks * limits.BlockTokens);
+    public int ContextLength => (int)Math.Min(_model.Info.ContextLength, (long)_limits.Blocks * _limits.BlockTokens);
 
     /// <summary>Begins to work.</summary>
-    public void Start() => thread.Start();
+    public void Start() => _thread.Start();
 
     /// <summary>Refuses a tenant for whom there is no room, before anything has been done for its request.</summary>
     /// <exception cref="QueueFullException">Too many wait already.</exception>
-    public void CheckRoom(Tenant tenant) => room.Check(tenant.Party);
+    public void CheckRoom(Tenant tenant) => _room.Check(tenant.Party);
 
     /// <summary>Queues one party's sequences, all or none. They must fit <see cref="ContextLength"/>.</summary>
     /// <exception cref="QueueFullException">Too many wait already.</exception>
     /// <exception cref="EngineStoppedException">The engine is stopping.</exception>
     public IReadOnlyList<Generation> Submit(IReadOnlyList<EngineRequest> requests)
     {
-        if (draining)
+        if (_draining)
             throw new EngineStoppedException();
         var party = requests[0].Tenant.Party;
         foreach (var request in requests)
@@ -88,12 +88,12 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 throw new ArgumentException("a sequence must have a prompt, an output and fit the context", nameof(requests));
         }
 
-        room.Enter(party, requests.Count);
+        _room.Enter(party, requests.Count);
         var generations = requests.Select(request => new Generation(request, Cancel)).ToList();
-        var arrived = clock.GetTimestamp();
+        var arrived = _clock.GetTimestamp();
         if (!Post(() => Enqueue(generations, arrived)))
         {
-            room.Leave(party, requests.Count);
+            _room.Leave(party, requests.Count);
             throw new EngineStoppedException();
         }
 
@@ -103,41 +103,41 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Takes no more requests and waits for those there are; cancels what is left when told to stop waiting.</summary>
     public async Task DrainAsync(CancellationToken patience)
     {
-        draining = true;
+        _draining = true;
         Post(() => { });
         try
         {
-            await idle.Task.WaitAsync(patience).ConfigureAwait(false);
+            await _idle.Task.WaitAsync(patience).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
             Post(CancelAll);
-            await idle.Task.ConfigureAwait(false);
+            await _idle.Task.ConfigureAwait(false);
         }
     }
 
     /// <summary>Cancels everything and ends the thread.</summary>
     public async ValueTask DisposeAsync()
     {
-        draining = true;
-        if (thread.IsAlive)
+        _draining = true;
+        if (_thread.IsAlive)
         {
             Post(CancelAll);
-            await idle.Task.ConfigureAwait(false);
-            await stopped.CancelAsync().ConfigureAwait(false);
-            inbox.CompleteAdding();
-            thread.Join();
+            await _idle.Task.ConfigureAwait(false);
+            await _stopped.CancelAsync().ConfigureAwait(false);
+            _inbox.CompleteAdding();
+            _thread.Join();
         }
 
-        inbox.Dispose();
-        stopped.Dispose();
+        _inbox.Dispose();
+        _stopped.Dispose();
     }
 
     private bool Post(Action message)
     {
         try
         {
-            inbox.Add(message);
+            _inbox.Add(message);
             return true;
         }
         catch (InvalidOperationException)
@@ -148,14 +148,14 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Cancel(Generation generation) => Post(() =>
     {
-        var sequence = running.Values.Concat(waiting.Values).FirstOrDefault(candidate => ReferenceEquals(candidate.Generation, generation));
+        var sequence = _running.Values.Concat(_waiting.Values).FirstOrDefault(candidate => ReferenceEquals(candidate.Generation, generation));
         if (sequence is not null)
             End(sequence, FinishReason.Abort);
     });
 
     private void CancelAll()
     {
-        foreach (var sequence in running.Values.Concat(waiting.Values).ToList())
+        foreach (var sequence in _running.Values.Concat(_waiting.Values).ToList())
             End(sequence, FinishReason.Abort);
     }
 
@@ -163,9 +163,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var generation in generations)
         {
-            var sequence = new RunningSequence(nextId++, generation, relay, tokenizer, model.Info.EndOfSequence, arrived);
-            waiting.Add(sequence.Id, sequence);
-            shares.Join(sequence.Party);
+            var sequence = new RunningSequence(_nextId++, generation, _relay, _tokenizer, _model.Info.EndOfSequence, arrived);
+            _waiting.Add(sequence.Id, sequence);
+            _shares.Join(sequence.Party);
         }
     }
 
@@ -177,50 +177,50 @@ internal sealed class InferenceEngine : IAsyncDisposable
             {
                 // Wait for a message only when there is nothing to compute.
                 var worked = Step();
-                if (draining && running.Count == 0 && waiting.Count == 0 && closing.Count == 0 && inbox.Count == 0)
-                    idle.TrySetResult();
+                if (_draining && _running.Count == 0 && _waiting.Count == 0 && _closing.Count == 0 && _inbox.Count == 0)
+                    _idle.TrySetResult();
                 if (!worked)
                 {
-                    if (!inbox.TryTake(out var first, Timeout.Infinite))
+                    if (!_inbox.TryTake(out var first, Timeout.Infinite))
                         return;
                     first();
                 }
 
-                while (inbox.TryTake(out var message))
+                while (_inbox.TryTake(out var message))
                     message();
-                relay.Flush();
-                garbage.BetweenWork();
+                _relay.Flush();
+                _garbage.BetweenWork();
             }
         }
         catch (Exception error)
         {
             // A bug here would leave clients waiting for ever.
-            logger.LogCritical(error, "The engine failed");
+            _logger.LogCritical(error, "The engine failed");
             Environment.FailFast("the engine failed", error);
         }
     }
 
     private bool Step()
     {
-        if (closing.Count > 0)
+        if (_closing.Count > 0)
         {
-            foreach (var done in closing.Where(sequence => !sequence.Offering).ToList())
+            foreach (var done in _closing.Where(sequence => !sequence.Offering).ToList())
                 Close(done);
         }
 
-        var now = All(running);
-        prefills.Apply(now);
+        var now = All(_running);
+        _prefills.Apply(now);
         var plan = StepPlanner.Plan(
             Array.ConvertAll(now, static sequence => sequence.View),
-            waiting.Count == 0 ? [] : Array.ConvertAll(All(waiting), static sequence => sequence.View),
-            preempted,
-            shares.Served,
-            closing.Count == 0 ? 0 : closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, limits)),
-            limits);
+            _waiting.Count == 0 ? [] : Array.ConvertAll(All(_waiting), static sequence => sequence.View),
+            _preempted,
+            _shares.Served,
+            _closing.Count == 0 ? 0 : _closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, _limits)),
+            _limits);
         foreach (var id in plan.Preempt)
-            Preempt(running[id]);
+            Preempt(_running[id]);
         foreach (var id in plan.Admit)
-            Admit(waiting[id]);
+            Admit(_waiting[id]);
         Report();
         if (plan.Chunks.Count > 0)
             Compute(Work(plan.Chunks));
@@ -231,7 +231,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         var work = new (RunningSequence, int)[chunks.Count];
         for (var i = 0; i < work.Length; i++)
-            work[i] = (running[chunks[i].Id], chunks[i].Tokens);
+            work[i] = (_running[chunks[i].Id], chunks[i].Tokens);
         return work;
     }
 
@@ -246,40 +246,40 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Preempt(RunningSequence sequence)
     {
-        running.Remove(sequence.Id);
-        waiting.Add(sequence.Id, sequence);
-        preempted.Add(sequence.Id);
+        _running.Remove(sequence.Id);
+        _waiting.Add(sequence.Id, sequence);
+        _preempted.Add(sequence.Id);
         sequence.DropKv();
         sequence.LookingUp = false;
         sequence.WasPreempted = true;
-        observer.Preempted();
+        _observer.Preempted();
     }
 
     private void Admit(RunningSequence sequence)
     {
-        waiting.Remove(sequence.Id);
-        preempted.Remove(sequence.Id);
-        running.Add(sequence.Id, sequence);
+        _waiting.Remove(sequence.Id);
+        _preempted.Remove(sequence.Id);
+        _running.Add(sequence.Id, sequence);
         if (!sequence.Started)
-            observer.Started(clock.GetElapsedTime(sequence.Arrived));
-        sequence.Kv = model.CreateSequence();
-        exchange.BeginLookup(sequence, first: !sequence.Started);
+            _observer.Started(_clock.GetElapsedTime(sequence.Arrived));
+        sequence.Kv = _model.CreateSequence();
+        _exchange.BeginLookup(sequence, first: !sequence.Started);
         if (!sequence.Started)
-            sequence.Began = clock.GetTimestamp();
+            sequence.Began = _clock.GetTimestamp();
     }
 
     private void Compute((RunningSequence Sequence, int Tokens)[] work)
     {
-        var begun = clock.GetTimestamp();
+        var begun = _clock.GetTimestamp();
         IReadOnlyList<float[]> logits;
         try
         {
-            logits = model.Forward(Array.ConvertAll(work, static item => Chunk(item.Sequence, item.Tokens)));
+            logits = _model.Forward(Array.ConvertAll(work, static item => Chunk(item.Sequence, item.Tokens)));
         }
         catch (Exception error)
         {
             // Keys and values may be half written: none of the step's sequences can go on.
-            logger.LogError(error, "A step of {Sequences} sequences failed", work.Length);
+            _logger.LogError(error, "A step of {Sequences} sequences failed", work.Length);
             foreach (var (sequence, _) in work)
                 End(sequence, FinishReason.Error);
             return;
@@ -287,16 +287,16 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
         // Each sequence's choice is its own: where and in which order they are made changes nothing.
         var choices = new Choice?[work.Length];
-        model.ForEach(work.Length, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^model.Info.VocabularySize..)));
-        model.Return(logits);
-        var now = clock.GetTimestamp();
-        var times = new TokenTimes(observer, clock, now);
+        _model.ForEach(work.Length, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^_model.Info.VocabularySize..)));
+        _model.Return(logits);
+        var now = _clock.GetTimestamp();
+        var times = new TokenTimes(_observer, _clock, now);
         var computed = 0;
         for (var i = 0; i < work.Length; i++)
         {
             var (sequence, tokens) = work[i];
             computed += tokens;
-            shares.Charge(sequence.Party, tokens);
+            _shares.Charge(sequence.Party, tokens);
             if (choices[i] is not { } choice)
                 continue;
             if (choice.Said is not null)
@@ -305,7 +305,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
 
         times.Tell();
-        observer.Step(computed, clock.GetElapsedTime(begun));
+        _observer.Step(computed, _clock.GetElapsedTime(begun));
     }
 
     private static SequenceChunk Chunk(RunningSequence sequence, int tokens)
@@ -336,7 +336,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         if (made.Said is not { } said)
         {
-            logger.LogError(made.Failure, "A sequence of {Tokens} tokens failed", sequence.Tokens.Count);
+            _logger.LogError(made.Failure, "A sequence of {Tokens} tokens failed", sequence.Tokens.Count);
             End(sequence, made.Why);
             return;
         }
@@ -345,7 +345,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (sequence.FirstToken == 0)
             sequence.FirstToken = now;
         sequence.Tell(said);
-        exchange.Offer(sequence, final: said.Finish is not null);
+        _exchange.Offer(sequence, final: said.Finish is not null);
         if (said.Finish is { } reason)
             Retire(sequence, reason);
     }
@@ -359,21 +359,21 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Retire(RunningSequence sequence, FinishReason reason)
     {
-        if (waiting.Remove(sequence.Id) || running.Remove(sequence.Id))
-            room.Leave(sequence.Party, 1);
-        preempted.Remove(sequence.Id);
-        shares.Leave(sequence.Party);
+        if (_waiting.Remove(sequence.Id) || _running.Remove(sequence.Id))
+            _room.Leave(sequence.Party, 1);
+        _preempted.Remove(sequence.Id);
+        _shares.Leave(sequence.Party);
         var request = sequence.Request;
-        observer.Finished(reason, new SequenceTokens(request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, request.MaxTokens), clock.GetElapsedTime(sequence.Arrived));
+        _observer.Finished(reason, new SequenceTokens(request.Prompt.Length, sequence.Generation.CachedTokens, sequence.Generated, request.MaxTokens), _clock.GetElapsedTime(sequence.Arrived));
         if (request.Choices.End(sequence.Generated))
-            observer.Answered(request.Choices.Count, request.Choices.Longest);
+            _observer.Answered(request.Choices.Count, request.Choices.Longest);
         if (sequence.FirstToken != 0)
-            observer.Computed(clock.GetElapsedTime(sequence.Began, sequence.FirstToken), clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken), sequence.Generated);
+            _observer.Computed(_clock.GetElapsedTime(sequence.Began, sequence.FirstToken), _clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken), sequence.Generated);
         sequence.Finished = true;
 
         // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.
         if (sequence.Offering && reason is (FinishReason.Stop or FinishReason.Length))
-            closing.Add(sequence);
+            _closing.Add(sequence);
         else
             Close(sequence);
         Report();
@@ -384,15 +384,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Close(RunningSequence sequence)
     {
-        closing.Remove(sequence);
+        _closing.Remove(sequence);
         sequence.DropKv();
     }
 
     private void Report()
     {
         var used = 0;
-        for (var i = 0; i < running.Count; i++)
-            used += StepPlanner.BlocksOf(running.GetValueAtIndex(i).Tokens.Count, limits);
-        observer.Load(running.Count, waiting.Count, Math.Min(1, (double)used / limits.Blocks));
+        for (var i = 0; i < _running.Count; i++)
+            used += StepPlanner.BlocksOf(_running.GetValueAtIndex(i).Tokens.Count, _limits);
+        _observer.Load(_running.Count, _waiting.Count, Math.Min(1, (double)used / _limits.Blocks));
     }
 }

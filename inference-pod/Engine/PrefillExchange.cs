@@ -5,7 +5,7 @@ namespace Moebius.Inference.Engine;
 /// <summary>Does what <see cref="PrefillPlanner"/> says: copies blocks from one running sequence to another. On the engine's thread.</summary>
 internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observer)
 {
-    private readonly byte[] block = new byte[model.Info.BlockBytes];
+    private readonly byte[] _block = new byte[model.Info.BlockBytes];
 
     /// <summary>Copies what can be copied and notes who is left out of the next step.</summary>
     public void Apply(ReadOnlySpan<RunningSequence> running)
@@ -46,8 +46,8 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
         kv.Truncate(before / tokens * tokens);
         for (var next = before / tokens; next < blocks; next++)
         {
-            source.ExportBlock(next, block);
-            kv.ImportBlock(block);
+            source.ExportBlock(next, _block);
+            kv.ImportBlock(_block);
         }
 
         var copied = kv.Length - before;

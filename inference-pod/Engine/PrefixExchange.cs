@@ -20,7 +20,7 @@ internal sealed class PrefixExchange(
     /// <summary>While an answer grows, blocks are offered in lots: each offer sends the whole prefix.</summary>
     private const int LotBlocks = 8;
 
-    private readonly bool enabled = cache is not NoPrefixCache;
+    private readonly bool _enabled = cache is not NoPrefixCache;
 
     private int BlockTokens => model.Info.BlockTokens;
 
@@ -30,7 +30,7 @@ internal sealed class PrefixExchange(
         // At least the last token must be computed: its logits are what the request is about.
         var usable = (sequence.Tokens.Count - 1) / BlockTokens;
         sequence.OfferedBlocks = 0;
-        if (!enabled || usable == 0)
+        if (!_enabled || usable == 0)
             return;
         sequence.LookingUp = true;
         var kv = sequence.Kv;
@@ -46,7 +46,7 @@ internal sealed class PrefixExchange(
     /// <summary>Offers the full blocks that the cache lacks: after prefill, in lots while decoding, and at the end.</summary>
     public void Offer(RunningSequence sequence, bool final)
     {
-        if (!enabled || sequence.Offering || sequence.Refused || sequence.Kv is not { } kv)
+        if (!_enabled || sequence.Offering || sequence.Refused || sequence.Kv is not { } kv)
             return;
         var first = sequence.OfferedBlocks;
         var count = (kv.Length / BlockTokens) - first;

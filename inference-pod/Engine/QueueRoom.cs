@@ -8,19 +8,19 @@ namespace Moebius.Inference.Engine;
 /// <param name="most">Sequences that wait or run.</param>
 internal sealed class QueueRoom(int most)
 {
-    private readonly Lock gate = new();
-    private readonly Dictionary<string, int> parties = [];
-    private int inside;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, int> _parties = [];
+    private int _inside;
 
     /// <summary>Lets in all of these sequences or none.</summary>
     /// <exception cref="QueueFullException">There is no room.</exception>
     public void Enter(string party, int sequences)
     {
-        lock (gate)
+        lock (_gate)
         {
             Check(party, sequences);
-            parties[party] = parties.GetValueOrDefault(party) + sequences;
-            inside += sequences;
+            _parties[party] = _parties.GetValueOrDefault(party) + sequences;
+            _inside += sequences;
         }
     }
 
@@ -28,25 +28,25 @@ internal sealed class QueueRoom(int most)
     /// <exception cref="QueueFullException">There is no room.</exception>
     public void Check(string party)
     {
-        lock (gate)
+        lock (_gate)
             Check(party, 1);
     }
 
     private void Check(string party, int sequences)
     {
-        var own = parties.GetValueOrDefault(party);
-        if (inside + sequences > most && own + sequences > most / (parties.Count + (own == 0 ? 1 : 0)))
-            throw new QueueFullException(inside);
+        var own = _parties.GetValueOrDefault(party);
+        if (_inside + sequences > most && own + sequences > most / (_parties.Count + (own == 0 ? 1 : 0)))
+            throw new QueueFullException(_inside);
     }
 
     /// <summary>Some of a party's sequences have ended.</summary>
     public void Leave(string party, int sequences)
     {
-        lock (gate)
+        lock (_gate)
         {
-            inside -= sequences;
-            if ((parties[party] -= sequences) == 0)
-                parties.Remove(party);
+            _inside -= sequences;
+            if ((_parties[party] -= sequences) == 0)
+                _parties.Remove(party);
         }
     }
 }

@@ -110,12 +110,12 @@ internal sealed record GenerationEvent(string Text, IReadOnlyList<ChosenToken> T
 /// <summary>A generation in the engine, as its client sees it.</summary>
 internal sealed class Generation
 {
-    private readonly Action cancel;
+    private readonly Action _cancel;
 
     public Generation(EngineRequest request, Action<Generation> cancel)
     {
         Request = request;
-        this.cancel = () => cancel(this);
+        _cancel = () => cancel(this);
     }
 
     public EngineRequest Request { get; }
@@ -130,7 +130,7 @@ internal sealed class Generation
     public Channel<GenerationEvent> Events { get; } = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
 
     /// <summary>Asks the engine to stop; what the sequence holds is free within one step. Any number of times.</summary>
-    public void Cancel() => cancel();
+    public void Cancel() => _cancel();
 }
 
 /// <summary>The queue is full.</summary>

@@ -8,9 +8,9 @@ namespace Moebius.Inference.Engine;
 /// <summary>A sequence inside the engine. Touched by the engine's thread only, or by one that chooses its next token for it.</summary>
 internal sealed class RunningSequence(long id, Generation generation, EventRelay relay, Tokenizer tokenizer, IReadOnlySet<int> endOfSequence, long arrived)
 {
-    private readonly Utf8Stream decoder = new();
-    private readonly StopText stop = new(generation.Request.Stop);
-    private readonly bool showsSpecial = generation.Request.ShownTokens.Count > 0;
+    private readonly Utf8Stream _decoder = new();
+    private readonly StopText _stop = new(generation.Request.Stop);
+    private readonly bool _showsSpecial = generation.Request.ShownTokens.Count > 0;
 
     public long Id => id;
 
@@ -78,19 +78,19 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         Constraint?.Accept(token);
         Tokens.Add(token);
         generation.GeneratedTokens = Generated;
-        var (text, stopped) = stop.Append(decoder.Append(showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
+        var (text, stopped) = _stop.Append(_decoder.Append(_showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
         FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;
         if (finish is not null && !stopped)
         {
             // What was held back for a stop text that never came is output; the end may also complete one.
-            var (last, ended) = stop.Append(decoder.Finish());
+            var (last, ended) = _stop.Append(_decoder.Finish());
             text += last;
             if (ended)
                 finish = FinishReason.Stop;
             else
-                text += stop.Finish();
+                text += _stop.Finish();
         }
 
         return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish);

@@ -16,25 +16,25 @@ internal sealed class Sampler
     /// <summary>Draws from all before the likeliest are looked for; with the least share one in a million needs more.</summary>
     private const int MostDraws = 16;
 
-    private readonly SamplingSettings settings;
-    private readonly Dictionary<int, int> generated = [];
-    private readonly HashSet<int> seen;
-    private readonly bool penalises, biased;
-    private ulong state;
+    private readonly SamplingSettings _settings;
+    private readonly Dictionary<int, int> _generated = [];
+    private readonly HashSet<int> _seen;
+    private readonly bool _penalises, _biased;
+    private ulong _state;
 
     public Sampler(SamplingSettings settings, ReadOnlySpan<int> prompt)
     {
-        this.settings = settings;
-        penalises = settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0 || settings.FrequencyPenalty != 0;
-        biased = settings.LogitBias.Count > 0;
-        seen = [];
+        _settings = settings;
+        _penalises = settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0 || settings.FrequencyPenalty != 0;
+        _biased = settings.LogitBias.Count > 0;
+        _seen = [];
         if (settings.RepetitionPenalty != 1)
         {
             foreach (var token in prompt)
-                seen.Add(token);
+                _seen.Add(token);
         }
 
-        state = unchecked((ulong)(settings.Seed ?? Random.Shared.NextInt64()));
+        _state = unchecked((ulong)(settings.Seed ?? Random.Shared.NextInt64()));
     }
 
     /// <summary>Chooses the next token and remembers it.</summary>
@@ -43,37 +43,37 @@ internal sealed class Sampler
     /// <exception cref="InvalidDataException">The logits hold no finite number, or the constraint cannot be followed.</exception>
     public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null)
     {
-        var report = settings.Logprobs is { } count ? new LogprobReport(logits, count) : null;
-        if (biased || penalises)
+        var report = _settings.Logprobs is { } count ? new LogprobReport(logits, count) : null;
+        if (_biased || _penalises)
             Adjust(logits);
         constraint?.Restrict(logits);
-        var token = settings.Temperature <= 0 || settings.TopK == 1 ? Largest(logits) : Draw(logits);
-        if (penalises)
-            generated[token] = generated.GetValueOrDefault(token) + 1;
+        var token = _settings.Temperature <= 0 || _settings.TopK == 1 ? Largest(logits) : Draw(logits);
+        if (_penalises)
+            _generated[token] = _generated.GetValueOrDefault(token) + 1;
         return report is { } lines ? lines.For(token) : new ChosenToken(new TokenLogprob(token, 0), []);
     }
 
     private void Adjust(Span<float> logits)
     {
-        foreach (var (token, bias) in settings.LogitBias)
+        foreach (var (token, bias) in _settings.LogitBias)
         {
             if ((uint)token < (uint)logits.Length)
                 logits[token] += bias;
         }
 
-        if (settings.RepetitionPenalty != 1)
+        if (_settings.RepetitionPenalty != 1)
         {
-            foreach (var token in seen.Union(generated.Keys))
+            foreach (var token in _seen.Union(_generated.Keys))
             {
                 if ((uint)token < (uint)logits.Length)
-                    logits[token] = (float)(logits[token] > 0 ? logits[token] / settings.RepetitionPenalty : logits[token] * settings.RepetitionPenalty);
+                    logits[token] = (float)(logits[token] > 0 ? logits[token] / _settings.RepetitionPenalty : logits[token] * _settings.RepetitionPenalty);
             }
         }
 
-        if (settings.PresencePenalty == 0 && settings.FrequencyPenalty == 0)
+        if (_settings.PresencePenalty == 0 && _settings.FrequencyPenalty == 0)
             return;
-        foreach (var (token, times) in generated)
-            logits[token] -= (float)(settings.PresencePenalty + (settings.FrequencyPenalty * times));
+        foreach (var (token, times) in _generated)
+            logits[token] -= (float)(_settings.PresencePenalty + (_settings.FrequencyPenalty * times));
     }
 
     private static int Largest(ReadOnlySpan<float> logits) => TokenRanking.Largest(logits) is var best and >= 0 ? best : throw Unusable();
@@ -86,20 +86,20 @@ internal sealed class Sampler
     private int Draw(ReadOnlySpan<float> logits)
     {
         var largest = LargestValue(logits);
-        if (settings.TopK > 0 && settings.TopK < logits.Length)
+        if (_settings.TopK > 0 && _settings.TopK < logits.Length)
             return DrawFromTop(logits, largest);
-        using var weights = new TokenWeights(logits, largest, settings.Temperature, settings.MinP);
-        return settings.TopP < 1 ? DrawLikeliest(weights) : weights.Pick(Uniform());
+        using var weights = new TokenWeights(logits, largest, _settings.Temperature, _settings.MinP);
+        return _settings.TopP < 1 ? DrawLikeliest(weights) : weights.Pick(Uniform());
     }
 
     private int DrawFromTop(ReadOnlySpan<float> logits, float largest)
     {
-        int[] best = TokenRanking.Top(logits, settings.TopK);
-        Span<float> ranked = best.Length <= 256 ? stackalloc float[best.Length] : new float[best.Length];
+        var best = TokenRanking.Top(logits, _settings.TopK);
+        var ranked = best.Length <= 256 ? stackalloc float[best.Length] : new float[best.Length];
         for (var i = 0; i < best.Length; i++)
             ranked[i] = logits[best[i]];
-        using var weights = new TokenWeights(ranked, largest, settings.Temperature, settings.MinP);
-        return best[settings.TopP < 1 ? DrawLikeliest(weights) : weights.Pick(Uniform())];
+        using var weights = new TokenWeights(ranked, largest, _settings.Temperature, _settings.MinP);
+        return best[_settings.TopP < 1 ? DrawLikeliest(weights) : weights.Pick(Uniform())];
     }
 
     /// <summary>
@@ -108,13 +108,13 @@ internal sealed class Sampler
     /// </summary>
     private int DrawLikeliest(in TokenWeights weights)
     {
-        for (int i = 0; settings.TopP >= MostOfTheMass && i < MostDraws; i++)
+        for (var i = 0; _settings.TopP >= MostOfTheMass && i < MostDraws; i++)
         {
-            int token = weights.Pick(Uniform());
-            if (weights.IsLikeliest(token, settings.TopP))
+            var token = weights.Pick(Uniform());
+            if (weights.IsLikeliest(token, _settings.TopP))
                 return token;
         }
-        return weights.PickLikeliest(settings.TopP, Uniform());
+        return weights.PickLikeliest(_settings.TopP, Uniform());
     }
 
     // SplitMix64: the sequence of a seed is part of the product's promise, so it must not be the runtime's to change.
@@ -122,8 +122,8 @@ internal sealed class Sampler
     {
         unchecked
         {
-            state += 0x9E3779B97F4A7C15;
-            var mixed = state;
+            _state += 0x9E3779B97F4A7C15;
+            var mixed = _state;
             mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9;
             mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB;
             return ((mixed ^ (mixed >> 31)) >> 11) * (1.0 / (1UL << 53));
@@ -132,13 +132,13 @@ internal sealed class Sampler
 
     private sealed class LogprobReport
     {
-        private readonly float[] logits;
-        private readonly double offset;
-        private readonly List<TokenLogprob> top;
+        private readonly float[] _logits;
+        private readonly double _offset;
+        private readonly List<TokenLogprob> _top;
 
         public LogprobReport(ReadOnlySpan<float> logits, int count)
         {
-            this.logits = logits.ToArray();
+            _logits = logits.ToArray();
             var largest = LargestValue(logits);
             var sum = 0.0;
             var powers = ArrayPool<float>.Shared.Rent(logits.Length);
@@ -147,12 +147,12 @@ internal sealed class Sampler
             foreach (var power in powers.AsSpan(0, logits.Length))
                 sum += float.IsNaN(power) ? 0 : power;
             ArrayPool<float>.Shared.Return(powers);
-            offset = largest + Math.Log(sum);
-            top = [.. TokenRanking.Top(logits, count).Select(Of)];
+            _offset = largest + Math.Log(sum);
+            _top = [.. TokenRanking.Top(logits, count).Select(Of)];
         }
 
-        public ChosenToken For(int token) => new(Of(token), top);
+        public ChosenToken For(int token) => new(Of(token), _top);
 
-        private TokenLogprob Of(int token) => new(token, (float)(logits[token] - offset));
+        private TokenLogprob Of(int token) => new(token, (float)(_logits[token] - _offset));
     }
 }

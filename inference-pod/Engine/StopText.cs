@@ -8,33 +8,33 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal sealed class StopText(IReadOnlyList<string> stops)
 {
-    private readonly StringBuilder held = new();
+    private readonly StringBuilder _held = new();
 
     /// <summary>Takes new text and answers what is certain to be output, and whether a stop text ended it.</summary>
     public (string Text, bool Stopped) Append(string text)
     {
         if (stops.Count == 0)
             return (text, false);
-        held.Append(text);
-        var all = held.ToString();
+        _held.Append(text);
+        var all = _held.ToString();
         var first = stops.Select(stop => all.IndexOf(stop, StringComparison.Ordinal)).Where(index => index >= 0).DefaultIfEmpty(-1).Min();
         if (first >= 0)
         {
-            held.Clear();
+            _held.Clear();
             return (all[..first], true);
         }
 
         var keep = stops.Max(stop => Overlap(all, stop));
-        held.Clear();
-        held.Append(all, all.Length - keep, keep);
+        _held.Clear();
+        _held.Append(all, all.Length - keep, keep);
         return (all[..^keep], false);
     }
 
     /// <summary>What is still held when the output ends for another reason.</summary>
     public string Finish()
     {
-        var rest = held.ToString();
-        held.Clear();
+        var rest = _held.ToString();
+        _held.Clear();
         return rest;
     }
 

@@ -11,8 +11,8 @@ internal static class TokenKeys
     public static ulong Of(float value, int token)
     {
         // Adding zero makes one of the two zeros.
-        uint bits = BitConverter.SingleToUInt32Bits(value + 0f);
-        uint order = (bits & 0x8000_0000) != 0 ? ~bits : bits | 0x8000_0000;
+        var bits = BitConverter.SingleToUInt32Bits(value + 0f);
+        var order = (bits & 0x8000_0000) != 0 ? ~bits : bits | 0x8000_0000;
         return ((ulong)order << 32) | ~(uint)token;
     }
 
@@ -28,11 +28,11 @@ internal static class TokenKeys
             (keys[last], keys[0]) = (keys[0], keys[last]);
         if (keys[middle] > keys[last])
             (keys[middle], keys[last]) = (keys[last], keys[middle]);
-        ulong pivot = keys[last];
-        int place = 0;
-        for (int i = 0; i < last; i++)
+        var pivot = keys[last];
+        var place = 0;
+        for (var i = 0; i < last; i++)
         {
-            ulong key = keys[i];
+            var key = keys[i];
             keys[i] = keys[place];
             keys[place] = key;
             place += key > pivot ? 1 : 0;
@@ -48,7 +48,7 @@ internal static class TokenKeys
     {
         for (int from = 0, to = keys.Length; to - from > 1;)
         {
-            int place = Part(keys[from..to]) + from;
+            var place = Part(keys[from..to]) + from;
             if (place == count || place == count - 1)
                 break;
             if (place > count)

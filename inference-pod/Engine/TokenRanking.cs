@@ -26,7 +26,7 @@ internal static class TokenRanking
     {
         // Four, since each comparison waits for the one before. One with NaN is false.
         Vector512<float> a = Vector512.Create(float.NegativeInfinity), b = a, c = a, d = a;
-        int i = 0;
+        var i = 0;
         for (; i + 64 <= values.Length; i += 64)
         {
             var part = values.Slice(i, 64);
@@ -37,7 +37,7 @@ internal static class TokenRanking
         }
         for (; i + 16 <= values.Length; i += 16)
             a = LaneMax.Larger(a, Vector512.Create(values.Slice(i, 16)));
-        float largest = LaneMax.One(LaneMax.Larger(LaneMax.Larger(a, b), LaneMax.Larger(c, d)));
+        var largest = LaneMax.One(LaneMax.Larger(LaneMax.Larger(a, b), LaneMax.Larger(c, d)));
         for (; i < values.Length; i++)
             largest = values[i] > largest ? values[i] : largest;
         return largest;
@@ -52,7 +52,7 @@ internal static class TokenRanking
 
     private static int[] InOrder(ReadOnlySpan<float> values, int count)
     {
-        int[] best = new int[count];
+        var best = new int[count];
         int found = 0, i = 0;
         while (count > 0 && i < values.Length)
         {
@@ -61,11 +61,11 @@ internal static class TokenRanking
                 i += 16;
                 continue;
             }
-            for (int end = Math.Min(i + 16, values.Length); i < end; i++)
+            for (var end = Math.Min(i + 16, values.Length); i < end; i++)
             {
                 if (float.IsNaN(values[i]) || (found == count && !(values[i] > values[best[^1]])))
                     continue;
-                int at = found < count ? found++ : count - 1;
+                var at = found < count ? found++ : count - 1;
                 for (; at > 0 && values[i] > values[best[at - 1]]; at--)
                     best[at] = best[at - 1];
                 best[at] = i;
@@ -76,11 +76,11 @@ internal static class TokenRanking
 
     private static int[] Ranked(ReadOnlySpan<float> values, int count)
     {
-        ulong[] rented = ArrayPool<ulong>.Shared.Rent(values.Length);
+        var rented = ArrayPool<ulong>.Shared.Rent(values.Length);
         var keys = rented.AsSpan(0, Keys(values, Bound(values, count), rented));
-        int[] best = new int[Math.Min(count, keys.Length)];
+        var best = new int[Math.Min(count, keys.Length)];
         TokenKeys.Rank(keys, best.Length);
-        for (int i = 0; i < best.Length; i++)
+        for (var i = 0; i < best.Length; i++)
             best[i] = TokenKeys.Token(keys[i]);
         ArrayPool<ulong>.Shared.Return(rented);
         return best;
@@ -92,7 +92,7 @@ internal static class TokenRanking
     /// </summary>
     private static float Bound(ReadOnlySpan<float> values, int count)
     {
-        int best = Largest(values);
+        var best = Largest(values);
         if (best < 0)
             return float.NegativeInfinity;
         float reach = 1;
@@ -103,10 +103,10 @@ internal static class TokenRanking
                 return float.NegativeInfinity;
         }
         float enough = values[best] - reach, tooFew = values[best];
-        for (int round = 0; round < BoundRounds; round++)
+        for (var round = 0; round < BoundRounds; round++)
         {
-            float middle = (enough + tooFew) / 2;
-            int found = AtLeast(values, middle);
+            var middle = (enough + tooFew) / 2;
+            var found = AtLeast(values, middle);
             if (found >= count)
                 enough = middle;
             else
@@ -134,10 +134,10 @@ internal static class TokenRanking
         int count = 0, i = 0;
         for (; i + 16 <= values.Length; i += 16)
         {
-            ulong found = Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits();
+            var found = Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits();
             for (; found != 0; found &= found - 1)
             {
-                int at = i + BitOperations.TrailingZeroCount(found);
+                var at = i + BitOperations.TrailingZeroCount(found);
                 keys[count++] = TokenKeys.Of(values[at], at);
             }
         }
@@ -151,10 +151,10 @@ internal static class TokenRanking
 
     private static int First(ReadOnlySpan<float> values, float value)
     {
-        int i = 0;
+        var i = 0;
         for (; i + 16 <= values.Length; i += 16)
         {
-            ulong equal = Vector512.Equals(Vector512.Create(values.Slice(i, 16)), Vector512.Create(value)).ExtractMostSignificantBits();
+            var equal = Vector512.Equals(Vector512.Create(values.Slice(i, 16)), Vector512.Create(value)).ExtractMostSignificantBits();
             if (equal != 0)
                 return i + BitOperations.TrailingZeroCount(equal);
         }

@@ -6,8 +6,8 @@ namespace Moebius.Inference.Engine;
 /// <param name="now">When the step's tokens came.</param>
 internal ref struct TokenTimes(IEngineObserver observer, TimeProvider clock, long now)
 {
-    private long last;
-    private int together;
+    private long _last;
+    private int _together;
 
     /// <summary>A sequence has taken a token now.</summary>
     public void Add(RunningSequence sequence)
@@ -18,17 +18,17 @@ internal ref struct TokenTimes(IEngineObserver observer, TimeProvider clock, lon
             return;
         }
 
-        if (sequence.LastToken != last)
+        if (sequence.LastToken != _last)
             Tell();
-        last = sequence.LastToken;
-        together++;
+        _last = sequence.LastToken;
+        _together++;
     }
 
     /// <summary>Tells what has not been told yet.</summary>
     public void Tell()
     {
-        if (together > 0)
-            observer.NextTokens(clock.GetElapsedTime(last, now), together);
-        together = 0;
+        if (_together > 0)
+            observer.NextTokens(clock.GetElapsedTime(_last, now), _together);
+        _together = 0;
     }
 }

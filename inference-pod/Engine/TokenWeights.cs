@@ -40,14 +40,14 @@ internal readonly ref struct TokenWeights
         _rented = ArrayPool<float>.Shared.Rent(logits.Length + Width);
         _weights = _rented.AsSpan(LineBegin(_rented), logits.Length);
         _blocks = ArrayPool<double>.Shared.Rent((logits.Length / Block) + 1);
-        ref float from = ref MemoryMarshal.GetReference(logits);
-        ref float to = ref MemoryMarshal.GetReference(_weights);
+        ref var from = ref MemoryMarshal.GetReference(logits);
+        ref var to = ref MemoryMarshal.GetReference(_weights);
         // Bounded: the largest logit's weight is 1 at any temperature.
         var powers = new ScaledExponential(Math.Min(1 / temperature, 1e30), least);
         for (int block = 0, i = 0; i < logits.Length; block++)
         {
             var sums = Vector512<double>.Zero;
-            int end = Math.Min(i + Block, logits.Length);
+            var end = Math.Min(i + Block, logits.Length);
             for (; i + Stretch <= end; i += Stretch)
             {
                 var a = Next(ref from, ref to, i, largest, powers) + Next(ref from, ref to, i + Width, largest, powers);
@@ -55,7 +55,7 @@ internal readonly ref struct TokenWeights
                 var (low, high) = Vector512.Widen(a + b);
                 sums += low + high;
             }
-            double sum = LaneSum.One(sums);
+            var sum = LaneSum.One(sums);
             for (; i < end; i++)
             {
                 _weights[i] = powers.Of(Vector512.Create(logits[i] - largest))[0];
@@ -79,7 +79,7 @@ internal readonly ref struct TokenWeights
     /// <param name="uniform">Where in their mass, from 0 to below 1.</param>
     public int Pick(double uniform)
     {
-        double target = uniform * Total;
+        var target = uniform * Total;
         int last = 0, block = 0;
         for (; (block + 1) * Block < _weights.Length && _blocks[block] <= target; block++)
         {
@@ -87,10 +87,10 @@ internal readonly ref struct TokenWeights
                 last = block * Block;
             target -= _blocks[block];
         }
-        for (int begin = block * Block; begin < _weights.Length; begin += Stretch)
+        for (var begin = block * Block; begin < _weights.Length; begin += Stretch)
         {
             var stretch = _weights[begin..Math.Min(begin + Stretch, _weights.Length)];
-            double mass = Sum(stretch);
+            var mass = Sum(stretch);
             if (mass > target)
                 return begin + Reach(stretch, target);
             if (mass > 0)
@@ -115,13 +115,13 @@ internal readonly ref struct TokenWeights
         // Behind the stretch that the token is in, an equal one is not before it either.
         var less = Vector512.Create(MathF.BitDecrement(_logits[token]));
         var notMore = Vector512.Create(_logits[token]);
-        ref float logits = ref MemoryMarshal.GetReference(_logits);
-        ref float weights = ref MemoryMarshal.GetReference(_weights);
+        ref var logits = ref MemoryMarshal.GetReference(_logits);
+        ref var weights = ref MemoryMarshal.GetReference(_weights);
         int own = token / Stretch * Stretch, i = 0;
         while (i + Stretch <= _weights.Length)
         {
             var sums = Vector512<double>.Zero;
-            for (int end = Math.Min(i + Block, _weights.Length); i + Stretch <= end; i += Stretch)
+            for (var end = Math.Min(i + Block, _weights.Length); i + Stretch <= end; i += Stretch)
                 sums += i == own ? Vector512.CreateScalar(OwnStretch(token, own)) : UpTo(ref logits, ref weights, i, i < own ? less : notMore);
             rest += LaneSum.One(sums);
             if (rest > enough)
@@ -135,16 +135,16 @@ internal readonly ref struct TokenWeights
     /// <param name="uniform">Where in the mass of those, from 0 to below 1.</param>
     public int PickLikeliest(double share, double uniform)
     {
-        double needed = share * Total;
+        var needed = share * Total;
         // Of N tokens, those that have less than an Nth of what is left out are outside.
-        float least = (float)Math.Max(((Total * Slack) - needed) / _weights.Length, float.Epsilon);
-        float[] memory = ArrayPool<float>.Shared.Rent(HeaviestFirst.Memory(_weights.Length));
+        var least = (float)Math.Max(((Total * Slack) - needed) / _weights.Length, float.Epsilon);
+        var memory = ArrayPool<float>.Shared.Rent(HeaviestFirst.Memory(_weights.Length));
         try
         {
             var likeliest = new HeaviestFirst(_logits, _weights, least, memory);
             // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
-            ulong cut = likeliest.Find(Math.BitDecrement(needed), out double before);
-            double kept = before + _weights[TokenKeys.Token(cut)];
+            var cut = likeliest.Find(Math.BitDecrement(needed), out var before);
+            var kept = before + _weights[TokenKeys.Token(cut)];
             return TokenKeys.Token(Math.Max(cut, likeliest.Find(uniform * kept, out _)));
         }
         finally
@@ -164,7 +164,7 @@ internal readonly ref struct TokenWeights
     private double OwnStretch(int token, int begin)
     {
         double sum = 0;
-        for (int i = begin; i < Math.Min(begin + Stretch, _weights.Length); i++)
+        for (var i = begin; i < Math.Min(begin + Stretch, _weights.Length); i++)
             sum += _logits[i] < _logits[token] || (i >= token && _logits[i] == _logits[token]) ? _weights[i] : 0;
         return sum;
     }
@@ -195,13 +195,13 @@ internal readonly ref struct TokenWeights
     private static double Sum(ReadOnlySpan<float> weights)
     {
         var sums = Vector512<double>.Zero;
-        int i = 0;
+        var i = 0;
         for (; i + Width <= weights.Length; i += Width)
         {
             var (low, high) = Vector512.Widen(Vector512.Create(weights[i..]));
             sums += low + high;
         }
-        double sum = LaneSum.One(sums);
+        var sum = LaneSum.One(sums);
         for (; i < weights.Length; i++)
             sum += weights[i];
         return sum;
@@ -210,8 +210,8 @@ internal readonly ref struct TokenWeights
     /// <summary>The first weight with which the sum exceeds a target, or the last that is not 0.</summary>
     private static int Reach(ReadOnlySpan<float> weights, double target)
     {
-        int last = 0;
-        for (int i = 0; i < weights.Length; i++)
+        var last = 0;
+        for (var i = 0; i < weights.Length; i++)
         {
             if (weights[i] == 0)
                 continue;

@@ -23,7 +23,7 @@ internal sealed unsafe class ExpertBuffers : IDisposable
         _stride = bytes;
         if (count == 0)
             return;
-        long total = count * bytes;
+        var total = count * bytes;
         _bytes = (nuint)(total + HugePage);
         _mapped = (byte*)LibC.mmap(null, _bytes, LibC.ProtectRead | LibC.ProtectWrite, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve, -1, 0);
         if ((nint)_mapped == -1)

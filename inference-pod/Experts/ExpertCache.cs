@@ -82,7 +82,7 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     /// <summary>What was in the plan before and is not in this one has lost its claim.</summary>
     public void EndPlan()
     {
-        for (int i = _predicted.Count - 1; i >= 0; i--)
+        for (var i = _predicted.Count - 1; i >= 0; i--)
         {
             var entry = _predicted[i];
             if (entry.Plan == _plan)
@@ -169,7 +169,7 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     private Entry? Farthest(ExpertKey key, bool ahead)
     {
         Entry? farthest = null;
-        long at = ahead ? nextUse!(key) : -1;
+        var at = ahead ? nextUse!(key) : -1;
         foreach (var entry in _byKey.Values)
         {
             if (entry.Evictable && nextUse!(entry.Key) is long use && use > at)

@@ -32,7 +32,7 @@ internal sealed unsafe record ExpertLayout
 
         long Place(long bytes)
         {
-            long start = at;
+            var start = at;
             at = (at + bytes + Alignment - 1) / Alignment * Alignment;
             return start;
         }

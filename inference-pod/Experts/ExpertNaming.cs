@@ -50,7 +50,7 @@ internal sealed record StackedExperts(string Input, string Output) : ExpertNamin
     public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
     {
         int hidden = layout.Hidden, rows = layout.Intermediate;
-        long size = (long)hidden * rows;
+        var size = (long)hidden * rows;
         var (inputFile, input) = checkpoint.Find(layer + Input, experts, 2L * rows, hidden);
         var (outputFile, output) = checkpoint.Find(layer + Output, experts, hidden, rows);
         return
@@ -76,7 +76,7 @@ internal sealed record InterleavedExperts(string Module) : ExpertNaming
     public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
     {
         int hidden = layout.Hidden, rows = layout.Intermediate;
-        long size = (long)hidden * rows;
+        var size = (long)hidden * rows;
         var (gateUpFile, gateUp) = checkpoint.Find($"{layer}{Module}.gate_up_proj", experts, hidden, 2L * rows);
         var (downFile, down) = checkpoint.Find($"{layer}{Module}.down_proj", experts, rows, hidden);
         return
@@ -115,16 +115,16 @@ internal sealed record InterleavedExperts(string Module) : ExpertNaming
 /// </summary>
 internal sealed record Mxfp4Experts(string Module) : ExpertNaming
 {
-    private static readonly string[] s_tensors = ["gate_up_proj_blocks", "gate_up_proj_scales", "gate_up_proj_bias", "down_proj_blocks", "down_proj_scales", "down_proj_bias"];
+    private static readonly string[] Parts = ["gate_up_proj_blocks", "gate_up_proj_scales", "gate_up_proj_bias", "down_proj_blocks", "down_proj_scales", "down_proj_bias"];
 
     public override bool HasBiases => true;
 
     public override IEnumerable<string> Tensors(string layer, int experts) =>
-        s_tensors.Select(tensor => $"{layer}{Module}.{tensor}");
+        Parts.Select(part => $"{layer}{Module}.{part}");
 
     public override IReadOnlyList<ExpertRead> Reads(Checkpoint checkpoint, string layer, int experts, int expert, ExpertLayout layout)
     {
-        string module = layer + Module;
+        var module = layer + Module;
         return
         [
             new QuantizedRead(Mxfp4Matrix.Find(checkpoint, $"{module}.gate_up_proj", experts, expert, 2 * layout.Intermediate, layout.Hidden), layout.Format, [layout.Gate, layout.Up]),

@@ -52,7 +52,7 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
         BinaryPrimitives.WriteInt32LittleEndian(head.AsSpan(8), Version);
         BinaryPrimitives.WriteInt32LittleEndian(head.AsSpan(12), json.Length);
         json.CopyTo(head, FixedBytes);
-        for (int i = 0; i < Checksums.Length; i++)
+        for (var i = 0; i < Checksums.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(head.AsSpan(FixedBytes + json.Length + 8 * i), Checksums[i]);
         BinaryPrimitives.WriteUInt64LittleEndian(head.AsSpan(16), XxHash3.HashToUInt64(head.AsSpan(FixedBytes, json.Length + 8 * Checksums.Length)));
         return head;
@@ -64,23 +64,23 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     {
         if (file.Length < FixedBytes)
             throw Bad(file, $"has {file.Length} bytes, which is no packed expert file");
-        byte[] start = new byte[FixedBytes];
+        var start = new byte[FixedBytes];
         file.Read(0, start, "head");
         if (!start.AsSpan(0, 8).SequenceEqual(Magic))
             throw Bad(file, "does not begin as a packed expert file does");
-        int version = BinaryPrimitives.ReadInt32LittleEndian(start.AsSpan(8));
+        var version = BinaryPrimitives.ReadInt32LittleEndian(start.AsSpan(8));
         if (version != Version)
             throw Bad(file, $"has version {version}; this program reads version {Version}");
-        int length = BinaryPrimitives.ReadInt32LittleEndian(start.AsSpan(12));
+        var length = BinaryPrimitives.ReadInt32LittleEndian(start.AsSpan(12));
         if (length is < 2 or > MostDescriptionBytes || length > file.Length - FixedBytes)
             throw Bad(file, "is corrupt: the length of its description is impossible");
-        byte[] json = new byte[length];
+        var json = new byte[length];
         file.Read(FixedBytes, json, "description");
         var description = Parse(file, json);
-        long experts = description.Layers.Sum(n => (long)n);
+        var experts = description.Layers.Sum(n => (long)n);
         if (experts > (file.Length - FixedBytes - length) / 8)
             throw Bad(file, "is truncated: it ends inside its checksums");
-        byte[] sums = new byte[8 * experts];
+        var sums = new byte[8 * experts];
         file.Read(FixedBytes + length, sums, "checksums");
         var hash = new XxHash3();
         hash.Append(json);

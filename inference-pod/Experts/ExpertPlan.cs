@@ -19,14 +19,14 @@ internal sealed record ExpertPlan(ExpertGroup[] Groups, int[] Tokens, int[] RowO
     /// <param name="rowOf">Becomes <see cref="RowOf"/>; as long.</param>
     public static ExpertPlan Group(ReadOnlySpan<int> chosen, int experts, int topK, int[] tokens, int[] rowOf)
     {
-        Span<int> counts = experts <= 512 ? stackalloc int[experts] : new int[experts];
+        var counts = experts <= 512 ? stackalloc int[experts] : new int[experts];
         counts.Clear();
-        int used = 0;
-        foreach (int expert in chosen)
+        var used = 0;
+        foreach (var expert in chosen)
             used += counts[expert]++ == 0 ? 1 : 0;
         var groups = new ExpertGroup[used];
         int row = 0, group = 0;
-        for (int expert = 0; expert < experts; expert++)
+        for (var expert = 0; expert < experts; expert++)
         {
             if (counts[expert] == 0)
                 continue;
@@ -37,9 +37,9 @@ internal sealed record ExpertPlan(ExpertGroup[] Groups, int[] Tokens, int[] RowO
         }
         for (int token = 0, slot = 0; slot < chosen.Length; token++)
         {
-            for (int end = Math.Min(slot + topK, chosen.Length); slot < end; slot++)
+            for (var end = Math.Min(slot + topK, chosen.Length); slot < end; slot++)
             {
-                int at = counts[chosen[slot]]++;
+                var at = counts[chosen[slot]]++;
                 tokens[at] = token;
                 rowOf[slot] = at;
             }

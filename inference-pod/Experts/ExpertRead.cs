@@ -36,7 +36,7 @@ internal sealed record TensorRead(SafetensorsFile File, TensorEntry Entry, long 
 
     public override void Execute(Span<byte> buffer, Span<byte> scratch)
     {
-        long offset = Start * Entry.Type.Bytes();
+        var offset = Start * Entry.Type.Bytes();
         if (IsDirect)
         {
             Read(offset, buffer.Slice((int)Copies[0].Destination, (int)Bytes));
@@ -72,13 +72,13 @@ internal sealed record ExpertCopy(long Destination, WeightFormat Format, int Row
         if (Format == WeightFormat.BFloat16)
         {
             var to = MemoryMarshal.Cast<byte, ushort>(destination);
-            for (int r = 0; r < Rows; r++)
+            for (var r = 0; r < Rows; r++)
                 Row(MemoryMarshal.Cast<byte, ushort>(raw), r, to.Slice(r * Columns, Columns));
             return;
         }
-        float[] row = new float[Columns];
-        int bytes = (int)Format.RowBytes(Columns);
-        for (int r = 0; r < Rows; r++)
+        var row = new float[Columns];
+        var bytes = (int)Format.RowBytes(Columns);
+        for (var r = 0; r < Rows; r++)
         {
             if (source == TensorType.F32)
                 Row(MemoryMarshal.Cast<byte, float>(raw), r, row);
@@ -93,13 +93,13 @@ internal sealed record ExpertCopy(long Destination, WeightFormat Format, int Row
 
     private void Row<T>(ReadOnlySpan<T> from, int row, Span<T> to)
     {
-        for (int c = 0; c < to.Length; c++)
+        for (var c = 0; c < to.Length; c++)
             to[c] = from[(int)(Offset + row * RowStride + c * ColumnStride)];
     }
 
     private void Widen(ReadOnlySpan<ushort> from, TensorType source, int row, Span<float> to)
     {
-        for (int c = 0; c < to.Length; c++)
+        for (var c = 0; c < to.Length; c++)
             to[c] = HalfTypes.ToSingle(from[(int)(Offset + row * RowStride + c * ColumnStride)], source);
     }
 }

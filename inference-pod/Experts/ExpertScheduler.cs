@@ -84,7 +84,7 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
             Late++;
         else if (_queue.IsWaiting(key))
             Queued++;
-        else if (_leftAt.TryGetValue(key, out long left) && left >= _before)
+        else if (_leftAt.TryGetValue(key, out var left) && left >= _before)
             EvictedEarly++;
         _wanted.Add(key);
         _queue.Demand(key);
@@ -127,7 +127,7 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
     public bool TryBegin([NotNullWhen(true)] out Transfer? transfer)
     {
         transfer = null;
-        int slot = -1;
+        var slot = -1;
         ExpertKey? evicted = null;
         if (Ready == 0 || !_queue.TryBegin(r => cache.TryAdmit(r.Key, !r.Demanded, out slot, out evicted), out var request))
             return false;

@@ -43,7 +43,7 @@ internal sealed unsafe class ExpertStore : IDisposable
         _slots = (int)Math.Min(catalog.Count, BudgetBytes / catalog.Layout.Bytes);
         _buffers = new ExpertBuffers(_slots, catalog.Layout.Bytes);
         _matrices = new GatedMatrices[_slots];
-        for (int slot = 0; slot < _slots; slot++)
+        for (var slot = 0; slot < _slots; slot++)
             _matrices[slot] = catalog.Layout.Matrices(_buffers[slot]);
         _link = new TransferLink(new ExpertScheduler(new ExpertCache(_slots, nextUse, residency), aheadAtOnce), source, _buffers, _slots == 0 ? 0 : readers);
     }
@@ -155,7 +155,7 @@ internal sealed unsafe class ExpertUse : IDisposable
     {
         (_store, _link, _layer, _keep) = (store, link, layer, keep);
         var keys = new ExpertKey[groups.Count];
-        for (int i = 0; i < keys.Length; i++)
+        for (var i = 0; i < keys.Length; i++)
         {
             keys[i] = new ExpertKey(layer, groups[i].Expert);
             _groupOf[groups[i].Expert] = i;
@@ -178,7 +178,7 @@ internal sealed unsafe class ExpertUse : IDisposable
                 Release();
             if (_groupOf.Count > 0)
             {
-                long start = Stopwatch.GetTimestamp();
+                var start = Stopwatch.GetTimestamp();
                 try
                 {
                     _link.WaitForArrivals(_pinned, _store.WhileWaiting);
@@ -193,7 +193,7 @@ internal sealed unsafe class ExpertUse : IDisposable
         _ready.Clear();
         foreach (var (key, slot) in _pinned)
         {
-            _groupOf.Remove(key.Expert, out int group);
+            _groupOf.Remove(key.Expert, out var group);
             _ready.Add(new ReadyExpert(group, _store.Matrices(slot)));
         }
         return _ready;

@@ -28,7 +28,7 @@ internal sealed class CheckpointExperts(ExpertCatalog catalog, Checkpoint checkp
 
     public long Read(ExpertKey key, Span<byte> buffer)
     {
-        byte[] scratch = ArrayPool<byte>.Shared.Rent(_scratchBytes);
+        var scratch = ArrayPool<byte>.Shared.Rent(_scratchBytes);
         try
         {
             long bytes = 0;

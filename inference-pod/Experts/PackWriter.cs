@@ -19,7 +19,7 @@ internal static class PackWriter
     /// <exception cref="UserInputException">The file cannot be written: no room, no permission, another writer.</exception>
     public static void Write(string path, ExpertCatalog catalog, IExpertSource source, string fingerprint, Action<int>? progress, CancellationToken stop)
     {
-        string part = path + ".part";
+        var part = path + ".part";
         var pack = new ExpertPack(PackDescription.Of(catalog, fingerprint), new ulong[catalog.Count]);
         try
         {
@@ -53,18 +53,18 @@ internal static class PackWriter
     private static void Reserve(FileStream file, string path, long bytes)
     {
         file.SetLength(0);
-        long free = new DriveInfo(Path.GetDirectoryName(Path.GetFullPath(path))!).AvailableFreeSpace;
+        var free = new DriveInfo(Path.GetDirectoryName(Path.GetFullPath(path))!).AvailableFreeSpace;
         if (free < bytes)
             throw new IOException($"it needs {bytes} bytes and its file system has {free} left");
     }
 
     private static void WriteExperts(FileStream file, ExpertCatalog catalog, IExpertSource source, ExpertPack pack, Action<int>? progress, CancellationToken stop)
     {
-        byte[] buffer = new byte[catalog.Layout.Bytes];
-        int index = 0;
-        for (int layer = 0; layer < catalog.PerLayer.Count; layer++)
+        var buffer = new byte[catalog.Layout.Bytes];
+        var index = 0;
+        for (var layer = 0; layer < catalog.PerLayer.Count; layer++)
         {
-            for (int expert = 0; expert < catalog.PerLayer[layer].Count; expert++)
+            for (var expert = 0; expert < catalog.PerLayer[layer].Count; expert++)
             {
                 stop.ThrowIfCancellationRequested();
                 Array.Clear(buffer);

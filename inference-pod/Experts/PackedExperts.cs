@@ -20,7 +20,7 @@ internal sealed class PackedExperts : IExpertSource
     {
         (_file, _pack) = (file, pack);
         _firstOf = new int[pack.Description.Layers.Count];
-        for (int layer = 1; layer < _firstOf.Length; layer++)
+        for (var layer = 1; layer < _firstOf.Length; layer++)
             _firstOf[layer] = _firstOf[layer - 1] + pack.Description.Layers[layer - 1];
     }
 
@@ -54,7 +54,7 @@ internal sealed class PackedExperts : IExpertSource
 
     public long Read(ExpertKey key, Span<byte> buffer)
     {
-        int index = _firstOf[key.Layer] + key.Expert;
+        var index = _firstOf[key.Layer] + key.Expert;
         _file.Read(_pack.Offset(index), buffer, $"expert {key.Expert} of MoE layer {key.Layer}");
         if (XxHash3.HashToUInt64(buffer) != _pack.Checksums[index])
             throw new IOException($"{_file.Path}: expert {key.Expert} of MoE layer {key.Layer} is corrupt: its checksum is wrong; make the file anew with 'moebius pack'");

@@ -17,22 +17,22 @@ internal sealed record QuantizedRead(QuantizedMatrix Matrix, WeightFormat Format
     public override void Execute(Span<byte> buffer, Span<byte> scratch)
     {
         Matrix.Read(scratch);
-        int bytes = (int)Format.RowBytes(Matrix.Columns);
-        ushort[] row = new ushort[Matrix.Columns];
-        float[] wide = Format == WeightFormat.BFloat16 ? [] : new float[Matrix.Columns];
+        var bytes = (int)Format.RowBytes(Matrix.Columns);
+        var row = new ushort[Matrix.Columns];
+        var wide = Format == WeightFormat.BFloat16 ? [] : new float[Matrix.Columns];
         long others = 0;
-        for (int r = 0; r < Matrix.Rows; r++)
+        for (var r = 0; r < Matrix.Rows; r++)
         {
-            long at = Destinations[r % Destinations.Count] + ((long)(r / Destinations.Count) * bytes);
+            var at = Destinations[r % Destinations.Count] + ((long)(r / Destinations.Count) * bytes);
             var destination = buffer.Slice((int)at, bytes);
             var values = Format == WeightFormat.BFloat16 ? MemoryMarshal.Cast<byte, ushort>(destination) : row;
             Matrix.Row(scratch, r, values);
-            long bad = FiniteWeights.CountOthers(MemoryMarshal.AsBytes(values), TensorType.BF16);
+            var bad = FiniteWeights.CountOthers(MemoryMarshal.AsBytes(values), TensorType.BF16);
             others += bad;
             // What is refused in the end is not quantised anew: that is for finite numbers.
             if (Format == WeightFormat.BFloat16 || bad > 0)
                 continue;
-            for (int c = 0; c < wide.Length; c++)
+            for (var c = 0; c < wide.Length; c++)
                 wide[c] = HalfTypes.ToSingle(values[c], TensorType.BF16);
             if (Format == WeightFormat.Float32)
                 MemoryMarshal.AsBytes<float>(wide).CopyTo(destination);

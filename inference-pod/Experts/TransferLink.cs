@@ -47,7 +47,7 @@ internal sealed class TransferLink : IDisposable
         (_scheduler, _source, _buffers) = (scheduler, source, buffers);
         _wakeDue = () => Wake(Interlocked.Exchange(ref _due, 0));
         _readers = new Thread[readers];
-        for (int i = 0; i < readers; i++)
+        for (var i = 0; i < readers; i++)
         {
             _readers[i] = new Thread(ReadLoop) { IsBackground = true, Name = $"experts-{i}" };
             _readers[i].Start();
@@ -69,7 +69,7 @@ internal sealed class TransferLink : IDisposable
         {
             foreach (var key in keys)
             {
-                if (_scheduler.TryUse(key, out int slot))
+                if (_scheduler.TryUse(key, out var slot))
                     resident.Add(new ArrivedExpert(key, slot));
             }
             wake = ToWake();
@@ -84,7 +84,7 @@ internal sealed class TransferLink : IDisposable
     /// <exception cref="IOException">A demanded load failed, or what its source throws.</exception>
     public void WaitForArrivals(List<ArrivedExpert> arrived, Func<bool>? idle = null)
     {
-        for (bool blocks = false; ;)
+        for (var blocks = false; ;)
         {
             Transfer? own = null;
             lock (_gate)
@@ -256,7 +256,7 @@ internal sealed class TransferLink : IDisposable
     /// <summary>Performs one load, on whichever thread took it.</summary>
     private void Carry(Transfer transfer)
     {
-        double begun = Now();
+        var begun = Now();
         long bytes = 0;
         Exception? failure = null;
         try
@@ -292,7 +292,7 @@ internal sealed class TransferLink : IDisposable
     /// <summary>How many idle readers to <see cref="Wake"/>: as many as there is work for. Called under the lock after anything that may make work.</summary>
     private int ToWake()
     {
-        int wake = Math.Min(_idle, _scheduler.Ready);
+        var wake = Math.Min(_idle, _scheduler.Ready);
         _idle -= wake;
         return wake;
     }
@@ -305,7 +305,7 @@ internal sealed class TransferLink : IDisposable
         lock (_work)
         {
             _permits += readers;
-            for (int i = 0; i < readers; i++)
+            for (var i = 0; i < readers; i++)
                 Monitor.Pulse(_work);
         }
     }
@@ -323,8 +323,8 @@ internal sealed class TransferLink : IDisposable
     /// <summary>Being woken takes about as long as a small read: what is nearly there is worth a moment of spinning.</summary>
     private bool SpinForNews(Func<bool>? idle)
     {
-        bool works = idle is not null;
-        for (double end = Now() + SpinSeconds; works || Now() < end;)
+        var works = idle is not null;
+        for (var end = Now() + SpinSeconds; works || Now() < end;)
         {
             if (_news)
                 return true;

@@ -94,7 +94,7 @@ internal sealed class TransferQueue
     public bool TryBegin(Func<TransferRequest, bool> mayBegin, [NotNullWhen(true)] out TransferRequest? request)
     {
         request = null;
-        bool demanded = _demanded.First is not null;
+        var demanded = _demanded.First is not null;
         for (var node = demanded ? _demanded.First : _ahead.First; node is not null; node = node.Next)
         {
             var candidate = new TransferRequest(node.Value, demanded);

@@ -48,7 +48,7 @@ internal sealed class HubOrigin : IModelOrigin
         var revision = await JsonAsync(listing, new Uri(_endpoint, $"api/models/{_repository}/revision/{Uri.EscapeDataString(_revision)}"), cancellationToken).ConfigureAwait(false);
         var commit = (string?)revision.Body["sha"] ?? throw new UserInputException($"{Name}: {_endpoint} does not say which commit this is: check the endpoint");
         var files = new List<RemoteFile>();
-        for (Uri? page = new Uri(_endpoint, $"api/models/{_repository}/tree/{commit}"); page is not null;)
+        for (var page = new Uri(_endpoint, $"api/models/{_repository}/tree/{commit}"); page is not null;)
         {
             listing.BeginPage(page.PathAndQuery);
             var (body, next) = await JsonAsync(listing, page, cancellationToken).ConfigureAwait(false);

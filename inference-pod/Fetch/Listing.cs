@@ -15,17 +15,17 @@ internal sealed class Listing(string name)
     /// <summary>Most bytes of one page.</summary>
     public const int MostPageBytes = 16 << 20;
 
-    private readonly HashSet<string> pages = [];
-    private int entries;
+    private readonly HashSet<string> _pages = [];
+    private int _entries;
 
     /// <summary>A page is about to be asked for.</summary>
     /// <param name="page">What tells it from other pages.</param>
     /// <exception cref="UserInputException">It was read before, or it is one too many.</exception>
     public void BeginPage(string page)
     {
-        if (!pages.Add(page))
-            throw new UserInputException($"{name}: page {pages.Count + 1} of the listing is one that was read before: the store would go on for ever; check the endpoint");
-        if (pages.Count > MostPages)
+        if (!_pages.Add(page))
+            throw new UserInputException($"{name}: page {_pages.Count + 1} of the listing is one that was read before: the store would go on for ever; check the endpoint");
+        if (_pages.Count > MostPages)
             throw new UserInputException($"{name}: the listing has more than {MostPages} pages: name a prefix or a repository that holds one model");
     }
 
@@ -33,8 +33,8 @@ internal sealed class Listing(string name)
     /// <exception cref="UserInputException">All pages together have too many.</exception>
     public void Add(int count)
     {
-        entries += count;
-        if (entries > MostEntries)
+        _entries += count;
+        if (_entries > MostEntries)
             throw new UserInputException($"{name}: the listing has more than {MostEntries} entries: name a prefix or a repository that holds one model");
     }
 

@@ -33,7 +33,7 @@ internal static unsafe class Activations
     private const float SwigluAlpha = 1.702f;
     private const float SwigluLimit = 7f;
 
-    private static readonly SortedDictionary<string, Activation> s_names = new(StringComparer.Ordinal)
+    private static readonly SortedDictionary<string, Activation> Names = new(StringComparer.Ordinal)
     {
         ["silu"] = Activation.Silu,
         ["swish"] = Activation.Silu,
@@ -59,9 +59,9 @@ internal static unsafe class Activations
         ["tanh"] = Activation.Tanh,
     };
 
-    public static Activation Parse(string file, string name) => s_names.TryGetValue(name, out var activation)
+    public static Activation Parse(string file, string name) => Names.TryGetValue(name, out var activation)
         ? activation
-        : throw new UserInputException($"{file}: hidden_act \"{name}\" is not supported; supported are {string.Join(", ", s_names.Keys)}");
+        : throw new UserInputException($"{file}: hidden_act \"{name}\" is not supported; supported are {string.Join(", ", Names.Keys)}");
 
     /// <summary>
     /// act(gate) * up, into gate. Always whole vectors, so that an element's result does not depend on where in a row
@@ -73,7 +73,7 @@ internal static unsafe class Activations
     /// <param name="count">Number of elements.</param>
     public static void Gate(Activation activation, float* gate, float* up, int count)
     {
-        for (int i = 0; i < count; i += 16)
+        for (var i = 0; i < count; i += 16)
         {
             var g = Vector512.Load(gate + i);
             var u = Vector512.Load(up + i);
@@ -94,7 +94,7 @@ internal static unsafe class Activations
                     g = g * Sigmoid(g * SwigluAlpha) * (u + Vector512<float>.One);
                     break;
                 default:
-                    for (int lane = 0; lane < Math.Min(16, count - i); lane++)
+                    for (var lane = 0; lane < Math.Min(16, count - i); lane++)
                         gate[i + lane] = (float)One(activation, gate[i + lane]) * up[i + lane];
                     continue;
             }

@@ -59,7 +59,7 @@ internal static unsafe class AttentionKernel
         workers.Run(q.Count * each, pairs * shape.Heads * (shape.KeyDim + shape.ValueDim), task =>
         {
             int row = task / each, kvHead = task / groups % shape.KvHeads, first = task % groups * Together;
-            int at = 0;
+            var at = 0;
             while (row >= sequences[at].First + sequences[at].Rows)
                 at++;
             int heads = Math.Min(Together, shared - first), head = kvHead * shared + first;
@@ -85,14 +85,14 @@ internal static unsafe class AttentionKernel
         public void Run<H>()
             where H : struct, ITileRows
         {
-            int stride = (Count + 15) / 16 * 16;
-            float[] rented = ArrayPool<float>.Shared.Rent(H.Count * stride);
+            var stride = (Count + 15) / 16 * 16;
+            var rented = ArrayPool<float>.Shared.Rent(H.Count * stride);
             fixed (float* p = rented)
             {
                 Scores<H>(p, stride);
-                for (int h = 0; h < H.Count; h++)
+                for (var h = 0; h < H.Count; h++)
                     Softmax(p + h * stride, stride, sinks == null ? float.NegativeInfinity : sinks[h]);
-                int d = 0;
+                var d = 0;
                 for (; d + 64 <= shape.ValueDim; d += 64)
                     Sums<H, FourRows>(p, stride, d);
                 for (; d + 32 <= shape.ValueDim; d += 32)
@@ -121,17 +121,17 @@ internal static unsafe class AttentionKernel
         private void Scores<H>(float* p, int stride)
             where H : struct, ITileRows
         {
-            int dim = shape.KeyDim;
+            var dim = shape.KeyDim;
             float* q1 = q + dim, q2 = q1 + dim, q3 = q2 + dim;
             nint row = shape.KeyRow * sizeof(float);
-            for (int at = _first; at <= position;)
+            for (var at = _first; at <= position;)
             {
-                int end = BlockEnd(at);
-                float* key = Key(at);
+                var end = BlockEnd(at);
+                var key = Key(at);
                 for (; dim % WeightFormats.Group == 0 && at + 4 <= end; at += 4, key += 4 * (nint)shape.KeyRow)
                 {
                     var sums = Tiles.ByFour<Float32Weights, H>(q, q1, q2, q3, (byte*)key, row, dim);
-                    float* to = p + (at - _first);
+                    var to = p + (at - _first);
                     sums.GetLower().GetLower().Store(to);
                     if (H.Count > 1)
                         sums.GetLower().GetUpper().Store(to + stride);
@@ -142,7 +142,7 @@ internal static unsafe class AttentionKernel
                 }
                 for (; at < end; at++, key += shape.KeyRow)
                 {
-                    for (int h = 0; h < H.Count; h++)
+                    for (var h = 0; h < H.Count; h++)
                         p[h * stride + at - _first] = Tiles.Dot<Float32Weights>(q + h * dim, (byte*)key, dim);
                 }
             }
@@ -151,27 +151,27 @@ internal static unsafe class AttentionKernel
         /// <summary>Scaled, then e to the power of each over their sum; whole vectors, the last filled with nothing.</summary>
         private void Softmax(float* p, int stride, float sink)
         {
-            for (int j = Count; j < stride; j++)
+            for (var j = Count; j < stride; j++)
                 p[j] = float.NegativeInfinity;
             var most = Vector512.Create(float.NegativeInfinity);
-            for (int j = 0; j < stride; j += 16)
+            for (var j = 0; j < stride; j += 16)
             {
                 var scaled = Vector512.Load(p + j) * shape.Scale;
                 scaled.Store(p + j);
                 most = Vector512.Max(most, scaled);
             }
-            float max = sink;
-            for (int lane = 0; lane < 16; lane++)
+            var max = sink;
+            for (var lane = 0; lane < 16; lane++)
                 max = Math.Max(max, most[lane]);
             var sums = Vector512<float>.Zero;
-            for (int j = 0; j < stride; j += 16)
+            for (var j = 0; j < stride; j += 16)
             {
                 var power = Exponential.Of(Vector512.Load(p + j) - Vector512.Create(max));
                 power.Store(p + j);
                 sums += power;
             }
             var sum = Vector512.Create(LaneSum.One(sums) + MathF.Exp(sink - max));
-            for (int j = 0; j < stride; j += 16)
+            for (var j = 0; j < stride; j += 16)
                 (Vector512.Load(p + j) / sum).Store(p + j);
         }
 
@@ -186,11 +186,11 @@ internal static unsafe class AttentionKernel
             Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
             Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
             nint row = shape.ValuesInKeys ? shape.KeyRow : shape.ValueRow;
-            for (int at = _first; at <= position;)
+            for (var at = _first; at <= position;)
             {
-                float* v = Value(at) + d;
-                float* weight = p + (at - _first);
-                for (int end = BlockEnd(at); at < end; at++, v += row, weight++)
+                var v = Value(at) + d;
+                var weight = p + (at - _first);
+                for (var end = BlockEnd(at); at < end; at++, v += row, weight++)
                 {
                     var v0 = Vector512.Load(v);
                     var v1 = V.Count > 1 ? Vector512.Load(v + 16) : default;
@@ -231,7 +231,7 @@ internal static unsafe class AttentionKernel
                     }
                 }
             }
-            float* to = y + d;
+            var to = y + d;
             Store<V>(to, s00, s01, s02, s03);
             if (H.Count > 1)
                 Store<V>(to + shape.ValueDim, s10, s11, s12, s13);
@@ -244,10 +244,10 @@ internal static unsafe class AttentionKernel
         private void Sum<H>(float* p, int stride, int d)
             where H : struct, ITileRows
         {
-            for (int h = 0; h < H.Count; h++)
+            for (var h = 0; h < H.Count; h++)
             {
                 float sum = 0;
-                for (int at = _first; at <= position; at++)
+                for (var at = _first; at <= position; at++)
                     sum = MathF.FusedMultiplyAdd(p[h * stride + at - _first], Value(at)[d], sum);
                 y[h * shape.ValueDim + d] = sum;
             }

@@ -9,13 +9,13 @@ internal static class ErrorFunction
     /// </summary>
     public static double Erf(double x)
     {
-        double a = Math.Abs(x);
+        var a = Math.Abs(x);
         if (a > 6)
             return Math.CopySign(1, x);
         if (a < 2.5)
         {
             double term = a, sum = a;
-            for (int n = 1; Math.Abs(term) > 1e-17 * Math.Abs(sum) && n < 200; n++)
+            for (var n = 1; Math.Abs(term) > 1e-17 * Math.Abs(sum) && n < 200; n++)
             {
                 term *= 2 * a * a / (2 * n + 1);
                 sum += term;
@@ -23,7 +23,7 @@ internal static class ErrorFunction
             return Math.CopySign(2 / Math.Sqrt(Math.PI) * Math.Exp(-a * a) * sum, x);
         }
         double fraction = 0;
-        for (int n = 60; n > 0; n--)
+        for (var n = 60; n > 0; n--)
             fraction = n / 2.0 / (a + fraction);
         return Math.CopySign(1 - Math.Exp(-a * a) / Math.Sqrt(Math.PI) / (a + fraction), x);
     }

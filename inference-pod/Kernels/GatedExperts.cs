@@ -31,7 +31,7 @@ internal static unsafe class GatedExperts
     public static void Run(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, Rows x, int* index, int width, Rows y)
     {
         var mark = kernels.Scratch.Mark();
-        for (int first = 0; first < experts.Length;)
+        for (var first = 0; first < experts.Length;)
         {
             int count = 1, rows = experts.Span[first].Count;
             while (first + count < experts.Length && rows + experts.Span[first + count].Count <= RowsAtOnce)
@@ -57,9 +57,9 @@ internal static unsafe class GatedExperts
         var wave = new List<GatedWeights>(experts.Length);
         foreach (var expert in experts.Span)
         {
-            for (int done = 0; done < expert.Count;)
+            for (var done = 0; done < expert.Count;)
             {
-                int count = Math.Min(expert.Count - done, most - rows);
+                var count = Math.Min(expert.Count - done, most - rows);
                 wave.Add(expert with { First = expert.First + done, Count = count });
                 rows += count;
                 done += count;
@@ -96,7 +96,7 @@ internal static unsafe class GatedExperts
 
     private static void RunWave(TensorKernels kernels, Activation activation, ReadOnlyMemory<GatedWeights> experts, int rows, Rows x, int* index, int width, Rows y)
     {
-        int[] begins = Begins(experts.Span);
+        var begins = Begins(experts.Span);
         var inner = new Places(kernels.Take(rows, Padded(width)), begins);
         // An expert's rows of y are its own and written last: until then they have room for its other intermediate results.
         var up = inner.Rows.Width <= x.Width ? new Places(y, null) : new Places(kernels.Take(rows, inner.Rows.Width), begins);
@@ -106,8 +106,8 @@ internal static unsafe class GatedExperts
 
     private static int[] Begins(ReadOnlySpan<GatedWeights> experts)
     {
-        int[] begins = new int[experts.Length];
-        for (int i = 1; i < begins.Length; i++)
+        var begins = new int[experts.Length];
+        for (var i = 1; i < begins.Length; i++)
             begins[i] = begins[i - 1] + experts[i - 1].Count;
         return begins;
     }
@@ -120,11 +120,11 @@ internal static unsafe class GatedExperts
         {
             var expert = experts.Span[at];
             float* g = inner.Of(at, expert), u = up.Of(at, expert);
-            float* input = index != null ? x.Data : x[expert.First];
-            int* own = index != null ? index + expert.First : null;
+            var input = index != null ? x.Data : x[expert.First];
+            var own = index != null ? index + expert.First : null;
             MatrixProduct.Run(input, hidden, expert.Matrices.Gate, g, gStride, expert.Count, from, to, hidden, own);
             MatrixProduct.Run(input, hidden, expert.Matrices.Up, u, uStride, expert.Count, from, to, hidden, own);
-            for (int row = 0; row < expert.Count; row++)
+            for (var row = 0; row < expert.Count; row++)
                 Activations.Gate(activation, g + (nint)row * gStride + from, u + (nint)row * uStride + from, to - from);
         });
     }
@@ -146,12 +146,12 @@ internal static unsafe class GatedExperts
     /// </summary>
     private static void ForParts(Workers workers, int experts, int columns, long work, Action<int, int, int> body)
     {
-        int parts = workers.Pays(work) ? Math.Max(1, (workers.Threads * 8 + experts - 1) / experts) : 1;
-        int step = ((columns + parts - 1) / parts + Grain - 1) / Grain * Grain;
-        int each = (columns + step - 1) / step;
+        var parts = workers.Pays(work) ? Math.Max(1, (workers.Threads * 8 + experts - 1) / experts) : 1;
+        var step = ((columns + parts - 1) / parts + Grain - 1) / Grain * Grain;
+        var each = (columns + step - 1) / step;
         workers.Run(experts * each, work, task =>
         {
-            int from = task % each * step;
+            var from = task % each * step;
             body(task / each, from, Math.Min(columns, from + step));
         });
     }

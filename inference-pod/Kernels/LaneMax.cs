@@ -20,9 +20,9 @@ internal static class LaneMax
         var eight = most.GetLower();
         var upper = most.GetUpper();
         eight = Vector256.ConditionalSelect(Vector256.GreaterThan(upper, eight), upper, eight);
-        float best = float.NegativeInfinity;
+        var best = float.NegativeInfinity;
         var four = Vector128.ConditionalSelect(Vector128.GreaterThan(eight.GetUpper(), eight.GetLower()), eight.GetUpper(), eight.GetLower());
-        for (int lane = 0; lane < 4; lane++)
+        for (var lane = 0; lane < 4; lane++)
             best = four[lane] > best ? four[lane] : best;
         return best;
     }

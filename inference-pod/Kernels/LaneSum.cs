@@ -17,7 +17,7 @@ internal static unsafe class LaneSum
     public static float Squares(float* x, int count)
     {
         Vector512<float> a = default, b = default;
-        int i = 0;
+        var i = 0;
         for (; i + 32 <= count; i += 32)
         {
             var low = Vector512.Load(x + i);
@@ -25,7 +25,7 @@ internal static unsafe class LaneSum
             a = Vector512.FusedMultiplyAdd(low, low, a);
             b = Vector512.FusedMultiplyAdd(high, high, b);
         }
-        float sum = One(a + b);
+        var sum = One(a + b);
         for (; i < count; i++)
             sum = MathF.FusedMultiplyAdd(x[i], x[i], sum);
         return sum;
@@ -35,10 +35,10 @@ internal static unsafe class LaneSum
     public static float Of(float* x, int count)
     {
         var lanes = Vector512<float>.Zero;
-        int i = 0;
+        var i = 0;
         for (; i + 16 <= count; i += 16)
             lanes += Vector512.Load(x + i);
-        float sum = One(lanes);
+        var sum = One(lanes);
         for (; i < count; i++)
             sum += x[i];
         return sum;

@@ -30,13 +30,13 @@ internal sealed unsafe class LinearWeight
     /// <summary>Copies one row to fp32: an embedding.</summary>
     public void CopyRow(int row, Span<float> destination)
     {
-        byte* source = (byte*)Rows.Data + row * Rows.RowBytes;
+        var source = (byte*)Rows.Data + row * Rows.RowBytes;
         if (Format == WeightFormat.Float32)
         {
             new ReadOnlySpan<float>((float*)source, Inputs).CopyTo(destination);
             return;
         }
-        int i = 0;
+        var i = 0;
         for (; i + 16 <= Inputs; i += 16)
             BFloat16Weights.Low(source + (i * sizeof(ushort))).CopyTo(destination[i..]);
         for (; i < Inputs; i++)

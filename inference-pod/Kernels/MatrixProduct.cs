@@ -63,29 +63,29 @@ internal static unsafe class MatrixProduct
     private static void Run<T>(float* x, nint xStride, WeightRows w, float* y, nint yStride, int rows, int from, int to, int k, int* index)
         where T : struct, IWeightLoader
     {
-        byte* data = (byte*)w.Data;
-        float* bias = (float*)w.Bias;
-        nint row = w.RowBytes;
-        int j = from;
-        bool tiles = k % WeightFormats.Group == 0;
+        var data = (byte*)w.Data;
+        var bias = (float*)w.Bias;
+        var row = w.RowBytes;
+        var j = from;
+        var tiles = k % WeightFormats.Group == 0;
         if (rows == 1 && tiles)
         {
-            float* only = Row(0);
+            var only = Row(0);
             for (; j + 16 <= to; j += 16)
             {
                 var sums = Tiles.OneBySixteen<T>(only, data + j * row, row, k);
                 (bias != null ? sums + Vector512.Load(bias + j) : sums).Store(y + j);
             }
         }
-        int whole = tiles ? j + ((to - j) & ~3) : j;
-        for (int r0 = 0; r0 < rows; r0 += RowBlock)
+        var whole = tiles ? j + ((to - j) & ~3) : j;
+        for (var r0 = 0; r0 < rows; r0 += RowBlock)
         {
-            int r1 = Math.Min(rows, r0 + RowBlock);
-            for (int c = j; c < whole; c += 4)
+            var r1 = Math.Min(rows, r0 + RowBlock);
+            for (var c = j; c < whole; c += 4)
             {
-                byte* strip = data + c * row;
+                var strip = data + c * row;
                 var biases = bias != null ? Vector128.Load(bias + c) : default;
-                int i = r0;
+                var i = r0;
                 for (; i + 4 <= r1; i += 4)
                     Store(Tiles.ByFour<T, FourRows>(Row(i), Row(i + 1), Row(i + 2), Row(i + 3), strip, row, k), biases, 4, y + i * yStride + c, yStride);
                 if (r1 - i == 3)
@@ -95,9 +95,9 @@ internal static unsafe class MatrixProduct
                 else if (r1 - i == 1)
                     Store(Tiles.ByFour<T, OneRow>(Row(i), null, null, null, strip, row, k), biases, 1, y + i * yStride + c, yStride);
             }
-            for (int c = whole; c < to; c++)
+            for (var c = whole; c < to; c++)
             {
-                for (int i = r0; i < r1; i++)
+                for (var i = r0; i < r1; i++)
                     y[i * yStride + c] = Tiles.Dot<T>(Row(i), data + c * row, k) + (bias != null ? bias[c] : 0);
             }
         }

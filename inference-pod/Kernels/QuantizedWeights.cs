@@ -17,8 +17,8 @@ internal readonly unsafe struct Int8Weights : IWeightLoader
 
     public static void Tail(byte* group, int count, float* buffer)
     {
-        float scale = BFloat16Weights.ToSingle(*(ushort*)(group + 32));
-        for (int i = 0; i < count; i++)
+        var scale = BFloat16Weights.ToSingle(*(ushort*)(group + 32));
+        for (var i = 0; i < count; i++)
             buffer[i] = ((sbyte*)group)[i] * scale;
     }
 
@@ -50,8 +50,8 @@ internal readonly unsafe struct Int4Weights : IWeightLoader
 
     public static void Tail(byte* group, int count, float* buffer)
     {
-        float scale = BFloat16Weights.ToSingle(*(ushort*)(group + 16));
-        for (int i = 0; i < count; i++)
+        var scale = BFloat16Weights.ToSingle(*(ushort*)(group + 16));
+        for (var i = 0; i < count; i++)
             buffer[i] = ((i < 16 ? group[i] & 15 : group[i - 16] >> 4) - 8) * scale;
     }
 

@@ -15,7 +15,7 @@ internal static class Quantizer
     /// What the largest value of a group of 4-bit weights may stand for, in steps from zero. The scale with the least
     /// squared error wins: less than 8 cuts the largest value off and makes the steps of all others finer.
     /// </summary>
-    private static readonly float[] s_steps = [8, 8.4f, 7.6f, 7.2f, 6.8f, 6.4f, 6, 5.6f, -8, -7.5f, -7, -6.5f, -6];
+    private static readonly float[] Steps = [8, 8.4f, 7.6f, 7.2f, 6.8f, 6.4f, 6, 5.6f, -8, -7.5f, -7, -6.5f, -6];
 
     /// <summary>Quantises one row.</summary>
     /// <param name="format">Int8 or Int4.</param>
@@ -23,7 +23,7 @@ internal static class Quantizer
     /// <param name="destination">Exactly the format's bytes of such a row.</param>
     public static void Row(WeightFormat format, ReadOnlySpan<float> row, Span<byte> destination)
     {
-        int bytes = (int)format.RowBytes(Group);
+        var bytes = (int)format.RowBytes(Group);
         Span<float> group = stackalloc float[Group];
         for (int at = 0, to = 0; at < row.Length; at += Group, to += bytes)
         {
@@ -41,28 +41,28 @@ internal static class Quantizer
 
     private static void Int8(Span<float> group, Span<byte> destination)
     {
-        ushort bits = ToBFloat16(MathF.Abs(Largest(group)) / 127);
-        float scale = BFloat16Weights.ToSingle(bits);
-        for (int i = 0; i < Group; i++)
+        var bits = ToBFloat16(MathF.Abs(Largest(group)) / 127);
+        var scale = BFloat16Weights.ToSingle(bits);
+        for (var i = 0; i < Group; i++)
             destination[i] = unchecked((byte)(sbyte)(scale == 0 ? 0 : Math.Clamp(MathF.Round(group[i] / scale), -127, 127)));
         MemoryMarshal.Write(destination[Group..], bits);
     }
 
     private static void Int4(Span<float> group, Span<byte> destination)
     {
-        float largest = Largest(group);
+        var largest = Largest(group);
         ushort best = 0;
-        float least = float.PositiveInfinity;
-        foreach (float steps in s_steps)
+        var least = float.PositiveInfinity;
+        foreach (var steps in Steps)
         {
             // The negative side has one step more: the largest value goes there where nothing speaks against it.
-            ushort bits = ToBFloat16(largest / -steps);
-            float error = SquaredError(group, BFloat16Weights.ToSingle(bits));
+            var bits = ToBFloat16(largest / -steps);
+            var error = SquaredError(group, BFloat16Weights.ToSingle(bits));
             if (error < least)
                 (best, least) = (bits, error);
         }
-        float scale = BFloat16Weights.ToSingle(best);
-        for (int i = 0; i < Group / 2; i++)
+        var scale = BFloat16Weights.ToSingle(best);
+        for (var i = 0; i < Group / 2; i++)
             destination[i] = (byte)(Half(group[i], scale) | (Half(group[i + Group / 2], scale) << 4));
         MemoryMarshal.Write(destination[(Group / 2)..], best);
     }
@@ -74,7 +74,7 @@ internal static class Quantizer
         if (scale == 0)
             return 0;
         var sum = Vector512<float>.Zero;
-        for (int i = 0; i < Group; i += 16)
+        for (var i = 0; i < Group; i += 16)
         {
             var weights = Vector512.Create<float>(group.Slice(i, 16));
             var steps = Vector512.Min(Vector512.Max(Vector512.Round(weights / scale), Vector512.Create(-8f)), Vector512.Create(7f));
@@ -88,7 +88,7 @@ internal static class Quantizer
     private static float Largest(Span<float> group)
     {
         float largest = 0;
-        foreach (float weight in group)
+        foreach (var weight in group)
             largest = MathF.Abs(weight) > MathF.Abs(largest) ? weight : largest;
         return largest;
     }
@@ -96,7 +96,7 @@ internal static class Quantizer
     /// <summary>To the nearest, ties to even.</summary>
     private static ushort ToBFloat16(float value)
     {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
+        var bits = BitConverter.SingleToUInt32Bits(value);
         return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 }

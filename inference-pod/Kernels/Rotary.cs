@@ -16,10 +16,10 @@ internal static unsafe class Rotary
     public static void Rotate(float* x, int heads, int headDim, int start, float* cos, float* sin, int pairs, bool interleaved)
     {
         int step = interleaved ? 2 : 1, other = interleaved ? 1 : pairs;
-        for (int h = 0; h < heads; h++)
+        for (var h = 0; h < heads; h++)
         {
-            float* head = x + (nint)h * headDim + start;
-            int i = 0;
+            var head = x + (nint)h * headDim + start;
+            var i = 0;
             for (; !interleaved && i + 16 <= pairs; i += 16)
             {
                 var c = Vector512.Load(cos + i);

@@ -19,9 +19,9 @@ internal readonly struct ScaledExponential
     private const float Slope = 0.693157343f, Curve = 0.240226507f;
 
     /// <summary>2^(i/32) without the bits that adding i in steps of 1/32 to the exponent brings along.</summary>
-    private static readonly int[] s_steps = [.. Enumerable.Range(0, 32).Select(i => BitConverter.SingleToInt32Bits((float)Math.Pow(2, i / 32.0)) - (i << 18))];
+    private static readonly int[] Steps = [.. Enumerable.Range(0, 32).Select(i => BitConverter.SingleToInt32Bits((float)Math.Pow(2, i / 32.0)) - (i << 18))];
 
-    private static readonly Vector512<int> s_low = Vector512.Create(s_steps), s_high = Vector512.Create(s_steps, 16);
+    private static readonly Vector512<int> Low = Vector512.Create(Steps), High = Vector512.Create(Steps, 16);
 
     private readonly float _least, _factor;
 
@@ -51,11 +51,11 @@ internal readonly struct ScaledExponential
     private static Vector512<int> Step(Vector512<int> index)
     {
         if (Avx512F.IsSupported)
-            return Avx512F.PermuteVar16x32x2(s_low, index, s_high);
+            return Avx512F.PermuteVar16x32x2(Low, index, High);
         var at = index & Vector512.Create(31);
         var result = Vector512<int>.Zero;
-        ref int steps = ref MemoryMarshal.GetArrayDataReference(s_steps);
-        for (int lane = 0; lane < 16; lane++)
+        ref var steps = ref MemoryMarshal.GetArrayDataReference(Steps);
+        for (var lane = 0; lane < 16; lane++)
             result = result.WithElement(lane, Unsafe.Add(ref steps, at[lane]));
         return result;
     }

@@ -21,18 +21,18 @@ internal sealed unsafe class Scratch : IDisposable
     public float* Floats(long count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        long bytes = (count * sizeof(float) + Alignment - 1) / Alignment * Alignment;
+        var bytes = (count * sizeof(float) + Alignment - 1) / Alignment * Alignment;
         while (_block < 0 || _used + bytes > _blocks[_block].Bytes)
         {
             if (_block + 1 == _blocks.Count)
             {
-                long size = Math.Max(bytes, Math.Max(SmallestBlock, _block < 0 ? 0 : 2 * _blocks[_block].Bytes));
+                var size = Math.Max(bytes, Math.Max(SmallestBlock, _block < 0 ? 0 : 2 * _blocks[_block].Bytes));
                 _blocks.Add(((nint)NativeMemory.AlignedAlloc((nuint)size, (nuint)Alignment), size));
             }
             _block++;
             _used = 0;
         }
-        float* result = (float*)(_blocks[_block].Data + (nint)_used);
+        var result = (float*)(_blocks[_block].Data + (nint)_used);
         _used += bytes;
         return result;
     }
@@ -47,7 +47,7 @@ internal sealed unsafe class Scratch : IDisposable
     {
         if (_blocks.Count > 1)
         {
-            long bytes = _blocks.Sum(b => b.Bytes);
+            var bytes = _blocks.Sum(b => b.Bytes);
             Free();
             _blocks.Add(((nint)NativeMemory.AlignedAlloc((nuint)bytes, (nuint)Alignment), bytes));
         }

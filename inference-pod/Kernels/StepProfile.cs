@@ -53,7 +53,7 @@ internal sealed class StepProfile
 
     public void Mark(StepPart part)
     {
-        long now = Stopwatch.GetTimestamp();
+        var now = Stopwatch.GetTimestamp();
         _ticks[(int)part] += now - _last;
         _last = now;
     }

@@ -44,12 +44,12 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
     /// <summary>Several matrices times the same rows, at once: a thread that ends one goes on with the next.</summary>
     public void Products(Rows x, params Product[] products)
     {
-        int columns = 0;
+        var columns = 0;
         foreach (var product in products)
             columns += product.Weight.Outputs;
         workers.RunRanges(columns, MatrixProduct.Grain, (long)x.Count * columns * x.Width, (from, to) =>
         {
-            int first = 0;
+            var first = 0;
             foreach (var (weight, y) in products)
             {
                 int begin = Math.Max(from - first, 0), end = Math.Min(to - first, weight.Outputs);
@@ -77,8 +77,8 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
     /// <summary>The same into <paramref name="y"/>, which may be <paramref name="x"/>.</summary>
     public void RmsNorm(Rows x, Rows y, WeightVector weight, float epsilon)
     {
-        int width = weight.Length;
-        float* gain = weight.Data;
+        var width = weight.Length;
+        var gain = weight.Data;
         ForRows(x.Count, x.Width, (from, to) => RmsNorm(x[from], y[from], (long)(to - from) * x.Width, gain, width, epsilon));
     }
 
@@ -90,7 +90,7 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
         {
             var row = new ReadOnlySpan<float>(x + at, width);
             var result = new Span<float>(y + at, width);
-            float scale = 1f / MathF.Sqrt(LaneSum.Squares(x + at, width) / width + epsilon);
+            var scale = 1f / MathF.Sqrt(LaneSum.Squares(x + at, width) / width + epsilon);
             TensorPrimitives.Multiply(row, scale, result);
             TensorPrimitives.Multiply(result, gains, result);
         }
@@ -104,11 +104,11 @@ internal sealed unsafe class TensorKernels(Workers workers) : IDisposable
         {
             var gains = new ReadOnlySpan<float>(gain, x.Width);
             var shifts = new ReadOnlySpan<float>(shift, x.Width);
-            for (int row = from; row < to; row++)
+            for (var row = from; row < to; row++)
             {
                 var result = y.Span(row);
                 TensorPrimitives.Subtract(x.Span(row), LaneSum.Of(x[row], x.Width) / x.Width, result);
-                float scale = 1f / MathF.Sqrt(LaneSum.Squares(y[row], x.Width) / x.Width + epsilon);
+                var scale = 1f / MathF.Sqrt(LaneSum.Squares(y[row], x.Width) / x.Width + epsilon);
                 TensorPrimitives.Multiply(result, scale, result);
                 TensorPrimitives.MultiplyAdd(result, gains, shifts, result);
             }

@@ -27,7 +27,7 @@ internal static unsafe class Tiles
         where T : struct, IWeightLoader
     {
         var sum = Vector512<float>.Zero;
-        int p = 0;
+        var p = 0;
         for (; p + Step <= k; p += Step, w += T.GroupBytes)
         {
             sum = Vector512.FusedMultiplyAdd(Vector512.Load(x + p), T.Low(w), sum);
@@ -42,11 +42,11 @@ internal static unsafe class Tiles
         where T : struct, IWeightLoader
     {
         byte* w0 = w, w4 = w + 4 * row, w8 = w + 8 * row, w12 = w + 12 * row;
-        byte* next = w + 16 * row;
-        nint row3 = 3 * row;
+        var next = w + 16 * row;
+        var row3 = 3 * row;
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
         Vector512<float> s8 = default, s9 = default, s10 = default, s11 = default, s12 = default, s13 = default, s14 = default, s15 = default;
-        int p = 0;
+        var p = 0;
         for (; p + Step <= k; p += Step)
         {
             Prefetch(next, 16 * T.GroupBytes);
@@ -87,12 +87,12 @@ internal static unsafe class Tiles
         where R : struct, ITileRows
     {
         byte* w1 = w + row, w2 = w + 2 * row, w3 = w + 3 * row;
-        byte* next = w + 8 * row;
+        var next = w + 8 * row;
         Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
         Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
         Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
         Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
-        int p = 0;
+        var p = 0;
         for (; p + Step <= k; p += Step)
         {
             Prefetch(next, 4 * T.GroupBytes);
@@ -181,11 +181,11 @@ internal static unsafe class Tiles
     private static Vector512<float> Rest<T>(Vector512<float> sum, float* x, byte* w, int count)
         where T : struct, IWeightLoader
     {
-        float* buffer = stackalloc float[2 * Step];
+        var buffer = stackalloc float[2 * Step];
         new Span<float>(buffer, 2 * Step).Clear();
         T.Tail(w, count, buffer);
-        float* own = buffer + Step;
-        for (int i = 0; i < count; i++)
+        var own = buffer + Step;
+        for (var i = 0; i < count; i++)
             own[i] = x[i];
         sum = Vector512.FusedMultiplyAdd(Vector512.Load(own), Vector512.Load(buffer), sum);
         return count > 16 ? Vector512.FusedMultiplyAdd(Vector512.Load(own + 16), Vector512.Load(buffer + 16), sum) : sum;
@@ -213,7 +213,7 @@ internal static unsafe class Tiles
             Sse.Prefetch1(at + 6 * Line);
         if (bytes > 7 * Line)
             Sse.Prefetch1(at + 7 * Line);
-        for (int i = 8 * Line; i < bytes; i += Line)
+        for (var i = 8 * Line; i < bytes; i += Line)
             Sse.Prefetch1(at + i);
     }
 }

@@ -35,7 +35,7 @@ internal readonly unsafe struct Float32Weights : IWeightLoader
 
     public static void Tail(byte* group, int count, float* buffer)
     {
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
             buffer[i] = ((float*)group)[i];
     }
 }
@@ -52,7 +52,7 @@ internal readonly unsafe struct BFloat16Weights : IWeightLoader
 
     public static void Tail(byte* group, int count, float* buffer)
     {
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
             buffer[i] = ToSingle(((ushort*)group)[i]);
     }
 

@@ -33,7 +33,7 @@ internal sealed unsafe class WeightMemory : IDisposable
         bytes = (bytes + Alignment - 1) / Alignment * Alignment;
         if (bytes > _left)
             AddRange(Math.Max(bytes, RangeBytes));
-        byte* result = _next;
+        var result = _next;
         _next += bytes;
         _left -= bytes;
         Bytes += bytes;
@@ -51,8 +51,8 @@ internal sealed unsafe class WeightMemory : IDisposable
 
     private void AddRange(long bytes)
     {
-        nuint mapped = (nuint)((bytes + HugePage - 1) / HugePage * HugePage + HugePage);
-        void* address = LibC.mmap(null, mapped, LibC.ProtectRead | LibC.ProtectWrite, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve, -1, 0);
+        var mapped = (nuint)((bytes + HugePage - 1) / HugePage * HugePage + HugePage);
+        var address = LibC.mmap(null, mapped, LibC.ProtectRead | LibC.ProtectWrite, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve, -1, 0);
         if ((nint)address == -1)
             throw new InsufficientMemoryException($"{bytes} bytes for weights: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
         _ranges.Add(((nint)address, mapped));

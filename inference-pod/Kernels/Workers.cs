@@ -44,7 +44,7 @@ internal sealed class Workers : IDisposable
     {
         if (tasks > 1 && Pays(work) && _pool!.TryRun(tasks, body))
             return;
-        for (int i = 0; i < tasks; i++)
+        for (var i = 0; i < tasks; i++)
             body(i);
     }
 
@@ -58,7 +58,7 @@ internal sealed class Workers : IDisposable
     /// <summary>Splits [0, count) into ranges that are multiples of <paramref name="grain"/> and runs them.</summary>
     public void RunRanges(int count, int grain, long work, Action<int, int> body)
     {
-        int step = Step(count, grain, work);
+        var step = Step(count, grain, work);
         if (step >= count)
             body(0, count);
         else
@@ -74,7 +74,7 @@ internal sealed class Workers : IDisposable
     {
         if (!Pays(work))
             return Math.Max(1, count);
-        int parts = (int)Math.Min(Threads * 4, Math.Max(Threads, work / WorkPerThread));
+        var parts = (int)Math.Min(Threads * 4, Math.Max(Threads, work / WorkPerThread));
         return Math.Max(1, ((count + parts - 1) / parts + grain - 1) / grain * grain);
     }
 
@@ -87,7 +87,7 @@ internal sealed class Workers : IDisposable
     /// <summary>The helpers. They know nothing of the <see cref="Workers"/>, so that an abandoned one can be collected.</summary>
     private sealed class Pool(int helpers)
     {
-        private static readonly long s_spin = Stopwatch.Frequency * 60 / 1_000_000;
+        private static readonly long Spin = Stopwatch.Frequency * 60 / 1_000_000;
 
         private readonly object _gate = new();
         private Region? _current;
@@ -111,7 +111,7 @@ internal sealed class Workers : IDisposable
                 if (Volatile.Read(ref _sleeping) > 0)
                     Wake();
                 region.Work(fromFront: true);
-                region.Wait(s_spin);
+                region.Wait(Spin);
                 Volatile.Write(ref _current, null);
                 region.Throw();
                 return true;
@@ -147,7 +147,7 @@ internal sealed class Workers : IDisposable
         {
             if (_started)
                 return;
-            for (int i = 0; i < helpers; i++)
+            for (var i = 0; i < helpers; i++)
                 new Thread(Help) { IsBackground = true, Name = "compute" }.Start();
             _started = true;
         }
@@ -184,9 +184,9 @@ internal sealed class Workers : IDisposable
         private Region? Watch(Region? last)
         {
             Interlocked.Increment(ref _watching);
-            long until = Stopwatch.GetTimestamp() + s_spin;
+            var until = Stopwatch.GetTimestamp() + Spin;
             Region? found = null;
-            for (int round = 1; found is null && Stopwatch.GetTimestamp() < until; round++)
+            for (var round = 1; found is null && Stopwatch.GetTimestamp() < until; round++)
             {
                 RunErrand();
                 if (Volatile.Read(ref _current) is { } region && region != last)
@@ -227,11 +227,11 @@ internal sealed class Workers : IDisposable
             /// <param name="fromFront">One thread only: the caller's.</param>
             public void Work(bool fromFront)
             {
-                int done = 0;
+                var done = 0;
                 // Who may take one takes the next from its side: the two cannot meet.
                 for (; Interlocked.Increment(ref _taken) <= _tasks; done++)
                 {
-                    int task = fromFront ? _front++ : Interlocked.Decrement(ref _back);
+                    var task = fromFront ? _front++ : Interlocked.Decrement(ref _back);
                     try
                     {
                         body(task);
@@ -251,8 +251,8 @@ internal sealed class Workers : IDisposable
             /// <summary>Waits for tasks that helpers have taken: spinning first, since they began when this thread did.</summary>
             public void Wait(long spin)
             {
-                long until = Stopwatch.GetTimestamp() + spin;
-                for (int round = 1; Volatile.Read(ref _left) != 0; round++)
+                var until = Stopwatch.GetTimestamp() + spin;
+                for (var round = 1; Volatile.Read(ref _left) != 0; round++)
                 {
                     if (Stopwatch.GetTimestamp() >= until)
                     {

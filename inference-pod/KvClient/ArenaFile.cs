@@ -14,35 +14,35 @@ internal sealed unsafe partial class ArenaFile : IDisposable
     private const int PopulateRead = 22;
     private const long PopulateStep = 16 << 20;
 
-    private readonly SafeFileHandle file;
-    private readonly AlignedMapping mapping;
-    private readonly byte* start;
-    private readonly long bytes;
-    private readonly long slotBytes;
-    private readonly uint slots;
+    private readonly SafeFileHandle _file;
+    private readonly AlignedMapping _mapping;
+    private readonly byte* _start;
+    private readonly long _bytes;
+    private readonly long _slotBytes;
+    private readonly uint _slots;
 
     /// <exception cref="IOException">The file cannot be opened or is smaller than announced.</exception>
     public ArenaFile(string path, long bytes, long slotBytes, uint slots)
     {
-        (this.bytes, this.slotBytes, this.slots) = (bytes, slotBytes, slots);
-        file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        if (RandomAccess.GetLength(file) < bytes || slots * slotBytes > bytes)
+        (_bytes, _slotBytes, _slots) = (bytes, slotBytes, slots);
+        _file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        if (RandomAccess.GetLength(_file) < bytes || slots * slotBytes > bytes)
         {
-            file.Dispose();
+            _file.Dispose();
             throw new IOException($"{path} holds less than the {slots} slots of {slotBytes} bytes that were announced");
         }
 
         try
         {
-            mapping = new AlignedMapping(file, bytes);
+            _mapping = new AlignedMapping(_file, bytes);
         }
         catch
         {
-            file.Dispose();
+            _file.Dispose();
             throw;
         }
 
-        start = (byte*)mapping.DangerousGetHandle();
+        _start = (byte*)_mapping.DangerousGetHandle();
     }
 
     /// <summary>Keeps the mapping until <see cref="EndHold"/>. False: it is gone already.</summary>
@@ -51,7 +51,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
         try
         {
             var held = false;
-            mapping.DangerousAddRef(ref held);
+            _mapping.DangerousAddRef(ref held);
             return held;
         }
         catch (ObjectDisposedException)
@@ -60,11 +60,11 @@ internal sealed unsafe partial class ArenaFile : IDisposable
         }
     }
 
-    public void EndHold() => mapping.DangerousRelease();
+    public void EndHold() => _mapping.DangerousRelease();
 
     /// <summary>The leading bytes of a slot, in place. Empty when the file no longer holds them. The caller holds the mapping.</summary>
     public Span<byte> Slot(uint slot, int length) =>
-        slot < slots && length <= slotBytes && Length() >= bytes ? new Span<byte>(start + (slot * slotBytes), length) : [];
+        slot < _slots && length <= _slotBytes && Length() >= _bytes ? new Span<byte>(_start + (slot * _slotBytes), length) : [];
 
     /// <summary>
     /// Enters all pages into this process's page table, so that the first prompt which reads a block does not wait for it.
@@ -72,24 +72,24 @@ internal sealed unsafe partial class ArenaFile : IDisposable
     /// </summary>
     public void Populate(CancellationToken stop)
     {
-        for (long at = 0; at < bytes && !stop.IsCancellationRequested && Length() >= bytes; at += PopulateStep)
+        for (long at = 0; at < _bytes && !stop.IsCancellationRequested && Length() >= _bytes; at += PopulateStep)
         {
-            if (Advise(start + at, (nuint)Math.Min(PopulateStep, bytes - at), PopulateRead) != 0)
+            if (Advise(_start + at, (nuint)Math.Min(PopulateStep, _bytes - at), PopulateRead) != 0)
                 return;
         }
     }
 
     public void Dispose()
     {
-        mapping.Dispose();
-        file.Dispose();
+        _mapping.Dispose();
+        _file.Dispose();
     }
 
     private long Length()
     {
         try
         {
-            return RandomAccess.GetLength(file);
+            return RandomAccess.GetLength(_file);
         }
         catch (Exception error) when (error is IOException or ObjectDisposedException)
         {

@@ -16,10 +16,10 @@ internal sealed class CacheSession : IDisposable
     /// <summary>How long a lookup may wait for blocks that come from the sidecar's disk or from another pod: less than computing them takes.</summary>
     private static readonly TimeSpan StagingWait = TimeSpan.FromSeconds(1);
 
-    private readonly KvCache.KvCacheClient client;
-    private readonly HotChannel? hot;
-    private readonly string id;
-    private readonly uint slots;
+    private readonly KvCache.KvCacheClient _client;
+    private readonly HotChannel? _hot;
+    private readonly string _id;
+    private readonly uint _slots;
 
     /// <param name="client">The calls.</param>
     /// <param name="attached">The sidecar's answer to Attach.</param>
@@ -27,11 +27,11 @@ internal sealed class CacheSession : IDisposable
     public CacheSession(KvCache.KvCacheClient client, AttachResponse attached, int blockBytes)
     {
         BlockBytes = blockBytes;
-        this.client = client;
-        id = attached.Session;
-        slots = attached.SlotCount;
+        _client = client;
+        _id = attached.Session;
+        _slots = attached.SlotCount;
         Epoch = attached.ArenaEpoch;
-        hot = Hot(attached.HotSocketPath);
+        _hot = Hot(attached.HotSocketPath);
         Arena = new ArenaFile(attached.ArenaPath, checked((long)attached.ArenaBytes), checked((long)attached.SlotBytes), attached.SlotCount);
     }
 
@@ -41,7 +41,7 @@ internal sealed class CacheSession : IDisposable
 
     public ulong Epoch { get; }
 
-    public uint Slots => slots;
+    public uint Slots => _slots;
 
     /// <summary>False once the stream has ended: whatever the arena holds then may be somebody else's.</summary>
     public bool Alive { get; private set; } = true;
@@ -51,7 +51,7 @@ internal sealed class CacheSession : IDisposable
     {
         try
         {
-            using var call = client.Hold(new HoldRequest { Session = id }, cancellationToken: stop);
+            using var call = _client.Hold(new HoldRequest { Session = _id }, cancellationToken: stop);
             while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
             {
                 await accepted().ConfigureAwait(false);
@@ -74,8 +74,8 @@ internal sealed class CacheSession : IDisposable
         try
         {
             Release(await LookupFoundAsync(nobody, default, stop).ConfigureAwait(false));
-            await RefusedAsync(() => client.ReserveAsync(new ReserveRequest { Session = id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
-            await RefusedAsync(() => client.CommitAsync(new CommitRequest { Session = id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
+            await RefusedAsync(() => _client.ReserveAsync(new ReserveRequest { Session = _id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
+            await RefusedAsync(() => _client.CommitAsync(new CommitRequest { Session = _id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
         }
         catch (RpcException)
         {
@@ -94,16 +94,16 @@ internal sealed class CacheSession : IDisposable
 
     public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop)
     {
-        var request = new ReserveRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Count = Math.Min((uint)blocks, slots) };
-        var reserved = await client.ReserveAsync(request, Options(stop)).ConfigureAwait(false);
+        var request = new ReserveRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Count = Math.Min((uint)blocks, _slots) };
+        var reserved = await _client.ReserveAsync(request, Options(stop)).ConfigureAwait(false);
         return reserved.Slots.Count > 0 && Arena.TryHold() ? new BlockReservation(this, tenant, reserved) : null;
     }
 
     /// <summary>Publishes blocks. Answers whether all of them, and all before them, are cached now.</summary>
     public async Task<bool> CommitAsync(CommitRequest request, CancellationToken stop)
     {
-        request.Session = id;
-        var committed = await client.CommitAsync(request, Options(stop)).ConfigureAwait(false);
+        request.Session = _id;
+        var committed = await _client.CommitAsync(request, Options(stop)).ConfigureAwait(false);
         return committed.CachedBlocks >= request.FirstBlock + request.Slots.Count;
     }
 
@@ -112,8 +112,8 @@ internal sealed class CacheSession : IDisposable
     {
         if (!Alive)
             return;
-        if (hot is { Alive: true })
-            hot.Release(id, found.Lease);
+        if (_hot is { Alive: true })
+            _hot.Release(_id, found.Lease);
         else
             Release(found.Release);
     }
@@ -123,9 +123,9 @@ internal sealed class CacheSession : IDisposable
     {
         if (!Alive)
             return;
-        request.Session = id;
-        if (hot is { Alive: true })
-            hot.Release(request);
+        request.Session = _id;
+        if (_hot is { Alive: true })
+            _hot.Release(request);
         else
             _ = ReleaseAsync(request);
     }
@@ -133,7 +133,7 @@ internal sealed class CacheSession : IDisposable
     public void Dispose()
     {
         Alive = false;
-        hot?.Dispose();
+        _hot?.Dispose();
         Arena.Dispose();
     }
 
@@ -158,8 +158,8 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
-    private Task<FoundBlocks> LookupFoundAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) => hot is { Alive: true }
-        ? hot.LookupAsync(id, tenant, tokens, StagingWait, Deadline, stop)
+    private Task<FoundBlocks> LookupFoundAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) => _hot is { Alive: true }
+        ? _hot.LookupAsync(_id, tenant, tokens, StagingWait, Deadline, stop)
         : LookupByGrpcAsync(tenant, tokens, stop);
 
     private static async Task RefusedAsync<T>(Func<AsyncUnaryCall<T>> call)
@@ -175,17 +175,17 @@ internal sealed class CacheSession : IDisposable
 
     private async Task<FoundBlocks> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
     {
-        var request = new LookupRequest { Session = id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
+        var request = new LookupRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
         foreach (var token in tokens.Span)
             request.Tokens.Add((uint)token);
-        return FoundBlocks.Of(await client.LookupAsync(request, Options(stop)).ConfigureAwait(false));
+        return FoundBlocks.Of(await _client.LookupAsync(request, Options(stop)).ConfigureAwait(false));
     }
 
     private async Task ReleaseAsync(ReleaseRequest request)
     {
         try
         {
-            await client.ReleaseAsync(request, Options(CancellationToken.None)).ConfigureAwait(false);
+            await _client.ReleaseAsync(request, Options(CancellationToken.None)).ConfigureAwait(false);
         }
         catch (Exception error) when (error is RpcException or ObjectDisposedException or InvalidOperationException)
         {

@@ -26,21 +26,21 @@ internal sealed class HotChannel : IDisposable
     private const int SlotBytes = 12;
     private const int MaxFrameBytes = 32 << 20;
 
-    private readonly Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-    private readonly object sending = new();
-    private readonly ConcurrentDictionary<uint, TaskCompletionSource<FoundBlocks>> pending = [];
-    private uint calls;
+    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly object _sending = new();
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource<FoundBlocks>> _pending = [];
+    private uint _calls;
 
     /// <exception cref="SocketException">Nobody listens there.</exception>
     public HotChannel(string path)
     {
         try
         {
-            socket.Connect(new UnixDomainSocketEndPoint(path));
+            _socket.Connect(new UnixDomainSocketEndPoint(path));
         }
         catch
         {
-            socket.Dispose();
+            _socket.Dispose();
             throw;
         }
 
@@ -54,9 +54,9 @@ internal sealed class HotChannel : IDisposable
     /// <exception cref="RpcException">The sidecar's answer, or the connection broke.</exception>
     public async Task<FoundBlocks> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
     {
-        var call = Interlocked.Increment(ref calls);
+        var call = Interlocked.Increment(ref _calls);
         var delivered = false;
-        var answer = pending[call] = new TaskCompletionSource<FoundBlocks>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = _pending[call] = new TaskCompletionSource<FoundBlocks>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
             Send(LookupFrame(call, session, tenant, tokens.Span, wait));
@@ -72,7 +72,7 @@ internal sealed class HotChannel : IDisposable
         }
         finally
         {
-            pending.TryRemove(call, out _);
+            _pending.TryRemove(call, out _);
             // What came between giving up and here is late, too; what comes after finds that nobody waits.
             if (!delivered && !answer.TrySetCanceled(CancellationToken.None) && answer.Task.Exception is null)
                 Late?.Invoke(answer.Task.Result);
@@ -101,7 +101,7 @@ internal sealed class HotChannel : IDisposable
     public void Dispose()
     {
         Alive = false;
-        socket.Dispose();
+        _socket.Dispose();
     }
 
     private static byte[] LookupFrame(uint call, string session, Tenant tenant, ReadOnlySpan<int> tokens, TimeSpan wait)
@@ -135,10 +135,10 @@ internal sealed class HotChannel : IDisposable
     {
         try
         {
-            lock (sending)
+            lock (_sending)
             {
                 for (var sent = 0; sent < frame.Length;)
-                    sent += socket.Send(frame.AsSpan(sent));
+                    sent += _socket.Send(frame.AsSpan(sent));
             }
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
@@ -152,7 +152,7 @@ internal sealed class HotChannel : IDisposable
         var buffer = new byte[16 << 10];
         try
         {
-            using var stream = new NetworkStream(socket, ownsSocket: false);
+            using var stream = new NetworkStream(_socket, ownsSocket: false);
             while (true)
             {
                 await stream.ReadExactlyAsync(buffer.AsMemory(0, HeaderBytes)).ConfigureAwait(false);
@@ -173,7 +173,7 @@ internal sealed class HotChannel : IDisposable
         }
 
         Alive = false;
-        foreach (var call in pending.Values)
+        foreach (var call in _pending.Values)
             call.TrySetException(Broken());
     }
 
@@ -182,7 +182,7 @@ internal sealed class HotChannel : IDisposable
         if (kind == ErrorKind)
         {
             var error = HotError.Parser.ParseFrom(body);
-            if (pending.TryGetValue(call, out var failed))
+            if (_pending.TryGetValue(call, out var failed))
                 failed.TrySetException(new RpcException(new Status((StatusCode)error.Code, error.Message)));
             return;
         }
@@ -194,7 +194,7 @@ internal sealed class HotChannel : IDisposable
             slots[slot] = BinaryPrimitives.ReadUInt32LittleEndian(body[(AnswerHeadBytes + (slot * SlotBytes))..]);
         var found = new FoundBlocks(BinaryPrimitives.ReadUInt64LittleEndian(body), slots);
         // Nobody waits any more: what was pinned for the answer must not stay so until the session ends.
-        if (!pending.TryGetValue(call, out var waiting) || !waiting.TrySetResult(found))
+        if (!_pending.TryGetValue(call, out var waiting) || !waiting.TrySetResult(found))
             Late?.Invoke(found);
     }
 

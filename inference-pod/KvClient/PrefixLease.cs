@@ -7,7 +7,7 @@ namespace Moebius.Inference.KvClient;
 /// <remarks>The arena's mapping is held for it.</remarks>
 internal sealed class PrefixLease(CacheSession session, FoundBlocks found) : IPrefixLease
 {
-    private bool released;
+    private bool _released;
 
     public int Blocks => found.Slots.Length;
 
@@ -15,15 +15,15 @@ internal sealed class PrefixLease(CacheSession session, FoundBlocks found) : IPr
 
     public ReadOnlySpan<byte> Read(int block)
     {
-        ObjectDisposedException.ThrowIf(released, this);
+        ObjectDisposedException.ThrowIf(_released, this);
         return session.Alive ? session.Arena.Slot(found.Slots[block], session.BlockBytes) : [];
     }
 
     public void Dispose()
     {
-        if (released)
+        if (_released)
             return;
-        released = true;
+        _released = true;
         session.Arena.EndHold();
         session.Release(found);
     }
@@ -33,14 +33,14 @@ internal sealed class PrefixLease(CacheSession session, FoundBlocks found) : IPr
 /// <remarks>The arena's mapping is held for it.</remarks>
 internal sealed class BlockReservation(CacheSession session, Tenant tenant, ReserveResponse reserved) : IBlockReservation
 {
-    private readonly List<Slot> unused = [.. reserved.Slots];
-    private bool disposed;
+    private readonly List<Slot> _unused = [.. reserved.Slots];
+    private bool _disposed;
 
     public int Blocks { get; } = reserved.Slots.Count;
 
     public Span<byte> Write(int block)
     {
-        ObjectDisposedException.ThrowIf(disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         return session.Alive ? session.Arena.Slot(reserved.Slots[block].Index, session.BlockBytes) : [];
     }
 
@@ -59,20 +59,20 @@ internal sealed class BlockReservation(CacheSession session, Tenant tenant, Rese
             request.TokenBytes.Add((uint)length);
         request.Slots.AddRange(reserved.Slots);
         var cached = await session.CommitAsync(request, stop).ConfigureAwait(false);
-        unused.Clear();
+        _unused.Clear();
         return cached;
     }
 
     public void Dispose()
     {
-        if (!disposed)
+        if (!_disposed)
             session.Arena.EndHold();
-        disposed = true;
-        if (unused.Count == 0)
+        _disposed = true;
+        if (_unused.Count == 0)
             return;
         var request = new ReleaseRequest();
-        request.Slots.AddRange(unused);
-        unused.Clear();
+        request.Slots.AddRange(_unused);
+        _unused.Clear();
         session.Release(request);
     }
 }

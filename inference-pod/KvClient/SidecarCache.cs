@@ -17,42 +17,42 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
     private const uint ProtocolVersion = 1;
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
-    private readonly string socket;
-    private readonly ModelInfo model;
-    private readonly TimeProvider clock;
-    private readonly ILogger logger;
-    private readonly GrpcChannel channel;
-    private readonly KvCache.KvCacheClient client;
-    private readonly CancellationTokenSource stop = new();
-    private readonly Task loop;
-    private readonly TaskCompletionSource tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile CacheSession? session;
-    private bool reported;
+    private readonly string _socket;
+    private readonly ModelInfo _model;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _logger;
+    private readonly GrpcChannel _channel;
+    private readonly KvCache.KvCacheClient _client;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _loop;
+    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile CacheSession? _session;
+    private bool _reported;
 
     public SidecarCache(string socket, ModelInfo model, TimeProvider clock, ILogger logger)
     {
-        this.socket = socket;
-        this.model = model;
-        this.clock = clock;
-        this.logger = logger;
-        channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
+        _socket = socket;
+        _model = model;
+        _clock = clock;
+        _logger = logger;
+        _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
             HttpHandler = UnixSockets.Handler(socket),
             DisposeHttpClient = true,
         });
-        client = new KvCache.KvCacheClient(channel);
-        loop = Task.Run(RunAsync);
+        _client = new KvCache.KvCacheClient(_channel);
+        _loop = Task.Run(RunAsync);
     }
 
     /// <summary>Whether the sidecar answers.</summary>
-    public bool Connected => session is { Alive: true };
+    public bool Connected => _session is { Alive: true };
 
     /// <summary>Waits until the sidecar was reached, or could not be at the first attempt, or for so long.</summary>
     public async Task FirstAttemptAsync(TimeSpan patience)
     {
         try
         {
-            await tried.Task.WaitAsync(patience, clock).ConfigureAwait(false);
+            await _tried.Task.WaitAsync(patience, _clock).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
@@ -61,17 +61,17 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
     }
 
     public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) =>
-        session is { Alive: true } current ? await Try(() => current.LookupAsync(tenant, tokens, stop)).ConfigureAwait(false) : null;
+        _session is { Alive: true } current ? await Try(() => current.LookupAsync(tenant, tokens, stop)).ConfigureAwait(false) : null;
 
     public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop) =>
-        session is { Alive: true } current ? await Try(() => current.ReserveAsync(tenant, blocks, stop)).ConfigureAwait(false) : null;
+        _session is { Alive: true } current ? await Try(() => current.ReserveAsync(tenant, blocks, stop)).ConfigureAwait(false) : null;
 
     public async ValueTask DisposeAsync()
     {
-        await stop.CancelAsync().ConfigureAwait(false);
-        await loop.ConfigureAwait(false);
-        channel.Dispose();
-        stop.Dispose();
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+        _channel.Dispose();
+        _stop.Dispose();
     }
 
     /// <summary>The pause before the next attempt: doubling, up to two seconds.</summary>
@@ -94,7 +94,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
     private async Task RunAsync()
     {
         var failures = 0;
-        while (!stop.IsCancellationRequested)
+        while (!_stop.IsCancellationRequested)
         {
             try
             {
@@ -103,21 +103,21 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
             }
             catch (Exception error) when (error is RpcException or IOException or UnauthorizedAccessException or OperationCanceledException or OverflowException)
             {
-                if (stop.IsCancellationRequested)
+                if (_stop.IsCancellationRequested)
                     return;
                 Report(error switch
                 {
                     // The transport speaks of an address that nobody named.
-                    RpcException { StatusCode: StatusCode.Unavailable } when !File.Exists(socket) => "there is no such socket",
+                    RpcException { StatusCode: StatusCode.Unavailable } when !File.Exists(_socket) => "there is no such socket",
                     RpcException call => call.Status.Detail,
                     _ => error.Message,
                 });
             }
 
-            tried.TrySetResult();
+            _tried.TrySetResult();
             try
             {
-                await Task.Delay(Pause(failures++), clock, stop.Token).ConfigureAwait(false);
+                await Task.Delay(Pause(failures++), _clock, _stop.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -128,42 +128,42 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
 
     private async Task SessionAsync(Action connected)
     {
-        var attached = await client.AttachAsync(
+        var attached = await _client.AttachAsync(
             new AttachRequest
             {
                 ProtocolVersion = ProtocolVersion,
-                Fingerprint = Google.Protobuf.ByteString.CopyFrom(model.Fingerprint.Value.Span),
-                BlockTokens = (uint)model.BlockTokens,
-                BlockBytes = (ulong)model.BlockBytes,
+                Fingerprint = Google.Protobuf.ByteString.CopyFrom(_model.Fingerprint.Value.Span),
+                BlockTokens = (uint)_model.BlockTokens,
+                BlockBytes = (ulong)_model.BlockBytes,
                 EngineId = Environment.MachineName,
             },
-            new CallOptions(deadline: DateTime.UtcNow.AddSeconds(5), cancellationToken: stop.Token)).ConfigureAwait(false);
-        using var opened = new CacheSession(client, attached, model.BlockBytes);
+            new CallOptions(deadline: DateTime.UtcNow.AddSeconds(5), cancellationToken: _stop.Token)).ConfigureAwait(false);
+        using var opened = new CacheSession(_client, attached, _model.BlockBytes);
         try
         {
             await opened.HoldAsync(
                 async () =>
                 {
-                    await opened.WarmUpAsync(stop.Token).ConfigureAwait(false);
-                    session = opened;
-                    reported = false;
+                    await opened.WarmUpAsync(_stop.Token).ConfigureAwait(false);
+                    _session = opened;
+                    _reported = false;
                     connected();
-                    logger.LogInformation("The prefix cache is connected: {Slots} blocks of {Tokens} tokens, arena epoch {Epoch}", opened.Slots, model.BlockTokens, opened.Epoch);
-                    tried.TrySetResult();
+                    _logger.LogInformation("The prefix cache is connected: {Slots} blocks of {Tokens} tokens, arena epoch {Epoch}", opened.Slots, _model.BlockTokens, opened.Epoch);
+                    _tried.TrySetResult();
                 },
-                stop.Token).ConfigureAwait(false);
+                _stop.Token).ConfigureAwait(false);
         }
         finally
         {
-            session = null;
+            _session = null;
         }
     }
 
     private void Report(string reason)
     {
-        if (reported)
+        if (_reported)
             return;
-        reported = true;
-        logger.LogWarning("The prefix cache at {Socket} is not available ({Reason}): requests run without it until it comes back", socket, reason);
+        _reported = true;
+        _logger.LogWarning("The prefix cache at {Socket} is not available ({Reason}): requests run without it until it comes back", _socket, reason);
     }
 }

@@ -5,7 +5,7 @@ namespace Moebius.Inference.Models;
 /// <summary>The supported families, by the <c>model_type</c> of their configuration.</summary>
 internal static class Architectures
 {
-    private static readonly SortedDictionary<string, Func<ModelConfig, DecoderSpec>> s_families = new(StringComparer.Ordinal)
+    private static readonly SortedDictionary<string, Func<ModelConfig, DecoderSpec>> Families = new(StringComparer.Ordinal)
     {
         ["deepseek_v2"] = DeepseekV2.Describe,
         ["deepseek_v3"] = DeepseekV3.Describe,
@@ -19,12 +19,12 @@ internal static class Architectures
         ["qwen3_moe"] = Qwen3Moe.Describe,
     };
 
-    public static IReadOnlyCollection<string> Names => s_families.Keys;
+    public static IReadOnlyCollection<string> Names => Families.Keys;
 
     public static DecoderSpec Describe(ModelConfig config)
     {
-        string? type = config.Text("model_type");
-        if (type is null || !s_families.TryGetValue(type, out var describe))
+        var type = config.Text("model_type");
+        if (type is null || !Families.TryGetValue(type, out var describe))
             throw config.Bad("model_type", string.Join(", ", Names));
         var fp8 = StoredQuantization.Read(config);
         return describe(config) with { Fp8 = fp8 };

@@ -37,11 +37,11 @@ internal sealed unsafe class Decoder : ICausalModel
         _blocks = new KvBlocks(SequenceKv.Bytes(_kvShape, spec.Layers, info.BlockTokens));
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
-        int moeLayer = 0;
+        var moeLayer = 0;
         var buffers = new RoutingBuffers();
-        for (int i = 0; i < spec.Layers; i++)
+        for (var i = 0; i < spec.Layers; i++)
         {
-            string name = $"model.layers.{i}.";
+            var name = $"model.layers.{i}.";
             _layers[i] = new Layer(
                 new Norm(kernels, weights, name + "input_layernorm", spec),
                 spec.Attention switch
@@ -97,7 +97,7 @@ internal sealed unsafe class Decoder : ICausalModel
         ObjectDisposedException.ThrowIf(_disposed, this);
         _kernels.Profile?.Begin();
         var step = Plan(chunks);
-        int rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
+        var rows = step.Count == 0 ? 0 : step[^1].Offset + step[^1].Count;
         if (rows == 0)
             return [];
         _tap?.Begin([.. step.SelectMany(chunk => chunk.Tokens.ToArray())]);
@@ -134,7 +134,7 @@ internal sealed unsafe class Decoder : ICausalModel
     {
         var step = new List<StepChunk>(chunks.Count);
         _steps++;
-        int offset = 0;
+        var offset = 0;
         foreach (var chunk in chunks)
         {
             if (chunk.Kv is not SequenceKv kv || kv.Owner != this)
@@ -142,18 +142,18 @@ internal sealed unsafe class Decoder : ICausalModel
             if (kv.Step == _steps)
                 throw new ArgumentException("a sequence has two chunks in one step; one is allowed", nameof(chunks));
             kv.Step = _steps;
-            int count = chunk.Tokens.Length;
+            var count = chunk.Tokens.Length;
             if (count == 0)
                 throw new ArgumentException("a chunk has no tokens; at least one is needed", nameof(chunks));
             if (kv.Length + count > Info.ContextLength)
                 throw new ArgumentException($"{kv.Length} + {count} tokens do not fit the context of {Info.ContextLength}", nameof(chunks));
-            foreach (int token in chunk.Tokens.Span)
+            foreach (var token in chunk.Tokens.Span)
             {
                 if ((uint)token >= (uint)_spec.Vocabulary)
                     throw new ArgumentException($"token {token} is outside the vocabulary of {_spec.Vocabulary}", nameof(chunks));
             }
-            bool restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
-            ReadOnlyMemory<int> tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
+            var restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
+            var tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
             var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length);
             step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin));
             offset += tokens.Length;
@@ -171,10 +171,10 @@ internal sealed unsafe class Decoder : ICausalModel
     private Rows Embed(List<StepChunk> step, int rows)
     {
         var x = _kernels.Take(rows, _spec.Hidden);
-        int row = 0;
+        var row = 0;
         foreach (var chunk in step)
         {
-            foreach (int token in chunk.Tokens.Span)
+            foreach (var token in chunk.Tokens.Span)
             {
                 _embedding.CopyRow(token, x.Span(row));
                 if (_spec.EmbeddingMultiplier != 1)
@@ -206,7 +206,7 @@ internal sealed unsafe class Decoder : ICausalModel
 
     private void Add(Rows x, Rows delta) => _kernels.ForRows(x.Count, x.Width, (from, to) =>
     {
-        for (int row = from; row < to; row++)
+        for (var row = from; row < to; row++)
         {
             if (_spec.ResidualMultiplier != 1)
                 TensorPrimitives.Multiply(delta.Span(row), _spec.ResidualMultiplier, delta.Span(row));
@@ -220,9 +220,9 @@ internal sealed unsafe class Decoder : ICausalModel
     /// </summary>
     private float[][] Logits(Rows x, IReadOnlyList<SequenceChunk> chunks, List<StepChunk> step)
     {
-        float[][] results = new float[step.Count][];
+        var results = new float[step.Count][];
         var wanted = new List<(int Row, float[] To, int At)>();
-        for (int i = 0; i < step.Count; i++)
+        for (var i = 0; i < step.Count; i++)
         {
             var (first, count) = chunks[i].Logits switch
             {
@@ -231,22 +231,22 @@ internal sealed unsafe class Decoder : ICausalModel
                 _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
             results[i] = count switch { 0 => [], 1 => _logits.Take(), _ => GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary) };
-            for (int row = 0; row < count; row++)
+            for (var row = 0; row < count; row++)
                 wanted.Add((first + row, results[i], row * _spec.Vocabulary));
         }
-        int limit = Math.Clamp(LogitsAtOnce / _spec.Vocabulary, 16, 512);
-        for (int at = 0; at < wanted.Count; at += limit)
+        var limit = Math.Clamp(LogitsAtOnce / _spec.Vocabulary, 16, 512);
+        for (var at = 0; at < wanted.Count; at += limit)
         {
             var part = wanted.GetRange(at, Math.Min(limit, wanted.Count - at));
             var mark = _kernels.Scratch.Mark();
             var rows = _kernels.Take(part.Count, x.Width);
-            for (int i = 0; i < part.Count; i++)
+            for (var i = 0; i < part.Count; i++)
                 x.Span(part[i].Row).CopyTo(rows.Span(i));
             var logits = _kernels.Linear(_norm.Forward(rows), _head);
             // In order over the threads, as tokens are chosen then: most of a row is in the cache of the thread that chooses from it.
             _kernels.ForRows(part.Count, _spec.Vocabulary, (from, to) =>
             {
-                for (int i = from; i < to; i++)
+                for (var i = from; i < to; i++)
                 {
                     var result = part[i].To.AsSpan(part[i].At, _spec.Vocabulary);
                     if (_spec.LogitsDivisor != 1)

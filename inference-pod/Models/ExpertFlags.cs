@@ -21,7 +21,7 @@ internal sealed class ExpertFlags
 
     public void AddTo(Command command)
     {
-        foreach (Option option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon, _predictor, _quantize })
+        foreach (var option in new Option[] { _budget, _slowTier, _pack, _readers, _prefetch, _horizon, _predictor, _quantize })
             command.Add(option);
     }
 

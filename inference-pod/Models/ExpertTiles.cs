@@ -39,7 +39,7 @@ internal sealed unsafe class ExpertTiles
     /// <summary>Columns of a tile; 0 for no tiles, which must save a quarter of the memory.</summary>
     public static int Columns(int tileBytes, int slots, int hidden, int width)
     {
-        int columns = Math.Max(tileBytes / sizeof(float) / slots / GatedExperts.Grain, 1) * GatedExperts.Grain;
+        var columns = Math.Max(tileBytes / sizeof(float) / slots / GatedExperts.Grain, 1) * GatedExperts.Grain;
         return columns < hidden && 4L * (GatedExperts.Padded(width) + columns) <= 3L * hidden ? columns : 0;
     }
 
@@ -59,7 +59,7 @@ internal sealed unsafe class ExpertTiles
     public void Combine(int[] rowOf, float[] weights, int k)
     {
         GatedWeights[] experts = [.. _experts];
-        for (int first = 0; first < _y.Width; first += _tile.Width)
+        for (var first = 0; first < _y.Width; first += _tile.Width)
         {
             var tile = new Rows(_tile.Data, _tile.Count, Math.Min(_tile.Width, _y.Width - first));
             GatedExperts.Down(_kernels, experts, _width, _inner, first, tile);
@@ -79,11 +79,11 @@ internal sealed unsafe class ExpertTiles
     /// <param name="k">Slots of a token.</param>
     public static void Sum(TensorKernels kernels, Rows y, int first, Rows outputs, int[] rowOf, float[] weights, int k) => kernels.ForRows(y.Count, (long)outputs.Width * k, (from, to) =>
     {
-        for (int token = from; token < to; token++)
+        for (var token = from; token < to; token++)
         {
             var sum = y.Span(token).Slice(first, outputs.Width);
             sum.Clear();
-            for (int slot = token * k; slot < (token + 1) * k; slot++)
+            for (var slot = token * k; slot < (token + 1) * k; slot++)
                 TensorPrimitives.MultiplyAdd(outputs.Span(rowOf[slot]), weights[slot], sum, sum);
         }
     });

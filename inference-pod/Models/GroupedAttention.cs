@@ -26,7 +26,7 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
     {
         (_kernels, _spec, _rope, _epsilon, _layer) = (kernels, attention, spec.Rope, spec.NormEpsilon, layer);
         _shape = Shape(attention) with { Window = attention.Windows[layer] };
-        string name = $"model.layers.{layer}.self_attn.";
+        var name = $"model.layers.{layer}.self_attn.";
         int q = attention.Heads * attention.HeadDim, kv = attention.KvHeads * attention.HeadDim;
         _q = weights.Linear(name + "q_proj", q, spec.Hidden, attention.InputBias);
         _k = weights.Linear(name + "k_proj", kv, spec.Hidden, attention.InputBias);
@@ -34,7 +34,7 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
         _o = weights.Linear(name + "o_proj", spec.Hidden, q, attention.OutputBias);
         if (attention.Norm != QueryKeyNorm.None)
         {
-            bool head = attention.Norm == QueryKeyNorm.Head;
+            var head = attention.Norm == QueryKeyNorm.Head;
             _qNorm = weights.Vector(name + "q_norm.weight", head ? attention.HeadDim : q);
             _kNorm = weights.Vector(name + "k_norm.weight", head ? attention.HeadDim : kv);
         }
@@ -53,7 +53,7 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
         _kernels.Products(x, new Product(_q, q), new Product(_k, k), new Product(_v, v));
         _kernels.Profile?.Mark(StepPart.Projections);
         var sequences = new AttentionSequence[chunks.Count];
-        for (int i = 0; i < sequences.Length; i++)
+        for (var i = 0; i < sequences.Length; i++)
         {
             var chunk = chunks[i];
             sequences[i] = new AttentionSequence(chunk.Kv.Rows(_layer), chunk.Kv.Length, chunk.Offset, chunk.Count);
@@ -71,9 +71,9 @@ internal sealed unsafe class GroupedAttention : IAttentionLayer
     {
         fixed (float* cos = chunk.Cos, sin = chunk.Sin)
         {
-            for (int t = from; t < to; t++)
+            for (var t = from; t < to; t++)
             {
-                int row = chunk.Offset + t;
+                var row = chunk.Offset + t;
                 if (_qNorm is { } queryGain && _kNorm is { } keyGain)
                 {
                     TensorKernels.RmsNorm(q[row], q[row], q.Width, queryGain.Data, queryGain.Length, _epsilon);

@@ -36,7 +36,7 @@ public interface ICausalModel : IDisposable
     void ForEach(int count, Action<int> body)
     {
         ArgumentNullException.ThrowIfNull(body);
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
             body(i);
     }
 }

@@ -26,7 +26,7 @@ internal sealed unsafe class KvBlocks(int bytes) : IDisposable
     {
         lock (_free)
         {
-            if (_free.TryPop(out nint block))
+            if (_free.TryPop(out var block))
                 return block;
         }
         return (nint)NativeMemory.AlignedAlloc((nuint)bytes, 64);
@@ -57,7 +57,7 @@ internal sealed unsafe class KvBlocks(int bytes) : IDisposable
         lock (_free)
         {
             _disposed = true;
-            while (_free.TryPop(out nint block))
+            while (_free.TryPop(out var block))
                 NativeMemory.AlignedFree((void*)block);
         }
     }

@@ -27,9 +27,9 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
     {
         (_kernels, _spec, _rope, _layer) = (kernels, attention, spec.Rope, layer);
         _shape = Shape(attention) with { Window = attention.Windows[layer] };
-        string name = $"model.layers.{layer}.self_attn.";
+        var name = $"model.layers.{layer}.self_attn.";
         int nope = attention.NopeDim, value = attention.ValueDim, rank = attention.KvRank, heads = attention.Heads;
-        int q = heads * (nope + attention.RopeDim);
+        var q = heads * (nope + attention.RopeDim);
         if (attention.QueryRank is int queryRank)
         {
             _qDown = weights.Linear(name + "q_a_proj", queryRank, spec.Hidden, attention.Bias);
@@ -47,13 +47,13 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         _keyUp = new LinearWeight[heads];
         _valueUp = new LinearWeight[heads];
         using var temporary = new WeightMemory();
-        float* up = weights.Matrix(name + SplitWeight, heads * (nope + value), rank, temporary);
-        for (int h = 0; h < heads; h++)
+        var up = weights.Matrix(name + SplitWeight, heads * (nope + value), rank, temporary);
+        for (var h = 0; h < heads; h++)
         {
             float* keys = up + (nint)h * (nope + value) * rank, values = keys + (nint)nope * rank;
             _keyUp[h] = Turned(keys, nope, rank, weights.Memory);
-            long bytes = (long)value * rank * sizeof(float);
-            byte* kept = weights.Memory.Take(bytes);
+            var bytes = (long)value * rank * sizeof(float);
+            var kept = weights.Memory.Take(bytes);
             Buffer.MemoryCopy(values, kept, bytes, bytes);
             _valueUp[h] = new LinearWeight(kept, WeightFormat.Float32, value, rank);
         }
@@ -81,7 +81,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         }
         _kernels.Profile?.Mark(StepPart.Projections);
         var sequences = new AttentionSequence[chunks.Count];
-        for (int i = 0; i < sequences.Length; i++)
+        for (var i = 0; i < sequences.Length; i++)
         {
             var chunk = chunks[i];
             sequences[i] = new AttentionSequence(chunk.Kv.Rows(_layer), chunk.Kv.Length, chunk.Offset, chunk.Count);
@@ -105,9 +105,9 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         int rank = _spec.KvRank, nope = _spec.NopeDim, rope = _spec.RopeDim;
         fixed (float* cos = chunk.Cos, sin = chunk.Sin)
         {
-            for (int t = from; t < to; t++)
+            for (var t = from; t < to; t++)
             {
-                int row = chunk.Offset + t;
+                var row = chunk.Offset + t;
                 TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvNorm.Data, rank, _spec.InnerNormEpsilon);
                 Rotary.Rotate(q[row], _spec.Heads, nope + rope, nope, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
                 Rotary.Rotate(kv[row], 1, rank + rope, rank, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
@@ -122,17 +122,17 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         int rank = _spec.KvRank, nope = _spec.NopeDim, rope = _spec.RopeDim;
         float* source = q.Data + head * (nope + rope), target = latentQ.Data + (nint)head * _shape.KeyDim;
         MatrixProduct.Run(source, q.Width, _keyUp[head].Rows, target, latentQ.Width, q.Count, 0, rank, nope);
-        for (int t = 0; t < q.Count; t++)
+        for (var t = 0; t < q.Count; t++)
             new ReadOnlySpan<float>(source + (nint)t * q.Width + nope, rope).CopyTo(new Span<float>(target + (nint)t * latentQ.Width + rank, rope));
     }
 
     /// <summary>The transpose of a matrix [rows, columns].</summary>
     private static LinearWeight Turned(float* matrix, int rows, int columns, WeightMemory memory)
     {
-        float* turned = (float*)memory.Take((long)rows * columns * sizeof(float));
-        for (int row = 0; row < rows; row++)
+        var turned = (float*)memory.Take((long)rows * columns * sizeof(float));
+        for (var row = 0; row < rows; row++)
         {
-            for (int column = 0; column < columns; column++)
+            for (var column = 0; column < columns; column++)
                 turned[(nint)column * rows + row] = matrix[(nint)row * columns + column];
         }
         return new LinearWeight((byte*)turned, WeightFormat.Float32, columns, rows);

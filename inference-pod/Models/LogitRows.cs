@@ -19,7 +19,7 @@ internal sealed class LogitRows(int width)
     /// <summary>Takes back those that are one row.</summary>
     public void Return(IEnumerable<float[]> rows)
     {
-        foreach (float[] row in rows)
+        foreach (var row in rows)
         {
             if (row.Length == width && _free.Count < Most)
                 _free.Push(row);

@@ -31,7 +31,7 @@ internal sealed class ModelConfig
     {
         if (!Directory.Exists(directory))
             throw new UserInputException($"{directory}: model directory does not exist; give a directory with config.json and model.safetensors");
-        string path = Path.Combine(directory, FileName);
+        var path = Path.Combine(directory, FileName);
         if (!System.IO.File.Exists(path))
             throw new UserInputException($"{path}: is missing; a model directory needs config.json");
         return Parse(path, System.IO.File.ReadAllBytes(path));
@@ -70,7 +70,7 @@ internal sealed class ModelConfig
     {
         if (Find(names) is not { } found)
             return null;
-        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out int value))
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out var value))
             return value;
         throw Bad(found.Name, "an integer");
     }
@@ -78,7 +78,7 @@ internal sealed class ModelConfig
     /// <summary>An integer that a shape is made of.</summary>
     public int Size(params ReadOnlySpan<string> names)
     {
-        int value = Int(names);
+        var value = Int(names);
         return value is >= 1 and <= 16_777_216 ? value : throw Bad(Find(names)!.Value.Name, "an integer from 1 to 16777216");
     }
 
@@ -88,7 +88,7 @@ internal sealed class ModelConfig
     {
         if (Find(names) is not { } found)
             return null;
-        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetDouble(out double value) && double.IsFinite(value))
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetDouble(out var value) && double.IsFinite(value))
             return value;
         throw Bad(found.Name, "a finite number");
     }
@@ -114,7 +114,7 @@ internal sealed class ModelConfig
     {
         if (Find([name]) is not { } found)
             return [];
-        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out int single))
+        if (found.Value.ValueKind == JsonValueKind.Number && found.Value.TryGetInt32(out var single))
             return [single];
         if (found.Value.ValueKind == JsonValueKind.Array && found.Value.EnumerateArray().All(e => e.ValueKind == JsonValueKind.Number && e.TryGetInt32(out _)))
             return [.. found.Value.EnumerateArray().Select(e => e.GetInt32())];
@@ -150,7 +150,7 @@ internal sealed class ModelConfig
     /// <summary>The error for a field whose value cannot be honoured.</summary>
     public UserInputException Bad(string name, string expected)
     {
-        string value = _root.TryGetProperty(name, out var v) ? v.GetRawText().ReplaceLineEndings(" ") : "(absent)";
+        var value = _root.TryGetProperty(name, out var v) ? v.GetRawText().ReplaceLineEndings(" ") : "(absent)";
         if (value.Length > 80)
             value = string.Concat(value.AsSpan(0, 80), "...");
         return new UserInputException($"{File}: {name} is {value}; supported is {expected}");
@@ -160,7 +160,7 @@ internal sealed class ModelConfig
 
     private bool IsGiven(ReadOnlySpan<string> names)
     {
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (_root.TryGetProperty(name, out _))
                 return true;
@@ -170,12 +170,12 @@ internal sealed class ModelConfig
 
     private (string Name, JsonElement Value)? Find(ReadOnlySpan<string> names)
     {
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (_root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
                 return (name, value);
         }
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (_defaults is { } defaults && defaults.TryGetProperty(name, out var value) && !IsGiven(names))
                 return (name, value);

@@ -44,8 +44,8 @@ public static class ModelLoader
             weights.MarkUsed(ExpertNames(spec));
             var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
             // Where all experts fit there is nothing to load ahead.
-            bool all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
-            string? learned = all || options.Prefetch is not null || options.PrefetchSpec.Mode == PrefetchMode.OnDemand ? null : Learned(options, directory);
+            var all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
+            var learned = all || options.Prefetch is not null || options.PrefetchSpec.Mode == PrefetchMode.OnDemand ? null : Learned(options, directory);
             var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, learned));
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse, policy?.Residency);
             var info = Describe(spec, config, fingerprint, options, directory) with
@@ -77,7 +77,7 @@ public static class ModelLoader
             return new ExpertCatalog(new ExpertLayout(spec.Hidden, 1, WeightFormat.Float32, false), [], 0);
         var first = layers[0].Moe;
         // What is in fp8, and in the bytes of mxfp4, becomes bf16.
-        bool keep = storage == WeightStorage.Stored && ExpertNames(spec).All(n => checkpoint.Find(n).Entry.Type is TensorType.BF16 or TensorType.F8E4M3 or TensorType.U8);
+        var keep = storage == WeightStorage.Stored && ExpertNames(spec).All(n => checkpoint.Find(n).Entry.Type is TensorType.BF16 or TensorType.F8E4M3 or TensorType.U8);
         var format = quantization switch
         {
             ExpertQuantization.None => keep ? WeightFormat.BFloat16 : WeightFormat.Float32,
@@ -103,7 +103,7 @@ public static class ModelLoader
     /// <summary>The pack beside the model where there is one, and otherwise the checkpoint itself.</summary>
     private static IExpertSource Source(ExpertCatalog catalog, Checkpoint checkpoint, WeightFingerprint fingerprint, ModelLoadOptions options)
     {
-        string? pack = options.Pack ?? (File.Exists(ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout)) ? ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout) : null);
+        var pack = options.Pack ?? (File.Exists(ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout)) ? ExpertPack.DefaultPath(checkpoint.Directory, catalog.Layout) : null);
         return pack is null || catalog.Count == 0
             ? new CheckpointExperts(catalog, checkpoint)
             : PackedExperts.Open(pack, catalog, fingerprint, options.SlowTier);
@@ -112,7 +112,7 @@ public static class ModelLoader
     /// <summary>What was learned before: the file given, or the one beside the model.</summary>
     private static string? Learned(ModelLoadOptions options, string directory)
     {
-        string beside = Path.Combine(directory, PredictorFile.DefaultName);
+        var beside = Path.Combine(directory, PredictorFile.DefaultName);
         return options.Predictor ?? (File.Exists(beside) ? beside : null);
     }
 
@@ -125,7 +125,7 @@ public static class ModelLoader
     private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, WeightFingerprint fingerprint, ModelLoadOptions options, string directory)
     {
         var end = new HashSet<int>(config.Integers("eos_token_id"));
-        string generation = Path.Combine(directory, "generation_config.json");
+        var generation = Path.Combine(directory, "generation_config.json");
         if (File.Exists(generation))
             end.UnionWith(ModelConfig.Parse(generation, File.ReadAllBytes(generation)).Integers("eos_token_id"));
         return new ModelInfo(
@@ -145,7 +145,7 @@ public static class ModelLoader
     /// <summary>Over all that makes the bytes of keys and values interchangeable; computed for who asks for it, since few do.</summary>
     private static Lazy<ReadOnlyMemory<byte>> KvFingerprint(ModelConfig config, WeightFingerprint weights, ModelLoadOptions options)
     {
-        string text = $"{KvLayout}/{options.BlockTokens}/{options.Quantization}/{weights.Text}/";
+        var text = $"{KvLayout}/{options.BlockTokens}/{options.Quantization}/{weights.Text}/";
         return new(() => SHA256.HashData([.. System.Text.Encoding.UTF8.GetBytes(text), .. config.Json]));
     }
 }

@@ -33,7 +33,7 @@ internal static class ModelPacker
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");
-        string path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));
+        var path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));
         using var source = new CheckpointExperts(catalog, checkpoint);
         PackWriter.Write(path, catalog, source, new WeightFingerprint(checkpoint).Text, done => progress?.Invoke(done, catalog.Count), stop);
         return new PackResult(path, catalog.Count, catalog.Layout.Bytes, new FileInfo(path).Length, catalog.Layout.Format.Name());

@@ -44,9 +44,9 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     public void Forward(Rows x, Rows y)
     {
         int k = _spec.Router.TopK, slots = x.Count * k;
-        int[] experts = _buffers.Experts(slots);
-        float[] weights = _buffers.Weights(slots);
-        float[] gate = Route(x, experts, weights);
+        var experts = _buffers.Experts(slots);
+        var weights = _buffers.Weights(slots);
+        var gate = Route(x, experts, weights);
         var plan = ExpertPlan.Group(experts, _spec.Router.Experts, k, _buffers.Tokens(slots), _buffers.RowOf(slots));
         _kernels.Profile?.Mark(StepPart.Routing);
         var resident = _tap is null ? _store.UseResident(_moeLayer, plan.Groups.Length) : default;
@@ -76,7 +76,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
     /// <summary>Chooses experts. Returns the softmax of the gate where somebody wants it.</summary>
     private float[] Route(Rows x, int[] experts, float[] weights)
     {
-        int k = _spec.Router.TopK;
+        var k = _spec.Router.TopK;
         var scores = _kernels.Linear(x, _router);
         _kernels.Profile?.Mark(StepPart.RouterProduct);
         float[] gate = [];
@@ -96,7 +96,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         var groups = plan.Groups;
         var experts = _buffers.Gated(groups.Length);
         var each = experts.Span;
-        for (int i = 0; i < each.Length; i++)
+        for (var i = 0; i < each.Length; i++)
             each[i] = new GatedWeights(resident[groups[i].Expert], groups[i].First, groups[i].Count);
         _kernels.Profile?.Mark(StepPart.Acquire);
         Run(experts, x, index, outputs, tiles);
@@ -110,7 +110,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
             _kernels.Profile?.Mark(StepPart.Acquire);
             var experts = _buffers.Gated(ready.Count);
             var each = experts.Span;
-            for (int i = 0; i < each.Length; i++)
+            for (var i = 0; i < each.Length; i++)
             {
                 var group = groups[ready[i].Group];
                 each[i] = new GatedWeights(ready[i].Matrices, group.First, group.Count);
@@ -144,7 +144,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
         var shared = _kernels.Take(x.Count, x.Width);
         _shared!.Forward(x, shared);
         var gate = _sharedGate is null ? default : _kernels.Linear(x, _sharedGate);
-        for (int t = 0; t < x.Count; t++)
+        for (var t = 0; t < x.Count; t++)
         {
             if (_sharedGate is not null)
                 TensorPrimitives.Multiply(shared.Span(t), 1 / (1 + MathF.Exp(-*gate[t])), shared.Span(t));

@@ -10,7 +10,7 @@ namespace Moebius.Inference.Models;
 /// <summary>The command that packs a model's experts.</summary>
 public static class PackCommands
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     /// <summary>Makes <c>pack</c>. It throws <see cref="UserInputException"/> on bad input.</summary>
     public static IEnumerable<Command> Create()
@@ -22,7 +22,7 @@ public static class PackCommands
         var command = new Command("pack", "Write a model's experts into one aligned file, so that loading one is one read. 'serve' uses it where it lies beside the model.") { directory, output, quantize, format };
         command.SetAction((parsed, stop) =>
         {
-            bool json = parsed.GetRequiredValue(format) switch
+            var json = parsed.GetRequiredValue(format) switch
             {
                 "text" => false,
                 "json" => true,
@@ -30,7 +30,7 @@ public static class PackCommands
             };
             var quantization = parsed.GetValue(quantize) is { } name ? ExpertQuantizations.Parse(name) : ExpertQuantization.None;
             var result = ModelPacker.Pack(parsed.GetRequiredValue(directory), parsed.GetValue(output), SlowTier.DirectIO, quantization, null, stop);
-            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : string.Create(
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : string.Create(
                 CultureInfo.InvariantCulture, $"{result.Path}: {result.Experts} experts of {result.ExpertBytes} bytes ({result.Type}), {result.Bytes} bytes in all"));
             return Task.FromResult(0);
         });

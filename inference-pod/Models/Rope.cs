@@ -97,15 +97,15 @@ internal sealed class Rope
         var settings = Given(config, "rope_scaling") ?? Given(config, "rope_parameters") ?? ModelConfig.Parse(config.File, defaults ?? "{}"u8.ToArray());
         if (settings.HasObjectInside())
             throw new UserInputException($"{settings.File}: holds parameters per layer type; supported is one set for all layers");
-        string type = settings.Text("rope_type", "type") ?? "default";
+        var type = settings.Text("rope_type", "type") ?? "default";
         type = type is "su" ? "longrope" : type;
         if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "llama3" or Proportional))
             throw settings.Bad(settings.Has("rope_type") ? "rope_type" : "type", Supported);
-        double theta = settings.NumberOrNull("rope_theta") ?? config.Number(defaultTheta, "rope_theta");
-        double share = settings.NumberOrNull("partial_rotary_factor") ?? config.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
+        var theta = settings.NumberOrNull("rope_theta") ?? config.Number(defaultTheta, "rope_theta");
+        var share = settings.NumberOrNull("partial_rotary_factor") ?? config.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
         if (partialFactor is null && share != 1 && type is not Proportional)
             throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "1 for this architecture");
-        int dimensions = (int)(headDim * (type is Proportional ? 1 : share));
+        var dimensions = (int)(headDim * (type is Proportional ? 1 : share));
         if (theta <= 0)
             throw (settings.Has("rope_theta") ? settings : config).Bad("rope_theta", "a number above 0");
         if (dimensions < 2 || dimensions % 2 != 0 || dimensions > headDim)
@@ -133,11 +133,11 @@ internal sealed class Rope
     {
         var (frequencies, scale) = DependsOnLength ? Compute(start + count) : _fixed;
         float[] cos = new float[count * Pairs], sin = new float[count * Pairs];
-        for (int t = 0; t < count; t++)
+        for (var t = 0; t < count; t++)
         {
-            for (int i = 0; i < Pairs; i++)
+            for (var i = 0; i < Pairs; i++)
             {
-                float angle = (start + t) * frequencies[i];
+                var angle = (start + t) * frequencies[i];
                 cos[t * Pairs + i] = MathF.Cos(angle) * scale;
                 sin[t * Pairs + i] = MathF.Sin(angle) * scale;
             }
@@ -164,17 +164,17 @@ internal sealed class Rope
 
     private float[] Default(double theta, Func<int, double, double> adjust)
     {
-        float[] frequencies = new float[Pairs];
-        for (int i = 0; i < Pairs; i++)
+        var frequencies = new float[Pairs];
+        for (var i = 0; i < Pairs; i++)
             frequencies[i] = (float)adjust(i, 1 / Math.Pow(theta, (double)i / Pairs));
         return frequencies;
     }
 
     private (float[] Frequencies, double Scale) Yarn()
     {
-        int dim = 2 * Pairs;
+        var dim = 2 * Pairs;
         double? mscale = _settings.NumberOrNull("mscale"), all = _settings.NumberOrNull("mscale_all_dim");
-        double scale = _settings.NumberOrNull("attention_factor")
+        var scale = _settings.NumberOrNull("attention_factor")
             ?? (mscale is not (null or 0) && all is not (null or 0) ? Mscale(_factor, mscale.Value) / Mscale(_factor, all.Value) : Mscale(_factor, 1));
         double fast = Or(_settings.NumberOrNull("beta_fast"), 32), slow = Or(_settings.NumberOrNull("beta_slow"), 1);
         double low = CorrectionDim(fast), high = CorrectionDim(slow);
@@ -186,7 +186,7 @@ internal sealed class Rope
             high += 0.001;
         return (Default(_theta, (i, f) =>
         {
-            double ramp = Math.Clamp((i - low) / (high - low), 0, 1);
+            var ramp = Math.Clamp((i - low) / (high - low), 0, 1);
             return f / _factor * ramp + f * (1 - ramp);
         }), scale);
 
@@ -196,8 +196,8 @@ internal sealed class Rope
 
     private (float[] Frequencies, double Scale) LongRope(int length)
     {
-        float[] factors = length > _original ? _longrope!.Value.Long : _longrope!.Value.Short;
-        double scale = _settings.NumberOrNull("attention_factor")
+        var factors = length > _original ? _longrope!.Value.Long : _longrope!.Value.Short;
+        var scale = _settings.NumberOrNull("attention_factor")
             ?? (_factor <= 1 ? 1 : Math.Sqrt(1 + Math.Log(_factor) / Math.Log(_original)));
         return (Default(_theta, (i, f) => f / factors[i]), scale);
     }
@@ -209,12 +209,12 @@ internal sealed class Rope
             throw _settings.Bad("high_freq_factor", $"a number above low_freq_factor, {low}");
         return Default(_theta, (_, f) =>
         {
-            double wavelength = 2 * Math.PI / f;
+            var wavelength = 2 * Math.PI / f;
             if (wavelength > _original / low)
                 return f / _factor;
             if (wavelength < _original / high)
                 return f;
-            double smooth = (_original / wavelength - low) / (high - low);
+            var smooth = (_original / wavelength - low) / (high - low);
             return (1 - smooth) * f / _factor + smooth * f;
         });
     }

@@ -53,14 +53,14 @@ internal static class Router
     /// <param name="weights">Receives their weights.</param>
     public static void Route(RouterSpec spec, Rows logits, ReadOnlySpan<float> correction, Span<int> experts, Span<float> weights)
     {
-        int k = spec.TopK;
-        bool fits = RouterLanes.Fits(spec);
-        for (int first = 0; first < logits.Count;)
+        var k = spec.TopK;
+        var fits = RouterLanes.Fits(spec);
+        for (var first = 0; first < logits.Count;)
         {
-            int count = fits ? Math.Min(RouterLanes.Tokens, logits.Count - first) : 1;
+            var count = fits ? Math.Min(RouterLanes.Tokens, logits.Count - first) : 1;
             if (count < RouterLanes.Fewest || !RouterLanes.Route(spec, logits.Slice(first, count), experts[(first * k)..], weights[(first * k)..]))
             {
-                for (int token = first; token < first + count; token++)
+                for (var token = first; token < first + count; token++)
                     Route(spec, logits.Span(token), correction, experts.Slice(token * k, k), weights.Slice(token * k, k));
             }
             first += count;
@@ -77,10 +77,10 @@ internal static class Router
         switch (spec.Kind)
         {
             case RouterKind.SoftmaxTopK:
-                float sum = Powers(logits);
+                var sum = Powers(logits);
                 TopK(spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, logits, best: 1) : logits, experts);
                 Gather(logits, experts, weights);
-                foreach (ref float weight in weights)
+                foreach (ref var weight in weights)
                     weight /= sum;
                 break;
             case RouterKind.TopKSoftmax:
@@ -89,10 +89,10 @@ internal static class Router
                 Softmax(weights);
                 break;
             case RouterKind.SigmoidGroups:
-                for (int i = 0; i < logits.Length; i++)
+                for (var i = 0; i < logits.Length; i++)
                     logits[i] = 1 / (1 + MathF.Exp(-logits[i]));
                 Span<float> choice = new float[logits.Length];
-                for (int i = 0; i < logits.Length; i++)
+                for (var i = 0; i < logits.Length; i++)
                     choice[i] = logits[i] + (correction.IsEmpty ? 0 : correction[i]);
                 TopK(spec.TopGroups < spec.Groups ? OnlyBestGroups(spec, choice, best: 2) : choice, experts);
                 Gather(logits, experts, weights);
@@ -105,13 +105,13 @@ internal static class Router
         }
         if (spec.Normalize)
         {
-            float total = spec.Kind is RouterKind.SigmoidGroups ? 1e-20f : 0;
-            foreach (float w in weights)
+            var total = spec.Kind is RouterKind.SigmoidGroups ? 1e-20f : 0;
+            foreach (var w in weights)
                 total += w;
-            foreach (ref float w in weights)
+            foreach (ref var w in weights)
                 w /= total;
         }
-        foreach (ref float w in weights)
+        foreach (ref var w in weights)
             w *= spec.Scale;
     }
 
@@ -121,21 +121,21 @@ internal static class Router
     /// </summary>
     private static float[] OnlyBestGroups(RouterSpec spec, ReadOnlySpan<float> scores, int best)
     {
-        int size = spec.Experts / spec.Groups;
-        float[] groups = new float[spec.Groups];
-        for (int g = 0; g < spec.Groups; g++)
+        var size = spec.Experts / spec.Groups;
+        var groups = new float[spec.Groups];
+        for (var g = 0; g < spec.Groups; g++)
         {
-            int[] top = new int[Math.Min(best, size)];
+            var top = new int[Math.Min(best, size)];
             var group = scores.Slice(g * size, size);
             TopK(group, top);
-            foreach (int i in top)
+            foreach (var i in top)
                 groups[g] += group[i];
         }
-        int[] chosen = new int[spec.TopGroups];
+        var chosen = new int[spec.TopGroups];
         TopK(groups, chosen);
-        float[] allowed = new float[scores.Length];
+        var allowed = new float[scores.Length];
         Array.Fill(allowed, float.NegativeInfinity);
-        foreach (int g in chosen)
+        foreach (var g in chosen)
             scores.Slice(g * size, size).CopyTo(allowed.AsSpan(g * size));
         return allowed;
     }
@@ -143,15 +143,15 @@ internal static class Router
     /// <summary>Two experts; the weight of each is its share among those whose logits come near the best.</summary>
     private static void SparseMixer(RouterSpec spec, ReadOnlySpan<float> logits, Span<int> experts, Span<float> weights)
     {
-        float[] left = logits.ToArray();
-        for (int choice = 0; choice < experts.Length; choice++)
+        var left = logits.ToArray();
+        for (var choice = 0; choice < experts.Length; choice++)
         {
             TopK(left, experts.Slice(choice, 1));
-            int chosen = experts[choice];
+            var chosen = experts[choice];
             float max = left[chosen], sum = 0;
-            for (int i = 0; i < left.Length; i++)
+            for (var i = 0; i < left.Length; i++)
             {
-                float factor = Math.Max(MathF.Abs(logits[i]), max);
+                var factor = Math.Max(MathF.Abs(logits[i]), max);
                 if ((max - logits[i]) / factor <= 2 * spec.Jitter)
                     sum += MathF.Exp(left[i] - max);
             }
@@ -174,15 +174,15 @@ internal static class Router
         Span<float> left = stackalloc float[MostInVectors];
         left = left[..scores.Length];
         scores.CopyTo(left);
-        for (int choice = 0; choice < chosen.Length; choice++)
+        for (var choice = 0; choice < chosen.Length; choice++)
         {
             var most = Vector512.Create(float.NegativeInfinity);
-            for (int i = 0; i < left.Length; i += 16)
+            for (var i = 0; i < left.Length; i += 16)
                 most = LaneMax.Larger(most, Vector512.Create<float>(left.Slice(i, 16)));
-            float best = LaneMax.One(most);
+            var best = LaneMax.One(most);
             if (float.IsNegativeInfinity(best))
                 return false;
-            int at = First(left, best);
+            var at = First(left, best);
             chosen[choice] = at;
             // A whole vector, since one is read next: a shorter write would have to reach memory first.
             var block = left.Slice(at / 16 * 16, 16);
@@ -195,12 +195,12 @@ internal static class Router
     /// <summary>Where a value is that is there; whole vectors.</summary>
     private static int First(ReadOnlySpan<float> values, float value)
     {
-        int at = 0;
+        var at = 0;
         ulong equal = 0;
         // Of a few vectors all are looked at: where it is cannot be foreseen, and a branch would be.
         if (values.Length <= 64)
         {
-            for (int i = 0; i < values.Length; i += 16)
+            for (var i = 0; i < values.Length; i += 16)
                 equal |= Vector512.Equals(Vector512.Create(values.Slice(i, 16)), Vector512.Create(value)).ExtractMostSignificantBits() << i;
         }
         else
@@ -214,12 +214,12 @@ internal static class Router
     /// <summary>One pass, with the best so far kept in order.</summary>
     private static void TopKInOrder(ReadOnlySpan<float> scores, Span<int> chosen)
     {
-        int count = 0;
-        for (int i = 0; i < scores.Length; i++)
+        var count = 0;
+        for (var i = 0; i < scores.Length; i++)
         {
             if (count == chosen.Length && !(scores[i] > scores[chosen[^1]]))
                 continue;
-            int at = count < chosen.Length ? count++ : count - 1;
+            var at = count < chosen.Length ? count++ : count - 1;
             for (; at > 0 && scores[i] > scores[chosen[at - 1]]; at--)
                 chosen[at] = chosen[at - 1];
             chosen[at] = i;
@@ -228,14 +228,14 @@ internal static class Router
 
     private static void Gather(ReadOnlySpan<float> scores, ReadOnlySpan<int> experts, Span<float> weights)
     {
-        for (int i = 0; i < experts.Length; i++)
+        for (var i = 0; i < experts.Length; i++)
             weights[i] = scores[experts[i]];
     }
 
     private static void Softmax(Span<float> x)
     {
-        float sum = Powers(x);
-        foreach (ref float power in x)
+        var sum = Powers(x);
+        foreach (ref var power in x)
             power /= sum;
     }
 
@@ -247,11 +247,11 @@ internal static class Router
     {
         if (x.Length % 16 == 0)
             return PowersOfVectors(x);
-        int length = (x.Length + 15) / 16 * 16;
-        Span<float> padded = length <= MostInVectors ? stackalloc float[length] : new float[length];
+        var length = (x.Length + 15) / 16 * 16;
+        var padded = length <= MostInVectors ? stackalloc float[length] : new float[length];
         x.CopyTo(padded);
         padded[x.Length..].Fill(float.NegativeInfinity);
-        float sum = PowersOfVectors(padded);
+        var sum = PowersOfVectors(padded);
         padded[..x.Length].CopyTo(x);
         return sum;
     }
@@ -259,11 +259,11 @@ internal static class Router
     private static float PowersOfVectors(Span<float> x)
     {
         var most = Vector512.Create(float.NegativeInfinity);
-        for (int i = 0; i < x.Length; i += 16)
+        for (var i = 0; i < x.Length; i += 16)
             most = LaneMax.Larger(most, Vector512.Create<float>(x.Slice(i, 16)));
         var largest = Vector512.Create(LaneMax.One(most));
         var sums = Vector512<float>.Zero;
-        for (int i = 0; i < x.Length; i += 16)
+        for (var i = 0; i < x.Length; i += 16)
         {
             // NaN stays NaN, and becomes the sum.
             var powers = Exponential.Of(Vector512.Create<float>(x.Slice(i, 16)) - largest);

@@ -35,9 +35,9 @@ internal static unsafe class RouterLanes
     [SkipLocalsInit]
     public static bool Route(RouterSpec spec, Rows logits, Span<int> experts, Span<float> weights)
     {
-        int k = spec.TopK;
-        float* memory = stackalloc float[(spec.Experts + (2 * k) + 1) * Tokens];
-        float* scores = Aligned(memory);
+        var k = spec.TopK;
+        var memory = stackalloc float[(spec.Experts + (2 * k) + 1) * Tokens];
+        var scores = Aligned(memory);
         Turn(logits, scores);
         var sum = spec.Kind is RouterKind.SoftmaxTopK ? Powers(scores, spec.Experts) : default;
         var best = (Vector512<float>*)(scores + (spec.Experts * Tokens));
@@ -51,10 +51,10 @@ internal static unsafe class RouterLanes
             Softmax(best, k);
         if (spec.Normalize)
             Divide(best, k, Total(best, k));
-        for (int i = 0; i < k; i++)
+        for (var i = 0; i < k; i++)
         {
             var scaled = best[i] * spec.Scale;
-            for (int token = 0; token < logits.Count; token++)
+            for (var token = 0; token < logits.Count; token++)
             {
                 experts[(token * k) + i] = ((int*)(chosen + i))[token];
                 weights[(token * k) + i] = ((float*)&scaled)[token];
@@ -69,12 +69,12 @@ internal static unsafe class RouterLanes
     /// <summary>Puts each token's scores into a lane; lanes without a token have the last one's.</summary>
     private static void Turn(Rows logits, float* scores)
     {
-        for (int expert = 0; Avx512F.IsSupported && expert < logits.Width; expert += 16)
+        for (var expert = 0; Avx512F.IsSupported && expert < logits.Width; expert += 16)
             TurnSquare(logits, expert, scores + (expert * Tokens));
-        for (int token = 0; !Avx512F.IsSupported && token < Tokens; token++)
+        for (var token = 0; !Avx512F.IsSupported && token < Tokens; token++)
         {
-            float* row = logits[Math.Min(token, logits.Count - 1)];
-            for (int expert = 0; expert < logits.Width; expert++)
+            var row = logits[Math.Min(token, logits.Count - 1)];
+            for (var expert = 0; expert < logits.Width; expert++)
                 scores[(expert * Tokens) + token] = row[expert];
         }
     }
@@ -86,9 +86,9 @@ internal static unsafe class RouterLanes
     private static void TurnSquare(Rows logits, int first, float* scores)
     {
         // Four tokens' scores of each fourth expert from one on.
-        float* memory = stackalloc float[(Tokens + 1) * Tokens];
+        var memory = stackalloc float[(Tokens + 1) * Tokens];
         var parts = (Vector512<float>*)Aligned(memory);
-        for (int token = 0; token < Tokens; token += 4)
+        for (var token = 0; token < Tokens; token += 4)
         {
             Vector512<float> a = Row(token), b = Row(token + 1), c = Row(token + 2), d = Row(token + 3);
             Vector512<double> low = Avx512F.UnpackLow(a, b).AsDouble(), high = Avx512F.UnpackHigh(a, b).AsDouble();
@@ -98,7 +98,7 @@ internal static unsafe class RouterLanes
             parts[token + 2] = Avx512F.UnpackLow(high, nextHigh).AsSingle();
             parts[token + 3] = Avx512F.UnpackHigh(high, nextHigh).AsSingle();
         }
-        for (int i = 0; i < 4; i++)
+        for (var i = 0; i < 4; i++)
         {
             Vector512<float> a = Avx512F.Shuffle4x128(parts[i], parts[4 + i], 0x44), b = Avx512F.Shuffle4x128(parts[8 + i], parts[12 + i], 0x44);
             Vector512<float> c = Avx512F.Shuffle4x128(parts[i], parts[4 + i], 0xEE), d = Avx512F.Shuffle4x128(parts[8 + i], parts[12 + i], 0xEE);
@@ -116,13 +116,13 @@ internal static unsafe class RouterLanes
     private static Vector512<float> Powers(float* scores, int experts)
     {
         var largest = Vector512.Create(float.NegativeInfinity);
-        for (int expert = 0; expert < experts; expert++)
+        for (var expert = 0; expert < experts; expert++)
             largest = LaneMax.Larger(largest, Vector512.Load(scores + (expert * Tokens)));
-        float* memory = stackalloc float[17 * Tokens];
+        var memory = stackalloc float[17 * Tokens];
         var lanes = (Vector512<float>*)Aligned(memory);
-        for (int lane = 0; lane < 16; lane++)
+        for (var lane = 0; lane < 16; lane++)
             lanes[lane] = default;
-        for (int expert = 0; expert < experts; expert++)
+        for (var expert = 0; expert < experts; expert++)
         {
             var power = Exponential.Of(Vector512.Load(scores + (expert * Tokens)) - largest);
             power.Store(scores + (expert * Tokens));
@@ -139,15 +139,15 @@ internal static unsafe class RouterLanes
             ChooseInRegisters(scores, experts, best, chosen, k);
             return;
         }
-        for (int i = 0; i < k; i++)
+        for (var i = 0; i < k; i++)
             (best[i], chosen[i]) = (Vector512.Create(float.NegativeInfinity), default);
-        for (int expert = 0; expert < experts; expert++)
+        for (var expert = 0; expert < experts; expert++)
         {
             var score = Vector512.Load(scores + (expert * Tokens));
             var id = Vector512.Create(expert);
             // Where it is better than one, it is better than those behind; they move.
             var better = Vector512.GreaterThan(score, best[k - 1]);
-            for (int i = k - 1; i > 0; i--)
+            for (var i = k - 1; i > 0; i--)
             {
                 var next = Vector512.GreaterThan(score, best[i - 1]);
                 best[i] = Vector512.ConditionalSelect(better, Vector512.ConditionalSelect(next, best[i - 1], score), best[i]);
@@ -164,7 +164,7 @@ internal static unsafe class RouterLanes
     {
         Vector512<float> best0 = Vector512.Create(float.NegativeInfinity), best1 = best0, best2 = best0, best3 = best0;
         Vector512<int> chosen0 = default, chosen1 = default, chosen2 = default, chosen3 = default;
-        for (int expert = 0; expert < experts; expert++)
+        for (var expert = 0; expert < experts; expert++)
         {
             var score = Vector512.Load(scores + (expert * Tokens));
             var id = Vector512.Create(expert);
@@ -183,7 +183,7 @@ internal static unsafe class RouterLanes
         }
         ReadOnlySpan<Vector512<float>> values = [best0, best1, best2, best3];
         ReadOnlySpan<Vector512<int>> ids = [chosen0, chosen1, chosen2, chosen3];
-        for (int i = 0; i < k; i++)
+        for (var i = 0; i < k; i++)
             (best[i], chosen[i]) = (values[i], ids[i]);
     }
 
@@ -191,17 +191,17 @@ internal static unsafe class RouterLanes
     [SkipLocalsInit]
     private static void Softmax(Vector512<float>* chosen, int k)
     {
-        float* memory = stackalloc float[17 * Tokens];
+        var memory = stackalloc float[17 * Tokens];
         var lanes = (Vector512<float>*)Aligned(memory);
         var largest = chosen[0];
-        for (int i = 0; i < 16; i++)
+        for (var i = 0; i < 16; i++)
             lanes[i] = i < k ? chosen[i] = Exponential.Of(chosen[i] - largest) : default;
         Divide(chosen, k, Fold(lanes));
     }
 
     private static void Divide(Vector512<float>* values, int count, Vector512<float> by)
     {
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
             values[i] /= by;
     }
 
@@ -209,7 +209,7 @@ internal static unsafe class RouterLanes
     private static Vector512<float> Total(Vector512<float>* values, int count)
     {
         var sum = Vector512<float>.Zero;
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
             sum += values[i];
         return sum;
     }
@@ -217,9 +217,9 @@ internal static unsafe class RouterLanes
     /// <summary>Sixteen sums in the tree of <see cref="LaneSum"/>.</summary>
     private static Vector512<float> Fold(Vector512<float>* s)
     {
-        for (int half = 8; half > 2; half /= 2)
+        for (var half = 8; half > 2; half /= 2)
         {
-            for (int i = 0; i < half; i++)
+            for (var i = 0; i < half; i++)
                 s[i] += s[i + half];
         }
         return (s[0] + s[2]) + (s[1] + s[3]);

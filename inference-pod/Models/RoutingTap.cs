@@ -51,8 +51,8 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <param name="groups">The experts of <paramref name="chosen"/>, each once.</param>
     public void Routed(int layer, Rows x, float[] gate, int[] chosen, IReadOnlyList<ExpertGroup> groups)
     {
-        long begun = Stopwatch.GetTimestamp();
-        int horizon = policy.Horizon(layer);
+        var begun = Stopwatch.GetTimestamp();
+        var horizon = policy.Horizon(layer);
         // Uses count as predictable only while somebody predicts.
         if (horizon > 0 || _stands)
         {
@@ -72,8 +72,8 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     public void Ran(int layer, int missing)
     {
         var now = store.Statistics;
-        double stall = now.StallSeconds - _before.StallSeconds;
-        double elapsed = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
+        var stall = now.StallSeconds - _before.StallSeconds;
+        var elapsed = Stopwatch.GetElapsedTime(_layerBegan).TotalSeconds;
         policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert,
             (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late)))
         {
@@ -96,7 +96,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <param name="result">As many values.</param>
     public static void Probabilities(Rows logits, float[] result)
     {
-        for (int row = 0; row < logits.Count; row++)
+        for (var row = 0; row < logits.Count; row++)
             TensorPrimitives.SoftMax(logits.Span(row), result.AsSpan(row * logits.Width, logits.Width));
     }
 
@@ -107,16 +107,16 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
             return [];
         var ahead = new PreGate[horizon];
         var products = new List<Product>(horizon);
-        for (int i = 0; i < horizon; i++)
+        for (var i = 0; i < horizon; i++)
         {
-            int target = (layer + 1 + i) % _gates.Count;
-            bool wanted = policy.Wants(layer, i + 1);
+            var target = (layer + 1 + i) % _gates.Count;
+            var wanted = policy.Wants(layer, i + 1);
             ahead[i] = new PreGate(target, wanted ? Buffer(i, x.Count * _gates[target].Outputs) : []);
             if (wanted)
                 products.Add(new Product(_gates[target], kernels.Take(x.Count, _gates[target].Outputs)));
         }
         kernels.Products(x, [.. products]);
-        int at = 0;
+        var at = 0;
         foreach (var (_, probabilities) in ahead)
         {
             if (probabilities.Length > 0)
@@ -152,7 +152,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     /// <summary>Where estimates decide what is evicted, nothing is to be done for what is there; mostly that is all of a plan.</summary>
     private void TakeAbsent(IReadOnlyList<PrefetchRequest> plan, Residency residency)
     {
-        bool waits = _absent.Count > 0;
+        var waits = _absent.Count > 0;
         _absent.Clear();
         foreach (var request in plan)
         {

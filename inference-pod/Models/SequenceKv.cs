@@ -79,8 +79,8 @@ internal sealed unsafe class SequenceKv : ISequenceKv
             throw new ArgumentOutOfRangeException(nameof(length), length, $"the sequence has {Length} tokens");
         Length = length;
         _tokens?.RemoveRange(length, _tokens.Count - length);
-        int keep = (length + _blockTokens - 1) / _blockTokens;
-        for (int i = _blocks.Count - 1; i >= keep; i--)
+        var keep = (length + _blockTokens - 1) / _blockTokens;
+        for (var i = _blocks.Count - 1; i >= keep; i--)
         {
             _memory.Return(_blocks[i]);
             _blocks.RemoveAt(i);
@@ -92,7 +92,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     public void Reserve(int tokens)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        int needed = (Length + tokens + _blockTokens - 1) / _blockTokens;
+        var needed = (Length + tokens + _blockTokens - 1) / _blockTokens;
         if (_blocks.Count == needed)
             return;
         while (_blocks.Count < needed)
@@ -113,7 +113,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <summary>Where a layer's keys and values are; valid until blocks are added or removed.</summary>
     public KvRows Rows(int layer)
     {
-        nint keys = (nint)layer * _blockTokens * (_shape.KeyRow + _shape.ValueRow) * sizeof(float);
+        var keys = (nint)layer * _blockTokens * (_shape.KeyRow + _shape.ValueRow) * sizeof(float);
         return new KvRows(_table, _blockTokens, keys, keys + (nint)_blockTokens * _shape.KeyRow * sizeof(float));
     }
 
@@ -146,7 +146,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         if (_disposed)
             return;
         _disposed = true;
-        foreach (nint block in _blocks)
+        foreach (var block in _blocks)
             _memory.Return(block);
         _blocks.Clear();
         _table = [];

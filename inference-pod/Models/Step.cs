@@ -22,7 +22,7 @@ internal sealed record StepChunk(SequenceKv Kv, int Offset, int Count, ReadOnlyM
         var last = chunks[^1];
         kernels.ForRows(last.Offset + last.Count, width, (from, to) =>
         {
-            for (int i = 0; i < chunks.Count; i++)
+            for (var i = 0; i < chunks.Count; i++)
             {
                 var chunk = chunks[i];
                 int begin = Math.Max(from - chunk.Offset, 0), end = Math.Min(to - chunk.Offset, chunk.Count);

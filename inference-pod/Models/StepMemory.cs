@@ -7,8 +7,8 @@ internal static class StepMemory
     public static long BytesPerToken(DecoderSpec spec)
     {
         // The residual, its change, and what is normed.
-        long passing = 3L * spec.Hidden;
-        long most = Math.Max(Attention(spec.Attention), spec.FeedForward.Max(block => FeedForward(block, spec.Hidden)));
+        var passing = 3L * spec.Hidden;
+        var most = Math.Max(Attention(spec.Attention), spec.FeedForward.Max(block => FeedForward(block, spec.Hidden)));
         return sizeof(float) * (passing + most);
     }
 

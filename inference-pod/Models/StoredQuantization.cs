@@ -53,7 +53,7 @@ internal static class StoredQuantization
         // With ue8m0 the scales are powers of two, stored like others.
         if (given.Text("scale_fmt") is not (null or "float" or "ue8m0"))
             throw given.Bad("scale_fmt", "float or ue8m0");
-        foreach (string name in new[] { "dtype", "torch_dtype" })
+        foreach (var name in new[] { "dtype", "torch_dtype" })
         {
             if (config.Text(name) is not (null or "bfloat16"))
                 throw config.Bad(name, "bfloat16 beside weights in fp8: their products with the scales are rounded to it");

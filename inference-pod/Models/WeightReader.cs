@@ -24,7 +24,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     /// <summary><c>{name}.weight</c> [outputs, inputs] and, if asked, <c>{name}.bias</c>.</summary>
     public LinearWeight Linear(string name, int outputs, int inputs, bool bias = false)
     {
-        byte* data = Read($"{name}.weight", keepBFloat16, memory, out var format, outputs, inputs);
+        var data = Read($"{name}.weight", keepBFloat16, memory, out var format, outputs, inputs);
         return new LinearWeight(data, format, outputs, inputs, bias ? Vector($"{name}.bias", outputs) : null);
     }
 
@@ -40,7 +40,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     /// </summary>
     public void CheckAllUsed(string architecture, int layers, bool tied)
     {
-        foreach (string name in checkpoint.Names.Order(StringComparer.Ordinal))
+        foreach (var name in checkpoint.Names.Order(StringComparer.Ordinal))
         {
             if (!_used.Contains(Fp8Matrix.ScaledBy(checkpoint, name) ?? name) && !IsLeftOut(name, layers, tied))
                 throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
@@ -61,8 +61,8 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
         const string Prefix = "model.layers.";
         if (!name.StartsWith(Prefix, StringComparison.Ordinal))
             return null;
-        int end = name.IndexOf('.', Prefix.Length);
-        return end > 0 && int.TryParse(name.AsSpan(Prefix.Length, end - Prefix.Length), out int layer) ? layer : null;
+        var end = name.IndexOf('.', Prefix.Length);
+        return end > 0 && int.TryParse(name.AsSpan(Prefix.Length, end - Prefix.Length), out var layer) ? layer : null;
     }
 
     private byte* Read(string name, bool keep, WeightMemory into, out WeightFormat format, params ReadOnlySpan<long> shape)
@@ -71,14 +71,14 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
         if (shape.Length == 2 && Fp8Matrix.Find(checkpoint, name, (int)shape[0], (int)shape[1]) is { } matrix)
             return Dequantize(matrix, keep, into, out format);
         var (file, entry) = checkpoint.Find(name, shape);
-        bool stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
+        var stored = entry.Type == TensorType.F32 || (keep && entry.Type == TensorType.BF16);
         format = stored && entry.Type == TensorType.BF16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
-        byte* destination = into.Take(entry.Elements * (format == WeightFormat.BFloat16 ? sizeof(ushort) : sizeof(float)));
+        var destination = into.Take(entry.Elements * (format == WeightFormat.BFloat16 ? sizeof(ushort) : sizeof(float)));
         long others = 0;
-        byte[] buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
+        var buffer = stored ? [] : new byte[(int)Math.Min(ReadBytes, entry.Length)];
         for (long at = 0; at < entry.Length;)
         {
-            int bytes = (int)Math.Min(ReadBytes, entry.Length - at);
+            var bytes = (int)Math.Min(ReadBytes, entry.Length - at);
             if (stored)
             {
                 var raw = new Span<byte>(destination + at, bytes);
@@ -90,8 +90,8 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
                 file.Read(entry, at, buffer.AsSpan(0, bytes));
                 others += FiniteWeights.CountOthers(buffer.AsSpan(0, bytes), entry.Type);
                 var halves = MemoryMarshal.Cast<byte, ushort>(buffer.AsSpan(0, bytes));
-                float* floats = (float*)destination + at / 2;
-                for (int i = 0; i < halves.Length; i++)
+                var floats = (float*)destination + at / 2;
+                for (var i = 0; i < halves.Length; i++)
                     floats[i] = HalfTypes.ToSingle(halves[i], entry.Type);
             }
             at += bytes;
@@ -103,22 +103,22 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     private static byte* Dequantize(Fp8Matrix matrix, bool keep, WeightMemory into, out WeightFormat format)
     {
         format = keep ? WeightFormat.BFloat16 : WeightFormat.Float32;
-        int columns = matrix.Columns;
+        var columns = matrix.Columns;
         long rowBytes = format.RowBytes(columns), others = 0;
         byte* destination = into.Take(matrix.Rows * rowBytes), to = destination;
         byte[] scratch = [];
-        ushort[] row = new ushort[columns];
+        var row = new ushort[columns];
         foreach (var band in matrix.Bands(ReadBytes))
         {
             if (scratch.Length < band.ScratchBytes)
                 scratch = new byte[band.ScratchBytes];
             band.Read(scratch);
-            for (int r = 0; r < band.Rows; r++, to += rowBytes)
+            for (var r = 0; r < band.Rows; r++, to += rowBytes)
             {
                 var values = keep ? new Span<ushort>(to, columns) : row;
                 band.Row(scratch, r, values);
                 others += FiniteWeights.CountOthers(MemoryMarshal.AsBytes(values), TensorType.BF16);
-                for (int c = 0; c < columns && !keep; c++)
+                for (var c = 0; c < columns && !keep; c++)
                     ((float*)to)[c] = HalfTypes.ToSingle(values[c], TensorType.BF16);
             }
         }

@@ -49,7 +49,7 @@ internal sealed class Lesson(LinearGate model, int mostRows, int topK)
     /// <summary>Takes in what the router chose, [tokens, top-k].</summary>
     public void End(ReadOnlySpan<int> chosen)
     {
-        for (int i = 0; i < Count; i++)
+        for (var i = 0; i < Count; i++)
             chosen.Slice(_rows[i].Row * topK, topK).CopyTo(_chosen.AsSpan(i * topK));
     }
 }

@@ -48,13 +48,13 @@ internal sealed class LinearGate(int inputs, int outputs)
         TensorPrimitives.Divide(_squares, _examples, _scaled);
         TensorPrimitives.Sqrt(_scaled, _scaled);
         TensorPrimitives.Divide(x, _scaled, _scaled);
-        for (int o = 0; o < outputs; o++)
+        for (var o = 0; o < outputs; o++)
         {
-            float e = error[o];
+            var e = error[o];
             if (Math.Abs(e) < Negligible)
                 continue;
             _errors[o] += e * e;
-            float step = -Rate * e / MathF.Sqrt(_errors[o]);
+            var step = -Rate * e / MathF.Sqrt(_errors[o]);
             TensorPrimitives.MultiplyAdd(_scaled, step, Weights(o), Weights(o));
             _bias[o] += step;
         }
@@ -63,14 +63,14 @@ internal sealed class LinearGate(int inputs, int outputs)
     /// <summary>Weights, constants, and the sums.</summary>
     public void Save(BinaryWriter writer)
     {
-        foreach (float[] values in new[] { _weights, _bias, _errors, _squares })
+        foreach (var values in new[] { _weights, _bias, _errors, _squares })
             writer.Write(MemoryMarshal.AsBytes<float>(values));
         writer.Write(_examples);
     }
 
     public void Load(BinaryReader reader)
     {
-        foreach (float[] values in new[] { _weights, _bias, _errors, _squares })
+        foreach (var values in new[] { _weights, _bias, _errors, _squares })
             ReadFinite(reader, values);
         ReadFinite(reader, MemoryMarshal.CreateSpan(ref _examples, 1));
     }
@@ -83,7 +83,7 @@ internal sealed class LinearGate(int inputs, int outputs)
 
     private static float[] Filled(int count)
     {
-        float[] squares = new float[count];
+        var squares = new float[count];
         Array.Fill(squares, FirstSquare);
         return squares;
     }

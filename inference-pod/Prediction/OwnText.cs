@@ -53,18 +53,18 @@ internal static class OwnText
 
     private sealed class Sequence(ICausalModel model, List<int> start, long seed) : IDisposable
     {
-        private readonly ISequenceKv kv = model.CreateSequence();
-        private readonly Sampler sampler = new(new SamplingSettings { Temperature = 1, Seed = seed }, []);
-        private int computed;
+        private readonly ISequenceKv _kv = model.CreateSequence();
+        private readonly Sampler _sampler = new(new SamplingSettings { Temperature = 1, Seed = seed }, []);
+        private int _computed;
 
         public List<int> Tokens { get; } = start;
 
-        public void Dispose() => kv.Dispose();
+        public void Dispose() => _kv.Dispose();
 
         public SequenceChunk NextChunk()
         {
-            var chunk = new SequenceChunk(kv, Tokens[computed..].ToArray(), LogitsFor.Last);
-            computed = Tokens.Count;
+            var chunk = new SequenceChunk(_kv, Tokens[_computed..].ToArray(), LogitsFor.Last);
+            _computed = Tokens.Count;
             return chunk;
         }
 
@@ -72,6 +72,6 @@ internal static class OwnText
         public bool IsOver => model.Info.EndOfSequence.Contains(Tokens[^1]) || Tokens.Count >= Math.Min(TraceRun.WindowTokens, model.Info.ContextLength);
 
         /// <summary>Draws the next token.</summary>
-        public void Append(float[] logits) => Tokens.Add(sampler.Next(logits).Chosen.Token);
+        public void Append(float[] logits) => Tokens.Add(_sampler.Next(logits).Chosen.Token);
     }
 }

@@ -27,18 +27,18 @@ internal static class PredictorTraining
     /// <param name="horizon">Layers ahead, 1 or more.</param>
     public static void Run(IRoutingSource source, RoutingPredictor predictor, int horizon)
     {
-        float[] use = new float[source.Shape.Experts];
+        var use = new float[source.Shape.Experts];
         horizon = Math.Min(horizon, source.Shape.Layers);
-        for (int step = 0; step < source.Steps; step++)
+        for (var step = 0; step < source.Steps; step++)
         {
             predictor.Begin(source.Tokens(step));
-            for (int distance = 1; distance <= source.Shape.Layers; distance++)
+            for (var distance = 1; distance <= source.Shape.Layers; distance++)
                 predictor.Predict(null, distance, use);
-            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            for (var layer = 0; layer < source.Shape.Layers; layer++)
             {
                 predictor.Learn(layer, source.Chosen(step, layer));
                 var routing = source.Routing(step, layer, horizon);
-                for (int distance = 1; distance <= routing.Ahead.Count; distance++)
+                for (var distance = 1; distance <= routing.Ahead.Count; distance++)
                     predictor.Predict(routing, distance, use);
             }
         }

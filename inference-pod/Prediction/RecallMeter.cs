@@ -23,20 +23,20 @@ internal static class RecallMeter
     /// <param name="count">False: only learn.</param>
     public static IReadOnlyList<HorizonRecall> Measure(IRoutingSource source, RoutingPredictor predictor, float threshold, bool count = true)
     {
-        int layers = source.Shape.Layers;
+        var layers = source.Shape.Layers;
         var tallies = Enumerable.Range(0, layers).Select(distance => new Tally(distance)).ToArray();
-        float[] use = new float[source.Shape.Experts];
-        for (int step = 0; step < source.Steps; step++)
+        var use = new float[source.Shape.Experts];
+        for (var step = 0; step < source.Steps; step++)
         {
             predictor.Begin(source.Tokens(step));
             predictor.Predict(null, 1, use);
             if (count)
                 tallies[0].Add(use, source.Chosen(step, 0), threshold, []);
-            for (int layer = 0; layer < layers; layer++)
+            for (var layer = 0; layer < layers; layer++)
             {
                 predictor.Learn(layer, source.Chosen(step, layer));
                 var routing = source.Routing(step, layer, layers - 1 - layer);
-                for (int distance = 1; distance <= routing.Ahead.Count; distance++)
+                for (var distance = 1; distance <= routing.Ahead.Count; distance++)
                 {
                     predictor.Predict(routing, distance, use);
                     if (count)
@@ -49,9 +49,9 @@ internal static class RecallMeter
 
     private static float[] PreGateSum(LayerRouting routing, int distance)
     {
-        float[] gate = routing.Ahead[distance - 1].Probabilities;
-        float[] sum = new float[gate.Length / routing.Tokens];
-        for (int i = 0; i < gate.Length; i++)
+        var gate = routing.Ahead[distance - 1].Probabilities;
+        var sum = new float[gate.Length / routing.Tokens];
+        for (var i = 0; i < gate.Length; i++)
             sum[i % sum.Length] += gate[i];
         return sum;
     }
@@ -67,9 +67,9 @@ internal static class RecallMeter
             int[] used = [.. chosen.Distinct()];
             Used += used.Length;
             _predictions++;
-            foreach (float probability in use)
+            foreach (var probability in use)
                 _size += probability >= threshold ? 1 : 0;
-            foreach (int expert in used)
+            foreach (var expert in used)
             {
                 _hits += use[expert] >= threshold ? 1 : 0;
                 _best += Rank(use, expert) < used.Length ? 1 : 0;
@@ -82,8 +82,8 @@ internal static class RecallMeter
 
         private static int Rank(ReadOnlySpan<float> scores, int expert)
         {
-            int better = 0;
-            for (int e = 0; e < scores.Length; e++)
+            var better = 0;
+            for (var e = 0; e < scores.Length; e++)
                 better += scores[e] > scores[expert] || (scores[e] == scores[expert] && e < expert) ? 1 : 0;
             return better;
         }

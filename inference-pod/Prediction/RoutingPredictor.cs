@@ -88,7 +88,7 @@ internal class RoutingPredictor
     /// </param>
     public void Learn(int layer, ReadOnlySpan<int> chosen, bool postpone = false)
     {
-        int rows = chosen.Length / _shape.TopK;
+        var rows = chosen.Length / _shape.TopK;
         foreach (var pair in _predictedBy[layer])
         {
             pair.Waits = false;
@@ -112,10 +112,10 @@ internal class RoutingPredictor
     {
         var last = _last[layer];
         Array.Clear(last);
-        foreach (int expert in chosen)
+        foreach (var expert in chosen)
             last[expert] += 1f / rows;
-        ref int[] each = ref _lastOfEach[layer];
-        int kept = rows is > 1 and <= MostRows ? chosen.Length : 0;
+        ref var each = ref _lastOfEach[layer];
+        var kept = rows is > 1 and <= MostRows ? chosen.Length : 0;
         if (each.Length != kept)
             each = new int[kept];
         chosen[..kept].CopyTo(each);
@@ -146,18 +146,18 @@ internal class RoutingPredictor
     public virtual void Predict(LayerRouting? routing, int distance, Span<float> use)
     {
         int source = routing?.Layer ?? -1, target = (source + distance) % _shape.Layers;
-        bool next = source + distance >= _shape.Layers;
+        var next = source + distance >= _shape.Layers;
         var pair = PairOf(source, distance);
         int tokens = _tokens.Length, rows = Math.Min(tokens, MostRows);
         Own(routing, tokens, rows);
         var lesson = pair.Lesson;
         lesson.Begin(next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
         use.Clear();
-        for (int i = 0; i < rows; i++)
+        for (var i = 0; i < rows; i++)
         {
-            int row = (int)((long)i * tokens / rows);
+            var row = (int)((long)i * tokens / rows);
             // Rows that are not learned from leave what they wrote to the next.
-            bool learned = i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows;
+            var learned = i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows;
             var x = lesson.Row(row, _tokens[row], learned);
             Inputs(routing, distance, i, row, target, x);
             pair.Model.Run(x, _logits);
@@ -169,7 +169,7 @@ internal class RoutingPredictor
         }
         if (tokens > 1)
         {
-            float weight = (float)BatchDiversity.EffectiveTokens(routing?.Gate, tokens) / rows;
+            var weight = (float)BatchDiversity.EffectiveTokens(routing?.Gate, tokens) / rows;
             TensorPrimitives.Multiply(use, -weight, use);
             TensorPrimitives.Exp(use, use);
             TensorPrimitives.Subtract(1, use, use);
@@ -190,7 +190,7 @@ internal class RoutingPredictor
     public void Save(BinaryWriter writer)
     {
         var pairs = _pairs.Select((pair, index) => (Pair: pair, Source: (index / _shape.Layers) - 1, Distance: (index % _shape.Layers) + 1)).Where(pair => pair.Pair is not null).ToList();
-        foreach (int number in new[] { _shape.Layers, _shape.Experts, _shape.TopK, _shape.Vocabulary, pairs.Count })
+        foreach (var number in new[] { _shape.Layers, _shape.Experts, _shape.TopK, _shape.Vocabulary, pairs.Count })
             writer.Write(number);
         foreach (var (pair, source, distance) in pairs)
         {
@@ -209,8 +209,8 @@ internal class RoutingPredictor
         if (shape.Layers is < 1 or > ushort.MaxValue || shape.Experts is < 1 or > ushort.MaxValue || shape.TopK < 1 || shape.TopK > shape.Experts || shape.Vocabulary < 1)
             throw new InvalidDataException($"shape {shape}");
         var predictor = new RoutingPredictor(shape);
-        int gates = reader.ReadInt32();
-        for (int i = 0; i < gates; i++)
+        var gates = reader.ReadInt32();
+        for (var i = 0; i < gates; i++)
         {
             int source = reader.ReadInt32(), distance = reader.ReadInt32();
             if (source < -1 || source >= shape.Layers || distance < 1 || distance > shape.Layers)
@@ -225,7 +225,7 @@ internal class RoutingPredictor
     /// <summary>The later gate, the own gate, and what the target used last; before the first layer the last alone.</summary>
     private void Inputs(LayerRouting? routing, int distance, int sample, int row, int target, Span<float> x)
     {
-        int n = _shape.Experts;
+        var n = _shape.Experts;
         if (routing is not null)
         {
             LogRatio(routing.Ahead[distance - 1].Probabilities.AsSpan(row * n, n), x[..n]);
@@ -240,14 +240,14 @@ internal class RoutingPredictor
     /// </summary>
     private void Last(int target, int row, Span<float> x)
     {
-        int[] each = _lastOfEach[target];
+        var each = _lastOfEach[target];
         if (_tokens.Length == 1 || each.Length != _tokens.Length * _shape.TopK)
         {
             _last[target].CopyTo(x);
             return;
         }
         x.Clear();
-        foreach (int expert in each.AsSpan(row * _shape.TopK, _shape.TopK))
+        foreach (var expert in each.AsSpan(row * _shape.TopK, _shape.TopK))
             x[expert] = 1;
     }
 
@@ -257,8 +257,8 @@ internal class RoutingPredictor
         if (routing is null || ReferenceEquals(_ownOf, routing))
             return;
         _ownOf = routing;
-        int n = _shape.Experts;
-        for (int i = 0; i < rows; i++)
+        var n = _shape.Experts;
+        for (var i = 0; i < rows; i++)
             LogRatio(routing.Gate.AsSpan((int)((long)i * tokens / rows) * n, n), _own.AsSpan(i * n, n));
     }
 
@@ -272,14 +272,14 @@ internal class RoutingPredictor
 
     private void Learn(Lesson lesson)
     {
-        for (int i = 0; i < lesson.Count; i++)
+        for (var i = 0; i < lesson.Count; i++)
         {
-            int token = lesson.Token(i);
+            var token = lesson.Token(i);
             // Not as it was predicted: there may have been other lessons since.
             lesson.Model.Run(lesson.Inputs(i), _error);
             lesson.Memory.AddTo(token, _error);
             TensorPrimitives.Sigmoid<float>(_error, _error);
-            foreach (int expert in lesson.Chosen(i))
+            foreach (var expert in lesson.Chosen(i))
                 _error[expert] -= 1;
             lesson.Model.Learn(lesson.Inputs(i), _error);
             lesson.Memory.Learn(token, _error);
@@ -291,13 +291,13 @@ internal class RoutingPredictor
         ref var pair = ref _pairs[((source + 1) * _shape.Layers) + distance - 1];
         if (pair is not null)
             return pair;
-        int n = _shape.Experts;
+        var n = _shape.Experts;
         var model = new LinearGate(source < 0 ? n : 3 * n, n);
         // The bare pre-gate: a probability of 1/n means the share top-k of n.
         model.Bias.Fill(MathF.Log(_shape.TopK / (float)Math.Max(1, n - _shape.TopK)));
         if (source >= 0)
         {
-            for (int e = 0; e < n; e++)
+            for (var e = 0; e < n; e++)
                 model.Weights(e)[e] = 1;
         }
         return pair = new Pair { Model = model, Lesson = new Lesson(model, LearnedRows, _shape.TopK) };

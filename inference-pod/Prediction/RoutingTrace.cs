@@ -32,7 +32,7 @@ internal sealed class RoutingTrace
     /// <summary>Steps of the logarithm in which probabilities are kept: 16 to a factor of e, down to e^-15.9.</summary>
     private const float Resolution = 16;
 
-    private static readonly float[] s_probability = [.. Enumerable.Range(0, 256).Select(code => MathF.Exp(-code / Resolution))];
+    private static readonly float[] Probability = [.. Enumerable.Range(0, 256).Select(code => MathF.Exp(-code / Resolution))];
 
     /// <param name="shape">What it is of.</param>
     /// <param name="chunks">In order of steps; together they cover the tokens once, in order.</param>
@@ -63,8 +63,8 @@ internal sealed class RoutingTrace
     public void GateAt(int token, int layer, int distance, Span<float> probabilities)
     {
         var coded = Gates.AsSpan((token * Shape.Layers + layer) * Shape.GateValues + distance * Shape.Experts, Shape.Experts);
-        for (int e = 0; e < coded.Length; e++)
-            probabilities[e] = s_probability[coded[e]];
+        for (var e = 0; e < coded.Length; e++)
+            probabilities[e] = Probability[coded[e]];
     }
 
     public static byte Code(float probability) =>

@@ -18,7 +18,7 @@ internal sealed class TokenMemory(int buckets, int experts)
     /// <summary>Adds the logits of a token to <paramref name="logits"/>.</summary>
     public void AddTo(int token, Span<float> logits)
     {
-        if (_rows.TryGetValue(token % buckets, out float[]? row))
+        if (_rows.TryGetValue(token % buckets, out var row))
             TensorPrimitives.Add(logits, row.AsSpan(0, experts), logits);
     }
 
@@ -27,9 +27,9 @@ internal sealed class TokenMemory(int buckets, int experts)
     /// <param name="error">Predicted probability minus truth, one per expert.</param>
     public void Learn(int token, ReadOnlySpan<float> error)
     {
-        ref float[]? row = ref CollectionsMarshal.GetValueRefOrAddDefault(_rows, token % buckets, out _);
+        ref var row = ref CollectionsMarshal.GetValueRefOrAddDefault(_rows, token % buckets, out _);
         row ??= [.. new float[experts], LinearGate.FirstSquare];
-        ref float square = ref row[experts];
+        ref var square = ref row[experts];
         square += TensorPrimitives.SumOfSquares(error) / experts;
         var logits = row.AsSpan(0, experts);
         TensorPrimitives.MultiplyAdd(error, -Rate / MathF.Sqrt(square), logits, logits);
@@ -49,10 +49,10 @@ internal sealed class TokenMemory(int buckets, int experts)
     /// <exception cref="InvalidDataException">The numbers make no sense.</exception>
     public void Load(BinaryReader reader)
     {
-        int count = reader.ReadInt32();
+        var count = reader.ReadInt32();
         for (int i = 0, last = -1; i < count; i++)
         {
-            int bucket = reader.ReadInt32();
+            var bucket = reader.ReadInt32();
             if (bucket <= last || bucket >= buckets)
                 throw new InvalidDataException($"row {bucket} after {last}, of {buckets}");
             LinearGate.ReadFinite(reader, _rows[last = bucket] = new float[experts + 1]);

@@ -10,58 +10,58 @@ namespace Moebius.Inference.Prediction;
 /// <param name="horizon">Layers ahead to record, 0..64.</param>
 internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
 {
-    private readonly List<TraceChunk> chunks = [];
-    private readonly List<int> tokens = [];
-    private readonly List<ushort[]> chosen = [];
-    private readonly List<byte[]> gates = [];
-    private int layers;
-    private int experts;
-    private int topK;
-    private int first;
-    private int step;
+    private readonly List<TraceChunk> _chunks = [];
+    private readonly List<int> _tokens = [];
+    private readonly List<ushort[]> _chosen = [];
+    private readonly List<byte[]> _gates = [];
+    private int _layers;
+    private int _experts;
+    private int _topK;
+    private int _first;
+    private int _step;
 
-    public int Tokens => tokens.Count;
+    public int Tokens => _tokens.Count;
 
     public int Horizon(int layer) => horizon;
 
     /// <summary>Names the sequences of the step that just ran, in its order.</summary>
     public void EndStep(IReadOnlyList<(int Sequence, int Count)> parts)
     {
-        var at = first;
+        var at = _first;
         foreach (var (sequence, count) in parts)
         {
-            chunks.Add(new TraceChunk(step, sequence, at, count));
+            _chunks.Add(new TraceChunk(_step, sequence, at, count));
             at += count;
         }
 
-        if (at != tokens.Count)
-            throw new InvalidOperationException($"the step had {tokens.Count - first} tokens; {at - first} were named");
-        step++;
+        if (at != _tokens.Count)
+            throw new InvalidOperationException($"the step had {_tokens.Count - _first} tokens; {at - _first} were named");
+        _step++;
     }
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> step)
     {
-        first = tokens.Count;
-        tokens.AddRange(step);
+        _first = _tokens.Count;
+        _tokens.AddRange(step);
         return [];
     }
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
-        layers = Math.Max(layers, routing.Layer + 1);
-        experts = routing.Gate.Length / routing.Tokens;
-        topK = routing.Chosen.Length / routing.Tokens;
-        chosen.Add([.. routing.Chosen.Select(expert => checked((ushort)expert))]);
-        var coded = new byte[routing.Tokens * (horizon + 1) * experts];
+        _layers = Math.Max(_layers, routing.Layer + 1);
+        _experts = routing.Gate.Length / routing.Tokens;
+        _topK = routing.Chosen.Length / routing.Tokens;
+        _chosen.Add([.. routing.Chosen.Select(expert => checked((ushort)expert))]);
+        var coded = new byte[routing.Tokens * (horizon + 1) * _experts];
         for (var token = 0; token < routing.Tokens; token++)
         {
-            var row = coded.AsSpan(token * (horizon + 1) * experts);
-            Code(routing.Gate.AsSpan(token * experts, experts), row);
+            var row = coded.AsSpan(token * (horizon + 1) * _experts);
+            Code(routing.Gate.AsSpan(token * _experts, _experts), row);
             for (var distance = 1; distance <= horizon; distance++)
-                Code(routing.Ahead[distance - 1].Probabilities.AsSpan(token * experts, experts), row[(distance * experts)..]);
+                Code(routing.Ahead[distance - 1].Probabilities.AsSpan(token * _experts, _experts), row[(distance * _experts)..]);
         }
 
-        gates.Add(coded);
+        _gates.Add(coded);
         return [];
     }
 
@@ -76,31 +76,31 @@ internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
     /// <param name="denseBytes">Size of all other weights.</param>
     public RoutingTrace Finish(string architecture, int vocabulary, long expertBytes, long denseBytes)
     {
-        var shape = new TraceShape(architecture, layers, experts, topK, horizon, vocabulary, expertBytes, denseBytes);
-        var allChosen = new ushort[(long)tokens.Count * layers * topK];
-        var allGates = new byte[(long)tokens.Count * layers * shape.GateValues];
+        var shape = new TraceShape(architecture, _layers, _experts, _topK, horizon, vocabulary, expertBytes, denseBytes);
+        var allChosen = new ushort[(long)_tokens.Count * _layers * _topK];
+        var allGates = new byte[(long)_tokens.Count * _layers * shape.GateValues];
         foreach (var (index, at, count) in Steps())
         {
-            for (var layer = 0; layer < layers; layer++)
+            for (var layer = 0; layer < _layers; layer++)
             {
                 for (var token = 0; token < count; token++)
                 {
-                    var to = ((at + token) * layers) + layer;
-                    chosen[index + layer].AsSpan(token * topK, topK).CopyTo(allChosen.AsSpan(to * topK));
-                    gates[index + layer].AsSpan(token * shape.GateValues, shape.GateValues).CopyTo(allGates.AsSpan(to * shape.GateValues));
+                    var to = ((at + token) * _layers) + layer;
+                    _chosen[index + layer].AsSpan(token * _topK, _topK).CopyTo(allChosen.AsSpan(to * _topK));
+                    _gates[index + layer].AsSpan(token * shape.GateValues, shape.GateValues).CopyTo(allGates.AsSpan(to * shape.GateValues));
                 }
             }
         }
 
-        return new RoutingTrace(shape, [.. chunks], [.. CollectionsMarshal.AsSpan(tokens)], allChosen, allGates);
+        return new RoutingTrace(shape, [.. _chunks], [.. CollectionsMarshal.AsSpan(_tokens)], allChosen, allGates);
     }
 
     private IEnumerable<(int Index, int First, int Count)> Steps()
     {
         var at = 0;
-        for (var index = 0; index < chosen.Count; index += layers)
+        for (var index = 0; index < _chosen.Count; index += _layers)
         {
-            var count = chosen[index].Length / topK;
+            var count = _chosen[index].Length / _topK;
             yield return (index, at, count);
             at += count;
         }

@@ -19,13 +19,13 @@ internal static class BatchDiversity
     {
         if (gate.IsEmpty || tokens == 1)
             return tokens;
-        int experts = gate.Length / tokens;
-        float[] sum = new float[experts];
-        for (int t = 0; t < tokens; t++)
+        var experts = gate.Length / tokens;
+        var sum = new float[experts];
+        for (var t = 0; t < tokens; t++)
             TensorPrimitives.Add(sum, gate.Slice(t * experts, experts), sum);
         // Sum over i<j of |g_i - g_j|^2 = n * sum |g_i|^2 - |sum g_i|^2, and without overlap (n - 1) * sum |g_i|^2.
         double squares = TensorPrimitives.SumOfSquares(gate);
-        double distance = tokens * squares - TensorPrimitives.SumOfSquares<float>(sum);
+        var distance = tokens * squares - TensorPrimitives.SumOfSquares<float>(sum);
         return 1 + (tokens - 1) * Math.Clamp(distance / ((tokens - 1) * squares), 0, 1);
     }
 }

@@ -110,9 +110,9 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _reuse.Used(routing.Layer, routing.Chosen);
         _used = 0;
         _runs++;
-        foreach (int expert in routing.Chosen)
+        foreach (var expert in routing.Chosen)
         {
-            int at = At(routing.Layer, expert);
+            var at = At(routing.Layer, expert);
             if (_usedIn[at] == _runs)
                 continue;
             _usedIn[at] = _runs;
@@ -125,7 +125,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     {
         _threshold.Observe(feedback, shortLayers: !PlanningIsFree);
         // Loads begin in the plan's order.
-        int ahead = Math.Min(feedback.Ahead, _risks.Count);
+        var ahead = Math.Min(feedback.Ahead, _risks.Count);
         _controller?.Observe(feedback, _used, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));
         _risks.RemoveRange(0, ahead);
     }
@@ -140,12 +140,12 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _plan.Clear();
         _order.Clear();
         _plans++;
-        float threshold = Threshold;
-        int source = routing?.Layer ?? -1;
+        var threshold = Threshold;
+        var source = routing?.Layer ?? -1;
         float weight = 1;
-        for (int distance = 1; distance <= reach; distance++, weight *= PerLayer)
+        for (var distance = 1; distance <= reach; distance++, weight *= PerLayer)
         {
-            int layer = (source + distance) % _predictor.Shape.Layers;
+            var layer = (source + distance) % _predictor.Shape.Layers;
             if (routing is null || (distance <= routing.Ahead.Count && Wants(source, distance) && routing.Ahead[distance - 1].Probabilities.Length > 0))
             {
                 _predictor.Predict(routing, distance, _use);
@@ -158,7 +158,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             var use = _reuse.Near(layer);
             if (distance == 1)
                 _controller?.Expect(TensorPrimitives.Sum(use));
-            for (int e = 0; e < use.Length; e++)
+            for (var e = 0; e < use.Length; e++)
             {
                 if (use[e] < threshold || _plannedIn[At(layer, e)] == _plans)
                     continue;
@@ -179,7 +179,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private void Sift()
     {
         float least = -1;
-        int kept = 0;
+        var kept = 0;
         _risks.Clear();
         var plan = CollectionsMarshal.AsSpan(_plan);
         foreach (var request in plan)

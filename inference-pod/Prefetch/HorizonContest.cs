@@ -86,7 +86,7 @@ internal sealed class HorizonContest
     private void Judge()
     {
         var best = _left.MinBy(entry => entry.Mean)!;
-        double chance = Math.Max(Chance(), Tolerance * best.Mean);
+        var chance = Math.Max(Chance(), Tolerance * best.Mean);
         _left.RemoveAll(entry => entry.Mean - best.Mean > chance);
         if (_left.Count > 1 && _rounds < MostRounds && chance > Tolerance * best.Mean)
         {
@@ -102,7 +102,7 @@ internal sealed class HorizonContest
     {
         if (_rounds % Halving != 0)
             return;
-        double most = _left.Select(entry => entry.Mean).Order().ElementAt(((_left.Count + 1) / 2) - 1);
+        var most = _left.Select(entry => entry.Mean).Order().ElementAt(((_left.Count + 1) / 2) - 1);
         if (_left.Count > 2)
             _left.RemoveAll(entry => entry.Mean > most);
     }
@@ -111,13 +111,13 @@ internal sealed class HorizonContest
     private double Chance()
     {
         double all = _left.Average(entry => entry.Mean), squares = 0;
-        for (int round = 0; round < _rounds; round++)
+        for (var round = 0; round < _rounds; round++)
         {
-            int at = round;
-            double level = _left.Average(entry => entry.Rounds[at]) - all;
+            var at = round;
+            var level = _left.Average(entry => entry.Rounds[at]) - all;
             squares += _left.Sum(entry => Math.Pow(entry.Rounds[at] - entry.Mean - level, 2));
         }
-        int freedom = (_left.Count - 1) * (_rounds - 1);
+        var freedom = (_left.Count - 1) * (_rounds - 1);
         return Beyond(freedom) * Math.Sqrt(2 * squares / freedom / _rounds);
     }
 

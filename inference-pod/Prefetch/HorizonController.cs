@@ -73,10 +73,10 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// </summary>
     public static IEnumerable<int> Candidates(int start, int maxHorizon)
     {
-        int most = Math.Min(maxHorizon, Math.Max(4, 2 * start));
+        var most = Math.Min(maxHorizon, Math.Max(4, 2 * start));
         yield return Off;
         yield return 0;
-        for (int horizon = 1; horizon <= most; horizon += Math.Max(1, horizon / 2))
+        for (var horizon = 1; horizon <= most; horizon += Math.Max(1, horizon / 2))
             yield return horizon;
     }
 
@@ -100,7 +100,7 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <param name="expectedInVain">How many of what was loaded ahead were expected to be in vain, by their probabilities.</param>
     public void Observe(PrefetchFeedback feedback, int used, double expectedInVain = 0)
     {
-        double seconds = Measure(feedback, used);
+        var seconds = Measure(feedback, used);
         _layers++;
         _regular.Pass();
         _asked.Pass();
@@ -109,7 +109,7 @@ internal sealed class HorizonController(HorizonLimits limits)
             _contest.Observe(seconds);
             return;
         }
-        int now = Start(_expected.Value * _loadedShare.Value, _transfer.Value, _compute.Value, limits.MaxHorizon);
+        var now = Start(_expected.Value * _loadedShare.Value, _transfer.Value, _compute.Value, limits.MaxHorizon);
         if (Math.Abs(now - _start) > 1)
             Restart(now);
         else if (_kept > 0 && Pressure(feedback, expectedInVain) is var step and not 0)
@@ -134,7 +134,7 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <summary>The counters ask for another horizon.</summary>
     private void Ask(int step)
     {
-        int next = Math.Clamp(_kept + step, 1, limits.MaxHorizon);
+        var next = Math.Clamp(_kept + step, 1, limits.MaxHorizon);
         if (next == _kept)
             return;
         if (!Costs)
@@ -149,8 +149,8 @@ internal sealed class HorizonController(HorizonLimits limits)
         if (_regular.IsOver)
         {
             var all = Candidates(_start, limits.MaxHorizon).Append(_kept).Distinct().Order().ToList();
-            int at = all.IndexOf(_kept);
-            bool among = _judged && _kept != Off;
+            var at = all.IndexOf(_kept);
+            var among = _judged && _kept != Off;
             (_contest, _pause) = (new HorizonContest(all.Where((horizon, i) => !among || horizon == Off || Math.Abs(i - at) <= 1)), _regular);
         }
         else if (_wanted is { } next && _asked.IsOver)
@@ -189,7 +189,7 @@ internal sealed class HorizonController(HorizonLimits limits)
             _plan.Add(feedback.PlanSeconds);
         else if (Horizon == 0)
             _planOnce.Add(feedback.PlanSeconds);
-        double loads = Math.Min(feedback.StallSeconds, Unusual * feedback.Misses * feedback.ExpertSeconds);
+        var loads = Math.Min(feedback.StallSeconds, Unusual * feedback.Misses * feedback.ExpertSeconds);
         _stall.Add(loads);
         _usual.Add(feedback.ComputeSeconds);
         return Math.Min(feedback.ComputeSeconds, Unusual * _usual.Value) + loads;
@@ -206,7 +206,7 @@ internal sealed class HorizonController(HorizonLimits limits)
         if (_stalls < limits.StallThreshold && _overfetched < limits.OverfetchThreshold)
             return 0;
         // What is farther past its threshold decides: with both, a step either way would only trade one for the other.
-        int step = Math.Sign((_stalls / limits.StallThreshold) - (_overfetched / limits.OverfetchThreshold));
+        var step = Math.Sign((_stalls / limits.StallThreshold) - (_overfetched / limits.OverfetchThreshold));
         (_stalls, _overfetched) = (0, 0);
         return step;
     }

@@ -36,7 +36,7 @@ internal sealed class LoadThreshold
         _time += Weight * (feedback.StallSeconds + feedback.ComputeSeconds - _time);
         if (_time <= 0)
             return;
-        double share = Math.Min(1, _demanded / _time);
+        var share = Math.Min(1, _demanded / _time);
         Value = (float)Math.Max(shortLayers ? LeastOfShort : Least, share / (2 + share));
     }
 }

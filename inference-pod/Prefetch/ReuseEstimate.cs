@@ -11,7 +11,7 @@ namespace Moebius.Inference.Prefetch;
 internal sealed class ReuseEstimate
 {
     /// <summary>Weights of a step in the means of use: recently, for a while, and over a long time.</summary>
-    private static readonly float[] s_weights = [1f / 24, 1f / 256, 1f / 2048];
+    private static readonly float[] Weights = [1f / 24, 1f / 256, 1f / 2048];
 
     /// <summary>Steps that what a mean begins with, every expert alike, counts for.</summary>
     private const int Prior = 8;
@@ -33,7 +33,7 @@ internal sealed class ReuseEstimate
     public ReuseEstimate(int layers, int experts, int topK)
     {
         _floor = 0.002f * topK / experts;
-        _means = [.. s_weights.Select(_ => Filled(layers, experts, topK / (float)experts))];
+        _means = [.. Weights.Select(_ => Filled(layers, experts, topK / (float)experts))];
         _near = Filled(layers, experts, 0);
         _steps = new long[layers];
         _used = new float[experts];
@@ -50,8 +50,8 @@ internal sealed class ReuseEstimate
         _ran[layer] = _now;
         // At first a mean is over all steps so far, so that what it began with is soon forgotten.
         _steps[layer]++;
-        for (int i = 0; i < s_weights.Length; i++)
-            Fade(_means[i][layer], Math.Max(s_weights[i], 1f / (_steps[layer] + Prior)), chosen);
+        for (var i = 0; i < Weights.Length; i++)
+            Fade(_means[i][layer], Math.Max(Weights[i], 1f / (_steps[layer] + Prior)), chosen);
     }
 
     /// <summary>Probabilities that a layer uses each expert when it runs next, where <see cref="IsPredicted"/>.</summary>
@@ -82,20 +82,20 @@ internal sealed class ReuseEstimate
         if (wait <= 0)
             wait += layers;
         float sum = 0;
-        foreach (float[][] means in _means)
+        foreach (var means in _means)
             sum += means[layer][expert];
-        float rate = Math.Max(_floor, sum / _means.Length);
+        var rate = Math.Max(_floor, sum / _means.Length);
         return (IsPredicted(layer) ? _near[layer][expert] : rate) + ((After - (wait / (float)layers)) * rate);
     }
 
     /// <summary>The fewest uses that are expected of any expert that is there.</summary>
     public float Least(Residency residency)
     {
-        float least = float.PositiveInfinity;
-        for (int layer = 0; layer < _near.Length; layer++)
+        var least = float.PositiveInfinity;
+        for (var layer = 0; layer < _near.Length; layer++)
         {
             var present = residency.Of(layer);
-            for (int expert = 0; expert < present.Length; expert++)
+            for (var expert = 0; expert < present.Length; expert++)
             {
                 if (present[expert])
                     least = Math.Min(least, Uses(layer, expert));
@@ -108,15 +108,15 @@ internal sealed class ReuseEstimate
     private void Fade(float[] means, float weight, ReadOnlySpan<int> chosen)
     {
         TensorPrimitives.Multiply(means, 1 - weight, _used);
-        foreach (int expert in chosen)
+        foreach (var expert in chosen)
             _used[expert] = means[expert] + (weight * (1 - means[expert]));
         _used.CopyTo(means, 0);
     }
 
     private static float[][] Filled(int layers, int experts, float value)
     {
-        float[][] rows = new float[layers][];
-        for (int layer = 0; layer < layers; layer++)
+        var rows = new float[layers][];
+        for (var layer = 0; layer < layers; layer++)
         {
             rows[layer] = new float[experts];
             Array.Fill(rows[layer], value);

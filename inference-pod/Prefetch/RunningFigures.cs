@@ -33,7 +33,7 @@ internal sealed class UsualTime
 
     public void Add(double value)
     {
-        double step = _values++ < First ? FirstStep : Step;
+        var step = _values++ < First ? FirstStep : Step;
         if (Value == 0)
             Value = value;
         else if (value > Value)

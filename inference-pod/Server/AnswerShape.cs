@@ -7,7 +7,7 @@ namespace Moebius.Inference.Server;
 /// <summary>Writes answers as one of the two endpoints does.</summary>
 internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeOffset now, string idPrefix)
 {
-    private readonly string id = idPrefix + Guid.NewGuid().ToString("N");
+    private readonly string _id = idPrefix + Guid.NewGuid().ToString("N");
 
     protected Tokenizer Tokenizer => tokenizer;
 
@@ -53,7 +53,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     {
         var envelope = new JsonObject
         {
-            ["id"] = id,
+            ["id"] = _id,
             ["object"] = kind,
             ["created"] = now.ToUnixTimeSeconds(),
             ["model"] = model,
@@ -69,7 +69,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
 internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffset now) : AnswerShape(model, tokenizer, now, "cmpl-")
 {
     /// <summary>Characters that the tokens of each choice have made so far.</summary>
-    private readonly Dictionary<int, int> written = [];
+    private readonly Dictionary<int, int> _written = [];
 
     protected override string WholeObject => "text_completion";
 
@@ -104,11 +104,11 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
     /// <summary>Where a token begins, in code points from the beginning of the choice: a byte that continues one begins none.</summary>
     private int Advance(int index, int token)
     {
-        var start = written.GetValueOrDefault(index);
+        var start = _written.GetValueOrDefault(index);
         var begun = 0;
         foreach (var value in Tokenizer.TextBytes(token))
             begun += (value & 0xC0) != 0x80 ? 1 : 0;
-        written[index] = start + begun;
+        _written[index] = start + begun;
         return start;
     }
 }

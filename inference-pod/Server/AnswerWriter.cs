@@ -64,7 +64,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
                 break;
             }
 
-            IReadOnlyList<ChosenToken> tokens = answer.Complete ? [] : happened.Tokens;
+            var tokens = answer.Complete ? [] : happened.Tokens;
             var deltas = answer.Take(happened);
             if (answer.Complete)
                 generations[index].Cancel();

@@ -23,7 +23,7 @@ internal sealed class ApiRoutes(
     private const string ChatCompletions = "/v1/chat/completions";
     private const string OneModel = "/v1/models/";
 
-    private readonly RequestBodies bodies = new();
+    private readonly RequestBodies _bodies = new();
 
     /// <summary>
     /// Handles every request. The few paths are told apart here, not by the framework's routing, whose binding of delegates compiles
@@ -37,7 +37,7 @@ internal sealed class ApiRoutes(
 
     private Task DispatchAsync(HttpContext context)
     {
-        string path = context.Request.Path.Value ?? "/";
+        var path = context.Request.Path.Value ?? "/";
         return path switch
         {
             "/healthz" => Get(() => TextAsync(context, "ok\n")),
@@ -77,7 +77,7 @@ internal sealed class ApiRoutes(
         var tenant = rules.Identity.Of(context.Request.Headers);
         // A flood must not cost what reading its prompts does.
         Room(() => model.Engine.CheckRoom(tenant));
-        var request = await bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
+        var request = await _bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
         var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
         IReadOnlyList<Generation> generations = [];

@@ -15,12 +15,12 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
     /// <summary>The templates of Mistral's models take ids of this length only, and no other characters.</summary>
     private const int IdLength = 9;
 
-    private int calls;
-    private bool open;
-    private bool broken;
+    private int _calls;
+    private bool _open;
+    private bool _broken;
 
     /// <summary>Nothing more belongs to it, whatever the model still writes.</summary>
-    public bool Complete => !manyCalls && calls > 0 && !open;
+    public bool Complete => !manyCalls && _calls > 0 && !_open;
 
     /// <summary>Takes what a generation says.</summary>
     /// <returns>What is new, in the pieces that a stream sends; none where nothing is.</returns>
@@ -42,7 +42,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
         null => null,
         FinishReason.Length when !Complete => "length",
         // A call that is broken off is for nobody to make.
-        _ => calls > 0 && !broken ? "tool_calls" : "stop",
+        _ => _calls > 0 && !_broken ? "tool_calls" : "stop",
     };
 
     private void Add(List<AnswerDelta> deltas, IReadOnlyList<AnswerPart> parts)
@@ -58,20 +58,20 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
                     Last().Reasoning.Append(reasoning.Text);
                     break;
                 case CallBegin call:
-                    open = true;
-                    Last().Calls.Add(new CallDelta(calls++, System.Security.Cryptography.RandomNumberGenerator.GetString(IdCharacters, IdLength), call.Name));
+                    _open = true;
+                    Last().Calls.Add(new CallDelta(_calls++, System.Security.Cryptography.RandomNumberGenerator.GetString(IdCharacters, IdLength), call.Name));
                     // What it is called with comes apart from what is called.
                     deltas.Add(new AnswerDelta());
                     break;
                 case CallArguments arguments:
                     var delta = Last();
                     if (delta.Calls.Count == 0)
-                        delta.Calls.Add(new CallDelta(calls - 1, null, null));
+                        delta.Calls.Add(new CallDelta(_calls - 1, null, null));
                     delta.Calls[^1].Arguments.Append(arguments.Text);
                     break;
                 case CallEnd end:
-                    open = false;
-                    broken |= !end.Whole;
+                    _open = false;
+                    _broken |= !end.Whole;
                     // The first one alone was asked for.
                     if (Complete)
                         return;

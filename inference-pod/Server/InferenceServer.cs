@@ -24,38 +24,38 @@ internal sealed class InferenceServer : IAsyncDisposable
     /// <summary>How long readiness waits for a sidecar that is there: longer, and requests run without it at first.</summary>
     private static readonly TimeSpan CachePatience = TimeSpan.FromSeconds(3);
 
-    private readonly ServeOptions options;
-    private readonly TimeProvider clock;
-    private readonly WebApplication app;
-    private readonly ServerMetrics metrics;
-    private readonly PolicyIdentity identity;
-    private readonly Task loading;
-    private readonly ILogger logger;
-    private SidecarCache? cache;
-    private volatile ServedModel? served;
-    private volatile bool stopping;
-    private volatile string progress = "the model is loading";
+    private readonly ServeOptions _options;
+    private readonly TimeProvider _clock;
+    private readonly WebApplication _app;
+    private readonly ServerMetrics _metrics;
+    private readonly PolicyIdentity _identity;
+    private readonly Task _loading;
+    private readonly ILogger _logger;
+    private SidecarCache? _cache;
+    private volatile ServedModel? _served;
+    private volatile bool _stopping;
+    private volatile string _progress = "the model is loading";
 
     private InferenceServer(ServeOptions options, Func<IProgress<ModelLoadProgress>, ICausalModel> load, TimeProvider clock, WebApplication app)
     {
-        this.options = options;
-        this.clock = clock;
-        this.app = app;
-        logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Moebius.Inference");
-        metrics = new ServerMetrics(options.ModelName);
-        identity = new PolicyIdentity(options.PolicyFile, options.SignatureKey, clock, logger);
-        new ApiRoutes(() => served, () => stopping ? "the server is stopping" : served is null ? progress : null, () => identity.Current, options, metrics, clock, logger).Map(app);
-        loading = Task.Factory.StartNew(() => Load(load), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        _options = options;
+        _clock = clock;
+        _app = app;
+        _logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Moebius.Inference");
+        _metrics = new ServerMetrics(options.ModelName);
+        _identity = new PolicyIdentity(options.PolicyFile, options.SignatureKey, clock, _logger);
+        new ApiRoutes(() => _served, () => _stopping ? "the server is stopping" : _served is null ? _progress : null, () => _identity.Current, options, _metrics, clock, _logger).Map(app);
+        _loading = Task.Factory.StartNew(() => Load(load), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>Base address that clients on this machine can use.</summary>
     public Uri Address { get; private set; } = new("http://127.0.0.1");
 
     /// <summary>Ends when the model is ready; fails when it cannot be loaded.</summary>
-    public Task Loaded => loading;
+    public Task Loaded => _loading;
 
     /// <summary>The prefix cache's client, for whoever waits for it; null without a socket.</summary>
-    public SidecarCache? Cache => cache;
+    public SidecarCache? Cache => _cache;
 
     /// <summary>Starts to listen and to load.</summary>
     /// <param name="options">What to serve.</param>
@@ -99,7 +99,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         }
 
         server.Address = new Uri(app.Urls.First().Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "[::1]", StringComparison.Ordinal));
-        server.logger.LogInformation("Listening on {Address}; loading {Model} from {Directory}", app.Urls.First(), options.ModelName, options.ModelDirectory);
+        server._logger.LogInformation("Listening on {Address}; loading {Model} from {Directory}", app.Urls.First(), options.ModelName, options.ModelDirectory);
         return server;
     }
 
@@ -108,37 +108,37 @@ internal sealed class InferenceServer : IAsyncDisposable
     {
         try
         {
-            await loading.WaitAsync(stop).ConfigureAwait(false);
+            await _loading.WaitAsync(stop).ConfigureAwait(false);
             await Task.Delay(Timeout.Infinite, stop).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
         }
 
-        stopping = true;
-        if (served is { } model)
+        _stopping = true;
+        if (_served is { } model)
         {
-            logger.LogInformation("Stopping: running requests have {Timeout} to end", options.DrainTimeout);
-            using var patience = new CancellationTokenSource(options.DrainTimeout, clock);
+            _logger.LogInformation("Stopping: running requests have {Timeout} to end", _options.DrainTimeout);
+            using var patience = new CancellationTokenSource(_options.DrainTimeout, _clock);
             await model.Engine.DrainAsync(patience.Token).ConfigureAwait(false);
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        stopping = true;
-        if (served is { } ready)
+        _stopping = true;
+        if (_served is { } ready)
             await ready.Engine.DisposeAsync().ConfigureAwait(false);
         using (var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5)))
-            await app.StopAsync(patience.Token).ConfigureAwait(false);
-        await app.DisposeAsync().ConfigureAwait(false);
-        identity.Dispose();
+            await _app.StopAsync(patience.Token).ConfigureAwait(false);
+        await _app.DisposeAsync().ConfigureAwait(false);
+        _identity.Dispose();
 
         // A model that is still loading ends with the process: loading has no point at which to stop.
-        if (loading.IsCompleted && served is { } model)
+        if (_loading.IsCompleted && _served is { } model)
         {
-            if (cache is not null)
-                await cache.DisposeAsync().ConfigureAwait(false);
+            if (_cache is not null)
+                await _cache.DisposeAsync().ConfigureAwait(false);
             model.Model.Dispose();
         }
     }
@@ -156,51 +156,51 @@ internal sealed class InferenceServer : IAsyncDisposable
 
     private void Load(Func<IProgress<ModelLoadProgress>, ICausalModel> load)
     {
-        var began = clock.GetTimestamp();
-        var tokenizer = Tokenizer.Load(options.ModelDirectory);
-        var template = ChatTemplate.Load(options.ModelDirectory);
-        var model = load(new Reporter(now => progress = $"the model is loading ({now.Stage} {now.Done} of {now.Total})"));
+        var began = _clock.GetTimestamp();
+        var tokenizer = Tokenizer.Load(_options.ModelDirectory);
+        var template = ChatTemplate.Load(_options.ModelDirectory);
+        var model = load(new Reporter(now => _progress = $"the model is loading ({now.Stage} {now.Done} of {now.Total})"));
         var limits = Limits(model.Info);
         GiveBackMemory();
         var warmUp = default(ExpertStatistics);
-        if (options.WarmUp && !stopping)
+        if (_options.WarmUp && !_stopping)
         {
-            progress = "the model is warming up";
-            warmUp = WarmUp.RunAsync(model, tokenizer, template, limits, clock, logger).GetAwaiter().GetResult();
+            _progress = "the model is warming up";
+            warmUp = WarmUp.RunAsync(model, tokenizer, template, limits, _clock, _logger).GetAwaiter().GetResult();
         }
 
         GiveBackMemory();
-        if (stopping)
+        if (_stopping)
         {
             model.Dispose();
             return;
         }
 
-        cache = options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, clock, logger) : null;
-        cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
-        var engine = new InferenceEngine(model, tokenizer, cache is null ? new NoPrefixCache() : cache, metrics, limits, options.MaxQueued, clock, logger);
-        metrics.Watch(() => model.Experts.Since(warmUp), () => cache is { Connected: true }, limits);
+        _cache = _options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, _clock, _logger) : null;
+        _cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
+        var engine = new InferenceEngine(model, tokenizer, _cache is null ? new NoPrefixCache() : _cache, _metrics, limits, _options.MaxQueued, _clock, _logger);
+        _metrics.Watch(() => model.Experts.Since(warmUp), () => _cache is { Connected: true }, limits);
         engine.Start();
-        var context = Math.Min(options.ContextLength ?? int.MaxValue, engine.ContextLength);
+        var context = Math.Min(_options.ContextLength ?? int.MaxValue, engine.ContextLength);
         if (engine.ContextLength < model.Info.ContextLength)
-            logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
-        var calls = options.ToolCallParser == ToolCallParser.Auto ? AnswerFormat.Of(template?.Source) : options.ToolCallParser;
-        served = new ServedModel(options.ModelName, model, tokenizer, template, engine, context, clock.GetUtcNow())
+            _logger.LogWarning("serving.kvMemory holds {Tokens} tokens, less than the model's context of {Context}: longer requests are refused", engine.ContextLength, model.Info.ContextLength);
+        var calls = _options.ToolCallParser == ToolCallParser.Auto ? AnswerFormat.Of(template?.Source) : _options.ToolCallParser;
+        _served = new ServedModel(_options.ModelName, model, tokenizer, template, engine, context, _clock.GetUtcNow())
         {
             ToolCallParser = calls,
-            ReasoningParser = ReasoningFormat.Decide(options.ReasoningParser, calls, template?.Source),
+            ReasoningParser = ReasoningFormat.Decide(_options.ReasoningParser, calls, template?.Source),
         };
         if (tokenizer.Count > model.Info.VocabularySize)
-            logger.LogWarning("The tokenizer has {Tokens} tokens and the model {Vocabulary}: a text with one of the others is refused", tokenizer.Count, model.Info.VocabularySize);
+            _logger.LogWarning("The tokenizer has {Tokens} tokens and the model {Vocabulary}: a text with one of the others is refused", tokenizer.Count, model.Info.VocabularySize);
         foreach (var id in model.Info.EndOfSequence.Where(id => id < 0 || id >= model.Info.VocabularySize))
-            logger.LogWarning("eos_token_id {Id} is none of the model's token ids, which end at {Last}: no answer ends with it", id, model.Info.VocabularySize - 1);
+            _logger.LogWarning("eos_token_id {Id} is none of the model's token ids, which end at {Last}: no answer ends with it", id, model.Info.VocabularySize - 1);
         if (template is not null)
-            logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", served.ToolCallParser, served.ReasoningParser);
+            _logger.LogInformation("Tool calls are read as {Calls}, reasoning as {Reasoning}", _served.ToolCallParser, _served.ReasoningParser);
         if (model.Info.ExpertTier.Length > 0)
-            logger.LogInformation("Experts come from {Tier}", model.Info.ExpertTier);
-        logger.LogInformation(
+            _logger.LogInformation("Experts come from {Tier}", model.Info.ExpertTier);
+        _logger.LogInformation(
             "Ready after {Seconds:0.0} s: {Architecture}, context {Context}, {Blocks} KV blocks of {BlockTokens} tokens, expert budget {Budget}",
-            clock.GetElapsedTime(began).TotalSeconds, model.Info.Architecture, context, limits.Blocks, limits.BlockTokens, Quantities.Format(model.Experts.BudgetBytes));
+            _clock.GetElapsedTime(began).TotalSeconds, model.Info.Architecture, context, limits.Blocks, limits.BlockTokens, Quantities.Format(model.Experts.BudgetBytes));
     }
 
     /// <summary>What loading and compiling needed is needed no more, and experts are about to fill the memory that is left.</summary>
@@ -212,12 +212,12 @@ internal sealed class InferenceServer : IAsyncDisposable
 
     private SchedulerLimits Limits(ModelInfo info)
     {
-        if (options.ContextLength > info.ContextLength)
-            throw new UserInputException($"serving.contextLength: {options.ContextLength} is more than the model's {info.ContextLength}");
-        var blocks = (int)Math.Min(options.KVMemoryBytes / info.BlockBytes, int.MaxValue / info.BlockTokens);
+        if (_options.ContextLength > info.ContextLength)
+            throw new UserInputException($"serving.contextLength: {_options.ContextLength} is more than the model's {info.ContextLength}");
+        var blocks = (int)Math.Min(_options.KVMemoryBytes / info.BlockBytes, int.MaxValue / info.BlockTokens);
         return blocks >= 2
-            ? new SchedulerLimits(options.MaxSequences, options.MaxBatchTokens, info.BlockTokens, blocks)
-            : throw new UserInputException($"serving.kvMemory: {options.KVMemoryBytes} bytes hold {blocks} blocks of {info.BlockBytes} bytes: at least {2L * info.BlockBytes} are needed");
+            ? new SchedulerLimits(_options.MaxSequences, _options.MaxBatchTokens, info.BlockTokens, blocks)
+            : throw new UserInputException($"serving.kvMemory: {_options.KVMemoryBytes} bytes hold {blocks} blocks of {info.BlockBytes} bytes: at least {2L * info.BlockBytes} are needed");
     }
 
     // Progress<T> would post to the thread pool, out of order.

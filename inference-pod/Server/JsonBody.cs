@@ -9,19 +9,19 @@ namespace Moebius.Inference.Server;
 /// <summary>Writes an answer's JSON.</summary>
 internal static class JsonBody
 {
-    private static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Sends an object; the status is the caller's.</summary>
     public static async Task WriteAsync(HttpResponse response, JsonObject body)
     {
-        byte[] bytes = Encoding.UTF8.GetBytes(Text(body));
+        var bytes = Encoding.UTF8.GetBytes(Text(body));
         response.ContentType = "application/json; charset=utf-8";
         response.ContentLength = bytes.Length;
         await response.Body.WriteAsync(bytes, response.HttpContext.RequestAborted).ConfigureAwait(false);
     }
 
     /// <summary>The object on one line, with letters of all scripts as they are.</summary>
-    public static string Text(JsonObject body) => body.ToJsonString(s_plain);
+    public static string Text(JsonObject body) => body.ToJsonString(Plain);
 
     /// <summary>JSON can escape half a surrogate pair; reading such a text later would fail at any place.</summary>
     internal static bool IsText(JsonElement element)

@@ -14,55 +14,55 @@ internal sealed class PolicyIdentity : IDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
 
-    private readonly string? path;
-    private readonly string? key;
-    private readonly TimeProvider clock;
-    private readonly ILogger logger;
-    private readonly ITimer? timer;
-    private string? seen;
-    private string? refused;
-    private volatile PolicyRules current;
+    private readonly string? _path;
+    private readonly string? _key;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _logger;
+    private readonly ITimer? _timer;
+    private string? _seen;
+    private string? _refused;
+    private volatile PolicyRules _current;
 
     /// <exception cref="UserInputException">The file is there but cannot be honoured.</exception>
     public PolicyIdentity(string? path, string? key, TimeProvider clock, ILogger logger)
     {
-        this.path = path;
-        this.key = key;
-        this.clock = clock;
-        this.logger = logger;
-        seen = path is null ? null : Manifests.ReadText(path);
-        current = Rules(seen is null ? null : Parse(seen, path!));
+        _path = path;
+        _key = key;
+        _clock = clock;
+        _logger = logger;
+        _seen = path is null ? null : Manifests.ReadText(path);
+        _current = Rules(_seen is null ? null : Parse(_seen, path!));
         if (path is not null)
-            timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
+            _timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
     }
 
-    public PolicyRules Current => current;
+    public PolicyRules Current => _current;
 
-    public void Dispose() => timer?.Dispose();
+    public void Dispose() => _timer?.Dispose();
 
     /// <summary>Looks at the file again.</summary>
     public void Reload()
     {
         try
         {
-            var text = Manifests.ReadText(path!);
-            if (text == seen)
+            var text = Manifests.ReadText(_path!);
+            if (text == _seen)
                 return;
-            seen = text;
-            current = Rules(Parse(text, path!));
-            refused = null;
-            logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
+            _seen = text;
+            _current = Rules(Parse(text, _path!));
+            _refused = null;
+            _logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
         }
         catch (UserInputException error)
         {
-            if (error.Message == refused)
+            if (error.Message == _refused)
                 return;
-            refused = error.Message;
-            logger.LogError("The changed policy is refused, the old one stays in force: {Reason}", error.Message);
+            _refused = error.Message;
+            _logger.LogError("The changed policy is refused, the old one stays in force: {Reason}", error.Message);
         }
     }
 
-    private PolicyRules Rules(KVPrivacyPolicySpec? policy) => new(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), key, clock), new PublicText(policy));
+    private PolicyRules Rules(KVPrivacyPolicySpec? policy) => new(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
 
     private static KVPrivacyPolicySpec? Parse(string text, string path)
     {

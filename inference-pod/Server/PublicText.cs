@@ -11,36 +11,36 @@ namespace Moebius.Inference.Server;
 /// </summary>
 internal sealed class PublicText
 {
-    private readonly SharingMode mode;
-    private readonly List<DeclaredPrefix> prefixes;
-    private readonly int longest;
+    private readonly SharingMode _mode;
+    private readonly List<DeclaredPrefix> _prefixes;
+    private readonly int _longest;
 
     /// <param name="policy">The policy; null: none, and nothing is public.</param>
     public PublicText(KVPrivacyPolicySpec? policy)
     {
-        mode = policy?.Mode ?? SharingMode.SafeKV;
-        prefixes = [.. (policy?.PublicPrefixes ?? []).Where(static prefix => prefix.Text is { Length: > 0 }).Select(static prefix => new DeclaredPrefix(prefix.Name, prefix.Text!))];
-        longest = prefixes.SelectMany(static prefix => prefix.Forms).Select(static form => form.Length).DefaultIfEmpty().Max();
+        _mode = policy?.Mode ?? SharingMode.SafeKV;
+        _prefixes = [.. (policy?.PublicPrefixes ?? []).Where(static prefix => prefix.Text is { Length: > 0 }).Select(static prefix => new DeclaredPrefix(prefix.Name, prefix.Text!))];
+        _longest = _prefixes.SelectMany(static prefix => prefix.Forms).Select(static form => form.Length).DefaultIfEmpty().Max();
     }
 
     /// <summary>Leading tokens of a prompt that are public.</summary>
     public int Tokens(ReadOnlySpan<int> prompt, Tokenizer tokenizer)
     {
-        if (mode != SharingMode.SafeKV || longest == 0)
-            return mode == SharingMode.Share ? prompt.Length : 0;
-        var text = new List<byte>(longest);
+        if (_mode != SharingMode.SafeKV || _longest == 0)
+            return _mode == SharingMode.Share ? prompt.Length : 0;
+        var text = new List<byte>(_longest);
         var lengths = new List<uint>();
         foreach (var token in prompt)
         {
             // A special token has no bytes: those behind the longest text are not looked at.
-            if (text.Count >= longest)
+            if (text.Count >= _longest)
                 break;
             var bytes = tokenizer.TextBytes(token);
             text.AddRange(bytes);
             lengths.Add((uint)bytes.Length);
         }
 
-        DeclaredPrefix.Longest(prefixes, CollectionsMarshal.AsSpan(text), out var declared);
+        DeclaredPrefix.Longest(_prefixes, CollectionsMarshal.AsSpan(text), out var declared);
         return DeclaredPrefix.Tokens(lengths, declared);
     }
 }

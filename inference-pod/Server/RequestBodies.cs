@@ -27,9 +27,9 @@ internal sealed class RequestBodies
     private const int DeepestLevel = 64;
 
     /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
-    private static readonly JsonDocumentOptions s_noDuplicates = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
+    private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
 
-    private long taken;
+    private long _taken;
 
     /// <summary>Reads a body and makes something of it.</summary>
     /// <param name="request">Its request.</param>
@@ -86,7 +86,7 @@ internal sealed class RequestBodies
         try
         {
             Count(body.Span);
-            document = JsonDocument.Parse(body, s_noDuplicates);
+            document = JsonDocument.Parse(body, NoDuplicates);
         }
         catch (JsonException error)
         {
@@ -115,23 +115,23 @@ internal sealed class RequestBodies
     /// <summary>What one body takes.</summary>
     private sealed class Place(RequestBodies bodies) : IDisposable
     {
-        private long held;
+        private long _held;
 
         /// <summary>Takes room for this many bytes, instead of what was taken before.</summary>
         public void Take(long bytes)
         {
             if (bytes <= SmallBytes)
                 return;
-            var more = bytes - held;
-            if (Interlocked.Add(ref bodies.taken, more) > Room)
+            var more = bytes - _held;
+            if (Interlocked.Add(ref bodies._taken, more) > Room)
             {
-                Interlocked.Add(ref bodies.taken, -more);
+                Interlocked.Add(ref bodies._taken, -more);
                 throw new ApiException(429, "rate_limit_error", "The server is busy with other large requests. Try again later.", null, "bodies_full") { RetryAfter = RetrySeconds };
             }
 
-            held = bytes;
+            _held = bytes;
         }
 
-        public void Dispose() => Interlocked.Add(ref bodies.taken, -held);
+        public void Dispose() => Interlocked.Add(ref bodies._taken, -_held);
     }
 }

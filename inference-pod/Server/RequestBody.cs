@@ -8,23 +8,23 @@ namespace Moebius.Inference.Server;
 /// </summary>
 internal sealed class RequestBody
 {
-    private readonly JsonElement root;
-    private readonly string prefix;
-    private readonly HashSet<string> read = [];
+    private readonly JsonElement _root;
+    private readonly string _prefix;
+    private readonly HashSet<string> _read = [];
 
     public RequestBody(JsonElement root, string prefix = "")
     {
-        this.root = root;
-        this.prefix = prefix;
+        _root = root;
+        _prefix = prefix;
     }
 
-    public string Name(string field) => prefix + field;
+    public string Name(string field) => _prefix + field;
 
     /// <summary>The field, or null where it is absent or null.</summary>
     public JsonElement? Get(string field)
     {
-        read.Add(field);
-        return root.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        _read.Add(field);
+        return _root.TryGetProperty(field, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
     }
 
     public bool? Flag(string field) => Get(field) is not { } value ? null : value.ValueKind switch
@@ -68,14 +68,14 @@ internal sealed class RequestBody
         return value.ValueKind == JsonValueKind.Object ? new RequestBody(value, Name(field) + ".") : throw Wrong(field, "an object", value);
     }
 
-    public IEnumerable<JsonProperty> Fields() => root.EnumerateObject();
+    public IEnumerable<JsonProperty> Fields() => _root.EnumerateObject();
 
     /// <summary>Refuses fields that nothing has read.</summary>
     public void RefuseOthers()
     {
-        foreach (var field in root.EnumerateObject())
+        foreach (var field in _root.EnumerateObject())
         {
-            if (!read.Contains(field.Name))
+            if (!_read.Contains(field.Name))
                 throw ApiException.Invalid(Name(field.Name), $"'{Name(field.Name)}' is not a parameter of this endpoint.", "unknown_parameter");
         }
     }

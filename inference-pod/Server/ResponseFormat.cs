@@ -17,7 +17,7 @@ internal static partial class ResponseFormat
         if (body.Object(Field) is not { } format)
             return null;
         var type = format.Text("type");
-        GrammarNode? root = type switch
+        var root = type switch
         {
             "text" => null,
             "json_object" => JsonGrammar.Object,

@@ -12,7 +12,7 @@ namespace Moebius.Inference.Server;
 /// <summary>A model that is ready to answer.</summary>
 internal sealed record ServedModel(string Name, ICausalModel Model, Tokenizer Tokenizer, ChatTemplate? Template, InferenceEngine Engine, int ContextLength, DateTimeOffset Created)
 {
-    private TokenTrie? trie;
+    private TokenTrie? _trie;
 
     /// <summary>The format of calls, decided.</summary>
     public ToolCallParser ToolCallParser { get; init; }
@@ -29,5 +29,5 @@ internal sealed record ServedModel(string Name, ICausalModel Model, Tokenizer To
     public int Vocabulary => Model.Info.VocabularySize;
 
     /// <summary>The vocabulary as constrained outputs need it; made when first asked for.</summary>
-    public TokenTrie Trie => LazyInitializer.EnsureInitialized(ref trie, () => new TokenTrie(Tokenizer, Model.Info.VocabularySize, Markers(false)));
+    public TokenTrie Trie => LazyInitializer.EnsureInitialized(ref _trie, () => new TokenTrie(Tokenizer, Model.Info.VocabularySize, Markers(false)));
 }

@@ -19,79 +19,79 @@ internal sealed partial class ServerMetrics : IEngineObserver
     private static readonly double[] CountBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000];
     private static readonly double[] ChoiceBuckets = [1, 2, 5, 10, 20];
 
-    private readonly Gauge.Child running;
-    private readonly Gauge.Child waiting;
-    private readonly Gauge.Child kvUsage;
-    private readonly Counter.Child queries;
-    private readonly Counter.Child hits;
-    private readonly Counter.Child shared;
-    private readonly Counter.Child promptTokens;
-    private readonly Counter.Child cachedTokens;
-    private readonly Counter.Child generatedTokens;
-    private readonly Counter.Child preemptions;
-    private readonly Counter finished;
-    private readonly Histogram.Child firstToken;
-    private readonly Histogram.Child interToken;
-    private readonly Histogram.Child perToken;
-    private readonly Histogram.Child queueTime;
-    private readonly Histogram.Child prefillTime;
-    private readonly Histogram.Child decodeTime;
-    private readonly Histogram.Child inferenceTime;
-    private readonly Histogram.Child endToEnd;
-    private readonly Histogram.Child requestPrompt;
-    private readonly Histogram.Child requestGenerated;
-    private readonly Histogram.Child requestComputed;
-    private readonly Histogram.Child requestLimit;
-    private readonly Histogram.Child requestPerToken;
-    private readonly Histogram.Child longest;
-    private readonly Histogram.Child choices;
-    private readonly Histogram.Child stepTokens;
-    private readonly Histogram.Child stepTime;
-    private readonly Counter.Child rejected;
-    private readonly Gauge.Child cacheConnected;
-    private readonly string model;
-    private readonly MetricFactory factory;
-    private Action<ExpertStatistics>? experts;
-    private Func<ExpertStatistics>? source;
-    private Func<bool>? connected;
+    private readonly Gauge.Child _running;
+    private readonly Gauge.Child _waiting;
+    private readonly Gauge.Child _kvUsage;
+    private readonly Counter.Child _queries;
+    private readonly Counter.Child _hits;
+    private readonly Counter.Child _shared;
+    private readonly Counter.Child _promptTokens;
+    private readonly Counter.Child _cachedTokens;
+    private readonly Counter.Child _generatedTokens;
+    private readonly Counter.Child _preemptions;
+    private readonly Counter _finished;
+    private readonly Histogram.Child _firstToken;
+    private readonly Histogram.Child _interToken;
+    private readonly Histogram.Child _perToken;
+    private readonly Histogram.Child _queueTime;
+    private readonly Histogram.Child _prefillTime;
+    private readonly Histogram.Child _decodeTime;
+    private readonly Histogram.Child _inferenceTime;
+    private readonly Histogram.Child _endToEnd;
+    private readonly Histogram.Child _requestPrompt;
+    private readonly Histogram.Child _requestGenerated;
+    private readonly Histogram.Child _requestComputed;
+    private readonly Histogram.Child _requestLimit;
+    private readonly Histogram.Child _requestPerToken;
+    private readonly Histogram.Child _longest;
+    private readonly Histogram.Child _choices;
+    private readonly Histogram.Child _stepTokens;
+    private readonly Histogram.Child _stepTime;
+    private readonly Counter.Child _rejected;
+    private readonly Gauge.Child _cacheConnected;
+    private readonly string _model;
+    private readonly MetricFactory _factory;
+    private Action<ExpertStatistics>? _experts;
+    private Func<ExpertStatistics>? _source;
+    private Func<bool>? _connected;
 
     public ServerMetrics(string model)
     {
-        this.model = model;
+        _model = model;
         Registry = Metrics.NewCustomRegistry();
-        factory = Metrics.WithCustomRegistry(Registry);
-        running = Gauge(VllmPrefix + "num_requests_running", "Sequences being computed.");
-        waiting = Gauge(VllmPrefix + "num_requests_waiting", "Sequences that wait to be computed.");
-        kvUsage = Gauge(VllmPrefix + "kv_cache_usage_perc", "Share of the KV memory in use; 1 is all of it.");
-        queries = Counter(VllmPrefix + "prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.");
-        hits = Counter(VllmPrefix + "prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
-        shared = Counter("moebius_prefill_shared_tokens_total", "Prompt tokens taken from another request that computed them at the same time.");
-        promptTokens = Counter(VllmPrefix + "prompt_tokens_total", "Tokens of prompts that have been read, counted with the first token of the answer.");
-        cachedTokens = Counter(VllmPrefix + "prompt_tokens_cached_total", "Those of them that were not computed: found in the prefix cache or shared.");
-        generatedTokens = Counter(VllmPrefix + "generation_tokens_total", "Tokens generated.");
-        preemptions = Counter(VllmPrefix + "num_preemptions_total", "Sequences that lost their KV memory to others and were recomputed.");
-        finished = factory.CreateCounter(VllmPrefix + "request_success_total", "Finished sequences.", "model_name", "finished_reason");
-        firstToken = Histogram(VllmPrefix + "time_to_first_token_seconds", "From arrival to the first token.", FirstTokenBuckets);
-        interToken = Histogram(VllmPrefix + "inter_token_latency_seconds", "Between one token and the next.", TokenBuckets);
-        perToken = Histogram(VllmPrefix + "time_per_output_token_seconds", "Between one token and the next; vLLM's older name.", TokenBuckets);
-        queueTime = Histogram(VllmPrefix + "request_queue_time_seconds", "From arrival to the first computation.", RequestBuckets);
-        prefillTime = Histogram(VllmPrefix + "request_prefill_time_seconds", "From the first computation to the first token.", RequestBuckets);
-        decodeTime = Histogram(VllmPrefix + "request_decode_time_seconds", "From the first token to the last.", RequestBuckets);
-        inferenceTime = Histogram(VllmPrefix + "request_inference_time_seconds", "From the first computation to the last token.", RequestBuckets);
-        endToEnd = Histogram(VllmPrefix + "e2e_request_latency_seconds", "From arrival to the last token.", RequestBuckets);
-        requestPrompt = Histogram(VllmPrefix + "request_prompt_tokens", "Prompt tokens of a request.", CountBuckets);
-        requestGenerated = Histogram(VllmPrefix + "request_generation_tokens", "Generated tokens of a request.", CountBuckets);
-        requestComputed = Histogram(VllmPrefix + "request_prefill_kv_computed_tokens", "Prompt tokens of a request that were computed: not found in the prefix cache, not shared.", CountBuckets);
-        requestLimit = Histogram(VllmPrefix + "request_params_max_tokens", "Most tokens that a request allows an output; what the context leaves where it says nothing.", CountBuckets);
-        requestPerToken = Histogram(VllmPrefix + "request_time_per_output_token_seconds", "Between one token and the next, averaged over a request's output.", TokenBuckets);
-        longest = Histogram(VllmPrefix + "request_max_num_generation_tokens", "Generated tokens of the longest of a prompt's outputs.", CountBuckets);
-        choices = Histogram(VllmPrefix + "request_params_n", "Outputs asked for with one prompt.", ChoiceBuckets);
-        stepTokens = Histogram(VllmPrefix + "iteration_tokens_total", "Tokens computed in one step.", CountBuckets);
-        stepTime = Histogram("moebius_engine_step_seconds", "Duration of one step.", TokenBuckets);
-        rejected = Counter("moebius_requests_rejected_total", "Requests answered 429 because the queue was full.");
-        cacheConnected = Gauge("moebius_prefix_cache_connected", "Whether the SafeKV sidecar answers: 1 or 0.");
+        _factory = Metrics.WithCustomRegistry(Registry);
+        _running = Gauge(VllmPrefix + "num_requests_running", "Sequences being computed.");
+        _waiting = Gauge(VllmPrefix + "num_requests_waiting", "Sequences that wait to be computed.");
+        _kvUsage = Gauge(VllmPrefix + "kv_cache_usage_perc", "Share of the KV memory in use; 1 is all of it.");
+        _queries = Counter(VllmPrefix + "prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.");
+        _hits = Counter(VllmPrefix + "prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
+        _shared = Counter("moebius_prefill_shared_tokens_total", "Prompt tokens taken from another request that computed them at the same time.");
+        _promptTokens = Counter(VllmPrefix + "prompt_tokens_total", "Tokens of prompts that have been read, counted with the first token of the answer.");
+        _cachedTokens = Counter(VllmPrefix + "prompt_tokens_cached_total", "Those of them that were not computed: found in the prefix cache or shared.");
+        _generatedTokens = Counter(VllmPrefix + "generation_tokens_total", "Tokens generated.");
+        _preemptions = Counter(VllmPrefix + "num_preemptions_total", "Sequences that lost their KV memory to others and were recomputed.");
+        _finished = _factory.CreateCounter(VllmPrefix + "request_success_total", "Finished sequences.", "model_name", "finished_reason");
+        _firstToken = Histogram(VllmPrefix + "time_to_first_token_seconds", "From arrival to the first token.", FirstTokenBuckets);
+        _interToken = Histogram(VllmPrefix + "inter_token_latency_seconds", "Between one token and the next.", TokenBuckets);
+        _perToken = Histogram(VllmPrefix + "time_per_output_token_seconds", "Between one token and the next; vLLM's older name.", TokenBuckets);
+        _queueTime = Histogram(VllmPrefix + "request_queue_time_seconds", "From arrival to the first computation.", RequestBuckets);
+        _prefillTime = Histogram(VllmPrefix + "request_prefill_time_seconds", "From the first computation to the first token.", RequestBuckets);
+        _decodeTime = Histogram(VllmPrefix + "request_decode_time_seconds", "From the first token to the last.", RequestBuckets);
+        _inferenceTime = Histogram(VllmPrefix + "request_inference_time_seconds", "From the first computation to the last token.", RequestBuckets);
+        _endToEnd = Histogram(VllmPrefix + "e2e_request_latency_seconds", "From arrival to the last token.", RequestBuckets);
+        _requestPrompt = Histogram(VllmPrefix + "request_prompt_tokens", "Prompt tokens of a request.", CountBuckets);
+        _requestGenerated = Histogram(VllmPrefix + "request_generation_tokens", "Generated tokens of a request.", CountBuckets);
+        _requestComputed = Histogram(VllmPrefix + "request_prefill_kv_computed_tokens", "Prompt tokens of a request that were computed: not found in the prefix cache, not shared.", CountBuckets);
+        _requestLimit = Histogram(VllmPrefix + "request_params_max_tokens", "Most tokens that a request allows an output; what the context leaves where it says nothing.", CountBuckets);
+        _requestPerToken = Histogram(VllmPrefix + "request_time_per_output_token_seconds", "Between one token and the next, averaged over a request's output.", TokenBuckets);
+        _longest = Histogram(VllmPrefix + "request_max_num_generation_tokens", "Generated tokens of the longest of a prompt's outputs.", CountBuckets);
+        _choices = Histogram(VllmPrefix + "request_params_n", "Outputs asked for with one prompt.", ChoiceBuckets);
+        _stepTokens = Histogram(VllmPrefix + "iteration_tokens_total", "Tokens computed in one step.", CountBuckets);
+        _stepTime = Histogram("moebius_engine_step_seconds", "Duration of one step.", TokenBuckets);
+        _rejected = Counter("moebius_requests_rejected_total", "Requests answered 429 because the queue was full.");
+        _cacheConnected = Gauge("moebius_prefix_cache_connected", "Whether the SafeKV sidecar answers: 1 or 0.");
         foreach (var reason in Enum.GetValues<FinishReason>())
-            finished.WithLabels(model, Label(reason));
+            _finished.WithLabels(model, Label(reason));
         Registry.AddBeforeCollectCallback(Collect);
     }
 
@@ -109,8 +109,8 @@ internal sealed partial class ServerMetrics : IEngineObserver
     public void Watch(Func<ExpertStatistics> statistics, Func<bool> cache, SchedulerLimits limits)
     {
         // With vLLM's names of labels: endpoint pickers read the two figures off them.
-        factory.CreateGauge(VllmPrefix + "cache_config_info", "Tokens of a KV block and number of blocks, as labels; always 1.", "model_name", "block_size", "num_gpu_blocks")
-            .WithLabels(model, limits.BlockTokens.ToString(CultureInfo.InvariantCulture), limits.Blocks.ToString(CultureInfo.InvariantCulture)).Set(1);
+        _factory.CreateGauge(VllmPrefix + "cache_config_info", "Tokens of a KV block and number of blocks, as labels; always 1.", "model_name", "block_size", "num_gpu_blocks")
+            .WithLabels(_model, limits.BlockTokens.ToString(CultureInfo.InvariantCulture), limits.Blocks.ToString(CultureInfo.InvariantCulture)).Set(1);
         var expertHits = Counter("moebius_expert_hits_total", "Expert uses that found the expert in fast memory.");
         var expertMisses = Counter("moebius_expert_misses_total", "Expert uses that waited for a load.");
         var evictions = Counter("moebius_expert_evictions_total", "Experts dropped to stay inside the budget.");
@@ -127,7 +127,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
         var looksAhead = Gauge("moebius_expert_prefetch_active", "Whether experts were planned to be loaded ahead in the last step: 1 or 0; 0 on demand, and while looking ahead does not pay.");
         var bandwidth = Gauge("moebius_expert_bandwidth_bytes_per_second", "Bytes a second that loads of experts get while any is on its way, as measured lately.");
         var budget = Gauge("moebius_expert_budget_bytes", "Hard limit of the bytes of experts in fast memory.");
-        experts = now =>
+        _experts = now =>
         {
             expertHits.IncTo(now.Hits);
             expertMisses.IncTo(now.Misses);
@@ -146,84 +146,84 @@ internal sealed partial class ServerMetrics : IEngineObserver
             looksAhead.Set(now.LooksAhead ? 1 : 0);
             bandwidth.Set(now.BytesPerSecond);
         };
-        connected = cache;
-        source = statistics;
+        _connected = cache;
+        _source = statistics;
     }
 
-    public void Rejected() => rejected.Inc();
+    public void Rejected() => _rejected.Inc();
 
     public void FirstToken(TimeSpan sinceArrival, int prompt, int cached)
     {
-        firstToken.Observe(sinceArrival.TotalSeconds);
-        promptTokens.Inc(prompt);
-        cachedTokens.Inc(cached);
-        generatedTokens.Inc();
+        _firstToken.Observe(sinceArrival.TotalSeconds);
+        _promptTokens.Inc(prompt);
+        _cachedTokens.Inc(cached);
+        _generatedTokens.Inc();
     }
 
     public void NextTokens(TimeSpan sinceLast, int tokens)
     {
-        interToken.Observe(sinceLast.TotalSeconds, tokens);
-        perToken.Observe(sinceLast.TotalSeconds, tokens);
-        generatedTokens.Inc(tokens);
+        _interToken.Observe(sinceLast.TotalSeconds, tokens);
+        _perToken.Observe(sinceLast.TotalSeconds, tokens);
+        _generatedTokens.Inc(tokens);
     }
 
-    public void Started(TimeSpan waited) => queueTime.Observe(waited.TotalSeconds);
+    public void Started(TimeSpan waited) => _queueTime.Observe(waited.TotalSeconds);
 
     public void PrefixLookup(int queried, int found)
     {
-        queries.Inc(queried);
-        hits.Inc(found);
+        _queries.Inc(queried);
+        _hits.Inc(found);
     }
 
-    public void PrefillShared(int tokens) => shared.Inc(tokens);
+    public void PrefillShared(int tokens) => _shared.Inc(tokens);
 
-    public void Preempted() => preemptions.Inc();
+    public void Preempted() => _preemptions.Inc();
 
     public void Step(int tokens, TimeSpan duration)
     {
-        stepTokens.Observe(tokens);
-        stepTime.Observe(duration.TotalSeconds);
+        _stepTokens.Observe(tokens);
+        _stepTime.Observe(duration.TotalSeconds);
     }
 
     public void Finished(FinishReason reason, SequenceTokens tokens, TimeSpan sinceArrival)
     {
-        finished.WithLabels(model, Label(reason)).Inc();
-        requestPrompt.Observe(tokens.Prompt);
-        requestGenerated.Observe(tokens.Generated);
-        requestLimit.Observe(tokens.Most);
-        endToEnd.Observe(sinceArrival.TotalSeconds);
+        _finished.WithLabels(_model, Label(reason)).Inc();
+        _requestPrompt.Observe(tokens.Prompt);
+        _requestGenerated.Observe(tokens.Generated);
+        _requestLimit.Observe(tokens.Most);
+        _endToEnd.Observe(sinceArrival.TotalSeconds);
         // One that never began has computed nothing, and nothing was found for it.
         if (tokens.Generated > 0)
-            requestComputed.Observe(tokens.Prompt - tokens.Cached);
+            _requestComputed.Observe(tokens.Prompt - tokens.Cached);
     }
 
     public void Answered(int choices, int longest)
     {
-        this.choices.Observe(choices);
-        this.longest.Observe(longest);
+        _choices.Observe(choices);
+        _longest.Observe(longest);
     }
 
     public void Computed(TimeSpan prefill, TimeSpan decode, int generatedTokens)
     {
         if (generatedTokens > 1)
-            requestPerToken.Observe(decode.TotalSeconds / (generatedTokens - 1));
-        prefillTime.Observe(prefill.TotalSeconds);
-        decodeTime.Observe(decode.TotalSeconds);
-        inferenceTime.Observe((prefill + decode).TotalSeconds);
+            _requestPerToken.Observe(decode.TotalSeconds / (generatedTokens - 1));
+        _prefillTime.Observe(prefill.TotalSeconds);
+        _decodeTime.Observe(decode.TotalSeconds);
+        _inferenceTime.Observe((prefill + decode).TotalSeconds);
     }
 
     public void Load(int running, int waiting, double kvUsage)
     {
-        this.running.Set(running);
-        this.waiting.Set(waiting);
-        this.kvUsage.Set(kvUsage);
+        _running.Set(running);
+        _waiting.Set(waiting);
+        _kvUsage.Set(kvUsage);
     }
 
     private void Collect()
     {
-        if (source is not null)
-            experts?.Invoke(source());
-        cacheConnected.Set(connected?.Invoke() == true ? 1 : 0);
+        if (_source is not null)
+            _experts?.Invoke(_source());
+        _cacheConnected.Set(_connected?.Invoke() == true ? 1 : 0);
     }
 
     [GeneratedRegex("^(# (?:HELP|TYPE) )?" + VllmPrefix, RegexOptions.Multiline)]
@@ -237,10 +237,10 @@ internal sealed partial class ServerMetrics : IEngineObserver
         _ => "error",
     };
 
-    private Gauge.Child Gauge(string name, string help) => factory.CreateGauge(name, help, "model_name").WithLabels(model);
+    private Gauge.Child Gauge(string name, string help) => _factory.CreateGauge(name, help, "model_name").WithLabels(_model);
 
-    private Counter.Child Counter(string name, string help) => factory.CreateCounter(name, help, "model_name").WithLabels(model);
+    private Counter.Child Counter(string name, string help) => _factory.CreateCounter(name, help, "model_name").WithLabels(_model);
 
     private Histogram.Child Histogram(string name, string help, double[] buckets) =>
-        factory.CreateHistogram(name, help, ["model_name"], new HistogramConfiguration { Buckets = buckets }).WithLabels(model);
+        _factory.CreateHistogram(name, help, ["model_name"], new HistogramConfiguration { Buckets = buckets }).WithLabels(_model);
 }

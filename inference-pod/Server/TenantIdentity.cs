@@ -16,42 +16,42 @@ internal sealed class TenantIdentity
 
     private const int LongestName = 256;
 
-    private readonly IdentitySpec spec;
-    private readonly byte[]? key;
-    private readonly TimeSpan maxAge;
-    private readonly TimeProvider clock;
+    private readonly IdentitySpec _spec;
+    private readonly byte[]? _key;
+    private readonly TimeSpan _maxAge;
+    private readonly TimeProvider _clock;
 
     /// <exception cref="UserInputException">The policy asks for signatures and there is no key.</exception>
     public TenantIdentity(IdentitySpec spec, string? key, TimeProvider clock)
     {
-        this.spec = spec;
-        this.clock = clock;
+        _spec = spec;
+        _clock = clock;
         if (spec.Signature is not { } signature)
             return;
         if (string.IsNullOrEmpty(key))
             throw new UserInputException($"{KeyVariable}: not set, but the policy's spec.identity.signature asks for signed tenants: set it to the value of Secret '{signature.SecretRef.Name}', key '{signature.SecretRef.Key}'");
-        this.key = Encoding.UTF8.GetBytes(key);
-        maxAge = Durations.Parse(signature.MaxAge, "spec.identity.signature.maxAge");
+        _key = Encoding.UTF8.GetBytes(key);
+        _maxAge = Durations.Parse(signature.MaxAge, "spec.identity.signature.maxAge");
     }
 
     /// <summary>The tenant; for a request without one, an identity of its own.</summary>
     /// <exception cref="ApiException">The name or its signature is missing or wrong.</exception>
     public Tenant Of(IHeaderDictionary headers)
     {
-        var values = headers[spec.TenantHeader];
+        var values = headers[_spec.TenantHeader];
         if (values.Count > 1)
-            throw Refused($"The header '{spec.TenantHeader}' is given more than once.");
+            throw Refused($"The header '{_spec.TenantHeader}' is given more than once.");
         var name = values.ToString();
         if (name.Length > LongestName)
-            throw Refused($"The header '{spec.TenantHeader}' is longer than {LongestName} characters.");
+            throw Refused($"The header '{_spec.TenantHeader}' is longer than {LongestName} characters.");
         if (name.Length == 0)
         {
-            return spec.Anonymous == AnonymousAccess.Isolated
+            return _spec.Anonymous == AnonymousAccess.Isolated
                 ? Tenant.Unknown()
-                : throw Refused($"The header '{spec.TenantHeader}' is missing: this server does not take anonymous requests.");
+                : throw Refused($"The header '{_spec.TenantHeader}' is missing: this server does not take anonymous requests.");
         }
 
-        if (spec.Signature is { } signature && !Signed(name, headers[signature.Header].ToString()))
+        if (_spec.Signature is { } signature && !Signed(name, headers[signature.Header].ToString()))
             throw Refused($"The header '{signature.Header}' does not hold a valid signature of the tenant.");
         return new Tenant(name, false);
     }
@@ -73,9 +73,9 @@ internal sealed class TenantIdentity
             return false;
         }
 
-        var expected = HMACSHA256.HashData(key!, Encoding.UTF8.GetBytes($"{time}.{name}"));
-        var age = Math.Abs((double)clock.GetUtcNow().ToUnixTimeSeconds() - seconds);
-        return CryptographicOperations.FixedTimeEquals(given, expected) && age <= maxAge.TotalSeconds;
+        var expected = HMACSHA256.HashData(_key!, Encoding.UTF8.GetBytes($"{time}.{name}"));
+        var age = Math.Abs((double)_clock.GetUtcNow().ToUnixTimeSeconds() - seconds);
+        return CryptographicOperations.FixedTimeEquals(given, expected) && age <= _maxAge.TotalSeconds;
     }
 
     private static ApiException Refused(string message) => new(401, "authentication_error", message, null, "invalid_tenant");

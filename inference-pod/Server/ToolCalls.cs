@@ -12,7 +12,7 @@ internal static class ToolCalls
     /// <summary>Levels of arguments that are read; deeper ones stay text.</summary>
     private const int DeepestLevel = 32;
 
-    private static readonly JsonDocumentOptions s_plain = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
+    private static readonly JsonDocumentOptions Plain = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
 
     /// <summary>Checks calls and brings them into the form for templates.</summary>
     /// <param name="calls">Of one message.</param>
@@ -58,7 +58,7 @@ internal static class ToolCalls
     {
         try
         {
-            using var document = JsonDocument.Parse(text, s_plain);
+            using var document = JsonDocument.Parse(text, Plain);
             return document.RootElement.ValueKind == JsonValueKind.Object && JsonBody.IsText(document.RootElement) ? JsonObject.Create(document.RootElement.Clone()) : null;
         }
         catch (JsonException)

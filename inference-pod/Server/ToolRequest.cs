@@ -76,7 +76,7 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
     /// <param name="toFormat">The content keeps to a format that was asked for: it leaves no room for calls.</param>
     public IAnswerReader Reader(ServedModel model, ReasoningStart start, bool toFormat)
     {
-        IAnswerReader reader = (Forced || toFormat) && start == ReasoningStart.Channels ? new HarmonyReader(Forced, model.ReasoningParser == ReasoningParser.Harmony, isKept: true)
+        var reader = (Forced || toFormat) && start == ReasoningStart.Channels ? new HarmonyReader(Forced, model.ReasoningParser == ReasoningParser.Harmony, isKept: true)
             : Forced ? new GivenCallReader(Named)
             : toFormat ? new PlainReader()
             : AnswerFormat.Reader(model.ToolCallParser, model.ReasoningParser, Offered);

@@ -18,16 +18,16 @@ namespace Moebius.Inference.Server;
 internal static class WarmUp
 {
     /// <summary>No new request after this long: a model that is slow because it loads experts gains nothing from more.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     /// <summary>The runtime compiles hot methods in the background once nothing new was compiled for 100 ms.</summary>
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(150);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(150);
 
     private const int Rounds = 3;
     private const int OutputTokens = 24;
 
     /// <summary>Prompt lengths: single rows, partly filled tiles and many rows take different paths in the kernels.</summary>
-    private static readonly int[] s_prompts = [1, 7, 48, 200];
+    private static readonly int[] Prompts = [1, 7, 48, 200];
 
     /// <param name="model">Nothing else may use it meanwhile.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
@@ -42,9 +42,9 @@ internal static class WarmUp
         var before = model.Experts;
         // Directly first: an engine reports a failed step to its client, this to whoever loads the model.
         using (var kv = model.CreateSequence())
-            model.Forward([new SequenceChunk(kv, Tokens(Math.Min(s_prompts[1], model.Info.ContextLength), model.Info.VocabularySize), LogitsFor.Last)]);
-        using var patience = new CancellationTokenSource(s_patience, clock);
-        var engine = new InferenceEngine(model, tokenizer, new NoPrefixCache(), new ServerMetrics("warm-up"), limits, s_prompts.Length, clock, logger);
+            model.Forward([new SequenceChunk(kv, Tokens(Math.Min(Prompts[1], model.Info.ContextLength), model.Info.VocabularySize), LogitsFor.Last)]);
+        using var patience = new CancellationTokenSource(Patience, clock);
+        var engine = new InferenceEngine(model, tokenizer, new NoPrefixCache(), new ServerMetrics("warm-up"), limits, Prompts.Length, clock, logger);
         await using (engine.ConfigureAwait(false))
         {
             engine.Start();
@@ -52,8 +52,8 @@ internal static class WarmUp
             for (var round = 0; round < Rounds && !patience.IsCancellationRequested; round++)
             {
                 if (round > 0)
-                    await Task.Delay(s_pause, clock).ConfigureAwait(false);
-                foreach (var prompt in s_prompts.Where(length => length + OutputTokens <= served.ContextLength && !patience.IsCancellationRequested))
+                    await Task.Delay(Pause, clock).ConfigureAwait(false);
+                foreach (var prompt in Prompts.Where(length => length + OutputTokens <= served.ContextLength && !patience.IsCancellationRequested))
                     await AnswerAsync(served, Completion(prompt, model.Info.VocabularySize), PreparedRequest.Completion, new TextShape(served.Name, tokenizer, clock.GetUtcNow()), patience.Token).ConfigureAwait(false);
                 if (template is not null && !patience.IsCancellationRequested)
                     await TryChatAsync(served, clock, patience.Token).ConfigureAwait(false);

@@ -9,8 +9,8 @@ namespace Moebius.Inference.Simulation;
 /// <param name="future">Told which layer runs; null when nobody asks.</param>
 internal sealed class OraclePolicy(IRoutingSource source, int horizon, FutureUses? future = null) : IPrefetchPolicy
 {
-    private int step = -1;
-    private int layer;
+    private int _step = -1;
+    private int _layer;
 
     public Func<ExpertKey, long>? NextUse { get; } = future is null ? null : future.Next;
 
@@ -18,14 +18,14 @@ internal sealed class OraclePolicy(IRoutingSource source, int horizon, FutureUse
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
     {
-        (step, layer) = (step + 1, -1);
+        (_step, _layer) = (_step + 1, -1);
         return Next();
     }
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
-        layer = routing.Layer;
-        future?.At(step, layer);
+        _layer = routing.Layer;
+        future?.At(_step, _layer);
         return Next();
     }
 
@@ -38,10 +38,10 @@ internal sealed class OraclePolicy(IRoutingSource source, int horizon, FutureUse
         var plan = new List<PrefetchRequest>();
         for (var ahead = 1; ahead <= horizon; ahead++)
         {
-            var (steps, target) = Math.DivRem(layer + ahead, source.Shape.Layers);
-            if (step + steps >= source.Steps)
+            var (steps, target) = Math.DivRem(_layer + ahead, source.Shape.Layers);
+            if (_step + steps >= source.Steps)
                 break;
-            plan.AddRange(source.Chosen(step + steps, target).Distinct().Order().Select(expert => new PrefetchRequest(new ExpertKey(target, expert), 1)));
+            plan.AddRange(source.Chosen(_step + steps, target).Distinct().Order().Select(expert => new PrefetchRequest(new ExpertKey(target, expert), 1)));
         }
 
         return plan;
@@ -51,37 +51,37 @@ internal sealed class OraclePolicy(IRoutingSource source, int horizon, FutureUse
 /// <summary>When each expert is used next, for an eviction that knows the future.</summary>
 internal sealed class FutureUses
 {
-    private readonly Dictionary<ExpertKey, Queue<long>> uses = [];
-    private readonly int layers;
-    private long now = -1;
+    private readonly Dictionary<ExpertKey, Queue<long>> _uses = [];
+    private readonly int _layers;
+    private long _now = -1;
 
     public FutureUses(IRoutingSource source)
     {
-        layers = source.Shape.Layers;
+        _layers = source.Shape.Layers;
         for (var step = 0; step < source.Steps; step++)
         {
-            for (var layer = 0; layer < layers; layer++)
+            for (var layer = 0; layer < _layers; layer++)
             {
                 foreach (var expert in source.Chosen(step, layer).Distinct())
                 {
                     var key = new ExpertKey(layer, expert);
-                    if (!uses.TryGetValue(key, out var times))
-                        uses[key] = times = new Queue<long>();
-                    times.Enqueue(((long)step * layers) + layer);
+                    if (!_uses.TryGetValue(key, out var times))
+                        _uses[key] = times = new Queue<long>();
+                    times.Enqueue(((long)step * _layers) + layer);
                 }
             }
         }
     }
 
     /// <summary>The layer that runs now.</summary>
-    public void At(int step, int layer) => now = ((long)step * layers) + layer;
+    public void At(int step, int layer) => _now = ((long)step * _layers) + layer;
 
     /// <summary>Layers counted from the first step; far beyond the end when it is not used again.</summary>
     public long Next(ExpertKey key)
     {
-        if (!uses.TryGetValue(key, out var times))
+        if (!_uses.TryGetValue(key, out var times))
             return long.MaxValue;
-        while (times.Count > 0 && times.Peek() <= now)
+        while (times.Count > 0 && times.Peek() <= _now)
             times.Dequeue();
         return times.Count > 0 ? times.Peek() : long.MaxValue;
     }

@@ -33,7 +33,7 @@ public static class PlannerCommands
             var (file, start) = (parsed.GetValue(text), parsed.GetValue(prompt));
             if (file is null == start is null)
                 throw new UserInputException("give either --text or --prompt");
-            int? most = parsed.GetValue(tokens);
+            var most = parsed.GetValue(tokens);
             if (most is < 1)
                 throw new UserInputException($"--max-tokens is {most}; it must be 1 or more");
             var options = new ModelLoadOptions

@@ -84,13 +84,13 @@ internal sealed class ModelShape
 /// <summary>The profiles that come with the program, and those of files.</summary>
 internal static class Profiles
 {
-    private static readonly string[] s_hardware = ["a6000", "h20", "a100", "nvme"];
-    private static readonly string[] s_shapes = ["deepseek-v2-lite", "qwen1.5-moe"];
+    private static readonly string[] HardwareNames = ["a6000", "h20", "a100", "nvme"];
+    private static readonly string[] Shapes = ["deepseek-v2-lite", "qwen1.5-moe"];
 
     /// <exception cref="UserInputException">No such profile, or a field is wrong; the message names it.</exception>
     public static HardwareProfile Hardware(string name)
     {
-        var profile = Load<HardwareProfile>(name, "--hardware", s_hardware);
+        var profile = Load<HardwareProfile>(name, "--hardware", HardwareNames);
         profile.Check(name);
         return profile;
     }
@@ -98,7 +98,7 @@ internal static class Profiles
     /// <exception cref="UserInputException">No such shape, or a field is wrong; the message names it.</exception>
     public static ModelShape Shape(string name)
     {
-        var shape = Load<ModelShape>(name, "--model-shape", s_shapes);
+        var shape = Load<ModelShape>(name, "--model-shape", Shapes);
         shape.Check(name);
         return shape;
     }

@@ -13,7 +13,7 @@ internal static class SimulateCommand
     /// <summary>Fewer steps say nothing after the warm-up.</summary>
     private const int LeastSteps = 16;
 
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     public static Command Create()
     {
@@ -34,13 +34,13 @@ internal static class SimulateCommand
         };
         command.SetAction(parsed =>
         {
-            bool json = parsed.GetRequiredValue(output) switch
+            var json = parsed.GetRequiredValue(output) switch
             {
                 "text" => false,
                 "json" => true,
                 var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
             };
-            int horizon = parsed.GetValue(maxHorizon);
+            var horizon = parsed.GetValue(maxHorizon);
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
             if (parsed.GetValue(plot) is { } picture)
@@ -49,15 +49,15 @@ internal static class SimulateCommand
                 OutputFiles.CheckFolder("--save-predictor", kept);
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var larger = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
-            string file = parsed.GetRequiredValue(trace);
+            var file = parsed.GetRequiredValue(trace);
             var recorded = TraceFile.Read(file);
-            var source = Source(recorded, larger, parsed.GetValue(batch), parsed.GetValue(steps), out var model, out int maxStep);
+            var source = Source(recorded, larger, parsed.GetValue(batch), parsed.GetValue(steps), out var model, out var maxStep);
             var setup = new SimulationSetup(machine, model, parsed.GetValue(batch), Slots(machine, model, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
             var learned = parsed.GetValue(predictor);
             var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
             var to = parsed.InvocationConfiguration.Output;
             if (json)
-                to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), s_json));
+                to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), Json));
             else
                 Print(to, setup, file, source.Steps, runs);
             if (parsed.GetValue(plot) is { } drawing)
@@ -110,16 +110,16 @@ internal static class SimulateCommand
 
     private static int Slots(HardwareProfile machine, ModelShape model, string? budget)
     {
-        int all = model.Layers * model.Experts;
-        double bytes = budget switch
+        var all = model.Layers * model.Experts;
+        var bytes = budget switch
         {
             null => (machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)model.LayerBytes * model.Layers - model.OtherBytes,
-            _ when budget.EndsWith('%') => double.TryParse(budget[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out double percent) && percent is > 0 and <= 100
+            _ when budget.EndsWith('%') => double.TryParse(budget[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out var percent) && percent is > 0 and <= 100
                 ? percent / 100 * all * model.ExpertBytes
                 : throw new UserInputException($"--budget is {budget}; a percentage must be above 0 and at most 100"),
             _ => Quantities.ParseBytes(budget, "--budget"),
         };
-        int slots = (int)Math.Clamp(Math.Floor(bytes / model.ExpertBytes), 0, all);
+        var slots = (int)Math.Clamp(Math.Floor(bytes / model.ExpertBytes), 0, all);
         return slots >= model.TopK
             ? slots
             : throw new UserInputException($"{(budget is null ? "--hardware: memoryGB" : "--budget")}: {slots} experts of {model.ExpertBytes} bytes fit; a layer needs {model.TopK}");
@@ -136,7 +136,7 @@ internal static class SimulateCommand
         to.WriteLine($"{"policy",-20} {"tokens/s",9} {"stall",7} {"of on-demand",13} {"hit rate",9} {"over-fetch",11} {"horizon",8} {"recall",7} {"precision",10}");
         foreach (var (name, run) in runs)
         {
-            bool plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
+            var plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
         }

@@ -23,7 +23,7 @@ internal static class SimulationPlot
             <rect x="{Left + 100}" y="66" width="12" height="12" fill="#e0803a"/><text x="{Left + 118}" y="77">stall (compute waits for experts)</text>
 
             """);
-        foreach (double tick in Ticks(longest))
+        foreach (var tick in Ticks(longest))
         {
             svg.Append(CultureInfo.InvariantCulture, $"""
                 <line x1="{Left + tick * scale:0.0}" y1="{Top - 4}" x2="{Left + tick * scale:0.0}" y2="{bottom}" stroke="#e4e7ec"/>
@@ -32,13 +32,13 @@ internal static class SimulationPlot
                 """);
         }
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{Left}\" y=\"{bottom + 38}\" fill=\"#5a6170\">milliseconds for each token of a sequence</text>\n");
-        for (int i = 0; i < policies.Count; i++)
+        for (var i = 0; i < policies.Count; i++)
         {
             var (name, run) = policies[i];
             double stall = Milliseconds(policies[i]) * run.StallSeconds / run.Seconds, compute = Milliseconds(policies[i]) - stall;
-            int y = Top + i * (Bar + Gap);
-            string stalled = SimulateCommand.OfOnDemand(run, policies) is { } share ? string.Create(CultureInfo.InvariantCulture, $", stall {100 * share:0.0}% of on-demand") : "";
-            string weight = name == SimulationStudy.ExpertFlow ? " font-weight=\"600\"" : "";
+            var y = Top + i * (Bar + Gap);
+            var stalled = SimulateCommand.OfOnDemand(run, policies) is { } share ? string.Create(CultureInfo.InvariantCulture, $", stall {100 * share:0.0}% of on-demand") : "";
+            var weight = name == SimulationStudy.ExpertFlow ? " font-weight=\"600\"" : "";
             svg.Append(CultureInfo.InvariantCulture, $"""
                 <text x="{Left - 10}" y="{y + 15}" text-anchor="end"{weight}>{Escape(name)}</text>
                 <rect x="{Left}" y="{y}" width="{compute * scale:0.0}" height="{Bar}" fill="#3b6fb6"/>
@@ -54,7 +54,7 @@ internal static class SimulationPlot
 
     private static IEnumerable<double> Ticks(double longest)
     {
-        double step = Math.Pow(10, Math.Floor(Math.Log10(longest)));
+        var step = Math.Pow(10, Math.Floor(Math.Log10(longest)));
         while (longest / step < 4)
             step /= 2;
         for (double tick = 0; tick <= longest; tick += step)

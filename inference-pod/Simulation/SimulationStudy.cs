@@ -23,7 +23,7 @@ internal static class SimulationStudy
     /// <summary>Largest fixed step that is tried.</summary>
     private const int MostSteps = 8;
 
-    private static readonly int[] s_windows = [1, 2, 4, 8, 16];
+    private static readonly int[] Windows = [1, 2, 4, 8, 16];
 
     public const string OnDemand = "on-demand LRU";
     public const string NextLayer = "next-layer pre-gate";
@@ -44,13 +44,13 @@ internal static class SimulationStudy
     {
         predictor ??= () => new RoutingPredictor(source.Shape);
         yield return One(OnDemand, new OnDemandPolicy());
-        for (int step = 1; step <= Math.Min(MostSteps, maxStep); step++)
+        for (var step = 1; step <= Math.Min(MostSteps, maxStep); step++)
             yield return One(step == 1 ? NextLayer : $"fixed step {step}", new PreGatePolicy(step));
         var limits = setup.Limits with { MaxHorizon = Math.Min(setup.Limits.MaxHorizon, maxStep) };
         yield return One(TokenIds, new ExpertFlowPolicy(predictor(), limits, horizon: 0));
         yield return One(ExpertFlow, new ExpertFlowPolicy(predictor(), limits));
-        yield return s_windows.Select(horizon => One(Oracle, new OraclePolicy(source, horizon))).MinBy(run => run.Run.StallSeconds)!;
-        yield return s_windows.Append(2 * source.Shape.Layers).Select(horizon =>
+        yield return Windows.Select(horizon => One(Oracle, new OraclePolicy(source, horizon))).MinBy(run => run.Run.StallSeconds)!;
+        yield return Windows.Append(2 * source.Shape.Layers).Select(horizon =>
             One(Belady, new OraclePolicy(source, horizon, new FutureUses(source)))).MinBy(run => run.Run.StallSeconds)!;
 
         SimulatedPolicy One(string name, IPrefetchPolicy policy) =>

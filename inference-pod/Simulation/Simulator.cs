@@ -77,7 +77,7 @@ internal sealed class Simulator
         double stall = 0, began = 0, horizons = 0;
         (long Hits, long Misses, long Prefetched, long OverFetched, long Loaded) before = default;
         long tokens = 0;
-        for (int step = 0; step < _source.Steps; step++)
+        for (var step = 0; step < _source.Steps; step++)
         {
             if (step == warmUp)
             {
@@ -85,11 +85,11 @@ internal sealed class Simulator
                 before = Counters();
                 (_planned, _used, _foreseen) = (0, 0, 0);
             }
-            int[] ids = _source.Tokens(step);
+            var ids = _source.Tokens(step);
             tokens += ids.Length;
             TakeOver(_policy.Begin(ids));
             Advance(_times.Other);
-            for (int layer = 0; layer < _source.Shape.Layers; layer++)
+            for (var layer = 0; layer < _source.Shape.Layers; layer++)
             {
                 stall += Layer(step, layer);
                 horizons += _policy.Horizon(layer);
@@ -113,7 +113,7 @@ internal sealed class Simulator
         var rows = _source.Chosen(step, layer).GroupBy(e => e).OrderBy(g => g.Key).ToDictionary(g => new ExpertKey(layer, g.Key), g => g.Count());
         Score(layer, rows.Keys);
         var resident = rows.Keys.Where(key => _scheduler.TryUse(key, out _)).ToList();
-        int missing = rows.Count - resident.Count;
+        var missing = rows.Count - resident.Count;
         TakeOver(_policy.Plan(_source.Routing(step, layer, _policy.Horizon(layer))));
         while (missing > 0 && _policy.WhileWaiting())
         {
@@ -121,7 +121,7 @@ internal sealed class Simulator
         double compute = _times.Dense, stall = 0;
         foreach (var key in resident)
             compute += Compute(key, rows[key]);
-        for (int i = 0; i < missing; i++)
+        for (var i = 0; i < missing; i++)
         {
             while (_arrived.Count == 0)
             {
@@ -146,7 +146,7 @@ internal sealed class Simulator
     /// <summary>Runs one pinned expert, then lets it go.</summary>
     private double Compute(ExpertKey key, int rows)
     {
-        double seconds = _times.Expert(rows);
+        var seconds = _times.Expert(rows);
         Advance(seconds);
         _scheduler.Release(key);
         Pump();
@@ -177,7 +177,7 @@ internal sealed class Simulator
 
     private void Advance(double seconds)
     {
-        double until = _now + seconds;
+        var until = _now + seconds;
         while (_moving is not null && Free <= until)
             Proceed();
         _now = until;
@@ -190,7 +190,7 @@ internal sealed class Simulator
         {
             if (_moving!.Request.Demanded || _scheduler.Demanded == 0 || _scheduler.IsWanted(_moving.Key))
                 return _arrival;
-            double parts = Math.Max(1, Math.Ceiling((_now - _began) / _times.Part));
+            var parts = Math.Max(1, Math.Ceiling((_now - _began) / _times.Part));
             return Math.Min(_arrival, _began + (parts * _times.Part));
         }
     }
@@ -218,7 +218,7 @@ internal sealed class Simulator
     {
         if (_moving is not null)
             return;
-        bool goesOn = _interrupted is var (waiting, _) && (_scheduler.Demanded == 0 || _scheduler.IsWanted(waiting.Key));
+        var goesOn = _interrupted is var (waiting, _) && (_scheduler.Demanded == 0 || _scheduler.IsWanted(waiting.Key));
         if (!goesOn && _scheduler.TryBegin(out _moving))
         {
             _begun++;

@@ -36,7 +36,7 @@ internal sealed class StretchedReplay : IRoutingSource
         _chosen = new int[Steps * shape.Layers][];
         var random = new Random(20251026);
         _labels = new int[shape.Layers][];
-        for (int layer = 0; layer < shape.Layers; layer++)
+        for (var layer = 0; layer < shape.Layers; layer++)
         {
             _labels[layer] = [.. Enumerable.Range(0, shape.Experts)];
             random.Shuffle(_labels[layer]);
@@ -50,7 +50,7 @@ internal sealed class StretchedReplay : IRoutingSource
     /// <summary>Layers ahead for which the trace holds what is needed.</summary>
     public int MaxHorizon(int layer)
     {
-        int horizon = 0;
+        var horizon = 0;
         while (horizon < Shape.Layers && Depth(layer + horizon + 1).Later - (int)Depth(layer).Position <= _trace.Shape.Horizon)
             horizon++;
         return horizon;
@@ -62,10 +62,10 @@ internal sealed class StretchedReplay : IRoutingSource
 
     private int[] Choose(int step, int layer)
     {
-        float[] logits = new float[Shape.Experts];
-        int[] chosen = new int[_batch * Shape.TopK];
-        int at = 0;
-        foreach (int row in Rows(step))
+        var logits = new float[Shape.Experts];
+        var chosen = new int[_batch * Shape.TopK];
+        var at = 0;
+        foreach (var row in Rows(step))
         {
             Logits(row, layer, 0, logits);
             int[] order = [.. Enumerable.Range(0, Shape.Experts)];
@@ -80,16 +80,16 @@ internal sealed class StretchedReplay : IRoutingSource
     {
         horizon = Math.Min(horizon, MaxHorizon(layer));
         var ahead = new PreGate[horizon];
-        for (int distance = 1; distance <= horizon; distance++)
+        for (var distance = 1; distance <= horizon; distance++)
             ahead[distance - 1] = new PreGate((layer + distance) % Shape.Layers, Gate(step, layer, distance));
         return new LayerRouting(layer, _batch, Chosen(step, layer), Gate(step, layer, 0), ahead);
     }
 
     private float[] Gate(int step, int layer, int distance)
     {
-        float[] gate = new float[_batch * Shape.Experts];
-        int at = 0;
-        foreach (int row in Rows(step))
+        var gate = new float[_batch * Shape.Experts];
+        var at = 0;
+        foreach (var row in Rows(step))
         {
             var part = gate.AsSpan(at++ * Shape.Experts, Shape.Experts);
             Logits(row, layer, distance, part);
@@ -108,18 +108,18 @@ internal sealed class StretchedReplay : IRoutingSource
         // A layer's own gate is known exactly: it may look at both of its neighbours as they really are.
         Recorded(row, distance == 0 ? near : source, distance == 0 ? 0 : near - source, first);
         Recorded(row, distance == 0 ? later : source, distance == 0 ? 0 : later - source, second);
-        float share = (float)(position - near);
+        var share = (float)(position - near);
         float mean = 0;
-        for (int e = 0; e < n; e++)
+        for (var e = 0; e < n; e++)
         {
             first[e] = (1 - share) * first[e] + share * second[e];
             mean += first[e] / n;
         }
         var labels = _labels[(layer + distance) % Shape.Layers];
-        for (int e = 0; e < Shape.Experts; e++)
+        for (var e = 0; e < Shape.Experts; e++)
         {
             int of = e % n, part = e / n;
-            float other = Split * (first[(of * 7 + 5 * (part / 2) + 3) % n] - mean);
+            var other = Split * (first[(of * 7 + 5 * (part / 2) + 3) % n] - mean);
             logits[labels[e]] = first[of] + (part % 2 == 0 ? other : -other);
         }
     }
@@ -135,9 +135,9 @@ internal sealed class StretchedReplay : IRoutingSource
     private (double Position, int Later) Depth(int layer)
     {
         int layers = _trace.Shape.Layers, step = layer / Shape.Layers;
-        double within = (double)(layer % Shape.Layers) * layers / Shape.Layers;
+        var within = (double)(layer % Shape.Layers) * layers / Shape.Layers;
         // The last layer's neighbour would be of the next step: it is its own.
-        int later = Math.Min((int)within + 1, layers - 1);
+        var later = Math.Min((int)within + 1, layers - 1);
         return (within + step * layers, later + step * layers);
     }
 

@@ -21,12 +21,12 @@ internal sealed class TraceReplay(RoutingTrace trace, int batch) : IRoutingSourc
 
     private int[] Choose(int step, int layer)
     {
-        int k = Shape.TopK;
-        int[] chosen = new int[batch * k];
-        int at = 0;
-        foreach (int row in Rows(step))
+        var k = Shape.TopK;
+        var chosen = new int[batch * k];
+        var at = 0;
+        foreach (var row in Rows(step))
         {
-            foreach (ushort expert in trace.ChosenAt(row, layer))
+            foreach (var expert in trace.ChosenAt(row, layer))
                 chosen[at++] = expert;
         }
         return chosen;
@@ -35,16 +35,16 @@ internal sealed class TraceReplay(RoutingTrace trace, int batch) : IRoutingSourc
     public LayerRouting Routing(int step, int layer, int horizon)
     {
         var ahead = new PreGate[horizon];
-        for (int distance = 1; distance <= horizon; distance++)
+        for (var distance = 1; distance <= horizon; distance++)
             ahead[distance - 1] = new PreGate((layer + distance) % Shape.Layers, Gate(step, layer, distance));
         return new LayerRouting(layer, batch, Chosen(step, layer), Gate(step, layer, 0), ahead);
     }
 
     private float[] Gate(int step, int layer, int distance)
     {
-        float[] gate = new float[batch * Shape.Experts];
-        int at = 0;
-        foreach (int row in Rows(step))
+        var gate = new float[batch * Shape.Experts];
+        var at = 0;
+        foreach (var row in Rows(step))
             trace.GateAt(row, layer, distance, gate.AsSpan(at++ * Shape.Experts, Shape.Experts));
         return gate;
     }

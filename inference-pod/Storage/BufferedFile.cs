@@ -11,7 +11,7 @@ internal sealed class BufferedFile(string path, SafeFileHandle handle, string ac
     {
         while (!destination.IsEmpty)
         {
-            int read = RandomAccess.Read(Handle, destination, offset);
+            var read = RandomAccess.Read(Handle, destination, offset);
             if (read == 0)
                 throw Truncated(what, offset);
             destination = destination[read..];

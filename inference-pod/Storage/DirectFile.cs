@@ -19,7 +19,7 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
     private const int BounceBytes = 1 << 20;
 
     /// <summary>Buffers that no read uses, of all files: a checkpoint of many shards needs no more of them than one.</summary>
-    private static readonly ConcurrentBag<nint> s_bounces = [];
+    private static readonly ConcurrentBag<nint> Bounces = [];
 
     public override string Access => "direct I/O";
 
@@ -27,7 +27,7 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
     {
         if (destination.IsEmpty)
             return;
-        nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(destination));
+        var address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(destination));
         if ((offset | address | (long)destination.Length) % Alignment == 0)
             Fill(offset, destination, destination.Length, what);
         else
@@ -36,15 +36,15 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
 
     private void ThroughBounce(long offset, Span<byte> destination, string what)
     {
-        if (!s_bounces.TryTake(out nint bounce))
+        if (!Bounces.TryTake(out var bounce))
             bounce = (nint)NativeMemory.AlignedAlloc(BounceBytes, Alignment);
         try
         {
             while (!destination.IsEmpty)
             {
-                int skip = (int)(offset % Alignment);
-                int count = Math.Min(destination.Length, BounceBytes - skip);
-                int aligned = (skip + count + Alignment - 1) / Alignment * Alignment;
+                var skip = (int)(offset % Alignment);
+                var count = Math.Min(destination.Length, BounceBytes - skip);
+                var aligned = (skip + count + Alignment - 1) / Alignment * Alignment;
                 Fill(offset - skip, new Span<byte>((void*)bounce, aligned), skip + count, what);
                 new ReadOnlySpan<byte>((byte*)bounce + skip, count).CopyTo(destination);
                 destination = destination[count..];
@@ -53,16 +53,16 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
         }
         finally
         {
-            s_bounces.Add(bounce);
+            Bounces.Add(bounce);
         }
     }
 
     /// <summary>Reads aligned blocks until at least <paramref name="needed"/> bytes are there: the file may end inside the last.</summary>
     private void Fill(long offset, Span<byte> blocks, int needed, string what)
     {
-        for (int done = 0; done < needed;)
+        for (var done = 0; done < needed;)
         {
-            int read = RandomAccess.Read(Handle, blocks[done..], offset + done);
+            var read = RandomAccess.Read(Handle, blocks[done..], offset + done);
             // A read that ends inside a block ended at the end of the file, and cannot be continued from there.
             if (read == 0 || (done + read < needed && read % Alignment != 0))
                 throw Truncated(what, offset + done + read);

@@ -56,7 +56,7 @@ internal static unsafe partial class LibC
     }
 
     private static nint Function(string name) =>
-        NativeLibrary.TryLoad(Library, out nint library) && NativeLibrary.TryGetExport(library, name, out nint function) ? function : 0;
+        NativeLibrary.TryLoad(Library, out var library) && NativeLibrary.TryGetExport(library, name, out var function) ? function : 0;
 
     /// <summary>Opens a directory, which .NET does not; the handle is invalid where that fails.</summary>
     public static SafeFileHandle OpenDirectory(string path) => new(open(path, 0), ownsHandle: true);

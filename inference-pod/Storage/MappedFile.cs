@@ -11,7 +11,7 @@ namespace Moebius.Inference.Storage;
 /// </summary>
 internal sealed unsafe class MappedFile : StoredFile
 {
-    private static readonly long s_page = Environment.SystemPageSize;
+    private static readonly long Page = Environment.SystemPageSize;
     private readonly byte* _map;
 
     public MappedFile(string path, SafeFileHandle handle)
@@ -33,9 +33,9 @@ internal sealed unsafe class MappedFile : StoredFile
             throw Truncated(what, Math.Min(now, Length));
         if (destination.IsEmpty)
             return;
-        long from = offset / s_page * s_page;
-        byte* pages = _map + from;
-        nuint bytes = (nuint)(end - from);
+        var from = offset / Page * Page;
+        var pages = _map + from;
+        var bytes = (nuint)(end - from);
         // One request for all of it instead of one for each page that is touched.
         _ = LibC.madvise(pages, bytes, LibC.AdviseWillNeed);
         new ReadOnlySpan<byte>(_map + offset, destination.Length).CopyTo(destination);

@@ -80,10 +80,10 @@ internal abstract class StoredFile : IDisposable
     /// <summary>Sets a file to be read past the page cache. Returns why not, or null where it is.</summary>
     private static unsafe string? RefusalOfDirect(SafeFileHandle handle)
     {
-        int flags = LibC.fcntl(handle, LibC.GetStatusFlags, 0);
+        var flags = LibC.fcntl(handle, LibC.GetStatusFlags, 0);
         if (flags < 0 || LibC.fcntl(handle, LibC.SetStatusFlags, flags | LibC.Direct) < 0)
             return $"its file system refuses direct I/O ({Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())})";
-        byte* block = (byte*)NativeMemory.AlignedAlloc(DirectFile.Alignment, DirectFile.Alignment);
+        var block = (byte*)NativeMemory.AlignedAlloc(DirectFile.Alignment, DirectFile.Alignment);
         try
         {
             // Some file systems take the flag and refuse the reads.

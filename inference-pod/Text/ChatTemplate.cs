@@ -17,16 +17,16 @@ internal sealed class ChatTemplate
 
     private static readonly string[] TokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 
-    private readonly Template template;
-    private readonly Template? toolTemplate;
-    private readonly Dictionary<string, object?> tokens;
+    private readonly Template _template;
+    private readonly Template? _toolTemplate;
+    private readonly Dictionary<string, object?> _tokens;
 
     private ChatTemplate(Template template, Template? toolTemplate, Dictionary<string, object?> tokens, string source)
     {
         Source = source;
-        this.template = template;
-        this.toolTemplate = toolTemplate;
-        this.tokens = tokens;
+        _template = template;
+        _toolTemplate = toolTemplate;
+        _tokens = tokens;
     }
 
     /// <summary>What was parsed: the template for tools where there is one.</summary>
@@ -116,7 +116,7 @@ internal sealed class ChatTemplate
     /// <exception cref="JinjaException">The template refuses the messages.</exception>
     public string Render(JsonElement messages, JsonElement? tools, bool addGenerationPrompt, JsonElement? more, TimeProvider clock)
     {
-        var variables = new Dictionary<string, object?>(tokens)
+        var variables = new Dictionary<string, object?>(_tokens)
         {
             ["messages"] = FromJson(messages),
             ["tools"] = tools is { } list ? FromJson(list) : null,
@@ -129,7 +129,7 @@ internal sealed class ChatTemplate
                 variables[field.Name] = FromJson(field.Value);
         }
 
-        return (tools is not null && toolTemplate is not null ? toolTemplate : template).Render(variables, clock);
+        return (tools is not null && _toolTemplate is not null ? _toolTemplate : _template).Render(variables, clock);
     }
 
     private static object? FromJson(JsonElement element)

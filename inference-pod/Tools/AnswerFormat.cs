@@ -10,7 +10,7 @@ internal static class AnswerFormat
     public const int LongestHeader = 256;
 
     /// <summary>What only templates of one format hold together; the first that is found decides.</summary>
-    private static readonly (string[] Texts, ToolCallParser Parser)[] s_signs =
+    private static readonly (string[] Texts, ToolCallParser Parser)[] Signs =
     [
         (["<|channel|>"], ToolCallParser.Harmony),
         (["<｜tool▁call▁begin｜>"], ToolCallParser.DeepSeekV3),
@@ -24,7 +24,7 @@ internal static class AnswerFormat
     /// <summary>The format that a model's chat template shows; <see cref="ToolCallParser.None"/> where it shows none.</summary>
     /// <param name="template">Its source, or null.</param>
     public static ToolCallParser Of(string? template) =>
-        template is null ? ToolCallParser.None : s_signs.Where(sign => Array.TrueForAll(sign.Texts, text => template.Contains(text, StringComparison.Ordinal))).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
+        template is null ? ToolCallParser.None : Signs.Where(sign => Array.TrueForAll(sign.Texts, text => template.Contains(text, StringComparison.Ordinal))).Select(sign => sign.Parser).FirstOrDefault(ToolCallParser.None);
 
     /// <summary>A reader of one answer, or of what follows its reasoning.</summary>
     /// <param name="calls">The format of calls, not <see cref="ToolCallParser.Auto"/>.</param>

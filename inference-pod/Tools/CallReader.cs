@@ -9,9 +9,9 @@ namespace Moebius.Inference.Tools;
 internal sealed class CallReader(ICallSyntax syntax) : FeedReader
 {
     /// <summary>White space that is content unless a call follows.</summary>
-    private readonly StringBuilder blanks = new();
+    private readonly StringBuilder _blanks = new();
 
-    private bool afterCall;
+    private bool _afterCall;
 
     protected override async Reading<bool> ReadAsync()
     {
@@ -28,12 +28,12 @@ internal sealed class CallReader(ICallSyntax syntax) : FeedReader
                 continue;
             }
 
-            blanks.Clear();
-            afterCall = true;
+            _blanks.Clear();
+            _afterCall = true;
         }
 
-        if (blanks.Length > 0 && !afterCall)
-            Say(new ContentPart(blanks.ToString()));
+        if (_blanks.Length > 0 && !_afterCall)
+            Say(new ContentPart(_blanks.ToString()));
         return true;
     }
 
@@ -42,12 +42,12 @@ internal sealed class CallReader(ICallSyntax syntax) : FeedReader
         var solid = text.TrimEnd();
         if (solid.Length > 0)
         {
-            var said = afterCall ? solid.TrimStart().ToString() : string.Concat(blanks.ToString(), solid);
+            var said = _afterCall ? solid.TrimStart().ToString() : string.Concat(_blanks.ToString(), solid);
             Say(new ContentPart(said));
-            blanks.Clear();
-            afterCall = false;
+            _blanks.Clear();
+            _afterCall = false;
         }
 
-        blanks.Append(text[solid.Length..]);
+        _blanks.Append(text[solid.Length..]);
     }
 }

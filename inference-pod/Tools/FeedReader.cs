@@ -3,22 +3,22 @@ namespace Moebius.Inference.Tools;
 /// <summary>A reader that is written as one method over a <see cref="TextFeed"/>.</summary>
 internal abstract class FeedReader : IAnswerReader
 {
-    private List<AnswerPart> parts = [];
-    private Reading<bool>? reading;
+    private List<AnswerPart> _parts = [];
+    private Reading<bool>? _reading;
 
     /// <summary>The answer's text.</summary>
     protected TextFeed Feed { get; } = new();
 
     public IReadOnlyList<AnswerPart> Append(string text)
     {
-        reading ??= ReadAsync();
+        _reading ??= ReadAsync();
         Feed.Append(text);
         return Taken();
     }
 
     public IReadOnlyList<AnswerPart> Finish()
     {
-        reading ??= ReadAsync();
+        _reading ??= ReadAsync();
         Feed.End();
         return Taken();
     }
@@ -27,15 +27,15 @@ internal abstract class FeedReader : IAnswerReader
     /// <returns>True.</returns>
     protected abstract Reading<bool> ReadAsync();
 
-    protected void Say(AnswerPart part) => parts.Add(part);
+    protected void Say(AnswerPart part) => _parts.Add(part);
 
     private List<AnswerPart> Taken()
     {
         // An exception of the reader is one of whoever gave it the text.
-        if (reading is { IsCompleted: true })
-            reading.GetResult();
-        var taken = parts;
-        parts = [];
+        if (_reading is { IsCompleted: true })
+            _reading.GetResult();
+        var taken = _parts;
+        _parts = [];
         return taken;
     }
 }
@@ -43,7 +43,7 @@ internal abstract class FeedReader : IAnswerReader
 /// <summary>Says the calls of an answer.</summary>
 internal sealed class CallWriter(Action<AnswerPart> say)
 {
-    private bool open;
+    private bool _open;
 
     /// <summary>Calls that have begun.</summary>
     public int Begun { get; private set; }
@@ -51,7 +51,7 @@ internal sealed class CallWriter(Action<AnswerPart> say)
     public void Begin(string name)
     {
         Begun++;
-        open = true;
+        _open = true;
         say(new CallBegin(name));
     }
 
@@ -72,9 +72,9 @@ internal sealed class CallWriter(Action<AnswerPart> say)
     /// <summary>Ends the call that has begun, if one has.</summary>
     public void End(bool whole)
     {
-        if (!open)
+        if (!_open)
             return;
-        open = false;
+        _open = false;
         say(new CallEnd(whole));
     }
 }

@@ -3,11 +3,11 @@ namespace Moebius.Inference.Tools;
 /// <summary><c>&lt;|tool_call|&gt;[{"name": .., "arguments": ..}, ..]</c>: Granite 3.</summary>
 internal sealed class GraniteSyntax : ICallSyntax
 {
-    private static readonly string[] s_open = ["<|tool_call|>", "<tool_call>"];
+    private static readonly string[] Open = ["<|tool_call|>", "<tool_call>"];
 
-    public Markers Openers { get; } = new(s_open);
+    public Markers Openers { get; } = new(Open);
 
-    public IReadOnlyList<string> Tokens => s_open;
+    public IReadOnlyList<string> Tokens => Open;
 
     public async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {

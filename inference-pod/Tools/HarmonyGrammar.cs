@@ -8,20 +8,20 @@ namespace Moebius.Inference.Tools;
 /// </summary>
 internal static class HarmonyGrammar
 {
-    private static readonly GrammarNode s_message = MarkerGrammar.Marker(HarmonyReader.Message);
-    private static readonly GrammarNode s_channel = MarkerGrammar.Marker(HarmonyReader.Channel);
+    private static readonly GrammarNode Message = MarkerGrammar.Marker(HarmonyReader.Message);
+    private static readonly GrammarNode Channel = MarkerGrammar.Marker(HarmonyReader.Channel);
 
     /// <summary>What may say that a message is JSON. It never goes on with the word before it, such as a tool's name.</summary>
-    private static readonly GrammarNode s_json = JsonGrammar.Optional(new SequenceNode(
+    private static readonly GrammarNode Json = JsonGrammar.Optional(new SequenceNode(
         new ChoiceNode(
             new SequenceNode(JsonGrammar.Exactly(" "), JsonGrammar.Optional(MarkerGrammar.Marker(HarmonyReader.Constrain))),
             MarkerGrammar.Marker(HarmonyReader.Constrain)),
         JsonGrammar.Exactly("json")));
 
     /// <summary>Messages of reasoning, each with the beginning of the next one's header.</summary>
-    private static readonly GrammarNode s_reasoning = new RepeatNode(
+    private static readonly GrammarNode Reasoning = new RepeatNode(
         new SequenceNode(
-            s_channel, JsonGrammar.Exactly(HarmonyReader.Analysis), s_message,
+            Channel, JsonGrammar.Exactly(HarmonyReader.Analysis), Message,
             MarkerGrammar.Until(HarmonyReader.End, HarmonyReader.Call, HarmonyReader.Return, HarmonyReader.Start, HarmonyReader.Channel),
             MarkerGrammar.Marker(HarmonyReader.Start), JsonGrammar.Exactly("assistant")),
         0, null);
@@ -30,7 +30,7 @@ internal static class HarmonyGrammar
     /// <param name="content">The answer's.</param>
     /// <param name="reasons">Reasoning may stand before it.</param>
     public static GrammarNode Final(GrammarNode content, bool reasons) =>
-        Behind(reasons, new SequenceNode(s_channel, JsonGrammar.Exactly("final"), s_json, s_message, content));
+        Behind(reasons, new SequenceNode(Channel, JsonGrammar.Exactly("final"), Json, Message, content));
 
     /// <summary>A call of one of some tools: the format has one in a turn.</summary>
     /// <param name="tools">Their names and the grammars of their arguments.</param>
@@ -40,9 +40,9 @@ internal static class HarmonyGrammar
     private static SequenceNode Call((string Name, GrammarNode Arguments) tool)
     {
         var recipient = JsonGrammar.Exactly($" {HarmonyReader.Recipient}{HarmonyReader.Functions}{tool.Name}");
-        var commentary = new SequenceNode(s_channel, JsonGrammar.Exactly("commentary"));
-        return new SequenceNode(new ChoiceNode(new SequenceNode(commentary, recipient), new SequenceNode(recipient, commentary)), s_json, s_message, tool.Arguments);
+        var commentary = new SequenceNode(Channel, JsonGrammar.Exactly("commentary"));
+        return new SequenceNode(new ChoiceNode(new SequenceNode(commentary, recipient), new SequenceNode(recipient, commentary)), Json, Message, tool.Arguments);
     }
 
-    private static GrammarNode Behind(bool reasons, GrammarNode message) => reasons ? new SequenceNode(s_reasoning, message) : message;
+    private static GrammarNode Behind(bool reasons, GrammarNode message) => reasons ? new SequenceNode(Reasoning, message) : message;
 }

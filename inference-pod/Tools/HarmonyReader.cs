@@ -23,12 +23,12 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
     /// <summary>The channel of reasoning.</summary>
     public const string Analysis = "analysis";
 
-    private static readonly Markers s_bodyEnds = new(End, Call, Return, Start, Channel);
-    private static readonly Markers s_headerBegins = new(Start, Channel);
-    private static readonly char[] s_wordEnds = [' ', '\n', '<'];
+    private static readonly Markers BodyEnds = new(End, Call, Return, Start, Channel);
+    private static readonly Markers HeaderBegins = new(Start, Channel);
+    private static readonly char[] WordEnds = [' ', '\n', '<'];
 
     /// <summary>A message has ended: white space means nothing until the next one begins.</summary>
-    private bool between;
+    private bool _between;
 
     /// <summary>Texts of the tokens that the format is made of.</summary>
     public static IReadOnlyList<string> Tokens { get; } = [Start, Channel, Constrain, Message, End, Call, Return];
@@ -41,7 +41,7 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
         await Feed.SkipSpaceAsync();
         var recipient = await Feed.IsNextAsync(Recipient);
         Feed.Rewind();
-        var opener = recipient ? "" : await Feed.CopyUntilAsync(s_headerBegins, Content);
+        var opener = recipient ? "" : await Feed.CopyUntilAsync(HeaderBegins, Content);
         while (opener is not null)
         {
             Feed.SetMark();
@@ -50,15 +50,15 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
                 // Without a message it says nothing that could be told apart.
                 Feed.Rewind();
                 Content(opener);
-                opener = await Feed.CopyUntilAsync(s_headerBegins, Content);
+                opener = await Feed.CopyUntilAsync(HeaderBegins, Content);
                 continue;
             }
 
             Feed.ForgetMark();
             opener = await BodyAsync(opener + header, calls);
-            between = true;
+            _between = true;
             if (opener is not (null or Start or Channel))
-                opener = await Feed.CopyUntilAsync(s_headerBegins, Content);
+                opener = await Feed.CopyUntilAsync(HeaderBegins, Content);
         }
 
         return true;
@@ -67,7 +67,7 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
     /// <returns>The marker behind the message; null: the answer has ended.</returns>
     private async Reading<string?> BodyAsync(string header, CallWriter calls)
     {
-        between = false;
+        _between = false;
         var recipient = Word(header, Recipient);
         if (withCalls && recipient.StartsWith(Functions, StringComparison.Ordinal) && recipient.Length > Functions.Length)
         {
@@ -77,42 +77,42 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
             return end;
         }
 
-        return withReasoning && Word(header, Channel) == Analysis ? await Feed.CopyUntilAsync(s_bodyEnds, Reasoning) : await TextAsync(Content);
+        return withReasoning && Word(header, Channel) == Analysis ? await Feed.CopyUntilAsync(BodyEnds, Reasoning) : await TextAsync(Content);
     }
 
     /// <summary>Reads a message that is no reasoning.</summary>
     private async Reading<string?> TextAsync(PieceReader take)
     {
         if (!isKept)
-            return await Feed.CopyUntilAsync(s_bodyEnds, take);
+            return await Feed.CopyUntilAsync(BodyEnds, take);
         await Feed.CopyRestAsync(take);
         return null;
     }
 
     /// <summary>Whether a tool may be called by a name.</summary>
-    public static bool IsName(string name) => name.Length > 0 && !name.AsSpan().ContainsAny(s_wordEnds);
+    public static bool IsName(string name) => name.Length > 0 && !name.AsSpan().ContainsAny(WordEnds);
 
     /// <summary>The word behind a text, or nothing.</summary>
     private static string Word(string header, string text) =>
-        header.IndexOf(text, StringComparison.Ordinal) is >= 0 and var at ? header[(at + text.Length)..].TrimStart().Split(s_wordEnds, 2)[0] : "";
+        header.IndexOf(text, StringComparison.Ordinal) is >= 0 and var at ? header[(at + text.Length)..].TrimStart().Split(WordEnds, 2)[0] : "";
 
     private void Reasoning(ReadOnlySpan<char> text) => Say(new ReasoningPart(text.ToString()));
 
     private void Content(ReadOnlySpan<char> text)
     {
-        if (between)
+        if (_between)
             text = text.TrimStart();
         if (text.IsEmpty)
             return;
-        between = false;
+        _between = false;
         Say(new ContentPart(text.ToString()));
     }
 
     /// <summary>A message that is a call: its text is the arguments, or else content with all that belongs to the message.</summary>
     private sealed class CallBody(string name, CallWriter calls, string header, PieceReader content)
     {
-        private JsonScanner scanner;
-        private Place place;
+        private JsonScanner _scanner;
+        private Place _place;
 
         private enum Place
         {
@@ -124,39 +124,39 @@ internal sealed class HarmonyReader(bool withCalls, bool withReasoning, bool isK
 
         public void Add(ReadOnlySpan<char> text)
         {
-            if (place is Place.Before or Place.Behind)
+            if (_place is Place.Before or Place.Behind)
                 text = text.TrimStart();
             if (text.IsEmpty)
                 return;
-            if (place == Place.Before && text[0] == '{')
+            if (_place == Place.Before && text[0] == '{')
             {
-                place = Place.Inside;
+                _place = Place.Inside;
                 calls.Begin(name);
             }
-            else if (place == Place.Before)
+            else if (_place == Place.Before)
             {
                 content(header);
             }
 
-            if (place == Place.Inside)
+            if (_place == Place.Inside)
             {
-                var step = scanner.Push(text, out var length);
+                var step = _scanner.Push(text, out var length);
                 calls.Arguments(text[..length]);
                 text = text[length..];
                 if (step == JsonStep.More)
                     return;
                 calls.End(step == JsonStep.Last);
-                place = Place.Behind;
+                _place = Place.Behind;
                 text = text.TrimStart();
             }
 
             content(text);
-            place = text.IsEmpty ? place : Place.Content;
+            _place = text.IsEmpty ? _place : Place.Content;
         }
 
         public void End()
         {
-            if (place == Place.Before)
+            if (_place == Place.Before)
                 calls.Whole(name, "{}");
             else
                 calls.End(false);

@@ -6,7 +6,7 @@ namespace Moebius.Inference.Tools;
 /// <summary>Reads calls that are written as JSON, and says them while they come.</summary>
 internal static class JsonCalls
 {
-    private static readonly JsonDocumentOptions s_deep = new() { MaxDepth = JsonScanner.MostLevels };
+    private static readonly JsonDocumentOptions Deep = new() { MaxDepth = JsonScanner.MostLevels };
 
     /// <summary>
     /// Reads an object with name and arguments, or an array of such. A call begins when its arguments do and its name is
@@ -56,7 +56,7 @@ internal static class JsonCalls
     {
         try
         {
-            using var document = JsonDocument.Parse(json, s_deep);
+            using var document = JsonDocument.Parse(json, Deep);
             return document.RootElement.ValueKind == JsonValueKind.Object;
         }
         catch (JsonException)

@@ -22,12 +22,12 @@ internal struct JsonScanner
     /// <summary>Deepest nesting: one bit for each level.</summary>
     public const int MostLevels = 64;
 
-    private State state;
-    private Number number;
-    private string word;
-    private int left;
-    private int depth;
-    private ulong objects;
+    private State _state;
+    private Number _number;
+    private string _word;
+    private int _left;
+    private int _depth;
+    private ulong _objects;
 
     private enum State
     {
@@ -57,9 +57,9 @@ internal struct JsonScanner
         ExponentDigits,
     }
 
-    private bool inKey;
+    private bool _inKey;
 
-    private readonly bool InObject => (objects & (1UL << (depth - 1))) != 0;
+    private readonly bool InObject => (_objects & (1UL << (_depth - 1))) != 0;
 
     /// <summary>Takes more characters, as far as they belong to the value.</summary>
     /// <param name="text">The characters.</param>
@@ -82,55 +82,55 @@ internal struct JsonScanner
     /// <summary>Takes the next character. After anything but <see cref="JsonStep.More"/> nothing may follow.</summary>
     public JsonStep Push(char character)
     {
-        switch (state)
+        switch (_state)
         {
             case State.Text or State.KeyText:
                 if (character == '"')
                     return EndText();
                 if (character == '\\')
-                    (inKey, state) = (state == State.KeyText, State.Escape);
+                    (_inKey, _state) = (_state == State.KeyText, State.Escape);
                 return character < ' ' ? JsonStep.Wrong : JsonStep.More;
             case State.Escape:
-                (state, left) = character == 'u' ? (State.Code, 4) : (Quoted, 0);
+                (_state, _left) = character == 'u' ? (State.Code, 4) : (Quoted, 0);
                 return "\"\\/bfnrtu".Contains(character, StringComparison.Ordinal) ? JsonStep.More : JsonStep.Wrong;
             case State.Code:
-                if (--left == 0)
-                    state = Quoted;
+                if (--_left == 0)
+                    _state = Quoted;
                 return char.IsAsciiHexDigit(character) ? JsonStep.More : JsonStep.Wrong;
             case State.Word:
-                if (character != word[left++])
+                if (character != _word[_left++])
                     return JsonStep.Wrong;
-                return left == word.Length ? EndItem() : JsonStep.More;
+                return _left == _word.Length ? EndItem() : JsonStep.More;
             case State.Number when Digit(character) is { } next:
-                number = next;
+                _number = next;
                 return JsonStep.More;
             case State.Number:
-                if (number is Number.Minus or Number.Point or Number.Exponent or Number.ExponentSign)
+                if (_number is Number.Minus or Number.Point or Number.Exponent or Number.ExponentSign)
                     return JsonStep.Wrong;
-                if (depth == 0)
+                if (_depth == 0)
                     return JsonStep.Past;
-                state = State.AfterItem;
+                _state = State.AfterItem;
                 break;
         }
 
         // Between tokens.
         if (character is ' ' or '\n' or '\r' or '\t')
             return JsonStep.More;
-        switch (state)
+        switch (_state)
         {
             case State.FirstItem when character == ']':
             case State.FirstKey when character == '}':
                 return Close();
             case State.FirstKey or State.Key:
-                state = State.KeyText;
+                _state = State.KeyText;
                 return character == '"' ? JsonStep.More : JsonStep.Wrong;
             case State.Colon:
-                state = State.Value;
+                _state = State.Value;
                 return character == ':' ? JsonStep.More : JsonStep.Wrong;
             case State.AfterItem:
                 if (character == ',')
                 {
-                    state = InObject ? State.Key : State.Value;
+                    _state = InObject ? State.Key : State.Value;
                     return JsonStep.More;
                 }
 
@@ -140,29 +140,29 @@ internal struct JsonScanner
         }
     }
 
-    private readonly State Quoted => inKey ? State.KeyText : State.Text;
+    private readonly State Quoted => _inKey ? State.KeyText : State.Text;
 
     private JsonStep Begin(char character)
     {
         switch (character)
         {
             case '{' or '[':
-                if (depth == MostLevels)
+                if (_depth == MostLevels)
                     return JsonStep.Wrong;
-                var bit = 1UL << depth++;
-                objects = character == '{' ? objects | bit : objects & ~bit;
-                state = character == '{' ? State.FirstKey : State.FirstItem;
+                var bit = 1UL << _depth++;
+                _objects = character == '{' ? _objects | bit : _objects & ~bit;
+                _state = character == '{' ? State.FirstKey : State.FirstItem;
                 return JsonStep.More;
             case '"':
-                state = State.Text;
+                _state = State.Text;
                 return JsonStep.More;
             case 't' or 'f' or 'n':
-                (state, left) = (State.Word, 1);
-                word = character switch { 't' => "true", 'f' => "false", _ => "null" };
+                (_state, _left) = (State.Word, 1);
+                _word = character switch { 't' => "true", 'f' => "false", _ => "null" };
                 return JsonStep.More;
             case '-' or (>= '0' and <= '9'):
-                state = State.Number;
-                number = character switch { '-' => Number.Minus, '0' => Number.Zero, _ => Number.Whole };
+                _state = State.Number;
+                _number = character switch { '-' => Number.Minus, '0' => Number.Zero, _ => Number.Whole };
                 return JsonStep.More;
             default:
                 return JsonStep.Wrong;
@@ -170,7 +170,7 @@ internal struct JsonScanner
     }
 
     /// <summary>Where a character leads inside a number; null: it is none of it.</summary>
-    private readonly Number? Digit(char character) => (number, character) switch
+    private readonly Number? Digit(char character) => (_number, character) switch
     {
         (Number.Minus, '0') => Number.Zero,
         (Number.Minus or Number.Whole, >= '0' and <= '9') => Number.Whole,
@@ -184,21 +184,21 @@ internal struct JsonScanner
 
     private JsonStep EndText()
     {
-        if (state == State.Text)
+        if (_state == State.Text)
             return EndItem();
-        state = State.Colon;
+        _state = State.Colon;
         return JsonStep.More;
     }
 
     private JsonStep Close()
     {
-        depth--;
+        _depth--;
         return EndItem();
     }
 
     private JsonStep EndItem()
     {
-        state = State.AfterItem;
-        return depth == 0 ? JsonStep.Last : JsonStep.More;
+        _state = State.AfterItem;
+        return _depth == 0 ? JsonStep.Last : JsonStep.More;
     }
 }

@@ -5,35 +5,35 @@ namespace Moebius.Inference.Tools;
 /// <param name="trimBreaks">Leaves out a line break before and one behind the text.</param>
 internal sealed class JsonText(PieceReader say, bool trimBreaks)
 {
-    private bool begun;
+    private bool _begun;
 
     /// <summary>The text's last character, while what follows decides what becomes of it.</summary>
-    private string held = "";
+    private string _held = "";
 
     public void Add(ReadOnlySpan<char> text)
     {
         if (text.IsEmpty)
             return;
-        if (!begun)
+        if (!_begun)
         {
             say("\"");
             if (trimBreaks && text[0] == '\n')
                 text = text[1..];
         }
 
-        begun = true;
-        string all = string.Concat(held, text);
+        _begun = true;
+        var all = string.Concat(_held, text);
         var keep = all.Length > 0 && (char.IsHighSurrogate(all[^1]) || (trimBreaks && all[^1] == '\n')) ? 1 : 0;
-        held = all[^keep..];
+        _held = all[^keep..];
         say(Escaped(all[..^keep]));
     }
 
     /// <summary>The text has ended.</summary>
     public void End()
     {
-        if (!begun)
+        if (!_begun)
             say("\"");
-        say(Escaped(Trimmed(held, trimBreaks)) + "\"");
+        say(Escaped(Trimmed(_held, trimBreaks)) + "\"");
     }
 
     /// <summary>A text without a line break before and one behind it, where they are not part of it.</summary>

@@ -12,7 +12,7 @@ internal sealed class MistralSyntax : ICallSyntax
     private const string Id = "[CALL_ID]";
     private const string Args = "[ARGS]";
 
-    private static readonly SearchValues<char> s_lineBreak = SearchValues.Create("\n");
+    private static readonly SearchValues<char> LineBreak = SearchValues.Create("\n");
 
     public Markers Openers { get; } = new(Open);
 
@@ -24,7 +24,7 @@ internal sealed class MistralSyntax : ICallSyntax
             return true;
         if (feed.Ready[0] is '[' or '{')
             return await JsonCalls.ReadAsync(feed, calls);
-        if (await feed.ReadUntilAsync("{", AnswerFormat.LongestHeader, s_lineBreak) is not { } header)
+        if (await feed.ReadUntilAsync("{", AnswerFormat.LongestHeader, LineBreak) is not { } header)
             return true;
         feed.Advance(-1);
         foreach (var marker in (string[])[Args, Id])

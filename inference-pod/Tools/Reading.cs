@@ -12,30 +12,30 @@ namespace Moebius.Inference.Tools;
 [AsyncMethodBuilder(typeof(ReadingBuilder<>))]
 internal sealed class Reading<T> : INotifyCompletion
 {
-    private T? result;
-    private ExceptionDispatchInfo? failure;
-    private Action? waiting;
+    private T? _result;
+    private ExceptionDispatchInfo? _failure;
+    private Action? _waiting;
 
     /// <summary>The method has ended.</summary>
     public bool IsCompleted { get; private set; }
 
     public Reading<T> GetAwaiter() => this;
 
-    public void OnCompleted(Action continuation) => waiting = continuation;
+    public void OnCompleted(Action continuation) => _waiting = continuation;
 
     /// <summary>What was read, or the exception that ended the method.</summary>
     public T GetResult()
     {
-        failure?.Throw();
-        return result!;
+        _failure?.Throw();
+        return _result!;
     }
 
     internal void End(T? value, Exception? error)
     {
-        result = value;
-        failure = error is null ? null : ExceptionDispatchInfo.Capture(error);
+        _result = value;
+        _failure = error is null ? null : ExceptionDispatchInfo.Capture(error);
         IsCompleted = true;
-        waiting?.Invoke();
+        _waiting?.Invoke();
     }
 }
 
@@ -43,7 +43,7 @@ internal sealed class Reading<T> : INotifyCompletion
 /// <typeparam name="T">What is read.</typeparam>
 internal struct ReadingBuilder<T>
 {
-    private Action? resume;
+    private Action? _resume;
 
     public Reading<T> Task { get; private init; }
 
@@ -64,15 +64,15 @@ internal struct ReadingBuilder<T>
         where TAwaiter : INotifyCompletion
         where TMachine : IAsyncStateMachine
     {
-        if (resume is null)
+        if (_resume is null)
         {
             // From here on the machine lives on the heap: this copy, with this builder in it, is the one that goes on.
             var kept = new Box<TMachine>();
-            resume = kept.Resume;
+            _resume = kept.Resume;
             kept.Machine = machine;
         }
 
-        awaiter.OnCompleted(resume);
+        awaiter.OnCompleted(_resume);
     }
 
     public void AwaitUnsafeOnCompleted<TAwaiter, TMachine>(ref TAwaiter awaiter, ref TMachine machine)

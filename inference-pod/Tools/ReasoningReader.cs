@@ -12,13 +12,13 @@ namespace Moebius.Inference.Tools;
 /// <param name="rest">Reads what follows.</param>
 internal sealed class ReasoningReader(ReasoningParser format, ReasoningStart start, IAnswerReader rest) : FeedReader
 {
-    private static readonly Markers s_close = new(ReasoningFormat.Close);
-    private static readonly Markers s_closeResponse = new(ReasoningFormat.CloseResponse);
+    private static readonly Markers Close = new(ReasoningFormat.Close);
+    private static readonly Markers CloseResponse = new(ReasoningFormat.CloseResponse);
 
     /// <summary>White space that is reasoning if more follows.</summary>
-    private readonly StringBuilder blanks = new();
+    private readonly StringBuilder _blanks = new();
 
-    private bool begun;
+    private bool _begun;
 
     protected override async Reading<bool> ReadAsync()
     {
@@ -29,7 +29,7 @@ internal sealed class ReasoningReader(ReasoningParser format, ReasoningStart sta
         if (inside || (start == ReasoningStart.Possible && await Feed.TakeAsync(ReasoningFormat.Open)))
         {
             Feed.ForgetMark();
-            await Feed.CopyUntilAsync(s_close, Reasoning);
+            await Feed.CopyUntilAsync(Close, Reasoning);
             await Feed.SkipSpaceAsync();
             Feed.SetMark();
         }
@@ -38,7 +38,7 @@ internal sealed class ReasoningReader(ReasoningParser format, ReasoningStart sta
         {
             Feed.ForgetMark();
             await Feed.SkipSpaceAsync();
-            await Feed.CopyUntilAsync(s_closeResponse, Rest);
+            await Feed.CopyUntilAsync(CloseResponse, Rest);
             await Feed.SkipSpaceAsync();
         }
         else
@@ -61,16 +61,16 @@ internal sealed class ReasoningReader(ReasoningParser format, ReasoningStart sta
 
     private void Reasoning(ReadOnlySpan<char> text)
     {
-        if (!begun)
+        if (!_begun)
             text = text.TrimStart();
         var solid = text.TrimEnd();
         if (solid.Length > 0)
         {
-            Say(new ReasoningPart(string.Concat(blanks.ToString(), solid)));
-            blanks.Clear();
-            begun = true;
+            Say(new ReasoningPart(string.Concat(_blanks.ToString(), solid)));
+            _blanks.Clear();
+            _begun = true;
         }
 
-        blanks.Append(text[solid.Length..]);
+        _blanks.Append(text[solid.Length..]);
     }
 }

@@ -16,7 +16,7 @@ internal abstract class TaggedSyntax(ToolSchemas schemas) : ICallSyntax
     /// <summary>What no name holds.</summary>
     protected static readonly SearchValues<char> NotInNames = SearchValues.Create(" \t\r\n<>{}[]");
 
-    private static readonly SearchValues<char> s_notInKeys = SearchValues.Create("<>");
+    private static readonly SearchValues<char> NotInKeys = SearchValues.Create("<>");
 
     public Markers Openers { get; } = new(Open);
 
@@ -40,7 +40,7 @@ internal abstract class TaggedSyntax(ToolSchemas schemas) : ICallSyntax
             await feed.SkipSpaceAsync();
             if (await feed.TakeAsync(tags.End))
                 break;
-            if (!await feed.TakeAsync(tags.Key) || await feed.ReadUntilAsync(tags.KeyEnd, AnswerFormat.LongestHeader, s_notInKeys) is not { } written)
+            if (!await feed.TakeAsync(tags.Key) || await feed.ReadUntilAsync(tags.KeyEnd, AnswerFormat.LongestHeader, NotInKeys) is not { } written)
                 return Broken();
             if (tags.Value.Length > 0 && (!await feed.SkipSpaceAsync() || !await feed.TakeAsync(tags.Value)))
                 return Broken();
@@ -106,9 +106,9 @@ internal sealed class Glm45Syntax(ToolSchemas schemas) : TaggedSyntax(schemas)
 {
     private const string ValueEnd = "</arg_value>";
 
-    private static readonly Tags s_tags = new("<arg_key>", "</arg_key>", "<arg_value>", new Markers(ValueEnd), Close, false);
+    private static readonly Tags Form = new("<arg_key>", "</arg_key>", "<arg_value>", new Markers(ValueEnd), Close, false);
 
-    public override IReadOnlyList<string> Tokens { get; } = [Open, Close, s_tags.Key, s_tags.KeyEnd, s_tags.Value, ValueEnd];
+    public override IReadOnlyList<string> Tokens { get; } = [Open, Close, Form.Key, Form.KeyEnd, Form.Value, ValueEnd];
 
     public override async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
@@ -117,8 +117,8 @@ internal sealed class Glm45Syntax(ToolSchemas schemas) : TaggedSyntax(schemas)
         feed.Advance(-1);
         var name = header.Trim();
         // The tag behind the name shows that it is one.
-        if (name.Length > 0 && !name.AsSpan().ContainsAny(NotInNames) && (await feed.IsNextAsync(s_tags.Key) || await feed.IsNextAsync(Close)))
-            await ArgumentsAsync(feed, calls, name, s_tags);
+        if (name.Length > 0 && !name.AsSpan().ContainsAny(NotInNames) && (await feed.IsNextAsync(Form.Key) || await feed.IsNextAsync(Close)))
+            await ArgumentsAsync(feed, calls, name, Form);
         return true;
     }
 }
@@ -126,14 +126,14 @@ internal sealed class Glm45Syntax(ToolSchemas schemas) : TaggedSyntax(schemas)
 /// <summary><c>&lt;tool_call&gt;&lt;function=name&gt; &lt;parameter=key&gt; value &lt;/parameter&gt; .. &lt;/function&gt;&lt;/tool_call&gt;</c>: Qwen3-Coder.</summary>
 internal sealed class Qwen3CoderSyntax(ToolSchemas schemas) : TaggedSyntax(schemas)
 {
-    private static readonly Tags s_tags = new("<parameter=", ">", "", new Markers("</parameter>"), "</function>", true);
+    private static readonly Tags Form = new("<parameter=", ">", "", new Markers("</parameter>"), "</function>", true);
 
     public override IReadOnlyList<string> Tokens { get; } = [Open, Close];
 
     public override async Reading<bool> ReadAsync(TextFeed feed, CallWriter calls)
     {
         await feed.SkipSpaceAsync();
-        if (!await feed.TakeAsync("<function=") || await feed.ReadUntilAsync(">", AnswerFormat.LongestHeader, NotInNames) is not { Length: > 0 } name || !await ArgumentsAsync(feed, calls, name, s_tags))
+        if (!await feed.TakeAsync("<function=") || await feed.ReadUntilAsync(">", AnswerFormat.LongestHeader, NotInNames) is not { Length: > 0 } name || !await ArgumentsAsync(feed, calls, name, Form))
             return true;
         await feed.CloseAsync(Close);
         return true;

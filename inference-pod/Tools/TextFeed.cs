@@ -10,17 +10,17 @@ namespace Moebius.Inference.Tools;
 /// </summary>
 internal sealed class TextFeed
 {
-    private char[] buffer = new char[256];
-    private int position;
-    private int end;
-    private int mark = -1;
-    private Action? waiting;
+    private char[] _buffer = new char[256];
+    private int _position;
+    private int _end;
+    private int _mark = -1;
+    private Action? _waiting;
 
     /// <summary>No text follows what has arrived.</summary>
     public bool Ended { get; private set; }
 
     /// <summary>What has arrived and was not read.</summary>
-    public ReadOnlySpan<char> Ready => buffer.AsSpan(position, end - position);
+    public ReadOnlySpan<char> Ready => _buffer.AsSpan(_position, _end - _position);
 
     /// <summary>Awaited: until more text is ready than was, or the text has ended.</summary>
     public Waiter Arrival => new(this);
@@ -31,8 +31,8 @@ internal sealed class TextFeed
         if (text.IsEmpty)
             return;
         MakeRoom(text.Length);
-        text.CopyTo(buffer.AsSpan(end));
-        end += text.Length;
+        text.CopyTo(_buffer.AsSpan(_end));
+        _end += text.Length;
         Resume();
     }
 
@@ -44,7 +44,7 @@ internal sealed class TextFeed
     }
 
     /// <summary>So many characters were read.</summary>
-    public void Advance(int count) => position += count;
+    public void Advance(int count) => _position += count;
 
     /// <summary>Whether there is a character to read; waits for one.</summary>
     public async Reading<bool> MoreAsync()
@@ -55,17 +55,17 @@ internal sealed class TextFeed
     }
 
     /// <summary>Keeps what follows, so that it can be read again.</summary>
-    public void SetMark() => mark = position;
+    public void SetMark() => _mark = _position;
 
     /// <summary>What was read need not be kept.</summary>
-    public void ForgetMark() => mark = -1;
+    public void ForgetMark() => _mark = -1;
 
     /// <summary>Goes back to the mark, and forgets it.</summary>
     public void Rewind()
     {
-        if (mark >= 0)
-            position = mark;
-        mark = -1;
+        if (_mark >= 0)
+            _position = _mark;
+        _mark = -1;
     }
 
     /// <summary>Reads white space.</summary>
@@ -190,18 +190,18 @@ internal sealed class TextFeed
 
     private void MakeRoom(int more)
     {
-        var keep = mark >= 0 ? mark : position;
-        if (end + more > buffer.Length && keep > 0)
+        var keep = _mark >= 0 ? _mark : _position;
+        if (_end + more > _buffer.Length && keep > 0)
         {
-            buffer.AsSpan(keep, end - keep).CopyTo(buffer);
-            (position, end, mark) = (position - keep, end - keep, mark >= 0 ? 0 : -1);
+            _buffer.AsSpan(keep, _end - keep).CopyTo(_buffer);
+            (_position, _end, _mark) = (_position - keep, _end - keep, _mark >= 0 ? 0 : -1);
         }
 
-        if (end + more > buffer.Length)
-            Array.Resize(ref buffer, Math.Max(end + more, 2 * buffer.Length));
+        if (_end + more > _buffer.Length)
+            Array.Resize(ref _buffer, Math.Max(_end + more, 2 * _buffer.Length));
     }
 
-    private void Resume() => Interlocked.Exchange(ref waiting, null)?.Invoke();
+    private void Resume() => Interlocked.Exchange(ref _waiting, null)?.Invoke();
 
     /// <summary>What a reader awaits.</summary>
     internal readonly struct Waiter(TextFeed feed) : INotifyCompletion
@@ -210,7 +210,7 @@ internal sealed class TextFeed
 
         public Waiter GetAwaiter() => this;
 
-        public void OnCompleted(Action continuation) => feed.waiting = continuation;
+        public void OnCompleted(Action continuation) => feed._waiting = continuation;
 
         public void GetResult()
         {
@@ -224,7 +224,7 @@ internal delegate void PieceReader(ReadOnlySpan<char> text);
 /// <summary>Texts to look for. None is inside another.</summary>
 internal sealed class Markers(params string[] texts)
 {
-    private readonly int longest = texts.Max(text => text.Length);
+    private readonly int _longest = texts.Max(text => text.Length);
 
     public SearchValues<string> Search { get; } = SearchValues.Create(texts, StringComparison.Ordinal);
 
@@ -243,7 +243,7 @@ internal sealed class Markers(params string[] texts)
     /// <summary>Length of the longest end of a text that begins one of them.</summary>
     public int Overlap(ReadOnlySpan<char> text)
     {
-        for (var length = Math.Min(text.Length, longest - 1); length > 0; length--)
+        for (var length = Math.Min(text.Length, _longest - 1); length > 0; length--)
         {
             foreach (var marker in texts)
             {

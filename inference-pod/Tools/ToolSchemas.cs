@@ -5,16 +5,16 @@ namespace Moebius.Inference.Tools;
 /// <summary>What a request says of its tools' parameters, for formats that write values without quotes. Pure.</summary>
 internal sealed class ToolSchemas(JsonElement? tools)
 {
-    private static readonly JsonDocumentOptions s_strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
-    private static readonly JsonSerializerOptions s_readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The JSON of a value that is not known to be a text: itself, where it can be read so.</summary>
     public static string Json(string value)
     {
         try
         {
-            using var document = JsonDocument.Parse(value, s_strict);
+            using var document = JsonDocument.Parse(value, Strict);
             return document.RootElement.GetRawText();
         }
         catch (JsonException)
@@ -24,7 +24,7 @@ internal sealed class ToolSchemas(JsonElement? tools)
     }
 
     /// <summary>The JSON of a text.</summary>
-    public static string Quoted(string text) => JsonSerializer.Serialize(text, s_readable);
+    public static string Quoted(string text) => JsonSerializer.Serialize(text, Readable);
 
     /// <summary>Whether the request calls a parameter a text.</summary>
     /// <param name="tool">The tool's name.</param>

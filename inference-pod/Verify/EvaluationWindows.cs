@@ -19,11 +19,11 @@ internal static class EvaluationWindows
     /// <param name="stride">From 1 to the window.</param>
     public static IEnumerable<EvaluationWindow> Plan(int tokens, int window, int stride)
     {
-        int scored = 0;
-        for (int begin = 0; scored < tokens; begin += stride)
+        var scored = 0;
+        for (var begin = 0; scored < tokens; begin += stride)
         {
-            int end = Math.Min(tokens, begin + window);
-            int first = Math.Max(scored, begin + 1);
+            var end = Math.Min(tokens, begin + window);
+            var first = Math.Max(scored, begin + 1);
             if (first < end)
                 yield return new EvaluationWindow(begin, end, first);
             scored = end;

@@ -18,16 +18,16 @@ internal sealed record ExpectedOutputs(int[][] Inputs, float[][] Logits, int[][]
 
     public static ExpectedOutputs Read(string directory)
     {
-        string path = Path.Combine(directory, FileName);
+        var path = Path.Combine(directory, FileName);
         if (!File.Exists(path))
             throw new UserInputException($"{path}: is missing; verify compares with it (input_ids, logits, greedy_input_ids, greedy_output_ids)");
         using var file = SafetensorsFile.Open(path);
-        int[][] inputs = Tokens(file, "input_ids");
-        int[][] prompts = Tokens(file, "greedy_input_ids");
-        int[][] outputs = Tokens(file, "greedy_output_ids");
+        var inputs = Tokens(file, "input_ids");
+        var prompts = Tokens(file, "greedy_input_ids");
+        var outputs = Tokens(file, "greedy_output_ids");
         if (outputs.Length != prompts.Length || outputs[0].Length < prompts[0].Length)
             throw new UserInputException($"{path}: greedy_output_ids must have greedy_input_ids' {prompts.Length} rows and begin with its {prompts[0].Length} tokens");
-        for (int i = 0; i < prompts.Length; i++)
+        for (var i = 0; i < prompts.Length; i++)
         {
             if (!outputs[i].AsSpan().StartsWith(prompts[i]))
                 throw new UserInputException($"{path}: row {i} of greedy_output_ids does not begin with its prompt");
@@ -47,10 +47,10 @@ internal sealed record ExpectedOutputs(int[][] Inputs, float[][] Logits, int[][]
     private static int[][] Tokens(SafetensorsFile file, string name)
     {
         var entry = Find(file, name, TensorType.I64, 2);
-        byte[] bytes = new byte[entry.Length];
+        var bytes = new byte[entry.Length];
         file.Read(entry, 0, bytes);
-        long[] values = MemoryMarshal.Cast<byte, long>(bytes).ToArray();
-        foreach (long value in values)
+        var values = MemoryMarshal.Cast<byte, long>(bytes).ToArray();
+        foreach (var value in values)
         {
             if (value is < 0 or > int.MaxValue)
                 throw new UserInputException($"{file.Path}: tensor \"{name}\" holds {value}; token ids are from 0");
@@ -63,7 +63,7 @@ internal sealed record ExpectedOutputs(int[][] Inputs, float[][] Logits, int[][]
         var entry = Find(file, "logits", TensorType.F32, 3);
         if (entry.Shape[0] != inputs.Length || entry.Shape[1] != inputs[0].Length)
             throw new UserInputException($"{file.Path}: tensor \"logits\" has shape {entry.ShapeText}; it must begin with the shape of input_ids, [{inputs.Length}, {inputs[0].Length}]");
-        byte[] bytes = new byte[entry.Length];
+        var bytes = new byte[entry.Length];
         file.Read(entry, 0, bytes);
         return [.. MemoryMarshal.Cast<byte, float>(bytes).ToArray().Chunk(inputs[0].Length * (int)entry.Shape[2])];
     }

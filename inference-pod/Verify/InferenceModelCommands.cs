@@ -10,7 +10,7 @@ namespace Moebius.Inference.Verify;
 /// <summary>The command line of the models: <c>verify</c> and <c>perplexity</c>.</summary>
 public static class InferenceModelCommands
 {
-    private static readonly JsonSerializerOptions s_json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     /// <summary>
     /// The commands to add to <c>moebius</c>. They throw <see cref="UserInputException"/> on bad input.
@@ -25,9 +25,9 @@ public static class InferenceModelCommands
         common.AddTo(command);
         command.SetAction(parsed =>
         {
-            bool json = common.Json(parsed);
+            var json = common.Json(parsed);
             var result = ModelVerifier.Verify(parsed.GetRequiredValue(directory), common.Load(parsed));
-            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : Text(result));
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : Text(result));
             return result.Passed ? 0 : 1;
         });
         return command;
@@ -44,10 +44,10 @@ public static class InferenceModelCommands
         common.AddTo(command);
         command.SetAction(parsed =>
         {
-            bool json = common.Json(parsed);
+            var json = common.Json(parsed);
             var result = PerplexityMeter.Measure(
                 parsed.GetRequiredValue(directory), parsed.GetRequiredValue(text), parsed.GetValue(window), parsed.GetValue(stride), common.Load(parsed), TimeProvider.System);
-            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, s_json) : Text(result));
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : Text(result));
             return 0;
         });
         return command;

@@ -45,9 +45,9 @@ internal static class ModelVerifier
         var expected = ExpectedOutputs.Read(directory);
         using var model = ModelLoader.Load(directory, options);
         Check(directory, model.Info, expected);
-        double error = LogitError(model, expected);
-        int decoded = expected.GreedyOutputs.Sum(o => o.Length) - expected.GreedyInputs.Sum(i => i.Length);
-        bool identical = expected.GreedyInputs.Zip(expected.GreedyOutputs).All(p => Greedy(model, p.First, p.Second.Length).SequenceEqual(p.Second));
+        var error = LogitError(model, expected);
+        var decoded = expected.GreedyOutputs.Sum(o => o.Length) - expected.GreedyInputs.Sum(i => i.Length);
+        var identical = expected.GreedyInputs.Zip(expected.GreedyOutputs).All(p => Greedy(model, p.First, p.Second.Length).SequenceEqual(p.Second));
         var experts = model.Experts;
         return new VerifyResult(directory, model.Info.Architecture, error, Tolerance, identical, decoded,
             experts.BudgetBytes, experts.ResidentBytes, experts.Hits, experts.Misses, experts.Evictions, model.Info.ExpertTier, error <= Tolerance && identical);
@@ -61,9 +61,9 @@ internal static class ModelVerifier
         ReadOnlyMemory<int> next = prompt;
         while (tokens.Count < length)
         {
-            float[] logits = model.Forward([new SequenceChunk(kv, next, LogitsFor.Last)])[0];
-            int best = 0;
-            for (int i = 1; i < logits.Length; i++)
+            var logits = model.Forward([new SequenceChunk(kv, next, LogitsFor.Last)])[0];
+            var best = 0;
+            for (var i = 1; i < logits.Length; i++)
             {
                 if (logits[i] > logits[best])
                     best = i;
@@ -77,13 +77,13 @@ internal static class ModelVerifier
     private static double LogitError(ICausalModel model, ExpectedOutputs expected)
     {
         double error = 0;
-        for (int row = 0; row < expected.Inputs.Length; row++)
+        for (var row = 0; row < expected.Inputs.Length; row++)
         {
             using var kv = model.CreateSequence();
-            float[] logits = model.Forward([new SequenceChunk(kv, expected.Inputs[row], LogitsFor.All)])[0];
-            for (int i = 0; i < logits.Length; i++)
+            var logits = model.Forward([new SequenceChunk(kv, expected.Inputs[row], LogitsFor.All)])[0];
+            for (var i = 0; i < logits.Length; i++)
             {
-                double difference = Math.Abs((double)logits[i] - expected.Logits[row][i]);
+                var difference = Math.Abs((double)logits[i] - expected.Logits[row][i]);
                 // A NaN compares false with everything: it must not pass as no error.
                 error = difference <= error ? error : double.IsNaN(difference) ? double.PositiveInfinity : difference;
             }
@@ -93,15 +93,15 @@ internal static class ModelVerifier
 
     private static void Check(string directory, ModelInfo info, ExpectedOutputs expected)
     {
-        string path = Path.Combine(directory, ExpectedOutputs.FileName);
-        int vocabulary = expected.Logits[0].Length / expected.Inputs[0].Length;
+        var path = Path.Combine(directory, ExpectedOutputs.FileName);
+        var vocabulary = expected.Logits[0].Length / expected.Inputs[0].Length;
         if (vocabulary != info.VocabularySize)
             throw new UserInputException($"{path}: logits have {vocabulary} columns; the model's vocabulary has {info.VocabularySize}");
-        foreach (int[] row in expected.Inputs.Concat(expected.GreedyOutputs))
+        foreach (var row in expected.Inputs.Concat(expected.GreedyOutputs))
         {
             if (row.Length > info.ContextLength)
                 throw new UserInputException($"{path}: a sequence of {row.Length} tokens does not fit the model's context of {info.ContextLength}");
-            foreach (int token in row)
+            foreach (var token in row)
             {
                 if (token >= info.VocabularySize)
                     throw new UserInputException($"{path}: token id {token} is outside the model's vocabulary of {info.VocabularySize}");

@@ -58,30 +58,30 @@ internal static class PerplexityMeter
     public static PerplexityResult Measure(string directory, string textFile, int? window, int? stride, ModelLoadOptions options, TimeProvider clock)
     {
         // What is cheap to refuse first, before the weights are read.
-        int vocabulary = Architectures.Describe(ModelConfig.Read(directory)).Vocabulary;
-        string text = TraceRun.ReadText(textFile);
+        var vocabulary = Architectures.Describe(ModelConfig.Read(directory)).Vocabulary;
+        var text = TraceRun.ReadText(textFile);
         int[] tokens = [.. Tokenizer.Load(directory).Encode(text, true, vocabulary, $"--text: {textFile}")];
         if (tokens.Length < 2)
             throw new UserInputException($"--text: {textFile} has {tokens.Length} tokens; at least 2 are needed to predict one from another");
         using var model = ModelLoader.Load(directory, options);
-        int context = model.Info.ContextLength;
-        int size = window ?? Math.Min(context, LargestDefaultWindow);
+        var context = model.Info.ContextLength;
+        var size = window ?? Math.Min(context, LargestDefaultWindow);
         if (size < 2 || size > context)
             throw new UserInputException($"--window is {size}; it must be from 2 to the model's context of {context}");
-        int step = stride ?? Math.Max(1, size / 2);
+        var step = stride ?? Math.Max(1, size / 2);
         if (step < 1 || step > size)
             throw new UserInputException($"--stride is {step}; it must be from 1 to the window of {size}");
 
-        long began = clock.GetTimestamp();
+        var began = clock.GetTimestamp();
         double sum = 0;
-        int scored = 0;
+        var scored = 0;
         using var kv = model.CreateSequence();
         foreach (var part in EvaluationWindows.Plan(tokens.Length, size, step))
         {
             sum += Score(model, kv, tokens, part);
             scored += part.End - part.Scored;
         }
-        double mean = sum / scored;
+        var mean = sum / scored;
         var experts = model.Experts;
         return new PerplexityResult(directory, model.Info.Architecture, textFile, Math.Exp(mean), mean, tokens.Length, scored, size, step,
             clock.GetElapsedTime(began).TotalSeconds, experts.BudgetBytes, experts.Hits, experts.Misses, options.Quantization.Name());
@@ -91,19 +91,19 @@ internal static class PerplexityMeter
     private static double Score(ICausalModel model, ISequenceKv kv, int[] tokens, EvaluationWindow window)
     {
         kv.Truncate(0);
-        int vocabulary = model.Info.VocabularySize;
-        int limit = Math.Clamp(LogitsAtOnce / vocabulary, 1, MostTokensAtOnce);
+        var vocabulary = model.Info.VocabularySize;
+        var limit = Math.Clamp(LogitsAtOnce / vocabulary, 1, MostTokensAtOnce);
         double sum = 0;
         // The last token predicts nothing inside the window. Logits of a token predict the one after it.
-        for (int at = window.Begin; at < window.End - 1;)
+        for (var at = window.Begin; at < window.End - 1;)
         {
-            bool wanted = at >= window.Scored - 1;
-            int until = wanted ? window.End - 1 : window.Scored - 1;
+            var wanted = at >= window.Scored - 1;
+            var until = wanted ? window.End - 1 : window.Scored - 1;
             // Where keys depend on the length, a cut would change them: the window goes in whole.
-            int count = model.Info.KvDependsOnLength ? window.End - 1 - at : Math.Min(until - at, wanted ? limit : MostTokensAtOnce);
+            var count = model.Info.KvDependsOnLength ? window.End - 1 - at : Math.Min(until - at, wanted ? limit : MostTokensAtOnce);
             wanted |= model.Info.KvDependsOnLength;
-            float[] logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(at, count), wanted ? LogitsFor.All : LogitsFor.None)])[0];
-            for (int i = 0; wanted && i < count; i++)
+            var logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(at, count), wanted ? LogitsFor.All : LogitsFor.None)])[0];
+            for (var i = 0; wanted && i < count; i++)
             {
                 if (at + i + 1 >= window.Scored)
                     sum += NegativeLogLikelihood(logits.AsSpan(i * vocabulary, vocabulary), tokens[at + i + 1]);
@@ -116,9 +116,9 @@ internal static class PerplexityMeter
     /// <summary>Of one token, from the logits before it.</summary>
     internal static double NegativeLogLikelihood(ReadOnlySpan<float> logits, int token)
     {
-        float max = TensorPrimitives.Max(logits);
+        var max = TensorPrimitives.Max(logits);
         double sum = 0;
-        foreach (float logit in logits)
+        foreach (var logit in logits)
             sum += Math.Exp((double)logit - max);
         return Math.Log(sum) + max - logits[token];
     }

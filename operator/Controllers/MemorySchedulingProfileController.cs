@@ -31,7 +31,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
 
     private const int MostNamed = 3;
 
-    private readonly Patience patience = new(context.Time, Longest);
+    private readonly Patience _patience = new(context.Time, Longest);
 
     /// <inheritdoc />
     public async Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
@@ -63,7 +63,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     /// <inheritdoc />
     public Task<ReconciliationResult<MemorySchedulingProfile>> DeletedAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
-        patience.Forget(entity.Metadata.Uid);
+        _patience.Forget(entity.Metadata.Uid);
         return Task.FromResult(ReconciliationResult<MemorySchedulingProfile>.Success(entity));
     }
 
@@ -87,14 +87,14 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
         if (left.Count == 0)
             return ReconciliationResult<MemorySchedulingProfile>.Success(entity);
         var nodes = string.Join(", ", left.Select(pod => pod.Spec?.NodeName ?? "no node").Order(StringComparer.Ordinal).Take(MostNamed)) + (left.Count > MostNamed ? ", ..." : "");
-        if (patience.IsOver(uid))
+        if (_patience.IsOver(uid))
         {
             context.Warn(entity, Reasons.NodesNotRestored, $"{left.Count} node agents have not ended within {Longest.TotalMinutes:0} minutes, and are no longer waited for: on {nodes}. Their nodes may have changed interleave weights until the agent is stopped or the node starts again");
             return ReconciliationResult<MemorySchedulingProfile>.Success(entity);
         }
 
         var again = LookAgain;
-        if (patience.Waited(uid) >= Quiet)
+        if (_patience.Waited(uid) >= Quiet)
         {
             again = AskAgain;
             context.Warn(entity, Reasons.NodesNotRestored, $"{left.Count} node agents have not ended yet: on {nodes}. Look at these nodes, or delete the pods by force if a node does not come back");

@@ -32,7 +32,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <summary>How long a job that is deleted waits for the service to remove its prompts.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(2);
 
-    private readonly Patience patience = new(context.Time, Longest);
+    private readonly Patience _patience = new(context.Time, Longest);
 
     /// <inheritdoc />
     public async Task<ReconciliationResult<PromptOptimizationJob>> ReconcileAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
@@ -92,7 +92,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
     /// <inheritdoc />
     public Task<ReconciliationResult<PromptOptimizationJob>> DeletedAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)
     {
-        patience.Forget(entity.Metadata.Uid);
+        _patience.Forget(entity.Metadata.Uid);
         return Task.FromResult(ReconciliationResult<PromptOptimizationJob>.Success(entity));
     }
 
@@ -127,7 +127,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 
         if (left is null)
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
-        if (!patience.IsOver(entity.Metadata.Uid))
+        if (!_patience.IsOver(entity.Metadata.Uid))
             return ReconciliationResult<PromptOptimizationJob>.Failure(entity, $"prompts are being removed from the service: {left}", requeueAfter: Poll);
         // Deleting must not hang on a service that is gone; a job there ends by its own deadline.
         context.Warn(entity, Reasons.PromptsNotRemoved, $"the prompts may still be in the store of PromptOptimizer '{optimizer.Metadata.Name}': {left}");

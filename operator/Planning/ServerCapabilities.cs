@@ -9,7 +9,7 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     internal const string InferencePoolAlphaResource = "inference.networking.x-k8s.io/v1alpha2/inferencepools";
     internal const string ScaledObjectResource = "keda.sh/v1alpha1/scaledobjects";
 
-    private readonly SortedSet<string> apis;
+    private readonly SortedSet<string> _apis;
 
     /// <summary>Creates the description of a server.</summary>
     /// <param name="version">Major and minor version.</param>
@@ -20,7 +20,7 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     public ServerCapabilities(Version version, IEnumerable<string> apis)
     {
         Version = version;
-        this.apis = new SortedSet<string>(apis, StringComparer.Ordinal);
+        _apis = new SortedSet<string>(apis, StringComparer.Ordinal);
     }
 
     /// <summary>A server of today with every built-in API that Moebius can use; what the local runner plans for.</summary>
@@ -75,14 +75,14 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
 
     /// <summary>Whether the server serves a group and version, or one of <see cref="OptionalResources"/>.</summary>
     /// <param name="api">For example <c>policy/v1</c>.</param>
-    public bool Serves(string api) => apis.Contains(api);
+    public bool Serves(string api) => _apis.Contains(api);
 
     /// <inheritdoc />
-    public bool Equals(ServerCapabilities? other) => other is not null && Version == other.Version && apis.SetEquals(other.apis);
+    public bool Equals(ServerCapabilities? other) => other is not null && Version == other.Version && _apis.SetEquals(other._apis);
 
     /// <inheritdoc />
     public override bool Equals(object? obj) => Equals(obj as ServerCapabilities);
 
     /// <inheritdoc />
-    public override int GetHashCode() => HashCode.Combine(Version, apis.Count);
+    public override int GetHashCode() => HashCode.Combine(Version, _apis.Count);
 }

@@ -14,7 +14,7 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
 {
-    private readonly IChildKind[] kinds =
+    private readonly IChildKind[] _kinds =
     [
         new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
         new ChildKind<V1ConfigMap>(api, informers.ConfigMaps.Cache),
@@ -61,7 +61,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         if (plan.IsPartial)
             return (problems, created);
         var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
-        foreach (var kind in kinds.Where(kind => kind.Prunable))
+        foreach (var kind in _kinds.Where(kind => kind.Prunable))
         {
             foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
             {
@@ -75,7 +75,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     }
 
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
-        kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
+        _kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
 
     private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
     {

@@ -12,12 +12,12 @@ internal sealed class ChildBody
 {
     private static readonly JsonSerializerOptions Hashed = new(WireJson.Options) { Encoder = JavaScriptEncoder.Default };
 
-    private readonly byte[] json;
+    private readonly byte[] _json;
 
     public ChildBody(IKubernetesObject<V1ObjectMeta> child)
     {
-        json = JsonSerializer.SerializeToUtf8Bytes(child, child.GetType(), Hashed);
-        Hash = ChildBuilder.Hash(json);
+        _json = JsonSerializer.SerializeToUtf8Bytes(child, child.GetType(), Hashed);
+        Hash = ChildBuilder.Hash(_json);
     }
 
     /// <summary>Differs between any two plans that differ.</summary>
@@ -26,7 +26,7 @@ internal sealed class ChildBody
     /// <summary>The object to send. Made anew for each caller: most children need none, because nothing is to be sent.</summary>
     public JsonObject ToNode()
     {
-        var body = (JsonObject)JsonNode.Parse(json)!;
+        var body = (JsonObject)JsonNode.Parse(_json)!;
         var metadata = (JsonObject)body["metadata"]!;
         if (metadata["annotations"] is not JsonObject annotations)
             metadata["annotations"] = annotations = [];

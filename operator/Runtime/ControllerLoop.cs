@@ -27,15 +27,15 @@ internal interface IControllerLoop
 internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
-    private readonly SharedCache<T> cache;
-    private readonly IEntityController<T> controller;
-    private readonly (string Name, IEntityFinalizer<T> Finalizer)? finalizer;
-    private readonly ApiClient api;
-    private readonly OperatorMetrics metrics;
-    private readonly ILogger logger;
-    private readonly WorkGap gap;
-    private readonly WorkQueue<ObjectKey> queue;
-    private readonly Dictionary<ObjectKey, T> gone = [];
+    private readonly SharedCache<T> _cache;
+    private readonly IEntityController<T> _controller;
+    private readonly (string Name, IEntityFinalizer<T> Finalizer)? _finalizer;
+    private readonly ApiClient _api;
+    private readonly OperatorMetrics _metrics;
+    private readonly ILogger _logger;
+    private readonly WorkGap _gap;
+    private readonly WorkQueue<ObjectKey> _queue;
+    private readonly Dictionary<ObjectKey, T> _gone = [];
 
     public ControllerLoop(
         string name,
@@ -49,14 +49,14 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         ILogger logger)
     {
         Name = name;
-        this.cache = cache;
-        this.controller = controller;
-        this.finalizer = finalizer;
-        this.api = api;
-        this.metrics = metrics;
-        this.gap = gap;
-        this.logger = logger;
-        queue = new WorkQueue<ObjectKey>(name, Backoff.PerObject(), time, metrics);
+        _cache = cache;
+        _controller = controller;
+        _finalizer = finalizer;
+        _api = api;
+        _metrics = metrics;
+        _gap = gap;
+        _logger = logger;
+        _queue = new WorkQueue<ObjectKey>(name, Backoff.PerObject(), time, metrics);
         cache.Changed += OnChanged;
     }
 
@@ -64,13 +64,13 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     public string Name { get; }
 
     /// <inheritdoc />
-    public void Enqueue(ObjectKey key) => queue.Add(key);
+    public void Enqueue(ObjectKey key) => _queue.Add(key);
 
     /// <inheritdoc />
     public void EnqueueAll()
     {
-        foreach (var resource in cache.List())
-            queue.Add(ObjectKey.Of(resource));
+        foreach (var resource in _cache.List())
+            _queue.Add(ObjectKey.Of(resource));
     }
 
     /// <inheritdoc />
@@ -80,19 +80,19 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     /// <inheritdoc />
     public void Dispose()
     {
-        cache.Changed -= OnChanged;
-        queue.Dispose();
+        _cache.Changed -= OnChanged;
+        _queue.Dispose();
     }
 
     private void OnChanged(T? before, T? after)
     {
         if (after is null && before is not null)
         {
-            lock (gone)
-                gone[ObjectKey.Of(before)] = before;
+            lock (_gone)
+                _gone[ObjectKey.Of(before)] = before;
         }
 
-        queue.Add(ObjectKey.Of((after ?? before)!));
+        _queue.Add(ObjectKey.Of((after ?? before)!));
     }
 
     private async Task WorkAsync(CancellationToken cancellationToken)
@@ -104,7 +104,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             ObjectKey key;
             try
             {
-                (var taken, key) = await queue.TakeAsync(cancellationToken).ConfigureAwait(false);
+                (var taken, key) = await _queue.TakeAsync(cancellationToken).ConfigureAwait(false);
                 if (!taken)
                     return;
             }
@@ -119,7 +119,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             }
             finally
             {
-                queue.Done(key);
+                _queue.Done(key);
             }
         }
     }
@@ -127,16 +127,16 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
     private async Task HandleAsync(ObjectKey key, CancellationToken cancellationToken)
     {
         var since = Stopwatch.GetTimestamp();
-        var work = WorkMeter.Start(gap);
+        var work = WorkMeter.Start(_gap);
         try
         {
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
             if (result is { IsSuccess: false, Error: null, RequeueAfter: { } again })
             {
                 // A finalizer that waits for somebody else: nothing has failed.
-                logger.LogInformation("{Controller} {Key}: {Reason}; looking again in {Delay:0.0} s", Name, key, result.ErrorMessage, again.TotalSeconds);
-                metrics.Reconciliations.WithLabels(Name, "waiting").Inc();
-                queue.AddAfter(key, again);
+                _logger.LogInformation("{Controller} {Key}: {Reason}; looking again in {Delay:0.0} s", Name, key, result.ErrorMessage, again.TotalSeconds);
+                _metrics.Reconciliations.WithLabels(Name, "waiting").Inc();
+                _queue.AddAfter(key, again);
                 return;
             }
 
@@ -146,12 +146,12 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
                 return;
             }
 
-            queue.Forget(key);
-            metrics.Reconciliations.WithLabels(Name, "success").Inc();
+            _queue.Forget(key);
+            _metrics.Reconciliations.WithLabels(Name, "success").Inc();
             if (result?.RequeueAfter is { } delay && delay > TimeSpan.Zero)
-                queue.AddAfter(key, delay);
+                _queue.AddAfter(key, delay);
             else if (result?.RequeueAfter is not null)
-                queue.AddLast(key);
+                _queue.AddLast(key);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -160,9 +160,9 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         catch (ApiException error) when (error.StatusCode == HttpStatusCode.Conflict)
         {
             // The cache was behind; the change it was behind by is on its way.
-            logger.LogDebug("{Controller} {Key}: {Error}", Name, key, error.Message);
-            metrics.Reconciliations.WithLabels(Name, "conflict").Inc();
-            queue.AddRateLimited(key);
+            _logger.LogDebug("{Controller} {Key}: {Error}", Name, key, error.Message);
+            _metrics.Reconciliations.WithLabels(Name, "conflict").Inc();
+            _queue.AddRateLimited(key);
         }
         catch (Exception error) when (error is ApiException or HttpRequestException or IOException or TimeoutException or System.Text.Json.JsonException)
         {
@@ -177,40 +177,40 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
         finally
         {
             work.Stop();
-            metrics.ReconcileSeconds.WithLabels(Name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
-            metrics.ComputeSeconds.WithLabels(Name).Observe(work.Elapsed.TotalSeconds);
-            metrics.ProcessorSeconds.WithLabels(Name).Observe(work.Processor.TotalSeconds);
+            _metrics.ReconcileSeconds.WithLabels(Name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
+            _metrics.ComputeSeconds.WithLabels(Name).Observe(work.Elapsed.TotalSeconds);
+            _metrics.ProcessorSeconds.WithLabels(Name).Observe(work.Processor.TotalSeconds);
         }
     }
 
     private void Retry(ObjectKey key, string message, Exception? error)
     {
-        metrics.Reconciliations.WithLabels(Name, "error").Inc();
-        var delay = queue.AddRateLimited(key);
-        logger.LogWarning(error, "{Controller} {Key}: {Error}; trying again in {Delay:0.0} s", Name, key, message, delay.TotalSeconds);
+        _metrics.Reconciliations.WithLabels(Name, "error").Inc();
+        var delay = _queue.AddRateLimited(key);
+        _logger.LogWarning(error, "{Controller} {Key}: {Error}; trying again in {Delay:0.0} s", Name, key, message, delay.TotalSeconds);
     }
 
     private async Task<ReconciliationResult<T>?> DispatchAsync(ObjectKey key, CancellationToken cancellationToken)
     {
-        var resource = cache.Find(key);
+        var resource = _cache.Find(key);
         if (resource is null)
         {
             T? last;
-            lock (gone)
-                gone.Remove(key, out last);
-            return last is null ? null : await controller.DeletedAsync(last, cancellationToken).ConfigureAwait(false);
+            lock (_gone)
+                _gone.Remove(key, out last);
+            return last is null ? null : await _controller.DeletedAsync(last, cancellationToken).ConfigureAwait(false);
         }
 
         if (resource.Metadata.DeletionTimestamp is not null)
             return await FinalizeAsync(resource, cancellationToken).ConfigureAwait(false);
-        if (finalizer is var (name, _) && resource.Metadata.Finalizers?.Contains(name) != true)
+        if (_finalizer is var (name, _) && resource.Metadata.Finalizers?.Contains(name) != true)
             resource = await SetFinalizersAsync(resource, [.. resource.Metadata.Finalizers ?? [], name], cancellationToken).ConfigureAwait(false);
-        return await controller.ReconcileAsync(resource, cancellationToken).ConfigureAwait(false);
+        return await _controller.ReconcileAsync(resource, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<ReconciliationResult<T>?> FinalizeAsync(T resource, CancellationToken cancellationToken)
     {
-        if (finalizer is not var (name, last) || resource.Metadata.Finalizers?.Contains(name) != true)
+        if (_finalizer is not var (name, last) || resource.Metadata.Finalizers?.Contains(name) != true)
             return null;
         var result = await last.FinalizeAsync(resource, cancellationToken).ConfigureAwait(false);
         if (!result.IsSuccess)
@@ -238,9 +238,9 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             },
         };
         var answer = resource;
-        await cache.WriteAsync(ObjectKey.Of(resource), async () =>
+        await _cache.WriteAsync(ObjectKey.Of(resource), async () =>
         {
-            answer = await api.MergeAsync(resource, patch, cancellationToken).ConfigureAwait(false);
+            answer = await _api.MergeAsync(resource, patch, cancellationToken).ConfigureAwait(false);
             return answer.Metadata.DeletionTimestamp is null ? answer : null;
         }).ConfigureAwait(false);
         return answer;

@@ -16,21 +16,21 @@ namespace Moebius.Operator.Runtime;
 internal sealed class EchoServer(int round) : DelegatingHandler
 {
     /// <summary>By collection. What is told before somebody watches waits for them.</summary>
-    private readonly ConcurrentDictionary<string, Pipe> watches = new();
+    private readonly ConcurrentDictionary<string, Pipe> _watches = new();
 
-    private TaskCompletionSource roundIsOver = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private int statuses;
-    private int answered;
-    private int version;
+    private TaskCompletionSource _roundIsOver = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _statuses;
+    private int _answered;
+    private int _version;
 
     /// <summary>Requests so far.</summary>
-    public int Answered => answered;
+    public int Answered => _answered;
 
     /// <summary>Completes when a status has been written for each resource of the round that begins now.</summary>
     public Task NextRoundAsync(CancellationToken cancellationToken)
     {
-        roundIsOver = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        return roundIsOver.Task.WaitAsync(cancellationToken);
+        _roundIsOver = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        return _roundIsOver.Task.WaitAsync(cancellationToken);
     }
 
     /// <summary>Tells those who watch a collection of an object, which gets a new version.</summary>
@@ -39,7 +39,7 @@ internal sealed class EchoServer(int round) : DelegatingHandler
     /// <param name="resource">The object.</param>
     public async Task TellAsync(string collection, string type, JsonObject resource)
     {
-        resource["metadata"]!["resourceVersion"] = Interlocked.Increment(ref version).ToString(CultureInfo.InvariantCulture);
+        resource["metadata"]!["resourceVersion"] = Interlocked.Increment(ref _version).ToString(CultureInfo.InvariantCulture);
         var line = Encoding.UTF8.GetBytes($"{{\"type\":\"{type}\",\"object\":{resource.ToJsonString()}}}\n");
         var watch = Watch(collection);
         Task<FlushResult> written;
@@ -52,20 +52,20 @@ internal sealed class EchoServer(int round) : DelegatingHandler
     /// <inheritdoc />
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref answered);
+        Interlocked.Increment(ref _answered);
         var collection = Collection(request.RequestUri!.AbsolutePath);
         if (request.Content is null)
             return Read(collection, request.RequestUri.Query);
         var echoed = (JsonObject)JsonNode.Parse(await request.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false))!;
         var isStatus = request.Method == HttpMethod.Put;
         await TellAsync(collection, isStatus ? "MODIFIED" : "ADDED", echoed).ConfigureAwait(false);
-        if (isStatus && Interlocked.Increment(ref statuses) % round == 0)
-            roundIsOver.TrySetResult();
+        if (isStatus && Interlocked.Increment(ref _statuses) % round == 0)
+            _roundIsOver.TrySetResult();
         return Answer(HttpStatusCode.OK, echoed);
     }
 
     // A writer never waits for who watches: they may be at work on what it has written.
-    private Pipe Watch(string collection) => watches.GetOrAdd(collection, static _ => new Pipe(new PipeOptions(pauseWriterThreshold: 0)));
+    private Pipe Watch(string collection) => _watches.GetOrAdd(collection, static _ => new Pipe(new PipeOptions(pauseWriterThreshold: 0)));
 
     private HttpResponseMessage Read(string collection, string query)
     {

@@ -17,9 +17,9 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
     private const int MaxMessage = 1024;
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
-    private readonly Channel<Note> notes = Channel.CreateBounded<Note>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly Dictionary<(string Uid, string Type, string Reason, string Message), Sent> sent = [];
-    private readonly Dictionary<(string? Namespace, string Message), DateTimeOffset> lacks = [];
+    private readonly Channel<Note> _notes = Channel.CreateBounded<Note>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Dictionary<(string Uid, string Type, string Reason, string Message), Sent> _sent = [];
+    private readonly Dictionary<(string? Namespace, string Message), DateTimeOffset> _lacks = [];
 
     /// <summary>Compares conditions before and after, and reports what a person would want to know.</summary>
     public void Transitions(IKubernetesObject<V1ObjectMeta> about, IEnumerable<V1Condition>? before, IEnumerable<V1Condition>? after)
@@ -31,12 +31,12 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
             if (old is not null && old.Status == condition.Status && old.Reason == condition.Reason)
                 continue;
             if (Severity(condition, old) is { } type && IsNews(about.Metadata.NamespaceProperty, condition))
-                notes.Writer.TryWrite(new Note(about, type, condition.Reason, condition.Message ?? ""));
+                _notes.Writer.TryWrite(new Note(about, type, condition.Reason, condition.Message ?? ""));
         }
     }
 
     /// <summary>Reports what no condition can tell any more, such as of a resource that goes.</summary>
-    public void Warn(IKubernetesObject<V1ObjectMeta> about, string reason, string message) => notes.Writer.TryWrite(new Note(about, "Warning", reason, message));
+    public void Warn(IKubernetesObject<V1ObjectMeta> about, string reason, string message) => _notes.Writer.TryWrite(new Note(about, "Warning", reason, message));
 
     /// <summary>
     /// What the server lacks it lacks for all: in each namespace the Event of one resource says it, and the condition of every
@@ -47,13 +47,13 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
         if (condition is not { Type: ConditionTypes.Degraded, Status: "True", Reason: Reasons.ServerCapabilityMissing })
             return true;
         var now = time.GetUtcNow();
-        lock (lacks)
+        lock (_lacks)
         {
-            if (lacks.TryGetValue((@namespace, condition.Message ?? ""), out var said) && now - said < SameFor)
+            if (_lacks.TryGetValue((@namespace, condition.Message ?? ""), out var said) && now - said < SameFor)
                 return false;
-            if (lacks.Count > 4096)
-                lacks.Clear();
-            lacks[(@namespace, condition.Message ?? "")] = now;
+            if (_lacks.Count > 4096)
+                _lacks.Clear();
+            _lacks[(@namespace, condition.Message ?? "")] = now;
             return true;
         }
     }
@@ -63,7 +63,7 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
     {
         try
         {
-            await foreach (var note in notes.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            await foreach (var note in _notes.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
             {
                 try
                 {
@@ -98,16 +98,16 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
         var now = time.GetUtcNow();
         var message = note.Message.Length > MaxMessage ? note.Message[..MaxMessage] : note.Message;
         var key = (note.About.Metadata.Uid, note.Type, note.Reason, message);
-        if (sent.TryGetValue(key, out var earlier) && now - earlier.First < SameFor)
+        if (_sent.TryGetValue(key, out var earlier) && now - earlier.First < SameFor)
         {
             var again = earlier with { Count = earlier.Count + 1 };
             await api.MergeAsync(earlier.Path, new JsonObject { ["count"] = again.Count, ["lastTimestamp"] = Time(now) }, cancellationToken).ConfigureAwait(false);
-            sent[key] = again;
+            _sent[key] = again;
             return;
         }
 
-        if (sent.Count > 4096)
-            sent.Clear();
+        if (_sent.Count > 4096)
+            _sent.Clear();
         var @namespace = note.About.Metadata.NamespaceProperty ?? "default";
         var name = $"{note.About.Metadata.Name}.{Guid.NewGuid():N}";
         var collection = $"api/v1/namespaces/{@namespace}/events";
@@ -137,7 +137,7 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
                 ["count"] = 1,
             },
             cancellationToken).ConfigureAwait(false);
-        sent[key] = new Sent($"{collection}/{name}", now, 1);
+        _sent[key] = new Sent($"{collection}/{name}", now, 1);
     }
 
     private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture);

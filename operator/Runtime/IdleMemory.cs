@@ -14,8 +14,8 @@ internal sealed class IdleMemory(TimeProvider time)
     /// <summary>Bytes allocated within <see cref="Interval"/> at which there is still work.</summary>
     private const long Busy = 2 << 20;
 
-    private long collectedAt;
-    private long lookedAt;
+    private long _collectedAt;
+    private long _lookedAt;
 
     /// <summary>Looks from time to time until stopped.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -39,11 +39,11 @@ internal sealed class IdleMemory(TimeProvider time)
     /// <param name="allocated">Bytes that the process has allocated so far; called once each interval.</param>
     internal bool IsDue(long allocated)
     {
-        var isIdle = allocated - lookedAt < Busy;
-        lookedAt = allocated;
-        if (!isIdle || allocated - collectedAt < Worthwhile)
+        var isIdle = allocated - _lookedAt < Busy;
+        _lookedAt = allocated;
+        if (!isIdle || allocated - _collectedAt < Worthwhile)
             return false;
-        collectedAt = allocated;
+        _collectedAt = allocated;
         return true;
     }
 }

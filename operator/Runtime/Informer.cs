@@ -44,17 +44,17 @@ internal sealed class Informer<T>(
     Action<T>? trim = null) : IInformer
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
-    private readonly TaskCompletionSource synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly ResourceType type = ResourceType.Of<T>();
-    private readonly Backoff backoff = Backoff.PerWatch();
+    private readonly TaskCompletionSource _synced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ResourceType _type = ResourceType.Of<T>();
+    private readonly Backoff _backoff = Backoff.PerWatch();
 
     public SharedCache<T> Cache { get; } = new(indexer);
 
     /// <inheritdoc />
-    public string Resource => type.Plural;
+    public string Resource => _type.Plural;
 
     /// <inheritdoc />
-    public Task Synced => synced.Task;
+    public Task Synced => _synced.Task;
 
     /// <inheritdoc />
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -68,7 +68,7 @@ internal sealed class Informer<T>(
                 resourceVersion ??= await ListAsync(cancellationToken).ConfigureAwait(false);
                 // Watches of all informers, and of all replicas, must not end together.
                 var duration = TimeSpan.FromSeconds(300 + Random.Shared.Next(300));
-                await foreach (var change in api.WatchAsync(type, @namespace, labelSelector, resourceVersion, duration, cancellationToken).ConfigureAwait(false))
+                await foreach (var change in api.WatchAsync(_type, @namespace, labelSelector, resourceVersion, duration, cancellationToken).ConfigureAwait(false))
                 {
                     failures = 0;
                     resourceVersion = change.ResourceVersion ?? resourceVersion;
@@ -107,10 +107,10 @@ internal sealed class Informer<T>(
 
     private async Task<string> ListAsync(CancellationToken cancellationToken)
     {
-        var (items, resourceVersion) = await api.ListAsync(type, @namespace, labelSelector, Read, cancellationToken).ConfigureAwait(false);
+        var (items, resourceVersion) = await api.ListAsync(_type, @namespace, labelSelector, Read, cancellationToken).ConfigureAwait(false);
         Cache.Replace(items, resourceVersion);
         metrics.CachedObjects.WithLabels(Resource).Set(Cache.Count);
-        synced.TrySetResult();
+        _synced.TrySetResult();
         return resourceVersion;
     }
 
@@ -141,13 +141,13 @@ internal sealed class Informer<T>(
                 return null;
             trim?.Invoke(resource);
             // Items of a list do not say what they are.
-            resource.ApiVersion ??= type.ApiVersion;
-            resource.Kind ??= type.Kind;
+            resource.ApiVersion ??= _type.ApiVersion;
+            resource.Kind ??= _type.Kind;
             return resource;
         }
         catch (JsonException error)
         {
-            logger.LogError("{Kind} {Key} cannot be read and is ignored: {Error}", type.Kind, key, error.Message);
+            logger.LogError("{Kind} {Key} cannot be read and is ignored: {Error}", _type.Kind, key, error.Message);
             return null;
         }
     }
@@ -156,7 +156,7 @@ internal sealed class Informer<T>(
     {
         try
         {
-            await Task.Delay(backoff.Delay(failures), time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(_backoff.Delay(failures), time, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {

@@ -12,7 +12,7 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
 {
     private const string Own = $"{Labels.ManagedBy}={Labels.Manager}";
 
-    private readonly Dictionary<IInformer, (Task Task, CancellationTokenSource Stop)> running = [];
+    private readonly Dictionary<IInformer, (Task Task, CancellationTokenSource Stop)> _running = [];
 
     public Informer<MoEDeployment> MoEDeployments { get; } = New<MoEDeployment>(api, @namespace, null, time, metrics, loggers);
 
@@ -67,32 +67,32 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
     public async Task StartAsync(ServerCapabilities server, CancellationToken cancellationToken)
     {
         var wanted = Wanted(server).ToHashSet();
-        foreach (var (informer, (task, stop)) in running.Where(one => !wanted.Contains(one.Key)).ToList())
+        foreach (var (informer, (task, stop)) in _running.Where(one => !wanted.Contains(one.Key)).ToList())
         {
-            running.Remove(informer);
+            _running.Remove(informer);
             await stop.CancelAsync().ConfigureAwait(false);
             await task.ConfigureAwait(false);
             stop.Dispose();
             informer.Forget();
         }
 
-        foreach (var informer in wanted.Where(informer => !running.ContainsKey(informer)))
+        foreach (var informer in wanted.Where(informer => !_running.ContainsKey(informer)))
         {
             var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            running[informer] = (Task.Run(() => informer.RunAsync(stop.Token), CancellationToken.None), stop);
+            _running[informer] = (Task.Run(() => informer.RunAsync(stop.Token), CancellationToken.None), stop);
         }
     }
 
     /// <summary>Completes when all that have been started hold everything.</summary>
-    public Task SyncedAsync(CancellationToken cancellationToken) => Task.WhenAll(running.Keys.Select(informer => informer.Synced)).WaitAsync(cancellationToken);
+    public Task SyncedAsync(CancellationToken cancellationToken) => Task.WhenAll(_running.Keys.Select(informer => informer.Synced)).WaitAsync(cancellationToken);
 
     /// <summary>Completes when all have stopped.</summary>
     public async Task StoppedAsync()
     {
-        await Task.WhenAll(running.Values.Select(one => one.Task)).ConfigureAwait(false);
-        foreach (var (_, stop) in running.Values)
+        await Task.WhenAll(_running.Values.Select(one => one.Task)).ConfigureAwait(false);
+        foreach (var (_, stop) in _running.Values)
             stop.Dispose();
-        running.Clear();
+        _running.Clear();
     }
 
     private IEnumerable<IInformer> Wanted(ServerCapabilities server)

@@ -6,16 +6,16 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 internal sealed class Patience(TimeProvider time, TimeSpan most)
 {
-    private readonly Dictionary<string, long> since = [];
+    private readonly Dictionary<string, long> _since = [];
 
     /// <summary>How long an object has been waited for by now.</summary>
     /// <param name="uid">The object.</param>
     public TimeSpan Waited(string uid)
     {
-        lock (since)
+        lock (_since)
         {
-            if (!since.TryGetValue(uid, out var first))
-                since[uid] = first = time.GetTimestamp();
+            if (!_since.TryGetValue(uid, out var first))
+                _since[uid] = first = time.GetTimestamp();
             return time.GetElapsedTime(first);
         }
     }
@@ -26,7 +26,7 @@ internal sealed class Patience(TimeProvider time, TimeSpan most)
     /// <summary>Nothing is waited for any more.</summary>
     public void Forget(string uid)
     {
-        lock (since)
-            since.Remove(uid);
+        lock (_since)
+            _since.Remove(uid);
     }
 }

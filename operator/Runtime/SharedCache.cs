@@ -15,13 +15,13 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
 {
     private const int MaxTombstones = 4096;
 
-    private readonly Lock gate = new();
-    private readonly Dictionary<ObjectKey, T> objects = [];
-    private readonly Dictionary<string, ImmutableHashSet<ObjectKey>> byOwner = [];
-    private readonly Dictionary<(string? Namespace, string Value), ImmutableHashSet<ObjectKey>> byIndex = [];
-    private readonly Dictionary<ObjectKey, ulong> tombstones = [];
-    private readonly Dictionary<ObjectKey, string> marks = [];
-    private readonly Dictionary<ObjectKey, OwnWrite> writes = [];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<ObjectKey, T> _objects = [];
+    private readonly Dictionary<string, ImmutableHashSet<ObjectKey>> _byOwner = [];
+    private readonly Dictionary<(string? Namespace, string Value), ImmutableHashSet<ObjectKey>> _byIndex = [];
+    private readonly Dictionary<ObjectKey, ulong> _tombstones = [];
+    private readonly Dictionary<ObjectKey, string> _marks = [];
+    private readonly Dictionary<ObjectKey, OwnWrite> _writes = [];
 
     /// <summary>An object has appeared, changed or gone: before, after.</summary>
     public event Action<T?, T?>? Changed;
@@ -30,60 +30,60 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     {
         get
         {
-            lock (gate)
-                return objects.Count;
+            lock (_gate)
+                return _objects.Count;
         }
     }
 
     public T? Find(ObjectKey key)
     {
-        lock (gate)
-            return objects.GetValueOrDefault(key);
+        lock (_gate)
+            return _objects.GetValueOrDefault(key);
     }
 
     public IReadOnlyList<T> List()
     {
-        lock (gate)
-            return [.. objects.Values];
+        lock (_gate)
+            return [.. _objects.Values];
     }
 
     /// <summary>Objects whose controlling owner has this UID.</summary>
     public IReadOnlyList<T> OwnedBy(string uid)
     {
-        lock (gate)
-            return byOwner.TryGetValue(uid, out var keys) ? [.. keys.Select(key => objects[key])] : [];
+        lock (_gate)
+            return _byOwner.TryGetValue(uid, out var keys) ? [.. keys.Select(key => _objects[key])] : [];
     }
 
     /// <summary>Objects of a namespace that the indexer gives this value for.</summary>
     public IReadOnlyList<T> Indexed(string? @namespace, string value)
     {
-        lock (gate)
-            return byIndex.TryGetValue((@namespace, value), out var keys) ? [.. keys.Select(key => objects[key])] : [];
+        lock (_gate)
+            return _byIndex.TryGetValue((@namespace, value), out var keys) ? [.. keys.Select(key => _objects[key])] : [];
     }
 
     /// <summary>Whether exactly this version of an object is here.</summary>
     public bool Knows(ObjectKey key, string? resourceVersion)
     {
-        lock (gate)
-            return objects.TryGetValue(key, out var known) && known.Metadata.ResourceVersion == resourceVersion;
+        lock (_gate)
+            return _objects.TryGetValue(key, out var known) && known.Metadata.ResourceVersion == resourceVersion;
     }
 
     /// <summary>Whether <see cref="Mark"/> was called with this mark for exactly this state of an object.</summary>
     public bool IsMarked(T resource, string mark)
     {
         var key = ObjectKey.Of(resource);
-        lock (gate)
-            return objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource) && marks.GetValueOrDefault(key) == mark;
+        lock (_gate)
+            return _objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource) && _marks.GetValueOrDefault(key) == mark;
     }
 
     /// <summary>Remembers what was found out about an object, until another state of it arrives.</summary>
     public void Mark(T resource, string mark)
     {
         var key = ObjectKey.Of(resource);
-        lock (gate)
+        lock (_gate)
         {
-            if (objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource))
-                marks[key] = mark;
+            if (_objects.TryGetValue(key, out var known) && ReferenceEquals(known, resource))
+                _marks[key] = mark;
         }
     }
 
@@ -102,10 +102,10 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     /// <param name="write">Writes; null in place of an answer that is not to be taken in.</param>
     public async Task WriteAsync(ObjectKey key, Func<Task<T?>> write)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (!writes.TryGetValue(key, out var own))
-                writes[key] = own = new OwnWrite();
+            if (!_writes.TryGetValue(key, out var own))
+                _writes[key] = own = new OwnWrite();
             own.UnderWay++;
         }
 
@@ -132,12 +132,12 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     {
         var key = ObjectKey.Of(last);
         T? before;
-        lock (gate)
+        lock (_gate)
         {
-            if (tombstones.Count >= MaxTombstones)
-                tombstones.Clear();
-            tombstones[key] = Version(last);
-            if (!objects.TryGetValue(key, out before) || (Version(before) > Version(last) && before.Metadata.Uid != last.Metadata.Uid))
+            if (_tombstones.Count >= MaxTombstones)
+                _tombstones.Clear();
+            _tombstones[key] = Version(last);
+            if (!_objects.TryGetValue(key, out before) || (Version(before) > Version(last) && before.Metadata.Uid != last.Metadata.Uid))
                 return;
             Drop(key);
         }
@@ -151,9 +151,9 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
         var listed = list.Select(ObjectKey.Of).ToHashSet();
         var at = Version(resourceVersion);
         List<T> gone;
-        lock (gate)
+        lock (_gate)
         {
-            gone = [.. objects.Where(entry => !listed.Contains(entry.Key) && Version(entry.Value) <= at).Select(entry => entry.Value)];
+            gone = [.. _objects.Where(entry => !listed.Contains(entry.Key) && Version(entry.Value) <= at).Select(entry => entry.Value)];
             foreach (var one in gone)
                 Drop(ObjectKey.Of(one));
         }
@@ -171,15 +171,15 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     private (bool Told, T? Before) Take(T resource, bool isOwn)
     {
         var key = ObjectKey.Of(resource);
-        lock (gate)
+        lock (_gate)
         {
-            var own = writes.GetValueOrDefault(key);
+            var own = _writes.GetValueOrDefault(key);
             if (isOwn && own is not null)
                 own.Answer = resource.Metadata.ResourceVersion;
             var version = Version(resource);
-            if (tombstones.TryGetValue(key, out var buried) && version <= buried)
+            if (_tombstones.TryGetValue(key, out var buried) && version <= buried)
                 return default;
-            if (objects.TryGetValue(key, out var before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
+            if (_objects.TryGetValue(key, out var before) && version <= Version(before) && before.Metadata.Uid == resource.Metadata.Uid)
                 return default;
             Put(key, resource);
             if (isOwn || own is null)
@@ -191,42 +191,42 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
 
     private (T? Before, T Now)? EndWrite(ObjectKey key)
     {
-        lock (gate)
+        lock (_gate)
         {
-            var own = writes[key];
+            var own = _writes[key];
             if (--own.UnderWay > 0)
                 return null;
-            writes.Remove(key);
+            _writes.Remove(key);
             // What has gone meanwhile was told of when it went.
-            return own.Untold is { } word && objects.TryGetValue(key, out var now) && now.Metadata.ResourceVersion != own.Answer ? (word.Before, now) : null;
+            return own.Untold is { } word && _objects.TryGetValue(key, out var now) && now.Metadata.ResourceVersion != own.Answer ? (word.Before, now) : null;
         }
     }
 
     private void Put(ObjectKey key, T resource)
     {
         Unindex(key);
-        objects[key] = resource;
+        _objects[key] = resource;
         if (Controller(resource)?.Uid is { } uid)
-            byOwner[uid] = byOwner.GetValueOrDefault(uid, []).Add(key);
+            _byOwner[uid] = _byOwner.GetValueOrDefault(uid, []).Add(key);
         if (indexer?.Invoke(resource) is { } value)
-            byIndex[(key.Namespace, value)] = byIndex.GetValueOrDefault((key.Namespace, value), []).Add(key);
+            _byIndex[(key.Namespace, value)] = _byIndex.GetValueOrDefault((key.Namespace, value), []).Add(key);
     }
 
     private void Drop(ObjectKey key)
     {
         Unindex(key);
-        objects.Remove(key);
+        _objects.Remove(key);
     }
 
     private void Unindex(ObjectKey key)
     {
-        if (!objects.TryGetValue(key, out var before))
+        if (!_objects.TryGetValue(key, out var before))
             return;
-        marks.Remove(key);
+        _marks.Remove(key);
         if (Controller(before)?.Uid is { } uid)
-            Remove(byOwner, uid, key);
+            Remove(_byOwner, uid, key);
         if (indexer?.Invoke(before) is { } value)
-            Remove(byIndex, (key.Namespace, value), key);
+            Remove(_byIndex, (key.Namespace, value), key);
     }
 
     private static void Remove<TKey>(Dictionary<TKey, ImmutableHashSet<ObjectKey>> index, TKey at, ObjectKey key)

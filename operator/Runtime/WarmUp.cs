@@ -23,7 +23,7 @@ internal static class WarmUp
     /// <summary>No rehearsal may keep an operator from starting.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    private static int begun;
+    private static int _begun;
 
     /// <summary>Warms up; once is enough for a process.</summary>
     /// <param name="settings">As controllers have them.</param>
@@ -32,7 +32,7 @@ internal static class WarmUp
     /// <param name="server">What it can do.</param>
     public static async Task RunAsync(OperatorSettings settings, ApiClient api, int connections, ServerCapabilities server)
     {
-        if (Interlocked.Exchange(ref begun, 1) != 0)
+        if (Interlocked.Exchange(ref _begun, 1) != 0)
             return;
         await Task.WhenAll(RehearseAsync(settings, server), ConnectAsync(api, connections)).ConfigureAwait(false);
     }

@@ -8,16 +8,16 @@ namespace Moebius.Operator.Runtime;
 /// </summary>
 internal sealed class WorkGap(TimeProvider time)
 {
-    private readonly EarlyCollection garbage = new(time, TimeSpan.FromMilliseconds(250));
-    private int working;
+    private readonly EarlyCollection _garbage = new(time, TimeSpan.FromMilliseconds(250));
+    private int _working;
 
     /// <summary>A reconciliation begins, or goes on after a request.</summary>
-    public void Begin() => Interlocked.Increment(ref working);
+    public void Begin() => Interlocked.Increment(ref _working);
 
     /// <summary>A reconciliation has ended, or begins a request.</summary>
     public void End()
     {
-        if (Interlocked.Decrement(ref working) == 0)
-            garbage.BetweenWork();
+        if (Interlocked.Decrement(ref _working) == 0)
+            _garbage.BetweenWork();
     }
 }

@@ -11,15 +11,15 @@ internal sealed class WorkMeter
 {
     private static readonly AsyncLocal<WorkMeter?> Current = new();
 
-    private readonly WorkGap gap;
-    private long clock;
-    private TimeSpan processor;
-    private int thread;
-    private int requests;
+    private readonly WorkGap _gap;
+    private long _clock;
+    private TimeSpan _processor;
+    private int _thread;
+    private int _requests;
 
     private WorkMeter(WorkGap gap)
     {
-        this.gap = gap;
+        _gap = gap;
         Begin();
     }
 
@@ -38,7 +38,7 @@ internal sealed class WorkMeter
     public static WorkMeter? Pause()
     {
         var meter = Current.Value;
-        if (meter is not null && Interlocked.Increment(ref meter.requests) == 1)
+        if (meter is not null && Interlocked.Increment(ref meter._requests) == 1)
             meter.End();
         return meter;
     }
@@ -46,7 +46,7 @@ internal sealed class WorkMeter
     /// <summary>A request has ended, perhaps on another thread.</summary>
     public void Resume()
     {
-        if (Interlocked.Decrement(ref requests) == 0)
+        if (Interlocked.Decrement(ref _requests) == 0)
             Begin();
     }
 
@@ -59,18 +59,18 @@ internal sealed class WorkMeter
 
     private void Begin()
     {
-        gap.Begin();
-        thread = Environment.CurrentManagedThreadId;
-        clock = Stopwatch.GetTimestamp();
-        processor = ThreadClock.Now;
+        _gap.Begin();
+        _thread = Environment.CurrentManagedThreadId;
+        _clock = Stopwatch.GetTimestamp();
+        _processor = ThreadClock.Now;
     }
 
     private void End()
     {
-        Elapsed += Stopwatch.GetElapsedTime(clock);
+        Elapsed += Stopwatch.GetElapsedTime(_clock);
         // Each thread has a clock of its own. Between requests nothing is awaited, so this is the same one.
-        if (thread == Environment.CurrentManagedThreadId)
-            Processor += ThreadClock.Now - processor;
-        gap.End();
+        if (_thread == Environment.CurrentManagedThreadId)
+            Processor += ThreadClock.Now - _processor;
+        _gap.End();
     }
 }

@@ -23,41 +23,41 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     /// <summary>So often the patient have their turn, however many others wait.</summary>
     private const int PatientShare = 16;
 
-    private readonly Lock gate = new();
-    private readonly HashSet<T> dirty = [];
-    private readonly HashSet<T> processing = [];
-    private readonly Queue<(T Item, long Since)> ready = [];
-    private readonly HashSet<T> patient = [];
-    private readonly Queue<(T Item, long Since)> later = [];
-    private readonly HashSet<T> urgent = [];
-    private readonly Dictionary<T, int> failures = [];
-    private readonly Dictionary<T, (ITimer Timer, DateTimeOffset Due)> timers = [];
-    private readonly Dictionary<T, long> started = [];
-    private readonly SemaphoreSlim available = new(0);
-    private int turn;
-    private int unused;
-    private bool closed;
+    private readonly Lock _gate = new();
+    private readonly HashSet<T> _dirty = [];
+    private readonly HashSet<T> _processing = [];
+    private readonly Queue<(T Item, long Since)> _ready = [];
+    private readonly HashSet<T> _patient = [];
+    private readonly Queue<(T Item, long Since)> _later = [];
+    private readonly HashSet<T> _urgent = [];
+    private readonly Dictionary<T, int> _failures = [];
+    private readonly Dictionary<T, (ITimer Timer, DateTimeOffset Due)> _timers = [];
+    private readonly Dictionary<T, long> _started = [];
+    private readonly SemaphoreSlim _available = new(0);
+    private int _turn;
+    private int _unused;
+    private bool _closed;
 
     /// <summary>Objects that wait to be worked on, delayed ones not counted.</summary>
     public int Count
     {
         get
         {
-            lock (gate)
-                return ready.Count + patient.Count(item => !processing.Contains(item));
+            lock (_gate)
+                return _ready.Count + _patient.Count(item => !_processing.Contains(item));
         }
     }
 
     /// <summary>Asks for work on an object.</summary>
     public void Add(T item)
     {
-        lock (gate)
+        lock (_gate)
         {
             // Somebody who does not want to wait takes the place of somebody who does.
-            if (closed || (!dirty.Add(item) && !patient.Remove(item)))
+            if (_closed || (!_dirty.Add(item) && !_patient.Remove(item)))
                 return;
             metrics.Adds.WithLabels(name).Inc();
-            if (!processing.Contains(item))
+            if (!_processing.Contains(item))
                 Enqueue(item);
         }
     }
@@ -65,13 +65,13 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     /// <summary>Asks for work when there is little else to do.</summary>
     public void AddLast(T item)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (closed || !dirty.Add(item))
+            if (_closed || !_dirty.Add(item))
                 return;
-            patient.Add(item);
+            _patient.Add(item);
             metrics.Adds.WithLabels(name).Inc();
-            if (!processing.Contains(item))
+            if (!_processing.Contains(item))
                 Enqueue(item);
         }
     }
@@ -87,13 +87,13 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
 
         if (delay > LongestDelay)
             delay = LongestDelay;
-        lock (gate)
+        lock (_gate)
         {
             var due = time.GetUtcNow() + delay;
-            if (closed || (timers.TryGetValue(item, out var pending) && pending.Due <= due))
+            if (_closed || (_timers.TryGetValue(item, out var pending) && pending.Due <= due))
                 return;
             pending.Timer?.Dispose();
-            timers[item] = (time.CreateTimer(_ => Fire(item, due), null, delay, Timeout.InfiniteTimeSpan), due);
+            _timers[item] = (time.CreateTimer(_ => Fire(item, due), null, delay, Timeout.InfiniteTimeSpan), due);
         }
     }
 
@@ -101,9 +101,9 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     public TimeSpan AddRateLimited(T item)
     {
         TimeSpan delay;
-        lock (gate)
+        lock (_gate)
         {
-            var count = failures[item] = failures.GetValueOrDefault(item) + 1;
+            var count = _failures[item] = _failures.GetValueOrDefault(item) + 1;
             delay = backoff.Delay(count);
         }
 
@@ -115,8 +115,8 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     /// <summary>Forgets the failures of an object.</summary>
     public void Forget(T item)
     {
-        lock (gate)
-            failures.Remove(item);
+        lock (_gate)
+            _failures.Remove(item);
     }
 
     /// <summary>The next object; each must be given back with <see cref="Done"/>. Null once the queue is closed and empty.</summary>
@@ -124,85 +124,85 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     {
         while (true)
         {
-            await available.WaitAsync(cancellationToken).ConfigureAwait(false);
-            lock (gate)
+            await _available.WaitAsync(cancellationToken).ConfigureAwait(false);
+            lock (_gate)
             {
                 if (TryNext(out var next))
                 {
-                    dirty.Remove(next.Item);
-                    processing.Add(next.Item);
-                    started[next.Item] = Stopwatch.GetTimestamp();
-                    metrics.Depth.WithLabels(name).Set(ready.Count + patient.Count);
+                    _dirty.Remove(next.Item);
+                    _processing.Add(next.Item);
+                    _started[next.Item] = Stopwatch.GetTimestamp();
+                    metrics.Depth.WithLabels(name).Set(_ready.Count + _patient.Count);
                     metrics.QueueSeconds.WithLabels(name).Observe(Stopwatch.GetElapsedTime(next.Since).TotalSeconds);
                     CallPatient();
                     return (true, next.Item);
                 }
 
-                if (closed)
+                if (_closed)
                 {
                     // Whoever else waits learns of it too.
-                    available.Release();
+                    _available.Release();
                     return (false, default);
                 }
 
                 // Called for somebody who has to go on waiting.
-                unused++;
+                _unused++;
             }
         }
     }
 
     private bool TryNext(out (T Item, long Since) next)
     {
-        if ((IsCalm || (patient.Count > 0 && ++turn % PatientShare == 0)) && TryLater(out next))
+        if ((IsCalm || (_patient.Count > 0 && ++_turn % PatientShare == 0)) && TryLater(out next))
         {
             // Who is ready and had been called for is called for again.
-            if (unused > 0 && ready.Count > 0)
+            if (_unused > 0 && _ready.Count > 0)
             {
-                unused--;
-                available.Release();
+                _unused--;
+                _available.Release();
             }
 
             return true;
         }
 
-        if (!ready.TryDequeue(out next))
+        if (!_ready.TryDequeue(out next))
             return false;
-        urgent.Add(next.Item);
+        _urgent.Add(next.Item);
         return true;
     }
 
     private bool TryLater(out (T Item, long Since) next)
     {
         // What somebody has asked for again since is in both queues: its place here is void.
-        while (later.TryDequeue(out next))
+        while (_later.TryDequeue(out next))
         {
-            if (!processing.Contains(next.Item) && patient.Remove(next.Item))
+            if (!_processing.Contains(next.Item) && _patient.Remove(next.Item))
                 return true;
         }
 
         return false;
     }
 
-    private bool IsCalm => closed || (ready.Count == 0 && urgent.Count <= Crowd);
+    private bool IsCalm => _closed || (_ready.Count == 0 && _urgent.Count <= Crowd);
 
     private void CallPatient()
     {
-        if (unused == 0 || !IsCalm)
+        if (_unused == 0 || !IsCalm)
             return;
-        available.Release(unused);
-        unused = 0;
+        _available.Release(_unused);
+        _unused = 0;
     }
 
     /// <summary>Ends the work on an object.</summary>
     public void Done(T item)
     {
-        lock (gate)
+        lock (_gate)
         {
-            processing.Remove(item);
-            urgent.Remove(item);
-            if (started.Remove(item, out var since))
+            _processing.Remove(item);
+            _urgent.Remove(item);
+            if (_started.Remove(item, out var since))
                 metrics.WorkSeconds.WithLabels(name).Observe(Stopwatch.GetElapsedTime(since).TotalSeconds);
-            if (dirty.Contains(item))
+            if (_dirty.Contains(item))
                 Enqueue(item);
             CallPatient();
         }
@@ -211,15 +211,15 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     /// <summary>Takes nothing more; what waits may still be taken.</summary>
     public void Close()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (closed)
+            if (_closed)
                 return;
-            closed = true;
-            foreach (var (timer, _) in timers.Values)
+            _closed = true;
+            foreach (var (timer, _) in _timers.Values)
                 timer.Dispose();
-            timers.Clear();
-            available.Release();
+            _timers.Clear();
+            _available.Release();
             CallPatient();
         }
     }
@@ -228,17 +228,17 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
     public void Dispose()
     {
         Close();
-        available.Dispose();
+        _available.Dispose();
     }
 
     private void Fire(T item, DateTimeOffset due)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (!timers.TryGetValue(item, out var pending) || pending.Due != due)
+            if (!_timers.TryGetValue(item, out var pending) || pending.Due != due)
                 return;
             pending.Timer.Dispose();
-            timers.Remove(item);
+            _timers.Remove(item);
         }
 
         Add(item);
@@ -246,8 +246,8 @@ internal sealed class WorkQueue<T>(string name, Backoff backoff, TimeProvider ti
 
     private void Enqueue(T item)
     {
-        (patient.Contains(item) ? later : ready).Enqueue((item, Stopwatch.GetTimestamp()));
-        metrics.Depth.WithLabels(name).Set(ready.Count + patient.Count);
-        available.Release();
+        (_patient.Contains(item) ? _later : _ready).Enqueue((item, Stopwatch.GetTimestamp()));
+        metrics.Depth.WithLabels(name).Set(_ready.Count + _patient.Count);
+        _available.Release();
     }
 }

@@ -29,12 +29,12 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
     /// <summary>Time for every API server to hear whom to trust now, before they are shown the new certificate.</summary>
     private static readonly TimeSpan Announcement = TimeSpan.FromSeconds(10);
 
-    private volatile X509Certificate2? current;
-    private string? loaded;
-    private (string Certificate, long Since)? announced;
+    private volatile X509Certificate2? _current;
+    private string? _loaded;
+    private (string Certificate, long Since)? _announced;
 
     /// <summary>What the server presents; null until there is one.</summary>
-    public X509Certificate2? Current => current;
+    public X509Certificate2? Current => _current;
 
     /// <summary>Keeps it up to date until stopped.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -95,15 +95,15 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
     /// <summary>How long the certificate in use, while it is good, goes before another one.</summary>
     private TimeSpan LeftToAnnounce(ServingCertificate next)
     {
-        if (current is not { } used || next.Certificate == loaded || !ServingCertificate.IsGood(used, options.DnsNames, time.GetUtcNow()))
+        if (_current is not { } used || next.Certificate == _loaded || !ServingCertificate.IsGood(used, options.DnsNames, time.GetUtcNow()))
             return TimeSpan.Zero;
-        if (announced?.Certificate != next.Certificate)
-            announced = (next.Certificate, time.GetTimestamp());
-        return Announcement - time.GetElapsedTime(announced.Value.Since);
+        if (_announced?.Certificate != next.Certificate)
+            _announced = (next.Certificate, time.GetTimestamp());
+        return Announcement - time.GetElapsedTime(_announced.Value.Since);
     }
 
     /// <inheritdoc />
-    public void Dispose() => current?.Dispose();
+    public void Dispose() => _current?.Dispose();
 
     private async Task<ServingCertificate> SharedAsync(CancellationToken cancellationToken)
     {
@@ -165,11 +165,11 @@ internal sealed class CertificateKeeper(WebhookOptions options, string @namespac
 
     private void Use(ServingCertificate certificate)
     {
-        if (certificate.Certificate == loaded)
+        if (certificate.Certificate == _loaded)
             return;
         // The one before may still serve a handshake: the collector takes it.
-        current = certificate.Load();
-        loaded = certificate.Certificate;
+        _current = certificate.Load();
+        _loaded = certificate.Certificate;
     }
 
     private static string Text(V1Secret secret, string key) => secret.Data is { } data && data.TryGetValue(key, out var bytes) ? Encoding.UTF8.GetString(bytes) : "";

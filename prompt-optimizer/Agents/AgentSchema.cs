@@ -10,7 +10,7 @@ internal sealed class AgentSchema
 {
     // Grammar-constrained servers unroll these into huge grammars, and strict structured output refuses some of them.
     // Validation here still holds the answer to them.
-    private static readonly string[] _validationOnly = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"];
+    private static readonly string[] ValidationOnly = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"];
 
     private readonly JsonSchema _schema;
 
@@ -62,7 +62,7 @@ internal sealed class AgentSchema
         {
             // A property may be called like a keyword: only schemas are stripped, and every one of ours has a type.
             if (value["type"] is JsonValue)
-                foreach (var keyword in _validationOnly)
+                foreach (var keyword in ValidationOnly)
                     value.Remove(keyword);
             foreach (var (_, child) in value)
                 if (child is not null)

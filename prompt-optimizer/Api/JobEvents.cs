@@ -14,7 +14,7 @@ namespace Moebius.PromptOptimizer.Api;
 internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings settings, TimeProvider time, IHostApplicationLifetime lifetime)
 {
     // Proxies close connections that say nothing for long.
-    private static readonly TimeSpan _keepAlive = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
 
     public async Task StreamAsync(string id, HttpContext context)
     {
@@ -54,7 +54,7 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
         while (true)
         {
             using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-            var first = await Task.WhenAny(changed, Task.Delay(_keepAlive, time, waiting.Token)).ConfigureAwait(false);
+            var first = await Task.WhenAny(changed, Task.Delay(KeepAlive, time, waiting.Token)).ConfigureAwait(false);
             await waiting.CancelAsync().ConfigureAwait(false);
             cancel.ThrowIfCancellationRequested();
             if (first == changed)
@@ -66,7 +66,7 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
 
     private string Format(Job job, JobEvent happened)
     {
-        object? data = happened.Type switch
+        var data = happened.Type switch
         {
             "step" => new { agent = happened.Subject, at = happened.At },
             "round" => Round(job, happened.Subject),

@@ -37,7 +37,7 @@ internal sealed class ProblemException(Problem problem) : Exception(problem.Titl
 internal static class Wire
 {
     private const int MaxBody = 64 * 1024;
-    private static readonly JsonDocumentOptions _strict = new() { AllowDuplicateProperties = false, MaxDepth = 16 };
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false, MaxDepth = 16 };
 
     public static IResult Json<T>(T value, int status = StatusCodes.Status200OK) => Results.Json(value, Manifests.Json, "application/json", status);
 
@@ -68,7 +68,7 @@ internal static class Wire
 
         try
         {
-            using var document = JsonDocument.Parse(buffer.ToArray(), _strict);
+            using var document = JsonDocument.Parse(buffer.ToArray(), Strict);
             return JsonSerializer.SerializeToNode(document.RootElement) as JsonObject
                 ?? throw new ProblemException(Problem.Of("body", "expected a JSON object"));
         }

@@ -8,9 +8,9 @@ namespace Moebius.PromptOptimizer.Jobs;
 internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse pulse, OptimizerSettings settings, TimeProvider time, ILogger<JobDispatcher> logger) : BackgroundService
 {
     // The store announces every change; this only bounds what a clock change can do.
-    private static readonly TimeSpan _longestWait = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan _storeRetry = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan _longestStoreRetry = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan StoreRetry = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LongestStoreRetry = TimeSpan.FromSeconds(30);
 
     /// <summary>Whether jobs are being handed out: what readiness means.</summary>
     public bool Ready { get; private set; }
@@ -24,7 +24,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         while (!stoppingToken.IsCancellationRequested)
         {
             var changed = pulse.Next;
-            var wait = _longestWait;
+            var wait = LongestWait;
             try
             {
                 foreach (var ended in running.Where(pair => pair.Value.IsCompleted).Select(pair => pair.Key).ToList())
@@ -39,14 +39,14 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                     running.Add(id, Task.Run(() => RunAsync(id, stoppingToken), CancellationToken.None));
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)
-                    wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, _longestWait.Ticks));
+                    wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, LongestWait.Ticks));
             }
             catch (SqliteException error)
             {
                 // A full disk may get room again; until then the service says that it is not ready.
                 Ready = false;
-                wait = _storeRetry;
-                logger.LogError("The store does not answer ({Code}); trying again in {Seconds} s", error.SqliteExtendedErrorCode, _storeRetry.TotalSeconds);
+                wait = StoreRetry;
+                logger.LogError("The store does not answer ({Code}); trying again in {Seconds} s", error.SqliteExtendedErrorCode, StoreRetry.TotalSeconds);
                 changed = Task.Delay(Timeout.Infinite, stoppingToken);
             }
 
@@ -113,7 +113,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         }
 
         // The worker stays with its job until the store can say so; a stop leaves that to the next start.
-        for (var wait = _storeRetry; !stop.IsCancellationRequested; wait = wait < _longestStoreRetry ? 2 * wait : _longestStoreRetry)
+        for (var wait = StoreRetry; !stop.IsCancellationRequested; wait = wait < LongestStoreRetry ? 2 * wait : LongestStoreRetry)
         {
             try
             {

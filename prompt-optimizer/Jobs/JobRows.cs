@@ -20,7 +20,7 @@ internal sealed class UnreadableJobException(string id, long sequence, string pl
 /// <summary>Reads jobs from their rows.</summary>
 internal static class JobRows
 {
-    private static readonly JsonSerializerOptions _json = new(Manifests.Json) { RespectNullableAnnotations = true };
+    private static readonly JsonSerializerOptions Json = new(Manifests.Json) { RespectNullableAnnotations = true };
 
     /// <exception cref="UnreadableJobException">There is such a job, but it cannot be read.</exception>
     public static Job? Find(SqliteConnection connection, string condition, string value)
@@ -93,5 +93,5 @@ internal static class JobRows
     }
 
     private static T? FromJson<T>(string? text) where T : class =>
-        text is null ? null : JsonSerializer.Deserialize<T>(text, _json) ?? throw new JsonException("null");
+        text is null ? null : JsonSerializer.Deserialize<T>(text, Json) ?? throw new JsonException("null");
 }

@@ -13,7 +13,7 @@ namespace Moebius.PromptOptimizer.Jobs;
 internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSettings settings, JobTiming timing, PromptMetrics metrics, TimeProvider time, ILogger<JobRunner> logger)
 {
     // Timers take no more than about 49 days; a longer deadline is looked at again after this.
-    private static readonly TimeSpan _longestTimer = TimeSpan.FromDays(40);
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(40);
 
     private readonly ConcurrentDictionary<string, CancellationTokenSource> _running = new();
 
@@ -82,7 +82,7 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
     /// <returns>What a call said for which the tokens no longer suffice; otherwise null.</returns>
     private async Task<string?> StepAsync(Job job, Step step, CancellationTokenSource limit, CancellationToken stop)
     {
-        var left = Math.Clamp((job.CurrentTurn.DeadlineAt - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, _longestTimer.Ticks);
+        var left = Math.Clamp((job.CurrentTurn.DeadlineAt - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, LongestTimer.Ticks);
         using var deadline = new CancellationTokenSource(TimeSpan.FromTicks(left), time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, deadline.Token);
         try

@@ -26,7 +26,7 @@ internal static partial class TextChecks
     internal const int MostWords = 300;
 
     // Either side of a pair in the request, with only the other side in the draft, is a contradiction.
-    private static readonly (string[] One, string[] Other)[] _opposites =
+    private static readonly (string[] One, string[] Other)[] Opposites =
     [
         (["day", "daytime", "noon", "midday"], ["night", "nighttime", "midnight"]),
         (["sunrise", "dawn"], ["sunset", "dusk"]),
@@ -112,7 +112,7 @@ internal static partial class TextChecks
         var asked = Words.Split(request).Concat(Words.Split(feedback)).ToHashSet(StringComparer.Ordinal);
         var written = Words.Split(draft.Prompt).ToHashSet(StringComparer.Ordinal);
         var issues = new List<string>();
-        foreach (var (one, other) in _opposites)
+        foreach (var (one, other) in Opposites)
         {
             Compare(one, other);
             Compare(other, one);

@@ -7,9 +7,9 @@ namespace Moebius.PromptOptimizer.Models;
 /// <summary>Words of a text, reduced so that "Lions", "lion's" and "lion" count as one.</summary>
 internal static class Words
 {
-    private static readonly HashSet<string> _stopWords = new(StringComparer.Ordinal);
-    private static readonly SearchValues<char> _vowels = SearchValues.Create("aeiouy");
-    private static readonly string[] _numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    private static readonly HashSet<string> StopWords = new(StringComparer.Ordinal);
+    private static readonly SearchValues<char> Vowels = SearchValues.Create("aeiouy");
+    private static readonly string[] Numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
     static Words()
     {
@@ -25,7 +25,7 @@ internal static class Words
             really maybe perhaps nice good great cool
             """;
         foreach (var word in list.Split([' ', '\n', '\r'], StringSplitOptions.RemoveEmptyEntries))
-            _stopWords.Add(word);
+            StopWords.Add(word);
     }
 
     /// <summary>All words in order, lower case, digits up to twelve spelled out, with "'s" taken off.</summary>
@@ -54,19 +54,19 @@ internal static class Words
                 found = found[..^2];
             if (found.Length == 0)
                 return;
-            words.Add(int.TryParse(found, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < _numbers.Length ? _numbers[number] : found);
+            words.Add(int.TryParse(found, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number < Numbers.Length ? Numbers[number] : found);
         }
     }
 
     /// <summary>The words that carry meaning, each stem once, in order; as written, for messages. Compare them by <see cref="Stem"/>.</summary>
     public static IReadOnlyList<string> Content(string text) =>
-        [.. Split(text).Where(word => !_stopWords.Contains(word) && (word.Length > 1 || char.IsDigit(word[0]))).DistinctBy(Stem, StringComparer.Ordinal)];
+        [.. Split(text).Where(word => !StopWords.Contains(word) && (word.Length > 1 || char.IsDigit(word[0]))).DistinctBy(Stem, StringComparer.Ordinal)];
 
     /// <summary>The stems of <see cref="Content"/>.</summary>
     public static HashSet<string> Stems(IEnumerable<string> words) => words.Select(Stem).ToHashSet(StringComparer.Ordinal);
 
     /// <summary>Whether a word carries no meaning of its own.</summary>
-    public static bool IsStopWord(string word) => _stopWords.Contains(word);
+    public static bool IsStopWord(string word) => StopWords.Contains(word);
 
     /// <summary>A light English stemmer: plural, -ed, -ing and final e. It need not be right, only the same on both sides.</summary>
     public static string Stem(string word)
@@ -87,7 +87,7 @@ internal static class Words
         return stem.Length > 3 && stem.EndsWith('e') ? stem[..^1] : stem;
     }
 
-    private static bool HasVowel(string text) => text.AsSpan().ContainsAny(_vowels);
+    private static bool HasVowel(string text) => text.AsSpan().ContainsAny(Vowels);
 
     private static string Undouble(string stem) => stem.Length > 2 && stem[^1] == stem[^2] && stem[^1] is not ('l' or 's' or 'z') ? stem[..^1] : stem;
 }

@@ -12,8 +12,8 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
 
-    private WeightRecord? record;
-    private WeightedInterleave? interleave;
+    private WeightRecord? _record;
+    private WeightedInterleave? _interleave;
 
     /// <summary>The weights that this agent has set; null if it has set none.</summary>
     public IReadOnlyDictionary<int, int>? Weights { get; private set; }
@@ -39,34 +39,34 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
     {
         try
         {
-            for (var waited = TimeSpan.Zero; record is null; waited += Pause)
+            for (var waited = TimeSpan.Zero; _record is null; waited += Pause)
             {
-                record = WeightRecord.TryOpen(options.State, options.Procfs);
-                if (record is not null)
+                _record = WeightRecord.TryOpen(options.State, options.Procfs);
+                if (_record is not null)
                     break;
                 if (waited >= options.Patience)
                     return new LevelObstacle(SchedulingLevel.Interleave, "OtherAgentRunning", $"another node agent holds the weights ({options.State}); there is one per machine");
                 Thread.Sleep(Pause);
             }
 
-            interleave = new WeightedInterleave(options.Sysfs, record);
-            interleave.Apply(weights);
+            _interleave = new WeightedInterleave(options.Sysfs, _record);
+            _interleave.Apply(weights);
             Weights = weights;
             return null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            interleave = null;
+            _interleave = null;
             return new LevelObstacle(SchedulingLevel.Interleave, "InterleaveRefused", error.Message);
         }
     }
 
     /// <summary>Puts back what was found.</summary>
     /// <exception cref="IOException">The kernel refused; the record stays for the next agent.</exception>
-    public void Restore() => interleave?.Restore();
+    public void Restore() => _interleave?.Restore();
 
     /// <inheritdoc/>
-    public void Dispose() => record?.Dispose();
+    public void Dispose() => _record?.Dispose();
 
     /// <summary>Weights by node, for people.</summary>
     public static string Format(IReadOnlyDictionary<int, int> weights) =>

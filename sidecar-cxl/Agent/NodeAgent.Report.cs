@@ -13,65 +13,65 @@ internal sealed partial class NodeAgent
     private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot)
     {
         // What is so now: the kernel may have taken the scheduler out since the level was chosen.
-        var now = keeper is { State: { Failed: true } state }
-            ? level with
+        var now = _keeper is { State: { Failed: true } state }
+            ? _level with
             {
                 Level = SchedulingLevel.Observe,
-                Acceptable = options.Config.Fallback.WithoutSchedExt != SchedulerFallback.Fail,
+                Acceptable = _options.Config.Fallback.WithoutSchedExt != SchedulerFallback.Fail,
                 Obstacles = [new LevelObstacle(SchedulingLevel.SchedExt, state.Reason, state.Message)],
             }
-            : level;
-        return Report(now, keeper is null ? kernel : HostKernel.Read(options.Sysfs, options.Procfs), activity, snapshot);
+            : _level;
+        return Report(now, _keeper is null ? _kernel : HostKernel.Read(_options.Sysfs, _options.Procfs), activity, snapshot);
     }
 
     private AgentStatus Report(LevelDecision level, HostKernel kernel, IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
     {
-        Name = options.NodeName,
+        Name = _options.NodeName,
         Ready = level.Acceptable,
         Level = level.Level,
         // Without the observer the node does less than observe: that comes first.
-        Reason = observer.Observer is null ? observer.Reason : StandingBy?.Reason ?? level.Reason,
-        Message = observer.Observer is null ? $"not counting: {observer.Message}; {level.Message}" : StandingBy?.Message ?? level.Message,
+        Reason = _observer.Observer is null ? _observer.Reason : StandingBy?.Reason ?? level.Reason,
+        Message = _observer.Observer is null ? $"not counting: {_observer.Message}; {level.Message}" : StandingBy?.Message ?? level.Message,
         Kernel = kernel.Release,
         Scheduler = kernel.SchedExtState is null ? "none" : kernel.SchedExtScheduler ?? kernel.SchedExtState,
-        TelemetrySource = observer.Source,
-        TelemetryMessage = observer.SourceMessage,
-        Traffic = new TrafficStatus(traffic?.Source, traffic?.Message ?? $"not measured: {trafficWhy}", carried),
-        MemoryOnlyNodes = topology.MemoryOnlyNodes.Count(),
-        Profile = options.Config.Profile,
-        Strategy = options.Config.Policy.Strategy,
+        TelemetrySource = _observer.Source,
+        TelemetryMessage = _observer.SourceMessage,
+        Traffic = new TrafficStatus(_traffic?.Source, _traffic?.Message ?? $"not measured: {_trafficWhy}", _carried),
+        MemoryOnlyNodes = _topology.MemoryOnlyNodes.Count(),
+        Profile = _options.Config.Profile,
+        Strategy = _options.Config.Policy.Strategy,
         Observer = new ObserverStatus
         {
-            Loaded = observer.Observer is not null,
-            Reason = observer.Reason,
-            Message = observer.Message,
-            Log = observer.Log,
-            Hierarchy = hierarchy is null ? null : $"{hierarchy.Root} (v{(hierarchy.Version1 ? 1 : 2)})",
+            Loaded = _observer.Observer is not null,
+            Reason = _observer.Reason,
+            Message = _observer.Message,
+            Log = _observer.Log,
+            Hierarchy = _hierarchy is null ? null : $"{_hierarchy.Root} (v{(_hierarchy.Version1 ? 1 : 2)})",
             Cgroups = activity.Count,
-            Bursts = bursts,
-            Vanished = hierarchy?.Vanished ?? 0,
+            Bursts = _bursts,
+            Vanished = _hierarchy?.Vanished ?? 0,
             Losses = snapshot is null ? new ObserverLossStatus(0, 0, 0, 0, 0) : new ObserverLossStatus(snapshot),
         },
-        Duplex = keeper is null ? null : DuplexStatus.Of(keeper),
+        Duplex = _keeper is null ? null : DuplexStatus.Of(_keeper),
         Topology = new TopologySummary(
-            topology.Nodes.Count,
-            topology.MemoryOnlyNodes.Count(),
-            topology.CxlNodes.Count(),
-            topology.MemoryDevices.Count,
-            topology.Regions.Count,
-            topology.MemoryNodes.Sum(node => node.MemoryBytes),
-            topology.CxlNodes.Sum(node => node.MemoryBytes)),
-        InterleaveWeights = interleave.Weights,
-        InterleaveSource = interleave.Weights is null ? null : InterleavePlanner.Plan(topology, options.Config.Policy, measured).Source,
-        Warnings = [.. warnings, .. new[] { readFailure, pods?.Warning, events?.Warning, traffic?.Failure, RefusedAttributes }.OfType<string>()],
-        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(options.TopCgroups).Select(CgroupStatus.Of)],
+            _topology.Nodes.Count,
+            _topology.MemoryOnlyNodes.Count(),
+            _topology.CxlNodes.Count(),
+            _topology.MemoryDevices.Count,
+            _topology.Regions.Count,
+            _topology.MemoryNodes.Sum(node => node.MemoryBytes),
+            _topology.CxlNodes.Sum(node => node.MemoryBytes)),
+        InterleaveWeights = _interleave.Weights,
+        InterleaveSource = _interleave.Weights is null ? null : InterleavePlanner.Plan(_topology, _options.Config.Policy, _measured).Source,
+        Warnings = [.. _warnings, .. new[] { _readFailure, _pods?.Warning, _events?.Warning, _traffic?.Failure, RefusedAttributes }.OfType<string>()],
+        Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(_options.TopCgroups).Select(CgroupStatus.Of)],
     };
 
     /// <summary>The level is reached, and there is nothing to do at it.</summary>
-    private SchedulerState? StandingBy => keeper?.State is { Loaded: false, Failed: false } state ? state : null;
+    private SchedulerState? StandingBy => _keeper?.State is { Loaded: false, Failed: false } state ? state : null;
 
-    private string? RefusedAttributes => refusedAttributes == 0 ? null
-        : $"{refusedAttributes} cgroups have an attribute {HintResolver.Attribute} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
+    private string? RefusedAttributes => _refusedAttributes == 0 ? null
+        : $"{_refusedAttributes} cgroups have an attribute {HintResolver.Attribute} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
 
     [LoggerMessage(1, Microsoft.Extensions.Logging.LogLevel.Information, "Level {Level}, reason {Reason}: {Message}")]
     private partial void LogLevel(SchedulingLevel level, string reason, string message);

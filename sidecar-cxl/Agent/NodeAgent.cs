@@ -16,95 +16,95 @@ namespace Moebius.Cxl.Agent;
 /// </summary>
 internal sealed partial class NodeAgent : IDisposable
 {
-    private readonly AgentOptions options;
-    private readonly ILogger<NodeAgent> logger;
-    private readonly AgentMetrics metrics;
-    private readonly HostKernel kernel;
-    private readonly NodeTopology topology;
-    private readonly LevelDecision level;
-    private readonly SchedulerKeeper? keeper;
-    private readonly CgroupHierarchy? hierarchy;
-    private readonly ObserverLoad observer;
-    private readonly ActivityTracker tracker;
-    private readonly InterleaveKeeper interleave;
-    private readonly IReadOnlyDictionary<int, double>? measured;
-    private readonly List<string> warnings;
-    private readonly ITrafficMeter? traffic;
-    private readonly string trafficWhy;
-    private readonly PodWatch? pods;
-    private readonly NodeEvents? events;
-    private readonly Lock gate = new();
-    private IReadOnlyList<TrafficCount> carried = [];
-    private ulong bursts;
-    private int refusedAttributes;
-    private string? readFailure;
-    private SchedulerState? loggedScheduler;
-    private long lastTick = Stopwatch.GetTimestamp();
-    private bool disposed;
+    private readonly AgentOptions _options;
+    private readonly ILogger<NodeAgent> _logger;
+    private readonly AgentMetrics _metrics;
+    private readonly HostKernel _kernel;
+    private readonly NodeTopology _topology;
+    private readonly LevelDecision _level;
+    private readonly SchedulerKeeper? _keeper;
+    private readonly CgroupHierarchy? _hierarchy;
+    private readonly ObserverLoad _observer;
+    private readonly ActivityTracker _tracker;
+    private readonly InterleaveKeeper _interleave;
+    private readonly IReadOnlyDictionary<int, double>? _measured;
+    private readonly List<string> _warnings;
+    private readonly ITrafficMeter? _traffic;
+    private readonly string _trafficWhy;
+    private readonly PodWatch? _pods;
+    private readonly NodeEvents? _events;
+    private readonly Lock _gate = new();
+    private IReadOnlyList<TrafficCount> _carried = [];
+    private ulong _bursts;
+    private int _refusedAttributes;
+    private string? _readFailure;
+    private SchedulerState? _loggedScheduler;
+    private long _lastTick = Stopwatch.GetTimestamp();
+    private bool _disposed;
 
     /// <summary>Starts the agent. Throws only for wrong input; what the machine lacks is in the status.</summary>
     public NodeAgent(AgentOptions options, AgentMetrics metrics, ILogger<NodeAgent> logger, PodWatch? pods = null, NodeEvents? events = null)
     {
-        this.pods = pods;
-        this.events = events;
-        this.options = options;
-        this.logger = logger;
-        this.metrics = metrics;
-        kernel = HostKernel.Read(options.Sysfs, options.Procfs);
-        topology = TopologyReader.Read(options.Sysfs);
-        hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
-        warnings = [.. topology.Warnings];
-        interleave = new InterleaveKeeper(options);
+        _pods = pods;
+        _events = events;
+        _options = options;
+        _logger = logger;
+        _metrics = metrics;
+        _kernel = HostKernel.Read(options.Sysfs, options.Procfs);
+        _topology = TopologyReader.Read(options.Sysfs);
+        _hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
+        _warnings = [.. _topology.Warnings];
+        _interleave = new InterleaveKeeper(options);
         try
         {
-            if (interleave.RestoreLeft() is { } restored)
+            if (_interleave.RestoreLeft() is { } restored)
                 LogRestored(restored);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            warnings.Add($"interleave weights of an agent that was killed cannot be put back: {error.Message}");
+            _warnings.Add($"interleave weights of an agent that was killed cannot be put back: {error.Message}");
         }
 
-        level = Decide(null);
-        if (level.Reason == InterleavePlanner.BandwidthUnknown)
+        _level = Decide(null);
+        if (_level.Reason == InterleavePlanner.BandwidthUnknown)
         {
-            (measured, var failure) = NodeBandwidth.Measure(topology.MemoryNodes, options.Config.Policy.TargetReadPercent / 100.0);
+            (_measured, var failure) = NodeBandwidth.Measure(_topology.MemoryNodes, options.Config.Policy.TargetReadPercent / 100.0);
             if (failure is not null)
-                warnings.Add($"the nodes' bandwidth cannot be measured: {failure}");
-            level = Decide(measured);
+                _warnings.Add($"the nodes' bandwidth cannot be measured: {failure}");
+            _level = Decide(_measured);
         }
 
-        if (level.Level == SchedulingLevel.Interleave)
-            level = ApplyInterleave(level);
+        if (_level.Level == SchedulingLevel.Interleave)
+            _level = ApplyInterleave(_level);
 
-        observer = ObserverLoader.Load(kernel, options.Config.Telemetry.Source, new ObserverOptions
+        _observer = ObserverLoader.Load(_kernel, options.Config.Telemetry.Source, new ObserverOptions
         {
-            CgroupV1 = hierarchy?.Version1 ?? false,
+            CgroupV1 = _hierarchy?.Version1 ?? false,
             Cpus = CpuList.TryParse(new SysfsTree(options.Sysfs).Text("devices/system/cpu/online") ?? "") ?? [],
-            OnBurst = _ => bursts++,
+            OnBurst = _ => _bursts++,
         }, Observer.EmbeddedObject());
-        (traffic, trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
-        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && observer.Source is { } source && source != wanted && traffic?.Source != wanted)
-            warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {trafficWhy}")}");
-        if (hierarchy is null)
-            warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
-        if (observer.Observer is not null && kernel.SeesOwnTasksOnly)
-            warnings.Add("the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true");
+        (_traffic, _trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
+        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && _observer.Source is { } source && source != wanted && _traffic?.Source != wanted)
+            _warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {_observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {_trafficWhy}")}");
+        if (_hierarchy is null)
+            _warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
+        if (_observer.Observer is not null && _kernel.SeesOwnTasksOnly)
+            _warnings.Add("the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true");
         if (pods is null && options.Config.Workloads is { Count: > 0 } workloads)
-            warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
+            _warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
         var policy = options.Config.Policy;
-        tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), observer.Source == TelemetrySource.PerfEvents);
-        if (level.Level == SchedulingLevel.SchedExt)
-            keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, traffic is not null || observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
+        _tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), _observer.Source == TelemetrySource.PerfEvents);
+        if (_level.Level == SchedulingLevel.SchedExt)
+            _keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. _topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], _hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, _traffic is not null || _observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
         Status = Report([], null);
         Tell(null);
-        metrics.Describe(Status, topology);
+        metrics.Describe(Status, _topology);
         LogLevel(Status.Level, Status.Reason, Status.Message);
         LogScheduler();
-        LogObserver(observer.Reason, observer.Message, observer.Source, observer.SourceMessage);
-        if (observer.Log is { } log)
+        LogObserver(_observer.Reason, _observer.Message, _observer.Source, _observer.SourceMessage);
+        if (_observer.Log is { } log)
             LogVerifier(log);
-        foreach (var warning in warnings)
+        foreach (var warning in _warnings)
             LogWarning(warning);
     }
 
@@ -112,51 +112,51 @@ internal sealed partial class NodeAgent : IDisposable
     public AgentStatus Status { get; private set; }
 
     /// <summary>Cgroups in the observer's map in the kernel.</summary>
-    internal int ObservedCgroups => observer.Observer?.InKernel ?? 0;
+    internal int ObservedCgroups => _observer.Observer?.InKernel ?? 0;
 
     /// <summary>How often to tick.</summary>
-    public TimeSpan Interval => options.Interval;
+    public TimeSpan Interval => _options.Interval;
 
     /// <summary>Reads the counters and renews the report.</summary>
     public void Tick()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (disposed)
+            if (_disposed)
                 return;
             var before = Status;
             try
             {
-                var snapshot = observer.Observer?.Read();
+                var snapshot = _observer.Observer?.Read();
                 // After reading: a cgroup that was counted and is not found now has gone.
-                var paths = hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
-                var hints = pods is null ? [] : HintResolver.ByCgroup(paths, pods.Current.Intents);
-                refusedAttributes = hierarchy is null ? 0 : HintResolver.AddAttributes(hints, paths, hierarchy.Attributes(paths, HintResolver.Attribute));
+                var paths = _hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
+                var hints = _pods is null ? [] : HintResolver.ByCgroup(paths, _pods.Current.Intents);
+                _refusedAttributes = _hierarchy is null ? 0 : HintResolver.AddAttributes(hints, paths, _hierarchy.Attributes(paths, HintResolver.Attribute));
                 IReadOnlyList<CgroupActivity> activity = [];
                 if (snapshot is not null)
                 {
-                    activity = tracker.Update(snapshot.Cgroups, paths, hints, out var gone);
+                    activity = _tracker.Update(snapshot.Cgroups, paths, hints, out var gone);
                     foreach (var id in gone)
-                        observer.Observer!.Forget(id);
+                        _observer.Observer!.Forget(id);
                 }
 
-                var window = Stopwatch.GetElapsedTime(lastTick);
-                lastTick = Stopwatch.GetTimestamp();
+                var window = Stopwatch.GetElapsedTime(_lastTick);
+                _lastTick = Stopwatch.GetTimestamp();
                 var rate = Carried(activity) / Math.Max(window.TotalSeconds, 1e-3);
-                keeper?.Tick(SchedulerKeeper.Intents(hints, activity), SchedulerKeeper.Loads(hints, snapshot is null ? null : activity, window), rate);
+                _keeper?.Tick(SchedulerKeeper.Intents(hints, activity), SchedulerKeeper.Loads(hints, snapshot is null ? null : activity, window), rate);
                 LogScheduler();
-                readFailure = null;
+                _readFailure = null;
                 Status = Report(activity, snapshot);
-                metrics.Update(Status, activity);
+                _metrics.Update(Status, activity);
             }
             catch (BpfException error)
             {
                 // Counters come again with the next tick, or the report says why not.
-                if (readFailure is null)
+                if (_readFailure is null)
                     LogReadFailure(error.Message);
-                readFailure = $"reading the eBPF maps: {error.Message}";
+                _readFailure = $"reading the eBPF maps: {error.Message}";
                 Status = Report([], null);
-                metrics.ReadFailed();
+                _metrics.ReadFailed();
             }
 
             Tell(before);
@@ -166,64 +166,64 @@ internal sealed partial class NodeAgent : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (disposed)
+            if (_disposed)
                 return;
-            disposed = true;
-            keeper?.Dispose();
-            observer.Observer?.Dispose();
-            traffic?.Dispose();
+            _disposed = true;
+            _keeper?.Dispose();
+            _observer.Observer?.Dispose();
+            _traffic?.Dispose();
             try
             {
-                interleave.Restore();
+                _interleave.Restore();
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
                 LogRestoreFailure(error.Message);
             }
 
-            interleave.Dispose();
+            _interleave.Dispose();
         }
     }
 
     /// <summary>What memory carried since the last tick: bytes where the machine counts them, else the misses of all cgroups.</summary>
     private double Carried(IReadOnlyList<CgroupActivity> activity)
     {
-        if (traffic is null)
+        if (_traffic is null)
             return activity.Sum(cgroup => (double)(cgroup.Delta.MemoryReads + cgroup.Delta.MemoryWrites));
-        var before = carried.Sum(count => count.Bytes);
-        carried = traffic.Read();
-        return carried.Sum(count => count.Bytes) - before;
+        var before = _carried.Sum(count => count.Bytes);
+        _carried = _traffic.Read();
+        return _carried.Sum(count => count.Bytes) - before;
     }
 
     private void Tell(AgentStatus? before)
     {
-        if (events is null)
+        if (_events is null)
             return;
         foreach (var happened in EventPlanner.Between(before, Status))
-            events.Add(happened);
+            _events.Add(happened);
     }
 
     private LevelDecision ApplyInterleave(LevelDecision decision) =>
-        interleave.Apply(InterleavePlanner.Plan(topology, options.Config.Policy, measured).Weights) is { } obstacle
+        _interleave.Apply(InterleavePlanner.Plan(_topology, _options.Config.Policy, _measured).Weights) is { } obstacle
             ? decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] }
             : decision;
 
     private LevelDecision Decide(IReadOnlyDictionary<int, double>? measured) =>
-        LevelPlanner.Decide(kernel, topology, options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null, measured);
+        LevelPlanner.Decide(_kernel, _topology, _options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null, measured);
 
     /// <summary>Says it once when the scheduler's state has changed.</summary>
     private void LogScheduler()
     {
-        if (keeper is null || keeper.State == loggedScheduler)
+        if (_keeper is null || _keeper.State == _loggedScheduler)
             return;
-        loggedScheduler = keeper.State;
-        if (!loggedScheduler.Failed)
-            LogSchedulerLoaded(loggedScheduler.Reason, loggedScheduler.Message);
+        _loggedScheduler = _keeper.State;
+        if (!_loggedScheduler.Failed)
+            LogSchedulerLoaded(_loggedScheduler.Reason, _loggedScheduler.Message);
         else
-            LogSchedulerLost(loggedScheduler.Reason, loggedScheduler.Message);
-        if (loggedScheduler.Log is { } log)
+            LogSchedulerLost(_loggedScheduler.Reason, _loggedScheduler.Message);
+        if (_loggedScheduler.Log is { } log)
             LogVerifier(log);
     }
 }

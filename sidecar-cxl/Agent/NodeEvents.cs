@@ -21,21 +21,21 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
     private const int LongestMessage = 1024;
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
-    private readonly Channel<NodeEvent> pending = Channel.CreateBounded<NodeEvent>(new BoundedChannelOptions(256) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly Dictionary<NodeEvent, DateTimeOffset> written = [];
+    private readonly Channel<NodeEvent> _pending = Channel.CreateBounded<NodeEvent>(new BoundedChannelOptions(256) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Dictionary<NodeEvent, DateTimeOffset> _written = [];
 
     /// <summary>What is wrong; null if nothing is.</summary>
     public string? Warning { get; private set; }
 
     /// <summary>Takes an event to be written.</summary>
-    public void Add(NodeEvent happened) => pending.Writer.TryWrite(happened);
+    public void Add(NodeEvent happened) => _pending.Writer.TryWrite(happened);
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         try
         {
-            await foreach (var happened in pending.Reader.ReadAllAsync(stoppingToken).ConfigureAwait(false))
+            await foreach (var happened in _pending.Reader.ReadAllAsync(stoppingToken).ConfigureAwait(false))
                 await WriteAsync(happened, stoppingToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
@@ -47,9 +47,9 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
     private async Task WriteAsync(NodeEvent happened, CancellationToken cancellation)
     {
         var now = time.GetUtcNow();
-        foreach (var old in written.Where(pair => now - pair.Value >= SameFor).Select(pair => pair.Key).ToList())
-            written.Remove(old);
-        if (written.ContainsKey(happened))
+        foreach (var old in _written.Where(pair => now - pair.Value >= SameFor).Select(pair => pair.Key).ToList())
+            _written.Remove(old);
+        if (_written.ContainsKey(happened))
             return;
         var message = happened.Message.Length > LongestMessage ? happened.Message[..LongestMessage] : happened.Message;
         try
@@ -72,7 +72,7 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
                 },
                 Namespace,
                 cancellationToken: cancellation).ConfigureAwait(false);
-            written[happened] = now;
+            _written[happened] = now;
             Warning = null;
         }
         catch (Exception error) when (error is HttpRequestException or HttpOperationException || (error is OperationCanceledException && !cancellation.IsCancellationRequested))

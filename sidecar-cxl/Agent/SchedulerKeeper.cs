@@ -28,22 +28,22 @@ internal sealed class SchedulerKeeper : IDisposable
 {
     private static readonly DuplexClass[] Classes = Enum.GetValues<DuplexClass>();
 
-    private readonly byte[] program;
-    private readonly NodeAgentConfig config;
-    private readonly bool cgroupV1;
-    private readonly string sysfs;
-    private readonly string procfs;
-    private readonly Dictionary<int, DuplexClass> lanes;
-    private readonly TimeProvider clock;
-    private readonly RetryBackoff backoff = new();
-    private readonly Engagement engagement = new();
-    private readonly AutoSelector? auto;
-    private readonly Dictionary<ulong, DuplexClass> applied = [];
-    private readonly DuplexCounters[] last = new DuplexCounters[Classes.Length];
-    private readonly int cpus;
-    private DuplexScheduler? scheduler;
-    private DuplexParameters parameters;
-    private DateTimeOffset lastTick;
+    private readonly byte[] _program;
+    private readonly NodeAgentConfig _config;
+    private readonly bool _cgroupV1;
+    private readonly string _sysfs;
+    private readonly string _procfs;
+    private readonly Dictionary<int, DuplexClass> _lanes;
+    private readonly TimeProvider _clock;
+    private readonly RetryBackoff _backoff = new();
+    private readonly Engagement _engagement = new();
+    private readonly AutoSelector? _auto;
+    private readonly Dictionary<ulong, DuplexClass> _applied = [];
+    private readonly DuplexCounters[] _last = new DuplexCounters[Classes.Length];
+    private readonly int _cpus;
+    private DuplexScheduler? _scheduler;
+    private DuplexParameters _parameters;
+    private DateTimeOffset _lastTick;
 
     /// <summary>Has the kernel check the program, and stands by; or says in <see cref="State"/> why not.</summary>
     /// <param name="program">The compiled program.</param>
@@ -56,11 +56,11 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <param name="clock">The time.</param>
     public SchedulerKeeper(byte[] program, NodeAgentConfig config, IReadOnlyList<IReadOnlyList<int>> links, bool cgroupV1, string sysfs, string procfs, bool measured, TimeProvider clock)
     {
-        (this.program, this.config, this.cgroupV1, this.sysfs, this.procfs, this.clock) = (program, config, cgroupV1, sysfs, procfs, clock);
-        lanes = DuplexPlanner.Lanes(links, config.Policy.TargetReadPercent);
-        cpus = links.Sum(link => link.Count);
+        (_program, _config, _cgroupV1, _sysfs, _procfs, _clock) = (program, config, cgroupV1, sysfs, procfs, clock);
+        _lanes = DuplexPlanner.Lanes(links, config.Policy.TargetReadPercent);
+        _cpus = links.Sum(link => link.Count);
         if (config.Policy.Strategy == MemoryStrategy.Auto && measured)
-            auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken, MemoryStrategy.LatencyGuard], trialWindows: 5, settleWindows: 1);
+            _auto = new AutoSelector([MemoryStrategy.DuplexPair, MemoryStrategy.DuplexToken, MemoryStrategy.LatencyGuard], trialWindows: 5, settleWindows: 1);
         StrategyReason = config.Policy.Strategy != MemoryStrategy.Auto
             ? "policy.strategy"
             : "policy.strategy Auto: memory traffic is not measured on this node, so no strategy can be compared with another";
@@ -74,28 +74,28 @@ internal sealed class SchedulerKeeper : IDisposable
     public SchedulerExit? LastExit { get; private set; }
 
     /// <summary>Times the scheduler failed or could not be loaded, since the last long run.</summary>
-    public int Failures => backoff.Failures;
+    public int Failures => _backoff.Failures;
 
     /// <summary>The earliest moment of the next attempt after a failure.</summary>
-    public DateTimeOffset NextAttempt => backoff.Next;
+    public DateTimeOffset NextAttempt => _backoff.Next;
 
     /// <summary>The strategy in force.</summary>
-    public MemoryStrategy Strategy => auto?.Current ?? (config.Policy.Strategy == MemoryStrategy.Auto ? MemoryStrategy.DuplexPair : config.Policy.Strategy);
+    public MemoryStrategy Strategy => _auto?.Current ?? (_config.Policy.Strategy == MemoryStrategy.Auto ? MemoryStrategy.DuplexPair : _config.Policy.Strategy);
 
     /// <summary>Why this strategy.</summary>
-    public string StrategyReason { get => auto?.Reason ?? field; }
+    public string StrategyReason { get => _auto?.Reason ?? field; }
 
     /// <summary>The parameters in force.</summary>
-    public DuplexParameters Parameters => parameters;
+    public DuplexParameters Parameters => _parameters;
 
     /// <summary>Counters by class as of the last tick.</summary>
-    public IReadOnlyDictionary<DuplexClass, DuplexCounters> Counters => Classes.ToDictionary(value => value, value => last[(int)value]);
+    public IReadOnlyDictionary<DuplexClass, DuplexCounters> Counters => Classes.ToDictionary(value => value, value => _last[(int)value]);
 
     /// <summary>The cgroups with a class in the kernel.</summary>
-    internal IReadOnlyList<ulong> HintsInKernel => scheduler?.Hints() ?? [];
+    internal IReadOnlyList<ulong> HintsInKernel => _scheduler?.Hints() ?? [];
 
     /// <inheritdoc cref="DuplexScheduler.Inject"/>
-    internal void Inject(uint fault) => scheduler!.Inject(fault);
+    internal void Inject(uint fault) => _scheduler!.Inject(fault);
 
     /// <summary>
     /// Looks after the scheduler. <paramref name="intents"/> are the cgroups that have a class, hinted or by their own
@@ -105,37 +105,37 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <exception cref="BpfException">A map could not be read or written.</exception>
     public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ClassLoads loads, double traffic)
     {
-        var now = clock.GetUtcNow();
-        var engaged = engagement.Next(loads);
-        if (scheduler?.Exit is { } exit)
+        var now = _clock.GetUtcNow();
+        var engaged = _engagement.Next(loads);
+        if (_scheduler?.Exit is { } exit)
         {
             LastExit = exit;
             Unload();
-            backoff.Failed(now);
-            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {backoff.Next:HH:mm:ss} UTC");
+            _backoff.Failed(now);
+            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {_backoff.Next:HH:mm:ss} UTC");
         }
 
-        if (!engaged && scheduler is not null)
+        if (!engaged && _scheduler is not null)
         {
             Unload();
             State = SchedulerState.StandingBy;
         }
 
-        if (scheduler is null)
+        if (_scheduler is null)
         {
-            if (now < backoff.Next || (!engaged && !State.Failed))
+            if (now < _backoff.Next || (!engaged && !State.Failed))
                 return;
             State = TryLoad(engaged);
-            if (scheduler is null)
+            if (_scheduler is null)
                 return;
         }
 
         ApplyHints(intents);
         var load = Measure(now);
-        auto?.Measured(traffic);
-        var next = DuplexPlanner.Plan(Strategy, config.Policy, load, cpus, parameters);
-        if (next != parameters)
-            scheduler.SetParameters(parameters = next);
+        _auto?.Measured(traffic);
+        var next = DuplexPlanner.Plan(Strategy, _config.Policy, load, _cpus, _parameters);
+        if (next != _parameters)
+            _scheduler.SetParameters(_parameters = next);
     }
 
     /// <inheritdoc/>
@@ -167,31 +167,31 @@ internal sealed class SchedulerKeeper : IDisposable
     {
         foreach (var (id, intent) in intents)
         {
-            if (DuplexPlanner.ClassOf(intent) is not { } wanted || (applied.TryGetValue(id, out var before) && before == wanted))
+            if (DuplexPlanner.ClassOf(intent) is not { } wanted || (_applied.TryGetValue(id, out var before) && before == wanted))
                 continue;
-            scheduler!.SetHint(id, wanted);
-            applied[id] = wanted;
+            _scheduler!.SetHint(id, wanted);
+            _applied[id] = wanted;
         }
 
-        foreach (var id in applied.Keys.Where(id => !intents.TryGetValue(id, out var intent) || DuplexPlanner.ClassOf(intent) is null).ToList())
+        foreach (var id in _applied.Keys.Where(id => !intents.TryGetValue(id, out var intent) || DuplexPlanner.ClassOf(intent) is null).ToList())
         {
-            scheduler!.RemoveHint(id);
-            applied.Remove(id);
+            _scheduler!.RemoveHint(id);
+            _applied.Remove(id);
         }
     }
 
     private DirectionLoad Measure(DateTimeOffset now)
     {
-        var window = Math.Max((now - lastTick).TotalNanoseconds, 1);
+        var window = Math.Max((now - _lastTick).TotalNanoseconds, 1);
         Span<double> load = stackalloc double[Classes.Length];
         foreach (var value in Classes)
         {
-            var counters = scheduler!.Read(value);
-            load[(int)value] = (counters.RunNs - last[(int)value].RunNs) / window;
-            last[(int)value] = counters;
+            var counters = _scheduler!.Read(value);
+            load[(int)value] = (counters.RunNs - _last[(int)value].RunNs) / window;
+            _last[(int)value] = counters;
         }
 
-        lastTick = now;
+        _lastTick = now;
         return new DirectionLoad(load[(int)DuplexClass.Read], load[(int)DuplexClass.Write]);
     }
 
@@ -199,34 +199,34 @@ internal sealed class SchedulerKeeper : IDisposable
     {
         if (LoadOrReason(attach) is { } failure)
             return Failed(failure);
-        var now = clock.GetUtcNow();
-        lastTick = now;
+        var now = _clock.GetUtcNow();
+        _lastTick = now;
         if (!attach)
             return SchedulerState.StandingBy;
-        backoff.Started(now);
+        _backoff.Started(now);
         return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
     }
 
     private SchedulerState Failed(SchedulerState failure)
     {
-        backoff.Failed(clock.GetUtcNow());
+        _backoff.Failed(_clock.GetUtcNow());
         return failure;
     }
 
     /// <summary>Has the kernel check the program, and puts it to work if asked to; null if it did.</summary>
     private SchedulerState? LoadOrReason(bool attach)
     {
-        if (HostKernel.Read(sysfs, procfs).SchedExtScheduler is { } other)
+        if (HostKernel.Read(_sysfs, _procfs).SchedExtScheduler is { } other)
             return new SchedulerState(false, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded; there is one per machine");
         try
         {
             if (BpfObject.LibraryVersion < DuplexScheduler.MinimumLibrary)
                 return new SchedulerState(false, "LibbpfTooOld", $"libbpf {BpfObject.LibraryVersion} cannot attach a sched_ext scheduler (needs {DuplexScheduler.MinimumLibrary})");
-            parameters = DuplexPlanner.Plan(Strategy, config.Policy, default, cpus, default);
+            _parameters = DuplexPlanner.Plan(Strategy, _config.Policy, default, _cpus, default);
             if (attach)
-                scheduler = DuplexScheduler.Load(program, cgroupV1, parameters, lanes);
+                _scheduler = DuplexScheduler.Load(_program, _cgroupV1, _parameters, _lanes);
             else
-                DuplexScheduler.Check(program);
+                DuplexScheduler.Check(_program);
             return null;
         }
         catch (DllNotFoundException error)
@@ -245,9 +245,9 @@ internal sealed class SchedulerKeeper : IDisposable
 
     private void Unload()
     {
-        scheduler?.Dispose();
-        scheduler = null;
-        applied.Clear();
-        Array.Clear(last);
+        _scheduler?.Dispose();
+        _scheduler = null;
+        _applied.Clear();
+        Array.Clear(_last);
     }
 }

@@ -16,25 +16,25 @@ internal sealed unsafe partial class BenchMemory : IDisposable
     private const int NoFlags = 0;
     private const long HugePageBytes = 2 << 20;
 
-    private readonly nuint mapped;
-    private byte* mapping;
+    private readonly nuint _mapped;
+    private byte* _mapping;
 
     /// <summary>Maps and touches the memory.</summary>
     /// <exception cref="UserInputException">The kernel refuses what was asked for.</exception>
     public BenchMemory(long bytes, BenchOptions options)
     {
         // Room to start on a huge page's boundary.
-        mapped = (nuint)(bytes + HugePageBytes);
-        var address = mmap(null, mapped, ReadWrite, PrivateAnonymous, -1, 0);
+        _mapped = (nuint)(bytes + HugePageBytes);
+        var address = mmap(null, _mapped, ReadWrite, PrivateAnonymous, -1, 0);
         if (address == (void*)-1)
             throw Refused($"--size: {bytes} bytes for each of {options.Threads} threads cannot be mapped");
-        mapping = (byte*)address;
-        Start = (byte*)(((nuint)mapping + (nuint)HugePageBytes - 1) & ~((nuint)HugePageBytes - 1));
+        _mapping = (byte*)address;
+        Start = (byte*)(((nuint)_mapping + (nuint)HugePageBytes - 1) & ~((nuint)HugePageBytes - 1));
         try
         {
             if (options.Node is { } node)
                 Place(node);
-            if (options.HugePages && madvise(mapping, mapped, AdviseHugePage) != 0)
+            if (options.HugePages && madvise(_mapping, _mapped, AdviseHugePage) != 0)
                 throw Refused("--huge-pages: the kernel has no transparent huge pages");
             NativeMemory.Fill(Start, (nuint)bytes, 1);
             if (options.Lock && mlock(Start, (nuint)bytes) != 0)
@@ -53,9 +53,9 @@ internal sealed unsafe partial class BenchMemory : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (mapping is not null)
-            _ = munmap(mapping, mapped);
-        mapping = null;
+        if (_mapping is not null)
+            _ = munmap(_mapping, _mapped);
+        _mapping = null;
     }
 
     private void Place(int node)
@@ -64,7 +64,7 @@ internal sealed unsafe partial class BenchMemory : IDisposable
         new Span<ulong>(mask, 16).Clear();
         mask[node / 64] = 1UL << (node % 64);
         var number = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? MbindArm64 : MbindX64;
-        if (LibC.syscall(number, mapping, (nint)mapped, Bind, (nint)mask, 16 * 64, NoFlags) != 0)
+        if (LibC.syscall(number, _mapping, (nint)_mapped, Bind, (nint)mask, 16 * 64, NoFlags) != 0)
             throw Refused($"--node {node}: memory cannot be bound to this node");
     }
 

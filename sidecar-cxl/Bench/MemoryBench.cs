@@ -13,18 +13,18 @@ internal sealed unsafe class MemoryBench : IDisposable
     private const int LineBytes = 64;
     private const int Batch = 64;
 
-    private readonly BenchOptions options;
-    private readonly List<BenchMemory> memory = [];
+    private readonly BenchOptions _options;
+    private readonly List<BenchMemory> _memory = [];
 
     /// <summary>Allocates the memory.</summary>
     /// <exception cref="Moebius.Crds.UserInputException">The kernel refuses what was asked for.</exception>
     public MemoryBench(BenchOptions options)
     {
-        this.options = options;
+        _options = options;
         try
         {
             for (var i = 0; i < options.Threads; i++)
-                memory.Add(new BenchMemory(options.BytesPerThread, options));
+                _memory.Add(new BenchMemory(options.BytesPerThread, options));
         }
         catch
         {
@@ -36,9 +36,9 @@ internal sealed unsafe class MemoryBench : IDisposable
     /// <summary>Measures every share of reads in turn.</summary>
     public IEnumerable<BenchPoint> Run(CancellationToken cancellation)
     {
-        foreach (var share in options.ReadShares)
+        foreach (var share in _options.ReadShares)
         {
-            var repeats = new double[options.Repeats];
+            var repeats = new double[_options.Repeats];
             for (var i = 0; i < repeats.Length; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -53,20 +53,20 @@ internal sealed unsafe class MemoryBench : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var block in memory)
+        foreach (var block in _memory)
             block.Dispose();
-        memory.Clear();
+        _memory.Clear();
     }
 
     private double Measure(double share, CancellationToken cancellation)
     {
         var stop = new StopFlag();
-        var lines = new long[options.Threads];
-        using var start = new Barrier(options.Threads + 1);
-        Thread[] threads = [.. Enumerable.Range(0, options.Threads).Select(index => new Thread(() =>
+        var lines = new long[_options.Threads];
+        using var start = new Barrier(_options.Threads + 1);
+        Thread[] threads = [.. Enumerable.Range(0, _options.Threads).Select(index => new Thread(() =>
         {
             start.SignalAndWait();
-            lines[index] = Access(memory[index].Start, share, (ulong)index + 1, stop);
+            lines[index] = Access(_memory[index].Start, share, (ulong)index + 1, stop);
         }))];
         foreach (var thread in threads)
             thread.Start();
@@ -74,7 +74,7 @@ internal sealed unsafe class MemoryBench : IDisposable
         var clock = Stopwatch.StartNew();
         try
         {
-            cancellation.WaitHandle.WaitOne(options.Duration);
+            cancellation.WaitHandle.WaitOne(_options.Duration);
         }
         finally
         {
@@ -92,7 +92,7 @@ internal sealed unsafe class MemoryBench : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private long Access(byte* start, double share, ulong seed, StopFlag stop)
     {
-        var mask = (ulong)(options.BytesPerThread / LineBytes) - 1;
+        var mask = (ulong)(_options.BytesPerThread / LineBytes) - 1;
         var state = seed * 0x9E3779B97F4A7C15;
         var sum = Vector256<byte>.Zero;
         var value = Vector256.Create((byte)seed);
@@ -115,7 +115,7 @@ internal sealed unsafe class MemoryBench : IDisposable
                 {
                     sum = Vector256.Xor(sum, Vector256.Xor(Vector256.LoadAligned(line), Vector256.LoadAligned(line + 32)));
                 }
-                else if (options.NonTemporal)
+                else if (_options.NonTemporal)
                 {
                     value.StoreAlignedNonTemporal(line);
                     value.StoreAlignedNonTemporal(line + 32);

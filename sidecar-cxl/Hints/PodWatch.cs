@@ -13,7 +13,7 @@ namespace Moebius.Cxl.Hints;
 internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnlyList<WorkloadHint> workloads, TimeSpan interval, ILogger<PodWatch> logger) : BackgroundService
 {
     private const string StaticPodHash = "kubernetes.io/config.hash";
-    private readonly bool needsNamespaces = workloads.Any(workload => workload.NamespaceSelector is not null);
+    private readonly bool _needsNamespaces = workloads.Any(workload => workload.NamespaceSelector is not null);
 
     /// <summary>The last answer.</summary>
     public PodIntents Current { get; private set; } = new(new Dictionary<string, MemoryIntent>(), 0);
@@ -28,7 +28,7 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
         {
             // resourceVersion 0 is answered from the API server's cache.
             var pods = await client.CoreV1.ListPodForAllNamespacesAsync(fieldSelector: $"spec.nodeName={node}", resourceVersion: "0", cancellationToken: cancellation).ConfigureAwait(false);
-            var namespaces = needsNamespaces
+            var namespaces = _needsNamespaces
                 ? (await client.CoreV1.ListNamespaceAsync(resourceVersion: "0", cancellationToken: cancellation).ConfigureAwait(false)).Items
                 : [];
             Current = HintResolver.Resolve(

@@ -5,7 +5,7 @@ namespace Moebius.Cxl.Kernel;
 /// <summary>An attached program. Disposing detaches it.</summary>
 internal sealed class BpfLink(nint handle, string program) : IDisposable
 {
-    private nint handle = handle;
+    private nint _handle = handle;
 
     /// <summary>The name of the attached program.</summary>
     public string Program { get; } = program;
@@ -15,7 +15,7 @@ internal sealed class BpfLink(nint handle, string program) : IDisposable
     public unsafe void Iterate()
     {
         const int EINTR = 4;
-        var descriptor = LibBpf.bpf_iter_create(LibBpf.bpf_link__fd(handle));
+        var descriptor = LibBpf.bpf_iter_create(LibBpf.bpf_link__fd(_handle));
         BpfObject.Check(descriptor, $"starting the iterator {Program}");
         try
         {
@@ -38,8 +38,8 @@ internal sealed class BpfLink(nint handle, string program) : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (handle != 0)
-            _ = LibBpf.bpf_link__destroy(handle);
-        handle = 0;
+        if (_handle != 0)
+            _ = LibBpf.bpf_link__destroy(_handle);
+        _handle = 0;
     }
 }

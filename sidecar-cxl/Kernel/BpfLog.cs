@@ -15,31 +15,31 @@ internal static unsafe class BpfLog
     private const int WarnLevel = 0;
 
     [ThreadStatic]
-    private static StringBuilder? current;
+    private static StringBuilder? _current;
 
     private static readonly Lock Gate = new();
-    private static bool installed;
+    private static bool _installed;
 
     /// <summary>Starts an empty log for this thread and takes over libbpf's print function.</summary>
     public static void Begin()
     {
         lock (Gate)
         {
-            if (!installed)
+            if (!_installed)
             {
                 LibBpf.libbpf_set_print(&OnPrint);
-                installed = true;
+                _installed = true;
             }
         }
 
-        current = new StringBuilder();
+        _current = new StringBuilder();
     }
 
     /// <summary>Takes what this thread's libbpf calls have printed since <see cref="Begin"/>.</summary>
     public static string Take()
     {
-        var text = current?.ToString() ?? "";
-        current = null;
+        var text = _current?.ToString() ?? "";
+        _current = null;
         return text;
     }
 
@@ -47,7 +47,7 @@ internal static unsafe class BpfLog
     private static int OnPrint(int level, byte* format, void* arguments)
     {
         // Information and debug lines are thousands; only warnings explain a failure.
-        if (level > WarnLevel || current is not { } log)
+        if (level > WarnLevel || _current is not { } log)
             return 0;
         const int Size = 16 * 1024;
         var buffer = (byte*)NativeMemory.Alloc(Size);

@@ -9,20 +9,20 @@ namespace Moebius.Cxl.Kernel;
 /// </summary>
 internal sealed unsafe class BpfObject : IDisposable
 {
-    private readonly Dictionary<string, nint> programs = [];
-    private readonly Dictionary<string, nint> maps = [];
-    private nint handle;
+    private readonly Dictionary<string, nint> _programs = [];
+    private readonly Dictionary<string, nint> _maps = [];
+    private nint _handle;
 
     private BpfObject(nint handle)
     {
-        this.handle = handle;
+        _handle = handle;
         for (nint program = 0; (program = LibBpf.bpf_object__next_program(handle, program)) != 0;)
-            programs[Marshal.PtrToStringUTF8((nint)LibBpf.bpf_program__name(program))!] = program;
+            _programs[Marshal.PtrToStringUTF8((nint)LibBpf.bpf_program__name(program))!] = program;
         for (nint map = 0; (map = LibBpf.bpf_object__next_map(handle, map)) != 0;)
         {
             // Data sections are named OBJECT.rodata, OBJECT.bss, ...: known here by the end of the section's name.
             var name = Marshal.PtrToStringUTF8((nint)LibBpf.bpf_map__name(map))!;
-            maps[name.LastIndexOf('.') is > 0 and var dot ? name[dot..] : name] = map;
+            _maps[name.LastIndexOf('.') is > 0 and var dot ? name[dot..] : name] = map;
         }
     }
 
@@ -31,7 +31,7 @@ internal sealed unsafe class BpfObject : IDisposable
     public static Version LibraryVersion => new((int)LibBpf.libbpf_major_version(), (int)LibBpf.libbpf_minor_version());
 
     /// <summary>The names of the programs in the object.</summary>
-    public IEnumerable<string> ProgramNames => programs.Keys;
+    public IEnumerable<string> ProgramNames => _programs.Keys;
 
     /// <summary>The compiled program bpf/NAME.bpf.c; null when the build had no clang.</summary>
     public static byte[]? Embedded(string name)
@@ -84,7 +84,7 @@ internal sealed unsafe class BpfObject : IDisposable
     public void Load()
     {
         BpfLog.Begin();
-        var result = LibBpf.bpf_object__load(handle);
+        var result = LibBpf.bpf_object__load(_handle);
         var log = BpfLog.Take();
         if (result < 0)
             throw new BpfException("loading the eBPF object", -result, log);
@@ -130,9 +130,9 @@ internal sealed unsafe class BpfObject : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (handle != 0)
-            LibBpf.bpf_object__close(handle);
-        handle = 0;
+        if (_handle != 0)
+            LibBpf.bpf_object__close(_handle);
+        _handle = 0;
     }
 
     internal static void Check(int result, string operation)
@@ -141,9 +141,9 @@ internal sealed unsafe class BpfObject : IDisposable
             throw new BpfException(operation, -result);
     }
 
-    private nint Program(string name) => programs.TryGetValue(name, out var program) ? program : throw new BpfException($"finding the program {name}", BpfException.ENOENT);
+    private nint Program(string name) => _programs.TryGetValue(name, out var program) ? program : throw new BpfException($"finding the program {name}", BpfException.ENOENT);
 
-    private nint MapHandle(string name) => maps.TryGetValue(name, out var map) ? map : throw new BpfException($"finding the map {name}", BpfException.ENOENT);
+    private nint MapHandle(string name) => _maps.TryGetValue(name, out var map) ? map : throw new BpfException($"finding the map {name}", BpfException.ENOENT);
 
     /// <summary>struct bpf_prog_info of linux/bpf.h, up to the statistics.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 224)]

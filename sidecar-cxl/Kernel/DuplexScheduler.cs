@@ -26,21 +26,21 @@ internal sealed class DuplexScheduler : IDisposable
     public static readonly Version MinimumLibrary = new(1, 4);
 
     private const string Operations = "duplex";
-    private readonly BpfObject program;
-    private readonly BpfMap parameters;
-    private readonly BpfMap hints;
-    private readonly BpfMap counters;
-    private readonly BpfMap exits;
-    private readonly DuplexCounters[] slots = new DuplexCounters[BpfMap.PossibleCpus];
-    private BpfLink? link;
+    private readonly BpfObject _program;
+    private readonly BpfMap _parameters;
+    private readonly BpfMap _hints;
+    private readonly BpfMap _counters;
+    private readonly BpfMap _exits;
+    private readonly DuplexCounters[] _slots = new DuplexCounters[BpfMap.PossibleCpus];
+    private BpfLink? _link;
 
     private DuplexScheduler(BpfObject program)
     {
-        this.program = program;
-        parameters = program.Map("parameters");
-        hints = program.Map("hints");
-        counters = program.Map("counters");
-        exits = program.Map("exits");
+        _program = program;
+        _parameters = program.Map("parameters");
+        _hints = program.Map("hints");
+        _counters = program.Map("counters");
+        _exits = program.Map("exits");
     }
 
     /// <summary>The exit that the kernel reported; null while the scheduler runs.</summary>
@@ -48,7 +48,7 @@ internal sealed class DuplexScheduler : IDisposable
     {
         get
         {
-            exits.TryRead(0u, out ExitRecord record);
+            _exits.TryRead(0u, out ExitRecord record);
             return record.Kind == 0 ? null : new SchedulerExit(record.Kind, record.Code, Text(record.Reason), Text(record.Message));
 
             static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text)!;
@@ -77,7 +77,7 @@ internal sealed class DuplexScheduler : IDisposable
             var laneMap = program.Map("lanes");
             foreach (var (cpu, lane) in lanes)
                 laneMap.Write((uint)cpu, (uint)lane);
-            scheduler.link = program.AttachOperations(Operations);
+            scheduler._link = program.AttachOperations(Operations);
             return scheduler;
         }
         catch
@@ -97,35 +97,35 @@ internal sealed class DuplexScheduler : IDisposable
     }
 
     /// <summary>Changes the parameters; they hold from the next pick on.</summary>
-    public void SetParameters(in DuplexParameters value) => parameters.Write(0u, value);
+    public void SetParameters(in DuplexParameters value) => _parameters.Write(0u, value);
 
     /// <summary>Puts the tasks of a cgroup into a class; they change queue the next time they wait.</summary>
-    public void SetHint(ulong cgroup, DuplexClass value) => hints.Write(cgroup, (uint)value);
+    public void SetHint(ulong cgroup, DuplexClass value) => _hints.Write(cgroup, (uint)value);
 
     /// <summary>Takes a cgroup's class away.</summary>
-    public void RemoveHint(ulong cgroup) => hints.Remove(cgroup);
+    public void RemoveHint(ulong cgroup) => _hints.Remove(cgroup);
 
     /// <summary>The hints in the kernel.</summary>
-    public IReadOnlyList<ulong> Hints() => hints.Keys<ulong>();
+    public IReadOnlyList<ulong> Hints() => _hints.Keys<ulong>();
 
     /// <summary>The counters of a class, over all CPUs.</summary>
     public DuplexCounters Read(DuplexClass value)
     {
-        counters.TryReadPerCpu((uint)value, slots.AsSpan());
+        _counters.TryReadPerCpu((uint)value, _slots.AsSpan());
         DuplexCounters sum = default;
-        foreach (ref readonly var slot in slots.AsSpan())
+        foreach (ref readonly var slot in _slots.AsSpan())
             sum.Add(slot);
         return sum;
     }
 
     /// <summary>Asks a build with faults to commit one: see MOEBIUS_FAULTS in bpf/duplex.bpf.c.</summary>
-    internal void Inject(uint fault) => program.Map("faults").Write(0u, fault);
+    internal void Inject(uint fault) => _program.Map("faults").Write(0u, fault);
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        link?.Dispose();
-        link = null;
-        program.Dispose();
+        _link?.Dispose();
+        _link = null;
+        _program.Dispose();
     }
 }

@@ -49,30 +49,30 @@ internal sealed class Observer : IDisposable
     private static readonly string[] FaultPrograms = ["on_user_fault", "on_kernel_fault"];
     private static readonly string[] SamplePrograms = [ReadSample, WriteSample];
 
-    private readonly BpfObject program;
-    private readonly List<BpfLink> links = [];
-    private readonly BpfMap cgroups;
-    private readonly BpfMap accounts;
-    private readonly BpfMap lost;
-    private readonly CgroupCounters[] counterSlots;
-    private readonly CpuAccount[] accountSlots;
-    private readonly ObserverLosses[] lossSlots;
-    private readonly Dictionary<ulong, CgroupCounters> published = [];
-    private readonly Dictionary<ulong, CgroupCounters> sums = [];
-    private BpfRingBuffer? bursts;
-    private BpfLink? walk;
-    private PerfCounterPair? perf;
+    private readonly BpfObject _program;
+    private readonly List<BpfLink> _links = [];
+    private readonly BpfMap _cgroups;
+    private readonly BpfMap _accounts;
+    private readonly BpfMap _lost;
+    private readonly CgroupCounters[] _counterSlots;
+    private readonly CpuAccount[] _accountSlots;
+    private readonly ObserverLosses[] _lossSlots;
+    private readonly Dictionary<ulong, CgroupCounters> _published = [];
+    private readonly Dictionary<ulong, CgroupCounters> _sums = [];
+    private BpfRingBuffer? _bursts;
+    private BpfLink? _walk;
+    private PerfCounterPair? _perf;
 
     private Observer(BpfObject program, ObserverOptions options)
     {
-        this.program = program;
-        cgroups = program.Map("cgroups");
-        accounts = program.Map("accounts");
-        lost = program.Map("lost");
-        counterSlots = new CgroupCounters[BpfMap.PossibleCpus];
-        accountSlots = new CpuAccount[BpfMap.PossibleCpus];
-        lossSlots = new ObserverLosses[BpfMap.PossibleCpus];
-        bursts = new BpfRingBuffer(program.Map("bursts"), record =>
+        _program = program;
+        _cgroups = program.Map("cgroups");
+        _accounts = program.Map("accounts");
+        _lost = program.Map("lost");
+        _counterSlots = new CgroupCounters[BpfMap.PossibleCpus];
+        _accountSlots = new CpuAccount[BpfMap.PossibleCpus];
+        _lossSlots = new ObserverLosses[BpfMap.PossibleCpus];
+        _bursts = new BpfRingBuffer(program.Map("bursts"), record =>
         {
             if (record.Length >= Marshal.SizeOf<Burst>())
                 options.OnBurst?.Invoke(MemoryMarshal.Read<Burst>(record));
@@ -80,13 +80,13 @@ internal sealed class Observer : IDisposable
     }
 
     /// <summary>True when the read-write directions of memory come from perf events.</summary>
-    public bool UsesPerfEvents => perf is not null;
+    public bool UsesPerfEvents => _perf is not null;
 
     /// <summary>False when the kernel has no page-fault tracepoint: faults then stay 0.</summary>
     public bool CountsFaults { get; private set; } = true;
 
     /// <summary>Cgroups in the map in the kernel.</summary>
-    public int InKernel => cgroups.Keys<ulong>().Count;
+    public int InKernel => _cgroups.Keys<ulong>().Count;
 
     /// <summary>The compiled program; null when the build had no clang.</summary>
     public static byte[]? EmbeddedObject() => BpfObject.Embedded("observe");
@@ -113,53 +113,53 @@ internal sealed class Observer : IDisposable
     /// </summary>
     public ObserverSnapshot Read()
     {
-        walk!.Iterate();
-        bursts!.Drain();
-        foreach (var id in cgroups.Keys<ulong>())
+        _walk!.Iterate();
+        _bursts!.Drain();
+        foreach (var id in _cgroups.Keys<ulong>())
         {
-            if (!cgroups.TryReadPerCpu(id, counterSlots.AsSpan()))
+            if (!_cgroups.TryReadPerCpu(id, _counterSlots.AsSpan()))
                 continue;
             CgroupCounters sum = default;
-            foreach (ref readonly var slot in counterSlots.AsSpan())
+            foreach (ref readonly var slot in _counterSlots.AsSpan())
                 sum.Add(slot);
-            Merge(sums, id, sum);
+            Merge(_sums, id, sum);
         }
 
         // The accounts come second: a flush in between is missing from this snapshot rather than counted twice.
-        accounts.TryReadPerCpu(0u, accountSlots.AsSpan());
-        foreach (ref readonly var account in accountSlots.AsSpan())
+        _accounts.TryReadPerCpu(0u, _accountSlots.AsSpan());
+        foreach (ref readonly var account in _accountSlots.AsSpan())
         {
             if (account.Pending is var pending && pending != default)
-                Merge(sums, account.Owner, pending);
+                Merge(_sums, account.Owner, pending);
         }
 
-        foreach (var (id, sum) in sums)
-            published[id] = CgroupCounters.Max(published.GetValueOrDefault(id), sum);
-        sums.Clear();
-        var skipped = links.Aggregate(0UL, (total, link) => total + program.RecursionMisses(link.Program));
-        var unsampled = perf?.Unsampled(ReadLossSlots) ?? 0;
-        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(published), ReadLosses(), unsampled, skipped);
+        foreach (var (id, sum) in _sums)
+            _published[id] = CgroupCounters.Max(_published.GetValueOrDefault(id), sum);
+        _sums.Clear();
+        var skipped = _links.Aggregate(0UL, (total, link) => total + _program.RecursionMisses(link.Program));
+        var unsampled = _perf?.Unsampled(ReadLossSlots) ?? 0;
+        return new ObserverSnapshot(new Dictionary<ulong, CgroupCounters>(_published), ReadLosses(), unsampled, skipped);
     }
 
     /// <summary>Drops the counters of a cgroup that is gone.</summary>
     public void Forget(ulong cgroupId)
     {
-        published.Remove(cgroupId);
-        cgroups.Remove(cgroupId);
+        _published.Remove(cgroupId);
+        _cgroups.Remove(cgroupId);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var link in links)
+        foreach (var link in _links)
             link.Dispose();
-        links.Clear();
-        walk = null;
-        bursts?.Dispose();
-        bursts = null;
-        program.Dispose();
-        perf?.Dispose();
-        perf = null;
+        _links.Clear();
+        _walk = null;
+        _bursts?.Dispose();
+        _bursts = null;
+        _program.Dispose();
+        _perf?.Dispose();
+        _perf = null;
     }
 
     private static void Merge(Dictionary<ulong, CgroupCounters> target, ulong id, in CgroupCounters counters)
@@ -171,8 +171,8 @@ internal sealed class Observer : IDisposable
 
     private ObserverLosses[] ReadLossSlots()
     {
-        lost.TryReadPerCpu(0u, lossSlots.AsSpan());
-        return lossSlots;
+        _lost.TryReadPerCpu(0u, _lossSlots.AsSpan());
+        return _lossSlots;
     }
 
     private ObserverLosses ReadLosses()
@@ -212,13 +212,13 @@ internal sealed class Observer : IDisposable
             if (options.PerfEvents is var (reads, writes))
                 perf = PerfCounterPair.Open(reads, writes, options.Cpus);
             program.Load();
-            observer = new Observer(program, options) { CountsFaults = withFaults, perf = perf };
+            observer = new Observer(program, options) { CountsFaults = withFaults, _perf = perf };
             foreach (var name in program.ProgramNames.Except(left).Except(SamplePrograms))
-                observer.links.Add(program.Attach(name));
+                observer._links.Add(program.Attach(name));
             perf?.Start(program.Descriptor(ReadSample), program.Descriptor(WriteSample));
-            observer.walk = observer.links.Find(link => link.Program == Walk)!;
+            observer._walk = observer._links.Find(link => link.Program == Walk)!;
             // From here on everything is counted.
-            observer.walk.Iterate();
+            observer._walk.Iterate();
             return observer;
         }
         catch

@@ -32,8 +32,8 @@ internal sealed unsafe class PerfCounterPair : IDisposable
     private const nuint EnableEvent = 0x2400;
     private const nuint SetProgram = 0x40042408;
 
-    private readonly List<(int Cpu, int Descriptor, ulong Period)> reads = [];
-    private readonly List<(int Cpu, int Descriptor, ulong Period)> writes = [];
+    private readonly List<(int Cpu, int Descriptor, ulong Period)> _reads = [];
+    private readonly List<(int Cpu, int Descriptor, ulong Period)> _writes = [];
 
     private PerfCounterPair()
     {
@@ -48,8 +48,8 @@ internal sealed unsafe class PerfCounterPair : IDisposable
         {
             foreach (var cpu in cpus)
             {
-                pair.reads.Add((cpu, Open(reads, cpu), reads.Period));
-                pair.writes.Add((cpu, Open(writes, cpu), writes.Period));
+                pair._reads.Add((cpu, Open(reads, cpu), reads.Period));
+                pair._writes.Add((cpu, Open(writes, cpu), writes.Period));
             }
 
             return pair;
@@ -65,7 +65,7 @@ internal sealed unsafe class PerfCounterPair : IDisposable
     /// <exception cref="BpfException">The kernel refused.</exception>
     public void Start(int readProgram, int writeProgram)
     {
-        foreach (var (descriptor, program) in reads.Select(entry => (entry.Descriptor, readProgram)).Concat(writes.Select(entry => (entry.Descriptor, writeProgram))))
+        foreach (var (descriptor, program) in _reads.Select(entry => (entry.Descriptor, readProgram)).Concat(_writes.Select(entry => (entry.Descriptor, writeProgram))))
         {
             if (LibC.ioctl(descriptor, SetProgram, program) < 0 || LibC.ioctl(descriptor, EnableEvent, 0) < 0)
                 throw new BpfException("giving a perf event its program", Marshal.GetLastPInvokeError());
@@ -79,18 +79,18 @@ internal sealed unsafe class PerfCounterPair : IDisposable
     /// <exception cref="BpfException">A counter could not be read: something else holds the hardware.</exception>
     public ulong Unsampled(Func<ObserverLosses[]> taken)
     {
-        var (counted, written) = (reads.ConvertAll(Count), writes.ConvertAll(Count));
+        var (counted, written) = (_reads.ConvertAll(Count), _writes.ConvertAll(Count));
         var samples = taken();
-        return Missing(reads, counted, cpu => samples[cpu].ReadSamples) + Missing(writes, written, cpu => samples[cpu].WriteSamples);
+        return Missing(_reads, counted, cpu => samples[cpu].ReadSamples) + Missing(_writes, written, cpu => samples[cpu].WriteSamples);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var (_, descriptor, _) in reads.Concat(writes))
+        foreach (var (_, descriptor, _) in _reads.Concat(_writes))
             _ = LibC.close(descriptor);
-        reads.Clear();
-        writes.Clear();
+        _reads.Clear();
+        _writes.Clear();
     }
 
     private static ulong Missing(List<(int Cpu, int Descriptor, ulong Period)> events, List<ulong> counted, Func<int, ulong> samples) =>

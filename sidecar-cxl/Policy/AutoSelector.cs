@@ -15,15 +15,15 @@ internal sealed class AutoSelector(IReadOnlyList<MemoryStrategy> candidates, int
     /// <summary>Relative gain that a change needs.</summary>
     internal const double Margin = 0.03;
 
-    private readonly Dictionary<MemoryStrategy, double> measured = [];
-    private MemoryStrategy chosen = candidates[0];
-    private readonly List<double> windows = [];
-    private int trial;
-    private int held;
-    private int settled;
+    private readonly Dictionary<MemoryStrategy, double> _measured = [];
+    private MemoryStrategy _chosen = candidates[0];
+    private readonly List<double> _windows = [];
+    private int _trial;
+    private int _held;
+    private int _settled;
 
     /// <summary>The strategy for the next window.</summary>
-    public MemoryStrategy Current => trial < candidates.Count ? candidates[trial] : chosen;
+    public MemoryStrategy Current => _trial < candidates.Count ? candidates[_trial] : _chosen;
 
     /// <summary>Why the strategy is what it is, with the figures.</summary>
     public string Reason { get; private set; } = "measuring each strategy";
@@ -31,39 +31,39 @@ internal sealed class AutoSelector(IReadOnlyList<MemoryStrategy> candidates, int
     /// <summary>Takes the bandwidth that the window with <see cref="Current"/> reached.</summary>
     public void Measured(double bandwidth)
     {
-        if (trial < candidates.Count)
+        if (_trial < candidates.Count)
         {
-            if (settled++ < settleWindows)
+            if (_settled++ < settleWindows)
                 return;
-            windows.Add(bandwidth);
-            if (windows.Count < trialWindows)
+            _windows.Add(bandwidth);
+            if (_windows.Count < trialWindows)
                 return;
-            windows.Sort();
-            measured[candidates[trial++]] = windows[windows.Count / 2];
-            windows.Clear();
-            settled = 0;
-            if (trial == candidates.Count)
+            _windows.Sort();
+            _measured[candidates[_trial++]] = _windows[_windows.Count / 2];
+            _windows.Clear();
+            _settled = 0;
+            if (_trial == candidates.Count)
                 Choose();
         }
-        else if (++held >= holdWindows)
+        else if (++_held >= holdWindows)
         {
-            (trial, held) = (0, 0);
+            (_trial, _held) = (0, 0);
             Reason = "measuring each strategy again";
         }
     }
 
     private void Choose()
     {
-        var best = candidates.MaxBy(candidate => measured[candidate]);
-        var gain = measured[best] / Math.Max(measured[chosen], double.Epsilon) - 1;
-        if (best != chosen && gain > Margin)
+        var best = candidates.MaxBy(candidate => _measured[candidate]);
+        var gain = _measured[best] / Math.Max(_measured[_chosen], double.Epsilon) - 1;
+        if (best != _chosen && gain > Margin)
         {
-            Reason = $"{best} carried {gain * 100:F1}% more than {chosen}";
-            chosen = best;
+            Reason = $"{best} carried {gain * 100:F1}% more than {_chosen}";
+            _chosen = best;
         }
         else
         {
-            Reason = $"no strategy carried over {Margin * 100:F0}% more than {chosen}";
+            Reason = $"no strategy carried over {Margin * 100:F0}% more than {_chosen}";
         }
     }
 }

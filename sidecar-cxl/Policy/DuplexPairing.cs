@@ -19,7 +19,7 @@ internal sealed class DuplexPairing(LinkCurve curve, int agingLimit)
     /// <summary>Slices that a thread may be ahead of the one that has had least.</summary>
     internal const int MaximumLead = 4;
 
-    private double credit;
+    private double _credit;
 
     /// <summary>Longest wait, in slices, for as long as those who waited as long fit on the cores.</summary>
     public int AgingLimit => agingLimit;
@@ -76,10 +76,10 @@ internal sealed class DuplexPairing(LinkCurve curve, int agingLimit)
         if (demand <= 0)
             return curve.BestShare;
         var (first, second, fraction, _) = curve.Envelope(threads.Sum(thread => thread.Demand * thread.ReadShare) / demand);
-        credit += fraction;
-        if (credit < 1)
+        _credit += fraction;
+        if (_credit < 1)
             return second;
-        credit -= 1;
+        _credit -= 1;
         return first;
     }
 }

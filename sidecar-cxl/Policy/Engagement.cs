@@ -28,7 +28,7 @@ internal sealed class Engagement
     /// <summary>Windows in a row with nothing to schedule before it goes: every change stops the machine for a moment.</summary>
     internal const int ReleaseAfter = 30;
 
-    private int against;
+    private int _against;
 
     /// <summary>Whether the scheduler should be there.</summary>
     public bool Engaged { get; private set; }
@@ -36,9 +36,9 @@ internal sealed class Engagement
     /// <summary>Takes a window; gives <see cref="Engaged"/>.</summary>
     public bool Next(ClassLoads loads)
     {
-        against = loads.NeedScheduler == Engaged ? 0 : against + 1;
-        if (against >= (Engaged ? ReleaseAfter : EngageAfter))
-            (Engaged, against) = (!Engaged, 0);
+        _against = loads.NeedScheduler == Engaged ? 0 : _against + 1;
+        if (_against >= (Engaged ? ReleaseAfter : EngageAfter))
+            (Engaged, _against) = (!Engaged, 0);
         return Engaged;
     }
 }

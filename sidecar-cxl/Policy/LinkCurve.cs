@@ -6,9 +6,9 @@ namespace Moebius.Cxl.Policy;
 /// </summary>
 internal sealed class LinkCurve
 {
-    private readonly double[] shares;
-    private readonly double[] bandwidths;
-    private readonly List<int> hull = [];
+    private readonly double[] _shares;
+    private readonly double[] _bandwidths;
+    private readonly List<int> _hull = [];
 
     /// <summary>Creates a curve from points with ascending shares from 0 to 1 and positive bandwidths (GiB/s).</summary>
     public LinkCurve(string name, IReadOnlyList<double> shares, IReadOnlyList<double> bandwidths)
@@ -16,13 +16,13 @@ internal sealed class LinkCurve
         if (shares.Count < 2 || shares.Count != bandwidths.Count || shares[0] != 0 || shares[^1] != 1 || shares.Zip(shares.Skip(1)).Any(pair => pair.First >= pair.Second) || bandwidths.Any(value => !(value > 0)))
             throw new ArgumentException($"the curve {name} needs ascending shares from 0 to 1 and a positive bandwidth for each", nameof(shares));
         Name = name;
-        this.shares = [.. shares];
-        this.bandwidths = [.. bandwidths];
-        for (var i = 0; i < this.shares.Length; i++)
+        _shares = [.. shares];
+        _bandwidths = [.. bandwidths];
+        for (var i = 0; i < _shares.Length; i++)
         {
-            while (hull.Count >= 2 && !Above(hull[^2], hull[^1], i))
-                hull.RemoveAt(hull.Count - 1);
-            hull.Add(i);
+            while (_hull.Count >= 2 && !Above(_hull[^2], _hull[^1], i))
+                _hull.RemoveAt(_hull.Count - 1);
+            _hull.Add(i);
         }
     }
 
@@ -45,13 +45,13 @@ internal sealed class LinkCurve
     public string Name { get; }
 
     /// <summary>The share of reads with the most bandwidth.</summary>
-    public double BestShare => shares[Array.IndexOf(bandwidths, bandwidths.Max())];
+    public double BestShare => _shares[Array.IndexOf(_bandwidths, _bandwidths.Max())];
 
     /// <summary>Bandwidth (GiB/s) at a share of reads, 0 to 1.</summary>
     public double At(double readShare)
     {
         var share = Math.Clamp(readShare, 0, 1);
-        var upper = Math.Clamp(Array.FindIndex(shares, point => point >= share), 1, shares.Length - 1);
+        var upper = Math.Clamp(Array.FindIndex(_shares, point => point >= share), 1, _shares.Length - 1);
         return Interpolate(upper - 1, upper, share);
     }
 
@@ -62,15 +62,15 @@ internal sealed class LinkCurve
     public (double First, double Second, double FractionFirst, double Bandwidth) Envelope(double readShare)
     {
         var share = Math.Clamp(readShare, 0, 1);
-        var position = Math.Clamp(hull.FindIndex(index => shares[index] >= share), 1, hull.Count - 1);
-        var (low, high) = (hull[position - 1], hull[position]);
-        var fraction = (shares[high] - share) / (shares[high] - shares[low]);
-        return (shares[low], shares[high], fraction, Interpolate(low, high, share));
+        var position = Math.Clamp(_hull.FindIndex(index => _shares[index] >= share), 1, _hull.Count - 1);
+        var (low, high) = (_hull[position - 1], _hull[position]);
+        var fraction = (_shares[high] - share) / (_shares[high] - _shares[low]);
+        return (_shares[low], _shares[high], fraction, Interpolate(low, high, share));
     }
 
     private bool Above(int left, int middle, int right) =>
-        bandwidths[middle] > Interpolate(left, right, shares[middle]) + 1e-12;
+        _bandwidths[middle] > Interpolate(left, right, _shares[middle]) + 1e-12;
 
     private double Interpolate(int low, int high, double share) =>
-        bandwidths[low] + (bandwidths[high] - bandwidths[low]) * (share - shares[low]) / (shares[high] - shares[low]);
+        _bandwidths[low] + (_bandwidths[high] - _bandwidths[low]) * (share - _shares[low]) / (_shares[high] - _shares[low]);
 }

@@ -11,8 +11,8 @@ internal sealed class RetryBackoff
 
     private static readonly TimeSpan LongRun = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan First = TimeSpan.FromSeconds(1);
-    private DateTimeOffset? started;
-    private TimeSpan pause = First;
+    private DateTimeOffset? _started;
+    private TimeSpan _pause = First;
 
     /// <summary>Failures since the last long run.</summary>
     public int Failures { get; private set; }
@@ -21,16 +21,16 @@ internal sealed class RetryBackoff
     public DateTimeOffset Next { get; private set; } = DateTimeOffset.MinValue;
 
     /// <summary>It runs.</summary>
-    public void Started(DateTimeOffset now) => started = now;
+    public void Started(DateTimeOffset now) => _started = now;
 
     /// <summary>It failed, or could not start.</summary>
     public void Failed(DateTimeOffset now)
     {
-        if (started is { } since && now - since >= LongRun)
-            (pause, Failures) = (First, 0);
-        started = null;
+        if (_started is { } since && now - since >= LongRun)
+            (_pause, Failures) = (First, 0);
+        _started = null;
         Failures++;
-        Next = now + pause;
-        pause = pause * 2 < Longest ? pause * 2 : Longest;
+        Next = now + _pause;
+        _pause = _pause * 2 < Longest ? _pause * 2 : Longest;
     }
 }

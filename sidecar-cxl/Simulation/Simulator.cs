@@ -143,16 +143,16 @@ internal sealed class Simulator(LinkCurve curve, Workload workload, int seed)
 
     private sealed class RunningMean(int window)
     {
-        private double sum;
-        private int count;
+        private double _sum;
+        private int _count;
 
         public double? Add(double value)
         {
-            sum += value;
-            if (++count < window)
+            _sum += value;
+            if (++_count < window)
                 return null;
-            var mean = sum / count;
-            (sum, count) = (0, 0);
+            var mean = _sum / _count;
+            (_sum, _count) = (0, 0);
             return mean;
         }
     }

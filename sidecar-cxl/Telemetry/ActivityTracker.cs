@@ -17,7 +17,7 @@ internal sealed record CgroupActivity(ulong Id, string Path, CgroupCounters Tota
 /// <summary>Turns successive snapshots into activity per cgroup, and finds the cgroups that are gone. Pure state, no I/O.</summary>
 internal sealed class ActivityTracker(MixClassifier classifier, bool perfEvents)
 {
-    private Dictionary<ulong, (CgroupCounters Total, MixState Mix)> known = [];
+    private Dictionary<ulong, (CgroupCounters Total, MixState Mix)> _known = [];
 
     /// <summary>
     /// Takes a snapshot. <paramref name="paths"/> are the cgroups that exist; <paramref name="hints"/> the intents that are
@@ -40,7 +40,7 @@ internal sealed class ActivityTracker(MixClassifier classifier, bool perfEvents)
                 continue;
             }
 
-            var before = known.GetValueOrDefault(id);
+            var before = _known.GetValueOrDefault(id);
             var delta = Difference(total, before.Total);
             var mix = perfEvents
                 ? classifier.Next(before.Mix, delta.MemoryReads, delta.MemoryWrites)
@@ -50,7 +50,7 @@ internal sealed class ActivityTracker(MixClassifier classifier, bool perfEvents)
             activity.Add(new CgroupActivity(id, path, total, delta, hinted ? hint : mix.Class, hinted, mix.ReadShare));
         }
 
-        known = next;
+        _known = next;
         gone = vanished;
         return activity;
     }

@@ -8,9 +8,9 @@ namespace Moebius.Cxl.Telemetry;
 internal sealed class PmuDevice
 {
     private const string Folder = "bus/event_source/devices";
-    private readonly SysfsTree tree;
+    private readonly SysfsTree _tree;
 
-    private PmuDevice(SysfsTree tree, string name, uint type, int cpu) => (this.tree, Name, Type, Cpu) = (tree, name, type, cpu);
+    private PmuDevice(SysfsTree tree, string name, uint type, int cpu) => (_tree, Name, Type, Cpu) = (tree, name, type, cpu);
 
     /// <summary>Its name, as in cxl_pmu_mem0.0.</summary>
     public string Name { get; }
@@ -32,14 +32,14 @@ internal sealed class PmuDevice
     }
 
     /// <summary>What sysfs says that an event is, as in event=0x04,umask=0x03; null if the unit does not name it.</summary>
-    public string? Event(string name) => tree.Text($"{Folder}/{Name}/events/{name}");
+    public string? Event(string name) => _tree.Text($"{Folder}/{Name}/events/{name}");
 
     /// <summary>Bytes that one count of an event stands for: a line of memory where sysfs does not say.</summary>
     public double BytesPerCount(string name)
     {
         const double Line = 64;
-        return double.TryParse(tree.Text($"{Folder}/{Name}/events/{name}.scale"), NumberStyles.Float, CultureInfo.InvariantCulture, out var scale) && scale > 0
-            ? tree.Text($"{Folder}/{Name}/events/{name}.unit") switch { "MiB" => scale * (1 << 20), "Bytes" => scale, _ => Line }
+        return double.TryParse(_tree.Text($"{Folder}/{Name}/events/{name}.scale"), NumberStyles.Float, CultureInfo.InvariantCulture, out var scale) && scale > 0
+            ? _tree.Text($"{Folder}/{Name}/events/{name}.unit") switch { "MiB" => scale * (1 << 20), "Bytes" => scale, _ => Line }
             : Line;
     }
 
@@ -69,7 +69,7 @@ internal sealed class PmuDevice
         if (field == "config")
             return value;
         const string Register = "config:";
-        if (tree.Text($"{Folder}/{Name}/format/{field}") is not { } format || !format.StartsWith(Register, StringComparison.Ordinal)
+        if (_tree.Text($"{Folder}/{Name}/format/{field}") is not { } format || !format.StartsWith(Register, StringComparison.Ordinal)
             || CpuList.TryParse(format[Register.Length..]) is not { } bits || bits.Any(bit => bit > 63))
             return null;
         ulong placed = 0;

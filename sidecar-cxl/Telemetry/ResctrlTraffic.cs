@@ -17,25 +17,25 @@ internal sealed class ResctrlTraffic : ITrafficMeter
     // Directories of resctrl that are no groups.
     private static readonly string[] NoGroups = [Counters, "mon_groups", "info"];
 
-    private readonly string root;
-    private readonly bool hasLocal;
-    private readonly Dictionary<string, ulong> last = [];
-    private double total;
-    private double local;
+    private readonly string _root;
+    private readonly bool _hasLocal;
+    private readonly Dictionary<string, ulong> _last = [];
+    private double _total;
+    private double _local;
 
     private ResctrlTraffic(string root, bool hasLocal)
     {
-        (this.root, this.hasLocal) = (root, hasLocal);
+        (_root, _hasLocal) = (root, hasLocal);
         // What was carried before counts for nothing.
         Read();
-        (total, local) = (0, 0);
+        (_total, _local) = (0, 0);
     }
 
     /// <inheritdoc/>
     public TelemetrySource Source => TelemetrySource.Resctrl;
 
     /// <inheritdoc/>
-    public string Message => $"memory bandwidth monitoring of {Groups().Count()} groups ({root}); reads and writes are not told apart";
+    public string Message => $"memory bandwidth monitoring of {Groups().Count()} groups ({_root}); reads and writes are not told apart";
 
     /// <inheritdoc/>
     public string? Failure { get; private set; }
@@ -61,16 +61,16 @@ internal sealed class ResctrlTraffic : ITrafficMeter
         var seen = new HashSet<string>();
         foreach (var group in Groups())
         {
-            total += Grown(group, Total, seen);
-            local += hasLocal ? Grown(group, Local, seen) : 0;
+            _total += Grown(group, Total, seen);
+            _local += _hasLocal ? Grown(group, Local, seen) : 0;
         }
 
         // A group that was removed takes its counters along; one of the same name starts again.
-        foreach (var gone in last.Keys.Where(key => !seen.Contains(key)).ToList())
-            last.Remove(gone);
-        return hasLocal
-            ? [new TrafficCount("local", "both", local), new TrafficCount("remote", "both", Math.Max(0, total - local))]
-            : [new TrafficCount("memory", "both", total)];
+        foreach (var gone in _last.Keys.Where(key => !seen.Contains(key)).ToList())
+            _last.Remove(gone);
+        return _hasLocal
+            ? [new TrafficCount("local", "both", _local), new TrafficCount("remote", "both", Math.Max(0, _total - _local))]
+            : [new TrafficCount("memory", "both", _total)];
     }
 
     /// <inheritdoc/>
@@ -79,9 +79,9 @@ internal sealed class ResctrlTraffic : ITrafficMeter
     }
 
     /// <summary>Control groups, the default one first. Their counters include those of their monitoring groups.</summary>
-    private IEnumerable<string> Groups() => Directory.EnumerateDirectories(root)
+    private IEnumerable<string> Groups() => Directory.EnumerateDirectories(_root)
         .Where(group => !NoGroups.Contains(Path.GetFileName(group)) && Directory.Exists(Path.Combine(group, Counters)))
-        .Prepend(root);
+        .Prepend(_root);
 
     /// <summary>What a group's counter grew by, over all domains, since it was read last.</summary>
     private double Grown(string group, string counter, HashSet<string> seen)
@@ -101,11 +101,11 @@ internal sealed class ResctrlTraffic : ITrafficMeter
                     continue;
                 }
 
-                if (last.TryGetValue(file, out var before) && value > before)
+                if (_last.TryGetValue(file, out var before) && value > before)
                     grown += value - before;
-                else if (!last.ContainsKey(file))
+                else if (!_last.ContainsKey(file))
                     grown += value;
-                last[file] = value;
+                _last[file] = value;
             }
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

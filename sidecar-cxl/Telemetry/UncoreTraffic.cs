@@ -18,8 +18,8 @@ internal sealed unsafe class UncoreTraffic : ITrafficMeter
         ("amd_umc_", "memory", ["event=0x0a,rdwrmask=0x1"], ["event=0x0a,rdwrmask=0x2"]),
     ];
 
-    private readonly List<(string Link, string Direction, int Descriptor, double Bytes)> events = [];
-    private readonly Dictionary<int, ulong> last = [];
+    private readonly List<(string Link, string Direction, int Descriptor, double Bytes)> _events = [];
+    private readonly Dictionary<int, ulong> _last = [];
 
     private UncoreTraffic()
     {
@@ -72,25 +72,25 @@ internal sealed unsafe class UncoreTraffic : ITrafficMeter
     public IReadOnlyList<TrafficCount> Read()
     {
         Failure = null;
-        foreach (var (_, _, descriptor, _) in events)
+        foreach (var (_, _, descriptor, _) in _events)
         {
             ulong value;
             if (LibC.read(descriptor, &value, sizeof(ulong)) == sizeof(ulong))
-                last[descriptor] = value;
+                _last[descriptor] = value;
             else
                 Failure = "a counter of memory traffic could not be read";
         }
 
-        return [.. events.GroupBy(one => (one.Link, one.Direction))
-            .Select(group => new TrafficCount(group.Key.Link, group.Key.Direction, group.Sum(one => last.GetValueOrDefault(one.Descriptor) * one.Bytes)))];
+        return [.. _events.GroupBy(one => (one.Link, one.Direction))
+            .Select(group => new TrafficCount(group.Key.Link, group.Key.Direction, group.Sum(one => _last.GetValueOrDefault(one.Descriptor) * one.Bytes)))];
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var (_, _, descriptor, _) in events)
+        foreach (var (_, _, descriptor, _) in _events)
             _ = LibC.close(descriptor);
-        events.Clear();
+        _events.Clear();
     }
 
     private static List<(ulong Config, double Bytes)> Encode(PmuDevice unit, string[] names)
@@ -108,6 +108,6 @@ internal sealed unsafe class UncoreTraffic : ITrafficMeter
     private void Add(PmuDevice unit, string link, string direction, List<(ulong Config, double Bytes)> found)
     {
         foreach (var (config, bytes) in found)
-            events.Add((link, direction, PerfDescriptor.Open(new PerfEvent(unit.Type, config, 0), unit.Cpu, 0), bytes));
+            _events.Add((link, direction, PerfDescriptor.Open(new PerfEvent(unit.Type, config, 0), unit.Cpu, 0), bytes));
     }
 }

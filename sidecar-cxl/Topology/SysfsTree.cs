@@ -8,10 +8,10 @@ namespace Moebius.Cxl.Topology;
 /// </summary>
 internal sealed class SysfsTree(string root)
 {
-    private readonly List<string> warnings = [];
+    private readonly List<string> _warnings = [];
 
     /// <summary>What could not be understood so far.</summary>
-    public IReadOnlyList<string> Warnings => warnings;
+    public IReadOnlyList<string> Warnings => _warnings;
 
     /// <summary>True if the path is there.</summary>
     public bool Exists(string path) => Path.Exists(Full(path));
@@ -43,7 +43,7 @@ internal sealed class SysfsTree(string root)
         {
             // The kernel answers reads of attributes that make no sense in a device's state with ENXIO or EBUSY.
             if (error is UnauthorizedAccessException)
-                warnings.Add($"{path}: cannot be read: {error.Message}");
+                _warnings.Add($"{path}: cannot be read: {error.Message}");
             return null;
         }
     }
@@ -58,7 +58,7 @@ internal sealed class SysfsTree(string root)
             : long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value);
         if (parsed)
             return value;
-        warnings.Add($"{path}: '{text}' is not a number");
+        _warnings.Add($"{path}: '{text}' is not a number");
         return null;
     }
 
@@ -69,7 +69,7 @@ internal sealed class SysfsTree(string root)
             return null;
         if (value >= minimum && value <= maximum)
             return (int)value;
-        warnings.Add($"{path}: {value} is outside {minimum} to {maximum}");
+        _warnings.Add($"{path}: {value} is outside {minimum} to {maximum}");
         return null;
     }
 
@@ -80,7 +80,7 @@ internal sealed class SysfsTree(string root)
             return null;
         if (Kernel.CpuList.TryParse(text) is { } list)
             return list;
-        warnings.Add($"{path}: '{text}' is not a list of numbers such as 0-3,8");
+        _warnings.Add($"{path}: '{text}' is not a list of numbers such as 0-3,8");
         return null;
     }
 
@@ -95,7 +95,7 @@ internal sealed class SysfsTree(string root)
     }
 
     /// <summary>Adds a warning.</summary>
-    public void Warn(string message) => warnings.Add(message);
+    public void Warn(string message) => _warnings.Add(message);
 
     private static readonly Comparer<string> NaturalOrder = Comparer<string>.Create((left, right) =>
     {

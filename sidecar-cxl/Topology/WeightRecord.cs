@@ -15,13 +15,13 @@ internal sealed record FoundWeights(IReadOnlyDictionary<int, int> Weights, bool?
 internal sealed class WeightRecord : IDisposable
 {
     private const string FileName = "interleave-weights";
-    private readonly string directory;
-    private readonly string boot;
-    private readonly FileStream hold;
+    private readonly string _directory;
+    private readonly string _boot;
+    private readonly FileStream _hold;
 
-    private WeightRecord(string directory, string boot, FileStream hold) => (this.directory, this.boot, this.hold) = (directory, boot, hold);
+    private WeightRecord(string directory, string boot, FileStream hold) => (_directory, _boot, _hold) = (directory, boot, hold);
 
-    private string Path => System.IO.Path.Combine(directory, FileName);
+    private string Path => System.IO.Path.Combine(_directory, FileName);
 
     /// <summary>Whether a directory holds a record: an agent has changed weights, and runs or was killed.</summary>
     public static bool Exists(string directory) => File.Exists(System.IO.Path.Combine(directory, FileName));
@@ -71,7 +71,7 @@ internal sealed class WeightRecord : IDisposable
             }
         }
 
-        if (writtenIn == boot)
+        if (writtenIn == _boot)
             return new FoundWeights(weights, automatic);
         Delete();
         return null;
@@ -85,7 +85,7 @@ internal sealed class WeightRecord : IDisposable
         {
             using (var text = new StreamWriter(file, leaveOpen: true))
             {
-                text.Write($"boot {boot}\n");
+                text.Write($"boot {_boot}\n");
                 if (found.Automatic is { } automatic)
                     text.Write(automatic ? "auto true\n" : "auto false\n");
                 foreach (var (node, weight) in found.Weights.OrderBy(pair => pair.Key))
@@ -96,18 +96,18 @@ internal sealed class WeightRecord : IDisposable
         }
 
         File.Move(part, Path, overwrite: true);
-        LibC.SyncDirectory(directory);
+        LibC.SyncDirectory(_directory);
     }
 
     /// <summary>Forgets what was found: it is in force again.</summary>
     public void Delete()
     {
         File.Delete(Path);
-        LibC.SyncDirectory(directory);
+        LibC.SyncDirectory(_directory);
     }
 
     /// <inheritdoc/>
-    public void Dispose() => hold.Dispose();
+    public void Dispose() => _hold.Dispose();
 
     private static int? Number(string text, int minimum, int maximum) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= minimum && number <= maximum ? number : null;

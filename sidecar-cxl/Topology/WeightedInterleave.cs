@@ -18,8 +18,8 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
     // The attribute is named `auto`; kernels built with C23 keyword macros show it under the keyword's expansion.
     private static readonly string[] AutomaticNames = ["auto", "__auto_type"];
 
-    private readonly Dictionary<int, int> found = [];
-    private bool? automaticFound;
+    private readonly Dictionary<int, int> _found = [];
+    private bool? _automaticFound;
 
     /// <summary>The weights now in force; null where the kernel has none.</summary>
     public static WeightedInterleaveState? Read(SysfsTree tree)
@@ -54,10 +54,10 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
                 throw new IOException($"{Folder}/node{node}: no such node; the kernel has {string.Join(", ", current.Weights.Keys.Order())}");
         }
 
-        automaticFound ??= current.Automatic;
+        _automaticFound ??= current.Automatic;
         foreach (var node in weights.Keys)
-            found.TryAdd(node, current.Weights[node]);
-        record.Write(new FoundWeights(found, automaticFound));
+            _found.TryAdd(node, current.Weights[node]);
+        record.Write(new FoundWeights(_found, _automaticFound));
         try
         {
             foreach (var (node, weight) in weights)
@@ -73,15 +73,15 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
     /// <summary>Puts back what <see cref="Apply"/> found. Does nothing if nothing was applied.</summary>
     public void Restore()
     {
-        foreach (var (node, weight) in found)
+        foreach (var (node, weight) in _found)
             Write($"node{node}", $"{weight}");
         // Writing a weight switches the kernel's own computation off; switching it on again discards the weights.
-        if (found.Count > 0 && automaticFound == true)
+        if (_found.Count > 0 && _automaticFound == true)
             Write(AutomaticNames.First(name => File.Exists(Path.Combine(sysfs, Folder, name))), "true");
-        if (found.Count > 0)
+        if (_found.Count > 0)
             record.Delete();
-        found.Clear();
-        automaticFound = null;
+        _found.Clear();
+        _automaticFound = null;
     }
 
     /// <summary>Puts back what an agent found that was killed; gives the weights, or null if there was nothing.</summary>
@@ -91,8 +91,8 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
         if (record.Read() is not { } left)
             return null;
         foreach (var (node, weight) in left.Weights)
-            found[node] = weight;
-        automaticFound = left.Automatic;
+            _found[node] = weight;
+        _automaticFound = left.Automatic;
         Restore();
         return left.Weights;
     }

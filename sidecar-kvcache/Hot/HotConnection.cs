@@ -2,9 +2,9 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.Sockets;
 using Grpc.Core;
+using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Service;
-using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Hot;
 

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
-using Moebius.KvCache.Arena;
 using Moebius.Kvcache.V1;
+using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Hot;
 

@@ -278,7 +278,7 @@ internal sealed partial class PrefixIndex
 
     private static void TouchPath(IndexNode node, long now)
     {
-        for (IndexNode? step = node; step is not null; step = step.Parent)
+        for (var step = node; step is not null; step = step.Parent)
             Touch(step, now);
     }
 

@@ -6,13 +6,13 @@ using System.Text.Unicode;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Index;
 using Moebius.KvCache.Monitoring;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Tiers;
-using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Service;
 

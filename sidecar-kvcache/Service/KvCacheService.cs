@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Text;
 using Google.Protobuf.Collections;
 using Grpc.Core;
-using Moebius.KvCache.Arena;
 using Moebius.Kvcache.V1;
+using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Service;
 

@@ -17,7 +17,7 @@ internal sealed class MemoryLimit : IDisposable
     public MemoryLimit(long bytes)
     {
         _unified = !Directory.Exists("/sys/fs/cgroup/memory");
-        _folder = $"{(_unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory")}/moebius-bench-{Environment.ProcessId}-{Interlocked.Increment(ref s_number)}";
+        _folder = $"{(_unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory")}/moebius-bench-{Environment.ProcessId}-{Interlocked.Increment(ref _number)}";
         try
         {
             Directory.CreateDirectory(_folder);
@@ -29,7 +29,7 @@ internal sealed class MemoryLimit : IDisposable
         }
     }
 
-    private static int s_number;
+    private static int _number;
 
     /// <summary>The most memory that the group held at once, page cache included.</summary>
     public long Peak => long.Parse(File.ReadAllText(Path.Combine(_folder, _unified ? "memory.peak" : "memory.max_usage_in_bytes")), CultureInfo.InvariantCulture);
@@ -46,7 +46,7 @@ internal sealed class MemoryLimit : IDisposable
 
     public void Dispose()
     {
-        for (int attempt = 0; attempt < 50 && Directory.Exists(_folder); attempt++)
+        for (var attempt = 0; attempt < 50 && Directory.Exists(_folder); attempt++)
         {
             try
             {

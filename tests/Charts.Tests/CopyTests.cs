@@ -6,21 +6,21 @@ namespace Moebius.Charts.Tests;
 /// <summary>What is generated or copied is what its source says.</summary>
 public sealed class CopyTests : IDisposable
 {
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("moebius-charts");
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("moebius-charts");
 
-    public void Dispose() => folder.Delete(recursive: true);
+    public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
     public async Task Checked_in_copies_are_what_the_script_writes()
     {
         var helm = (await KubernetesAssets.FindAsync()).Program("helm");
 
-        (await Tool.RunAsync(RepositoryFiles.At("charts/sync.sh"), [folder.FullName], ("HELM", helm))).EnsureSuccess();
+        (await Tool.RunAsync(RepositoryFiles.At("charts/sync.sh"), [_folder.FullName], ("HELM", helm))).EnsureSuccess();
 
-        var written = Directory.GetFiles(folder.FullName, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(folder.FullName, file)).ToList();
+        var written = Directory.GetFiles(_folder.FullName, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(_folder.FullName, file)).ToList();
         Assert.Equal(7, written.Count);
         foreach (var file in written)
-            Assert.True(File.ReadAllText(RepositoryFiles.At(file)) == File.ReadAllText(Path.Combine(folder.FullName, file)), $"{file} is out of date: run `make charts`");
+            Assert.True(File.ReadAllText(RepositoryFiles.At(file)) == File.ReadAllText(Path.Combine(_folder.FullName, file)), $"{file} is out of date: run `make charts`");
     }
 
     [Fact]

@@ -6,9 +6,9 @@ namespace Moebius.Cli.Tests;
 
 public sealed class ContainerProcessTests : IDisposable
 {
-    private readonly string logs = Directory.CreateTempSubdirectory("moebius-container-").FullName;
+    private readonly string _logs = Directory.CreateTempSubdirectory("moebius-container-").FullName;
 
-    public void Dispose() => Directory.Delete(logs, recursive: true);
+    public void Dispose() => Directory.Delete(_logs, recursive: true);
 
     [Fact]
     public async Task A_process_that_starts_while_everything_is_told_to_stop_is_stopped_too()
@@ -23,7 +23,7 @@ public sealed class ContainerProcessTests : IDisposable
             process!.StopAsync(TimeSpan.FromMinutes(1)).GetAwaiter().GetResult();
         });
         var container = new LocalContainer("endless", ["-c", "exec sleep 600"], environment, new Dictionary<string, int>());
-        process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), logs, http, () => { });
+        process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), _logs, http, () => { });
         await Task.Run(() => process.RunAsync(stop.Token), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.Equal(ContainerState.Stopped, process.State);
     }
@@ -33,7 +33,7 @@ public sealed class ContainerProcessTests : IDisposable
     {
         using var http = new HttpClient();
         var container = new LocalContainer("parent", ["-c", "sleep 600 & echo $! >&2; exit 2"], new Dictionary<string, string>(), new Dictionary<string, int>());
-        var process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), logs, http, () => { });
+        var process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), _logs, http, () => { });
         try
         {
             await process.RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);

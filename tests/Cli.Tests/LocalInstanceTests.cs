@@ -5,11 +5,11 @@ namespace Moebius.Cli.Tests;
 
 public sealed class LocalInstanceTests : IDisposable
 {
-    private readonly StateDirectory state = StateDirectory.Of(Guid.NewGuid().ToString("N"));
+    private readonly StateDirectory _state = StateDirectory.Of(Guid.NewGuid().ToString("N"));
 
-    public LocalInstanceTests() => state.Create();
+    public LocalInstanceTests() => _state.Create();
 
-    public void Dispose() => state.Remove();
+    public void Dispose() => _state.Remove();
 
     [Fact]
     public async Task Another_process_that_got_the_supervisors_number_is_left_alone()
@@ -18,10 +18,10 @@ public sealed class LocalInstanceTests : IDisposable
         try
         {
             var supervisor = ProcessIdentity.Find(stranger.Id)!.Value;
-            state.Write(state.StatusFile, new LocalStatus(supervisor with { Started = supervisor.Started - 1 }, null, 0, []));
-            Assert.Null(LocalInstance.Status(state));
-            Assert.True(await LocalInstance.StopAsync(state, TestContext.Current.CancellationToken));
-            Assert.False(state.Exists);
+            _state.Write(_state.StatusFile, new LocalStatus(supervisor with { Started = supervisor.Started - 1 }, null, 0, []));
+            Assert.Null(LocalInstance.Status(_state));
+            Assert.True(await LocalInstance.StopAsync(_state, TestContext.Current.CancellationToken));
+            Assert.False(_state.Exists);
             Assert.False(stranger.HasExited);
         }
         finally
@@ -37,23 +37,23 @@ public sealed class LocalInstanceTests : IDisposable
         using var deaf = Process.Start(new ProcessStartInfo("sh", ["-c", "trap '' TERM; echo deaf; exec sleep 600"]) { RedirectStandardOutput = true })!;
         Assert.Equal("deaf", await deaf.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
         var supervisor = ProcessIdentity.Find(deaf.Id)!.Value;
-        await LocalInstance.StopAsync(state, supervisor, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken)
+        await LocalInstance.StopAsync(_state, supervisor, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken)
             .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.False(supervisor.IsAlive);
-        Assert.False(state.Exists);
+        Assert.False(_state.Exists);
     }
 
     [Fact]
     public async Task A_container_that_cannot_be_followed_ends_the_instance_and_says_why()
     {
         // No folder for its log.
-        Directory.Delete(state.Logs);
+        Directory.Delete(_state.Logs);
         var container = new LocalContainer("lost", ["-?"], new Dictionary<string, string>(), new Dictionary<string, int>());
         var plan = new LocalPlan([new LocalPod("pod", [], [container])], []);
-        var code = await new Supervisor(state, plan).RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        var code = await new Supervisor(_state, plan).RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
         Assert.Equal(1, code);
-        var status = StateDirectory.Read<LocalStatus>(state.StatusFile)!;
+        var status = StateDirectory.Read<LocalStatus>(_state.StatusFile)!;
         Assert.Contains("pod/lost: ", status.Failure, StringComparison.Ordinal);
-        Assert.Contains(state.Logs, status.Failure, StringComparison.Ordinal);
+        Assert.Contains(_state.Logs, status.Failure, StringComparison.Ordinal);
     }
 }

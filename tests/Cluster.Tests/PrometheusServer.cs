@@ -12,17 +12,17 @@ internal sealed record ScrapeTarget(string Address, string Namespace, string Pod
 /// <summary>A real Prometheus that reads from given targets once a second.</summary>
 internal sealed class PrometheusServer : IAsyncDisposable
 {
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("moebius-prometheus-");
-    private readonly Process process;
-    private readonly HttpClient client;
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("moebius-prometheus-");
+    private readonly Process _process;
+    private readonly HttpClient _client;
 
     private PrometheusServer(string program, IEnumerable<ScrapeTarget> targets)
     {
-        var configuration = Path.Combine(folder.FullName, "prometheus.json");
+        var configuration = Path.Combine(_folder.FullName, "prometheus.json");
         File.WriteAllText(configuration, Configuration(targets));
         var port = FreePort();
-        process = Process.Start(new ProcessStartInfo(program, [$"--config.file={configuration}", $"--storage.tsdb.path={folder.FullName}/data", $"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]))!;
-        client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}/api/v1/") };
+        _process = Process.Start(new ProcessStartInfo(program, [$"--config.file={configuration}", $"--storage.tsdb.path={_folder.FullName}/data", $"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]))!;
+        _client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}/api/v1/") };
     }
 
     public static async Task<PrometheusServer> StartAsync(IEnumerable<ScrapeTarget> targets) =>
@@ -33,7 +33,7 @@ internal sealed class PrometheusServer : IAsyncDisposable
     {
         try
         {
-            var targets = JsonNode.Parse(await client.GetStringAsync("targets?state=active"))!["data"]!["activeTargets"]!.AsArray();
+            var targets = JsonNode.Parse(await _client.GetStringAsync("targets?state=active"))!["data"]!["activeTargets"]!.AsArray();
             return targets.Count == 0 ? ["no target yet"] : [.. targets.Where(target => (string?)target!["health"] != "up").Select(target => $"{target!["scrapeUrl"]}: {target["health"]} {target["lastError"]}")];
         }
         catch (HttpRequestException error)
@@ -46,7 +46,7 @@ internal sealed class PrometheusServer : IAsyncDisposable
     /// <exception cref="Xunit.Sdk.XunitException">Prometheus refused it.</exception>
     public async Task<int> CountAsync(string query)
     {
-        using var response = await client.PostAsync("query", new FormUrlEncodedContent([KeyValuePair.Create("query", query)]));
+        using var response = await _client.PostAsync("query", new FormUrlEncodedContent([KeyValuePair.Create("query", query)]));
         var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         Assert.True((string?)answer["status"] == "success", $"{query}: {answer["error"]}");
         // A scalar and a vector: both are lists of results here.
@@ -55,11 +55,11 @@ internal sealed class PrometheusServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        process.Kill();
-        await process.WaitForExitAsync();
-        process.Dispose();
-        client.Dispose();
-        folder.Delete(recursive: true);
+        _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+        _client.Dispose();
+        _folder.Delete(recursive: true);
     }
 
     private static string Configuration(IEnumerable<ScrapeTarget> targets) => new JsonObject

@@ -6,15 +6,15 @@ namespace Moebius.Crds.Tests;
 
 public class ByteQuantityTests
 {
-    private static readonly string[] s_suffixes = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E2", "e0"];
+    private static readonly string[] Suffixes = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E2", "e0"];
 
     [Property]
     public void It_means_what_the_Kubernetes_client_means(int whole, byte fraction, byte suffix)
     {
-        string text = $"{whole}{(fraction % 3 == 0 ? "" : $".{fraction}")}{s_suffixes[suffix % s_suffixes.Length]}";
-        decimal theirs = new ResourceQuantity(text).ToDecimal();
+        var text = $"{whole}{(fraction % 3 == 0 ? "" : $".{fraction}")}{Suffixes[suffix % Suffixes.Length]}";
+        var theirs = new ResourceQuantity(text).ToDecimal();
         // Theirs rounds up below a nano, and ends at 2^63 - 1.
-        decimal ours = Math.Clamp(new ByteQuantity(text).Value, -long.MaxValue, long.MaxValue);
+        var ours = Math.Clamp(new ByteQuantity(text).Value, -long.MaxValue, long.MaxValue);
         Assert.InRange(Math.Abs(ours - Math.Clamp(theirs, -long.MaxValue, long.MaxValue)), 0, 1e-9m);
     }
 

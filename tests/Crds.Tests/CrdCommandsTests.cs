@@ -4,16 +4,16 @@ namespace Moebius.Crds.Tests;
 
 public sealed class CrdCommandsTests : IDisposable
 {
-    private readonly TemporaryFolder folder = new();
+    private readonly TemporaryFolder _folder = new();
 
     [Fact]
     public void Check_names_the_file_that_differs_and_generate_repairs_it()
     {
-        string[] places = ["--output", folder.File("m"), "--reference", folder.File("api.md")];
+        string[] places = ["--output", _folder.File("m"), "--reference", _folder.File("api.md")];
         Assert.Equal(0, Run(["crds", "generate", .. places]).ExitCode);
         Assert.Equal((0, "", ""), Run(["crds", "check", .. places]));
 
-        var changed = Path.Combine(folder.File("m"), "moebius.dev_promptoptimizers.yaml");
+        var changed = Path.Combine(_folder.File("m"), "moebius.dev_promptoptimizers.yaml");
         File.AppendAllText(changed, "#\n");
         var check = Run(["crds", "check", .. places]);
         Assert.Equal((1, ""), (check.ExitCode, check.Output));
@@ -37,7 +37,7 @@ public sealed class CrdCommandsTests : IDisposable
         Assert.Contains("good.yaml: document 1: KVPrivacyPolicy/p: valid", both.Output, StringComparison.Ordinal);
     }
 
-    public void Dispose() => folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     private static (int ExitCode, string Output, string Error) Run(string[] arguments)
     {
@@ -51,7 +51,7 @@ public sealed class CrdCommandsTests : IDisposable
 
     private string Write(string name, string text)
     {
-        File.WriteAllText(folder.File(name), text);
-        return folder.File(name);
+        File.WriteAllText(_folder.File(name), text);
+        return _folder.File(name);
     }
 }

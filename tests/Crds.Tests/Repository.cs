@@ -15,9 +15,9 @@ internal static class Repository
 /// <summary>A folder that is gone when the test ends.</summary>
 internal sealed class TemporaryFolder : IDisposable
 {
-    private readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("moebius-crds-");
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("moebius-crds-");
 
-    public string File(string name) => Path.Combine(directory.FullName, name);
+    public string File(string name) => Path.Combine(_directory.FullName, name);
 
-    public void Dispose() => directory.Delete(recursive: true);
+    public void Dispose() => _directory.Delete(recursive: true);
 }

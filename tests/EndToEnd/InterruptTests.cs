@@ -7,19 +7,19 @@ namespace Moebius.EndToEnd;
 /// <summary>Ctrl-C and SIGTERM end every command.</summary>
 public sealed class InterruptTests : IDisposable
 {
-    private readonly string pipe = Path.Combine(Directory.CreateTempSubdirectory("moebius-interrupt-").FullName, "endless.txt");
+    private readonly string _pipe = Path.Combine(Directory.CreateTempSubdirectory("moebius-interrupt-").FullName, "endless.txt");
 
-    public void Dispose() => Directory.Delete(Path.GetDirectoryName(pipe)!, recursive: true);
+    public void Dispose() => Directory.Delete(Path.GetDirectoryName(_pipe)!, recursive: true);
 
     [Theory]
     [InlineData(2)]
     [InlineData(15)]
     public async Task A_command_that_only_computes_ends_at_once(int signal)
     {
-        await Process.Start("mkfifo", [pipe]).WaitForExitAsync(TestContext.Current.CancellationToken);
-        using var run = MoebiusProcess.Start("perplexity", "samples/models/austen-moe", "--text", pipe);
+        await Process.Start("mkfifo", [_pipe]).WaitForExitAsync(TestContext.Current.CancellationToken);
+        using var run = MoebiusProcess.Start("perplexity", "samples/models/austen-moe", "--text", _pipe);
         // The text never ends: opening a pipe waits for its reader, and then the command waits for this side.
-        await using var text = await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write), TestContext.Current.CancellationToken);
+        await using var text = await Task.Run(() => new FileStream(_pipe, FileMode.Open, FileAccess.Write), TestContext.Current.CancellationToken);
         run.Signal(signal);
         var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
         Assert.Equal((130, "", ""), (code, output, error));
@@ -31,7 +31,7 @@ public sealed class InterruptTests : IDisposable
     public async Task A_server_ends_in_order_and_logs_nothing_for_debugging(string line)
     {
         var cancel = TestContext.Current.CancellationToken;
-        var folder = Path.GetDirectoryName(pipe)!;
+        var folder = Path.GetDirectoryName(_pipe)!;
         await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", cancel);
         var address = $"127.0.0.1:{FreePort()}";
         using var run = MoebiusProcess.Start([.. line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '), "--listen", address]);

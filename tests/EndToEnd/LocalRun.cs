@@ -5,7 +5,7 @@ namespace Moebius.EndToEnd;
 /// <summary>One local instance under a name of its own, with manifests derived from the quickstart.</summary>
 internal sealed class LocalRun : IAsyncDisposable
 {
-    private readonly string directory = Directory.CreateTempSubdirectory("moebius-test-").FullName;
+    private readonly string _directory = Directory.CreateTempSubdirectory("moebius-test-").FullName;
 
     public string Name { get; } = "t" + Guid.NewGuid().ToString("N")[..12];
 
@@ -19,7 +19,7 @@ internal sealed class LocalRun : IAsyncDisposable
             text = text.Replace(old, changed, StringComparison.Ordinal);
         }
 
-        var file = Path.Combine(directory, "manifest.yaml");
+        var file = Path.Combine(_directory, "manifest.yaml");
         File.WriteAllText(file, text);
         return file;
     }
@@ -27,7 +27,7 @@ internal sealed class LocalRun : IAsyncDisposable
     /// <summary>A writable copy of the demonstration model.</summary>
     public string CopyModel()
     {
-        var target = Directory.CreateDirectory(Path.Combine(directory, "austen-moe")).FullName;
+        var target = Directory.CreateDirectory(Path.Combine(_directory, "austen-moe")).FullName;
         foreach (var file in Directory.GetFiles(Path.Combine(MoebiusProcess.Repository, "samples", "models", "austen-moe")))
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
         return target;
@@ -78,6 +78,6 @@ internal sealed class LocalRun : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await MoebiusProcess.RunAsync("local", "down", "--name", Name);
-        Directory.Delete(directory, recursive: true);
+        Directory.Delete(_directory, recursive: true);
     }
 }

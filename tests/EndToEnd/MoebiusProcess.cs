@@ -6,17 +6,17 @@ namespace Moebius.EndToEnd;
 /// <summary>The built program, run as a user would run it.</summary>
 internal sealed partial class MoebiusProcess : IDisposable
 {
-    private readonly Process process;
-    private readonly string[] arguments;
-    private readonly Task<string> output;
-    private readonly Task<string> error;
+    private readonly Process _process;
+    private readonly string[] _arguments;
+    private readonly Task<string> _output;
+    private readonly Task<string> _error;
 
     private MoebiusProcess(Process process, string[] arguments)
     {
-        this.process = process;
-        this.arguments = arguments;
-        output = process.StandardOutput.ReadToEndAsync();
-        error = process.StandardError.ReadToEndAsync();
+        _process = process;
+        _arguments = arguments;
+        _output = process.StandardOutput.ReadToEndAsync();
+        _error = process.StandardError.ReadToEndAsync();
     }
 
     public static string Program => Path.Combine(AppContext.BaseDirectory, "moebius");
@@ -46,34 +46,34 @@ internal sealed partial class MoebiusProcess : IDisposable
         using var cancel = new CancellationTokenSource(limit);
         try
         {
-            await process.WaitForExitAsync(cancel.Token);
-            return (process.ExitCode, await output.WaitAsync(cancel.Token), await error.WaitAsync(cancel.Token));
+            await _process.WaitForExitAsync(cancel.Token);
+            return (_process.ExitCode, await _output.WaitAsync(cancel.Token), await _error.WaitAsync(cancel.Token));
         }
         catch (OperationCanceledException)
         {
-            var state = process.HasExited ? $"has ended with code {process.ExitCode}, but something that it started still holds its output" : "still runs";
-            throw new TimeoutException($"'moebius {string.Join(' ', arguments)}' {state} after {limit.TotalSeconds} s");
+            var state = _process.HasExited ? $"has ended with code {_process.ExitCode}, but something that it started still holds its output" : "still runs";
+            throw new TimeoutException($"'moebius {string.Join(' ', _arguments)}' {state} after {limit.TotalSeconds} s");
         }
     }
 
-    public bool HasExited => process.HasExited;
+    public bool HasExited => _process.HasExited;
 
     /// <summary>Ends it without a chance to do anything more.</summary>
     public void Kill()
     {
-        process.Kill();
-        process.WaitForExit();
+        _process.Kill();
+        _process.WaitForExit();
     }
 
     public void Interrupt() => Signal(2);
 
-    public void Signal(int signal) => Assert.Equal(0, Kill(process.Id, signal));
+    public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
 
     public void Dispose()
     {
-        if (!process.HasExited)
-            process.Kill(entireProcessTree: true);
-        process.Dispose();
+        if (!_process.HasExited)
+            _process.Kill(entireProcessTree: true);
+        _process.Dispose();
     }
 
     public static void Kill(int process) => Assert.Equal(0, Kill(process, 9));

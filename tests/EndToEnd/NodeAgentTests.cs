@@ -6,8 +6,8 @@ namespace Moebius.EndToEnd;
 public sealed class NodeAgentTests : IDisposable
 {
     private const string Weights = "kernel/mm/mempolicy/weighted_interleave";
-    private readonly string folder = Directory.CreateTempSubdirectory("moebius-agent-").FullName;
-    private readonly string config;
+    private readonly string _folder = Directory.CreateTempSubdirectory("moebius-agent-").FullName;
+    private readonly string _config;
 
     public NodeAgentTests()
     {
@@ -21,16 +21,16 @@ public sealed class NodeAgentTests : IDisposable
             Write($"{Weights}/node{node}", $"{node + 5}");
         }
 
-        config = Path.Combine(folder, "agent.yaml");
-        File.WriteAllText(config, "profile: p\npolicy: {interleaveWeights: [{node: 0, weight: 3}, {node: 1, weight: 1}]}\n");
+        _config = Path.Combine(_folder, "agent.yaml");
+        File.WriteAllText(_config, "profile: p\npolicy: {interleaveWeights: [{node: 0, weight: 3}, {node: 1, weight: 1}]}\n");
     }
 
-    public void Dispose() => Directory.Delete(folder, recursive: true);
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public async Task Weights_are_put_back_after_a_kill()
     {
-        using (var agent = MoebiusProcess.Start([.. Arguments("agent", "--config", config, "--listen", "127.0.0.1:0")]))
+        using (var agent = MoebiusProcess.Start([.. Arguments("agent", "--config", _config, "--listen", "127.0.0.1:0")]))
         {
             await UntilAsync(() => (Weight(0), Weight(1)) == ("3", "1"), agent);
             agent.Kill();
@@ -38,8 +38,8 @@ public sealed class NodeAgentTests : IDisposable
 
         // Nobody has put them back yet; the next agent, whatever its profile, does.
         Assert.Equal(("3", "1"), (Weight(0), Weight(1)));
-        File.WriteAllText(config, "profile: p\npolicy: {strategy: Observe}\ntelemetry: {interval: 100ms}\n");
-        var (code, output, error) = await MoebiusProcess.RunAsync([.. Arguments("agent", "--config", config, "--once")]);
+        File.WriteAllText(_config, "profile: p\npolicy: {strategy: Observe}\ntelemetry: {interval: 100ms}\n");
+        var (code, output, error) = await MoebiusProcess.RunAsync([.. Arguments("agent", "--config", _config, "--once")]);
         Assert.True(code == 0, output + error);
         Assert.Equal(("5", "6"), (Weight(0), Weight(1)));
     }
@@ -47,7 +47,7 @@ public sealed class NodeAgentTests : IDisposable
     [Fact]
     public async Task Weights_are_put_back_by_hand_but_not_under_an_agent()
     {
-        using (var agent = MoebiusProcess.Start([.. Arguments("agent", "--config", config, "--listen", "127.0.0.1:0")]))
+        using (var agent = MoebiusProcess.Start([.. Arguments("agent", "--config", _config, "--listen", "127.0.0.1:0")]))
         {
             await UntilAsync(() => (Weight(0), Weight(1)) == ("3", "1"), agent);
             var refused = await MoebiusProcess.RunAsync([.. Arguments("restore")]);
@@ -70,8 +70,8 @@ public sealed class NodeAgentTests : IDisposable
     {
         Assert.SkipUnless(File.Exists("/usr/bin/setpriv"), "setpriv (util-linux) is missing");
         Assert.SkipUnless(File.Exists("/sys/kernel/btf/vmlinux"), "the kernel has no BTF: that would be the first reason");
-        File.WriteAllText(config, "profile: p\ntelemetry: {interval: 100ms}\n");
-        var start = new ProcessStartInfo("/usr/bin/setpriv", ["--inh-caps=-all", $"--bounding-set={capabilities}", MoebiusProcess.Program, "cxl", "agent", "--config", config, "--once", "--state", Path.Combine(folder, "state")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        File.WriteAllText(_config, "profile: p\ntelemetry: {interval: 100ms}\n");
+        var start = new ProcessStartInfo("/usr/bin/setpriv", ["--inh-caps=-all", $"--bounding-set={capabilities}", MoebiusProcess.Program, "cxl", "agent", "--config", _config, "--once", "--state", Path.Combine(_folder, "state")]) { RedirectStandardOutput = true, RedirectStandardError = true };
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync();
         var output = await process.StandardOutput.ReadToEndAsync();
@@ -82,13 +82,13 @@ public sealed class NodeAgentTests : IDisposable
         Assert.Contains(says, output, StringComparison.Ordinal);
     }
 
-    private IEnumerable<string> Arguments(string verb, params string[] more) => ["cxl", verb, "--sysfs", folder, "--state", Path.Combine(folder, "state"), .. more];
+    private IEnumerable<string> Arguments(string verb, params string[] more) => ["cxl", verb, "--sysfs", _folder, "--state", Path.Combine(_folder, "state"), .. more];
 
-    private string Weight(int node) => File.ReadAllText(Path.Combine(folder, Weights, $"node{node}")).Trim();
+    private string Weight(int node) => File.ReadAllText(Path.Combine(_folder, Weights, $"node{node}")).Trim();
 
     private void Write(string path, string text)
     {
-        path = Path.Combine(folder, path);
+        path = Path.Combine(_folder, path);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         File.WriteAllText(path, text + "\n");
     }

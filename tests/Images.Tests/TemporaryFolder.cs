@@ -3,15 +3,15 @@ namespace Moebius.Images.Tests;
 /// <summary>A folder that is gone after the test.</summary>
 public abstract class TemporaryFolder : IDisposable
 {
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("moebius-images-");
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("moebius-images-");
 
     public void Dispose()
     {
-        folder.Delete(recursive: true);
+        _folder.Delete(recursive: true);
         GC.SuppressFinalize(this);
     }
 
-    protected string At(string path) => Path.Combine(folder.FullName, path);
+    protected string At(string path) => Path.Combine(_folder.FullName, path);
 
     protected string Write(string path, string content)
     {

@@ -16,10 +16,10 @@ internal static class TensorFiles
         var tensors = new SortedDictionary<string, StoredTensor>(StringComparer.Ordinal);
         using (var checkpoint = Checkpoint.Open(model.Path))
         {
-            foreach (string name in checkpoint.Names)
+            foreach (var name in checkpoint.Names)
             {
                 var (file, entry) = checkpoint.Find(name);
-                byte[] bytes = new byte[entry.Length];
+                var bytes = new byte[entry.Length];
                 file.Read(entry, 0, bytes);
                 tensors.Add(name, new StoredTensor(entry.Type.Name(), entry.Shape, bytes));
             }

@@ -15,7 +15,7 @@ internal static class TestModels
     {
         for (var at = new DirectoryInfo(AppContext.BaseDirectory); at is not null; at = at.Parent)
         {
-            string candidate = Path.Combine(at.FullName, "samples", "models", "austen-moe");
+            var candidate = Path.Combine(at.FullName, "samples", "models", "austen-moe");
             if (File.Exists(Path.Combine(candidate, "config.json")))
                 return candidate;
         }
@@ -25,9 +25,9 @@ internal static class TestModels
     public static TheoryData<string> All()
     {
         var data = new TheoryData<string>();
-        foreach (string group in new[] { "golden", "variants", "quantized" })
+        foreach (var group in new[] { "golden", "variants", "quantized" })
         {
-            foreach (string directory in Directory.GetDirectories(Path.Combine(Data, group)).Order(StringComparer.Ordinal))
+            foreach (var directory in Directory.GetDirectories(Path.Combine(Data, group)).Order(StringComparer.Ordinal))
                 data.Add(Path.Combine(group, Path.GetFileName(directory)));
         }
         return data;
@@ -51,9 +51,9 @@ internal static class TestModels
     {
         using var kv = model.CreateSequence();
         float[] logits = [];
-        for (int at = 0; at < prompt.Length; at += chunk)
+        for (var at = 0; at < prompt.Length; at += chunk)
         {
-            int count = Math.Min(chunk, prompt.Length - at);
+            var count = Math.Min(chunk, prompt.Length - at);
             logits = model.Forward([new SequenceChunk(kv, prompt.AsMemory(at, count), at + count == prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
         }
         return logits;
@@ -65,7 +65,7 @@ internal sealed class TemporaryModel : IDisposable
     public TemporaryModel(string source)
     {
         Path = Directory.CreateTempSubdirectory("moebius-model-").FullName;
-        foreach (string file in Directory.GetFiles(source))
+        foreach (var file in Directory.GetFiles(source))
             File.Copy(file, System.IO.Path.Combine(Path, System.IO.Path.GetFileName(file)));
     }
 
@@ -75,7 +75,7 @@ internal sealed class TemporaryModel : IDisposable
 
     public void EditConfig(Action<System.Text.Json.Nodes.JsonObject> edit)
     {
-        string path = File_("config.json");
+        var path = File_("config.json");
         var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         edit(config);
         File.WriteAllText(path, config.ToJsonString());

@@ -47,12 +47,12 @@ internal static class CommonFields
     /// <summary>A window in the layers whose type is sliding_attention.</summary>
     public static int?[] WindowByLayerType(this ModelConfig config, Func<int, bool> defaultIsSliding)
     {
-        int layers = config.Size("num_hidden_layers");
+        var layers = config.Size("num_hidden_layers");
         var types = config.Texts("layer_types");
         if (types is not null && (types.Count != layers || types.Any(t => t is not ("sliding_attention" or "full_attention"))))
             throw config.Bad("layer_types", $"a list of {layers}, each full_attention or sliding_attention");
-        int?[] windows = new int?[layers];
-        for (int i = 0; i < layers; i++)
+        var windows = new int?[layers];
+        for (var i = 0; i < layers; i++)
         {
             if (types is null ? defaultIsSliding(i) : types[i] == "sliding_attention")
                 windows[i] = config.Size("sliding_window");
@@ -63,11 +63,11 @@ internal static class CommonFields
     /// <summary>Refuses switches that this family does not have, where they are set to something that would matter.</summary>
     public static void Refuse(this ModelConfig config, params ReadOnlySpan<string> names)
     {
-        foreach (string name in names)
+        foreach (var name in names)
         {
             if (!config.Has(name))
                 continue;
-            bool harmless = name switch
+            var harmless = name switch
             {
                 "sliding_window" => config.IntOrNull(name) == 0,
                 "clip_qkv" or "attn_logit_softcapping" or "final_logit_softcapping" => false,
@@ -89,7 +89,7 @@ internal static class CommonFields
     {
         if (config.Int(1, "moe_layer_freq") != 1)
             throw config.Bad("moe_layer_freq", "1");
-        int layers = config.Size("num_hidden_layers");
+        var layers = config.Size("num_hidden_layers");
         var dense = firstDense > 0 ? config.DenseLayer(bias) : null;
         return [.. Enumerable.Range(0, layers).Select(i => i < firstDense ? dense! : (FeedForwardSpec)moe)];
     }
@@ -108,7 +108,7 @@ internal static class CommonFields
     /// <summary>Shared experts side by side are one wide feed-forward.</summary>
     public static DenseSpec? SharedExperts(this ModelConfig config, int defaultCount, bool bias = false)
     {
-        int count = config.Int(defaultCount, "n_shared_experts");
+        var count = config.Int(defaultCount, "n_shared_experts");
         return count > 0 ? new DenseSpec("mlp.shared_experts", checked(count * config.Size("moe_intermediate_size")), config.HiddenAct(), bias) : null;
     }
 

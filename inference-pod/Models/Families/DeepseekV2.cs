@@ -17,13 +17,13 @@ internal static class DeepseekV2
         config.Refuse("clip_qkv", "sliding_window");
         if (config.Text("scoring_func") is not (null or "softmax"))
             throw config.Bad("scoring_func", "softmax");
-        string method = config.Text("topk_method") ?? "greedy";
+        var method = config.Text("topk_method") ?? "greedy";
         if (method is not ("greedy" or "group_limited_greedy"))
             throw config.Bad("topk_method", "greedy or group_limited_greedy");
         var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
         var (groups, topGroups) = method == "greedy" ? (1, 1) : config.ExpertGroups(experts, topK);
         var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: true);
-        bool bias = config.Flag(false, "mlp_bias");
+        var bias = config.Flag(false, "mlp_bias");
         var moe = new MoeSpec
         {
             Router = new RouterSpec(RouterKind.SoftmaxTopK, experts, topK)

@@ -11,7 +11,7 @@ internal static class Glm4Moe
     {
         config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "sliding_window");
-        int headDim = config.HeadDim();
+        var headDim = config.HeadDim();
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

@@ -20,8 +20,8 @@ internal static class GptOss
         if (config.NumberOrNull("swiglu_limit") is not (null or 7))
             throw config.Bad("swiglu_limit", "7");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
-        int headDim = config.HeadDim();
-        bool bias = config.Flag(true, "attention_bias");
+        var headDim = config.HeadDim();
+        var bias = config.Flag(true, "attention_bias");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

@@ -14,8 +14,8 @@ internal static class GraniteMoe
         config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "sliding_window");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
-        int headDim = config.HeadDim();
-        bool bias = config.Flag(false, "attention_bias");
+        var headDim = config.HeadDim();
+        var bias = config.Flag(false, "attention_bias");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),
@@ -34,7 +34,7 @@ internal static class GraniteMoe
             Activation = config.HiddenAct(),
             Naming = new StackedExperts("block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"),
         };
-        double divisor = config.Number(1, "logits_scaling");
+        var divisor = config.Number(1, "logits_scaling");
         return config.Decoder(1e-6, Rope.Read(config, headDim), attention, config.AllExperts(moe)) with
         {
             EmbeddingMultiplier = (float)config.Number(1, "embedding_multiplier"),

@@ -12,7 +12,7 @@ internal static class Mixtral
         config = config.WithDefaults(Defaults);
         config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
-        int headDim = config.HeadDim();
+        var headDim = config.HeadDim();
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

@@ -12,8 +12,8 @@ internal static class Olmoe
         config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "n_shared_experts", "sliding_window");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
-        int headDim = config.HeadDim();
-        bool bias = config.Flag(false, "attention_bias");
+        var headDim = config.HeadDim();
+        var bias = config.Flag(false, "attention_bias");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

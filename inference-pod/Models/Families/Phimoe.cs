@@ -14,8 +14,8 @@ internal static class Phimoe
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         if (topK != 2)
             throw config.Bad("num_experts_per_tok", "2: SparseMixer chooses two experts");
-        int headDim = config.HeadDim();
-        bool bias = config.Flag(false, "attention_bias");
+        var headDim = config.HeadDim();
+        var bias = config.Flag(false, "attention_bias");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

@@ -12,9 +12,9 @@ internal static class Qwen2Moe
         config = config.WithDefaults(Defaults);
         config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
-        int headDim = config.HeadDim();
-        bool sliding = config.Flag(false, "use_sliding_window");
-        int windowLayers = config.Int(28, "max_window_layers");
+        var headDim = config.HeadDim();
+        var sliding = config.Flag(false, "use_sliding_window");
+        var windowLayers = config.Int(28, "max_window_layers");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

@@ -12,8 +12,8 @@ internal static class Qwen3Moe
         config = config.WithDefaults(Defaults);
         config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "shared_expert_intermediate_size");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
-        int headDim = config.HeadDim();
-        bool bias = config.Flag(false, "attention_bias");
+        var headDim = config.HeadDim();
+        var bias = config.Flag(false, "attention_bias");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

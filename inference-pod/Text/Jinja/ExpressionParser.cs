@@ -5,12 +5,12 @@ namespace Moebius.Inference.Text.Jinja;
 /// <summary>Reads expressions, with Jinja's precedence.</summary>
 internal class ExpressionParser(List<Token> tokens)
 {
-    private int position;
-    private int depth;
+    private int _position;
+    private int _depth;
 
-    protected Token Current => tokens[position];
+    protected Token Current => tokens[_position];
 
-    protected Token Take() => tokens[position < tokens.Count - 1 ? position++ : position];
+    protected Token Take() => tokens[_position < tokens.Count - 1 ? _position++ : _position];
 
     protected bool TakeIf(string symbol)
     {
@@ -56,7 +56,7 @@ internal class ExpressionParser(List<Token> tokens)
     protected Expression ParseExpression()
     {
         // Nesting is bounded so that a damaged template cannot exhaust the stack.
-        if (++depth > 200)
+        if (++_depth > 200)
             throw new JinjaException("expressions are nested too deeply", Current.Line);
         var value = ParseOr();
         while (Current.IsName("if"))
@@ -66,7 +66,7 @@ internal class ExpressionParser(List<Token> tokens)
             value = new Conditional(condition, value, TakeName("else") ? ParseExpression() : null, line);
         }
 
-        depth--;
+        _depth--;
         return value;
     }
 
@@ -120,7 +120,7 @@ internal class ExpressionParser(List<Token> tokens)
                 Take();
                 rest.Add(("in", ParseSum()));
             }
-            else if (Current.IsName("not") && tokens[position + 1].IsName("in"))
+            else if (Current.IsName("not") && tokens[_position + 1].IsName("in"))
             {
                 Take();
                 Take();
@@ -281,7 +281,7 @@ internal class ExpressionParser(List<Token> tokens)
         {
             if (Current.Is("*") || Current.Is("**"))
                 throw new JinjaException("unpacking of arguments with '*' is not supported", Current.Line);
-            if (Current.Kind == TokenKind.Name && tokens[position + 1].Is("="))
+            if (Current.Kind == TokenKind.Name && tokens[_position + 1].Is("="))
             {
                 var name = Take().Value;
                 Take();

@@ -7,8 +7,8 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
 {
     private const int LargestOutput = 1 << 24;
 
-    private StringBuilder output = new();
-    private int macroDepth;
+    private StringBuilder _output = new();
+    private int _macroDepth;
 
     public string Run(IReadOnlyList<Statement> body, IReadOnlyDictionary<string, object?> variables)
     {
@@ -18,7 +18,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
         foreach (var (name, value) in variables)
             scope.Variables[name] = value;
         Execute(body, new Scope(scope));
-        return output.ToString();
+        return _output.ToString();
     }
 
     private enum Flow
@@ -116,23 +116,23 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
 
     private void Write(string text, int line)
     {
-        if (output.Length + text.Length > LargestOutput)
+        if (_output.Length + text.Length > LargestOutput)
             throw new JinjaException("the output is too long", line);
-        output.Append(text);
+        _output.Append(text);
     }
 
     private string Capture(IReadOnlyList<Statement> body, Scope scope)
     {
-        var outer = output;
-        output = new StringBuilder();
+        var outer = _output;
+        _output = new StringBuilder();
         try
         {
             Execute(body, new Scope(scope));
-            return output.ToString();
+            return _output.ToString();
         }
         finally
         {
-            output = outer;
+            _output = outer;
         }
     }
 
@@ -221,7 +221,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
                 throw new JinjaException($"the macro '{macro.Name}' has no parameter '{name}'", macro.Line);
         }
 
-        if (++macroDepth > 100)
+        if (++_macroDepth > 100)
             throw new JinjaException($"the macro '{macro.Name}' calls itself too deeply", macro.Line);
         var inner = new Scope(scope);
         for (var i = 0; i < macro.Parameters.Count; i++)
@@ -235,7 +235,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
         if (arguments.Named.TryGetValue("caller", out var caller))
             inner.Variables["caller"] = caller;
         var result = Capture(macro.Body, inner);
-        macroDepth--;
+        _macroDepth--;
         return result;
     });
 
@@ -332,7 +332,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
 
         public object? Find(string name)
         {
-            for (var scope = this; scope is not null; scope = scope.parent)
+            for (var scope = this; scope is not null; scope = scope._parent)
             {
                 if (scope.Variables.TryGetValue(name, out var value))
                     return value;
@@ -341,6 +341,6 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
             return new Undefined($"'{name}'");
         }
 
-        private readonly Scope? parent = parent;
+        private readonly Scope? _parent = parent;
     }
 }

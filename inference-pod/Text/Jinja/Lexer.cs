@@ -37,34 +37,34 @@ internal sealed class Lexer
     private static readonly string[] Operators =
         ["**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ":", ".", "|"];
 
-    private readonly string source;
-    private readonly List<Token> tokens = [];
-    private int position;
-    private int line = 1;
+    private readonly string _source;
+    private readonly List<Token> _tokens = [];
+    private int _position;
+    private int _line = 1;
 
     private Lexer(string source)
     {
         source = source.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
-        this.source = source.EndsWith('\n') ? source[..^1] : source;
+        _source = source.EndsWith('\n') ? source[..^1] : source;
     }
 
     public static List<Token> Tokenize(string source)
     {
         var lexer = new Lexer(source);
         lexer.Run();
-        return lexer.tokens;
+        return lexer._tokens;
     }
 
     private void Run()
     {
         var trimLeft = false;
         var trimNewline = false;
-        while (position < source.Length)
+        while (_position < _source.Length)
         {
-            var tag = NextTag(position);
-            var text = source[position..(tag < 0 ? source.Length : tag)];
-            var textLine = line;
-            line += text.Count(character => character == '\n');
+            var tag = NextTag(_position);
+            var text = _source[_position..(tag < 0 ? _source.Length : tag)];
+            var textLine = _line;
+            _line += text.Count(character => character == '\n');
             if (trimLeft)
                 text = text.TrimStart();
             else if (trimNewline && text.StartsWith('\n'))
@@ -72,11 +72,11 @@ internal sealed class Lexer
             if (tag >= 0)
                 text = TrimBeforeTag(text, tag, trimLeft);
             if (text.Length > 0)
-                tokens.Add(new Token(TokenKind.Text, text, textLine));
+                _tokens.Add(new Token(TokenKind.Text, text, textLine));
             if (tag < 0)
                 break;
-            position = tag;
-            (trimLeft, trimNewline) = source[tag + 1] switch
+            _position = tag;
+            (trimLeft, trimNewline) = _source[tag + 1] switch
             {
                 '#' => Comment(),
                 '%' => Block(),
@@ -84,14 +84,14 @@ internal sealed class Lexer
             };
         }
 
-        tokens.Add(new Token(TokenKind.End, "", line));
+        _tokens.Add(new Token(TokenKind.End, "", _line));
     }
 
     private int NextTag(int from)
     {
-        for (var i = source.IndexOf('{', from); i >= 0 && i + 1 < source.Length; i = source.IndexOf('{', i + 1))
+        for (var i = _source.IndexOf('{', from); i >= 0 && i + 1 < _source.Length; i = _source.IndexOf('{', i + 1))
         {
-            if (source[i + 1] is '{' or '%' or '#')
+            if (_source[i + 1] is '{' or '%' or '#')
                 return i;
         }
 
@@ -100,17 +100,17 @@ internal sealed class Lexer
 
     private string TrimBeforeTag(string text, int tag, bool trimmed)
     {
-        var sign = tag + 2 < source.Length ? source[tag + 2] : ' ';
+        var sign = tag + 2 < _source.Length ? _source[tag + 2] : ' ';
         if (sign == '-')
             return text.TrimEnd();
-        if (sign == '+' || source[tag + 1] == '{')
+        if (sign == '+' || _source[tag + 1] == '{')
             return text;
 
         // lstrip_blocks: blanks between the start of a line and a tag go.
-        var lineStart = source.LastIndexOf('\n', Math.Max(tag - 1, 0)) + 1;
+        var lineStart = _source.LastIndexOf('\n', Math.Max(tag - 1, 0)) + 1;
         if (tag == 0)
             lineStart = 0;
-        if (source.AsSpan(lineStart, tag - lineStart).TrimStart(" \t\f\v").Length > 0)
+        if (_source.AsSpan(lineStart, tag - lineStart).TrimStart(" \t\f\v").Length > 0)
             return text;
         var blanks = Math.Min(tag - lineStart, text.Length);
         return trimmed && text.Length == 0 ? text : text[..^blanks];
@@ -118,12 +118,12 @@ internal sealed class Lexer
 
     private (bool TrimLeft, bool TrimNewline) Comment()
     {
-        var end = source.IndexOf("#}", position + 2, StringComparison.Ordinal);
+        var end = _source.IndexOf("#}", _position + 2, StringComparison.Ordinal);
         if (end < 0)
-            throw new JinjaException("a comment '{#' has no '#}'", line);
-        line += source.AsSpan(position, end - position).Count('\n');
-        position = end + 2;
-        return source[end - 1] switch
+            throw new JinjaException("a comment '{#' has no '#}'", _line);
+        _line += _source.AsSpan(_position, end - _position).Count('\n');
+        _position = end + 2;
+        return _source[end - 1] switch
         {
             '-' => (true, false),
             '+' => (false, false),
@@ -135,35 +135,35 @@ internal sealed class Lexer
     {
         if (RawBlock() is { } raw)
             return raw;
-        tokens.Add(new Token(TokenKind.BlockStart, "{%", line));
+        _tokens.Add(new Token(TokenKind.BlockStart, "{%", _line));
         Open();
         var sign = Expression("%}");
-        tokens.Add(new Token(TokenKind.BlockEnd, "%}", line));
+        _tokens.Add(new Token(TokenKind.BlockEnd, "%}", _line));
         return (sign == '-', sign != '-' && sign != '+');
     }
 
     private (bool TrimLeft, bool TrimNewline) Print()
     {
-        tokens.Add(new Token(TokenKind.PrintStart, "{{", line));
+        _tokens.Add(new Token(TokenKind.PrintStart, "{{", _line));
         Open();
         var sign = Expression("}}");
-        tokens.Add(new Token(TokenKind.PrintEnd, "}}", line));
+        _tokens.Add(new Token(TokenKind.PrintEnd, "}}", _line));
         return (sign == '-', false);
     }
 
     private void Open()
     {
-        position += 2;
-        if (position < source.Length && source[position] is ('-' or '+'))
-            position++;
+        _position += 2;
+        if (_position < _source.Length && _source[_position] is ('-' or '+'))
+            _position++;
     }
 
     private (bool TrimLeft, bool TrimNewline)? RawBlock()
     {
-        var rest = source.AsSpan(position + 2).TrimStart("-+").TrimStart();
+        var rest = _source.AsSpan(_position + 2).TrimStart("-+").TrimStart();
         if (!rest.StartsWith("raw") || rest.Length < 4 || char.IsLetterOrDigit(rest[3]) || rest[3] == '_')
             return null;
-        throw new JinjaException("the block 'raw' is not supported", line);
+        throw new JinjaException("the block 'raw' is not supported", _line);
     }
 
     /// <summary>Reads up to the end of a tag; answers the sign before it.</summary>
@@ -173,17 +173,17 @@ internal sealed class Lexer
         while (true)
         {
             SkipSpace();
-            if (position >= source.Length)
-                throw new JinjaException($"a tag has no '{end}'", line);
+            if (_position >= _source.Length)
+                throw new JinjaException($"a tag has no '{end}'", _line);
             if (depth == 0)
             {
                 if (At(end))
                     return Close(end.Length, ' ');
-                if (source[position] is '-' or '+' && At(end, 1))
-                    return Close(end.Length + 1, source[position]);
+                if (_source[_position] is '-' or '+' && At(end, 1))
+                    return Close(end.Length + 1, _source[_position]);
             }
 
-            var character = source[position];
+            var character = _source[_position];
             if (character is '\'' or '"')
                 ReadString(character);
             else if (char.IsAsciiDigit(character))
@@ -197,48 +197,48 @@ internal sealed class Lexer
 
     private char Close(int length, char sign)
     {
-        position += length;
+        _position += length;
         return sign;
     }
 
-    private bool At(string text, int offset = 0) => string.CompareOrdinal(source, position + offset, text, 0, text.Length) == 0;
+    private bool At(string text, int offset = 0) => string.CompareOrdinal(_source, _position + offset, text, 0, text.Length) == 0;
 
     private void SkipSpace()
     {
-        while (position < source.Length && char.IsWhiteSpace(source[position]))
+        while (_position < _source.Length && char.IsWhiteSpace(_source[_position]))
         {
-            if (source[position++] == '\n')
-                line++;
+            if (_source[_position++] == '\n')
+                _line++;
         }
     }
 
     private void ReadString(char quote)
     {
-        var start = line;
+        var start = _line;
         var text = new StringBuilder();
-        for (position++; position < source.Length && source[position] != quote; position++)
+        for (_position++; _position < _source.Length && _source[_position] != quote; _position++)
         {
-            var character = source[position];
+            var character = _source[_position];
             if (character == '\n')
-                line++;
-            if (character != '\\' || position + 1 >= source.Length)
+                _line++;
+            if (character != '\\' || _position + 1 >= _source.Length)
             {
                 text.Append(character);
                 continue;
             }
 
-            character = source[++position];
+            character = _source[++_position];
             switch (character)
             {
                 case 'u' or 'x':
                     var digits = character == 'u' ? 4 : 2;
-                    if (position + digits >= source.Length || !int.TryParse(source.AsSpan(position + 1, digits), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var code))
-                        throw new JinjaException($"'\\{character}' needs {digits} hexadecimal digits", line);
+                    if (_position + digits >= _source.Length || !int.TryParse(_source.AsSpan(_position + 1, digits), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var code))
+                        throw new JinjaException($"'\\{character}' needs {digits} hexadecimal digits", _line);
                     text.Append((char)code);
-                    position += digits;
+                    _position += digits;
                     break;
                 case '\n':
-                    line++;
+                    _line++;
                     break;
                 default:
                     text.Append(character switch
@@ -257,48 +257,48 @@ internal sealed class Lexer
             }
         }
 
-        if (position >= source.Length)
+        if (_position >= _source.Length)
             throw new JinjaException("a string has no closing quote", start);
-        position++;
-        tokens.Add(new Token(TokenKind.String, text.ToString(), start));
+        _position++;
+        _tokens.Add(new Token(TokenKind.String, text.ToString(), start));
     }
 
     private void ReadNumber()
     {
-        var start = position;
-        while (position < source.Length && (char.IsAsciiDigit(source[position]) || source[position] == '_'))
-            position++;
-        var isFloat = position + 1 < source.Length && source[position] == '.' && char.IsAsciiDigit(source[position + 1]);
+        var start = _position;
+        while (_position < _source.Length && (char.IsAsciiDigit(_source[_position]) || _source[_position] == '_'))
+            _position++;
+        var isFloat = _position + 1 < _source.Length && _source[_position] == '.' && char.IsAsciiDigit(_source[_position + 1]);
         if (isFloat)
         {
-            position++;
-            while (position < source.Length && char.IsAsciiDigit(source[position]))
-                position++;
+            _position++;
+            while (_position < _source.Length && char.IsAsciiDigit(_source[_position]))
+                _position++;
         }
 
-        var exponent = position;
-        if (exponent < source.Length && source[exponent] is ('e' or 'E'))
+        var exponent = _position;
+        if (exponent < _source.Length && _source[exponent] is ('e' or 'E'))
         {
             exponent++;
-            if (exponent < source.Length && source[exponent] is ('-' or '+'))
+            if (exponent < _source.Length && _source[exponent] is ('-' or '+'))
                 exponent++;
-            if (exponent < source.Length && char.IsAsciiDigit(source[exponent]))
+            if (exponent < _source.Length && char.IsAsciiDigit(_source[exponent]))
             {
                 isFloat = true;
-                for (position = exponent; position < source.Length && char.IsAsciiDigit(source[position]);)
-                    position++;
+                for (_position = exponent; _position < _source.Length && char.IsAsciiDigit(_source[_position]);)
+                    _position++;
             }
         }
 
-        tokens.Add(new Token(isFloat ? TokenKind.Float : TokenKind.Integer, source[start..position].Replace("_", "", StringComparison.Ordinal), line));
+        _tokens.Add(new Token(isFloat ? TokenKind.Float : TokenKind.Integer, _source[start.._position].Replace("_", "", StringComparison.Ordinal), _line));
     }
 
     private void ReadName()
     {
-        var start = position;
-        while (position < source.Length && (char.IsLetterOrDigit(source[position]) || source[position] == '_'))
-            position++;
-        tokens.Add(new Token(TokenKind.Name, source[start..position], line));
+        var start = _position;
+        while (_position < _source.Length && (char.IsLetterOrDigit(_source[_position]) || _source[_position] == '_'))
+            _position++;
+        _tokens.Add(new Token(TokenKind.Name, _source[start.._position], _line));
     }
 
     private int ReadOperator()
@@ -307,8 +307,8 @@ internal sealed class Lexer
         {
             if (!At(symbol))
                 continue;
-            position += symbol.Length;
-            tokens.Add(new Token(TokenKind.Operator, symbol, line));
+            _position += symbol.Length;
+            _tokens.Add(new Token(TokenKind.Operator, symbol, _line));
             return symbol switch
             {
                 "(" or "[" or "{" => 1,
@@ -317,6 +317,6 @@ internal sealed class Lexer
             };
         }
 
-        throw new JinjaException($"unexpected character '{source[position]}'", line);
+        throw new JinjaException($"unexpected character '{_source[_position]}'", _line);
     }
 }

@@ -7,9 +7,9 @@ namespace Moebius.Inference.Text.Jinja;
 /// </summary>
 internal sealed class Template
 {
-    private readonly IReadOnlyList<Statement> body;
+    private readonly IReadOnlyList<Statement> _body;
 
-    private Template(IReadOnlyList<Statement> body) => this.body = body;
+    private Template(IReadOnlyList<Statement> body) => _body = body;
 
     /// <summary>Reads a template.</summary>
     /// <exception cref="JinjaException">It is damaged, or uses what is not supported.</exception>
@@ -18,5 +18,5 @@ internal sealed class Template
     /// <summary>Runs the template. Thread-safe.</summary>
     /// <exception cref="JinjaException">The template refuses its input, or asks for something impossible.</exception>
     public string Render(IReadOnlyDictionary<string, object?> variables, TimeProvider clock) =>
-        new Interpreter(clock.GetLocalNow).Run(body, variables);
+        new Interpreter(clock.GetLocalNow).Run(_body, variables);
 }

@@ -26,30 +26,30 @@ internal sealed class JinjaList(List<object?> items, bool tuple = false) : IEnum
 /// <summary>A mapping that keeps the order of its keys.</summary>
 internal sealed class JinjaMap : IEnumerable<KeyValuePair<object, object?>>
 {
-    private readonly OrderedDictionary<object, object?> items = [];
+    private readonly OrderedDictionary<object, object?> _items = [];
 
-    public int Count => items.Count;
+    public int Count => _items.Count;
 
-    public ICollection<object> Keys => items.Keys;
+    public ICollection<object> Keys => _items.Keys;
 
-    public ICollection<object?> Values => items.Values;
+    public ICollection<object?> Values => _items.Values;
 
     public object? this[object key]
     {
-        set => items[key] = value;
+        set => _items[key] = value;
     }
 
-    public bool Contains(object? key) => key is not null && items.ContainsKey(key);
+    public bool Contains(object? key) => key is not null && _items.ContainsKey(key);
 
     public bool TryGet(object? key, out object? value)
     {
         value = null;
-        return key is not null && items.TryGetValue(key, out value);
+        return key is not null && _items.TryGetValue(key, out value);
     }
 
-    public void Add(object key, object? value) => items[key] = value;
+    public void Add(object key, object? value) => _items[key] = value;
 
-    public IEnumerator<KeyValuePair<object, object?>> GetEnumerator() => items.GetEnumerator();
+    public IEnumerator<KeyValuePair<object, object?>> GetEnumerator() => _items.GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }

@@ -17,10 +17,10 @@ internal sealed record AddedToken(int Id, string Content, bool Special, bool Nor
 /// <summary>Finds added tokens in text: the leftmost, and of those the longest.</summary>
 internal sealed class AddedTokens
 {
-    private readonly Dictionary<char, AddedToken[]> byFirst;
+    private readonly Dictionary<char, AddedToken[]> _byFirst;
 
     /// <param name="tokens">What to look for; empty contents never match.</param>
-    public AddedTokens(IEnumerable<AddedToken> tokens) => byFirst = tokens
+    public AddedTokens(IEnumerable<AddedToken> tokens) => _byFirst = tokens
         .Where(token => token.Content.Length > 0)
         .GroupBy(token => token.Content[0])
         .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
@@ -62,7 +62,7 @@ internal sealed class AddedTokens
             yield return (new Piece(text[from..], false), null);
     }
 
-    private AddedToken? Longest(string text, int position) => byFirst.TryGetValue(text[position], out var candidates)
+    private AddedToken? Longest(string text, int position) => _byFirst.TryGetValue(text[position], out var candidates)
         ? Array.Find(candidates, token => string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0)
         : null;
 

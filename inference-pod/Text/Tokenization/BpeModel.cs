@@ -10,15 +10,15 @@ namespace Moebius.Inference.Text.Tokenization;
 /// </summary>
 internal sealed class BpeModel
 {
-    private readonly Dictionary<string, int> vocabulary;
-    private readonly Dictionary<(int Left, int Right), (int Rank, int Merged)> merges;
-    private readonly int?[] byteTokens = new int?[256];
-    private readonly int? unknown;
-    private readonly bool fuseUnknown;
-    private readonly bool ignoreMerges;
+    private readonly Dictionary<string, int> _vocabulary;
+    private readonly Dictionary<(int Left, int Right), (int Rank, int Merged)> _merges;
+    private readonly int?[] _byteTokens = new int?[256];
+    private readonly int? _unknown;
+    private readonly bool _fuseUnknown;
+    private readonly bool _ignoreMerges;
 
     /// <summary>Characters that one token stands for at most; null where it may be any number.</summary>
-    private readonly int? longest;
+    private readonly int? _longest;
 
     public BpeModel(
         Dictionary<string, int> vocabulary,
@@ -28,24 +28,24 @@ internal sealed class BpeModel
         bool byteFallback,
         bool ignoreMerges)
     {
-        this.vocabulary = vocabulary;
-        this.merges = merges;
-        this.unknown = unknown;
-        this.fuseUnknown = fuseUnknown;
-        this.ignoreMerges = ignoreMerges;
+        _vocabulary = vocabulary;
+        _merges = merges;
+        _unknown = unknown;
+        _fuseUnknown = fuseUnknown;
+        _ignoreMerges = ignoreMerges;
         for (var value = 0; byteFallback && value < 256; value++)
         {
             if (vocabulary.TryGetValue(ByteToken((byte)value), out var id))
-                byteTokens[value] = id;
+                _byteTokens[value] = id;
         }
 
         // Where every character has a token, or one for each of its bytes, none is dropped or fused with others.
-        var covered = Array.TrueForAll(byteTokens, token => token is not null) || Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Of((byte)value).ToString()));
-        longest = covered && vocabulary.Count > 0 ? vocabulary.Keys.Max(token => token.Length) : null;
+        var covered = Array.TrueForAll(_byteTokens, token => token is not null) || Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Of((byte)value).ToString()));
+        _longest = covered && vocabulary.Count > 0 ? vocabulary.Keys.Max(token => token.Length) : null;
     }
 
     /// <summary>A word has at least so many tokens; told from its length alone.</summary>
-    public int FewestTokens(string word) => longest is { } most ? (word.Length + most - 1) / most : 0;
+    public int FewestTokens(string word) => _longest is { } most ? (word.Length + most - 1) / most : 0;
 
     /// <summary>The token that stands for one byte where byte fallback is on, such as <c>&lt;0x0A&gt;</c>.</summary>
     public static string ByteToken(byte value) => string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>");
@@ -55,7 +55,7 @@ internal sealed class BpeModel
     {
         if (word.Length == 0)
             return;
-        if (ignoreMerges && vocabulary.TryGetValue(word, out var whole))
+        if (_ignoreMerges && _vocabulary.TryGetValue(word, out var whole))
         {
             output.Add(whole);
             return;
@@ -76,7 +76,7 @@ internal sealed class BpeModel
         for (var i = 0; i < word.Length;)
         {
             var length = char.IsSurrogatePair(word, i) ? 2 : 1;
-            if (vocabulary.TryGetValue(word.Substring(i, length), out var id))
+            if (_vocabulary.TryGetValue(word.Substring(i, length), out var id))
             {
                 Add(symbols, id);
                 lastUnknown = false;
@@ -88,10 +88,10 @@ internal sealed class BpeModel
                 if (HasAll(bytes))
                 {
                     foreach (var value in bytes)
-                        Add(symbols, byteTokens[value]!.Value);
+                        Add(symbols, _byteTokens[value]!.Value);
                     lastUnknown = false;
                 }
-                else if (unknown is { } token && !(fuseUnknown && lastUnknown))
+                else if (_unknown is { } token && !(_fuseUnknown && lastUnknown))
                 {
                     Add(symbols, token);
                     lastUnknown = true;
@@ -113,7 +113,7 @@ internal sealed class BpeModel
     {
         foreach (var value in bytes)
         {
-            if (byteTokens[value] is null)
+            if (_byteTokens[value] is null)
                 return false;
         }
 
@@ -148,7 +148,7 @@ internal sealed class BpeModel
         {
             var left = symbols[position];
             var right = symbols[left.Next];
-            if (merges.TryGetValue((left.Id, right.Id), out var merge))
+            if (_merges.TryGetValue((left.Id, right.Id), out var merge))
                 queue.Enqueue(new Candidate(left.Id, right.Id, merge.Merged), (merge.Rank, position));
         }
     }

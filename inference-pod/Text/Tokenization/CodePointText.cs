@@ -10,14 +10,14 @@ namespace Moebius.Inference.Text.Tokenization;
 /// </summary>
 internal readonly struct CodePointText
 {
-    private readonly string source;
-    private readonly int[]? offsets;
+    private readonly string _source;
+    private readonly int[]? _offsets;
 
     public CodePointText(string source)
     {
-        this.source = source;
+        _source = source;
         Shadow = source;
-        offsets = null;
+        _offsets = null;
         if (!source.Any(char.IsSurrogate))
             return;
         var shadow = new StringBuilder(source.Length);
@@ -38,7 +38,7 @@ internal readonly struct CodePointText
 
         starts.Add(source.Length);
         Shadow = shadow.ToString();
-        offsets = [.. starts];
+        _offsets = [.. starts];
     }
 
     /// <summary>The text to match against.</summary>
@@ -47,9 +47,9 @@ internal readonly struct CodePointText
     /// <summary>The source text of a range of <see cref="Shadow"/>.</summary>
     public string Slice(int start, int length)
     {
-        var from = offsets is null ? start : offsets[start];
-        var to = offsets is null ? start + length : offsets[start + length];
-        return from == 0 && to == source.Length ? source : source[from..to];
+        var from = _offsets is null ? start : _offsets[start];
+        var to = _offsets is null ? start + length : _offsets[start + length];
+        return from == 0 && to == _source.Length ? _source : _source[from..to];
     }
 
     // Characters of the category that no known pattern names: they lie outside of ASCII and of the ranges of scripts that

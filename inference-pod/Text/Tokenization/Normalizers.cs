@@ -57,9 +57,9 @@ internal sealed class ReplaceNormalizer(Regex pattern, string replacement) : ITe
 {
     public Piece Normalize(Piece piece)
     {
-        bool atStart = piece.AtStart;
+        var atStart = piece.AtStart;
         // The replacement is literal: an evaluator keeps '$' from being read as a group.
-        string text = pattern.Replace(piece.Text, match =>
+        var text = pattern.Replace(piece.Text, match =>
         {
             atStart &= match.Index > 0 || match.Length == 0 || (replacement.Length > 0 && match.Length == (char.IsHighSurrogate(match.ValueSpan[0]) ? 2 : 1));
             return replacement;
@@ -73,7 +73,7 @@ internal sealed class StripNormalizer(bool left, bool right) : ITextNormalizer
 {
     public Piece Normalize(Piece piece)
     {
-        string rest = left ? piece.Text.TrimStart() : piece.Text;
+        var rest = left ? piece.Text.TrimStart() : piece.Text;
         return new Piece(right ? rest.TrimEnd() : rest, piece.AtStart && rest.Length == piece.Text.Length);
     }
 }

@@ -126,13 +126,13 @@ internal sealed class DigitsPreTokenizer(bool individual) : IPreTokenizer
 /// <summary>Splits with GPT-2's expression where asked, then writes each byte as its character.</summary>
 internal sealed partial class ByteLevelPreTokenizer(bool addPrefixSpace, bool useRegex) : IPreTokenizer
 {
-    private readonly SplitPreTokenizer words = new(Words(), SplitBehavior.Isolated, false);
+    private readonly SplitPreTokenizer _words = new(Words(), SplitBehavior.Isolated, false);
 
     public IEnumerable<Piece> Split(Piece piece)
     {
         if (addPrefixSpace && piece.Text.Length > 0 && !piece.Text.StartsWith(' '))
             piece = piece with { Text = " " + piece.Text };
-        foreach (var word in useRegex ? words.Split(piece) : [piece])
+        foreach (var word in useRegex ? _words.Split(piece) : [piece])
             yield return word with { Text = ToAlphabet(word.Text) };
     }
 

@@ -8,14 +8,14 @@ namespace Moebius.Inference.Text.Tokenization;
 /// </summary>
 internal sealed class Tokenizer
 {
-    private readonly ITextNormalizer? normalizer;
-    private readonly IPreTokenizer? preTokenizer;
-    private readonly BpeModel model;
-    private readonly AddedTokens raw;
-    private readonly AddedTokens normalized;
-    private readonly byte[][] bytes;
-    private readonly bool[] special;
-    private readonly int leadingSpaces;
+    private readonly ITextNormalizer? _normalizer;
+    private readonly IPreTokenizer? _preTokenizer;
+    private readonly BpeModel _model;
+    private readonly AddedTokens _raw;
+    private readonly AddedTokens _normalized;
+    private readonly byte[][] _bytes;
+    private readonly bool[] _special;
+    private readonly int _leadingSpaces;
 
     public Tokenizer(
         ITextNormalizer? normalizer,
@@ -27,24 +27,24 @@ internal sealed class Tokenizer
         IReadOnlyList<int> suffix,
         int leadingSpaces = 0)
     {
-        this.normalizer = normalizer;
-        this.preTokenizer = preTokenizer;
-        this.model = model;
-        this.bytes = bytes;
-        this.leadingSpaces = leadingSpaces;
+        _normalizer = normalizer;
+        _preTokenizer = preTokenizer;
+        _model = model;
+        _bytes = bytes;
+        _leadingSpaces = leadingSpaces;
         Prefix = prefix;
         Suffix = suffix;
-        special = new bool[bytes.Length];
+        _special = new bool[bytes.Length];
         foreach (var token in added)
-            special[token.Id] = token.Special;
-        raw = new AddedTokens(added.Where(token => !token.Normalized));
-        normalized = new AddedTokens(added.Where(token => token.Normalized)
+            _special[token.Id] = token.Special;
+        _raw = new AddedTokens(added.Where(token => !token.Normalized));
+        _normalized = new AddedTokens(added.Where(token => token.Normalized)
             .Select(token => token with { Content = normalizer?.Normalize(new Piece(token.Content, true)).Text ?? token.Content }));
         SpecialIds = added.Where(token => token.Special).GroupBy(token => token.Content).ToDictionary(group => group.Key, group => group.First().Id);
     }
 
     /// <summary>Ids are below this.</summary>
-    public int Count => bytes.Length;
+    public int Count => _bytes.Length;
 
     /// <summary>Special tokens put before a text (<c>&lt;s&gt;</c> where the model has one).</summary>
     public IReadOnlyList<int> Prefix { get; }
@@ -77,7 +77,7 @@ internal sealed class Tokenizer
     public List<int> Encode(string text, bool addSpecialTokens, int vocabulary, string what)
     {
         var ids = Encode(text, addSpecialTokens);
-        int strange = ids.FindIndex(id => id >= vocabulary);
+        var strange = ids.FindIndex(id => id >= vocabulary);
         return strange < 0 ? ids : throw new Crds.UserInputException($"{what} has the token {ids[strange]}: the tokenizer knows it, but the model's token ids end at {vocabulary - 1}");
     }
 
@@ -92,11 +92,11 @@ internal sealed class Tokenizer
         ids = new List<int>(Math.Min((text.Length / 3) + 4, most));
         if (addSpecialTokens)
             ids.AddRange(Prefix);
-        foreach (var (piece, token) in raw.Split(new Piece(text, true)))
+        foreach (var (piece, token) in _raw.Split(new Piece(text, true)))
         {
             if (token is not null)
                 ids.Add(token.Id);
-            else if (!EncodeNormalized(normalizer?.Normalize(piece) ?? piece, ids, most))
+            else if (!EncodeNormalized(_normalizer?.Normalize(piece) ?? piece, ids, most))
                 return false;
             if (ids.Count > most)
                 return false;
@@ -108,13 +108,13 @@ internal sealed class Tokenizer
     }
 
     /// <summary>The bytes a token stands for; of a special token, those of its name. Empty for an id out of range.</summary>
-    public ReadOnlySpan<byte> Bytes(int id) => (uint)id < (uint)bytes.Length ? bytes[id] : [];
+    public ReadOnlySpan<byte> Bytes(int id) => (uint)id < (uint)_bytes.Length ? _bytes[id] : [];
 
     /// <summary>The bytes a token adds to a text: none for a special token.</summary>
     public ReadOnlySpan<byte> TextBytes(int id) => IsSpecial(id) ? [] : Bytes(id);
 
     /// <summary>Whether a token is a control token.</summary>
-    public bool IsSpecial(int id) => (uint)id < (uint)special.Length && special[id];
+    public bool IsSpecial(int id) => (uint)id < (uint)_special.Length && _special[id];
 
     /// <summary>
     /// The text of tokens without the special ones, as the beginning of a text: the space that was put in front of it is taken
@@ -126,14 +126,14 @@ internal sealed class Tokenizer
         foreach (var id in ids)
             buffer.AddRange(TextBytes(id));
         var start = 0;
-        while (start < leadingSpaces && start < buffer.Count && buffer[start] == ' ')
+        while (start < _leadingSpaces && start < buffer.Count && buffer[start] == ' ')
             start++;
         return Encoding.UTF8.GetString([.. buffer[start..]]);
     }
 
     private bool EncodeNormalized(Piece text, List<int> ids, int most)
     {
-        foreach (var (piece, token) in normalized.Split(text))
+        foreach (var (piece, token) in _normalized.Split(text))
         {
             if (token is not null)
             {
@@ -141,11 +141,11 @@ internal sealed class Tokenizer
                 continue;
             }
 
-            foreach (var word in preTokenizer?.Split(piece) ?? [piece])
+            foreach (var word in _preTokenizer?.Split(piece) ?? [piece])
             {
-                if (ids.Count + model.FewestTokens(word.Text) > most)
+                if (ids.Count + _model.FewestTokens(word.Text) > most)
                     return false;
-                model.Encode(word.Text, ids);
+                _model.Encode(word.Text, ids);
             }
         }
 

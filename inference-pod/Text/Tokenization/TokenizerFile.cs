@@ -13,10 +13,10 @@ internal sealed partial class TokenizerFile
     public const string Name = "tokenizer.json";
     private const char Mark = '\u2581';
 
-    private readonly string path;
-    private bool byteLevel;
+    private readonly string _path;
+    private bool _byteLevel;
 
-    private TokenizerFile(string path) => this.path = path;
+    private TokenizerFile(string path) => _path = path;
 
     public static Tokenizer Load(string path)
     {
@@ -71,12 +71,12 @@ internal sealed partial class TokenizerFile
                 var text = merge.GetString()!;
                 var space = text.IndexOf(' ', 1);
                 if (space < 0)
-                    throw new UserInputException($"{path}: model.merges[{rank}]: '{text}' is not two tokens separated by a space");
+                    throw new UserInputException($"{_path}: model.merges[{rank}]: '{text}' is not two tokens separated by a space");
                 (left, right) = (text[..space], text[(space + 1)..]);
             }
 
             if (!vocabulary.TryGetValue(left, out var leftId) || !vocabulary.TryGetValue(right, out var rightId) || !vocabulary.TryGetValue(left + right, out var merged))
-                throw new UserInputException($"{path}: model.merges[{rank}]: '{left}' + '{right}' names a token that the vocabulary lacks");
+                throw new UserInputException($"{_path}: model.merges[{rank}]: '{left}' + '{right}' names a token that the vocabulary lacks");
             merges.TryAdd((leftId, rightId), (rank++, merged));
         }
 
@@ -90,12 +90,12 @@ internal sealed partial class TokenizerFile
         if (Object(root, "added_tokens") is not { } list)
             return added;
         if (list.ValueKind != JsonValueKind.Array)
-            throw new UserInputException($"{path}: added_tokens: must be a list");
+            throw new UserInputException($"{_path}: added_tokens: must be a list");
         foreach (var token in list.EnumerateArray())
         {
             var id = token.GetProperty("id").GetInt32();
             if (id is < 0 or > 1 << 24)
-                throw new UserInputException($"{path}: added_tokens: id {id} is out of range");
+                throw new UserInputException($"{_path}: added_tokens: id {id} is out of range");
             added.Add(new AddedToken(
                 id,
                 token.GetProperty("content").GetString() ?? "",
@@ -114,11 +114,11 @@ internal sealed partial class TokenizerFile
     {
         var count = Math.Max(vocabulary.Values.DefaultIfEmpty(-1).Max(), added.Select(token => token.Id).DefaultIfEmpty(-1).Max()) + 1;
         if (count > 1 << 24 || vocabulary.Values.Any(id => id < 0))
-            throw new UserInputException($"{path}: model.vocab: ids must lie in 0..{1 << 24}");
+            throw new UserInputException($"{_path}: model.vocab: ids must lie in 0..{1 << 24}");
         var bytes = new byte[count][];
         Array.Fill(bytes, []);
         foreach (var (token, id) in vocabulary)
-            bytes[id] = byteLevel ? ByteAlphabet.Decode(token) ?? Encoding.UTF8.GetBytes(token) : Encoding.UTF8.GetBytes(token.Replace(Mark, ' '));
+            bytes[id] = _byteLevel ? ByteAlphabet.Decode(token) ?? Encoding.UTF8.GetBytes(token) : Encoding.UTF8.GetBytes(token.Replace(Mark, ' '));
         for (var value = 0; byteFallback && value < 256; value++)
         {
             if (vocabulary.TryGetValue(BpeModel.ByteToken((byte)value), out var id))
@@ -154,7 +154,7 @@ internal sealed partial class TokenizerFile
             case "Sequence":
                 return new SequencePreTokenizer([.. element.GetProperty("pretokenizers").EnumerateArray().Select(PreTokenizer)]);
             case "ByteLevel":
-                byteLevel = true;
+                _byteLevel = true;
                 return new ByteLevelPreTokenizer(Flag(element, "add_prefix_space"), !element.TryGetProperty("use_regex", out var regex) || regex.GetBoolean());
             case "Split":
                 var behavior = Text(element, "behavior");
@@ -241,7 +241,7 @@ internal sealed partial class TokenizerFile
         }
         catch (ArgumentException error)
         {
-            throw new UserInputException($"{path}: {field}: '{expression}' is not an expression that is supported: {error.Message}", error);
+            throw new UserInputException($"{_path}: {field}: '{expression}' is not an expression that is supported: {error.Message}", error);
         }
     }
 
@@ -264,5 +264,5 @@ internal sealed partial class TokenizerFile
     private static bool Flag(JsonElement element, string name) => Object(element, name)?.GetBoolean() ?? false;
 
     private UserInputException Unsupported(string field, string? value) =>
-        new($"{path}: {field}: '{value}' is not supported: byte-level BPE and SentencePiece-style BPE are");
+        new($"{_path}: {field}: '{value}' is not supported: byte-level BPE and SentencePiece-style BPE are");
 }

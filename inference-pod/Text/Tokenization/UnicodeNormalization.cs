@@ -21,10 +21,10 @@ internal static class UnicodeNormalization
     /// <param name="form">C, D, KC or KD.</param>
     public static string Normalize(string text, NormalizationForm form)
     {
-        bool compatible = form is NormalizationForm.FormKC or NormalizationForm.FormKD;
-        bool composed = form is NormalizationForm.FormC or NormalizationForm.FormKC;
+        var compatible = form is NormalizationForm.FormKC or NormalizationForm.FormKD;
+        var composed = form is NormalizationForm.FormC or NormalizationForm.FormKC;
         // Everything below is already in the form, and starts afresh.
-        char first = compatible ? '\u00A0' : composed ? '\u0300' : '\u00C0';
+        var first = compatible ? '\u00A0' : composed ? '\u0300' : '\u00C0';
         if (!text.Any(character => character >= first))
             return text;
         var points = new List<(int Point, byte Class)>(text.Length);
@@ -32,7 +32,7 @@ internal static class UnicodeNormalization
         {
             if (compatible && Compatibility.Value.Decompositions.TryGetValue(rune.Value, out var parts))
             {
-                foreach (int part in parts)
+                foreach (var part in parts)
                     Decompose(part, points);
             }
             else
@@ -125,7 +125,7 @@ internal static class UnicodeNormalization
     private static string Text(IEnumerable<int> points)
     {
         var text = new StringBuilder();
-        foreach (int point in points)
+        foreach (var point in points)
             text.Append(new Rune(point).ToString());
         return text.ToString();
     }
@@ -142,19 +142,19 @@ internal static class UnicodeNormalization
     private static CanonicalTables LoadCanonical()
     {
         var tables = new CanonicalTables([], [], []);
-        foreach (string line in Lines("unicode-composition.txt"))
+        foreach (var line in Lines("unicode-composition.txt"))
         {
             if (line.Split(':') is [var range, var combining])
             {
-                byte value = byte.Parse(combining, CultureInfo.InvariantCulture);
-                foreach (int point in Range(range))
+                var value = byte.Parse(combining, CultureInfo.InvariantCulture);
+                foreach (var point in Range(range))
                     tables.Classes[point] = value;
                 continue;
             }
 
             var mark = line.AsSpan().IndexOfAny('=', '!');
             var source = Hex(line[..mark]);
-            int[] parts = Points(line[(mark + 1)..]);
+            var parts = Points(line[(mark + 1)..]);
             tables.Decompositions[source] = parts;
             if (line[mark] == '=')
                 tables.Compositions[(parts[0], parts[1])] = source;
@@ -166,7 +166,7 @@ internal static class UnicodeNormalization
     private static CompatibilityTables LoadCompatibility()
     {
         var tables = new CompatibilityTables([], []);
-        foreach (string line in Lines("unicode-compatibility.txt"))
+        foreach (var line in Lines("unicode-compatibility.txt"))
         {
             if (line.EndsWith('*'))
                 tables.Marks.UnionWith(Range(line[..^1]));
@@ -190,8 +190,8 @@ internal static class UnicodeNormalization
 
     private static IEnumerable<int> Range(string text)
     {
-        string[] ends = text.Split('-');
-        int first = Hex(ends[0]);
+        var ends = text.Split('-');
+        var first = Hex(ends[0]);
         return Enumerable.Range(first, Hex(ends[1]) - first + 1);
     }
 

@@ -32,7 +32,7 @@ internal static class ObserverBench
         run(); // whatever is cold
         for (var round = 0; round < Rounds; round++)
         {
-            double[] seconds = new double[3];
+            var seconds = new double[3];
             // Position in the round must not favour anybody.
             foreach (var which in round % 2 == 0 ? (int[])[0, 1, 2] : [2, 1, 0])
                 seconds[which] = which == 1 ? WithAgent(run) : run();

@@ -9,10 +9,10 @@ internal static class BenchModels
     /// <summary>The demonstration model.</summary>
     public static string Demonstration()
     {
-        string source = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
-        string directory = Path.Combine(BenchCache.Models, "austen-moe");
+        var source = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
+        var directory = Path.Combine(BenchCache.Models, "austen-moe");
         Directory.CreateDirectory(directory);
-        foreach (string file in Directory.GetFiles(source))
+        foreach (var file in Directory.GetFiles(source))
             File.Copy(file, Path.Combine(directory, Path.GetFileName(file)), overwrite: true);
         return Packed(directory);
     }
@@ -22,7 +22,7 @@ internal static class BenchModels
 
     private static string Packed(string directory)
     {
-        string[] packs = Directory.GetFiles(directory, "experts-bf16.moebius");
+        var packs = Directory.GetFiles(directory, "experts-bf16.moebius");
         if (packs.Length == 0)
             ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
         return directory;

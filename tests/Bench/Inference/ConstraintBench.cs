@@ -14,7 +14,7 @@ internal static class ConstraintBench
     private const int Outputs = 10;
     private const int MostTokens = 100;
 
-    private static readonly (string Name, string Schema)[] s_schemas =
+    private static readonly (string Name, string Schema)[] Schemas =
     [
         ("record", """{"type":"object","properties":{"title":{"type":"string","maxLength":40},"year":{"type":"integer","minimum":1800,"maximum":1999},"kind":{"enum":["novel","letter","essay"]},"tags":{"type":"array","items":{"type":"string","maxLength":12},"maxItems":4}},"required":["title","year","kind","tags"],"additionalProperties":false}"""),
         ("tree", """{"type":"object","properties":{"value":{"type":"integer"},"children":{"type":"array","maxItems":2,"items":{"$ref":"#"}}},"required":["value"],"additionalProperties":false}"""),
@@ -27,7 +27,7 @@ internal static class ConstraintBench
         {
             var tokenizer = Vocabulary(vocabulary);
             var trie = new TokenTrie(tokenizer, vocabulary);
-            foreach (var (name, schema) in s_schemas)
+            foreach (var (name, schema) in Schemas)
             {
                 using var document = JsonDocument.Parse(schema);
                 var (compiled, news, known, tested) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());

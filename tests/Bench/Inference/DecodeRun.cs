@@ -58,22 +58,22 @@ internal sealed record DecodeRun(string Directory, int[] Script, int Prompt, int
         });
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, Script.AsMemory(0, Prompt), LogitsFor.Last)]);
-        int at = Prompt;
+        var at = Prompt;
         for (; at < Script.Length - Tokens; at++)
             model.Forward([new SequenceChunk(kv, Script.AsMemory(at, 1), LogitsFor.Last)]);
         var before = model.Experts;
         parts?.Restart();
-        int[] output = new int[Tokens];
-        long begun = Stopwatch.GetTimestamp();
-        for (int i = 0; i < Tokens; i++)
+        var output = new int[Tokens];
+        var begun = Stopwatch.GetTimestamp();
+        for (var i = 0; i < Tokens; i++)
             output[i] = Best(model.Forward([new SequenceChunk(kv, Script.AsMemory(at + i, 1), LogitsFor.Last)])[0]);
         return new DecodeResult(Stopwatch.GetElapsedTime(begun).TotalSeconds, Tokens, model.Experts.Since(before), output) { Parts = parts };
     }
 
     private static int Best(float[] logits)
     {
-        int best = 0;
-        for (int i = 1; i < logits.Length; i++)
+        var best = 0;
+        for (var i = 1; i < logits.Length; i++)
         {
             if (logits[i] > logits[best])
                 best = i;

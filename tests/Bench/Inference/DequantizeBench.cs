@@ -17,7 +17,7 @@ internal static class DequantizeBench
 
     private static void Mxfp4Expert(string name, int hidden, int intermediate)
     {
-        byte[] blocks = new byte[3 * hidden * intermediate / 2];
+        var blocks = new byte[3 * hidden * intermediate / 2];
         new Random(1).NextBytes(blocks);
         byte[] scales = [.. Enumerable.Range(0, blocks.Length / Mxfp4.BlockBytes).Select(i => (byte)(116 + (i % 8)))];
         Measure(name, blocks.Length + scales.Length, 3 * hidden * intermediate, to => Mxfp4.ToBFloat16(blocks, scales, to));
@@ -25,11 +25,11 @@ internal static class DequantizeBench
 
     private static void Fp8Expert(string name, int hidden, int intermediate)
     {
-        byte[] codes = new byte[3 * hidden * intermediate];
+        var codes = new byte[3 * hidden * intermediate];
         new Random(2).NextBytes(codes);
         Measure(name, codes.Length, codes.Length, to =>
         {
-            for (int at = 0; at < codes.Length; at += 128)
+            for (var at = 0; at < codes.Length; at += 128)
                 Fp8.ToBFloat16(codes.AsSpan(at, 128), 2e-4f, to.AsSpan(at, 128));
         });
     }
@@ -37,7 +37,7 @@ internal static class DequantizeBench
     private static void Measure(string name, long stored, int weights, Action<ushort[]> dequantize)
     {
         ushort[] plain = new ushort[weights], to = new ushort[weights];
-        for (int warm = 0; warm < 5; warm++)
+        for (var warm = 0; warm < 5; warm++)
         {
             dequantize(to);
             plain.CopyTo(to, 0);
@@ -45,7 +45,7 @@ internal static class DequantizeBench
         Thread.Sleep(200);
         var own = new List<double>();
         var copies = new List<double>();
-        for (int repeat = 0; repeat < Repeats; repeat++)
+        for (var repeat = 0; repeat < Repeats; repeat++)
         {
             own.Add(Time(() => dequantize(to)));
             copies.Add(Time(() => plain.CopyTo(to, 0)));
@@ -55,7 +55,7 @@ internal static class DequantizeBench
 
     private static double Time(Action action)
     {
-        long begun = Stopwatch.GetTimestamp();
+        var begun = Stopwatch.GetTimestamp();
         action();
         return Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
     }

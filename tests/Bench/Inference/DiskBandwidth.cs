@@ -17,11 +17,11 @@ internal static class DiskBandwidth
         if (file.Access != "direct I/O")
             throw new InvalidOperationException($"{path} is read with {file.Access}: the device cannot be measured");
         long places = file.Length / readBytes, total = 0;
-        long begun = Stopwatch.GetTimestamp();
+        var begun = Stopwatch.GetTimestamp();
         var threads = Enumerable.Range(0, atOnce).Select(number => new Thread(() =>
         {
             var random = new Random(number);
-            byte* buffer = (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)readBytes, DirectFile.Alignment);
+            var buffer = (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)readBytes, DirectFile.Alignment);
             while (Stopwatch.GetElapsedTime(begun).TotalSeconds < seconds)
             {
                 file.Read(random.NextInt64(places) * readBytes, new Span<byte>(buffer, (int)readBytes), "block");

@@ -41,7 +41,7 @@ internal sealed class GgufFile
         {
             Text(writer, name);
             writer.Write((uint)sizes.Length);
-            foreach (long size in sizes.Reverse())
+            foreach (var size in sizes.Reverse())
                 writer.Write((ulong)size);
             writer.Write((uint)type);
             writer.Write((ulong)offset);
@@ -51,7 +51,7 @@ internal sealed class GgufFile
         foreach (var (name, sizes, type, data) in _tensors)
         {
             file.SetLength(Aligned(file.Position));
-            long begin = file.Seek(0, SeekOrigin.End);
+            var begin = file.Seek(0, SeekOrigin.End);
             data(file);
             if (file.Position - begin != Bytes(sizes, type))
                 throw new InvalidOperationException($"{name}: {file.Position - begin} bytes were written, not {Bytes(sizes, type)}");
@@ -64,7 +64,7 @@ internal sealed class GgufFile
 
     private static void Text(BinaryWriter writer, string text)
     {
-        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        var bytes = Encoding.UTF8.GetBytes(text);
         writer.Write((ulong)bytes.Length);
         writer.Write(bytes);
     }

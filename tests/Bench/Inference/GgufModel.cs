@@ -13,12 +13,12 @@ internal static class GgufModel
     /// <summary>The file beside the other models of the cache; written on first use.</summary>
     public static string Ensure(string directory)
     {
-        string path = Path.Combine(BenchCache.Models, Path.GetFileName(directory) + ".gguf");
+        var path = Path.Combine(BenchCache.Models, Path.GetFileName(directory) + ".gguf");
         if (File.Exists(path))
             return path;
         Directory.CreateDirectory(BenchCache.Models);
         Report.Line($"Writing {path} ...");
-        string part = $"{path}.{Environment.ProcessId}";
+        var part = $"{path}.{Environment.ProcessId}";
         using (var checkpoint = Checkpoint.Open(directory))
             Describe(ModelConfig.Read(directory), checkpoint).Write(part);
         File.Move(part, path);
@@ -53,7 +53,7 @@ internal static class GgufModel
         Vector("output_norm.weight", "model.norm.weight");
         if (checkpoint.Contains("lm_head.weight"))
             Matrix("output.weight", "lm_head.weight");
-        for (int layer = 0; layer < layers; layer++)
+        for (var layer = 0; layer < layers; layer++)
         {
             string from = $"model.layers.{layer}.", to = $"blk.{layer}.";
             Vector(to + "attn_norm.weight", from + "input_layernorm.weight");
@@ -80,7 +80,7 @@ internal static class GgufModel
             var (file, entry) = BFloat16(source);
             gguf.Add(target, [.. entry.Shape], GgufType.F32, output =>
             {
-                byte[] bytes = new byte[entry.Length];
+                var bytes = new byte[entry.Length];
                 file.Read(entry, 0, bytes);
                 float[] values = [.. MemoryMarshal.Cast<byte, ushort>(bytes).ToArray().Select(bits => BitConverter.UInt32BitsToSingle((uint)bits << 16))];
                 output.Write(MemoryMarshal.AsBytes<float>(values));
@@ -89,7 +89,7 @@ internal static class GgufModel
 
         void Stack(string target, string layer, string part, long[] shape) => gguf.Add(target, shape, GgufType.BF16, output =>
         {
-            for (int expert = 0; expert < experts; expert++)
+            for (var expert = 0; expert < experts; expert++)
             {
                 var (file, entry) = BFloat16($"{layer}mlp.experts.{expert}.{part}.weight");
                 Copy(file, entry, 0, entry.Length, output);
@@ -105,7 +105,7 @@ internal static class GgufModel
 
     private static void Copy(SafetensorsFile file, TensorEntry entry, long start, long bytes, Stream output)
     {
-        byte[] buffer = new byte[(int)Math.Min(bytes, 4 << 20)];
+        var buffer = new byte[(int)Math.Min(bytes, 4 << 20)];
         for (long done = 0; done < bytes; done += buffer.Length)
         {
             var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, bytes - done));

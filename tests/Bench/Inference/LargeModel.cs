@@ -27,15 +27,15 @@ internal static class LargeModel
     /// <summary>The model's directory; written on first use, which takes about a minute.</summary>
     public static string Ensure()
     {
-        string directory = Path.Combine(BenchCache.Models, "large-2");
+        var directory = Path.Combine(BenchCache.Models, "large-2");
         if (File.Exists(Path.Combine(directory, "model.safetensors.index.json")))
             return directory;
         // Under another name until it is whole, so that an interrupted run leaves nothing that looks like a model.
-        string part = $"{directory}.{Environment.ProcessId}";
+        var part = $"{directory}.{Environment.ProcessId}";
         Directory.CreateDirectory(part);
         Report.Line($"Writing the model of 2.5 GB to {directory} ...");
         Write(part);
-        foreach (string file in new[] { "tokenizer.json", "tokenizer_config.json", "chat_template.jinja" })
+        foreach (var file in new[] { "tokenizer.json", "tokenizer_config.json", "chat_template.jinja" })
             File.Copy(Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe", file), Path.Combine(part, file));
         if (Directory.Exists(directory))
             Directory.Delete(directory, recursive: true);
@@ -48,7 +48,7 @@ internal static class LargeModel
         var shards = new List<(string File, (string Name, int[] Shape, double Deviation)[] Tensors)>();
         string Shard() => $"model-{shards.Count + 1:00000}-of-{Layers + 1:00000}.safetensors";
         shards.Add((Shard(), [("model.embed_tokens.weight", [Vocabulary, Hidden], 1), ("model.norm.weight", [Hidden], 0)]));
-        for (int layer = 0; layer < Layers; layer++)
+        for (var layer = 0; layer < Layers; layer++)
             shards.Add((Shard(), [.. Layer($"model.layers.{layer}.")]));
         Parallel.ForEach(shards, new ParallelOptions { MaxDegreeOfParallelism = 2 }, shard => WriteShard(Path.Combine(directory, shard.File), shard.Tensors));
 
@@ -58,7 +58,7 @@ internal static class LargeModel
             foreach (var tensor in tensors)
                 map[tensor.Name] = file;
         }
-        long bytes = shards.SelectMany(shard => shard.Tensors).Sum(tensor => 2 * Count(tensor.Shape));
+        var bytes = shards.SelectMany(shard => shard.Tensors).Sum(tensor => 2 * Count(tensor.Shape));
         File.WriteAllText(Path.Combine(directory, "config.json"), Configuration().ToJsonString());
         File.WriteAllText(Path.Combine(directory, "model.safetensors.index.json"), new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = bytes }, ["weight_map"] = map }.ToJsonString());
     }
@@ -75,9 +75,9 @@ internal static class LargeModel
         yield return (prefix + "self_attn.q_norm.weight", [HeadDim], 0);
         yield return (prefix + "self_attn.k_norm.weight", [HeadDim], 0);
         yield return (prefix + "mlp.gate.weight", [Experts, Hidden], 2 * hidden);
-        for (int expert = 0; expert < Experts; expert++)
+        for (var expert = 0; expert < Experts; expert++)
         {
-            string name = $"{prefix}mlp.experts.{expert}.";
+            var name = $"{prefix}mlp.experts.{expert}.";
             yield return (name + "gate_proj.weight", [Intermediate, Hidden], hidden);
             yield return (name + "up_proj.weight", [Intermediate, Hidden], hidden);
             yield return (name + "down_proj.weight", [Hidden, Intermediate], 4 * branch / Math.Sqrt(Intermediate));
@@ -118,7 +118,7 @@ internal static class LargeModel
         long offset = 0;
         foreach (var (name, shape, _) in tensors)
         {
-            long end = offset + 2 * Count(shape);
+            var end = offset + 2 * Count(shape);
             header[name] = new JsonObject
             {
                 ["dtype"] = "BF16",
@@ -127,8 +127,8 @@ internal static class LargeModel
             };
             offset = end;
         }
-        byte[] json = Encoding.UTF8.GetBytes(header.ToJsonString(JsonSerializerOptions.Default).PadRight(8));
-        byte[] length = new byte[8];
+        var json = Encoding.UTF8.GetBytes(header.ToJsonString(JsonSerializerOptions.Default).PadRight(8));
+        var length = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
         using var file = File.Create(path);
         file.Write(length);
@@ -145,27 +145,27 @@ internal static class LargeModel
     /// </summary>
     private static ushort[] Values(string name, long count, double deviation)
     {
-        ushort[] values = new ushort[count];
+        var values = new ushort[count];
         if (deviation == 0)
         {
             Array.Fill(values, (ushort)0x3F80);
             return values;
         }
-        ulong state = 14695981039346656037;
+        var state = 14695981039346656037;
         unchecked
         {
-            foreach (char c in name)
+            foreach (var c in name)
                 state = (state ^ c) * 1099511628211;
             // Four uniform numbers of 16 bits have a sum of variance 2^32 / 3.
-            float scale = (float)(deviation * Math.Sqrt(3) / 65536);
-            for (int i = 0; i < values.Length; i++)
+            var scale = (float)(deviation * Math.Sqrt(3) / 65536);
+            for (var i = 0; i < values.Length; i++)
             {
                 state += 0x9E3779B97F4A7C15;
-                ulong mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9;
+                var mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9;
                 mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB;
                 mixed ^= mixed >> 31;
-                int sum = (int)((mixed & 0xFFFF) + ((mixed >> 16) & 0xFFFF) + ((mixed >> 32) & 0xFFFF) + (mixed >> 48)) - 131070;
-                uint bits = BitConverter.SingleToUInt32Bits(sum * scale);
+                var sum = (int)((mixed & 0xFFFF) + ((mixed >> 16) & 0xFFFF) + ((mixed >> 32) & 0xFFFF) + (mixed >> 48)) - 131070;
+                var bits = BitConverter.SingleToUInt32Bits(sum * scale);
                 values[i] = (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
             }
         }

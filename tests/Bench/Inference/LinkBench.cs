@@ -20,13 +20,13 @@ internal static class LinkBench
         Report.Title(
             $"Demanded experts of {RawExperts.Bytes / 1e6:F2} MB beside {Ahead} that are loaded ahead ({Repeats} repeats of {Times} times; us until the last demanded one is there)",
             "demanded at once", "nothing ahead", $"{Ahead} ahead", "ratio");
-        foreach (int demanded in new[] { 1, 2, 4 })
+        foreach (var demanded in new[] { 1, 2, 4 })
         {
             var (alone, beside) = (new List<double>(), new List<double>());
-            for (int repeat = 0; repeat < Repeats; repeat++)
+            for (var repeat = 0; repeat < Repeats; repeat++)
             {
                 // In turn forwards and backwards: what disturbs the machine disturbs both.
-                foreach (bool ahead in repeat % 2 == 0 ? new[] { false, true } : [true, false])
+                foreach (var ahead in repeat % 2 == 0 ? new[] { false, true } : [true, false])
                     (ahead ? beside : alone).Add(1e6 * Seconds(source, demanded, ahead ? Ahead : 0));
             }
             Report.Row($"{demanded}", Spread.Of(alone).Text("F0"), Spread.Of(beside).Text("F0"), Spread.Of(beside.Zip(alone, (a, b) => a / b)).Text("F2", "x"));
@@ -41,15 +41,15 @@ internal static class LinkBench
         using var link = new TransferLink(new ExpertScheduler(new ExpertCache(Slots), Ahead), source, buffers, Readers);
         var random = new Random(1);
         double seconds = 0;
-        for (int i = 0; i < Times; i++)
+        for (var i = 0; i < Times; i++)
         {
             link.Plan(Keys(i + 1, 3, ahead).Select(key => new PrefetchRequest(key, 1)).ToList());
             SpinWait.SpinUntil(() => link.Read((state, _, _) => state.Running) == ahead);
             // Somewhere in the loads ahead, which take some milliseconds.
             Thread.SpinWait(random.Next(1, 60_000));
             var arrived = new List<ArrivedExpert>();
-            long begun = Stopwatch.GetTimestamp();
-            for (int missing = link.Use(Keys(i, 0, demanded), arrived); arrived.Count < missing;)
+            var begun = Stopwatch.GetTimestamp();
+            for (var missing = link.Use(Keys(i, 0, demanded), arrived); arrived.Count < missing;)
                 link.WaitForArrivals(arrived);
             seconds += Stopwatch.GetElapsedTime(begun).TotalSeconds;
             link.Release(arrived);

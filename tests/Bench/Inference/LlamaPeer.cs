@@ -31,7 +31,7 @@ internal sealed class LlamaPeer
     /// <summary>Tokens per second, all sequences together, of llama-batched-bench for each number of sequences.</summary>
     public async Task<double[]> BatchedAsync(string gguf, int threads, int prompt, int output, int[] sequences)
     {
-        int context = Math.Max(512, sequences.Max() * (prompt + output));
+        var context = Math.Max(512, sequences.Max() * (prompt + output));
         var lines = await LinesAsync(
             "llama-batched-bench", "-m", gguf, "-t", $"{threads}", "-tb", $"{threads}", "-c", $"{context}", "-npp", $"{prompt}", "-ntg", $"{output}",
             "-npl", string.Join(',', sequences), "--output-format", "jsonl");
@@ -43,14 +43,14 @@ internal sealed class LlamaPeer
     {
         MemoryLimit.DropPageCache();
         using var limit = new MemoryLimit(limitBytes);
-        string output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "--no-warmup", "--load-mode", "mmap", "-o", "json"]);
+        var output = await RunAsync("/bin/sh", [.. limit.Wrap(_run), "llama-bench", "-m", gguf, "-p", "0", "-n", $"{tokens}", "-r", "1", "-t", "2", "--no-warmup", "--load-mode", "mmap", "-o", "json"]);
         using var json = JsonDocument.Parse(output);
         return json.RootElement[0].GetProperty("avg_ts").GetDouble();
     }
 
     private async Task<List<JsonElement>> LinesAsync(params string[] arguments)
     {
-        string output = await RunAsync(_run, arguments);
+        var output = await RunAsync(_run, arguments);
         var lines = output.Split('\n').Where(line => line.StartsWith('{')).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         return lines.Count > 0 ? lines : throw new InvalidOperationException($"{arguments[0]} printed no results: {output}");
     }
@@ -60,7 +60,7 @@ internal sealed class LlamaPeer
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
-        string errors = await process.StandardError.ReadToEndAsync();
+        var errors = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         return process.ExitCode == 0 ? await output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {errors}");
     }

@@ -19,7 +19,7 @@ internal static class MemoryLimitBench
     private const int LlamaTokens = 8;
     private const string Prompt = "It was the custom of the family";
 
-    private static readonly (string Name, int Tokens, string[] Arguments)[] s_modes =
+    private static readonly (string Name, int Tokens, string[] Arguments)[] Modes =
     [
         ("on demand, direct I/O", Tokens, []),
         ("on demand, direct I/O, 8 readers", Tokens, ["--readers", "8"]),
@@ -29,54 +29,54 @@ internal static class MemoryLimitBench
 
     public static async Task RunAsync()
     {
-        string model = BenchModels.Large();
-        string pack = Directory.GetFiles(model, "experts-bf16.moebius").Single();
-        long expert = ExpertBytes(model);
+        var model = BenchModels.Large();
+        var pack = Directory.GetFiles(model, "experts-bf16.moebius").Single();
+        var expert = ExpertBytes(model);
         var peer = await LlamaPeer.EnsureAsync();
-        string gguf = GgufModel.Ensure(LargeModel.Ensure());
-        var speeds = s_modes.Select(_ => new List<double>()).ToArray();
-        var loaded = s_modes.Select(_ => new List<double>()).ToArray();
-        var peaks = s_modes.Select(_ => new List<double>()).ToArray();
+        var gguf = GgufModel.Ensure(LargeModel.Ensure());
+        var speeds = Modes.Select(_ => new List<double>()).ToArray();
+        var loaded = Modes.Select(_ => new List<double>()).ToArray();
+        var peaks = Modes.Select(_ => new List<double>()).ToArray();
         var llama = new List<double>();
         var disk = new List<double>();
-        for (int repeat = 0; repeat < Repeats; repeat++)
+        for (var repeat = 0; repeat < Repeats; repeat++)
         {
             disk.Add(DiskBandwidth.Measure(pack, expert, AtOnce, seconds: 2));
-            for (int mode = 0; mode < s_modes.Length; mode++)
+            for (var mode = 0; mode < Modes.Length; mode++)
             {
                 MemoryLimit.DropPageCache();
                 using var limit = new MemoryLimit(LimitBytes);
-                await using var server = await ServedDecode.StartAsync(limit, model, ["--threads", "2", "--expert-budget", Budget, .. s_modes[mode].Arguments]);
-                await server.AnswerAsync(Prompt, s_modes[mode].Tokens, randomSeed: 1);
-                double before = await server.MetricAsync("moebius_expert_loaded_bytes_total");
-                double first = await server.AnswerAsync(Prompt, 1, randomSeed: 2);
-                double between = await server.MetricAsync("moebius_expert_loaded_bytes_total");
-                double all = await server.AnswerAsync(Prompt, s_modes[mode].Tokens + 1, randomSeed: 2);
-                double after = await server.MetricAsync("moebius_expert_loaded_bytes_total");
-                speeds[mode].Add(s_modes[mode].Tokens / (all - first));
+                await using var server = await ServedDecode.StartAsync(limit, model, ["--threads", "2", "--expert-budget", Budget, .. Modes[mode].Arguments]);
+                await server.AnswerAsync(Prompt, Modes[mode].Tokens, randomSeed: 1);
+                var before = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                var first = await server.AnswerAsync(Prompt, 1, randomSeed: 2);
+                var between = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                var all = await server.AnswerAsync(Prompt, Modes[mode].Tokens + 1, randomSeed: 2);
+                var after = await server.MetricAsync("moebius_expert_loaded_bytes_total");
+                speeds[mode].Add(Modes[mode].Tokens / (all - first));
                 // Both answers load for the prompt and the first token; the rest is of the tokens between.
-                loaded[mode].Add((after - between - (between - before)) / s_modes[mode].Tokens);
+                loaded[mode].Add((after - between - (between - before)) / Modes[mode].Tokens);
                 peaks[mode].Add(limit.Peak / 1e6);
-                await Console.Error.WriteLineAsync($"memory-limit: repeat {repeat + 1}: {s_modes[mode].Name}: {speeds[mode][^1]:F2} tokens/s");
+                await Console.Error.WriteLineAsync($"memory-limit: repeat {repeat + 1}: {Modes[mode].Name}: {speeds[mode][^1]:F2} tokens/s");
             }
             llama.Add(await peer.LimitedAsync(gguf, LimitBytes, LlamaTokens));
             await Console.Error.WriteLineAsync($"memory-limit: repeat {repeat + 1}: llama.cpp: {llama[^1]:F2} tokens/s");
         }
 
         Report.Title($"Decoding the model of 2.5 GB within {LimitBytes / 1_000_000} MB ({Repeats} repeats, one sequence, expert budget {Budget})", "server", "tokens/s", "MB loaded a token", "MB at most in the group", "of what the device allows");
-        for (int mode = 0; mode < s_modes.Length; mode++)
+        for (var mode = 0; mode < Modes.Length; mode++)
         {
-            int at = mode;
-            Report.Row(s_modes[mode].Name, Spread.Of(speeds[mode]).Text("F2"), Spread.Of(loaded[mode].Select(b => b / 1e6)).Text("F0"), Spread.Of(peaks[mode]).Text("F0"),
+            var at = mode;
+            Report.Row(Modes[mode].Name, Spread.Of(speeds[mode]).Text("F2"), Spread.Of(loaded[mode].Select(b => b / 1e6)).Text("F0"), Spread.Of(peaks[mode]).Text("F0"),
                 Spread.Of(Enumerable.Range(0, Repeats).Select(r => 100 * speeds[at][r] * loaded[at][r] / disk[r])).Text("F0", "%"));
         }
         Report.Row($"llama.cpp {peer.Version}, memory map", Spread.Of(llama).Text("F2"), "", "", "");
         Report.Line("");
         Report.Line($"The device gives {Spread.Of(disk.Select(d => d / 1e6)).Text("F0", " MB/s")} to {AtOnce} direct reads of {expert} bytes at a time; what it allows is that over the bytes loaded a token, with computing hidden entirely.");
-        foreach (int mode in new[] { 0, 1, 2 })
+        foreach (var mode in new[] { 0, 1, 2 })
         {
             var ratio = Spread.Of(speeds[mode].Zip(llama, (own, other) => own / other));
-            Report.Line($"Bar: at least 8x llama.cpp: {s_modes[mode].Name}: {ratio.Text("F1", "x")}, {Report.AtLeast(ratio.Median, 8)}.");
+            Report.Line($"Bar: at least 8x llama.cpp: {Modes[mode].Name}: {ratio.Text("F1", "x")}, {Report.AtLeast(ratio.Median, 8)}.");
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed class OwnModel(string directory, ModelLoadOptions options) : IDi
     public double Prefill(int tokens)
     {
         using var kv = _model.CreateSequence();
-        long begun = Stopwatch.GetTimestamp();
+        var begun = Stopwatch.GetTimestamp();
         _model.Forward([new SequenceChunk(kv, Tokens(tokens), LogitsFor.Last)]);
         return tokens / Stopwatch.GetElapsedTime(begun).TotalSeconds;
     }
@@ -35,8 +35,8 @@ internal sealed class OwnModel(string directory, ModelLoadOptions options) : IDi
         {
             if (prompt > 0)
                 _model.Forward([.. kvs.Select(kv => new SequenceChunk(kv, Tokens(prompt), LogitsFor.Last))]);
-            long begun = Stopwatch.GetTimestamp();
-            for (int step = 0; step < output; step++)
+            var begun = Stopwatch.GetTimestamp();
+            for (var step = 0; step < output; step++)
                 _model.Forward([.. kvs.Select(kv => new SequenceChunk(kv, Tokens(1), LogitsFor.Last))]);
             return sequences * output / Stopwatch.GetElapsedTime(begun).TotalSeconds;
         }

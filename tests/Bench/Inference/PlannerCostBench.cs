@@ -16,21 +16,21 @@ internal static class PlannerCostBench
     /// <summary>Share of the experts that fit; it decides how much of a plan has to be queued.</summary>
     private const double Fits = 0.75;
 
-    private static readonly int[] s_horizons = [0, 1, 2, 3, 6];
+    private static readonly int[] Horizons = [0, 1, 2, 3, 6];
 
     public static void Run()
     {
         var trace = DemonstrationTrace.Record(Letters);
         var source = new TraceReplay(trace, 1);
-        int layers = source.Shape.Layers;
+        var layers = source.Shape.Layers;
         int[] script = [.. Tokenizer.Load(BenchModels.Demonstration()).Encode(DemonstrationTrace.Text[..Letters], true).Take(1400)];
         Report.Title(
             $"What looking ahead costs, demonstration model ({layers} layers x {source.Shape.Experts} experts), one sequence, us a layer on the compute thread",
             "horizon", "predict", "learn (put off until the thread would wait)", "the policy's plan, predictions in it", "hand the plan to cache and queue", "all in the engine, pre-gates in it");
         // The first runs are for the compiler.
-        for (int i = 0; i < 3; i++)
-            Measure(s_horizons[^1]);
-        foreach (int horizon in s_horizons)
+        for (var i = 0; i < 3; i++)
+            Measure(Horizons[^1]);
+        foreach (var horizon in Horizons)
         {
             Measure(horizon);
             var parts = Measure(horizon);
@@ -43,23 +43,23 @@ internal static class PlannerCostBench
     private static double[] Predictor(TraceReplay source, int horizon)
     {
         var predictor = new RoutingPredictor(source.Shape);
-        float[] use = new float[source.Shape.Experts];
+        var use = new float[source.Shape.Experts];
         long predict = 0, learn = 0;
-        for (int step = 0; step < source.Steps; step++)
+        for (var step = 0; step < source.Steps; step++)
         {
-            int[] tokens = source.Tokens(step);
-            long began = Stopwatch.GetTimestamp();
+            var tokens = source.Tokens(step);
+            var began = Stopwatch.GetTimestamp();
             predictor.Begin(tokens);
             // The token ids speak for the whole step.
-            for (int distance = 1; distance <= source.Shape.Layers; distance++)
+            for (var distance = 1; distance <= source.Shape.Layers; distance++)
                 predictor.Predict(null, distance, use);
             predict += Stopwatch.GetTimestamp() - began;
-            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            for (var layer = 0; layer < source.Shape.Layers; layer++)
             {
                 var routing = source.Routing(step, layer, horizon);
-                long start = Stopwatch.GetTimestamp();
+                var start = Stopwatch.GetTimestamp();
                 predictor.Learn(layer, routing.Chosen);
-                long middle = Stopwatch.GetTimestamp();
+                var middle = Stopwatch.GetTimestamp();
                 // As the policy does: when a layer comes inside the horizon, and just before it runs.
                 if (horizon > 0)
                     predictor.Predict(routing, horizon, use);
@@ -77,11 +77,11 @@ internal static class PlannerCostBench
         var policy = new ExpertFlowPolicy(new RoutingPredictor(source.Shape), new HorizonLimits(8, 4, 8), horizon);
         var scheduler = new ExpertScheduler(new ExpertCache((int)(Fits * source.Shape.Layers * source.Shape.Experts), policy.NextUse, policy.Residency));
         long plan = 0, hand = 0;
-        for (int step = 0; step < source.Steps; step++)
+        for (var step = 0; step < source.Steps; step++)
         {
-            int[] tokens = source.Tokens(step);
+            var tokens = source.Tokens(step);
             Plan(() => policy.Begin(tokens));
-            for (int layer = 0; layer < source.Shape.Layers; layer++)
+            for (var layer = 0; layer < source.Shape.Layers; layer++)
             {
                 var routing = source.Routing(step, layer, horizon);
                 Use(scheduler, layer, routing.Chosen);
@@ -93,9 +93,9 @@ internal static class PlannerCostBench
 
         void Plan(Func<IReadOnlyList<PrefetchRequest>?> make)
         {
-            long start = Stopwatch.GetTimestamp();
+            var start = Stopwatch.GetTimestamp();
             var made = make();
-            long middle = Stopwatch.GetTimestamp();
+            var middle = Stopwatch.GetTimestamp();
             if (made is not null)
                 scheduler.Plan(made);
             hand += Stopwatch.GetTimestamp() - middle;
@@ -105,7 +105,7 @@ internal static class PlannerCostBench
 
     private static void Use(ExpertScheduler scheduler, int layer, int[] chosen)
     {
-        foreach (int expert in chosen)
+        foreach (var expert in chosen)
         {
             var key = new ExpertKey(layer, expert);
             if (!scheduler.TryUse(key, out _))

@@ -21,7 +21,7 @@ internal static class RecallBench
     public static void Run()
     {
         var trace = DemonstrationTrace.Record(letters: int.MaxValue);
-        int held = DemonstrationTrace.TokensOf(Learned);
+        var held = DemonstrationTrace.TokensOf(Learned);
         var learned = new TraceReplay(trace.Slice(0, held), 1);
         var heldOut = new TraceReplay(trace.Slice(held, trace.Tokens.Length - held), 1);
         var predictor = new RoutingPredictor(learned.Shape);
@@ -75,7 +75,7 @@ internal static class RecallBench
 
     private static (TimeSpan Time, IReadOnlyList<HorizonRecall> Result) Timed(Func<IReadOnlyList<HorizonRecall>> work)
     {
-        long begun = Stopwatch.GetTimestamp();
+        var begun = Stopwatch.GetTimestamp();
         var result = work();
         return (Stopwatch.GetElapsedTime(begun), result);
     }
@@ -86,18 +86,18 @@ internal static class RecallBench
 /// <summary>Routing of the demonstration model on a novel.</summary>
 internal static class DemonstrationTrace
 {
-    private static readonly string s_model = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
+    private static readonly string Model = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
 
     public static string Text { get; } = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
 
     public static RoutingTrace Record(int letters) =>
-        TraceRun.OfText(s_model, Text[..Math.Min(letters, Text.Length)], int.MaxValue, null, new ModelLoadOptions { Threads = 1 });
+        TraceRun.OfText(Model, Text[..Math.Min(letters, Text.Length)], int.MaxValue, null, new ModelLoadOptions { Threads = 1 });
 
     /// <summary>A predictor that has learned from what the model writes itself.</summary>
     public static RoutingPredictor TaughtOnOwnText(string directory, int tokens, ModelLoadOptions options) =>
         TraceRun.OfSequences(directory, OwnText.Write(directory, tokens, 1, options), options).Aggregate((RoutingPredictor?)null, (predictor, piece) => PredictorTraining.Run(piece, predictor))!;
 
-    public static int TokensOf(int letters) => Moebius.Inference.Text.Tokenization.Tokenizer.Load(s_model).Encode(Text[..letters], false).Count;
+    public static int TokensOf(int letters) => Moebius.Inference.Text.Tokenization.Tokenizer.Load(Model).Encode(Text[..letters], false).Count;
 
     public static ModelShape Shape(RoutingTrace trace) => new()
     {

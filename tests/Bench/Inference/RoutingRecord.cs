@@ -58,7 +58,7 @@ internal sealed class Oracle(RoutingRecord record, int horizon, int most, bool b
 
     public IReadOnlyList<PrefetchRequest> Plan(LayerRouting routing)
     {
-        int position = _position + 1;
+        var position = _position + 1;
         if (position >= record.Count || !record[position].Select(key => key.Expert).SequenceEqual(routing.Chosen.Distinct()))
             throw new InvalidOperationException($"layer run {position} does not route as recorded: the inputs differ");
         Volatile.Write(ref _position, position);
@@ -75,7 +75,7 @@ internal sealed class Oracle(RoutingRecord record, int horizon, int most, bool b
     {
         if (!_uses.TryGetValue(key, out var positions))
             return long.MaxValue;
-        int next = Array.BinarySearch(positions, Volatile.Read(ref _position) + 1);
+        var next = Array.BinarySearch(positions, Volatile.Read(ref _position) + 1);
         next = next < 0 ? ~next : next;
         return next < positions.Length ? positions[next] : long.MaxValue;
     }
@@ -84,7 +84,7 @@ internal sealed class Oracle(RoutingRecord record, int horizon, int most, bool b
     {
         var plan = new List<PrefetchRequest>();
         var seen = new HashSet<ExpertKey>();
-        for (int next = position + 1; next <= position + horizon && next < record.Count; next++)
+        for (var next = position + 1; next <= position + horizon && next < record.Count; next++)
         {
             foreach (var key in record[next])
             {

@@ -13,25 +13,25 @@ internal static class RssBench
 
     public static async Task RunAsync()
     {
-        string model = BenchModels.Large();
+        var model = BenchModels.Large();
         long experts;
         using (var loaded = ModelLoader.Load(model, new ModelLoadOptions { Threads = 1, ExpertBudgetBytes = 64 << 20 }))
             experts = loaded.Info.ExpertBytes;
-        long dense = Directory.GetFiles(model, "*.safetensors").Sum(file => new FileInfo(file).Length) - experts;
-        string prompt = string.Concat(Enumerable.Repeat("It was the custom of the family to sit together in the evening. ", 60));
+        var dense = Directory.GetFiles(model, "*.safetensors").Sum(file => new FileInfo(file).Length) - experts;
+        var prompt = string.Concat(Enumerable.Repeat("It was the custom of the family to sit together in the evening. ", 60));
 
         Report.Title($"Memory of a server (model of 2.5 GB, dense weights {dense >> 20} MiB, one sequence)", "budget", "prefetch", "tokens held", "peak RSS, MiB", "of that not file pages, MiB", "budget + dense + KV, MiB", "peak / that", "bar", "");
-        foreach (int percent in new[] { 25, 50, 100 })
+        foreach (var percent in new[] { 25, 50, 100 })
         {
-            foreach (string prefetch in percent == 100 ? new[] { "OnDemand" } : ["OnDemand", "Adaptive"])
+            foreach (var prefetch in percent == 100 ? new[] { "OnDemand" } : ["OnDemand", "Adaptive"])
             {
-                long budget = experts * percent / 100;
+                var budget = experts * percent / 100;
                 await using var server = await ServedDecode.StartAsync(null, model, "--threads", "2", "--expert-budget", budget.ToString(CultureInfo.InvariantCulture), "--prefetch", prefetch);
                 await server.AnswerAsync(prompt, Tokens);
-                long held = (long)await server.MetricAsync("vllm:prompt_tokens_total") + Tokens;
-                long kv = held * LargeModel.Layers * 2 * LargeModel.KvHeads * LargeModel.HeadDim * sizeof(float);
+                var held = (long)await server.MetricAsync("vllm:prompt_tokens_total") + Tokens;
+                var kv = held * LargeModel.Layers * 2 * LargeModel.KvHeads * LargeModel.HeadDim * sizeof(float);
                 var (peak, anonymous) = server.Memory();
-                double ratio = (double)peak / (budget + dense + kv);
+                var ratio = (double)peak / (budget + dense + kv);
                 Report.Row($"{percent}%", prefetch, $"{held}", $"{peak >> 20}", $"{anonymous >> 20}", $"{(budget + dense + kv) >> 20}", ratio.ToString("F2", CultureInfo.InvariantCulture) + "x", "<= 1.15x", Report.AtMost(ratio, 1.15));
             }
         }

@@ -9,9 +9,9 @@ internal static class SamplingBench
 {
     private const int Repeats = 5;
 
-    private static readonly int[] s_vocabularies = [4096, 32_000, 151_936];
+    private static readonly int[] Vocabularies = [4096, 32_000, 151_936];
 
-    private static readonly (string Name, SamplingSettings Settings)[] s_samplings =
+    private static readonly (string Name, SamplingSettings Settings)[] Samplings =
     [
         ("greedy", new SamplingSettings { Temperature = 0 }),
         ("temperature 0.8", new SamplingSettings { Temperature = 0.8, Seed = 1 }),
@@ -23,20 +23,20 @@ internal static class SamplingBench
     public static void Run()
     {
         Report.Title($"Choosing a token, one thread ({Repeats} repeats; logits of a normal distribution with deviation 2.5)", "vocabulary", "sampling", "us", "sorting all, us", "ratio");
-        foreach (int vocabulary in s_vocabularies)
+        foreach (var vocabulary in Vocabularies)
         {
-            float[] logits = Logits(vocabulary);
-            int draws = 20_000_000 / vocabulary;
-            foreach (var (name, settings) in s_samplings)
+            var logits = Logits(vocabulary);
+            var draws = 20_000_000 / vocabulary;
+            foreach (var (name, settings) in Samplings)
             {
                 var sampler = new Sampler(settings, []);
-                float[] row = new float[vocabulary];
+                var row = new float[vocabulary];
                 Time(draws / 4, Draw);
                 Time(draws / 40, Sort);
                 Thread.Sleep(150);
                 var own = new List<double>();
                 var sorted = new List<double>();
-                for (int repeat = 0; repeat < Repeats; repeat++)
+                for (var repeat = 0; repeat < Repeats; repeat++)
                 {
                     own.Add(Time(draws, Draw));
                     sorted.Add(Time(draws / 40 + 1, Sort));
@@ -59,8 +59,8 @@ internal static class SamplingBench
 
     private static double Time(int times, Action action)
     {
-        long begun = Stopwatch.GetTimestamp();
-        for (int i = 0; i < times; i++)
+        var begun = Stopwatch.GetTimestamp();
+        for (var i = 0; i < times; i++)
             action();
         return Stopwatch.GetElapsedTime(begun).TotalMicroseconds / times;
     }

@@ -22,7 +22,7 @@ internal sealed class ServedDecode : IAsyncDisposable
     {
         using var probe = new TcpListener(IPAddress.Loopback, 0);
         probe.Start();
-        int port = ((IPEndPoint)probe.LocalEndpoint).Port;
+        var port = ((IPEndPoint)probe.LocalEndpoint).Port;
         probe.Stop();
         var server = ProductProcess.Start(limit, ["serve", "--model", model, "--listen", $"127.0.0.1:{port}", "--served-model-name", "bench", .. arguments]);
         var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(3) };
@@ -39,7 +39,7 @@ internal sealed class ServedDecode : IAsyncDisposable
     /// </param>
     public async Task<double> AnswerAsync(string prompt, int tokens, int? randomSeed = null)
     {
-        long begun = Stopwatch.GetTimestamp();
+        var begun = Stopwatch.GetTimestamp();
         using var response = await _client.PostAsJsonAsync("/v1/completions", new JsonObject
         {
             ["model"] = "bench",
@@ -53,7 +53,7 @@ internal sealed class ServedDecode : IAsyncDisposable
         var answer = (await response.Content.ReadFromJsonAsync<JsonObject>())!;
         if (!response.IsSuccessStatusCode)
             throw new InvalidOperationException($"the server answers {(int)response.StatusCode}: {answer.ToJsonString()}");
-        int generated = (int)answer["usage"]!["completion_tokens"]!;
+        var generated = (int)answer["usage"]!["completion_tokens"]!;
         if (generated != tokens)
             throw new InvalidOperationException($"the server generated {generated} tokens instead of {tokens}");
         return Stopwatch.GetElapsedTime(begun).TotalSeconds;
@@ -62,7 +62,7 @@ internal sealed class ServedDecode : IAsyncDisposable
     /// <summary>The value of one metric.</summary>
     public async Task<double> MetricAsync(string name)
     {
-        string text = await _client.GetStringAsync("/metrics");
+        var text = await _client.GetStringAsync("/metrics");
         string line = text.Split('\n').First(line => line.StartsWith(name + "{", StringComparison.Ordinal));
         return double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture);
     }
@@ -70,7 +70,7 @@ internal sealed class ServedDecode : IAsyncDisposable
     /// <summary>Most memory that the process has held, and what it holds now without file pages, in bytes.</summary>
     public (long Peak, long Anonymous) Memory()
     {
-        string[] lines = File.ReadAllLines($"/proc/{_server.Id}/status");
+        var lines = File.ReadAllLines($"/proc/{_server.Id}/status");
         return (Field("VmHWM:"), Field("RssAnon:"));
 
         long Field(string name) => long.Parse(lines.First(l => l.StartsWith(name, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2].Split('\t')[^1], CultureInfo.InvariantCulture) << 10;

@@ -28,9 +28,9 @@ internal static class SimulationBench
     /// <summary>The paper's machines and models.</summary>
     public static IEnumerable<SimulationCase> Cases()
     {
-        int learnedTokens = DemonstrationTrace.TokensOf(Learned);
+        var learnedTokens = DemonstrationTrace.TokensOf(Learned);
         var trace = DemonstrationTrace.Record(letters: Learned + 8 * Tokens);
-        foreach (string name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
+        foreach (var name in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
         {
             var shape = Profiles.Shape(name);
             var before = Stretched(trace.Slice(0, learnedTokens), shape);
@@ -40,10 +40,10 @@ internal static class SimulationBench
             using (var writer = new BinaryWriter(learned, Encoding.UTF8, leaveOpen: true))
                 predictor.Save(writer);
             var source = Stretched(trace.Slice(learnedTokens, Tokens), shape);
-            foreach (string hardware in new[] { "a6000", "h20" })
+            foreach (var hardware in new[] { "a6000", "h20" })
             {
                 var machine = Profiles.Hardware(hardware);
-                int slots = (int)(((machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
+                var slots = (int)(((machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)shape.LayerBytes * shape.Layers - shape.OtherBytes) / shape.ExpertBytes);
                 yield return new SimulationCase($"{hardware}, {name}", new SimulationSetup(machine, shape, 1, slots, source.Steps / 2, Limits), source, () => Read(learned.ToArray()));
             }
         }

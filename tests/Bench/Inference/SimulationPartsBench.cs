@@ -11,7 +11,7 @@ namespace Moebius.Bench.Inference;
 /// </summary>
 internal static class SimulationPartsBench
 {
-    private static readonly int[] s_horizons = [1, 2, 4, 8, 16, 32];
+    private static readonly int[] Horizons = [1, 2, 4, 8, 16, 32];
 
     public static void Run()
     {
@@ -42,7 +42,7 @@ internal static class SimulationPartsBench
     private static ExpertFlowPolicy Known(SimulationCase item, int? horizon = null) => new(new TruePredictor(item.Source), item.Limits, horizon);
 
     private static SimulatedRun Best(SimulationCase item, Func<int, SimulatedRun> run) =>
-        s_horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
+        Horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
 
     /// <summary>Says what will be used.</summary>
     private sealed class TruePredictor(IRoutingSource source) : RoutingPredictor(source.Shape)
@@ -53,7 +53,7 @@ internal static class SimulationPartsBench
             int at = (routing?.Layer ?? -1) + distance, step = (int)Step - 1 + (at / Shape.Layers);
             if (step >= source.Steps)
                 return;
-            foreach (int expert in source.Chosen(step, at % Shape.Layers))
+            foreach (var expert in source.Chosen(step, at % Shape.Layers))
                 use[expert] = 1;
         }
     }

@@ -10,7 +10,7 @@ internal static class SpeedBench
     private const int Threads = 2;
     private const int Prompt = 512;
     private const int BatchPrompt = 16;
-    private static readonly int[] s_batches = [1, 4, 16];
+    private static readonly int[] Batches = [1, 4, 16];
 
     public static Task LargeAsync() => CompareAsync("2.5 GB model", LargeModel.Ensure(), repeats: 3, output: 24);
 
@@ -21,23 +21,23 @@ internal static class SpeedBench
     private static async Task CompareAsync(string name, string directory, int repeats, int output)
     {
         var llama = await LlamaPeer.EnsureAsync();
-        string gguf = GgufModel.Ensure(directory);
+        var gguf = GgufModel.Ensure(directory);
         Report.Line("");
-        Report.Line($"llama.cpp {llama.Version}: llama-bench -t {Threads} -p {Prompt} -n {output} -r 1; llama-batched-bench -t {Threads} -npp {BatchPrompt} -ntg {output} -npl {string.Join(',', s_batches)}.");
+        Report.Line($"llama.cpp {llama.Version}: llama-bench -t {Threads} -p {Prompt} -n {output} -r 1; llama-batched-bench -t {Threads} -npp {BatchPrompt} -ntg {output} -npl {string.Join(',', Batches)}.");
         using var own = new OwnModel(directory, new ModelLoadOptions { Threads = Threads });
         WarmUp(own);
-        string[] figures = ["prefill of 512", "decode, nothing before", .. s_batches.Select(batch => $"decode, batch {batch}")];
+        string[] figures = ["prefill of 512", "decode, nothing before", .. Batches.Select(batch => $"decode, batch {batch}")];
         var ours = figures.Select(_ => new List<double>()).ToArray();
         var theirs = figures.Select(_ => new List<double>()).ToArray();
         var bandwidth = new List<double>();
-        for (int repeat = 0; repeat < repeats; repeat++)
+        for (var repeat = 0; repeat < repeats; repeat++)
         {
-            long begun = Stopwatch.GetTimestamp();
+            var begun = Stopwatch.GetTimestamp();
             var (prefill, decode) = await llama.BenchAsync(gguf, Threads, Prompt, output);
-            double[] batched = await llama.BatchedAsync(gguf, Threads, BatchPrompt, output, s_batches);
+            var batched = await llama.BatchedAsync(gguf, Threads, BatchPrompt, output, Batches);
             double[] their = [prefill, decode, .. batched];
-            double[] our = [own.Prefill(Prompt), own.Decode(1, 0, output), .. s_batches.Select(batch => own.Decode(batch, BatchPrompt, output))];
-            for (int i = 0; i < figures.Length; i++)
+            double[] our = [own.Prefill(Prompt), own.Decode(1, 0, output), .. Batches.Select(batch => own.Decode(batch, BatchPrompt, output))];
+            for (var i = 0; i < figures.Length; i++)
             {
                 ours[i].Add(our[i]);
                 theirs[i].Add(their[i]);
@@ -48,10 +48,10 @@ internal static class SpeedBench
         }
 
         Report.Title($"{name}, bf16, {Threads} threads, all experts resident ({repeats} repeats; tokens/s)", "", "this", "llama.cpp", "ratio", "bar", "");
-        for (int i = 0; i < figures.Length; i++)
+        for (var i = 0; i < figures.Length; i++)
         {
             var ratio = Spread.Of(ours[i].Zip(theirs[i], static (our, their) => our / their));
-            bool bar = figures[i].StartsWith("decode", StringComparison.Ordinal);
+            var bar = figures[i].StartsWith("decode", StringComparison.Ordinal);
             Report.Row(figures[i], Spread.Of(ours[i]).Text("F0"), Spread.Of(theirs[i]).Text("F0"), ratio.Text("F2", "x"), bar ? ">= 1.00x" : "", bar ? Report.AtLeast(ratio.Median, 1) : "");
         }
         Report.Line("");
@@ -61,12 +61,12 @@ internal static class SpeedBench
     /// <summary>So that the compiler is done with everything that is timed.</summary>
     private static void WarmUp(OwnModel own)
     {
-        for (int i = 0; i < 2; i++)
+        for (var i = 0; i < 2; i++)
             own.Prefill(64);
-        foreach (int batch in s_batches)
+        foreach (var batch in Batches)
             own.Decode(batch, BatchPrompt, 8);
         Thread.Sleep(300);
-        foreach (int batch in s_batches)
+        foreach (var batch in Batches)
             own.Decode(batch, BatchPrompt, 8);
     }
 
@@ -74,16 +74,16 @@ internal static class SpeedBench
     private static unsafe double ReadBandwidth()
     {
         const long Bytes = 512L << 20;
-        byte* memory = (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)Bytes, 2 << 20);
+        var memory = (byte*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((nuint)Bytes, 2 << 20);
         for (long i = 0; i < Bytes; i += 4096)
             memory[i] = 1;
         double best = 0;
-        for (int repeat = 0; repeat < 3; repeat++)
+        for (var repeat = 0; repeat < 3; repeat++)
         {
-            long begun = Stopwatch.GetTimestamp();
+            var begun = Stopwatch.GetTimestamp();
             Parallel.For(0, Threads, new ParallelOptions { MaxDegreeOfParallelism = Threads }, thread =>
             {
-                byte* from = memory + (thread * (Bytes / Threads));
+                var from = memory + (thread * (Bytes / Threads));
                 Vector512<long> a = default, b = default, c = default, d = default;
                 for (long i = 0; i < Bytes / Threads; i += 256)
                 {

@@ -14,15 +14,15 @@ namespace Moebius.Bench.Inference;
 internal static class StallBench
 {
     /// <summary>Layers that the oracle looks ahead: the largest horizon that the policy may choose by default.</summary>
-    private static readonly int s_oracleHorizon = new PrefetchSpec().MaxHorizon;
+    private static readonly int OracleHorizon = new PrefetchSpec().MaxHorizon;
 
     private const int Repeats = 3;
 
-    private static readonly string[] s_modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "oracle", "oracle, Belady"];
+    private static readonly string[] Modes = ["OnDemand, LRU", "pre-gate, 1 layer", "Fixed, 3 layers", "Adaptive", "oracle", "oracle, Belady"];
 
     /// <summary>Reads a novel whose beginning the predictor has learned from.</summary>
     public static void Demonstration() =>
-        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, own: 131_072, prompt: 12, warm: 1600, tokens: 400), [25, 50, 75], s_modes);
+        Measure("demonstration model", Run(BenchModels.Demonstration(), learned: 140_000, own: 131_072, prompt: 12, warm: 1600, tokens: 400), [25, 50, 75], Modes);
 
     /// <summary>The same with random weights: what a token uses is all that there is to learn.</summary>
     /// <param name="percent">Of the experts in memory.</param>
@@ -42,7 +42,7 @@ internal static class StallBench
         var predictor = own > 0 ? DemonstrationTrace.TaughtOnOwnText(directory, own, options) : null;
         var trace = TraceRun.OfText(directory, DemonstrationTrace.Text[..learned], int.MaxValue, null, options);
         predictor = PredictorTraining.Run(trace, predictor);
-        string file = Path.Combine(directory, "bench.predictor");
+        var file = Path.Combine(directory, "bench.predictor");
         PredictorFile.Write(file, predictor);
         Report.Line($"The predictor has learned from {own} tokens that the model wrote itself, and from the {trace.Tokens.Length} tokens of the text before.");
         int[] script = [.. Tokenizer.Load(directory).Encode(DemonstrationTrace.Text[learned..], true).Take(prompt + warm + tokens)];
@@ -51,21 +51,21 @@ internal static class StallBench
 
     private static void Measure(string name, DecodeRun run, int[] budgets, string[] modes)
     {
-        string directory = run.Directory;
-        int tokens = run.Tokens;
+        var directory = run.Directory;
+        var tokens = run.Tokens;
         var (all, expert) = Sizes(directory);
-        foreach (int percent in budgets)
+        foreach (var percent in budgets)
         {
-            long budget = all * percent / 100;
+            var budget = all * percent / 100;
             var record = new RoutingRecord();
-            int[] expected = run.Run(budget, policy: new Recorder(record)).Output;
+            var expected = run.Run(budget, policy: new Recorder(record)).Output;
             var results = modes.ToDictionary(mode => mode, _ => new List<DecodeResult>());
-            for (int repeat = 0; repeat < Repeats; repeat++)
+            for (var repeat = 0; repeat < Repeats; repeat++)
             {
-                for (int i = 0; i < modes.Length; i++)
+                for (var i = 0; i < modes.Length; i++)
                 {
                     // Another order each time: what disturbs the machine disturbs all.
-                    string mode = modes[(i + repeat) % modes.Length];
+                    var mode = modes[(i + repeat) % modes.Length];
                     var result = Run(run, mode, budget, record, (int)(budget / expert));
                     if (!result.Output.SequenceEqual(expected))
                         throw new InvalidOperationException($"{mode} changed the output");
@@ -79,7 +79,7 @@ internal static class StallBench
     private static DecodeResult Run(DecodeRun run, string mode, long budget, RoutingRecord record, int slots)
     {
         // A plan may fill the high level of the cache and leaves the rest to what is in use.
-        var oracle = new Oracle(record, s_oracleHorizon, slots * 3 / 4, mode.EndsWith("Belady", StringComparison.Ordinal));
+        var oracle = new Oracle(record, OracleHorizon, slots * 3 / 4, mode.EndsWith("Belady", StringComparison.Ordinal));
         return mode switch
         {
             "OnDemand, LRU" => run.Run(budget),
@@ -121,7 +121,7 @@ internal static class StallBench
 
             Spread Over(Func<DecodeResult, double> of) => Spread.Of(all.Select(of));
         }
-        double oracle = Spread.Of(results["oracle"].Select(r => r.Stall)).Median;
+        var oracle = Spread.Of(results["oracle"].Select(r => r.Stall)).Median;
         var against = Ratio("Adaptive", "oracle");
         Report.Line("");
         Report.Line($"Bar: Adaptive's stall at most 1.20x the oracle's: {against.Text("F2", "x")}, {Report.AtMost(against.Median, 1.2)}.{(oracle < 5e-6 ? " The oracle waits less than 5 us a token: the ratio is one of disturbances." : "")}");

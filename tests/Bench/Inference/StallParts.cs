@@ -48,7 +48,7 @@ internal sealed class StallParts(IPrefetchPolicy policy) : IPrefetchPolicy
         Layers++;
         Horizons += policy.Horizon(feedback.Layer);
         Planning += feedback.PlanSeconds;
-        double each = feedback.StallSeconds / Math.Max(1, feedback.Misses);
+        var each = feedback.StallSeconds / Math.Max(1, feedback.Misses);
         Late += (feedback.Late + feedback.Queued) * each;
         EvictedEarly += feedback.EvictedEarly * each;
         Unforeseen += (feedback.Misses - feedback.Late - feedback.Queued - feedback.EvictedEarly) * each;

@@ -18,14 +18,14 @@ internal static class StepBench
     private const int Threads = 2;
     private const int Repeats = 5;
 
-    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(3);
 
-    private static readonly StepPart[] s_maths =
+    private static readonly StepPart[] Maths =
     [
         StepPart.Norms, StepPart.Projections, StepPart.Attention, StepPart.RouterProduct, StepPart.Experts, StepPart.Combine, StepPart.DenseFeedForward, StepPart.Head,
     ];
 
-    private static readonly (string Name, SamplingSettings Settings)[] s_samplings =
+    private static readonly (string Name, SamplingSettings Settings)[] Samplings =
     [
         ("greedy", new SamplingSettings { Temperature = 0 }),
         ("temperature 0.8, top-p 0.95", new SamplingSettings { Temperature = 0.8, TopP = 0.95, Seed = 1 }),
@@ -42,14 +42,14 @@ internal static class StepBench
             "model", "sampling", "step, us", "outside, us", "choosing experts", "other work in the model", "choosing tokens", "plans, text, events, garbage", "share of the step", "bar", "");
         using var loaded = ModelLoader.Load(directory, new ModelLoadOptions { Threads = Threads });
         var tokenizer = Tokenizer.Load(directory);
-        foreach (var (sampling, settings) in s_samplings)
+        foreach (var (sampling, settings) in Samplings)
         {
             // The first runs are for the compiler: what is called once in a step is compiled again after some hundred.
-            for (long begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < s_warmUp;)
+            for (var begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < WarmUp;)
                 await RunAsync(loaded, tokenizer, settings, output);
             await Task.Delay(300);
             var runs = new List<Measured>();
-            for (int repeat = 0; repeat < Repeats; repeat++)
+            for (var repeat = 0; repeat < Repeats; repeat++)
                 runs.Add(await RunAsync(loaded, tokenizer, settings, output));
             var share = Spread.Of(runs.Select(run => 100 * run.Outside / run.Step));
             Report.Row(name, sampling, Spread.Of(runs.Select(run => run.Step)).Text("F0"), Spread.Of(runs.Select(run => run.Outside)).Text("F0"),
@@ -103,7 +103,7 @@ internal static class StepBench
 
         public void ForEach(int count, Action<int> body)
         {
-            long begun = Stopwatch.GetTimestamp();
+            var begun = Stopwatch.GetTimestamp();
             model.ForEach(count, body);
             if (_steps > 0)
                 _choosing += Stopwatch.GetTimestamp() - begun;
@@ -133,11 +133,11 @@ internal static class StepBench
         {
             if (_steps < 2)
                 throw new InvalidOperationException($"only {_steps} steps had all {Sequences} sequences");
-            double maths = s_maths.Sum(part => _profile.Of(part).TotalMicroseconds);
-            double inModel = Enum.GetValues<StepPart>().Sum(part => _profile.Of(part).TotalMicroseconds) - maths;
-            double all = Stopwatch.GetElapsedTime(_begun, _ended).TotalMicroseconds;
-            double experts = _profile.Of(StepPart.Routing).TotalMicroseconds;
-            double tokens = Stopwatch.GetElapsedTime(0, _chosen).TotalMicroseconds;
+            var maths = Maths.Sum(part => _profile.Of(part).TotalMicroseconds);
+            var inModel = Enum.GetValues<StepPart>().Sum(part => _profile.Of(part).TotalMicroseconds) - maths;
+            var all = Stopwatch.GetElapsedTime(_begun, _ended).TotalMicroseconds;
+            var experts = _profile.Of(StepPart.Routing).TotalMicroseconds;
+            var tokens = Stopwatch.GetElapsedTime(0, _chosen).TotalMicroseconds;
             return new Measured(all / _steps, (all - maths) / _steps, experts / _steps, (inModel - experts) / _steps, tokens / _steps);
         }
 

@@ -19,7 +19,7 @@ internal sealed class FleetServer : IAsyncDisposable
     /// <summary>Whether the operator has the last processor to itself, and all others share the rest: MOEBIUS_BENCH_APART=1.</summary>
     public static bool IsApart { get; } = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_APART") == "1";
 
-    private ProductProcess? process;
+    private ProductProcess? _process;
 
     private FleetServer(KubernetesTestServer server) => (Server, Api) = (server, new BareClient(server.Configuration, Clients));
 
@@ -28,7 +28,7 @@ internal sealed class FleetServer : IAsyncDisposable
     public BareClient Api { get; }
 
     /// <summary>The operator.</summary>
-    public ProductProcess Process => process ?? throw new InvalidOperationException("the operator does not run yet");
+    public ProductProcess Process => _process ?? throw new InvalidOperationException("the operator does not run yet");
 
     /// <summary>Where the operator's metrics are.</summary>
     public int Port { get; } = LoopbackPorts.Take();
@@ -67,8 +67,8 @@ internal sealed class FleetServer : IAsyncDisposable
             "operator", "run", $"--kubeconfig={Server.CreateKubeconfig("system:serviceaccount:moebius-system:moebius-operator", "system:serviceaccounts")}",
             $"--listen=127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}", "--leader-elect=false", .. Workers,
         ];
-        process = IsApart ? StartApart(arguments) : ProductProcess.Start(WithEnvironment, arguments);
-        await process.SaysAsync("Caches are filled");
+        _process = IsApart ? StartApart(arguments) : ProductProcess.Start(WithEnvironment, arguments);
+        await _process.SaysAsync("Caches are filled");
     }
 
     private ProductProcess StartApart(string[] arguments)
@@ -171,8 +171,8 @@ internal sealed class FleetServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (process is not null)
-            await process.DisposeAsync();
+        if (_process is not null)
+            await _process.DisposeAsync();
         Api.Dispose();
         await Server.DisposeAsync();
     }

@@ -13,13 +13,13 @@ public sealed class NodeAgentRightsTests(ChartCluster cluster) : IAsyncLifetime
     private const string Node = "node-7";
     private const string Agents = "moebius-node-agents";
     private const string Account = $"system:serviceaccount:{Agents}:cxl";
-    private readonly string folder = Directory.CreateTempSubdirectory("moebius-agent-").FullName;
+    private readonly string _folder = Directory.CreateTempSubdirectory("moebius-agent-").FullName;
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
     public async ValueTask DisposeAsync()
     {
-        Directory.Delete(folder, recursive: true);
+        Directory.Delete(_folder, recursive: true);
         await cluster.ClearAsync();
     }
 
@@ -29,7 +29,7 @@ public sealed class NodeAgentRightsTests(ChartCluster cluster) : IAsyncLifetime
         (await cluster.InstallDefinitionsAsync()).EnsureSuccess();
         (await cluster.InstallOperatorAsync()).EnsureSuccess();
         (await cluster.KubectlAsync(["apply", "-f", "-"], $$"""{"apiVersion":"v1","kind":"Node","metadata":{"name":"{{Node}}"} }""")).EnsureSuccess();
-        var memory = Directory.CreateDirectory(Path.Combine(folder, "devices/system/node/node0")).FullName;
+        var memory = Directory.CreateDirectory(Path.Combine(_folder, "devices/system/node/node0")).FullName;
         await File.WriteAllTextAsync(Path.Combine(memory, "cpulist"), "0\n");
         await File.WriteAllTextAsync(Path.Combine(memory, "meminfo"), "Node 0 MemTotal:       1048576 kB\n");
         var listen = $"127.0.0.1:{LoopbackPorts.Take()}";
@@ -39,7 +39,7 @@ public sealed class NodeAgentRightsTests(ChartCluster cluster) : IAsyncLifetime
         using var stop = new CancellationTokenSource();
         var running = program.Parse(
         [
-            "cxl", "agent", "--sysfs", folder, "--state", Path.Combine(folder, "state"), "--listen", listen, "--node-name", Node,
+            "cxl", "agent", "--sysfs", _folder, "--state", Path.Combine(_folder, "state"), "--listen", listen, "--node-name", Node,
             "--kubeconfig", cluster.CreateKubeconfig(Account, "system:serviceaccounts", $"system:serviceaccounts:{Agents}"),
         ]).InvokeAsync(cancellationToken: stop.Token);
         try

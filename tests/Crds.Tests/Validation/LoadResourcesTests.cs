@@ -7,7 +7,7 @@ public sealed class LoadResourcesTests : IDisposable
 {
     private const string Policy = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
 
-    private readonly TemporaryFolder folder = new();
+    private readonly TemporaryFolder _folder = new();
 
     [Fact]
     public void Every_document_becomes_its_type_in_order()
@@ -54,11 +54,11 @@ public sealed class LoadResourcesTests : IDisposable
         Assert.Contains("cannot be read", Assert.Throws<UserInputException>(() => ManifestValidator.LoadResources(empty + "x")).Message, StringComparison.Ordinal);
     }
 
-    public void Dispose() => folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     private string Write(string yaml)
     {
-        var path = folder.File("f.yaml");
+        var path = _folder.File("f.yaml");
         File.WriteAllText(path, yaml);
         return path;
     }

@@ -9,7 +9,7 @@ namespace Moebius.Crds.Tests.Validation;
 /// <summary>Builds random valid manifests from the schema, and damages them.</summary>
 internal sealed class RandomManifest(int seed)
 {
-    private readonly Random random = new(seed);
+    private readonly Random _random = new(seed);
 
     /// <summary>Texts that fit each pattern of the schemas; a new pattern asks for its line here.</summary>
     private static readonly Dictionary<string, string[]> Texts = new()
@@ -50,16 +50,16 @@ internal sealed class RandomManifest(int seed)
     {
         var nodes = new List<JsonNode>();
         Collect(manifest);
-        switch (nodes[random.Next(nodes.Count)])
+        switch (nodes[_random.Next(nodes.Count)])
         {
-            case JsonObject fields when fields.Count > 0 && random.Next(2) == 0:
-                fields.Remove(fields.ElementAt(random.Next(fields.Count)).Key);
+            case JsonObject fields when fields.Count > 0 && _random.Next(2) == 0:
+                fields.Remove(fields.ElementAt(_random.Next(fields.Count)).Key);
                 break;
             case JsonObject fields:
-                fields[fields.Count > 0 && random.Next(2) == 0 ? fields.ElementAt(random.Next(fields.Count)).Key : "added"] = Junk();
+                fields[fields.Count > 0 && _random.Next(2) == 0 ? fields.ElementAt(_random.Next(fields.Count)).Key : "added"] = Junk();
                 break;
             case JsonArray items:
-                items.Insert(random.Next(items.Count + 1), items.Count > 0 && random.Next(2) == 0 ? items[0]?.DeepClone() : Junk());
+                items.Insert(_random.Next(items.Count + 1), items.Count > 0 && _random.Next(2) == 0 ? items[0]?.DeepClone() : Junk());
                 break;
             case var node:
                 node.ReplaceWith(Junk());
@@ -76,28 +76,28 @@ internal sealed class RandomManifest(int seed)
         }
     }
 
-    private JsonNode? Junk() => random.Next(9) switch
+    private JsonNode? Junk() => _random.Next(9) switch
     {
         0 => null,
         1 => true,
-        2 => random.Next(-10, 100_000),
+        2 => _random.Next(-10, 100_000),
         3 => long.MaxValue,
-        4 => random.NextDouble() * 1e20,
+        4 => _random.NextDouble() * 1e20,
         5 => "",
-        6 => new string((char)random.Next(32, 0x3000), random.Next(1, 200)),
+        6 => new string((char)_random.Next(32, 0x3000), _random.Next(1, 200)),
         7 => new JsonObject { ["name"] = 1 },
         _ => new JsonArray("x", null, 3),
     };
 
     private JsonNode? Value(V1JSONSchemaProps schema) => schema switch
     {
-        { XKubernetesIntOrString: true } => random.Next(3) == 0 ? random.Next((int)(schema.Maximum ?? 1_000_000)) : Text(schema),
-        { EnumProperty: { } values } => (string)values[random.Next(values.Count)],
-        { Type: "boolean" } => random.Next(2) == 0,
-        { Type: "integer" } => random.NextInt64((long)(schema.Minimum ?? -1), (long)(schema.Maximum ?? 1000) + 1),
+        { XKubernetesIntOrString: true } => _random.Next(3) == 0 ? _random.Next((int)(schema.Maximum ?? 1_000_000)) : Text(schema),
+        { EnumProperty: { } values } => (string)values[_random.Next(values.Count)],
+        { Type: "boolean" } => _random.Next(2) == 0,
+        { Type: "integer" } => _random.NextInt64((long)(schema.Minimum ?? -1), (long)(schema.Maximum ?? 1000) + 1),
         { Type: "string" } => Text(schema),
         { Type: "array" } => Items(schema),
-        { AdditionalProperties: V1JSONSchemaProps entry } => new JsonObject(Enumerable.Range(0, random.Next(3)).Select(i => KeyValuePair.Create($"k{i}", Value(entry)))),
+        { AdditionalProperties: V1JSONSchemaProps entry } => new JsonObject(Enumerable.Range(0, _random.Next(3)).Select(i => KeyValuePair.Create($"k{i}", Value(entry)))),
         { Properties: not null } => Fields(schema),
         _ => new JsonObject { ["any"] = new JsonArray(1, "two") },
     };
@@ -107,7 +107,7 @@ internal sealed class RandomManifest(int seed)
         var fields = new JsonObject();
         foreach (var (name, field) in schema.Properties)
         {
-            if (schema.Required?.Contains(name) == true || random.Next(2) == 0)
+            if (schema.Required?.Contains(name) == true || _random.Next(2) == 0)
                 fields[name] = Value(field);
         }
 
@@ -117,7 +117,7 @@ internal sealed class RandomManifest(int seed)
     private JsonArray Items(V1JSONSchemaProps schema)
     {
         var items = new JsonArray();
-        var count = Math.Min(schema.MaxItems ?? 3, Math.Max(schema.MinItems ?? 0, random.Next(3)));
+        var count = Math.Min(schema.MaxItems ?? 3, Math.Max(schema.MinItems ?? 0, _random.Next(3)));
         var seen = new HashSet<string>();
         for (var i = 0; i < count; i++)
         {
@@ -135,8 +135,8 @@ internal sealed class RandomManifest(int seed)
         if (schema.Format == "date-time")
             return "2026-01-31T12:00:00Z";
         if (schema.Pattern is null)
-            return new string('é', (int)Math.Max(schema.MinLength ?? 0, random.Next(0, 20)));
+            return new string('é', (int)Math.Max(schema.MinLength ?? 0, _random.Next(0, 20)));
         Assert.True(Texts.TryGetValue(schema.Pattern, out var texts), $"{schema.Pattern}: add texts that match");
-        return texts[random.Next(texts.Length)];
+        return texts[_random.Next(texts.Length)];
     }
 }

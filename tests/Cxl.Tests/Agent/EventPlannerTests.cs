@@ -20,43 +20,43 @@ public sealed class EventPlannerTests
         Failures = 1, NextAttempt = new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero),
     };
 
-    private readonly AgentStatus status = Report();
+    private readonly AgentStatus _status = Report();
 
     [Fact]
     public void A_start_tells_the_level_and_what_is_not_counted() =>
-        Assert.Equal(["LevelChosen Normal", $"{status.Observer.Reason} Warning"], Told(null, status));
+        Assert.Equal(["LevelChosen Normal", $"{_status.Observer.Reason} Warning"], Told(null, _status));
 
     [Fact]
     public void Nothing_new_is_nothing_told()
     {
-        Assert.Empty(Told(status, status));
-        Assert.Empty(Told(status with { Duplex = Loaded }, status with { Duplex = Loaded }));
-        Assert.Empty(Told(status with { Duplex = Exited }, status with { Duplex = Exited }));
+        Assert.Empty(Told(_status, _status));
+        Assert.Empty(Told(_status with { Duplex = Loaded }, _status with { Duplex = Loaded }));
+        Assert.Empty(Told(_status with { Duplex = Exited }, _status with { Duplex = Exited }));
     }
 
     [Fact]
     public void A_level_that_falls_is_a_warning_and_one_that_rises_is_not()
     {
-        var high = status with { Level = SchedulingLevel.SchedExt };
-        Assert.Equal(["LevelChanged Warning"], Told(high, status));
-        Assert.Equal(["LevelChanged Normal"], Told(status, high));
-        Assert.Equal(["LevelNotAccepted Warning"], Told(status, status with { Ready = false }));
+        var high = _status with { Level = SchedulingLevel.SchedExt };
+        Assert.Equal(["LevelChanged Warning"], Told(high, _status));
+        Assert.Equal(["LevelChanged Normal"], Told(_status, high));
+        Assert.Equal(["LevelNotAccepted Warning"], Told(_status, _status with { Ready = false }));
     }
 
     [Fact]
     public void The_scheduler_comes_and_goes_in_events()
     {
-        Assert.Equal(["SchedulerLoaded Normal"], Told(status with { Duplex = StandingBy }, status with { Duplex = Loaded }));
-        Assert.Equal(["SchedulerReleased Normal"], Told(status with { Duplex = Loaded }, status with { Duplex = StandingBy }));
-        Assert.Equal(["SchedulerExited Warning"], Told(status with { Duplex = Loaded }, status with { Duplex = Exited }));
-        Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(status with { Duplex = Exited }, status with { Duplex = Exited with { Failures = 2 } }));
-        Assert.Equal(["SchedulerRejected Warning"], Told(status with { Duplex = StandingBy }, status with { Duplex = StandingBy with { Reason = "SchedulerRejected", Failures = 1 } }));
+        Assert.Equal(["SchedulerLoaded Normal"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = Loaded }));
+        Assert.Equal(["SchedulerReleased Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = StandingBy }));
+        Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Loaded }, _status with { Duplex = Exited }));
+        Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(_status with { Duplex = Exited }, _status with { Duplex = Exited with { Failures = 2 } }));
+        Assert.Equal(["SchedulerRejected Warning"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = StandingBy with { Reason = "SchedulerRejected", Failures = 1 } }));
     }
 
     [Fact]
     public void No_event_names_a_task() =>
         Assert.DoesNotContain(
-            EventPlanner.Between(status with { Duplex = Exited }, status with { Duplex = Exited with { Failures = 2 } }),
+            EventPlanner.Between(_status with { Duplex = Exited }, _status with { Duplex = Exited with { Failures = 2 } }),
             told => told.Message.Contains("redis", StringComparison.Ordinal));
 
     private static IEnumerable<string> Told(AgentStatus? before, AgentStatus after) =>

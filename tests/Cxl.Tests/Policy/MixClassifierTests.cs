@@ -8,7 +8,7 @@ namespace Moebius.Cxl.Tests.Policy;
 
 public class MixClassifierTests
 {
-    private readonly MixClassifier classifier = new(0.7, 0.3);
+    private readonly MixClassifier _classifier = new(0.7, 0.3);
 
     [Theory]
     [InlineData(100, 0, MemoryIntent.ReadHeavy)]
@@ -17,16 +17,16 @@ public class MixClassifierTests
     [InlineData(69, 31, MemoryIntent.Balanced)]
     [InlineData(3, 3, MemoryIntent.Unknown)]
     public void A_first_interval_gives_the_class(ulong reads, ulong writes, MemoryIntent expected) =>
-        Assert.Equal(expected, classifier.Next(default, reads, writes).Class);
+        Assert.Equal(expected, _classifier.Next(default, reads, writes).Class);
 
     [Fact]
     public void A_mix_at_the_threshold_does_not_flap()
     {
-        var state = classifier.Next(default, 72, 28);
+        var state = _classifier.Next(default, 72, 28);
         var changes = 0;
         for (var i = 0; i < 100; i++)
         {
-            var next = classifier.Next(state, i % 2 == 0 ? 68UL : 72, i % 2 == 0 ? 32UL : 28);
+            var next = _classifier.Next(state, i % 2 == 0 ? 68UL : 72, i % 2 == 0 ? 32UL : 28);
             changes += next.Class == state.Class ? 0 : 1;
             state = next;
         }
@@ -37,9 +37,9 @@ public class MixClassifierTests
     [Fact]
     public void A_lasting_change_is_followed()
     {
-        var state = classifier.Next(default, 100, 0);
+        var state = _classifier.Next(default, 100, 0);
         for (var i = 0; i < 10; i++)
-            state = classifier.Next(state, 0, 100);
+            state = _classifier.Next(state, 0, 100);
         Assert.Equal(MemoryIntent.WriteHeavy, state.Class);
     }
 
@@ -49,7 +49,7 @@ public class MixClassifierTests
         {
             var state = default(MixState);
             foreach (var (reads, writes) in intervals)
-                state = classifier.Next(state, (ulong)reads, (ulong)writes);
+                state = _classifier.Next(state, (ulong)reads, (ulong)writes);
             return state.ReadShare switch
             {
                 null => state.Class == MemoryIntent.Unknown,

@@ -4,7 +4,7 @@ namespace Moebius.Cxl.Tests.Policy;
 
 public sealed class RetryBackoffTests
 {
-    private readonly DateTimeOffset start = DateTimeOffset.UnixEpoch;
+    private readonly DateTimeOffset _start = DateTimeOffset.UnixEpoch;
 
     [Fact]
     public void Pauses_double_up_to_the_longest()
@@ -13,8 +13,8 @@ public sealed class RetryBackoffTests
         var pauses = new List<TimeSpan>();
         for (var i = 0; i < 12; i++)
         {
-            backoff.Failed(start);
-            pauses.Add(backoff.Next - start);
+            backoff.Failed(_start);
+            pauses.Add(backoff.Next - _start);
         }
 
         Assert.Equal([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300], pauses.Select(pause => (int)pause.TotalSeconds));
@@ -25,12 +25,12 @@ public sealed class RetryBackoffTests
     public void Only_a_long_run_starts_over()
     {
         var backoff = new RetryBackoff();
-        backoff.Failed(start);
-        backoff.Started(start);
-        backoff.Failed(start.AddMinutes(1));
-        Assert.Equal(2, (backoff.Next - start.AddMinutes(1)).TotalSeconds);
-        backoff.Started(start);
-        backoff.Failed(start.AddMinutes(11));
-        Assert.Equal((1.0, 1), ((backoff.Next - start.AddMinutes(11)).TotalSeconds, backoff.Failures));
+        backoff.Failed(_start);
+        backoff.Started(_start);
+        backoff.Failed(_start.AddMinutes(1));
+        Assert.Equal(2, (backoff.Next - _start.AddMinutes(1)).TotalSeconds);
+        backoff.Started(_start);
+        backoff.Failed(_start.AddMinutes(11));
+        Assert.Equal((1.0, 1), ((backoff.Next - _start.AddMinutes(11)).TotalSeconds, backoff.Failures));
     }
 }

@@ -8,13 +8,13 @@ namespace Moebius.Cxl.Tests.Telemetry;
 public class ActivityTrackerTests
 {
     private static readonly Dictionary<ulong, MemoryIntent> NoHints = [];
-    private readonly ActivityTracker tracker = new(new MixClassifier(0.7, 0.3), perfEvents: false);
+    private readonly ActivityTracker _tracker = new(new MixClassifier(0.7, 0.3), perfEvents: false);
 
     [Fact]
     public void Differences_are_taken_per_cgroup()
     {
-        tracker.Update(Snapshot((1, 100, 50)), Paths(1), NoHints, out _);
-        var activity = Assert.Single(tracker.Update(Snapshot((1, 160, 50)), Paths(1), NoHints, out _));
+        _tracker.Update(Snapshot((1, 100, 50)), Paths(1), NoHints, out _);
+        var activity = Assert.Single(_tracker.Update(Snapshot((1, 160, 50)), Paths(1), NoHints, out _));
         Assert.Equal((60UL, 0UL), (activity.Delta.ReadFaults, activity.Delta.WriteFaults));
         Assert.Equal(160UL, activity.Total.ReadFaults);
     }
@@ -22,19 +22,19 @@ public class ActivityTrackerTests
     [Fact]
     public void A_cgroup_that_vanished_is_handed_back_and_forgotten()
     {
-        tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1, 2), NoHints, out var gone);
+        _tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1, 2), NoHints, out var gone);
         Assert.Empty(gone);
-        Assert.Single(tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1), NoHints, out gone));
+        Assert.Single(_tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1), NoHints, out gone));
         Assert.Equal([2UL], gone);
         // The same id again is a new cgroup: nothing of the old one is left to subtract.
-        var activity = tracker.Update(Snapshot((1, 100, 0), (2, 7, 0)), Paths(1, 2), NoHints, out _);
+        var activity = _tracker.Update(Snapshot((1, 100, 0), (2, 7, 0)), Paths(1, 2), NoHints, out _);
         Assert.Equal(7UL, activity.Single(cgroup => cgroup.Id == 2).Delta.ReadFaults);
     }
 
     [Fact]
     public void A_hint_comes_before_the_own_mix()
     {
-        var activity = tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1, 2), new Dictionary<ulong, MemoryIntent> { [1] = MemoryIntent.Latency }, out _);
+        var activity = _tracker.Update(Snapshot((1, 100, 0), (2, 100, 0)), Paths(1, 2), new Dictionary<ulong, MemoryIntent> { [1] = MemoryIntent.Latency }, out _);
         Assert.Equal((MemoryIntent.Latency, true), (activity[0].Intent, activity[0].Hinted));
         Assert.Equal((MemoryIntent.ReadHeavy, false), (activity[1].Intent, activity[1].Hinted));
     }
@@ -44,11 +44,11 @@ public class ActivityTrackerTests
     {
         for (ulong id = 1; id <= 1000; id++)
         {
-            var activity = tracker.Update(Snapshot((id, 100, 0)), Paths(id), NoHints, out _);
+            var activity = _tracker.Update(Snapshot((id, 100, 0)), Paths(id), NoHints, out _);
             Assert.Single(activity);
         }
 
-        Assert.Empty(tracker.Update(new Dictionary<ulong, CgroupCounters>(), Paths(), NoHints, out var gone));
+        Assert.Empty(_tracker.Update(new Dictionary<ulong, CgroupCounters>(), Paths(), NoHints, out var gone));
         Assert.Empty(gone);
     }
 

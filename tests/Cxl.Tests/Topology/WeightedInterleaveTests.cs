@@ -5,24 +5,24 @@ namespace Moebius.Cxl.Tests.Topology;
 public sealed class WeightedInterleaveTests : IDisposable
 {
     private const string Folder = "kernel/mm/mempolicy/weighted_interleave";
-    private readonly string state = Directory.CreateTempSubdirectory("moebius-state-").FullName;
-    private WeightRecord record;
+    private readonly string _state = Directory.CreateTempSubdirectory("moebius-state-").FullName;
+    private WeightRecord _record;
 
-    public WeightedInterleaveTests() => record = Open();
+    public WeightedInterleaveTests() => _record = Open();
 
     public void Dispose()
     {
-        record.Dispose();
-        Directory.Delete(state, recursive: true);
+        _record.Dispose();
+        Directory.Delete(_state, recursive: true);
     }
 
-    private WeightRecord Open(string procfs = "/proc") => WeightRecord.TryOpen(state, procfs)!;
+    private WeightRecord Open(string procfs = "/proc") => WeightRecord.TryOpen(_state, procfs)!;
 
     [Fact]
     public void Weights_are_set_and_put_back()
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 7");
-        var interleave = new WeightedInterleave(sysfs.Root, record);
+        var interleave = new WeightedInterleave(sysfs.Root, _record);
         interleave.Apply(new Dictionary<int, int> { [0] = 3, [1] = 2 });
         interleave.Apply(new Dictionary<int, int> { [0] = 9 });
         Assert.Equal("9", sysfs[$"{Folder}/node0"]);
@@ -38,7 +38,7 @@ public sealed class WeightedInterleaveTests : IDisposable
     public void The_kernels_own_computation_is_switched_on_again(string name)
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/{name} = true");
-        var interleave = new WeightedInterleave(sysfs.Root, record);
+        var interleave = new WeightedInterleave(sysfs.Root, _record);
         interleave.Apply(new Dictionary<int, int> { [0] = 3 });
         // What the kernel does on a write of a weight.
         sysfs.Add($"{Folder}/{name} = false");
@@ -50,7 +50,7 @@ public sealed class WeightedInterleaveTests : IDisposable
     public void An_unknown_node_or_weight_changes_nothing()
     {
         using var sysfs = new SysfsFixture("ddr-only");
-        var interleave = new WeightedInterleave(sysfs.Root, record);
+        var interleave = new WeightedInterleave(sysfs.Root, _record);
         Assert.Contains("node7", Assert.Throws<IOException>(() => interleave.Apply(new Dictionary<int, int> { [0] = 3, [7] = 2 })).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => interleave.Apply(new Dictionary<int, int> { [0] = 0 }));
         Assert.Equal("1", sysfs[$"{Folder}/node0"]);
@@ -60,7 +60,7 @@ public sealed class WeightedInterleaveTests : IDisposable
     public void A_kernel_without_it_is_said()
     {
         using var sysfs = new SysfsFixture("cxl-two-way");
-        var error = Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, record).Apply(new Dictionary<int, int> { [0] = 3 }));
+        var error = Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, _record).Apply(new Dictionary<int, int> { [0] = 3 }));
         Assert.Contains("6.9", error.Message, StringComparison.Ordinal);
     }
 
@@ -68,14 +68,14 @@ public sealed class WeightedInterleaveTests : IDisposable
     public void What_a_killed_agent_left_is_put_back_by_the_next_one()
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 7", $"{Folder}/auto = true");
-        var killed = new WeightedInterleave(sysfs.Root, record);
+        var killed = new WeightedInterleave(sysfs.Root, _record);
         killed.Apply(new Dictionary<int, int> { [0] = 3 });
         killed.Apply(new Dictionary<int, int> { [1] = 2 });
         sysfs.Add($"{Folder}/auto = false");
-        record.Dispose();
+        _record.Dispose();
 
-        record = Open();
-        var next = new WeightedInterleave(sysfs.Root, record);
+        _record = Open();
+        var next = new WeightedInterleave(sysfs.Root, _record);
         Assert.Equal(new Dictionary<int, int> { [0] = 7, [1] = 1 }, next.RestoreLeft());
         Assert.Equal(("7", "1", "true"), (sysfs[$"{Folder}/node0"], sysfs[$"{Folder}/node1"], sysfs[$"{Folder}/auto"]));
         Assert.Null(next.RestoreLeft());
@@ -86,25 +86,25 @@ public sealed class WeightedInterleaveTests : IDisposable
     {
         using var sysfs = new SysfsFixture("ddr-only");
         using var procfs = new SysfsFixture("ddr-only", "sys/kernel/random/boot_id = another");
-        var interleave = new WeightedInterleave(sysfs.Root, record);
+        var interleave = new WeightedInterleave(sysfs.Root, _record);
         interleave.Apply(new Dictionary<int, int> { [0] = 3 });
         interleave.Restore();
-        Assert.Null(record.Read());
+        Assert.Null(_record.Read());
 
         interleave.Apply(new Dictionary<int, int> { [0] = 3 });
-        record.Dispose();
-        record = Open(procfs.Root);
-        Assert.Null(new WeightedInterleave(sysfs.Root, record).RestoreLeft());
+        _record.Dispose();
+        _record = Open(procfs.Root);
+        Assert.Null(new WeightedInterleave(sysfs.Root, _record).RestoreLeft());
         Assert.Equal("3", sysfs[$"{Folder}/node0"]);
     }
 
     [Fact]
     public void One_agent_at_a_time_holds_the_record()
     {
-        Assert.Null(WeightRecord.TryOpen(state, "/proc"));
-        record.Dispose();
-        record = Open();
-        Assert.Null(record.Read());
+        Assert.Null(WeightRecord.TryOpen(_state, "/proc"));
+        _record.Dispose();
+        _record = Open();
+        Assert.Null(_record.Read());
     }
 
     [Theory]
@@ -115,8 +115,8 @@ public sealed class WeightedInterleaveTests : IDisposable
     public void A_record_that_makes_no_sense_changes_nothing_and_is_said(string line)
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 9");
-        File.WriteAllText(Path.Combine(state, "interleave-weights"), $"boot x\n{line}\n");
-        Assert.Contains($"'{line}' makes no sense", Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, record).RestoreLeft()).Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(_state, "interleave-weights"), $"boot x\n{line}\n");
+        Assert.Contains($"'{line}' makes no sense", Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, _record).RestoreLeft()).Message, StringComparison.Ordinal);
         Assert.Equal("9", sysfs[$"{Folder}/node0"]);
     }
 }

@@ -13,9 +13,9 @@ public class FiniteWeightsTests
     [InlineData(float.NegativeInfinity)]
     public void Every_place_is_looked_at_in_every_type(float bad)
     {
-        for (int length = 1; length <= 70; length += 3)
+        for (var length = 1; length <= 70; length += 3)
         {
-            for (int at = 0; at < length; at++)
+            for (var at = 0; at < length; at++)
             {
                 float[] values = [.. Enumerable.Repeat(float.MaxValue, length)];
                 Half[] halves = [.. Enumerable.Repeat(Half.MinValue, length)];
@@ -40,8 +40,8 @@ public class FiniteWeightsTests
     public void A_dense_weight_is_refused_at_load_by_file_tensor_and_count()
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
-        long values = Poison(model, "model.layers.1.self_attn.q_proj.weight", 3);
-        string message = Assert.Throws<UserInputException>(() => TestModels.Load(model.Path).Dispose()).Message;
+        var values = Poison(model, "model.layers.1.self_attn.q_proj.weight", 3);
+        var message = Assert.Throws<UserInputException>(() => TestModels.Load(model.Path).Dispose()).Message;
         Assert.Equal($"{model.File_("model.safetensors")}: tensor \"model.layers.1.self_attn.q_proj.weight\": 3 of {values} values are NaN or infinite; all weights must be finite numbers", message);
     }
 
@@ -50,21 +50,21 @@ public class FiniteWeightsTests
     {
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
         Poison(model, "model.layers.0.mlp.experts.2.down_proj.weight", 1);
-        string message = Assert.Throws<UserInputException>(() => TestModels.Load(model.Path).Dispose()).Message;
+        var message = Assert.Throws<UserInputException>(() => TestModels.Load(model.Path).Dispose()).Message;
         Assert.Contains("experts.2.down_proj.weight\": 1 of ", message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void An_expert_that_is_read_on_demand_fails_its_step_each_time()
     {
-        string golden = TestModels.Golden("qwen3_moe");
-        long budget = TestModels.SmallestBudget(golden);
+        var golden = TestModels.Golden("qwen3_moe");
+        var budget = TestModels.SmallestBudget(golden);
         using var copy = TestModels.Copy(golden);
-        foreach (int expert in Enumerable.Range(0, 16))
+        foreach (var expert in Enumerable.Range(0, 16))
             Poison(copy, $"model.layers.0.mlp.experts.{expert}.up_proj.weight", expert < 15 ? 1 : 0);
         using var model = TestModels.Load(copy.Path, budget);
         using var kv = model.CreateSequence();
-        for (int i = 0; i < 20; i++)
+        for (var i = 0; i < 20; i++)
         {
             var refused = Assert.Throws<UserInputException>(() => model.Forward([new SequenceChunk(kv, new[] { 5, 6 }, LogitsFor.Last)]));
             Assert.Contains("up_proj.weight\": 1 of ", refused.Message, StringComparison.Ordinal);
@@ -76,7 +76,7 @@ public class FiniteWeightsTests
     /// <summary>Makes the first values of a tensor NaN; returns how many it has.</summary>
     private static long Poison(TemporaryModel model, string name, int count)
     {
-        string path = model.File_("model.safetensors");
+        var path = model.File_("model.safetensors");
         TensorEntry entry;
         using (var file = SafetensorsFile.Open(path))
             entry = file.Entries.Single(e => e.Name == name);

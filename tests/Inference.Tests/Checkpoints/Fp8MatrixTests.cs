@@ -12,9 +12,9 @@ public class Fp8MatrixTests
     {
         using var checkpoint = Checkpoint.Open(Path.Combine(TestModels.Data, "quantized", "qwen3_moe-fp8-ragged"), fp8: new Fp8Blocks(16, 16));
         var whole = Fp8Matrix.Find(checkpoint, $"model.layers.1.self_attn.{part}.weight", rows, columns)!;
-        ushort[][] expected = Rows(whole);
+        var expected = Rows(whole);
         Assert.Equal(rows, expected.Length);
-        for (int bytes = 1; bytes <= rows * columns + 1; bytes += 13)
+        for (var bytes = 1; bytes <= rows * columns + 1; bytes += 13)
         {
             var bands = whole.Bands(bytes).ToArray();
             Assert.All(bands, band => Assert.InRange(band.Rows * columns, 1, Math.Max(bytes, columns)));
@@ -26,9 +26,9 @@ public class Fp8MatrixTests
     public void Names_of_scales_lead_to_what_they_scale()
     {
         using var checkpoint = Checkpoint.Open(Path.Combine(TestModels.Data, "quantized", "qwen3_moe-fp8-ragged"), fp8: new Fp8Blocks(16, 16));
-        foreach (string name in checkpoint.Names)
+        foreach (var name in checkpoint.Names)
         {
-            string? scaled = Fp8Matrix.ScaledBy(checkpoint, name);
+            var scaled = Fp8Matrix.ScaledBy(checkpoint, name);
             Assert.Equal(name.EndsWith("_proj.weight_scale_inv", StringComparison.Ordinal), scaled is not null);
             Assert.Equal(scaled is null ? null : name[..^"_scale_inv".Length], scaled);
         }
@@ -36,11 +36,11 @@ public class Fp8MatrixTests
 
     private static ushort[][] Rows(Fp8Matrix matrix)
     {
-        byte[] scratch = new byte[matrix.ScratchBytes];
+        var scratch = new byte[matrix.ScratchBytes];
         matrix.Read(scratch);
         return [.. Enumerable.Range(0, matrix.Rows).Select(r =>
         {
-            ushort[] row = new ushort[matrix.Columns];
+            var row = new ushort[matrix.Columns];
             matrix.Row(scratch, r, row);
             return row;
         })];

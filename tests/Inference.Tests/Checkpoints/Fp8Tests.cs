@@ -24,10 +24,10 @@ public class Fp8Tests
     [Fact]
     public void Every_code_is_the_half_with_its_bits_times_256()
     {
-        for (int code = 0; code < 256; code++)
+        for (var code = 0; code < 256; code++)
         {
-            float half = (float)BitConverter.UInt16BitsToHalf((ushort)(((code & 0x80) << 8) | ((code & 0x7F) << 7))) * 256;
-            float value = Fp8.Value((byte)code);
+            var half = (float)BitConverter.UInt16BitsToHalf((ushort)(((code & 0x80) << 8) | ((code & 0x7F) << 7))) * 256;
+            var value = Fp8.Value((byte)code);
             Assert.Equal((code & 0x7F) == 0x7F ? "NaN" : $"{half:R} {BitConverter.SingleToUInt32Bits(half):x}", float.IsNaN(value) ? "NaN" : $"{value:R} {BitConverter.SingleToUInt32Bits(value):x}");
         }
     }
@@ -36,16 +36,16 @@ public class Fp8Tests
     [Property(MaxTest = 300)]
     public void Rows_of_any_length_are_products_rounded_to_bf16(uint bits, byte length, byte first)
     {
-        float scale = BitConverter.UInt32BitsToSingle(bits);
+        var scale = BitConverter.UInt32BitsToSingle(bits);
         if (!float.IsFinite(scale))
             scale = first;
         byte[] codes = [.. Enumerable.Range(0, length).Select(i => (byte)(first + (i * 3)))];
-        ushort[] values = new ushort[length + 1];
+        var values = new ushort[length + 1];
         values[length] = 0xABCD;
         Fp8.ToBFloat16(codes, scale, values);
-        for (int i = 0; i < length; i++)
+        for (var i = 0; i < length; i++)
         {
-            float product = Fp8.Value(codes[i]) * scale;
+            var product = Fp8.Value(codes[i]) * scale;
             Assert.Equal(float.IsNaN(product) ? "NaN" : $"{Nearest(product):x4}", (values[i] & 0x7FFF) > 0x7F80 ? "NaN" : $"{values[i]:x4}");
         }
         Assert.Equal(0xABCD, values[length]);
@@ -55,9 +55,9 @@ public class Fp8Tests
     public void Every_code_stays_itself_under_a_power_of_two()
     {
         byte[] codes = [.. Enumerable.Range(0, 256).Select(i => (byte)i)];
-        ushort[] values = new ushort[256];
+        var values = new ushort[256];
         Fp8.ToBFloat16(codes, 0.25f, values);
-        for (int i = 0; i < 256; i++)
+        for (var i = 0; i < 256; i++)
             Assert.Equal(Fp8.Value((byte)i) / 4, HalfTypes.ToSingle(values[i], TensorType.BF16));
         // NaN is never lost among bytes.
         Assert.Equal(2, FiniteWeights.CountOthers(MemoryMarshal.AsBytes<ushort>(values), TensorType.BF16));
@@ -66,9 +66,9 @@ public class Fp8Tests
     /// <summary>Of the two neighbours in bf16 the nearer one, and of two that are as near the one that ends in 0.</summary>
     private static ushort Nearest(float value)
     {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
+        var bits = BitConverter.SingleToUInt32Bits(value);
         ushort below = (ushort)(bits >> 16), above = (ushort)(below + 1);
-        uint rest = bits & 0xFFFF;
+        var rest = bits & 0xFFFF;
         return rest > 0x8000 || (rest == 0x8000 && (below & 1) == 1) ? above : below;
     }
 }

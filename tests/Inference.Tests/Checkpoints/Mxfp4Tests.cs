@@ -11,12 +11,12 @@ public class Mxfp4Tests
     {
         double[] magnitudes = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
         var infinite = new SortedSet<int>();
-        for (int scale = 0; scale < 255; scale++)
+        for (var scale = 0; scale < 255; scale++)
         {
-            for (int half = 0; half < 16; half++)
+            for (var half = 0; half < 16; half++)
             {
-                double exact = (half < 8 ? 1 : -1) * magnitudes[half & 7] * Math.Pow(2, scale - 127);
-                float value = HalfTypes.ToSingle(Mxfp4.Value(half, (byte)scale), TensorType.BF16);
+                var exact = (half < 8 ? 1 : -1) * magnitudes[half & 7] * Math.Pow(2, scale - 127);
+                var value = HalfTypes.ToSingle(Mxfp4.Value(half, (byte)scale), TensorType.BF16);
                 Assert.Equal(half >= 8, float.IsNegative(value));
                 if (Math.Abs(exact) < Math.Pow(2, 128))
                 {
@@ -35,12 +35,12 @@ public class Mxfp4Tests
     public void Blocks_are_decoded_value_by_value_low_half_first(byte[] scales, byte seed)
     {
         byte[] blocks = [.. Enumerable.Range(0, scales.Length * 16).Select(i => (byte)((i * 41) + (i / 16) + seed))];
-        ushort[] values = new ushort[(scales.Length * 32) + 1];
+        var values = new ushort[(scales.Length * 32) + 1];
         values[^1] = 0xABCD;
         Mxfp4.ToBFloat16(blocks, scales, values);
-        for (int i = 0; i < scales.Length * 32; i++)
+        for (var i = 0; i < scales.Length * 32; i++)
         {
-            int half = i % 2 == 0 ? blocks[i / 2] & 0xF : blocks[i / 2] >> 4;
+            var half = i % 2 == 0 ? blocks[i / 2] & 0xF : blocks[i / 2] >> 4;
             Assert.Equal(Mxfp4.Value(half, scales[i / 32]), values[i]);
         }
         Assert.Equal(0xABCD, values[^1]);

@@ -22,7 +22,7 @@ public sealed class SafetensorsTests : IDisposable
         Write(Good, 32);
         using var file = SafetensorsFile.Open(_path);
         Assert.Equal(["a", "b"], file.Entries.Select(e => e.Name));
-        byte[] b = new byte[8];
+        var b = new byte[8];
         file.Read(file.Entries[1], 0, b);
         Assert.Equal([24, 25, 26, 27, 28, 29, 30, 31], b);
         Assert.Throws<ArgumentOutOfRangeException>(() => file.Read(file.Entries[1], 1, b));
@@ -70,7 +70,7 @@ public sealed class SafetensorsTests : IDisposable
         Refused("header length 1000 is more than the");
         Write(Good, 32, length: ulong.MaxValue);
         Refused("header length 18446744073709551615 is over the format's limit");
-        foreach (ulong length in new ulong[] { long.MaxValue, 1UL << 63, (1UL << 63) - 8, 1UL << 32, 100_000_001 })
+        foreach (var length in new ulong[] { long.MaxValue, 1UL << 63, (1UL << 63) - 8, 1UL << 32, 100_000_001 })
         {
             Write(Good, 32, length);
             Refused($"header length {length} is over the format's limit");
@@ -80,7 +80,7 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void Refuses_a_header_of_very_many_levels()
     {
-        foreach (int levels in new[] { 65, 100_000 })
+        foreach (var levels in new[] { 65, 100_000 })
         {
             Write("{\"__metadata__\":" + new string('[', levels) + new string(']', levels) + "}", 0);
             Refused("header is not valid JSON");
@@ -100,7 +100,7 @@ public sealed class SafetensorsTests : IDisposable
     public void Truncated_files_are_refused(ushort length, bool quantized)
     {
         Write(quantized ? Quantized : Good, quantized ? 47 : 32);
-        byte[] whole = File.ReadAllBytes(_path);
+        var whole = File.ReadAllBytes(_path);
         File.WriteAllBytes(_path, whole[..(length % whole.Length)]);
         Assert.Throws<UserInputException>(() => SafetensorsFile.Open(_path).Dispose());
     }
@@ -108,10 +108,10 @@ public sealed class SafetensorsTests : IDisposable
     [Property(MaxTest = 1000)]
     public void Changed_bytes_never_cause_any_other_error(ushort[] positions, byte[] values, bool quantized)
     {
-        int data = quantized ? 47 : 32;
+        var data = quantized ? 47 : 32;
         Write(quantized ? Quantized : Good, data);
-        byte[] bytes = File.ReadAllBytes(_path);
-        for (int i = 0; i < Math.Min(positions.Length, values.Length); i++)
+        var bytes = File.ReadAllBytes(_path);
+        for (var i = 0; i < Math.Min(positions.Length, values.Length); i++)
             bytes[positions[i] % (bytes.Length - data)] = values[i];
         File.WriteAllBytes(_path, bytes);
         OpensOrIsRefused();
@@ -137,7 +137,7 @@ public sealed class SafetensorsTests : IDisposable
     public void Headers_that_are_nearly_right_open_or_are_refused(int seed)
     {
         var random = new Random(seed);
-        int dataBytes = random.Next(4) * 8;
+        var dataBytes = random.Next(4) * 8;
         string Pick(params string[] values) => values[random.Next(values.Length)];
         string Number() => random.Next(3) > 0 ? $"{random.Next(5) * 8}" : Pick("0", "1", "-1", "-0", "8.0", "8e0", "4294967296", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e400", "null", "\"8\"", "[8]", "{}");
         string List(int count) => "[" + string.Join(',', Enumerable.Range(0, count).Select(_ => Number())) + "]";
@@ -151,13 +151,13 @@ public sealed class SafetensorsTests : IDisposable
         var parts = new List<string>();
         for (int at = 0, i = random.Next(4); i > 0; i--)
         {
-            int to = Math.Min(dataBytes, at + (random.Next(3) * 8));
-            string name = random.Next(8) > 0 ? $"t{parts.Count}" : Pick("t0", "__metadata__", "", "\\ud800", "\\u0000", "\\n");
+            var to = Math.Min(dataBytes, at + (random.Next(3) * 8));
+            var name = random.Next(8) > 0 ? $"t{parts.Count}" : Pick("t0", "__metadata__", "", "\\ud800", "\\u0000", "\\n");
             parts.Add($"\"{name}\":" + (random.Next(4) > 0 ? $"{{{Right(at, to)}}}" : Pick("7", "null", "[]", "{" + string.Join(',', Enumerable.Range(0, random.Next(5)).Select(_ => Field())) + "}")));
             at = to;
         }
 
-        string header = "{" + string.Join(random.Next(20) > 0 ? "," : "", parts) + "}" + (random.Next(8) > 0 ? "" : Pick(" ", "\0", "}", ",", "\n", "\ufeff", "/**/"));
+        var header = "{" + string.Join(random.Next(20) > 0 ? "," : "", parts) + "}" + (random.Next(8) > 0 ? "" : Pick(" ", "\0", "}", ",", "\n", "\ufeff", "/**/"));
         Write(header, dataBytes, random.Next(20) > 0 ? null : (ulong)random.NextInt64());
         OpensOrIsRefused();
     }
@@ -194,8 +194,8 @@ public sealed class SafetensorsTests : IDisposable
 
     private void Write(string header, int dataBytes, ulong? length = null)
     {
-        byte[] json = Encoding.UTF8.GetBytes(header);
-        byte[] prefix = new byte[8];
+        var json = Encoding.UTF8.GetBytes(header);
+        var prefix = new byte[8];
         BinaryPrimitives.WriteUInt64LittleEndian(prefix, length ?? (ulong)json.Length);
         File.WriteAllBytes(_path, [.. prefix, .. json, .. Enumerable.Range(0, dataBytes).Select(i => (byte)i)]);
     }

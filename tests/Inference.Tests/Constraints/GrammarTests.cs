@@ -161,7 +161,7 @@ public class GrammarTests
 
     private static GrammarState? Walk(GrammarMachine machine, GrammarState from, ReadOnlySpan<byte> bytes)
     {
-        GrammarState? state = from;
+        var state = from;
         foreach (var value in bytes)
         {
             if (state is not null)

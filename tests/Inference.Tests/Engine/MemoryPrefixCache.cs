@@ -5,8 +5,8 @@ namespace Moebius.Inference.Tests.Engine;
 /// <summary>A prefix cache in this process, private to each tenant; the real one has its own tests.</summary>
 internal sealed class MemoryPrefixCache : IPrefixCache
 {
-    private readonly Lock gate = new();
-    private readonly Dictionary<string, byte[]> blocks = [];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, byte[]> _blocks = [];
 
     /// <summary>Leases and reservations not given back.</summary>
     public int Open;
@@ -22,8 +22,8 @@ internal sealed class MemoryPrefixCache : IPrefixCache
     {
         get
         {
-            lock (gate)
-                return blocks.Count;
+            lock (_gate)
+                return _blocks.Count;
         }
     }
 
@@ -38,10 +38,10 @@ internal sealed class MemoryPrefixCache : IPrefixCache
     {
         if (BeforeLookup is { } wait)
             await wait();
-        lock (gate)
+        lock (_gate)
         {
             var found = new List<byte[]>();
-            while ((found.Count + 1) * BlockTokens <= tokens.Length && blocks.TryGetValue(Key(tenant, tokens[..((found.Count + 1) * BlockTokens)]), out var block))
+            while ((found.Count + 1) * BlockTokens <= tokens.Length && _blocks.TryGetValue(Key(tenant, tokens[..((found.Count + 1) * BlockTokens)]), out var block))
                 found.Add(block);
             if (found.Count == 0)
                 return null;
@@ -52,9 +52,9 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
     public Task<IBlockReservation?> ReserveAsync(Tenant tenant, int count, CancellationToken stop)
     {
-        lock (gate)
+        lock (_gate)
         {
-            var granted = Math.Min(count, Room - blocks.Count);
+            var granted = Math.Min(count, Room - _blocks.Count);
             if (granted <= 0)
                 return Task.FromResult<IBlockReservation?>(null);
             Open++;
@@ -77,22 +77,22 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
     private sealed class Reservation(MemoryPrefixCache cache, Tenant tenant, int count) : IBlockReservation
     {
-        private readonly byte[][] written = new byte[count][];
+        private readonly byte[][] _written = new byte[count][];
 
         public int Blocks => count;
 
-        public Span<byte> Write(int block) => written[block] = new byte[cache.BlockBytes];
+        public Span<byte> Write(int block) => _written[block] = new byte[cache.BlockBytes];
 
         public Task<bool> CommitAsync(ReadOnlyMemory<int> tokens, int firstBlock, ReadOnlyMemory<byte> text, ReadOnlyMemory<int> tokenBytes, CancellationToken stop)
         {
-            lock (cache.gate)
+            lock (cache._gate)
             {
                 Assert.Equal((firstBlock + count) * cache.BlockTokens, tokens.Length);
                 Assert.Equal(tokens.Length, tokenBytes.Length);
                 Assert.Equal(text.Length, tokenBytes.ToArray().Sum());
                 cache.Texts.Add((System.Text.Encoding.UTF8.GetString(text.Span), tokenBytes.ToArray()));
                 for (var i = 0; i < count; i++)
-                    cache.blocks[Key(tenant, tokens[..((firstBlock + i + 1) * cache.BlockTokens)])] = written[i];
+                    cache._blocks[Key(tenant, tokens[..((firstBlock + i + 1) * cache.BlockTokens)])] = _written[i];
             }
 
             return Task.FromResult(true);

@@ -35,17 +35,17 @@ public class SamplerTests
         float[] logits = [.. Enumerable.Range(0, 150).Select(i => 3 * MathF.Sin(i * 0.7f)), .. Logits];
         int[] sorted = [.. Enumerable.Range(0, logits.Length).OrderByDescending(i => logits[i])];
         double all = sorted.Sum(i => Math.Exp(logits[i])), kept = 0;
-        int nucleus = 0;
+        var nucleus = 0;
         while (nucleus < sorted.Length && kept < topP * all)
             kept += Math.Exp(logits[sorted[nucleus++]]);
         var sampler = new Sampler(new() { TopP = topP, Seed = 7 }, []);
-        int[] counts = new int[logits.Length];
+        var counts = new int[logits.Length];
         const int Draws = 40_000;
-        for (int i = 0; i < Draws; i++)
+        for (var i = 0; i < Draws; i++)
             counts[sampler.Next((float[])logits.Clone()).Chosen.Token]++;
-        for (int i = 0; i < sorted.Length; i++)
+        for (var i = 0; i < sorted.Length; i++)
         {
-            double expected = i < nucleus ? Math.Exp(logits[sorted[i]]) / kept : 0;
+            var expected = i < nucleus ? Math.Exp(logits[sorted[i]]) / kept : 0;
             Assert.Equal(expected, counts[sorted[i]] / (double)Draws, 5 * Math.Sqrt(expected / Draws));
         }
     }

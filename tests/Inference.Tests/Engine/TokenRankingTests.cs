@@ -8,8 +8,8 @@ public class TokenRankingTests
     [Property]
     public void The_top_is_the_beginning_of_the_sorted_list(int seed, ushort length, ushort count)
     {
-        float[] values = Values(seed, length % 1000);
-        int wanted = count % 400;
+        var values = Values(seed, length % 1000);
+        var wanted = count % 400;
         int[] expected = [.. Enumerable.Range(0, values.Length).Where(i => !float.IsNaN(values[i])).OrderByDescending(i => values[i]).ThenBy(i => i).Take(wanted)];
         Assert.Equal(expected, TokenRanking.Top(values, wanted));
     }
@@ -17,8 +17,8 @@ public class TokenRankingTests
     [Property]
     public void The_largest_is_the_first_of_the_top(int seed, ushort length)
     {
-        float[] values = Values(seed, length % 100);
-        int[] top = TokenRanking.Top(values, 1);
+        var values = Values(seed, length % 100);
+        var top = TokenRanking.Top(values, 1);
         Assert.Equal(top.Length == 0 || float.IsNegativeInfinity(values[top[0]]) ? -1 : top[0], TokenRanking.Largest(values));
     }
 
@@ -26,8 +26,8 @@ public class TokenRankingTests
     private static float[] Values(int seed, int length)
     {
         var random = new Random(seed);
-        float scale = random.Next(5) switch { 0 => 1e-6f, 1 => 1e6f, 2 => 1e37f, _ => 1 };
-        bool many = random.Next(2) == 0;
+        var scale = random.Next(5) switch { 0 => 1e-6f, 1 => 1e6f, 2 => 1e37f, _ => 1 };
+        var many = random.Next(2) == 0;
         return [.. Enumerable.Range(0, length).Select(_ => random.Next(30) switch
         {
             0 => float.NaN,

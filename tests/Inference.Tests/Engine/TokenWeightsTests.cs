@@ -9,8 +9,8 @@ public class TokenWeightsTests
     [Property(MaxTest = 400)]
     public void A_draw_is_that_from_the_sorted_list(int seed, ushort length, byte share, byte where, bool minimum)
     {
-        float[] logits = Logits(seed, 1 + (length % 3000));
-        float largest = logits.Where(logit => !float.IsNaN(logit)).Max();
+        var logits = Logits(seed, 1 + (length % 3000));
+        var largest = logits.Where(logit => !float.IsNaN(logit)).Max();
         double temperature = 0.3 + (share % 7 * 0.3), least = minimum ? 0.02 : 0, p = (1 + (share % 99)) / 100.0, uniform = where / 256.0;
         using var weights = new TokenWeights(logits, largest, temperature, least);
         Assert.Equal(FromSorted(logits, largest, temperature, least, p, uniform), weights.PickLikeliest(p, uniform));
@@ -20,13 +20,13 @@ public class TokenWeightsTests
     [Property(MaxTest = 200)]
     public void Among_the_likeliest_is_what_the_sorted_list_has_up_to_the_share(int seed, ushort length, byte share, bool minimum)
     {
-        float[] logits = Logits(seed, 1 + (length % 3000));
-        float largest = logits.Where(logit => !float.IsNaN(logit)).Max();
+        var logits = Logits(seed, 1 + (length % 3000));
+        var largest = logits.Where(logit => !float.IsNaN(logit)).Max();
         double least = minimum ? 0.02 : 0, p = (1 + (share % 99)) / 100.0;
         using var weights = new TokenWeights(logits, largest, 0.9, least);
         int[] sorted = [.. Enumerable.Range(0, logits.Length).Where(i => !float.IsNaN(logits[i])).OrderByDescending(i => logits[i]).ThenBy(i => i)];
         double all = sorted.Sum(i => WeightOf(logits[i], largest, 0.9, least)), before = 0;
-        foreach (int token in sorted)
+        foreach (var token in sorted)
         {
             // At the very edge roundings may decide.
             if (Math.Abs(before - (p * all)) > 1e-5 * all && WeightOf(logits[token], largest, 0.9, least) > 0)
@@ -38,7 +38,7 @@ public class TokenWeightsTests
     [Fact]
     public void Equal_tokens_are_drawn_evenly_and_cut_by_their_ids()
     {
-        float[] logits = new float[1000];
+        var logits = new float[1000];
         Assert.Equal(Enumerable.Range(0, 500), Enumerable.Range(0, 500).Select(Likeliest));
         Assert.Equal(Enumerable.Range(0, 1000), Enumerable.Range(0, 1000).Select(Any));
 
@@ -51,17 +51,17 @@ public class TokenWeightsTests
     public void The_search_finds_what_ranking_all_would(int seed, ushort length, byte kinds)
     {
         var random = new Random(seed);
-        int different = kinds % 3 == 0 ? 5 : 100_000;
+        var different = kinds % 3 == 0 ? 5 : 100_000;
         float[] weights = [.. Enumerable.Range(0, 1 + (length % 5000)).Select(_ => MathF.Exp(-12f * random.Next(different + 1) / different))];
         int[] sorted = [.. Enumerable.Range(0, weights.Length).OrderByDescending(i => weights[i]).ThenBy(i => i)];
         var search = new HeaviestFirst(weights, weights, 1e-30f, new float[HeaviestFirst.Memory(weights.Length)]);
         double mass = 0;
-        for (int i = 0; i < sorted.Length; i += 1 + random.Next(1 + sorted.Length / 20))
+        for (var i = 0; i < sorted.Length; i += 1 + random.Next(1 + sorted.Length / 20))
         {
             mass = sorted[..i].Sum(token => (double)weights[token]);
             // Sums in another order end in other bits: at the very edge either neighbour is right.
-            int token = TokenKeys.Token(search.Find(mass, out double before));
-            int place = Array.IndexOf(sorted, token);
+            var token = TokenKeys.Token(search.Find(mass, out var before));
+            var place = Array.IndexOf(sorted, token);
             Assert.InRange(place, i - 1, i);
             Assert.Equal(sorted[..place].Sum(other => (double)weights[other]), before, 1e-9);
             Assert.Equal(sorted[i], TokenKeys.Token(search.Find(mass + (0.5 * weights[sorted[i]]), out _)));
@@ -81,10 +81,10 @@ public class TokenWeightsTests
     [Fact]
     public void Weights_are_exponentials_to_the_last_bits_of_fp32()
     {
-        foreach (double temperature in new[] { 1, 0.8, 0.1, 3.7 })
+        foreach (var temperature in new[] { 1, 0.8, 0.1, 3.7 })
         {
             // Temperatures are rounded as numbers in fp32 are.
-            double rounded = 1 / (Math.Log(2) * (float)(1 / (Math.Log(2) * temperature)));
+            var rounded = 1 / (Math.Log(2) * (float)(1 / (Math.Log(2) * temperature)));
             Assert.Equal(1, rounded / temperature, 6e-8);
             for (float logit = 0; logit > -86 * temperature; logit -= 0.0137f * (float)temperature)
             {
@@ -104,14 +104,14 @@ public class TokenWeightsTests
     {
         // Weights of 0.08, 1, 0.61, 0.14, 1 and 0.22 with a temperature of 2, in whole vectors and in the rest of one.
         float[] few = [-2, 3, 2, -1, 3, 0];
-        foreach (int at in new[] { 0, 64 })
+        foreach (var at in new[] { 0, 64 })
         {
             float[] logits = [.. Enumerable.Repeat(float.NegativeInfinity, 70)];
             few.CopyTo(logits, at);
             using var weights = new TokenWeights(logits, 3, 2, least);
             Assert.Equal(left.Sum(i => Math.Exp((few[i] - 3) / 2)), weights.Total, 1e-6);
             var drawn = new HashSet<int>();
-            for (int i = 0; i < 1000; i++)
+            for (var i = 0; i < 1000; i++)
                 drawn.Add(weights.Pick(i / 1000.0) - at);
             Assert.Equal(left, drawn.Order());
         }
@@ -126,8 +126,8 @@ public class TokenWeightsTests
     private static int FromSorted(float[] logits, float largest, double temperature, double least, double share, double uniform)
     {
         int[] sorted = [.. Enumerable.Range(0, logits.Length).Where(i => !float.IsNaN(logits[i])).OrderByDescending(i => logits[i]).ThenBy(i => i)];
-        double mass = share * sorted.Sum(Weight);
-        int kept = 0;
+        var mass = share * sorted.Sum(Weight);
+        var kept = 0;
         while (kept < sorted.Length && mass > 0)
             mass -= Weight(sorted[kept++]);
         return InOrder(sorted[..kept], logits, largest, temperature, least, uniform);
@@ -138,8 +138,8 @@ public class TokenWeightsTests
     private static int InOrder(int[] tokens, float[] logits, float largest, double temperature, double least, double uniform)
     {
         double[] weights = [.. tokens.Select(i => WeightOf(logits[i], largest, temperature, least))];
-        double target = uniform * weights.Sum();
-        for (int i = 0; i < tokens.Length; i++)
+        var target = uniform * weights.Sum();
+        for (var i = 0; i < tokens.Length; i++)
         {
             target -= weights[i];
             if (target < 0 && weights[i] > 0)
@@ -150,7 +150,7 @@ public class TokenWeightsTests
 
     private static double WeightOf(float logit, float largest, double temperature, double least)
     {
-        double weight = Math.Exp((logit - largest) / temperature);
+        var weight = Math.Exp((logit - largest) / temperature);
         return weight >= least ? weight : 0;
     }
 

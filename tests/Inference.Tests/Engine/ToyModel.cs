@@ -12,8 +12,8 @@ internal sealed class ToyModel : ICausalModel
 {
     public const int Vocabulary = 4096;
 
-    private int live;
-    private long liveBytes;
+    private int _live;
+    private long _liveBytes;
 
     public ToyModel(int context = 512, int blockTokens = 4) =>
         Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]));
@@ -29,7 +29,7 @@ internal sealed class ToyModel : ICausalModel
     public IReadOnlyList<int>? Script { get; set; }
 
     /// <summary>Sequences that exist.</summary>
-    public int Live => Volatile.Read(ref live);
+    public int Live => Volatile.Read(ref _live);
 
     /// <summary>Most tokens that were stored at once.</summary>
     public long PeakTokens { get; private set; }
@@ -54,7 +54,7 @@ internal sealed class ToyModel : ICausalModel
 
     public ISequenceKv CreateSequence()
     {
-        Interlocked.Increment(ref live);
+        Interlocked.Increment(ref _live);
         return new Kv(this);
     }
 
@@ -74,7 +74,7 @@ internal sealed class ToyModel : ICausalModel
             results.Add(logits);
         }
 
-        PeakTokens = Math.Max(PeakTokens, Interlocked.Read(ref liveBytes));
+        PeakTokens = Math.Max(PeakTokens, Interlocked.Read(ref _liveBytes));
         return results;
     }
 
@@ -104,54 +104,54 @@ internal sealed class ToyModel : ICausalModel
 
     private sealed class Kv(ToyModel model) : ISequenceKv
     {
-        private readonly List<int> tokens = [];
-        private bool disposed;
-        private int? prompt;
+        private readonly List<int> _tokens = [];
+        private bool _disposed;
+        private int? _prompt;
 
-        public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(tokens);
+        public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 
-        public int Length => tokens.Count;
+        public int Length => _tokens.Count;
 
         /// <summary>Tokens after the first that logits were asked for.</summary>
         public int Said()
         {
-            prompt ??= Length;
-            return Length - prompt.Value;
+            _prompt ??= Length;
+            return Length - _prompt.Value;
         }
 
         public void Append(ReadOnlySpan<int> more)
         {
-            Assert.False(disposed);
-            tokens.AddRange(more);
-            Interlocked.Add(ref model.liveBytes, more.Length);
+            Assert.False(_disposed);
+            _tokens.AddRange(more);
+            Interlocked.Add(ref model._liveBytes, more.Length);
         }
 
         public void ExportBlock(int block, Span<byte> destination)
         {
-            Assert.False(disposed);
+            Assert.False(_disposed);
             for (var i = 0; i < model.Info.BlockTokens; i++)
-                BinaryPrimitives.WriteInt32LittleEndian(destination[(i * 4)..], tokens[(block * model.Info.BlockTokens) + i]);
+                BinaryPrimitives.WriteInt32LittleEndian(destination[(i * 4)..], _tokens[(block * model.Info.BlockTokens) + i]);
         }
 
         public void ImportBlock(ReadOnlySpan<byte> source)
         {
-            Assert.Equal(0, tokens.Count % model.Info.BlockTokens);
+            Assert.Equal(0, _tokens.Count % model.Info.BlockTokens);
             for (var i = 0; i < model.Info.BlockTokens; i++)
                 Append([BinaryPrimitives.ReadInt32LittleEndian(source[(i * 4)..])]);
         }
 
         public void Truncate(int length)
         {
-            Interlocked.Add(ref model.liveBytes, length - tokens.Count);
-            tokens.RemoveRange(length, tokens.Count - length);
+            Interlocked.Add(ref model._liveBytes, length - _tokens.Count);
+            _tokens.RemoveRange(length, _tokens.Count - length);
         }
 
         public void Dispose()
         {
-            Assert.False(disposed);
-            disposed = true;
-            Interlocked.Add(ref model.liveBytes, -tokens.Count);
-            Interlocked.Decrement(ref model.live);
+            Assert.False(_disposed);
+            _disposed = true;
+            Interlocked.Add(ref model._liveBytes, -_tokens.Count);
+            Interlocked.Decrement(ref model._live);
         }
     }
 }

@@ -28,22 +28,22 @@ public class ExactnessTests
             all = model.Experts.BudgetBytes;
         }
         Assert.Equal(reference.GreedyOutputs[0], plain.Greedy);
-        double error = plain.Logits.Zip(reference.Logits[0], (a, b) => Math.Abs((double)a - b)).Max();
+        var error = plain.Logits.Zip(reference.Logits[0], (a, b) => Math.Abs((double)a - b)).Max();
         Assert.True(error <= ModelVerifier.Tolerance, $"{error}");
 
-        string pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None).Path;
-        foreach (bool packed in new[] { true, false })
+        var pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None).Path;
+        foreach (var packed in new[] { true, false })
         {
             if (!packed)
                 File.Delete(pack);
             foreach (var tier in new[] { SlowTier.DirectIO, SlowTier.MemoryMap })
             {
-                foreach (long budget in new[] { least, all / 2, all })
+                foreach (var budget in new[] { least, all / 2, all })
                 {
                     foreach (var prefetch in new PrefetchSpec[] { new(), new() { Mode = PrefetchMode.Fixed, Horizon = 2 }, new() { Mode = PrefetchMode.Adaptive } })
                     {
                         using var model = ModelLoader.Load(copy.Path, new ModelLoadOptions { ExpertBudgetBytes = Math.Max(budget, least), Threads = 1, SlowTier = tier, PrefetchSpec = prefetch });
-                        string what = $"{family}, budget {budget} of {all}, {model.Info.ExpertTier}, {prefetch.Mode}";
+                        var what = $"{family}, budget {budget} of {all}, {model.Info.ExpertTier}, {prefetch.Mode}";
                         Assert.StartsWith(packed ? "pack " : "safetensors", model.Info.ExpertTier, StringComparison.Ordinal);
                         var run = Run.Of(model, reference);
                         Assert.True(plain.Logits.AsSpan().SequenceEqual(run.Logits), what);
@@ -62,7 +62,7 @@ public class ExactnessTests
         public static Run Of(ICausalModel model, ExpectedOutputs reference)
         {
             using var kv = model.CreateSequence();
-            float[] logits = model.Forward([new SequenceChunk(kv, reference.Inputs[0], LogitsFor.All)])[0];
+            var logits = model.Forward([new SequenceChunk(kv, reference.Inputs[0], LogitsFor.All)])[0];
             return new Run(logits, ModelVerifier.Greedy(model, reference.GreedyInputs[0], reference.GreedyOutputs[0].Length));
         }
     }

@@ -10,13 +10,13 @@ public class ExpertBudgetTests
     [InlineData(4.5)]
     public void Residency_stays_within_any_budget_through_prefill_and_decode(double multiple)
     {
-        string directory = TestModels.Golden("qwen2_moe");
-        long budget = (long)(TestModels.SmallestBudget(directory) * multiple);
+        var directory = TestModels.Golden("qwen2_moe");
+        var budget = (long)(TestModels.SmallestBudget(directory) * multiple);
         using var model = TestModels.Load(directory, budget);
         using var kv = model.CreateSequence();
         int[] prompt = [.. Enumerable.Range(3, 60)];
         model.Forward([new SequenceChunk(kv, prompt, LogitsFor.None)]);
-        for (int i = 0; i < 30; i++)
+        for (var i = 0; i < 30; i++)
         {
             model.Forward([new SequenceChunk(kv, new[] { 3 + i * 11 }, LogitsFor.Last)]);
             Assert.InRange(model.Experts.ResidentBytes, 1, budget);
@@ -25,7 +25,7 @@ public class ExpertBudgetTests
         Assert.Equal(budget, statistics.BudgetBytes);
         Assert.True(statistics.Misses > 0 && statistics.Evictions > 0);
         Assert.True(statistics.StallSeconds > 0);
-        long expert = 3L * 64 * 48 * 4;
+        var expert = 3L * 64 * 48 * 4;
         Assert.Equal(statistics.Misses * expert, statistics.LoadedBytes);
     }
 
@@ -33,7 +33,7 @@ public class ExpertBudgetTests
     public void A_budget_for_all_experts_loads_each_once()
     {
         using var model = TestModels.Load(TestModels.Golden("mixtral"));
-        long loaded = model.Experts.LoadedBytes;
+        var loaded = model.Experts.LoadedBytes;
         Assert.Equal(model.Experts.BudgetBytes, model.Experts.ResidentBytes);
         using var kv = model.CreateSequence();
         model.Forward([new SequenceChunk(kv, new[] { 3, 4, 5 }, LogitsFor.Last)]);

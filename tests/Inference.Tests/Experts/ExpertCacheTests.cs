@@ -21,7 +21,7 @@ public class ExpertCacheTests
     {
         var cache = new ExpertCache(slots % 9 + 1);
         var recency = new List<ExpertKey>();
-        foreach (byte use in uses)
+        foreach (var use in uses)
         {
             var key = new ExpertKey(use % 2, use / 2 % 8);
             ExpertKey? expected = recency.Contains(key) || recency.Count < cache.Slots ? null : recency[0];
@@ -52,7 +52,7 @@ public class ExpertCacheTests
         var residency = new Residency(1, 8);
         var cache = new ExpertCache(3, key => key.Expert, residency);
         var there = new HashSet<ExpertKey>();
-        foreach (byte choice in choices)
+        foreach (var choice in choices)
         {
             var key = Key(choice % 8);
             if (!there.Contains(key) && cache.TryAdmit(key, (choice & 8) != 0, out _, out var evicted))
@@ -75,7 +75,7 @@ public class ExpertCacheTests
     public void What_is_on_its_way_has_a_buffer_but_is_not_resident()
     {
         var cache = new ExpertCache(1);
-        Assert.True(cache.TryAdmit(Key(0), true, out int slot, out _));
+        Assert.True(cache.TryAdmit(Key(0), true, out var slot, out _));
         Assert.Equal(slot, cache.SlotOf(Key(0)));
         Assert.False(cache.TryPin(Key(0), out _));
         Assert.False(cache.TryAdmit(Key(1), false, out _, out _));
@@ -88,7 +88,7 @@ public class ExpertCacheTests
     public void A_prediction_keeps_an_expert_while_the_plan_holds()
     {
         var cache = new ExpertCache(4);
-        for (int expert = 0; expert < 4; expert++)
+        for (var expert = 0; expert < 4; expert++)
             Use(cache, expert);
         Assert.True(cache.TryPredict(Key(0)));
         Assert.False(cache.TryPredict(Key(9)));
@@ -124,7 +124,7 @@ public class ExpertCacheTests
     public void A_prefetch_replaces_nothing_of_the_high_level()
     {
         var cache = new ExpertCache(4);
-        for (int expert = 0; expert < 4; expert++)
+        for (var expert = 0; expert < 4; expert++)
             Use(cache, expert);
         Assert.True(cache.TryAdmit(Key(4), true, out _, out var evicted));
         Assert.Equal(Key(0), evicted);
@@ -147,7 +147,7 @@ public class ExpertCacheTests
     public void An_oracle_evicts_what_is_used_last()
     {
         var cache = new ExpertCache(3, key => key.Expert is 1 ? 100 : key.Expert);
-        for (int expert = 0; expert < 3; expert++)
+        for (var expert = 0; expert < 3; expert++)
             Use(cache, expert);
         Assert.Equal(Key(1), Use(cache, 7));
         Assert.False(cache.TryAdmit(Key(8), true, out _, out _));
@@ -163,13 +163,13 @@ public class ExpertCacheTests
         var loading = new HashSet<ExpertKey>();
         var pinned = new List<ExpertKey>();
         long evictions = 0;
-        foreach (ushort operation in operations)
+        foreach (var operation in operations)
         {
             var key = new ExpertKey(operation / 8 % 3, operation / 24 % 7);
             switch (operation % 8)
             {
                 case 0 or 1 when !held.ContainsKey(key):
-                    if (cache.TryAdmit(key, operation % 2 == 1, out int slot, out var evicted))
+                    if (cache.TryAdmit(key, operation % 2 == 1, out var slot, out var evicted))
                     {
                         if (evicted is { } gone)
                         {
@@ -198,7 +198,7 @@ public class ExpertCacheTests
                     held.Remove(key);
                     break;
                 case 4:
-                    Assert.Equal(held.ContainsKey(key) && !loading.Contains(key), cache.TryPin(key, out int found));
+                    Assert.Equal(held.ContainsKey(key) && !loading.Contains(key), cache.TryPin(key, out var found));
                     if (found >= 0)
                     {
                         Assert.Equal(held[key], found);

@@ -12,10 +12,10 @@ public class ExpertPackTests
     public void The_same_model_gives_the_same_bytes_and_serving_from_them_the_same_logits()
     {
         using var model = TestModels.Copy(TestModels.Golden("gpt_oss"));
-        float[] expected = Logits(model.Path, null, out string tier);
+        var expected = Logits(model.Path, null, out var tier);
         Assert.StartsWith("safetensors, read with ", tier, StringComparison.Ordinal);
         var packed = Pack(model.Path);
-        byte[] first = File.ReadAllBytes(packed.Path);
+        var first = File.ReadAllBytes(packed.Path);
         Assert.Equal(first.Length, packed.Bytes);
         Assert.Equal(first, File.ReadAllBytes(Pack(model.Path).Path));
         Assert.Equal(expected, Logits(model.Path, null, out tier));
@@ -27,14 +27,14 @@ public class ExpertPackTests
     public void A_pack_of_other_weights_or_another_model_is_refused_by_name()
     {
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
-        string pack = Pack(model.Path).Path;
+        var pack = Pack(model.Path).Path;
         using (var other = TestModels.Copy(TestModels.Golden("mixtral")))
         {
-            string stranger = Path.Combine(other.Path, Path.GetFileName(pack));
+            var stranger = Path.Combine(other.Path, Path.GetFileName(pack));
             File.Copy(pack, stranger);
             Assert.StartsWith($"{stranger}: holds experts as f32 hidden", Refused(other.Path), StringComparison.Ordinal);
         }
-        byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
+        var weights = File.ReadAllBytes(model.File_("model.safetensors"));
         weights[^1] ^= 1;
         File.WriteAllBytes(model.File_("model.safetensors"), weights);
         Assert.Equal($"{pack}: was made from other weights than those in the model's directory; make it anew with 'moebius pack', or delete it to read the safetensors", Refused(model.Path));
@@ -44,7 +44,7 @@ public class ExpertPackTests
     public void A_pack_of_an_earlier_version_is_known_by_its_SHA_256()
     {
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
-        string pack = Pack(model.Path).Path;
+        var pack = Pack(model.Path).Path;
         using (var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256))
         using (var checkpoint = Checkpoint.Open(model.Path, SlowTier.DirectIO))
         {
@@ -53,7 +53,7 @@ public class ExpertPackTests
                 hash.AppendData(file.Header);
                 foreach (var entry in file.Entries)
                 {
-                    byte[] sample = new byte[Math.Min(4096, entry.Length)];
+                    var sample = new byte[Math.Min(4096, entry.Length)];
                     file.Read(entry, 0, sample);
                     hash.AppendData(sample);
                 }
@@ -62,9 +62,9 @@ public class ExpertPackTests
             using var source = new CheckpointExperts(catalog, checkpoint);
             PackWriter.Write(pack, catalog, source, Convert.ToHexStringLower(hash.GetHashAndReset()), null, CancellationToken.None);
         }
-        Logits(model.Path, null, out string tier);
+        Logits(model.Path, null, out var tier);
         Assert.StartsWith($"pack {pack}", tier, StringComparison.Ordinal);
-        byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
+        var weights = File.ReadAllBytes(model.File_("model.safetensors"));
         weights[^1] ^= 1;
         File.WriteAllBytes(model.File_("model.safetensors"), weights);
         Assert.Contains("was made from other weights", Refused(model.Path), StringComparison.Ordinal);
@@ -75,11 +75,11 @@ public class ExpertPackTests
     public void A_corrupt_pack_is_refused_by_name_wherever_it_is_corrupt()
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
-        string pack = Pack(model.Path).Path;
-        byte[] whole = File.ReadAllBytes(pack);
+        var pack = Pack(model.Path).Path;
+        var whole = File.ReadAllBytes(pack);
         var random = new Random(3);
         int[] heads = [0, 8, 9, 12, 15, 16, 24, 60, 400];
-        foreach (int at in heads.Concat(Enumerable.Range(0, 12).Select(_ => random.Next(4096, whole.Length))))
+        foreach (var at in heads.Concat(Enumerable.Range(0, 12).Select(_ => random.Next(4096, whole.Length))))
         {
             byte[] bytes = [.. whole];
             bytes[at] ^= 0x10;
@@ -92,7 +92,7 @@ public class ExpertPackTests
             Assert.StartsWith(pack, error.Message, StringComparison.Ordinal);
             Assert.Contains("moebius pack", error.Message, StringComparison.Ordinal);
         }
-        foreach (int length in new[] { 0, 5, 23, 24, 200, 4096, whole.Length - 4096, whole.Length - 1 })
+        foreach (var length in new[] { 0, 5, 23, 24, 200, 4096, whole.Length - 4096, whole.Length - 1 })
         {
             File.WriteAllBytes(pack, whole[..length]);
             Assert.StartsWith(pack, Refused(model.Path), StringComparison.Ordinal);
@@ -105,9 +105,9 @@ public class ExpertPackTests
     public void An_expert_that_is_corrupt_on_demand_fails_its_step_and_the_model_lives_on()
     {
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
-        string pack = Pack(model.Path).Path;
+        var pack = Pack(model.Path).Path;
         using var loaded = TestModels.Load(model.Path, TestModels.SmallestBudget(model.Path));
-        byte[] bytes = File.ReadAllBytes(pack);
+        var bytes = File.ReadAllBytes(pack);
         byte[] good = [.. bytes];
         Array.Fill(bytes, (byte)7, 4096, bytes.Length - 4096);
         Overwrite(pack, bytes);
@@ -117,7 +117,7 @@ public class ExpertPackTests
         Overwrite(pack, good);
         // A read that had begun before the repair may still fail who comes to need it; there are only so many of them.
         float[] logits = [];
-        for (int attempt = 0; logits.Length == 0; attempt++)
+        for (var attempt = 0; logits.Length == 0; attempt++)
         {
             try
             {
@@ -139,8 +139,8 @@ public class ExpertPackTests
     public void Weights_that_are_no_numbers_are_not_packed_and_nothing_is_left()
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
-        byte[] weights = File.ReadAllBytes(model.File_("model.safetensors"));
-        for (int i = 0; i < 8; i++)
+        var weights = File.ReadAllBytes(model.File_("model.safetensors"));
+        for (var i = 0; i < 8; i++)
             weights[weights.Length / 2 + i] = 0xFF;
         File.WriteAllBytes(model.File_("model.safetensors"), weights);
         Assert.Contains("NaN or infinite", Assert.Throws<UserInputException>(() => Pack(model.Path)).Message, StringComparison.Ordinal);
@@ -151,8 +151,8 @@ public class ExpertPackTests
     public void Interrupted_it_leaves_nothing_and_an_older_pack_stays()
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
-        string pack = Pack(model.Path).Path;
-        byte[] before = File.ReadAllBytes(pack);
+        var pack = Pack(model.Path).Path;
+        var before = File.ReadAllBytes(pack);
         using var stop = new CancellationTokenSource();
         Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
         {
@@ -186,12 +186,12 @@ public class ExpertPackTests
     [Fact]
     public void Where_there_is_no_room_or_no_directory_it_says_so_and_leaves_nothing()
     {
-        string model = TestModels.Golden("mixtral");
+        var model = TestModels.Golden("mixtral");
         Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message);
         using var directory = new TemporaryDirectory();
         using var disk = SmallDisk.TryMount(directory.Path, 64 << 10);
         Assert.SkipWhen(disk is null, "a small file system cannot be mounted here; it needs root");
-        string message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message;
+        var message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message;
         Assert.StartsWith($"{directory.Path}/experts-f32.moebius: cannot be written: it needs ", message, StringComparison.Ordinal);
         Assert.Contains(" left", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(directory.Path));

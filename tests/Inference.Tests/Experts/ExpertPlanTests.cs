@@ -11,13 +11,13 @@ public class ExpertPlanTests
         int[] chosen = [.. routing.Select(b => b % 8)];
         var plan = ExpertPlan.Group(chosen, 8, 3, new int[chosen.Length], new int[chosen.Length]);
         Assert.Equal(Enumerable.Range(0, chosen.Length), plan.RowOf.Order());
-        int row = 0;
+        var row = 0;
         foreach (var group in plan.Groups)
         {
             Assert.Equal(row, group.First);
             for (; row < group.First + group.Count; row++)
             {
-                int slot = Array.IndexOf(plan.RowOf, row);
+                var slot = Array.IndexOf(plan.RowOf, row);
                 Assert.Equal(group.Expert, chosen[slot]);
                 Assert.Equal(slot / 3, plan.Tokens[row]);
             }

@@ -15,7 +15,7 @@ public class ExpertSchedulerTests
         Assert.Equal(new ExpertKey(1, 0), first.Key);
         Assert.False(scheduler.Complete(first.Key));
         Assert.True(scheduler.TryBegin(out var second));
-        Assert.True(scheduler.TryUse(first.Key, out int slot));
+        Assert.True(scheduler.TryUse(first.Key, out var slot));
         Assert.Equal(first.Slot, slot);
         Assert.False(scheduler.TryUse(second.Key, out _));
         Assert.False(scheduler.TryBegin(out _));
@@ -118,12 +118,12 @@ public class ExpertSchedulerTests
         var scheduler = new ExpertScheduler(new ExpertCache(slots % 8 + 1));
         var running = new List<Transfer>();
         long uses = 0;
-        for (int step = 0; step < 12; step++)
+        for (var step = 0; step < 12; step++)
         {
-            for (int layer = 0; layer < Layers; layer++)
+            for (var layer = 0; layer < Layers; layer++)
             {
                 var missing = new List<ExpertKey>();
-                foreach (int expert in Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(Experts)))
+                foreach (var expert in Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(Experts)))
                 {
                     uses++;
                     var key = new ExpertKey(layer, expert);
@@ -138,7 +138,7 @@ public class ExpertSchedulerTests
                     while (running.Count < 3 && scheduler.TryBegin(out var transfer))
                         running.Add(transfer);
                     Assert.NotEmpty(running);
-                    int i = random.Next(running.Count);
+                    var i = random.Next(running.Count);
                     var done = running[i];
                     running.RemoveAt(i);
                     if (random.Next(5) == 0)

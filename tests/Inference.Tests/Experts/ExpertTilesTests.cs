@@ -25,11 +25,11 @@ public class ExpertTilesTests
     public void Tiles_change_no_bit(double budget, PrefetchMode prefetch)
     {
         Assert.SkipWhen(TestModels.Demonstration() is null, "the demonstration model is not above the tests");
-        string directory = TestModels.Demonstration()!;
+        var directory = TestModels.Demonstration()!;
         int[] tokens = [.. Enumerable.Range(0, 150).Select(i => 5 + (i * 37 % 4000))];
-        float[] plain = Logits(directory, tokens, 1, new PrefetchSpec { Mode = PrefetchMode.OnDemand }, int.MaxValue, 1, out var shape);
+        var plain = Logits(directory, tokens, 1, new PrefetchSpec { Mode = PrefetchMode.OnDemand }, int.MaxValue, 1, out var shape);
         Assert.NotEqual(0, ExpertTiles.Columns(Tile, tokens.Length * shape.TopK, shape.Hidden, shape.Intermediate));
-        foreach (int threads in new[] { 1, 2 })
+        foreach (var threads in new[] { 1, 2 })
             Assert.True(plain.AsSpan().SequenceEqual(Logits(directory, tokens, budget, new PrefetchSpec { Mode = prefetch }, Tile, threads, out _)), $"{threads} threads");
     }
 
@@ -49,7 +49,7 @@ public class ExpertTilesTests
         {
             var x = new Rows(data, tokens, hidden);
             var experts = new GatedWeights[counts.Length];
-            byte* weights = (byte*)(data + (tokens * hidden));
+            var weights = (byte*)(data + (tokens * hidden));
             for (int i = 0, first = 0; i < experts.Length; first += counts[i++])
             {
                 experts[i] = new GatedWeights(new GatedMatrices(Matrix(hidden), Matrix(hidden), Matrix(width)), first, counts[i]);

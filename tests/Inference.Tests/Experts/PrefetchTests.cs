@@ -8,13 +8,13 @@ namespace Moebius.Inference.Tests.Experts;
 /// <summary>Plans reach the store, and what they bring is counted as it is.</summary>
 public class PrefetchTests
 {
-    private static readonly int[] s_prompt = [.. Enumerable.Range(3, 8)];
+    private static readonly int[] Prompt = [.. Enumerable.Range(3, 8)];
 
     [Fact]
     public void A_policy_that_knows_the_routing_is_told_everything_and_foresees_every_use()
     {
         var script = new Scripted();
-        float[] expected = Decode(script, 0.5, out var onDemand);
+        var expected = Decode(script, 0.5, out var onDemand);
         Assert.Equal(0, onDemand.Prefetched);
         // Where nobody looks ahead, no use counts as one that could have been foreseen.
         Assert.Equal((0, 0), (onDemand.Foreseen, onDemand.Uses));
@@ -36,8 +36,8 @@ public class PrefetchTests
     [Fact]
     public void Plans_of_nonsense_change_no_bit_and_stay_within_the_budget()
     {
-        float[] expected = Decode(new Scripted(), 0.5, out _);
-        foreach (double budget in new[] { 0, 0.3, 0.9 })
+        var expected = Decode(new Scripted(), 0.5, out _);
+        foreach (var budget in new[] { 0, 0.3, 0.9 })
         {
             var random = new Random(7);
             Assert.Equal(expected, Decode(new Scripted { Invent = () => new ExpertKey(random.Next(3), random.Next(16)) }, budget, out var statistics));
@@ -48,7 +48,7 @@ public class PrefetchTests
     [Fact]
     public void A_policy_that_is_off_for_a_step_loads_nothing_ahead_and_changes_no_bit()
     {
-        float[] expected = Decode(new Scripted(), 0.5, out _);
+        var expected = Decode(new Scripted(), 0.5, out _);
         using (var whole = TestModels.Load(TestModels.Golden("qwen3_moe")))
         {
             var shape = new RoutingShape(whole.Info.ExpertCount / 16, 16, 4, whole.Info.VocabularySize);
@@ -69,14 +69,14 @@ public class PrefetchTests
         var script = new Scripted();
         using var model = Load(copy.Path, script, 0.5);
         using var kv = model.CreateSequence();
-        model.Forward([new SequenceChunk(kv, s_prompt, LogitsFor.Last)]);
+        model.Forward([new SequenceChunk(kv, Prompt, LogitsFor.Last)]);
         script.Invent = () => new ExpertKey(0, 0);
         // The checkpoint loses its last bytes: whatever is read from there fails.
         using (var file = new FileStream(copy.File_("model.safetensors"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             file.SetLength(1000);
         Assert.ThrowsAny<IOException>(() =>
         {
-            for (int i = 0; i < 200; i++)
+            for (var i = 0; i < 200; i++)
                 model.Forward([new SequenceChunk(kv, new[] { 3 + i * 7 % 300 }, LogitsFor.Last)]);
         });
     }
@@ -85,9 +85,9 @@ public class PrefetchTests
     {
         using var model = Load(TestModels.Golden("qwen3_moe"), policy, budget);
         using var kv = model.CreateSequence();
-        model.Forward([new SequenceChunk(kv, s_prompt, LogitsFor.Last)]);
+        model.Forward([new SequenceChunk(kv, Prompt, LogitsFor.Last)]);
         float[] logits = [];
-        for (int i = 0; i < 20; i++)
+        for (var i = 0; i < 20; i++)
             logits = model.Forward([new SequenceChunk(kv, new[] { 3 + i * 13 }, LogitsFor.Last)])[0];
         statistics = model.Experts;
         return logits;

@@ -21,10 +21,10 @@ public class TransferLinkTests
         using var buffers = new ExpertBuffers(slots, ExpertBytes);
         var scheduler = new ExpertScheduler(new ExpertCache(slots));
         using var link = new TransferLink(scheduler, source, buffers, readers);
-        int failures = 0;
-        for (int pass = 0; pass < 400; pass++)
+        var failures = 0;
+        for (var pass = 0; pass < 400; pass++)
         {
-            int layer = pass % Layers;
+            var layer = pass % Layers;
             ExpertKey[] keys = [.. Enumerable.Range(0, Experts).OrderBy(_ => random.Next()).Take(1 + random.Next(5)).Select(e => new ExpertKey(layer, e))];
             var outstanding = keys.ToHashSet();
             var handed = new List<ArrivedExpert>();
@@ -64,7 +64,7 @@ public class TransferLinkTests
     {
         using var begun = new CountdownEvent(2);
         using var go = new ManualResetEventSlim();
-        int ended = 0;
+        var ended = 0;
         using var buffers = new ExpertBuffers(8, ExpertBytes);
         var link = new TransferLink(new ExpertScheduler(new ExpertCache(8)), new Source(_ =>
         {
@@ -119,7 +119,7 @@ public class TransferLinkTests
             go.Wait();
         }), buffers, 1);
         var arrived = new List<ArrivedExpert>();
-        int done = 0;
+        var done = 0;
         link.Use([new ExpertKey(0, 1)], arrived);
         begun.Wait();
         link.WaitForArrivals(arrived, () =>
@@ -194,8 +194,8 @@ public class TransferLinkTests
 
         public long Read(ExpertKey key, Span<byte> buffer)
         {
-            int call = Interlocked.Increment(ref _calls);
-            nint address = (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref buffer[0]);
+            var call = Interlocked.Increment(ref _calls);
+            var address = (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref buffer[0]);
             if (!_writing.TryAdd(address, true))
                 Overlaps++;
             try

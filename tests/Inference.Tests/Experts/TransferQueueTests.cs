@@ -83,7 +83,7 @@ public class TransferQueueTests
         var queue = new TransferQueue();
         var waiting = new Dictionary<ExpertKey, bool>();
         var running = new HashSet<ExpertKey>();
-        foreach (ushort operation in operations)
+        foreach (var operation in operations)
         {
             var key = new ExpertKey(0, operation / 8 % 6);
             switch (operation % 8)
@@ -103,7 +103,7 @@ public class TransferQueueTests
                     if (request is not null)
                     {
                         Assert.Equal(waiting.ContainsValue(true), request.Demanded);
-                        Assert.True(waiting.Remove(request.Key, out bool demanded));
+                        Assert.True(waiting.Remove(request.Key, out var demanded));
                         Assert.Equal(demanded, request.Demanded);
                         Assert.True(running.Add(request.Key));
                     }

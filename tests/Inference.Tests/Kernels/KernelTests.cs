@@ -27,7 +27,7 @@ public unsafe class KernelTests
             var expected = torch.nn.functional.linear(x, data.to(torch.ScalarType.Float32), bias);
             var format = type == torch.ScalarType.BFloat16 ? WeightFormat.BFloat16 : WeightFormat.Float32;
             var weight = new LinearWeight(Address(data), format, columns, k, Vector(bias));
-            foreach (int threads in new[] { 1, 3 })
+            foreach (var threads in new[] { 1, 3 })
             {
                 using var kernels = new TensorKernels(new Workers(threads));
                 var actual = Tensor(kernels.Linear(View(x), weight));
@@ -63,9 +63,9 @@ public unsafe class KernelTests
         var kh = k.narrow(0, 0, Tokens).view(Tokens, kvHeads, dim).repeat_interleave(heads / kvHeads, 1).transpose(0, 1);
         var vh = v.narrow(0, 0, Tokens).view(Tokens, kvHeads, dim).repeat_interleave(heads / kvHeads, 1).transpose(0, 1);
         var scores = qh.matmul(kh.transpose(1, 2)) * 0.3f;
-        for (int i = 0; i < Tokens; i++)
+        for (var i = 0; i < Tokens; i++)
         {
-            for (int j = 0; j < Tokens; j++)
+            for (var j = 0; j < Tokens; j++)
             {
                 if (j > i || (window is int w && j <= i - w))
                     scores.select(1, i).select(1, j).fill_(float.NegativeInfinity);
@@ -131,13 +131,13 @@ public unsafe class KernelTests
             "tanh" => torch.tanh(x),
             _ => 0.5f * x * (1 + torch.tanh(MathF.Sqrt(2 / MathF.PI) * (x + 0.044715f * x.pow(3)))),
         };
-        float[] gate = x.data<float>().ToArray();
-        float[] ones = new float[gate.Length];
+        var gate = x.data<float>().ToArray();
+        var ones = new float[gate.Length];
         Array.Fill(ones, 1f);
         fixed (float* g = gate, u = ones)
             Activations.Gate(Activations.Parse("test", name), g, u, gate.Length);
-        float[] reference = expected.data<float>().ToArray();
-        for (int i = 0; i < gate.Length; i++)
+        var reference = expected.data<float>().ToArray();
+        for (var i = 0; i < gate.Length; i++)
             Assert.Equal(reference[i], gate[i], 2e-6f);
     }
 

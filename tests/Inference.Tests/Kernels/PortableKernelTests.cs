@@ -25,7 +25,7 @@ public class PortableKernelTests
         if (!Vector512.IsHardwareAccelerated)
             Assert.Skip("this processor has no AVX-512: there is only the portable path");
         using var directory = new TemporaryDirectory();
-        string path = Path.Combine(directory.Path, "bits");
+        var path = Path.Combine(directory.Path, "bits");
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "Moebius.Inference.Tests"))
         {
             RedirectStandardOutput = true,
@@ -33,7 +33,7 @@ public class PortableKernelTests
             Environment = { [OutputVariable] = path, ["DOTNET_EnableAVX512"] = "0", ["DOTNET_EnableAVX512F"] = "0" },
         };
         using var process = Process.Start(start)!;
-        string said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(File.Exists(path), said);
         Assert.Equal($"False {Bits()}", await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
@@ -43,15 +43,15 @@ public class PortableKernelTests
     private static unsafe void Choices(IncrementalHash hash)
     {
         const int Experts = 64, Tokens = 19, Chosen = 6;
-        int[] experts = new int[Tokens * Chosen];
-        float[] weights = new float[Tokens * Chosen];
+        var experts = new int[Tokens * Chosen];
+        var weights = new float[Tokens * Chosen];
         fixed (float* scores = TileTests.Values(Tokens * Experts, 5))
             Router.Route(new RouterSpec(RouterKind.SoftmaxTopK, Experts, Chosen), new Rows(scores, Tokens, Experts), [], experts, weights);
         hash.AppendData(MemoryMarshal.AsBytes<int>(experts));
         hash.AppendData(MemoryMarshal.AsBytes<float>(weights));
         var powers = new ScaledExponential(1 / 0.8, 0);
-        float[] sixteen = new float[16];
-        for (int i = 0; i < 500; i++)
+        var sixteen = new float[16];
+        for (var i = 0; i < 500; i++)
         {
             powers.Of(Vector512.CreateSequence(-0.15f * i, -0.01f)).CopyTo(sixteen);
             hash.AppendData(MemoryMarshal.AsBytes<float>(sixteen));
@@ -64,13 +64,13 @@ public class PortableKernelTests
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var format in Enum.GetValues<WeightFormat>())
         {
-            foreach (int k in new[] { 96, 50 })
+            foreach (var k in new[] { 96, 50 })
             {
                 const int Columns = 39;
-                byte[] stored = TileTests.Store(format, TileTests.Values(Columns * k, 3), k);
-                for (int rows = 1; rows <= 6; rows++)
+                var stored = TileTests.Store(format, TileTests.Values(Columns * k, 3), k);
+                for (var rows = 1; rows <= 6; rows++)
                 {
-                    float[] y = new float[rows * Columns];
+                    var y = new float[rows * Columns];
                     fixed (float* px = TileTests.Values(rows * k, rows), py = y)
                     fixed (byte* pw = stored)
                         MatrixProduct.Run(px, k, WeightRows.Packed(pw, format, k, null), py, Columns, rows, 0, Columns, k);

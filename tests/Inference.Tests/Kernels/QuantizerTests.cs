@@ -8,21 +8,21 @@ public class QuantizerTests
     [Property]
     public void Eight_bits_are_within_half_a_step_of_the_weight(int seed, byte magnitude)
     {
-        float[] weights = Weights(seed, magnitude);
-        float[] read = RoundTrip(WeightFormat.Int8, weights);
-        float step = weights.Max(MathF.Abs) / 127;
+        var weights = Weights(seed, magnitude);
+        var read = RoundTrip(WeightFormat.Int8, weights);
+        var step = weights.Max(MathF.Abs) / 127;
         // A scale is rounded to bf16: up to 1/256 larger.
-        for (int i = 0; i < weights.Length; i++)
+        for (var i = 0; i < weights.Length; i++)
             Assert.InRange(MathF.Abs(read[i] - weights[i]), 0, step * 0.51f + 1e-38f);
     }
 
     [Property]
     public void Four_bits_are_within_a_step_on_average_of_squares(int seed, byte magnitude)
     {
-        float[] weights = Weights(seed, magnitude);
-        float[] read = RoundTrip(WeightFormat.Int4, weights);
+        var weights = Weights(seed, magnitude);
+        var read = RoundTrip(WeightFormat.Int4, weights);
         double step = weights.Max(MathF.Abs) / 8;
-        double error = weights.Zip(read, (w, r) => Math.Pow(w - r, 2)).Average();
+        var error = weights.Zip(read, (w, r) => Math.Pow(w - r, 2)).Average();
         // Rounding alone is at most 1/4 of a squared step; one value that lies opposite to the largest may be cut off.
         Assert.InRange(error, 0, step * step * (0.26 + 1.0 / WeightFormats.Group) + 1e-38);
     }
@@ -34,7 +34,7 @@ public class QuantizerTests
     {
         var type = Enum.Parse<WeightFormat>(name);
         Assert.Equal(2 * bytes, type.RowBytes(33));
-        byte[] row = new byte[2 * bytes];
+        var row = new byte[2 * bytes];
         Quantizer.Row(type, new float[33], row);
         Assert.All(TileTests.Widen(type, row, 1, 33), weight => Assert.Equal(0, weight));
     }
@@ -52,7 +52,7 @@ public class QuantizerTests
     private static float[] Weights(int seed, byte magnitude)
     {
         var random = new Random(seed);
-        double scale = Math.Pow(2, magnitude % 40 - 20);
+        var scale = Math.Pow(2, magnitude % 40 - 20);
         return [.. Enumerable.Range(0, WeightFormats.Group).Select(_ => (float)((random.NextDouble() - 0.5) * scale * (random.Next(8) == 0 ? 8 : 1)))];
     }
 }

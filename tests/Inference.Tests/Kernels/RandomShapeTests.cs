@@ -17,16 +17,16 @@ public unsafe class RandomShapeTests
         int rows = random.Next(1, 70), columns = random.Next(1, 70), k = random.Next(1, 140), from = random.Next(columns), to = random.Next(from, columns + 1);
         int xRows = random.Next(1, 80), xStride = k + random.Next(3), yStride = columns + random.Next(3);
         var format = random.GetItems(Enum.GetValues<WeightFormat>(), 1)[0];
-        byte[] stored = TileTests.Store(format, TileTests.Values(columns * k, seed), k);
-        float[] weights = format == WeightFormat.Float32 ? TileTests.Values(columns * k, seed) : TileTests.Widen(format, stored, columns, k);
+        var stored = TileTests.Store(format, TileTests.Values(columns * k, seed), k);
+        var weights = format == WeightFormat.Float32 ? TileTests.Values(columns * k, seed) : TileTests.Widen(format, stored, columns, k);
         float[] x = TileTests.Values(xRows * xStride, seed + 1), bias = TileTests.Values(columns, seed + 2), y = Filled(rows * yStride);
         int[] index = [.. Enumerable.Range(0, rows).Select(_ => random.Next(xRows))];
-        bool biased = random.Next(2) == 0;
+        var biased = random.Next(2) == 0;
         fixed (float* px = x, pb = bias, py = y)
         fixed (byte* pw = stored)
         fixed (int* pi = index)
             MatrixProduct.Run(px, xStride, WeightRows.Packed(pw, format, k, biased ? pb : null), py, yStride, rows, from, to, k, pi);
-        for (int i = 0; i < y.Length; i++)
+        for (var i = 0; i < y.Length; i++)
         {
             int row = i / yStride, column = i % yStride;
             double expected = Untouched;
@@ -45,9 +45,9 @@ public unsafe class RandomShapeTests
         int keyDim = shared ? valueDim + random.Next(0, 40) : random.Next(1, 100), blockTokens = random.Next(1, 9);
         int? window = random.Next(2) == 0 ? random.Next(1, 12) : null;
         var shape = new AttentionShape(heads, kvHeads, keyDim, valueDim, 0.3f, window, shared);
-        int blockFloats = blockTokens * (shape.KeyRow + shape.ValueRow);
+        var blockFloats = blockTokens * (shape.KeyRow + shape.ValueRow);
         (int Start, int Rows)[] parts = [.. Enumerable.Range(0, random.Next(1, 4)).Select(_ => (random.Next(20), random.Next(1, 6)))];
-        int rows = parts.Sum(part => part.Rows);
+        var rows = parts.Sum(part => part.Rows);
         float[] q = TileTests.Values(rows * heads * keyDim, seed), sinks = TileTests.Values(heads, seed + 1), y = Filled(rows * heads * valueDim + 16);
         float[][] caches = [.. parts.Select((part, at) => TileTests.Values((part.Start + part.Rows + blockTokens - 1) / blockTokens * blockFloats, seed + 2 + at))];
         var pins = caches.Select(cache => System.Runtime.InteropServices.GCHandle.Alloc(cache, System.Runtime.InteropServices.GCHandleType.Pinned)).ToArray();
@@ -56,7 +56,7 @@ public unsafe class RandomShapeTests
             var sequences = new AttentionSequence[parts.Length];
             for (int at = 0, first = 0; at < parts.Length; first += parts[at++].Rows)
             {
-                nint address = pins[at].AddrOfPinnedObject();
+                var address = pins[at].AddrOfPinnedObject();
                 nint[] blocks = [.. Enumerable.Range(0, caches[at].Length / blockFloats).Select(block => address + (nint)block * blockFloats * sizeof(float))];
                 sequences[at] = new AttentionSequence(new KvRows(blocks, blockTokens, 0, (nint)blockTokens * shape.KeyRow * sizeof(float)), parts[at].Start, first, parts[at].Rows);
             }
@@ -73,15 +73,15 @@ public unsafe class RandomShapeTests
         Assert.All(y[^16..], beside => Assert.Equal(Untouched, beside));
         for (int at = 0, row = 0; at < parts.Length; at++)
         {
-            for (int own = 0; own < parts[at].Rows; own++, row++)
+            for (var own = 0; own < parts[at].Rows; own++, row++)
             {
                 int position = parts[at].Start + own, first = window is int w ? Math.Max(0, position - w + 1) : 0;
-                for (int head = 0; head < heads; head++)
+                for (var head = 0; head < heads; head++)
                 {
-                    int kvHead = head / (heads / kvHeads);
+                    var kvHead = head / (heads / kvHeads);
                     double[] powers = [.. Enumerable.Range(first, position + 1 - first).Select(j => Math.Exp(0.3f * Enumerable.Range(0, keyDim).Sum(d => (double)q[(row * heads + head) * keyDim + d] * Key(at, j, kvHead, d))))];
-                    double sum = powers.Sum() + (sinking ? Math.Exp(sinks[head]) : 0);
-                    for (int d = 0; d < valueDim; d++)
+                    var sum = powers.Sum() + (sinking ? Math.Exp(sinks[head]) : 0);
+                    for (var d = 0; d < valueDim; d++)
                         Assert.Equal(powers.Select((power, j) => power * (shared ? Key(at, first + j, kvHead, d) : Value(at, first + j, kvHead, d))).Sum() / sum, y[(row * heads + head) * valueDim + d], 1e-5);
                 }
             }
@@ -98,7 +98,7 @@ public unsafe class RandomShapeTests
         var random = new Random(seed);
         int hidden = random.Next(1, 100), width = random.Next(1, 100), xRows = random.Next(1, 30);
         int[] counts = [.. Enumerable.Range(0, random.Next(1, 5)).Select(_ => random.Next(0, 40))];
-        int rows = counts.Sum();
+        var rows = counts.Sum();
         var format = random.GetItems(Enum.GetValues<WeightFormat>(), 1)[0];
         byte[][] stored = [.. counts.SelectMany((_, at) => new[] { Store(width, hidden, 3 * at), Store(width, hidden, 3 * at + 1), Store(hidden, width, 3 * at + 2) })];
         var pins = stored.Select(matrix => System.Runtime.InteropServices.GCHandle.Alloc(matrix, System.Runtime.InteropServices.GCHandleType.Pinned)).ToArray();
@@ -110,7 +110,7 @@ public unsafe class RandomShapeTests
             var experts = new GatedWeights[counts.Length];
             for (int at = 0, first = 0; at < counts.Length; first += counts[at++])
                 experts[at] = new GatedWeights(new GatedMatrices(Matrix(3 * at, hidden), Matrix(3 * at + 1, hidden), Matrix(3 * at + 2, width)), first, counts[at]);
-            int padded = GatedExperts.Padded(width);
+            var padded = GatedExperts.Padded(width);
             float[] inner = new float[(rows + 1) * padded], spare = new float[random.Next(1, 8) * padded];
             fixed (float* px = x, py = y, pt = tile, pn = inner, ps = spare)
             fixed (int* pi = index)
@@ -118,11 +118,11 @@ public unsafe class RandomShapeTests
                 var input = new Rows(px, xRows, hidden);
                 GatedExperts.Run(kernels, Activation.Silu, experts, input, pi, width, new Rows(py, rows, hidden));
                 GatedExperts.Activate(kernels, Activation.Silu, experts, input, pi, width, new Rows(pn, rows, padded), new Rows(ps, spare.Length / padded, padded));
-                for (int from = 0; from < hidden; from += GatedExperts.Grain)
+                for (var from = 0; from < hidden; from += GatedExperts.Grain)
                 {
-                    int columns = Math.Min(GatedExperts.Grain, hidden - from);
+                    var columns = Math.Min(GatedExperts.Grain, hidden - from);
                     GatedExperts.Down(kernels, experts, width, new Rows(pn, rows, padded), from, new Rows(pt, rows, columns));
-                    for (int i = 0; i < rows * columns; i++)
+                    for (var i = 0; i < rows * columns; i++)
                         Assert.Equal(y[i / columns * hidden + from + i % columns], tile[i]);
                 }
             }
@@ -137,10 +137,10 @@ public unsafe class RandomShapeTests
         for (int at = 0, row = 0; at < counts.Length; at++)
         {
             float[] gate = Plain(3 * at, width, hidden), up = Plain(3 * at + 1, width, hidden), down = Plain(3 * at + 2, hidden, width);
-            for (int end = row + counts[at]; row < end; row++)
+            for (var end = row + counts[at]; row < end; row++)
             {
                 double[] middle = [.. Enumerable.Range(0, width).Select(c => Dot(gate, c) is var g ? g / (1 + Math.Exp(-g)) * Dot(up, c) : 0)];
-                for (int c = 0; c < hidden; c++)
+                for (var c = 0; c < hidden; c++)
                     Assert.Equal(Enumerable.Range(0, width).Sum(p => middle[p] * down[c * width + p]), y[row * hidden + c], 1e-3);
                 double Dot(float[] matrix, int c) => Enumerable.Range(0, hidden).Sum(p => (double)x[index[row] * hidden + p] * matrix[c * hidden + p]);
             }
@@ -156,7 +156,7 @@ public unsafe class RandomShapeTests
 
     private static float[] Filled(int count)
     {
-        float[] values = new float[count];
+        var values = new float[count];
         Array.Fill(values, Untouched);
         return values;
     }

@@ -15,28 +15,28 @@ public unsafe class TileTests
     {
         var format = Enum.Parse<WeightFormat>(name);
         const int Columns = 37;
-        foreach (int k in new[] { 32, 96, 160, 7, 48, 71 })
+        foreach (var k in new[] { 32, 96, 160, 7, 48, 71 })
         {
-            float[] weights = Values(Columns * k, 5);
-            byte[] stored = Store(format, weights, k);
-            float[] bias = Values(Columns, 6);
-            for (int rows = 1; rows <= 9; rows++)
+            var weights = Values(Columns * k, 5);
+            var stored = Store(format, weights, k);
+            var bias = Values(Columns, 6);
+            for (var rows = 1; rows <= 9; rows++)
             {
-                float[] x = Values(rows * k, rows);
-                float[] y = new float[rows * Columns];
+                var x = Values(rows * k, rows);
+                var y = new float[rows * Columns];
                 fixed (float* px = x, py = y, pb = bias)
                 fixed (byte* pw = stored)
                 {
                     var w = WeightRows.Packed(pw, format, k, pb);
                     MatrixProduct.Run(px, k, w, py, Columns, rows, 0, Columns, k);
-                    for (int i = 0; i < rows; i++)
+                    for (var i = 0; i < rows; i++)
                     {
-                        for (int j = 0; j < Columns; j++)
+                        for (var j = 0; j < Columns; j++)
                             Assert.Equal(Dot(format, px + i * k, pw + j * w.RowBytes, k) + bias[j], y[i * Columns + j]);
                     }
 
                     // Other ranges of columns, and rows found through an index.
-                    float[] parts = new float[rows * Columns];
+                    var parts = new float[rows * Columns];
                     int[] reversed = [.. Enumerable.Range(0, rows).Reverse()];
                     fixed (float* pp = parts)
                     fixed (int* index = reversed)
@@ -44,7 +44,7 @@ public unsafe class TileTests
                         foreach (var (from, to) in new[] { (0, 5), (5, 21), (21, 37) })
                             MatrixProduct.Run(px, k, w, pp, Columns, rows, from, to, k, index);
                     }
-                    for (int i = 0; i < rows; i++)
+                    for (var i = 0; i < rows; i++)
                         Assert.Equal(y.AsSpan(i * Columns, Columns), parts.AsSpan((rows - 1 - i) * Columns, Columns));
                 }
             }
@@ -58,12 +58,12 @@ public unsafe class TileTests
     public void Stored_weights_give_the_bits_of_what_they_stand_for(string name)
     {
         var format = Enum.Parse<WeightFormat>(name);
-        foreach (int k in new[] { 64, 50 })
+        foreach (var k in new[] { 64, 50 })
         {
-            byte[] stored = Store(format, Values(16 * k, 9), k);
-            float[] x = Values(k, 10);
+            var stored = Store(format, Values(16 * k, 9), k);
+            var x = Values(k, 10);
             float[] direct = new float[16], widened = new float[16];
-            float[] weights = Widen(format, stored, 16, k);
+            var weights = Widen(format, stored, 16, k);
             fixed (float* px = x, pd = direct, pn = widened, pf = weights)
             fixed (byte* pw = stored)
             {
@@ -80,19 +80,19 @@ public unsafe class TileTests
         var random = new Random(seed);
         var s = Enumerable.Range(0, 16).Select(_ => Vector512.Create(Enumerable.Range(0, 16).Select(_ => (float)(random.NextDouble() * Math.Pow(10, random.Next(-6, 6)) - 1)).ToArray())).ToArray();
         var sums = LaneSum.Sixteen(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11], s[12], s[13], s[14], s[15]);
-        for (int i = 0; i < 16; i++)
+        for (var i = 0; i < 16; i++)
             Assert.Equal(LaneSum.One(s[i]), sums[i]);
     }
 
     [Property]
     public void Sums_do_not_depend_on_the_address(int seed, byte count)
     {
-        float[] values = Values(count, seed);
-        float[] memory = new float[count + 16];
+        var values = Values(count, seed);
+        var memory = new float[count + 16];
         float? squares = null, sum = null;
         fixed (float* at = memory)
         {
-            for (int shift = 0; shift < 16; shift++)
+            for (var shift = 0; shift < 16; shift++)
             {
                 values.CopyTo(memory.AsSpan(shift));
                 Assert.Equal(squares ??= LaneSum.Squares(at + shift, count), LaneSum.Squares(at + shift, count));
@@ -105,8 +105,8 @@ public unsafe class TileTests
     internal static byte[] Store(WeightFormat format, float[] weights, int k)
     {
         int rows = weights.Length / k, bytes = (int)format.RowBytes(k);
-        byte[] stored = new byte[rows * bytes];
-        for (int row = 0; row < rows; row++)
+        var stored = new byte[rows * bytes];
+        for (var row = 0; row < rows; row++)
         {
             var from = weights.AsSpan(row * k, k);
             var to = stored.AsSpan(row * bytes, bytes);
@@ -115,7 +115,7 @@ public unsafe class TileTests
                 Quantizer.Row(format, from, to);
                 continue;
             }
-            for (int i = 0; i < k; i++)
+            for (var i = 0; i < k; i++)
             {
                 if (format == WeightFormat.Float32)
                     BitConverter.TryWriteBytes(to[(4 * i)..], from[i]);
@@ -128,16 +128,16 @@ public unsafe class TileTests
 
     internal static float[] Widen(WeightFormat format, byte[] stored, int rows, int k)
     {
-        float[] weights = new float[rows * k];
-        float[] group = new float[WeightFormats.Group];
+        var weights = new float[rows * k];
+        var group = new float[WeightFormats.Group];
         int bytes = (int)format.RowBytes(k), each = (int)format.RowBytes(WeightFormats.Group);
         fixed (byte* from = stored)
         fixed (float* to = group)
         {
-            for (int i = 0; i < weights.Length; i++)
+            for (var i = 0; i < weights.Length; i++)
             {
                 int row = i / k, at = i % k;
-                byte* place = from + row * bytes + at / 32 * each;
+                var place = from + row * bytes + at / 32 * each;
                 switch (format)
                 {
                     case WeightFormat.BFloat16: BFloat16Weights.Tail(place, Math.Min(32, k - at / 32 * 32), to); break;

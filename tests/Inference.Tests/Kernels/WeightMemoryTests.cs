@@ -24,7 +24,7 @@ public unsafe class WeightMemoryTests
     public void A_piece_larger_than_a_range_has_one_of_its_own()
     {
         using var memory = new WeightMemory();
-        long bytes = (300L << 20) + 1;
+        var bytes = (300L << 20) + 1;
         byte* small = memory.Take(10), large = memory.Take(bytes);
         small[9] = 2;
         large[bytes - 1] = 3;

@@ -13,10 +13,10 @@ public class WorkersTests
     public void Each_task_runs_once_and_all_have_run_on_return(int threads)
     {
         using var workers = new Workers(threads);
-        for (int round = 0; round < 2000; round++)
+        for (var round = 0; round < 2000; round++)
         {
-            int tasks = 1 + round % 23;
-            int[] runs = new int[tasks];
+            var tasks = 1 + round % 23;
+            var runs = new int[tasks];
             workers.Run(tasks, Much, task => Interlocked.Increment(ref runs[task]));
             Assert.All(runs, count => Assert.Equal(1, count));
         }
@@ -26,9 +26,9 @@ public class WorkersTests
     public void Work_goes_on_after_the_helpers_slept()
     {
         using var workers = new Workers(3);
-        for (int round = 0; round < 20; round++)
+        for (var round = 0; round < 20; round++)
         {
-            int sum = 0;
+            var sum = 0;
             workers.Run(100, Much, task => Interlocked.Add(ref sum, task));
             Assert.Equal(4950, sum);
             // Longer than the helpers spin: whether they sleep by then changes nothing that can be seen.
@@ -40,13 +40,13 @@ public class WorkersTests
     public void Ranges_cover_everything_once_at_multiples_of_the_grain()
     {
         using var workers = new Workers(3);
-        foreach (int count in new[] { 1, 15, 16, 17, 100, 4096 })
+        foreach (var count in new[] { 1, 15, 16, 17, 100, 4096 })
         {
-            int[] covered = new int[count];
+            var covered = new int[count];
             workers.RunRanges(count, 16, Much, (from, to) =>
             {
                 Assert.Equal(0, from % 16);
-                for (int i = from; i < to; i++)
+                for (var i = from; i < to; i++)
                     Interlocked.Increment(ref covered[i]);
             });
             Assert.All(covered, times => Assert.Equal(1, times));
@@ -57,9 +57,9 @@ public class WorkersTests
     public void An_exception_reaches_the_caller_once_all_others_have_ended()
     {
         using var workers = new Workers(4);
-        for (int round = 0; round < 200; round++)
+        for (var round = 0; round < 200; round++)
         {
-            int ended = 0;
+            var ended = 0;
             var error = Assert.Throws<InvalidDataException>(() => workers.Run(50, Much, task =>
             {
                 if (task == 17)
@@ -69,7 +69,7 @@ public class WorkersTests
             Assert.Equal("17", error.Message);
             Assert.Equal(49, ended);
         }
-        int after = 0;
+        var after = 0;
         workers.Run(10, Much, _ => Interlocked.Increment(ref after));
         Assert.Equal(10, after);
     }
@@ -78,7 +78,7 @@ public class WorkersTests
     public void Work_inside_of_work_runs_too()
     {
         using var workers = new Workers(3);
-        int runs = 0;
+        var runs = 0;
         workers.Run(8, Much, _ => workers.Run(8, Much, _ => Interlocked.Increment(ref runs)));
         Assert.Equal(64, runs);
     }
@@ -91,9 +91,9 @@ public class WorkersTests
         await Task.WhenAll(Enumerable.Range(0, 8).Select(caller => Task.Run(() =>
         {
             var workers = caller < 4 ? own[caller] : shared;
-            for (int round = 0; round < 500; round++)
+            for (var round = 0; round < 500; round++)
             {
-                int sum = 0;
+                var sum = 0;
                 workers.Run(13, Much, task => Interlocked.Add(ref sum, task));
                 Assert.Equal(78, sum);
             }
@@ -109,7 +109,7 @@ public class WorkersTests
     {
         using var workers = new Workers(threads);
         int ran = 0, accepted = 0, sum = 0;
-        for (int round = 0; round < 5000; round++)
+        for (var round = 0; round < 5000; round++)
         {
             workers.Run(4, Much, task => Interlocked.Add(ref sum, task));
             accepted += workers.TryHandOver(() => Interlocked.Increment(ref ran)) ? 1 : 0;
@@ -134,7 +134,7 @@ public class WorkersTests
     public void Small_work_stays_on_the_callers_thread()
     {
         using var workers = new Workers(4);
-        int caller = Environment.CurrentManagedThreadId;
+        var caller = Environment.CurrentManagedThreadId;
         workers.Run(100, 2 * Workers.WorkPerThread - 1, _ => Assert.Equal(caller, Environment.CurrentManagedThreadId));
     }
 }

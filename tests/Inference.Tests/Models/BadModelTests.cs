@@ -59,7 +59,7 @@ public class BadModelTests
     public void A_missing_shard_is_named()
     {
         using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
-        string shard = Directory.GetFiles(model.Path, "model-00002*").Single();
+        var shard = Directory.GetFiles(model.Path, "model-00002*").Single();
         File.Delete(shard);
         Refused(model.Path, $"model.safetensors.index.json: shard {Path.GetFileName(shard)} is missing");
     }
@@ -75,7 +75,7 @@ public class BadModelTests
     public void A_false_index_is_refused(string shard, string expected)
     {
         using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
-        string path = model.File_("model.safetensors.index.json");
+        var path = model.File_("model.safetensors.index.json");
         var index = JsonNode.Parse(File.ReadAllText(path))!;
         index["weight_map"]!["model.norm.weight"] = JsonNode.Parse(shard);
         File.WriteAllText(path, index.ToJsonString());
@@ -86,7 +86,7 @@ public class BadModelTests
     public void A_tensor_in_two_shards_is_refused()
     {
         using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
-        string path = model.File_("model.safetensors.index.json");
+        var path = model.File_("model.safetensors.index.json");
         var index = JsonNode.Parse(File.ReadAllText(path))!;
         File.Copy(model.File_("model-00001-of-00004.safetensors"), model.File_("twice.safetensors"));
         index["weight_map"]!["model.norm.weight"] = "twice.safetensors";
@@ -99,9 +99,9 @@ public class BadModelTests
     {
         using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "mixtral-llama3"));
         using var blobs = new TemporaryDirectory();
-        foreach (string shard in Directory.GetFiles(model.Path, "*.safetensors"))
+        foreach (var shard in Directory.GetFiles(model.Path, "*.safetensors"))
         {
-            string blob = Path.Combine(blobs.Path, Path.GetFileName(shard));
+            var blob = Path.Combine(blobs.Path, Path.GetFileName(shard));
             File.Move(shard, blob);
             File.CreateSymbolicLink(shard, blob);
         }
@@ -112,8 +112,8 @@ public class BadModelTests
     [Fact]
     public void A_budget_below_one_layers_experts_is_refused_with_the_number_that_would_do()
     {
-        string directory = TestModels.Golden("qwen3_moe");
-        long smallest = TestModels.SmallestBudget(directory);
+        var directory = TestModels.Golden("qwen3_moe");
+        var smallest = TestModels.SmallestBudget(directory);
         var refused = Assert.Throws<UserInputException>(() => TestModels.Load(directory, smallest - 1).Dispose());
         Assert.Equal($"experts.fastMemory (--expert-budget): {smallest - 1} bytes is too small for {directory}: one layer's top-4 experts need {smallest} bytes (4 x {smallest / 4}); give at least {smallest}", refused.Message);
         TestModels.Load(directory, smallest).Dispose();

@@ -23,9 +23,9 @@ public class DequantizedTests
         var blocks = Architectures.Describe(ModelConfig.Read(plain.Path)).Fp8;
         plain.EditTensors(tensors =>
         {
-            foreach (string weights in tensors.Keys.Where(n => n.EndsWith("_blocks", StringComparison.Ordinal)).Select(n => n[..^"_blocks".Length]).ToArray())
+            foreach (var weights in tensors.Keys.Where(n => n.EndsWith("_blocks", StringComparison.Ordinal)).Select(n => n[..^"_blocks".Length]).ToArray())
                 FromMxfp4(tensors, weights);
-            foreach (string weights in tensors.Where(t => t.Value.Type == "F8_E4M3").Select(t => t.Key).ToArray())
+            foreach (var weights in tensors.Where(t => t.Value.Type == "F8_E4M3").Select(t => t.Key).ToArray())
                 FromFp8(tensors, weights, blocks!);
         });
         plain.EditConfig(config => config.Remove("quantization_config"));
@@ -33,7 +33,7 @@ public class DequantizedTests
             Assert.Equal(Logits(plain.Path, storage), Logits(stored.Path, storage));
         foreach (var quantization in Enum.GetValues<ExpertQuantization>())
         {
-            byte[] expected = Experts(plain.Path, quantization);
+            var expected = Experts(plain.Path, quantization);
             Assert.Contains(expected, value => value != 0);
             Assert.True(expected.AsSpan().SequenceEqual(Experts(stored.Path, quantization)), $"{name}, {quantization}");
         }
@@ -42,7 +42,7 @@ public class DequantizedTests
     private static byte[] Experts(string directory, ExpertQuantization quantization)
     {
         var pack = ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, CancellationToken.None);
-        byte[] bytes = File.ReadAllBytes(pack.Path);
+        var bytes = File.ReadAllBytes(pack.Path);
         File.Delete(pack.Path);
         return bytes[^(int)(pack.Experts * pack.ExpertBytes)..];
     }
@@ -53,15 +53,15 @@ public class DequantizedTests
         var blocks = tensors[name + "_blocks"];
         var scales = tensors[name + "_scales"];
         int experts = (int)blocks.Shape[0], outputs = (int)blocks.Shape[1], inputs = (int)blocks.Shape[2] * 32;
-        ushort[] values = new ushort[experts * inputs * outputs];
-        for (int e = 0; e < experts; e++)
+        var values = new ushort[experts * inputs * outputs];
+        for (var e = 0; e < experts; e++)
         {
-            for (int o = 0; o < outputs; o++)
+            for (var o = 0; o < outputs; o++)
             {
-                for (int i = 0; i < inputs; i++)
+                for (var i = 0; i < inputs; i++)
                 {
-                    int at = (((e * outputs) + o) * inputs) + i;
-                    int half = (blocks.Bytes[at / 2] >> (at % 2 * 4)) & 0xF;
+                    var at = (((e * outputs) + o) * inputs) + i;
+                    var half = (blocks.Bytes[at / 2] >> (at % 2 * 4)) & 0xF;
                     values[(((e * inputs) + i) * outputs) + o] = Mxfp4.Value(half, scales.Bytes[at / 32]);
                 }
             }
@@ -76,13 +76,13 @@ public class DequantizedTests
         var weights = tensors[name];
         var scales = tensors[name + "_scale_inv"];
         int rows = (int)weights.Shape[0], columns = (int)weights.Shape[1], across = (int)scales.Shape[1];
-        ushort[] values = new ushort[rows * columns];
-        for (int r = 0; r < rows; r++)
+        var values = new ushort[rows * columns];
+        for (var r = 0; r < rows; r++)
         {
-            for (int c = 0; c < columns; c++)
+            for (var c = 0; c < columns; c++)
             {
-                int at = (r / blocks.Rows * across) + (c / blocks.Columns);
-                float scale = scales.Type == "F32"
+                var at = (r / blocks.Rows * across) + (c / blocks.Columns);
+                var scale = scales.Type == "F32"
                     ? BinaryPrimitives.ReadSingleLittleEndian(scales.Bytes.AsSpan(4 * at))
                     : HalfTypes.ToSingle(BinaryPrimitives.ReadUInt16LittleEndian(scales.Bytes.AsSpan(2 * at)), TensorType.BF16);
                 values[(r * columns) + c] = HalfTypes.ToBFloat16(Fp8.Value(weights.Bytes[(r * columns) + c]) * scale);

@@ -5,7 +5,7 @@ namespace Moebius.Inference.Tests.Models;
 /// <summary>What must not change a result changes no bit of it.</summary>
 public class DeterminismTests
 {
-    private static readonly int[] s_prompt = [.. Enumerable.Range(0, 53).Select(i => 3 + i * 37 % 350)];
+    private static readonly int[] Prompt = [.. Enumerable.Range(0, 53).Select(i => 3 + i * 37 % 350)];
 
     /// <summary>One family per kind of attention and routing, and the demonstration model where it is.</summary>
     public static TheoryData<string> Models
@@ -24,9 +24,9 @@ public class DeterminismTests
     public void Prefill_in_chunks_gives_the_same_bits(string directory)
     {
         using var model = TestModels.Load(directory);
-        float[] whole = TestModels.Prefill(model, s_prompt, s_prompt.Length);
-        foreach (int chunk in new[] { 1, 3, 16, 50 })
-            Assert.Equal(whole, TestModels.Prefill(model, s_prompt, chunk));
+        var whole = TestModels.Prefill(model, Prompt, Prompt.Length);
+        foreach (var chunk in new[] { 1, 3, 16, 50 })
+            Assert.Equal(whole, TestModels.Prefill(model, Prompt, chunk));
     }
 
     [Theory]
@@ -35,15 +35,15 @@ public class DeterminismTests
     {
         using var model = TestModels.Load(directory);
         using var alone = model.CreateSequence();
-        float[] expected = model.Forward([new SequenceChunk(alone, s_prompt, LogitsFor.All)])[0];
+        var expected = model.Forward([new SequenceChunk(alone, Prompt, LogitsFor.All)])[0];
         using var a = model.CreateSequence();
         using var b = model.CreateSequence();
         using var c = model.CreateSequence();
         var results = model.Forward(
         [
-            new SequenceChunk(a, s_prompt.AsMemory(5, 7), LogitsFor.Last),
-            new SequenceChunk(b, s_prompt, LogitsFor.All),
-            new SequenceChunk(c, s_prompt.AsMemory(20, 1), LogitsFor.None),
+            new SequenceChunk(a, Prompt.AsMemory(5, 7), LogitsFor.Last),
+            new SequenceChunk(b, Prompt, LogitsFor.All),
+            new SequenceChunk(c, Prompt.AsMemory(20, 1), LogitsFor.None),
         ]);
         Assert.Equal(expected, results[1]);
         Assert.Equal(model.Info.VocabularySize, results[0].Length);
@@ -56,18 +56,18 @@ public class DeterminismTests
     {
         using var model = TestModels.Load(directory);
         using var original = model.CreateSequence();
-        model.Forward([new SequenceChunk(original, s_prompt, LogitsFor.None)]);
+        model.Forward([new SequenceChunk(original, Prompt, LogitsFor.None)]);
         using var copy = model.CreateSequence();
-        int blocks = s_prompt.Length / model.Info.BlockTokens;
-        byte[] bytes = new byte[model.Info.BlockBytes];
-        for (int block = 0; block < blocks; block++)
+        var blocks = Prompt.Length / model.Info.BlockTokens;
+        var bytes = new byte[model.Info.BlockBytes];
+        for (var block = 0; block < blocks; block++)
         {
             original.ExportBlock(block, bytes);
             copy.ImportBlock(bytes);
         }
         Assert.Equal(blocks * model.Info.BlockTokens, copy.Length);
-        float[] continued = model.Forward([new SequenceChunk(copy, s_prompt.AsMemory(copy.Length), LogitsFor.Last)])[0];
-        Assert.Equal(TestModels.Prefill(model, s_prompt, s_prompt.Length), continued);
+        var continued = model.Forward([new SequenceChunk(copy, Prompt.AsMemory(copy.Length), LogitsFor.Last)])[0];
+        Assert.Equal(TestModels.Prefill(model, Prompt, Prompt.Length), continued);
     }
 
     [Theory]
@@ -76,11 +76,11 @@ public class DeterminismTests
     {
         using var model = TestModels.Load(directory);
         using var kv = model.CreateSequence();
-        model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(0, 21), LogitsFor.None)]);
-        model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(0, 30), LogitsFor.None)]);
+        model.Forward([new SequenceChunk(kv, Prompt.AsMemory(0, 21), LogitsFor.None)]);
+        model.Forward([new SequenceChunk(kv, Prompt.AsMemory(0, 30), LogitsFor.None)]);
         kv.Truncate(21);
-        float[] continued = model.Forward([new SequenceChunk(kv, s_prompt.AsMemory(21), LogitsFor.Last)])[0];
-        Assert.Equal(TestModels.Prefill(model, s_prompt, s_prompt.Length), continued);
+        var continued = model.Forward([new SequenceChunk(kv, Prompt.AsMemory(21), LogitsFor.Last)])[0];
+        Assert.Equal(TestModels.Prefill(model, Prompt, Prompt.Length), continued);
     }
 
     [Theory]
@@ -89,13 +89,13 @@ public class DeterminismTests
     {
         float[] expected;
         using (var model = TestModels.Load(directory))
-            expected = TestModels.Prefill(model, s_prompt, s_prompt.Length);
+            expected = TestModels.Prefill(model, Prompt, Prompt.Length);
         using (var model = TestModels.Load(directory, TestModels.SmallestBudget(directory)))
-            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 9));
+            Assert.Equal(expected, TestModels.Prefill(model, Prompt, 9));
         using (var model = TestModels.Load(directory, threads: 2))
-            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, 20));
+            Assert.Equal(expected, TestModels.Prefill(model, Prompt, 20));
         using (var model = TestModels.Load(directory, weights: WeightStorage.Float32))
-            Assert.Equal(expected, TestModels.Prefill(model, s_prompt, s_prompt.Length));
+            Assert.Equal(expected, TestModels.Prefill(model, Prompt, Prompt.Length));
     }
 
 }

@@ -24,10 +24,10 @@ public sealed class KvBlocksTests
     {
         using var blocks = new KvBlocks(Big);
         nint[] many = [.. Enumerable.Range(0, 6).Select(_ => blocks.Take())];
-        foreach (nint block in many)
+        foreach (var block in many)
             blocks.Return(block);
         Assert.Equal(many[..4].Reverse(), Enumerable.Range(0, 4).Select(_ => blocks.Take()));
-        foreach (nint block in many[..4])
+        foreach (var block in many[..4])
             blocks.Return(block);
     }
 
@@ -35,7 +35,7 @@ public sealed class KvBlocksTests
     public void A_sequence_gives_its_blocks_back_and_another_gets_the_same_logits_in_them()
     {
         using var model = TestModels.Load(TestModels.Golden("mixtral"));
-        float[] fresh = Logits();
+        var fresh = Logits();
         Assert.Equal(fresh, Logits());
 
         float[] Logits()

@@ -24,7 +24,7 @@ public class OlderNamesTests
             rope["type"] = rope["rope_type"]!.DeepClone();
             rope.Remove("rope_type");
             // gpt_oss without any parameters means its own YaRN, so there the plain kind has to be said.
-            bool plain = rope["type"]!.GetValue<string>() == "default" && config["model_type"]!.GetValue<string>() != "gpt_oss";
+            var plain = rope["type"]!.GetValue<string>() == "default" && config["model_type"]!.GetValue<string>() != "gpt_oss";
             config["rope_scaling"] = plain ? null : rope;
             config["torch_dtype"] = config["dtype"]?.DeepClone();
             config.Remove("dtype");

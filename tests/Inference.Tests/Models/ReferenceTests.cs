@@ -22,7 +22,7 @@ public class ReferenceTests
     [MemberData(nameof(Models))]
     public void Logits_and_greedy_tokens_match_at_one_layers_top_k_experts(string model)
     {
-        long budget = TestModels.SmallestBudget(Path.Combine(TestModels.Data, model));
+        var budget = TestModels.SmallestBudget(Path.Combine(TestModels.Data, model));
         var result = Verify(model, budget);
         Assert.True(result.Passed, result.ToString());
         Assert.True(result.ExpertEvictions > 0);

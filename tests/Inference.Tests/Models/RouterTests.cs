@@ -10,7 +10,7 @@ public class RouterTests
     public void Softmax_then_top_k_keeps_or_normalises_the_probabilities()
     {
         float[] e = [1, 3, 2, 0];
-        float total = e.Sum(MathF.Exp);
+        var total = e.Sum(MathF.Exp);
         var (experts, weights) = Route(new RouterSpec(RouterKind.SoftmaxTopK, 4, 2), e);
         Assert.Equal([1, 2], experts);
         Assert.Equal(MathF.Exp(3) / total, weights[0], 1e-6f);
@@ -76,10 +76,10 @@ public class RouterTests
         var spec = new RouterSpec((RouterKind)(kind % 3), experts, k) { Normalize = kind % 2 == 0, Scale = 1.5f };
         float[][] logits = [.. Enumerable.Range(0, count).Select(_ => Logits(random, experts))];
         float[] all = [.. logits.SelectMany(row => row)], weights = new float[count * k];
-        int[] chosen = new int[count * k];
+        var chosen = new int[count * k];
         fixed (float* rows = all)
             Router.Route(spec, new Rows(rows, count, experts), [], chosen, weights);
-        for (int token = 0; token < count; token++)
+        for (var token = 0; token < count; token++)
         {
             var alone = Route(spec, logits[token]);
             Assert.Equal(alone.Experts, chosen[(token * k)..((token + 1) * k)]);
@@ -90,7 +90,7 @@ public class RouterTests
     /// <summary>Some equal, at times some impossible or no numbers, at times all.</summary>
     private static float[] Logits(Random random, int count)
     {
-        int strange = random.Next(20) switch { 0 => 100, 1 => 30, _ => 0 };
+        var strange = random.Next(20) switch { 0 => 100, 1 => 30, _ => 0 };
         return [.. Enumerable.Range(0, count).Select(_ => random.Next(100) < strange
             ? random.Next(2) == 0 ? float.NaN : float.NegativeInfinity
             : random.Next(2) == 0 ? random.Next(-9, 9) / 4f : (random.NextSingle() - 0.5f) * 30)];
@@ -98,8 +98,8 @@ public class RouterTests
 
     private static (int[] Experts, float[] Weights) Route(RouterSpec spec, float[] logits, float[]? correction = null)
     {
-        int[] experts = new int[spec.TopK];
-        float[] weights = new float[spec.TopK];
+        var experts = new int[spec.TopK];
+        var weights = new float[spec.TopK];
         Router.Route(spec, logits.ToArray(), correction ?? [], experts, weights);
         return (experts, weights);
     }

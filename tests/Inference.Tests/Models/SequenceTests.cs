@@ -4,7 +4,7 @@ namespace Moebius.Inference.Tests.Models;
 
 public class SequenceTests
 {
-    private static readonly int[] s_tokens = [5, 6, 7, 8];
+    private static readonly int[] Tokens = [5, 6, 7, 8];
 
     [Fact]
     public void A_refused_step_changes_nothing()
@@ -12,12 +12,12 @@ public class SequenceTests
         using var model = TestModels.Load(TestModels.Golden("mixtral"));
         using var good = model.CreateSequence();
         using var other = model.CreateSequence();
-        int context = model.Info.ContextLength;
-        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(good, s_tokens, LogitsFor.Last));
-        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, ReadOnlyMemory<int>.Empty, LogitsFor.Last));
-        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new[] { model.Info.VocabularySize }, LogitsFor.Last));
-        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new[] { -1 }, LogitsFor.Last));
-        Refused(new SequenceChunk(good, s_tokens, LogitsFor.Last), new SequenceChunk(other, new int[context + 1], LogitsFor.Last));
+        var context = model.Info.ContextLength;
+        Refused(new SequenceChunk(good, Tokens, LogitsFor.Last), new SequenceChunk(good, Tokens, LogitsFor.Last));
+        Refused(new SequenceChunk(good, Tokens, LogitsFor.Last), new SequenceChunk(other, ReadOnlyMemory<int>.Empty, LogitsFor.Last));
+        Refused(new SequenceChunk(good, Tokens, LogitsFor.Last), new SequenceChunk(other, new[] { model.Info.VocabularySize }, LogitsFor.Last));
+        Refused(new SequenceChunk(good, Tokens, LogitsFor.Last), new SequenceChunk(other, new[] { -1 }, LogitsFor.Last));
+        Refused(new SequenceChunk(good, Tokens, LogitsFor.Last), new SequenceChunk(other, new int[context + 1], LogitsFor.Last));
 
         void Refused(params SequenceChunk[] chunks)
         {
@@ -34,7 +34,7 @@ public class SequenceTests
         using var kv = model.CreateSequence();
         model.Dispose();
         model.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => model.Forward([new SequenceChunk(kv, s_tokens, LogitsFor.Last)]));
+        Assert.Throws<ObjectDisposedException>(() => model.Forward([new SequenceChunk(kv, Tokens, LogitsFor.Last)]));
     }
 
     [Fact]
@@ -42,8 +42,8 @@ public class SequenceTests
     {
         using var model = TestModels.Load(TestModels.Golden("mixtral"));
         using var kv = model.CreateSequence();
-        byte[] block = new byte[model.Info.BlockBytes];
-        model.Forward([new SequenceChunk(kv, s_tokens, LogitsFor.None)]);
+        var block = new byte[model.Info.BlockBytes];
+        model.Forward([new SequenceChunk(kv, Tokens, LogitsFor.None)]);
         Assert.Throws<ArgumentOutOfRangeException>(() => kv.ExportBlock(0, block));
         Assert.Throws<InvalidOperationException>(() => kv.ImportBlock(block));
         Assert.Throws<ArgumentOutOfRangeException>(() => kv.Truncate(5));

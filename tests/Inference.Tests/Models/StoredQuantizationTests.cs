@@ -131,17 +131,17 @@ public class StoredQuantizationTests
     public void The_form_of_scales_changes_nothing_where_it_is_exact()
     {
         float[]? expected = null;
-        foreach (string type in new[] { "F32", "BF16", "F16" })
+        foreach (var type in new[] { "F32", "BF16", "F16" })
         {
             using var copy = Copy("deepseek_v3-fp8");
             copy.EditConfig(config => config["quantization_config"]!["scale_fmt"] = "ue8m0");
             copy.EditTensors(tensors =>
             {
-                foreach (string name in tensors.Keys.Where(n => n.EndsWith("_scale_inv", StringComparison.Ordinal)).ToArray())
+                foreach (var name in tensors.Keys.Where(n => n.EndsWith("_scale_inv", StringComparison.Ordinal)).ToArray())
                     tensors[name] = PowersOfTwo(tensors[name], type);
             });
             using var model = TestModels.Load(copy.Path);
-            float[] logits = TestModels.Prefill(model, [.. Enumerable.Range(3, 20)], 20);
+            var logits = TestModels.Prefill(model, [.. Enumerable.Range(3, 20)], 20);
             expected ??= logits;
             Assert.Equal(expected, logits);
         }
@@ -175,21 +175,21 @@ public class StoredQuantizationTests
     {
         var random = new Random(seed);
         string[] types = ["U8", "I8", "F8_E4M3", "F8_E5M2", "BF16", "F16", "F32"];
-        int refused = 0;
-        for (int i = 0; i < 60; i++)
+        var refused = 0;
+        for (var i = 0; i < 60; i++)
         {
             using var copy = Copy(name);
             copy.EditTensors(tensors =>
             {
                 var (victim, tensor) = tensors.ElementAt(random.Next(tensors.Count));
-                int size = tensor.Bytes.Length / (int)Math.Max(1, tensor.Shape.Aggregate(1L, (a, b) => a * b));
+                var size = tensor.Bytes.Length / (int)Math.Max(1, tensor.Shape.Aggregate(1L, (a, b) => a * b));
                 switch (random.Next(4))
                 {
                     case 0:
-                        string type = types[random.Next(types.Length)];
-                        int other = type is "BF16" or "F16" ? 2 : type == "F32" ? 4 : 1;
+                        var type = types[random.Next(types.Length)];
+                        var other = type is "BF16" or "F16" ? 2 : type == "F32" ? 4 : 1;
                         long[] shape = [.. tensor.Shape[..^1], tensor.Shape[^1] * size / other];
-                        byte[] bytes = tensor.Bytes[..(int)(shape.Aggregate(1L, (a, b) => a * b) * other)];
+                        var bytes = tensor.Bytes[..(int)(shape.Aggregate(1L, (a, b) => a * b) * other)];
                         tensors[victim] = new(type, shape, bytes);
                         break;
                     case 1:
@@ -254,9 +254,9 @@ public class StoredQuantizationTests
     private static StoredTensor PowersOfTwo(StoredTensor scales, string type)
     {
         using var bytes = new MemoryStream();
-        for (int at = 0; at < scales.Bytes.Length; at += 4)
+        for (var at = 0; at < scales.Bytes.Length; at += 4)
         {
-            uint bits = BinaryPrimitives.ReadUInt32LittleEndian(scales.Bytes.AsSpan(at)) & 0xFF80_0000;
+            var bits = BinaryPrimitives.ReadUInt32LittleEndian(scales.Bytes.AsSpan(at)) & 0xFF80_0000;
             bytes.Write(type switch
             {
                 "F32" => BitConverter.GetBytes(bits),

@@ -7,13 +7,13 @@ namespace Moebius.Inference.Tests.Prediction;
 
 public class RoutingPredictorTests
 {
-    private static readonly RoutingShape s_shape = new(2, 8, 2, 32);
+    private static readonly RoutingShape Shape = new(2, 8, 2, 32);
 
     [Fact]
     public void It_learns_what_the_pre_gate_gets_wrong()
     {
         // Layer 1 uses the experts after those that its pre-gate favours: a rule that the bare pre-gate breaks always.
-        var predictor = new RoutingPredictor(s_shape);
+        var predictor = new RoutingPredictor(Shape);
         Assert.Equal(0, Recall(predictor, 0, 1));
         Assert.InRange(Recall(predictor, 1, 400), 0.3, 1);
         Assert.Equal(1, Recall(predictor, 401, 50));
@@ -22,15 +22,15 @@ public class RoutingPredictorTests
     [Fact]
     public void It_learns_what_a_token_says_before_the_first_layer()
     {
-        var predictor = new RoutingPredictor(s_shape);
-        float[] use = new float[8];
-        for (int step = 0; step < 400; step++)
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        for (var step = 0; step < 400; step++)
         {
             predictor.Begin([step % 4]);
             predictor.Predict(null, 1, use);
             predictor.Learn(0, [step % 4, 7]);
         }
-        for (int token = 0; token < 4; token++)
+        for (var token = 0; token < 4; token++)
         {
             predictor.Begin([token]);
             predictor.Predict(null, 1, use);
@@ -44,9 +44,9 @@ public class RoutingPredictorTests
     public void Each_sequence_of_a_batch_is_predicted_from_what_it_used_itself()
     {
         // Layer 0 mostly uses what it used for the token before.
-        var predictor = new RoutingPredictor(s_shape);
-        float[] use = new float[8];
-        for (int step = 0; step < 600; step++)
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        for (var step = 0; step < 600; step++)
         {
             predictor.Begin([1]);
             predictor.Predict(null, 1, use);
@@ -56,14 +56,14 @@ public class RoutingPredictorTests
         int[] first = [0, 5], second = [2, 6];
         float[] one = After(first), other = After(second), both = After([.. first, .. second]);
         Assert.True(one[0] > 2 * one[2] && other[2] > 2 * other[0], $"{string.Join(' ', one)}; {string.Join(' ', other)}");
-        for (int e = 0; e < 8; e++)
+        for (var e = 0; e < 8; e++)
             Assert.Equal(1 - ((1 - one[e]) * (1 - other[e])), both[e], 1e-4f);
         // Of a step with another number of tokens it is not known which was whose.
         Assert.NotEqual(one, After([.. first, .. second], tokens: 1));
 
         float[] After(int[] chosen, int? tokens = null)
         {
-            float[] result = new float[8];
+            var result = new float[8];
             // No lesson in between.
             predictor.Learn(0, chosen, postpone: true);
             predictor.Begin(Enumerable.Repeat(1, tokens ?? (chosen.Length / 2)).ToArray());
@@ -77,8 +77,8 @@ public class RoutingPredictorTests
     {
         if (tokens.Length == 0)
             return;
-        var predictor = new RoutingPredictor(s_shape);
-        float[] use = new float[8];
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
         predictor.Begin([.. tokens.Select(token => token % 32)]);
         predictor.Predict(Routing(tokens.Length, seed), 1, use);
         Assert.All(use, probability => Assert.InRange(probability, 0, 1));
@@ -88,11 +88,11 @@ public class RoutingPredictorTests
     public void What_is_saved_predicts_the_same_and_only_for_its_shape()
     {
         using var folder = new TemporaryDirectory();
-        string file = Path.Combine(folder.Path, "predictor");
-        var predictor = new RoutingPredictor(s_shape);
+        var file = Path.Combine(folder.Path, "predictor");
+        var predictor = new RoutingPredictor(Shape);
         Recall(predictor, 0, 100);
         PredictorFile.Write(file, predictor);
-        var restored = PredictorFile.Read(file, s_shape);
+        var restored = PredictorFile.Read(file, Shape);
         float[] expected = new float[8], found = new float[8];
         // What was used last is not part of what was learned: both begin anew.
         foreach (var (one, use) in new[] { (predictor, expected), (restored, found) })
@@ -104,17 +104,17 @@ public class RoutingPredictorTests
             one.Predict(Routing(1, 5), 1, use);
         }
         Assert.Equal(expected, found);
-        var refused = Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape with { Experts = 16 }));
+        var refused = Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape with { Experts = 16 }));
         Assert.Contains("2 layers, 8 experts", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void What_is_postponed_is_learned_later_and_of_too_much_the_last()
     {
-        RoutingPredictor now = new(s_shape), later = new(s_shape);
+        RoutingPredictor now = new(Shape), later = new(Shape);
         float[] expected = new float[8], found = new float[8];
         const int Steps = RoutingPredictor.MostPostponed + 10;
-        for (int step = 0; step < Steps; step++)
+        for (var step = 0; step < Steps; step++)
         {
             foreach (var predictor in new[] { now, later })
             {
@@ -139,9 +139,9 @@ public class RoutingPredictorTests
     [Fact]
     public void What_is_postponed_is_learned_piece_by_piece()
     {
-        RoutingPredictor now = new(s_shape), later = new(s_shape);
+        RoutingPredictor now = new(Shape), later = new(Shape);
         float[] expected = new float[8], found = new float[8];
-        for (int step = 0; step < 40; step++)
+        for (var step = 0; step < 40; step++)
         {
             foreach (var predictor in new[] { now, later })
             {
@@ -161,21 +161,21 @@ public class RoutingPredictorTests
     public void A_damaged_file_is_refused(int position, byte flip)
     {
         using var folder = new TemporaryDirectory();
-        string file = Path.Combine(folder.Path, "predictor");
-        PredictorFile.Write(file, new RoutingPredictor(s_shape));
-        byte[] bytes = File.ReadAllBytes(file);
+        var file = Path.Combine(folder.Path, "predictor");
+        PredictorFile.Write(file, new RoutingPredictor(Shape));
+        var bytes = File.ReadAllBytes(file);
         bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
         File.WriteAllBytes(file, bytes);
-        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape));
+        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape));
         File.WriteAllBytes(file, bytes[..((int)((uint)position % bytes.Length))]);
-        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, s_shape));
+        Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape));
     }
 
     private static double Recall(RoutingPredictor predictor, int first, int steps)
     {
-        float[] use = new float[8];
-        int hits = 0;
-        for (int step = first; step < first + steps; step++)
+        var use = new float[8];
+        var hits = 0;
+        for (var step = first; step < first + steps; step++)
         {
             predictor.Begin([0]);
             var routing = Routing(1, step);
@@ -192,8 +192,8 @@ public class RoutingPredictorTests
     /// <summary>A pre-gate whose two best experts are neighbours, the second before the first.</summary>
     private static LayerRouting Routing(int tokens, int step)
     {
-        float[] gate = new float[tokens * 8];
-        for (int t = 0; t < tokens; t++)
+        var gate = new float[tokens * 8];
+        for (var t = 0; t < tokens; t++)
         {
             Array.Fill(gate, 0.02f, t * 8, 8);
             gate[t * 8 + (step * 5 + t) % 8] = 0.6f;

@@ -19,13 +19,13 @@ public class RoutingTraceTests
         Assert.Equal([0, 1, 2, 3, 4], parts.Chunks.Select(chunk => chunk.Step));
 
         // A softmax router takes the largest of its own gate.
-        float[] gate = new float[whole.Shape.Experts];
-        for (int token = 0; token < 40; token++)
+        var gate = new float[whole.Shape.Experts];
+        for (var token = 0; token < 40; token++)
         {
-            for (int layer = 0; layer < whole.Shape.Layers; layer++)
+            for (var layer = 0; layer < whole.Shape.Layers; layer++)
             {
                 whole.GateAt(token, layer, 0, gate);
-                float least = whole.ChosenAt(token, layer).ToArray().Min(expert => gate[expert]);
+                var least = whole.ChosenAt(token, layer).ToArray().Min(expert => gate[expert]);
                 Assert.Equal(whole.Shape.TopK, whole.ChosenAt(token, layer).ToArray().Distinct().Count());
                 Assert.All(Enumerable.Range(0, gate.Length).Except(whole.ChosenAt(token, layer).ToArray().Select(e => (int)e)), e => Assert.True(gate[e] <= least));
             }
@@ -36,7 +36,7 @@ public class RoutingTraceTests
     public void Writing_and_reading_changes_nothing()
     {
         using var folder = new TemporaryDirectory();
-        string file = Path.Combine(folder.Path, "trace");
+        var file = Path.Combine(folder.Path, "trace");
         var trace = Record([30, 10]);
         TraceFile.Write(file, trace);
         var read = TraceFile.Read(file);
@@ -56,8 +56,8 @@ public class RoutingTraceTests
     [Property]
     public void Probabilities_survive_coding_within_a_few_percent(ushort value)
     {
-        float probability = (value + 1) / 65537f;
-        float coded = MathF.Exp(-RoutingTrace.Code(probability) / 16f);
+        var probability = (value + 1) / 65537f;
+        var coded = MathF.Exp(-RoutingTrace.Code(probability) / 16f);
         Assert.InRange(coded / probability, 0.96f, 1.04f);
     }
 
@@ -65,9 +65,9 @@ public class RoutingTraceTests
     public void A_damaged_trace_is_refused(int position, byte flip)
     {
         using var folder = new TemporaryDirectory();
-        string file = Path.Combine(folder.Path, "trace");
+        var file = Path.Combine(folder.Path, "trace");
         TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 2)], [1, 2], [0, 1], [0, 9, 9, 0]));
-        byte[] bytes = File.ReadAllBytes(file);
+        var bytes = File.ReadAllBytes(file);
         bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
         File.WriteAllBytes(file, bytes);
         Assert.Throws<UserInputException>(() => TraceFile.Read(file));
@@ -79,7 +79,7 @@ public class RoutingTraceTests
     public void A_trace_whose_numbers_make_no_sense_is_refused_though_its_checksum_is_right()
     {
         using var folder = new TemporaryDirectory();
-        string file = Path.Combine(folder.Path, "trace");
+        var file = Path.Combine(folder.Path, "trace");
         TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 2)], [1, 2], [0, 5], [0, 9, 9, 0]));
         Assert.Contains("expert 5 of 2", Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message, StringComparison.Ordinal);
         TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [new TraceChunk(0, 0, 0, 1)], [1, 2], [0, 1], [0, 9, 9, 0]));
@@ -91,8 +91,8 @@ public class RoutingTraceTests
         var recorder = new TraceRecorder(2);
         using var model = ModelLoader.Load(TestModels.Golden("qwen3_moe"), new ModelLoadOptions { Threads = 1, Prefetch = recorder });
         using var kv = model.CreateSequence();
-        int at = 0;
-        foreach (int count in chunks)
+        var at = 0;
+        foreach (var count in chunks)
         {
             model.Forward([new SequenceChunk(kv, Enumerable.Range(at, count).Select(i => 3 + i * 5 % 200).ToArray(), LogitsFor.None)]);
             recorder.EndStep([(0, count)]);

@@ -14,7 +14,7 @@ public sealed class StrangeTextTests : IDisposable
 
     public StrangeTextTests()
     {
-        string file = Path.Combine(_model.Path, "tokenizer.json");
+        var file = Path.Combine(_model.Path, "tokenizer.json");
         var tokenizer = JsonNode.Parse(File.ReadAllText(file))!;
         tokenizer["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = 5000, ["content"] = "<strange>" });
         File.Delete(file);
@@ -36,7 +36,7 @@ public sealed class StrangeTextTests : IDisposable
         foreach (var one in PlannerCommands.Create().Concat(InferenceModelCommands.Create()))
             root.Add(one);
         string[] output = command == "perplexity" ? [] : ["--out", Path.Combine(_model.Path, "out")];
-        string given = option == "--text" ? _text : value;
+        var given = option == "--text" ? _text : value;
         var error = Assert.Throws<UserInputException>(() => root.Parse([command, _model.Path, option, given, .. output]).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false }));
         Assert.StartsWith(option, error.Message, StringComparison.Ordinal);
         Assert.EndsWith(" has the token 5000: the tokenizer knows it, but the model's token ids end at 4095", error.Message, StringComparison.Ordinal);

@@ -12,7 +12,7 @@ public class HorizonContestTests
     {
         double[] layer = [.. costs.Take(10).Append((byte)7).Select(cost => 30e-6 + (1e-6 * cost))];
         var contest = new HorizonContest(Enumerable.Range(0, layer.Length));
-        int layers = Run(contest, (horizon, _) => layer[horizon]);
+        var layers = Run(contest, (horizon, _) => layer[horizon]);
         Assert.Equal(Array.IndexOf(layer, layer.Min()), contest.Winner);
         Assert.Equal(contest.Winner, contest.Horizon);
         // Blocks end with steps.
@@ -22,9 +22,9 @@ public class HorizonContestTests
     [Fact]
     public void A_machine_that_grows_slower_meets_all_alike()
     {
-        for (int best = 0; best < 5; best++)
+        for (var best = 0; best < 5; best++)
         {
-            int winner = best;
+            var winner = best;
             var contest = new HorizonContest([0, 1, 2, 3, 4]);
             Run(contest, (horizon, layer) => (horizon == winner ? 29e-6 : 30e-6) + (layer * 5e-9));
             Assert.Equal(best, contest.Winner);
@@ -53,8 +53,8 @@ public class HorizonContestTests
         var random = new Random(3);
         while (contest.Winner is null)
         {
-            int before = contest.Horizon;
-            for (int layer = random.Next(1, 100); layer > 0; layer--)
+            var before = contest.Horizon;
+            for (var layer = random.Next(1, 100); layer > 0; layer--)
             {
                 contest.Observe(random.NextDouble());
                 Assert.Equal(before, contest.Horizon);
@@ -72,12 +72,12 @@ public class HorizonContestTests
         double Whole(int horizon) => Cost(horizon) + (Misses(horizon) * 100e-6);
         double best = Enumerable.Range(0, 9).Min(Whole), worst = 0, mean = 0;
         const int Contests = 300;
-        for (int seed = 0; seed < Contests; seed++)
+        for (var seed = 0; seed < Contests; seed++)
         {
             var random = new Random(seed);
             var contest = new HorizonContest(Enumerable.Range(0, 9));
             Run(contest, (horizon, _) => Cost(horizon) + (random.NextDouble() < Misses(horizon) ? 100e-6 : 0));
-            double regret = (Whole(contest.Winner!.Value) / best) - 1;
+            var regret = (Whole(contest.Winner!.Value) / best) - 1;
             (worst, mean) = (Math.Max(worst, regret), mean + (regret / Contests));
         }
         Assert.InRange(mean, 0, 0.03);
@@ -90,7 +90,7 @@ public class HorizonContestTests
     /// <summary>Runs a contest to its end; returns the layers that it took.</summary>
     private static int Run(HorizonContest contest, Func<int, int, double> seconds)
     {
-        int layer = 0;
+        var layer = 0;
         for (; contest.Winner is null; layer++)
         {
             contest.Observe(seconds(contest.Horizon, layer));

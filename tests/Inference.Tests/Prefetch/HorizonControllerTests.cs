@@ -19,7 +19,7 @@ public class HorizonControllerTests
     {
         var limits = new HorizonLimits((max % 16) + 1, (stallThreshold % 8) + 1, (overfetchThreshold % 8) + 1);
         var controller = new HorizonController(limits);
-        foreach (byte[] layer in figures.Chunk(5).Where(chunk => chunk.Length == 5))
+        foreach (var layer in figures.Chunk(5).Where(chunk => chunk.Length == 5))
         {
             controller.Expect(layer[0] + 0.5);
             Step(controller, Feedback(layer[1] % 2, layer[2] % 4, layer[3] * 1e-5, layer[4] * 1e-5, layer[0] % 8), 8);
@@ -32,7 +32,7 @@ public class HorizonControllerTests
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         var seen = new List<int>();
-        for (int layer = 0; layer < 3000; layer++)
+        for (var layer = 0; layer < 3000; layer++)
         {
             controller.Expect(6);
             Step(controller, Feedback(late % 2, over % 3, (compute + 1) * 1e-5, (expert + 1) * 1e-5, loaded % 7), 6);
@@ -48,7 +48,7 @@ public class HorizonControllerTests
         // Below 5 layers loads come late, above 5 they are evicted unused.
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         var seen = new List<int>();
-        for (int layer = 0; layer < 2000; layer++)
+        for (var layer = 0; layer < 2000; layer++)
         {
             int late = controller.Horizon < 5 ? 1 : 0, over = controller.Horizon > 5 ? 2 : 0;
             controller.Expect(4);
@@ -63,7 +63,7 @@ public class HorizonControllerTests
     public void Stalls_that_nobody_foresaw_do_not_lengthen_it()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        for (int layer = 0; layer < 500; layer++)
+        for (var layer = 0; layer < 500; layer++)
         {
             controller.Expect(4);
             Step(controller, Feedback(1, 0, 1e-3, 1e-3, 1) with { Late = 0 }, 4);
@@ -84,7 +84,7 @@ public class HorizonControllerTests
 
         void Observe(int layers, bool late, double expectedInVain)
         {
-            for (int layer = 0; layer < layers; layer++)
+            for (var layer = 0; layer < layers; layer++)
             {
                 controller.Begin();
                 controller.Expect(4);
@@ -102,7 +102,7 @@ public class HorizonControllerTests
         static int Settles(double plan)
         {
             var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-            for (int layer = 0; layer < 5000; layer++)
+            for (var layer = 0; layer < 5000; layer++)
             {
                 controller.Expect(4);
                 Step(controller, Feedback(layer % 60 == 0 ? 1 : 0, 0, 1e-3, 1e-3, 1) with { PlanSeconds = plan }, 4);
@@ -116,13 +116,13 @@ public class HorizonControllerTests
     {
         var controller = new HorizonController(new HorizonLimits(16, 4, 8));
         Run(4);
-        int small = controller.Horizon;
+        var small = controller.Horizon;
         Run(32);
         Assert.InRange(controller.Horizon, small + 2, 16);
 
         void Run(int experts)
         {
-            for (int layer = 0; layer < 500; layer++)
+            for (var layer = 0; layer < 500; layer++)
             {
                 controller.Expect(experts);
                 Step(controller, Feedback(0, 0, 1e-3, 1e-3, experts / 2), experts);
@@ -133,7 +133,7 @@ public class HorizonControllerTests
     [Property]
     public void Candidates_are_in_order_and_in_bounds(byte start, byte max)
     {
-        int most = (max % 64) + 1;
+        var most = (max % 64) + 1;
         int[] all = [.. HorizonController.Candidates((start % most) + 1, most)];
         Assert.Equal(all.Distinct().Order(), all);
         Assert.Equal([HorizonController.Off, 0, 1], all[..3]);
@@ -146,7 +146,7 @@ public class HorizonControllerTests
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         // The token ids cost a little too.
         var run = new Machine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 };
-        int on = run.Layers(controller, 200_000);
+        var on = run.Layers(controller, 200_000);
         Assert.Equal(HorizonController.Off, controller.Horizon);
         // Stall below the cost of planning cannot be worth it: there is nothing to compare again.
         Assert.InRange(on, 1, HorizonController.First + Contest(HorizonContest.MostRounds));
@@ -158,7 +158,7 @@ public class HorizonControllerTests
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         var run = new Machine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0);
         const int Layers = 50_000;
-        int on = run.Layers(controller, Layers);
+        var on = run.Layers(controller, Layers);
         Assert.InRange(controller.Horizon, 1, 8);
         Assert.InRange(on, Layers - (Contests(Layers) * Contest(HorizonContest.LeastRounds)), Layers);
     }
@@ -194,13 +194,13 @@ public class HorizonControllerTests
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         double wasted = 0;
         const int Layers = 40_000;
-        for (int layer = 0; layer < Layers; layer++)
+        for (var layer = 0; layer < Layers; layer++)
         {
             controller.Begin();
-            double cost = Cost * (controller.Horizon + 1);
+            var cost = Cost * (controller.Horizon + 1);
             wasted += cost;
             controller.Expect(1);
-            int late = layer % 2 * 2;
+            var late = layer % 2 * 2;
             controller.Observe(new PrefetchFeedback(0, late * 80e-6, late, 0, Compute + cost, 90e-6, 2) { Ahead = 2, Late = late, PlanSeconds = cost }, 4);
         }
         Assert.Equal(HorizonController.Off, controller.Horizon);
@@ -220,16 +220,16 @@ public class HorizonControllerTests
         var random = new Random(11);
         double wasted = 0;
         const int Layers = 100_000;
-        for (int layer = 0; layer < Layers; layer++)
+        for (var layer = 0; layer < Layers; layer++)
         {
             if (layer % 6 == 0)
                 controller.Begin();
-            int horizon = controller.Horizon;
+            var horizon = controller.Horizon;
             wasted += layer < Layers / 5 ? 0 : (Whole(horizon) - Whole(3)) / Layers;
-            double plan = horizon > 0 ? Plan : 0;
-            int late = random.NextDouble() < Stall(horizon) / Expert ? 1 : 0;
+            var plan = horizon > 0 ? Plan : 0;
+            var late = random.NextDouble() < Stall(horizon) / Expert ? 1 : 0;
             // Now and then another program has the processor.
-            double noise = random.NextDouble() < 0.01 ? 2e-3 : 5e-6 * random.NextDouble();
+            var noise = random.NextDouble() < 0.01 ? 2e-3 : 5e-6 * random.NextDouble();
             controller.Expect(1);
             controller.Observe(new PrefetchFeedback(layer % 6, late * Expert, late, 0, Compute(horizon) + plan + noise, Expert, 1) { Ahead = 1, Late = late, PlanSeconds = plan }, 4);
         }
@@ -244,7 +244,7 @@ public class HorizonControllerTests
         var run = new Machine((stall + 1) * 1e-6, (plan + 1) * 1e-6, horizon => horizon > 0 ? saved / 255.0 : 0) { Steady = true };
         const int Layers = 300_000;
         run.Layers(controller, Layers);
-        double most = MostWasted(Layers, 2 * (plan + 1) * 1e-6);
+        var most = MostWasted(Layers, 2 * (plan + 1) * 1e-6);
         Assert.True(run.Planned - run.Gained <= most, $"planned {run.Planned}, gained {run.Gained}, {most} for contests; ends at {controller.Horizon}");
     }
 
@@ -257,14 +257,14 @@ public class HorizonControllerTests
         double[] left = [.. Enumerable.Range(-1, 10).Select(h => Math.Pow(0.5, Math.Clamp(h, 0, (reach % 4) + 1)))];
         double misses = (wanted % 100 + 1) / 100.0, cost = (plan % 20 + 1) * 1e-6;
         var machine = new Machine(misses * Machine.Expert, cost, h => 1 - left[h + 1], seed);
-        double best = Enumerable.Range(-1, 10).Min(machine.Expected);
+        var best = Enumerable.Range(-1, 10).Min(machine.Expected);
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         machine.Layers(controller, 20_000);
-        double before = machine.Planned + machine.Stalled;
+        var before = machine.Planned + machine.Stalled;
         const int Layers = 100_000;
         machine.Layers(controller, Layers);
-        double mean = (machine.Planned + machine.Stalled - before) / Layers;
-        double unseen = Unseen(Machine.Compute + best, Machine.Expert * left.Max(share => Math.Sqrt(share * misses * (1 - (share * misses)))));
+        var mean = (machine.Planned + machine.Stalled - before) / Layers;
+        var unseen = Unseen(Machine.Compute + best, Machine.Expert * left.Max(share => Math.Sqrt(share * misses * (1 - (share * misses)))));
         Assert.True(mean <= best + unseen, $"{1e6 * mean} us a layer, {1e6 * best} with the best fixed horizon, and {1e6 * unseen} that cannot be seen; ends at {controller.Horizon}");
     }
 
@@ -281,8 +281,8 @@ public class HorizonControllerTests
     /// <summary>Contests of both kinds that the pauses between them leave room for.</summary>
     private static int Contests(int layers)
     {
-        int contests = 2;
-        for (int pause = ContestPause.First; layers >= pause; pause = Math.Min(ContestPause.Longest, 2 * pause))
+        var contests = 2;
+        for (var pause = ContestPause.First; layers >= pause; pause = Math.Min(ContestPause.Longest, 2 * pause))
         {
             contests += 2;
             layers -= pause;
@@ -322,15 +322,15 @@ public class HorizonControllerTests
         /// <summary>Seconds of stall and planning in a layer with a horizon that stays.</summary>
         public double Expected(int horizon)
         {
-            double left = stall * (1 - Saved(horizon));
+            var left = stall * (1 - Saved(horizon));
             return left + (Math.Max(0, 1 - (left / Expert)) * Cost(horizon));
         }
 
         /// <summary>Runs layers, each of which is a step; returns in how many of them something was loaded ahead.</summary>
         public int Layers(HorizonController controller, int count)
         {
-            int on = 0;
-            for (int layer = 0; layer < count; layer++)
+            var on = 0;
+            for (var layer = 0; layer < count; layer++)
             {
                 controller.Begin();
                 int horizon = controller.Horizon, ahead = 0, missing = 0, late = 0;
@@ -345,10 +345,10 @@ public class HorizonControllerTests
                     controller.Observe(new PrefetchFeedback(0, stall - gains, 3, 0, Compute + costs, Expert, 3) { Ahead = 1, PlanSeconds = costs }, 4);
                     continue;
                 }
-                double wanted = stall / Expert;
-                for (int i = (int)wanted + (_random.NextDouble() < wanted % 1 ? 1 : 0); i > 0; i--)
+                var wanted = stall / Expert;
+                for (var i = (int)wanted + (_random.NextDouble() < wanted % 1 ? 1 : 0); i > 0; i--)
                 {
-                    double chance = _random.NextDouble();
+                    var chance = _random.NextDouble();
                     if (chance < Saved(horizon))
                         ahead++;
                     else

@@ -18,7 +18,7 @@ public class LoadThresholdTests
         var threshold = new LoadThreshold();
         Assert.Equal(LoadThreshold.Initial, threshold.Value);
         // In layers of two seconds, half of it stalls: ten demanded loads of a tenth of that share, and fifteen others ahead.
-        for (int layer = 0; layer < 4000; layer++)
+        for (var layer = 0; layer < 4000; layer++)
             threshold.Observe(new PrefetchFeedback(0, 1, 12, 0, 1, 0.2 * share, 25) { Late = 2, Ahead = 15 }, shortLayers);
         Assert.Equal(expected, threshold.Value, 3);
     }
@@ -29,7 +29,7 @@ public class LoadThresholdTests
         var threshold = new LoadThreshold();
         threshold.Observe(new PrefetchFeedback(0, 1, 5, 0, 1, 0, 5), shortLayers);
         Assert.Equal(LoadThreshold.Initial, threshold.Value);
-        foreach (double value in seconds.Where(double.IsFinite))
+        foreach (var value in seconds.Where(double.IsFinite))
             threshold.Observe(new PrefetchFeedback(0, Math.Abs(value) % 10, misses, 0, Math.Abs(value) % 3, Math.Abs(value) % 7, misses), shortLayers);
         Assert.InRange(threshold.Value, LoadThreshold.Least, 0.34f);
     }

@@ -7,7 +7,7 @@ namespace Moebius.Inference.Tests.Prefetch;
 
 public class PolicyTests
 {
-    private static readonly RoutingShape s_shape = new(3, 4, 2, 16);
+    private static readonly RoutingShape Shape = new(3, 4, 2, 16);
 
     [Fact]
     public void Pre_gate_asks_for_each_tokens_top_k_at_its_distance_and_keeps_what_lies_between()
@@ -23,20 +23,20 @@ public class PolicyTests
     [Property]
     public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon_or_the_step(byte horizon, byte[] noise)
     {
-        int reach = (horizon % 3) + 1;
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), reach, threshold: 0.2f);
-        int at = 0;
-        for (int step = 0; step < 4; step++)
+        var reach = (horizon % 3) + 1;
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), reach, threshold: 0.2f);
+        var at = 0;
+        for (var step = 0; step < 4; step++)
         {
             Check(policy.Begin([step]), -1, 3);
-            for (int layer = 0; layer < 3; layer++)
+            for (var layer = 0; layer < 3; layer++)
                 Check(policy.Plan(Routing(layer, 1, policy.Horizon(layer), Gate()))!, layer, Math.Max(reach, 2 - layer));
         }
 
         float[] Gate()
         {
-            float[] gate = new float[4];
-            for (int e = 0; e < 4; e++)
+            var gate = new float[4];
+            for (var e = 0; e < 4; e++)
                 gate[e] = 1 + (noise.Length == 0 ? 0 : noise[at++ % noise.Length]);
             return [.. gate.Select(value => value / gate.Sum())];
         }
@@ -77,7 +77,7 @@ public class PolicyTests
     [Fact]
     public void Where_planning_costs_nothing_every_layer_inside_the_horizon_is_predicted_each_time()
     {
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(3, 4, 8), threshold: 0.2f);
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(3, 4, 8), threshold: 0.2f);
         Steps(200, plan: 1e-6);
         policy.Begin([1]);
         Assert.Equal(3, policy.CurrentHorizon);
@@ -89,7 +89,7 @@ public class PolicyTests
 
         void Steps(int count, double plan)
         {
-            for (int step = 0; step < count; step++)
+            for (var step = 0; step < count; step++)
             {
                 Run(policy, step % 16, layer =>
                     policy.Observe(new PrefetchFeedback(layer, 90e-6, 1, 0, 1e-3, 90e-6, 1) { Ahead = 1, Late = 1, PlanSeconds = plan }));
@@ -103,9 +103,9 @@ public class PolicyTests
         var shape = new RoutingShape(8, 4, 2, 16);
         var policy = new ExpertFlowPolicy(new RoutingPredictor(shape), new HorizonLimits(8, 4, 8), horizon: 4, threshold: 0.1f);
         policy.Begin([1]);
-        for (int layer = 0; layer < 8; layer++)
+        for (var layer = 0; layer < 8; layer++)
         {
-            int at = layer;
+            var at = layer;
             Assert.Equal([1, 4], Enumerable.Range(1, 4).Where(distance => policy.Wants(at, distance)));
             var plan = policy.Plan(Sparse(policy, at));
             // What lies between, and what lies beyond in this step, is planned as it was predicted before.
@@ -119,8 +119,8 @@ public class PolicyTests
     [Fact]
     public void With_a_horizon_of_none_the_token_ids_still_speak_for_the_step()
     {
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 0.2f);
-        for (int step = 0; step < 200; step++)
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 0.2f);
+        for (var step = 0; step < 200; step++)
             Run(policy, step % 16);
         Assert.True(policy.LooksAhead);
         Assert.Equal([0, 1, 2], policy.Begin([3]).Select(request => request.Key.Layer).Distinct().Order());
@@ -132,7 +132,7 @@ public class PolicyTests
     public void Where_looking_ahead_does_not_pay_it_ends_altogether_and_comes_back_when_there_is_stall()
     {
         // Layers of 30 us whose plans take as long, and nothing to wait for.
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), threshold: 0.2f);
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), threshold: 0.2f);
         Steps(4000, stall: 0);
         Assert.False(policy.LooksAhead);
         Assert.Equal(0, policy.Horizon(0));
@@ -147,11 +147,11 @@ public class PolicyTests
 
         void Steps(int count, double stall)
         {
-            for (int step = 0; step < count; step++)
+            for (var step = 0; step < count; step++)
             {
                 Run(policy, step % 16, layer =>
                 {
-                    double seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
+                    var seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
                     policy.Observe(new PrefetchFeedback(layer, seconds > 0 ? 0 : stall, 4, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
                 });
             }
@@ -162,12 +162,12 @@ public class PolicyTests
     public void A_policy_that_is_off_keeps_what_it_knows_of_use(byte[] noise)
     {
         // What is evicted goes by how often experts are used, looking ahead or not.
-        var off = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), HorizonController.Off);
+        var off = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), HorizonController.Off);
         var reuse = new ReuseEstimate(3, 4, 2);
-        foreach (byte at in noise)
+        foreach (var at in noise)
         {
             Assert.Empty(off.Begin([at % 16]));
-            for (int layer = 0; layer < 3; layer++)
+            for (var layer = 0; layer < 3; layer++)
             {
                 int[] chosen = [at % 4, (at + 1 + layer) % 4];
                 Assert.Null(off.Plan(Routing(layer, 1, 0, []) with { Chosen = chosen }));
@@ -181,7 +181,7 @@ public class PolicyTests
     private static void Run(ExpertFlowPolicy policy, int token, Action<int>? ran = null)
     {
         policy.Begin([token]);
-        for (int layer = 0; layer < 3; layer++)
+        for (var layer = 0; layer < 3; layer++)
         {
             policy.Plan(Routing(layer, 1, policy.Horizon(layer), [0.4f, 0.3f, 0.2f, 0.1f]));
             while (policy.WhileWaiting())
@@ -194,11 +194,11 @@ public class PolicyTests
     [Fact]
     public void A_plan_asks_for_nothing_that_is_expected_less_than_all_that_is_in_memory()
     {
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(s_shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 1e-6f);
-        for (int step = 0; step < 50; step++)
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), horizon: 0, threshold: 1e-6f);
+        for (var step = 0; step < 50; step++)
         {
             policy.Begin([step % 4]);
-            for (int layer = 0; layer < 3; layer++)
+            for (var layer = 0; layer < 3; layer++)
                 policy.Plan(Routing(layer, 1, 0, []));
             while (policy.WhileWaiting())
             {
@@ -222,7 +222,7 @@ public class PolicyTests
     {
         // Both are out of the short memory: one is used every 300 steps, the other every 900.
         var reuse = new ReuseEstimate(1, 4, 1);
-        for (int step = 0; step < 3600; step++)
+        for (var step = 0; step < 3600; step++)
             reuse.Used(0, [step % 300 == 100 ? 1 : step % 900 == 650 ? 2 : 0]);
         Assert.True(reuse.NextUse(new ExpertKey(0, 1)) < reuse.NextUse(new ExpertKey(0, 2)));
         Assert.True(reuse.NextUse(new ExpertKey(0, 2)) < reuse.NextUse(new ExpertKey(0, 3)));
@@ -241,7 +241,7 @@ public class PolicyTests
     public void What_is_used_often_or_predicted_is_expected_sooner()
     {
         var reuse = new ReuseEstimate(2, 4, 1);
-        for (int step = 0; step < 50; step++)
+        for (var step = 0; step < 50; step++)
         {
             reuse.Used(0, [step % 5 == 0 ? 1 : 0]);
             reuse.Used(1, [2]);
@@ -260,9 +260,9 @@ public class PolicyTests
     public void A_rare_expert_that_may_come_next_replaces_one_that_is_used_now_and_then()
     {
         var reuse = new ReuseEstimate(4, 8, 1);
-        for (int step = 0; step < 400; step++)
+        for (var step = 0; step < 400; step++)
         {
-            for (int layer = 0; layer < 4; layer++)
+            for (var layer = 0; layer < 4; layer++)
                 reuse.Used(layer, [step % 40 == 0 ? 1 : 0]);
         }
 

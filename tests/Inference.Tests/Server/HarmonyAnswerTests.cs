@@ -17,14 +17,14 @@ public sealed class HarmonyAnswerTests : IDisposable
     private const string Format = """,  "response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"a":{"type":"string","maxLength":40}},"required":["a"],"additionalProperties":false}}}""";
 
     /// <summary>Words of the vocabulary that become control tokens.</summary>
-    private static readonly (string Word, string Marker)[] s_replaced =
+    private static readonly (string Word, string Marker)[] Replaced =
     [
         ("ĠDaniel", "<|start|>"), ("Ġdrawn", "<|channel|>"), ("Ġstraight", "<|constrain|>"), ("Ġmessengers", "<|message|>"), ("ele", "<|end|>"), ("Take", "<|call|>"), ("Ġaccepted", "<|return|>"),
     ];
 
-    private readonly TemporaryDirectory directory = new();
+    private readonly TemporaryDirectory _directory = new();
 
-    public void Dispose() => directory.Dispose();
+    public void Dispose() => _directory.Dispose();
 
     [Theory]
     [InlineData(Analysis + Final + "{\"a\": \"no\"}", Format, true, "{\"a\": \"no\"}", null)]
@@ -92,7 +92,7 @@ public sealed class HarmonyAnswerTests : IDisposable
         var cancel = TestContext.Current.CancellationToken;
         var tokenizer = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Fixtures.Model, "tokenizer.json"), cancel))!;
         var (vocabulary, merges) = (tokenizer["model"]!["vocab"]!.AsObject(), tokenizer["model"]!["merges"]!.AsArray());
-        foreach (var (word, marker) in s_replaced)
+        foreach (var (word, marker) in Replaced)
         {
             var id = (int)vocabulary[word]!;
             vocabulary.Remove(word);
@@ -101,13 +101,13 @@ public sealed class HarmonyAnswerTests : IDisposable
             tokenizer["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = id, ["content"] = marker, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true });
         }
 
-        await File.WriteAllTextAsync(Path.Combine(directory.Path, "tokenizer.json"), tokenizer.ToJsonString(), cancel);
-        File.Copy(Path.Combine(Fixtures.Model, "tokenizer_config.json"), Path.Combine(directory.Path, "tokenizer_config.json"));
-        await File.WriteAllTextAsync(Path.Combine(directory.Path, "chat_template.jinja"), "{# <|channel|> #}{% for m in messages %}{{ m.content }}{% endfor %}<|start|>assistant", cancel);
+        await File.WriteAllTextAsync(Path.Combine(_directory.Path, "tokenizer.json"), tokenizer.ToJsonString(), cancel);
+        File.Copy(Path.Combine(Fixtures.Model, "tokenizer_config.json"), Path.Combine(_directory.Path, "tokenizer_config.json"));
+        await File.WriteAllTextAsync(Path.Combine(_directory.Path, "chat_template.jinja"), "{# <|channel|> #}{% for m in messages %}{{ m.content }}{% endfor %}<|start|>assistant", cancel);
         // A dot keeps a marker from becoming a control token.
-        var own = Tokenizer.Load(directory.Path);
+        var own = Tokenizer.Load(_directory.Path);
         return await ServerHarness.StartAsync(
-            ServerHarness.Options with { ModelDirectory = directory.Path, ReasoningParser = reasoning },
+            ServerHarness.Options with { ModelDirectory = _directory.Path, ReasoningParser = reasoning },
             new ToyModel(blockTokens: 4) { Script = [.. says.Split('·').SelectMany(part => own.Encode(part, false))] });
     }
 }

@@ -12,11 +12,11 @@ namespace Moebius.Inference.Tests.Server;
 /// <summary>The real server on a real socket, over the toy model.</summary>
 internal sealed class ServerHarness : IAsyncDisposable
 {
-    private readonly InferenceServer server;
+    private readonly InferenceServer _server;
 
     private ServerHarness(InferenceServer server, ToyModel model)
     {
-        this.server = server;
+        _server = server;
         Model = model;
         Http = new HttpClient { BaseAddress = server.Address };
     }
@@ -35,14 +35,14 @@ internal sealed class ServerHarness : IAsyncDisposable
 
     public ToyModel Model { get; }
 
-    public InferenceServer Server => server;
+    public InferenceServer Server => _server;
 
     public static async Task<ServerHarness> StartAsync(ServeOptions? options = null, ToyModel? model = null, bool wait = true, Func<ICausalModel>? load = null)
     {
         model ??= new ToyModel(blockTokens: 4);
         var harness = new ServerHarness(await InferenceServer.StartAsync(options ?? Options, _ => load?.Invoke() ?? model, TimeProvider.System, logging => logging.SetMinimumLevel(LogLevel.None)), model);
         if (wait)
-            await harness.server.Loaded;
+            await harness._server.Loaded;
         return harness;
     }
 
@@ -73,6 +73,6 @@ internal sealed class ServerHarness : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();
-        await server.DisposeAsync();
+        await _server.DisposeAsync();
     }
 }

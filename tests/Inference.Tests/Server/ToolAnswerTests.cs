@@ -227,7 +227,7 @@ public sealed class ToolAnswerTests
     public async Task A_schema_that_cannot_be_kept_is_refused_where_it_has_to_be(string schema, string param)
     {
         await using var harness = await StartAsync("Good.");
-        string request = """{"model":"toy","messages":[{"role":"user","content":"a"}],"temperature":0,"tools":[{"type":"function","function":{"name":"f","parameters":SCHEMA}}],"tool_choice":"CHOICE"}""".Replace("SCHEMA", schema, StringComparison.Ordinal);
+        var request = """{"model":"toy","messages":[{"role":"user","content":"a"}],"temperature":0,"tools":[{"type":"function","function":{"name":"f","parameters":SCHEMA}}],"tool_choice":"CHOICE"}""".Replace("SCHEMA", schema, StringComparison.Ordinal);
         var (status, body, _) = await harness.PostAsync("v1/chat/completions", request.Replace("CHOICE", "required", StringComparison.Ordinal));
         Assert.Equal(400, (int)status);
         Assert.Equal(param, (string?)body["error"]!["param"]);

@@ -17,7 +17,7 @@ public class WarmUpTests
         await using var harness = await ServerHarness.StartAsync(ServerHarness.Options with { WarmUp = true });
         Assert.True(harness.Model.Computed > 100, $"{harness.Model.Computed}");
         Assert.Equal(0, harness.Model.Live);
-        string metrics = await harness.GetAsync("metrics");
+        var metrics = await harness.GetAsync("metrics");
         Assert.Contains("\nvllm:generation_tokens_total{model_name=\"toy\"} 0\n", metrics, StringComparison.Ordinal);
         Assert.Contains("\nvllm:prompt_tokens_total{model_name=\"toy\"} 0\n", metrics, StringComparison.Ordinal);
         Assert.DoesNotContain("warm-up", metrics, StringComparison.Ordinal);
@@ -26,7 +26,7 @@ public class WarmUpTests
     [Fact]
     public async Task What_it_counts_of_experts_can_be_taken_off_and_the_budget_holds()
     {
-        long budget = TestModels.SmallestBudget(TestModels.Golden("qwen2_moe"));
+        var budget = TestModels.SmallestBudget(TestModels.Golden("qwen2_moe"));
         using var model = TestModels.Load(TestModels.Golden("qwen2_moe"), budget);
         var counted = await Run(model);
         Assert.True(counted.Misses > 0 && counted.LoadedBytes > 0);

@@ -27,9 +27,9 @@ public sealed class PredictorCommandTests : IDisposable
     public void A_policy_begins_with_what_was_learned_and_the_output_stays_the_same()
     {
         using var model = TestModels.Copy(_model);
-        float[] untaught = Read(model.Path, null);
-        string output = Run(model.Path, "--text", _text, "--max-tokens", "600");
-        string file = Path.Combine(model.Path, PredictorFile.DefaultName);
+        var untaught = Read(model.Path, null);
+        var output = Run(model.Path, "--text", _text, "--max-tokens", "600");
+        var file = Path.Combine(model.Path, PredictorFile.DefaultName);
         Assert.StartsWith($"{file}: learned from 540 tokens", output, StringComparison.Ordinal);
         Assert.Contains("5 layers ahead", output, StringComparison.Ordinal);
         Assert.Equal(untaught, Read(model.Path, null));
@@ -38,7 +38,7 @@ public sealed class PredictorCommandTests : IDisposable
             Assert.EndsWith($"; the predictor begins with {file}", served.Info.ExpertTier, StringComparison.Ordinal);
 
         // " the" was read often: what it uses is known before the first layer, as the bare pre-gate cannot.
-        int token = Tokenizer.Load(_model).Encode("of the", false)[^1];
+        var token = Tokenizer.Load(_model).Encode("of the", false)[^1];
         Assert.True(Likeliest(file, token) > 0.9f, $"{Likeliest(file, token)}");
         Assert.True(Likeliest(null, token) < 0.2f, $"{Likeliest(null, token)}");
     }
@@ -47,29 +47,29 @@ public sealed class PredictorCommandTests : IDisposable
     public void Without_a_text_a_predictor_learns_from_what_the_model_writes_itself()
     {
         string[] files = [Path.Combine(_folder.Path, "own"), Path.Combine(_folder.Path, "again")];
-        foreach (string file in files)
+        foreach (var file in files)
         {
-            string output = Run(_model, "--own-tokens", "1500", "--out", file);
-            int learned = int.Parse(output.Split("learned from ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+            var output = Run(_model, "--own-tokens", "1500", "--out", file);
+            var learned = int.Parse(output.Split("learned from ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
             Assert.InRange(learned, 1350, 1400);
         }
 
         Assert.Equal(File.ReadAllBytes(files[0]), File.ReadAllBytes(files[1]));
-        int token = Tokenizer.Load(_model).Encode("of the", false)[^1];
+        var token = Tokenizer.Load(_model).Encode("of the", false)[^1];
         Assert.True(Likeliest(files[0], token) > 2 * Likeliest(null, token), $"{Likeliest(files[0], token)}");
 
-        string both = Path.Combine(_folder.Path, "both");
+        var both = Path.Combine(_folder.Path, "both");
         Assert.Contains("of what the 60 after them used", Run(_model, "--own-tokens", "1500", "--text", _text, "--max-tokens", "600", "--out", both), StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_predictor_of_another_model_or_a_damaged_one_is_refused_wherever_it_lies()
     {
-        string file = Path.Combine(_folder.Path, "other");
+        var file = Path.Combine(_folder.Path, "other");
         PredictorFile.Write(file, new RoutingPredictor(new RoutingShape(2, 8, 2, 32)));
         Assert.Contains("2 layers, 8 experts", Assert.Throws<UserInputException>(() => Read(_model, file)).Message, StringComparison.Ordinal);
         using var model = TestModels.Copy(_model);
-        string beside = model.File_(PredictorFile.DefaultName);
+        var beside = model.File_(PredictorFile.DefaultName);
         File.WriteAllBytes(beside, [1, 2, 3]);
         Assert.Contains(beside, Assert.Throws<UserInputException>(() => Read(model.Path, null)).Message, StringComparison.Ordinal);
     }
@@ -81,7 +81,7 @@ public sealed class PredictorCommandTests : IDisposable
         Assert.Equal("--own-tokens is 99; it must be 100 or more, or 0 for none", Refused("--own-tokens", "99"));
         Assert.StartsWith("there is nothing to learn from: name a text with --text", Refused(), StringComparison.Ordinal);
         Assert.Equal("--max-tokens limits what is read of --text, which is not given", Refused("--own-tokens", "100", "--max-tokens", "100"));
-        string few = Path.Combine(_folder.Path, "few.txt");
+        var few = Path.Combine(_folder.Path, "few.txt");
         File.WriteAllText(few, "Too little.");
         Assert.EndsWith("tokens; a predictor needs 100 or more", Refused("--text", few), StringComparison.Ordinal);
         Assert.Contains("cannot be read", Refused("--text", few + "x"), StringComparison.Ordinal);
@@ -103,7 +103,7 @@ public sealed class PredictorCommandTests : IDisposable
         using var model = Load(directory, predictor);
         using var kv = model.CreateSequence();
         float[] logits = [];
-        foreach (int token in Tokenizer.Load(directory).Encode("The family had been used to sit in the evening with their mother.", false))
+        foreach (var token in Tokenizer.Load(directory).Encode("The family had been used to sit in the evening with their mother.", false))
             logits = model.Forward([new SequenceChunk(kv, new[] { token }, LogitsFor.Last)])[0];
         return logits;
     }
@@ -112,7 +112,7 @@ public sealed class PredictorCommandTests : IDisposable
     private static float Likeliest(string? file, int token)
     {
         var policy = (ExpertFlowPolicy)PrefetchPolicies.Create(new PrefetchSpec { Mode = PrefetchMode.Adaptive }, new RoutingShape(6, 32, 4, 4096), file)!;
-        float[] use = new float[32];
+        var use = new float[32];
         policy.Predictor.Begin([token]);
         policy.Predictor.Predict(null, 1, use);
         return use.Max();

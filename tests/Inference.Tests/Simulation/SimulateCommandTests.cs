@@ -23,15 +23,15 @@ public sealed class SimulateCommandTests : IDisposable
     [Fact]
     public void Json_has_every_policy_and_the_plot_is_drawn()
     {
-        string plot = Path.Combine(_folder.Path, "plot.svg");
-        string output = Run("--hardware", "nvme", "--budget", "50%", "-o", "json", "--plot", plot);
+        var plot = Path.Combine(_folder.Path, "plot.svg");
+        var output = Run("--hardware", "nvme", "--budget", "50%", "-o", "json", "--plot", plot);
         using var json = JsonDocument.Parse(output);
         Assert.True(json.RootElement.GetProperty("simulation").GetBoolean());
         Assert.Equal(12, json.RootElement.GetProperty("slots").GetInt32());
         Assert.Equal(
             [SimulationStudy.OnDemand, SimulationStudy.NextLayer, "fixed step 2", "fixed step 3", SimulationStudy.TokenIds, SimulationStudy.ExpertFlow, SimulationStudy.Oracle, SimulationStudy.Belady],
             json.RootElement.GetProperty("policies").EnumerateArray().Select(policy => policy.GetProperty("name").GetString()));
-        string drawn = XDocument.Load(plot).Root!.Value;
+        var drawn = XDocument.Load(plot).Root!.Value;
         Assert.Contains("SIMULATION", drawn, StringComparison.Ordinal);
         Assert.Contains("ExpertFlow", drawn, StringComparison.Ordinal);
     }
@@ -39,9 +39,9 @@ public sealed class SimulateCommandTests : IDisposable
     [Fact]
     public void Where_nothing_waits_on_demand_there_is_nothing_to_compare_with()
     {
-        string plot = Path.Combine(_folder.Path, "plot.svg");
+        var plot = Path.Combine(_folder.Path, "plot.svg");
         Assert.DoesNotContain("NaN", Run("--hardware", "nvme", "--budget", "100%", "--plot", plot), StringComparison.Ordinal);
-        string drawn = File.ReadAllText(plot);
+        var drawn = File.ReadAllText(plot);
         Assert.DoesNotContain("NaN", drawn, StringComparison.Ordinal);
         Assert.DoesNotContain("of on-demand", drawn, StringComparison.Ordinal);
         using var json = JsonDocument.Parse(Run("--hardware", "nvme", "--budget", "100%", "-o", "json"));
@@ -51,10 +51,10 @@ public sealed class SimulateCommandTests : IDisposable
     [Fact]
     public void A_larger_shape_and_machine_come_from_files_and_a_predictor_is_kept()
     {
-        string shape = Write("shape.yaml", "{title: larger, layers: 7, experts: 12, topK: 3, expertBytes: 1000000, layerBytes: 500000, otherBytes: 0}");
-        string machine = Write("machine.yaml", "{title: mine, linkGBs: 1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 0.04, reserveGB: 0}");
-        string predictor = Path.Combine(_folder.Path, "predictor");
-        string output = Run("--hardware", machine, "--model-shape", shape, "--batch", "2", "--save-predictor", predictor);
+        var shape = Write("shape.yaml", "{title: larger, layers: 7, experts: 12, topK: 3, expertBytes: 1000000, layerBytes: 500000, otherBytes: 0}");
+        var machine = Write("machine.yaml", "{title: mine, linkGBs: 1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 0.04, reserveGB: 0}");
+        var predictor = Path.Combine(_folder.Path, "predictor");
+        var output = Run("--hardware", machine, "--model-shape", shape, "--batch", "2", "--save-predictor", predictor);
         Assert.StartsWith("SIMULATION", output, StringComparison.Ordinal);
         Assert.Contains("36 of 84 experts fit", output, StringComparison.Ordinal);
         Assert.Equal(output, Run("--hardware", machine, "--model-shape", shape, "--batch", "2"));
@@ -68,7 +68,7 @@ public sealed class SimulateCommandTests : IDisposable
         Run("--hardware", "nvme", "--budget", "50%", "--save-predictor", all);
         Run("--hardware", "nvme", "--budget", "50%", "--steps", "16", "--save-predictor", few);
         Assert.Equal(File.ReadAllBytes(all), File.ReadAllBytes(few));
-        string taught = Path.Combine(_folder.Path, "taught");
+        var taught = Path.Combine(_folder.Path, "taught");
         PredictorFile.Write(taught, PredictorTraining.Run(TraceFile.Read(_trace), null));
         Assert.Equal(File.ReadAllBytes(taught), File.ReadAllBytes(all));
     }
@@ -78,9 +78,9 @@ public sealed class SimulateCommandTests : IDisposable
     {
         Assert.StartsWith("--hardware: 'b6000' is neither a file nor one of a6000", Refused("--hardware", "b6000"), StringComparison.Ordinal);
         Assert.StartsWith("--model-shape: 'gpt' is neither", Refused("--hardware", "nvme", "--model-shape", "gpt"), StringComparison.Ordinal);
-        string typo = Write("typo.yaml", "{title: x, linkGBs: 1, linkGbs: 1}");
+        var typo = Write("typo.yaml", "{title: x, linkGBs: 1, linkGbs: 1}");
         Assert.Contains("linkGbs", Refused("--hardware", typo), StringComparison.Ordinal);
-        string negative = Write("negative.yaml", "{title: x, linkGBs: -1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
+        var negative = Write("negative.yaml", "{title: x, linkGBs: -1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
         Assert.Equal($"{negative}: linkGBs: -1 must be above 0", Refused("--hardware", negative));
         Assert.StartsWith("--budget is 0%", Refused("--hardware", "nvme", "--budget", "0%"), StringComparison.Ordinal);
         Assert.StartsWith("--budget: 0 experts of 1000 bytes fit; a layer needs 2", Refused("--hardware", "nvme", "--budget", "10"), StringComparison.Ordinal);
@@ -99,9 +99,9 @@ public sealed class SimulateCommandTests : IDisposable
     [InlineData("nvme")]
     public void Built_in_machines_hold_the_built_in_models(string hardware)
     {
-        foreach (string shape in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
+        foreach (var shape in new[] { "deepseek-v2-lite", "qwen1.5-moe" })
         {
-            string output = Run("--hardware", hardware, "--model-shape", shape, "--steps", "16", "-o", "json");
+            var output = Run("--hardware", hardware, "--model-shape", shape, "--steps", "16", "-o", "json");
             using var json = JsonDocument.Parse(output);
             Assert.InRange(json.RootElement.GetProperty("slots").GetInt32(), 500, json.RootElement.GetProperty("experts").GetInt32() - 1);
         }
@@ -109,7 +109,7 @@ public sealed class SimulateCommandTests : IDisposable
 
     private string Write(string name, string text)
     {
-        string path = Path.Combine(_folder.Path, name);
+        var path = Path.Combine(_folder.Path, name);
         File.WriteAllText(path, text);
         return path;
     }

@@ -100,11 +100,11 @@ public class SimulatorTests
         Assert.Equal((11, 20, 3, trace.Shape.Vocabulary), (stretched.Shape.Layers, stretched.Shape.Experts, stretched.Shape.TopK, stretched.Shape.Vocabulary));
         Assert.Equal(100, stretched.Steps);
         double near = 0, far = 0;
-        for (int step = 0; step < stretched.Steps; step++)
+        for (var step = 0; step < stretched.Steps; step++)
         {
-            for (int layer = 0; layer < 11; layer++)
+            for (var layer = 0; layer < 11; layer++)
             {
-                int[] chosen = stretched.Chosen(step, layer);
+                var chosen = stretched.Chosen(step, layer);
                 Assert.Equal(6, chosen.Length);
                 Assert.All(chosen, expert => Assert.InRange(expert, 0, 19));
                 Assert.Equal(3, chosen[..3].Distinct().Count());
@@ -118,7 +118,7 @@ public class SimulatorTests
 
         static int Overlap(StretchedReplay source, int step, int layer, int distance)
         {
-            float[] gate = source.Routing(step, layer, distance).Ahead[distance - 1].Probabilities;
+            var gate = source.Routing(step, layer, distance).Ahead[distance - 1].Probabilities;
             return Enumerable.Range(0, 20).OrderByDescending(e => gate[e]).Take(3).Intersect(source.Chosen(step, layer + distance)[..3]).Count();
         }
     }
@@ -128,7 +128,7 @@ public class SimulatorTests
     {
         var shape = new TraceShape("toy", layers, experts, 1, layers, 4, 8, 8);
         ushort[] chosen = [.. steps.SelectMany(step => step.Select(expert => (ushort)expert))];
-        byte[] gates = new byte[steps.Length * layers * shape.GateValues];
+        var gates = new byte[steps.Length * layers * shape.GateValues];
         return new TraceReplay(new RoutingTrace(shape, [new TraceChunk(0, 0, 0, steps.Length)], new int[steps.Length], chosen, gates), 1);
     }
 
@@ -139,18 +139,18 @@ public class SimulatorTests
         var random = new Random(11);
         var chosen = new List<ushort>();
         var gates = new List<byte>();
-        for (int token = 0; token < tokens; token++)
+        for (var token = 0; token < tokens; token++)
         {
             double[][] logits = [.. Enumerable.Range(0, 2 * layers + 1).Select(_ => Enumerable.Range(0, experts).Select(_ => 2 * random.NextDouble()).ToArray())];
             double[][] sums = [.. logits.Select((_, layer) => Enumerable.Range(0, experts).Select(e => logits.Take(layer % layers + 1).Sum(row => row[e]) * 2).ToArray())];
-            for (int layer = 0; layer < layers; layer++)
+            for (var layer = 0; layer < layers; layer++)
             {
                 chosen.AddRange(Enumerable.Range(0, experts).OrderByDescending(e => sums[layer][e]).Take(2).Select(e => (ushort)e));
-                for (int distance = 0; distance <= layers; distance++)
+                for (var distance = 0; distance <= layers; distance++)
                 {
                     // As the source layer has it: the drift after it is unknown.
-                    double[] seen = layer + distance < layers ? sums[layer] : logits[layer + distance];
-                    double total = seen.Sum(Math.Exp);
+                    var seen = layer + distance < layers ? sums[layer] : logits[layer + distance];
+                    var total = seen.Sum(Math.Exp);
                     gates.AddRange(seen.Select(value => RoutingTrace.Code((float)(Math.Exp(value) / total))));
                 }
             }

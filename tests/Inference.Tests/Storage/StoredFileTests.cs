@@ -17,18 +17,18 @@ public sealed class StoredFileTests : IDisposable
     [MemberData(nameof(Tiers))]
     public unsafe void Any_range_reads_the_file_s_bytes(SlowTier tier)
     {
-        byte[] bytes = new byte[3_000_001];
+        var bytes = new byte[3_000_001];
         new Random(1).NextBytes(bytes);
         using var file = StoredFile.Open(Write("file", bytes), tier);
         Assert.Equal(bytes.Length, file.Length);
         var random = new Random(2);
-        byte* aligned = (byte*)NativeMemory.AlignedAlloc((nuint)bytes.Length + 8192, 4096);
+        var aligned = (byte*)NativeMemory.AlignedAlloc((nuint)bytes.Length + 8192, 4096);
         try
         {
-            for (int i = 0; i < 300; i++)
+            for (var i = 0; i < 300; i++)
             {
                 int offset = random.Next(bytes.Length), most = bytes.Length - offset;
-                int count = random.Next(4) == 0 ? most : random.Next(Math.Min(most, 20000) + 1);
+                var count = random.Next(4) == 0 ? most : random.Next(Math.Min(most, 20000) + 1);
                 if (i % 3 == 0)
                     (offset, count) = (offset / 4096 * 4096, count / 4096 * 4096);
                 var destination = new Span<byte>(aligned + (i % 2 == 0 ? 0 : random.Next(4096)), count);
@@ -46,12 +46,12 @@ public sealed class StoredFileTests : IDisposable
     [MemberData(nameof(Tiers))]
     public void Many_threads_read_at_once(SlowTier tier)
     {
-        byte[] bytes = new byte[1 << 20];
+        var bytes = new byte[1 << 20];
         new Random(1).NextBytes(bytes);
         using var file = StoredFile.Open(Write("file", bytes), tier);
         Parallel.For(0, 64, i =>
         {
-            byte[] part = new byte[5000];
+            var part = new byte[5000];
             file.Read(i * 7919, part, "part");
             Assert.True(part.AsSpan().SequenceEqual(bytes.AsSpan(i * 7919, part.Length)));
         });
@@ -61,7 +61,7 @@ public sealed class StoredFileTests : IDisposable
     [MemberData(nameof(Tiers))]
     public void A_file_that_becomes_shorter_is_an_error_that_says_where(SlowTier tier)
     {
-        string path = Write("file", new byte[50_000]);
+        var path = Write("file", new byte[50_000]);
         using var file = StoredFile.Open(path, tier);
         using (var stream = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             stream.SetLength(20_000);
@@ -97,7 +97,7 @@ public sealed class StoredFileTests : IDisposable
 
     private string Write(string name, byte[] bytes)
     {
-        string path = Path.Combine(_directory.Path, name);
+        var path = Path.Combine(_directory.Path, name);
         File.WriteAllBytes(path, bytes);
         return path;
     }

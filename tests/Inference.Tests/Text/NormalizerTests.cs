@@ -31,7 +31,7 @@ public class NormalizerTests
     [Property(MaxTest = 300)]
     public void Forms_agree_with_each_other(char[] characters)
     {
-        string text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(characters));
+        var text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(characters));
         string d = UnicodeNormalization.Normalize(text, NormalizationForm.FormD), c = UnicodeNormalization.Normalize(text, NormalizationForm.FormC);
         string kd = UnicodeNormalization.Normalize(text, NormalizationForm.FormKD), kc = UnicodeNormalization.Normalize(text, NormalizationForm.FormKC);
         Assert.Equal(d, UnicodeNormalization.Normalize(c, NormalizationForm.FormD));

@@ -9,7 +9,7 @@ namespace Moebius.Inference.Tests.Tools;
 
 public sealed class CallReaderTests
 {
-    private static readonly JsonElement s_tools = JsonDocument.Parse("""
+    private static readonly JsonElement Tools = JsonDocument.Parse("""
         [{"type":"function","function":{"name":"find","parameters":{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"tags":{"type":"array"},"code":{"enum":["7","8"]}}}}}]
         """).RootElement;
 
@@ -217,7 +217,7 @@ public sealed class CallReaderTests
             : string.Concat(reader.Append(text).Concat(reader.Finish()).Select(part => ((ContentPart)part).Text));
     }
 
-    private static IAnswerReader Reader(ToolCallParser parser) => AnswerFormat.Reader(parser, parser == ToolCallParser.Harmony ? ReasoningParser.Harmony : ReasoningParser.None, s_tools);
+    private static IAnswerReader Reader(ToolCallParser parser) => AnswerFormat.Reader(parser, parser == ToolCallParser.Harmony ? ReasoningParser.Harmony : ReasoningParser.None, Tools);
 
     private static string Read(ToolCallParser parser, IEnumerable<string> pieces) => Say(Reader(parser), pieces);
 

@@ -157,7 +157,7 @@ public sealed class ReasoningTests
     private static bool Fits(GrammarNode root, string text)
     {
         var machine = new GrammarMachine(root);
-        GrammarState? state = machine.Start;
+        var state = machine.Start;
         foreach (var value in text.Split('§').SelectMany((part, i) => i == 0 ? Encoding.UTF8.GetBytes(part) : MarkerGrammar.ControlToken(Encoding.UTF8.GetBytes(part))))
             state = state is null ? null : machine.Next(state, value);
         return state is { Accepting: true };

@@ -12,7 +12,7 @@ internal static class ModelCommands
         foreach (var command in InferenceModelCommands.Create())
             root.Add(command);
         using var output = new StringWriter();
-        int code = root.Parse(arguments).Invoke(new InvocationConfiguration { Output = output, EnableDefaultExceptionHandler = false });
+        var code = root.Parse(arguments).Invoke(new InvocationConfiguration { Output = output, EnableDefaultExceptionHandler = false });
         return (code, output.ToString());
     }
 }

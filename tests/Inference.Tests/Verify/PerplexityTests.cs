@@ -60,16 +60,16 @@ public sealed class PerplexityTests : IDisposable
         int[] tokens = [.. Tokenizer.Load(_model.Path).Encode(Prose, true)];
         Assert.Equal(Prose.Length, tokens.Length);
         double sum = 0;
-        int count = 0;
+        var count = 0;
         using (var model = TestModels.Load(_model.Path))
         {
-            int vocabulary = model.Info.VocabularySize;
+            var vocabulary = model.Info.VocabularySize;
             for (int begin = 0, scored = 0; scored < tokens.Length; begin += stride)
             {
-                int end = Math.Min(tokens.Length, begin + window);
+                var end = Math.Min(tokens.Length, begin + window);
                 using var kv = model.CreateSequence();
-                float[] logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(begin, end - begin), LogitsFor.All)])[0];
-                for (int at = Math.Max(scored, begin + 1); at < end; at++, count++)
+                var logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(begin, end - begin), LogitsFor.All)])[0];
+                for (var at = Math.Max(scored, begin + 1); at < end; at++, count++)
                 {
                     double[] row = [.. logits.Skip((at - 1 - begin) * vocabulary).Take(vocabulary).Select(l => (double)l)];
                     sum += Math.Log(row.Sum(Math.Exp)) - row[tokens[at]];
@@ -86,7 +86,7 @@ public sealed class PerplexityTests : IDisposable
     [Fact]
     public void A_small_expert_budget_changes_nothing()
     {
-        long smallest = TestModels.SmallestBudget(_model.Path);
+        var smallest = TestModels.SmallestBudget(_model.Path);
         using var all = JsonDocument.Parse(Run("-o", "json").Output);
         using var few = JsonDocument.Parse(Run("-o", "json", "--expert-budget", $"{smallest}").Output);
         Assert.Equal(all.RootElement.GetProperty("perplexity").GetDouble(), few.RootElement.GetProperty("perplexity").GetDouble());

@@ -30,7 +30,7 @@ public class VerifyCommandTests
     [Fact]
     public void Bad_input_is_refused()
     {
-        string model = TestModels.Golden("mixtral");
+        var model = TestModels.Golden("mixtral");
         Assert.StartsWith("--expert-budget: '4MiB' is not a quantity", Refused("verify", model, "--expert-budget", "4MiB"), StringComparison.Ordinal);
         Assert.StartsWith("--output is \"yaml\"", Refused("verify", model, "-o", "yaml"), StringComparison.Ordinal);
         using var copy = TestModels.Copy(model);

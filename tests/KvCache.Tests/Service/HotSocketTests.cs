@@ -5,9 +5,9 @@ using System.Text;
 using FsCheck;
 using FsCheck.Xunit;
 using Grpc.Core;
+using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Hot;
-using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
 

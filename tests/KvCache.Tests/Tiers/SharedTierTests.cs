@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
+using Moebius.Kvcache.V1;
 using Moebius.KvCache.Tests.Service;
 using Moebius.KvCache.Tiers;
-using Moebius.Kvcache.V1;
 using StackExchange.Redis;
 
 namespace Moebius.KvCache.Tests.Tiers;

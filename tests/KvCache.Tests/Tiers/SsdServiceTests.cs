@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using Moebius.KvCache.Tests.Service;
 using Moebius.Kvcache.V1;
+using Moebius.KvCache.Tests.Service;
 
 namespace Moebius.KvCache.Tests.Tiers;
 

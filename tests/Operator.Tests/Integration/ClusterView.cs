@@ -17,11 +17,11 @@ internal sealed partial class ClusterView(OperatorCluster cluster) : IDisposable
         ResourceType.Of<V1PersistentVolumeClaim>(), ResourceType.Of<V1Job>(), ResourceType.Of<V1Deployment>(),
     ];
 
-    private readonly Kubernetes kubernetes = new(cluster.Configuration);
+    private readonly Kubernetes _kubernetes = new(cluster.Configuration);
 
-    public ApiClient Api => field ??= new ApiClient(kubernetes, new OperatorMetrics());
+    public ApiClient Api => field ??= new ApiClient(_kubernetes, new OperatorMetrics());
 
-    public void Dispose() => kubernetes.Dispose();
+    public void Dispose() => _kubernetes.Dispose();
 
     /// <summary>All that the operator has made in a namespace, without what differs from one making to another.</summary>
     public async Task<string> ChildrenAsync(string @namespace)

@@ -232,14 +232,14 @@ public sealed class FeatureTests(OperatorCluster cluster)
     /// <summary>Measures longer times than have passed, and does not let anybody wait that long.</summary>
     private sealed class HastyClock : TimeProvider
     {
-        private long ahead;
+        private long _ahead;
 
         public TimeSpan Ahead
         {
-            set => Interlocked.Exchange(ref ahead, (long)(value.TotalSeconds * TimestampFrequency));
+            set => Interlocked.Exchange(ref _ahead, (long)(value.TotalSeconds * TimestampFrequency));
         }
 
-        public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref ahead);
+        public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref _ahead);
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
             base.CreateTimer(callback, state, dueTime >= TimeSpan.FromSeconds(5) ? TimeSpan.FromSeconds(1) : dueTime, period);

@@ -8,22 +8,22 @@ namespace Moebius.Operator.Tests.Integration;
 /// <param name="arrives">Whether that write still reaches the server.</param>
 internal sealed class DeathHandler(int at, bool arrives) : DelegatingHandler
 {
-    private readonly TaskCompletionSource dead = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private int writes;
+    private readonly TaskCompletionSource _dead = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _writes;
 
     /// <summary>Completes at the write.</summary>
-    public Task Dead => dead.Task;
+    public Task Dead => _dead.Task;
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        if (dead.Task.IsCompleted)
+        if (_dead.Task.IsCompleted)
             throw new HttpRequestException("the operator is dead");
         var isWrite = request.Method != HttpMethod.Get && !request.RequestUri!.AbsolutePath.Contains("/events", StringComparison.Ordinal);
-        if (isWrite && Interlocked.Increment(ref writes) == at)
+        if (isWrite && Interlocked.Increment(ref _writes) == at)
         {
             if (arrives)
                 (await base.SendAsync(request, cancellationToken)).Dispose();
-            dead.TrySetResult();
+            _dead.TrySetResult();
             throw new HttpRequestException("the operator has just died");
         }
 
@@ -34,15 +34,15 @@ internal sealed class DeathHandler(int at, bool arrives) : DelegatingHandler
 /// <summary>Answers every watch with 410 Gone while it is told to, and counts all requests.</summary>
 internal sealed class GoneHandler : DelegatingHandler
 {
-    private int requests;
+    private int _requests;
 
     public volatile bool Active = true;
 
-    public int Requests => Volatile.Read(ref requests);
+    public int Requests => Volatile.Read(ref _requests);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref requests);
+        Interlocked.Increment(ref _requests);
         if (Active && request.RequestUri!.Query.Contains("watch=true", StringComparison.Ordinal))
         {
             return new HttpResponseMessage(HttpStatusCode.Gone)
@@ -59,39 +59,39 @@ internal sealed class GoneHandler : DelegatingHandler
 /// <param name="answer">What new requests are answered with; null: nothing listens.</param>
 internal sealed class OutageHandler(HttpStatusCode? answer) : DelegatingHandler
 {
-    private CancellationTokenSource cut = new();
-    private volatile bool away;
-    private int requests;
+    private CancellationTokenSource _cut = new();
+    private volatile bool _away;
+    private int _requests;
 
-    public int Requests => Volatile.Read(ref requests);
+    public int Requests => Volatile.Read(ref _requests);
 
     public void Begin()
     {
-        away = true;
-        cut.Cancel();
+        _away = true;
+        _cut.Cancel();
     }
 
     public void End()
     {
-        cut.Dispose();
-        cut = new CancellationTokenSource();
-        away = false;
+        _cut.Dispose();
+        _cut = new CancellationTokenSource();
+        _away = false;
     }
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref requests);
-        if (away)
+        Interlocked.Increment(ref _requests);
+        if (_away)
             return answer is { } status ? new HttpResponseMessage(status) { Content = new StringContent("") } : throw new HttpRequestException("connection refused");
         var response = await base.SendAsync(request, cancellationToken);
         if (request.RequestUri!.Query.Contains("watch=true", StringComparison.Ordinal))
-            response.Content = new StreamContent(new CutStream(await response.Content.ReadAsStreamAsync(cancellationToken), cut.Token));
+            response.Content = new StreamContent(new CutStream(await response.Content.ReadAsStreamAsync(cancellationToken), _cut.Token));
         return response;
     }
 
     protected override void Dispose(bool disposing)
     {
-        cut.Dispose();
+        _cut.Dispose();
         base.Dispose(disposing);
     }
 

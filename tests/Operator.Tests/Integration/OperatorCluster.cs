@@ -54,8 +54,8 @@ public sealed class ClusterTests : ICollectionFixture<OperatorCluster>
 /// <summary>An operator inside the test's process.</summary>
 internal sealed class RunningOperator : IAsyncDisposable
 {
-    private readonly CancellationTokenSource stop = new();
-    private readonly ILoggerFactory loggers = LoggerFactory.Create(builder => builder.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information));
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ILoggerFactory _loggers = LoggerFactory.Create(builder => builder.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Information));
 
     public RunningOperator(KubernetesClientConfiguration configuration, string? @namespace, string identity, bool leaderElect, HttpMessageHandler? service, Func<OperatorOptions, OperatorOptions>? configure, TimeProvider? time = null)
     {
@@ -64,16 +64,16 @@ internal sealed class RunningOperator : IAsyncDisposable
             options = options with { ServiceHandler = () => service };
         if (configure is not null)
             options = configure(options);
-        Completion = Task.Run(() => new OperatorHost(options, configuration, time ?? TimeProvider.System, loggers).RunAsync(stop.Token));
+        Completion = Task.Run(() => new OperatorHost(options, configuration, time ?? TimeProvider.System, _loggers).RunAsync(_stop.Token));
     }
 
     public Task<bool> Completion { get; }
 
     public async ValueTask DisposeAsync()
     {
-        await stop.CancelAsync();
+        await _stop.CancelAsync();
         await Completion;
-        stop.Dispose();
-        loggers.Dispose();
+        _stop.Dispose();
+        _loggers.Dispose();
     }
 }

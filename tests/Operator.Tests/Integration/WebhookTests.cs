@@ -188,12 +188,12 @@ public sealed class WebhookTests(OperatorCluster cluster)
     /// <summary>A clock that is wrong until it is set right, in a world where a minute passes in a second.</summary>
     private sealed class SetClock : TimeProvider
     {
-        private long off;
+        private long _off;
 
         public TimeSpan Off
         {
-            get => new(Interlocked.Read(ref off));
-            set => Interlocked.Exchange(ref off, value.Ticks);
+            get => new(Interlocked.Read(ref _off));
+            set => Interlocked.Exchange(ref _off, value.Ticks);
         }
 
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Off;

@@ -108,8 +108,8 @@ public sealed class InformerTests
 
     private sealed class Running(Informer<V1ConfigMap> informer, IDisposable client) : IAsyncDisposable
     {
-        private readonly CancellationTokenSource stop = new();
-        private Task loop = Task.CompletedTask;
+        private readonly CancellationTokenSource _stop = new();
+        private Task _loop = Task.CompletedTask;
 
         public List<string> Changes { get; } = [];
 
@@ -120,7 +120,7 @@ public sealed class InformerTests
                 lock (Changes)
                     Changes.Add(after is null ? $"-{before!.Metadata.Name}" : $"+{after.Metadata.Name}");
             };
-            loop = informer.RunAsync(stop.Token);
+            _loop = informer.RunAsync(_stop.Token);
             return this;
         }
 
@@ -129,9 +129,9 @@ public sealed class InformerTests
 
         public async ValueTask DisposeAsync()
         {
-            await stop.CancelAsync();
-            await loop;
-            stop.Dispose();
+            await _stop.CancelAsync();
+            await _loop;
+            _stop.Dispose();
             client.Dispose();
         }
     }
@@ -190,9 +190,9 @@ public sealed class InformerTests
 
     private sealed class FakeRequest(HttpContext context)
     {
-        private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public Task Finished => finished.Task;
+        public Task Finished => _finished.Task;
 
         public string ResourceVersion => context.Request.Query["resourceVersion"].ToString();
 
@@ -207,7 +207,7 @@ public sealed class InformerTests
         public async Task AnswerAsync(string body)
         {
             await context.Response.WriteAsync(body);
-            finished.SetResult();
+            _finished.SetResult();
         }
 
         public async Task RefuseAsync(int code)
@@ -219,7 +219,7 @@ public sealed class InformerTests
         public void Cut()
         {
             context.Abort();
-            finished.TrySetResult();
+            _finished.TrySetResult();
         }
     }
 }

@@ -8,7 +8,7 @@ namespace Moebius.PromptOptimizer.Tests.Dialects;
 
 public sealed class DialectTests
 {
-    private static readonly PromptDraft _lion = new(
+    private static readonly PromptDraft Lion = new(
         "A golden lion rests under an acacia. Warm evening light falls across its mane.",
         "golden lion", "savanna at dusk", "low angle, close", "warm rim light", "amber and ochre", "oil painting", "calm",
         ["people", "text, watermark"], "3:2");
@@ -16,38 +16,38 @@ public sealed class DialectTests
     [Fact]
     public void Each_dialect_is_written_as_its_model_reads_it()
     {
-        Assert.Equal("(golden lion:1.2), savanna at dusk, low angle, close, warm rim light, amber and ochre, oil painting, calm", Dialect.Write(PromptDialect.StableDiffusion, _lion, []));
-        Assert.Equal("people, text, watermark", StableDiffusion.Negative(_lion));
-        Assert.Equal(_lion.Prompt, Dialect.Write(PromptDialect.Flux, _lion, []));
-        Assert.Equal($"{_lion.Prompt} --no people, text watermark --ar 3:2", Dialect.Write(PromptDialect.Midjourney, _lion, []));
-        Assert.Equal($"{_lion.Prompt} The image shows none of the following: people, text, watermark.", Dialect.Write(PromptDialect.DallE, _lion, []));
+        Assert.Equal("(golden lion:1.2), savanna at dusk, low angle, close, warm rim light, amber and ochre, oil painting, calm", Dialect.Write(PromptDialect.StableDiffusion, Lion, []));
+        Assert.Equal("people, text, watermark", StableDiffusion.Negative(Lion));
+        Assert.Equal(Lion.Prompt, Dialect.Write(PromptDialect.Flux, Lion, []));
+        Assert.Equal($"{Lion.Prompt} --no people, text watermark --ar 3:2", Dialect.Write(PromptDialect.Midjourney, Lion, []));
+        Assert.Equal($"{Lion.Prompt} The image shows none of the following: people, text, watermark.", Dialect.Write(PromptDialect.DallE, Lion, []));
     }
 
     [Fact]
     public void Stable_Diffusion_escapes_brackets_and_defuses_keywords_and_networks()
     {
-        var text = StableDiffusion.Write(_lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BREAK {a|b}" }, []);
+        var text = StableDiffusion.Write(Lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BREAK {a|b}" }, []);
         Assert.StartsWith(@"(lion \(young\) \[tame\] and lora evil 1:1.2), break ab", text, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Stable_Diffusion_keeps_what_was_asked_for_before_style() =>
-        Assert.StartsWith("(golden lion:1.2), a birthday cake, savanna at dusk", StableDiffusion.Write(_lion, ["lion", "a birthday cake"]), StringComparison.Ordinal);
+        Assert.StartsWith("(golden lion:1.2), a birthday cake, savanna at dusk", StableDiffusion.Write(Lion, ["lion", "a birthday cake"]), StringComparison.Ordinal);
 
     [Fact]
-    public void Flux_takes_weights_off() => Assert.Equal("A golden lion rests.", Flux.Write(_lion with { Prompt = "A (golden lion:1.3) rests." }));
+    public void Flux_takes_weights_off() => Assert.Equal("A golden lion rests.", Flux.Write(Lion with { Prompt = "A (golden lion:1.3) rests." }));
 
     [Theory]
     [InlineData("A lion --v 5 --no mane", "A lion - v 5 - no mane --no people, text watermark --ar 3:2")]
     [InlineData("A lion —ar 1:1", "A lion - ar 1:1 --no people, text watermark --ar 3:2")]
     [InlineData("A lion::2 tree::1", "A lion:2 tree:1 --no people, text watermark --ar 3:2")]
     [InlineData("https://x/y.png A {red, blue} lion", "A red, blue lion --no people, text watermark --ar 3:2")]
-    public void Midjourney_text_carries_no_commands(string prompt, string expected) => Assert.Equal(expected, Midjourney.Write(_lion with { Prompt = prompt }));
+    public void Midjourney_text_carries_no_commands(string prompt, string expected) => Assert.Equal(expected, Midjourney.Write(Lion with { Prompt = prompt }));
 
     [Fact]
     public void Long_prompts_end_at_a_sentence()
     {
-        var draft = _lion with { Prompt = string.Concat(Enumerable.Repeat("The lion rests under the acacia. ", 200)).TrimEnd() };
+        var draft = Lion with { Prompt = string.Concat(Enumerable.Repeat("The lion rests under the acacia. ", 200)).TrimEnd() };
         Assert.EndsWith("acacia.", Flux.Write(draft), StringComparison.Ordinal);
         Assert.Contains("acacia. The image shows", DallE.Write(draft), StringComparison.Ordinal);
         Assert.Contains("acacia. --no", Midjourney.Write(draft), StringComparison.Ordinal);

@@ -7,8 +7,8 @@ namespace Moebius.PromptOptimizer.Tests.Jobs;
 
 public sealed class JobPlannerTests
 {
-    private static readonly DateTimeOffset _now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-    private static readonly Intent _intent = new("", "lion", ["a lion"], [], [], "", "");
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly Intent Intent = new("", "lion", ["a lion"], [], [], "", "");
 
     [Fact]
     public void A_new_job_starts_with_its_intent() => Assert.IsType<Step.InferIntent>(Next(Job()));
@@ -16,8 +16,8 @@ public sealed class JobPlannerTests
     [Fact]
     public void A_round_follows_the_intent_and_the_best_round_is_revised()
     {
-        Assert.Equal(new Step.Refine(1, null), Next(Job() with { Intent = _intent }));
-        var job = Job(50, 70, 60) with { Intent = _intent, Limits = Limits(9) };
+        Assert.Equal(new Step.Refine(1, null), Next(Job() with { Intent = Intent }));
+        var job = Job(50, 70, 60) with { Intent = Intent, Limits = Limits(9) };
         Assert.Equal(new Step.Refine(4, job.Rounds[1]), Next(job));
     }
 
@@ -36,8 +36,8 @@ public sealed class JobPlannerTests
     [Fact]
     public void Feedback_starts_from_the_result_and_judges_its_own_rounds()
     {
-        var job = Job(90) with { Intent = _intent, Outcome = new(1, EndReason.Accepted) };
-        job = job with { Turns = [.. job.Turns, new(1, "darker", _now, _now.AddMinutes(10), Usage.None)] };
+        var job = Job(90) with { Intent = Intent, Outcome = new(1, EndReason.Accepted) };
+        job = job with { Turns = [.. job.Turns, new(1, "darker", Now, Now.AddMinutes(10), Usage.None)] };
         var tune = Assert.IsType<Step.Tune>(Next(job));
         Assert.Equal((2, "darker", job.Rounds[0].Draft), (tune.RoundNumber, tune.Feedback, tune.From));
         // A worse attempt than the first turn's result is still the one that follows the feedback.
@@ -62,24 +62,24 @@ public sealed class JobPlannerTests
     public void Errors_are_retried_only_where_that_helps()
     {
         var timing = new JobTiming(3, TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(8));
-        var deadline = _now.AddMinutes(1);
+        var deadline = Now.AddMinutes(1);
         var unavailable = new ModelUnavailableException("x", "", null);
-        Assert.Equal(_now.AddSeconds(5), RetryPlanner.Decide(unavailable, 0, _now, deadline, timing).NotBefore);
-        Assert.Equal(_now.AddSeconds(8), RetryPlanner.Decide(unavailable, 1, _now, deadline, timing).NotBefore);
-        Assert.Equal(FailureReason.ModelUnavailable, RetryPlanner.Decide(unavailable, 2, _now, deadline, timing).Failure!.Reason);
-        Assert.Equal(_now.AddSeconds(30), RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromSeconds(30)), 0, _now, deadline, timing).NotBefore);
-        Assert.Equal(deadline, RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromHours(1)), 0, _now, deadline, timing).NotBefore);
-        Assert.Equal(FailureReason.ModelRejected, RetryPlanner.Decide(new ModelRejectedException("x", "", 401), 0, _now, deadline, timing).Failure!.Reason);
-        Assert.DoesNotContain("lion", RetryPlanner.Decide(new InvalidOperationException("a lion"), 0, _now, deadline, timing).Failure!.Message, StringComparison.Ordinal);
+        Assert.Equal(Now.AddSeconds(5), RetryPlanner.Decide(unavailable, 0, Now, deadline, timing).NotBefore);
+        Assert.Equal(Now.AddSeconds(8), RetryPlanner.Decide(unavailable, 1, Now, deadline, timing).NotBefore);
+        Assert.Equal(FailureReason.ModelUnavailable, RetryPlanner.Decide(unavailable, 2, Now, deadline, timing).Failure!.Reason);
+        Assert.Equal(Now.AddSeconds(30), RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromSeconds(30)), 0, Now, deadline, timing).NotBefore);
+        Assert.Equal(deadline, RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromHours(1)), 0, Now, deadline, timing).NotBefore);
+        Assert.Equal(FailureReason.ModelRejected, RetryPlanner.Decide(new ModelRejectedException("x", "", 401), 0, Now, deadline, timing).Failure!.Reason);
+        Assert.DoesNotContain("lion", RetryPlanner.Decide(new InvalidOperationException("a lion"), 0, Now, deadline, timing).Failure!.Message, StringComparison.Ordinal);
     }
 
-    private static Step Next(Job job, int minutes = 0, string? outOfTokens = null) => JobPlanner.Next(job, 80, _now.AddMinutes(minutes), outOfTokens);
+    private static Step Next(Job job, int minutes = 0, string? outOfTokens = null) => JobPlanner.Next(job, 80, Now.AddMinutes(minutes), outOfTokens);
 
     private static JobLimits Limits(int rounds) => new(rounds, 1000, 1, TimeSpan.FromMinutes(10));
 
     private static Round Round(int number, int score) => new(
         number, 0, "scene-and-style", TextChecksTests.Draft($"draft {number}"),
-        new(score, new(score, false, []), new(score, [], [], [], []), null, []), false, [], _now, _now, Usage.None);
+        new(score, new(score, false, []), new(score, [], [], [], []), null, []), false, [], Now, Now, Usage.None);
 
     private static Job Job(params int[] scores) => new()
     {
@@ -89,8 +89,8 @@ public sealed class JobPlannerTests
         Dialects = [],
         Limits = Limits(3),
         State = JobState.Running,
-        CreatedAt = _now,
-        Turns = [new(0, null, _now, _now.AddMinutes(10), Usage.None)],
+        CreatedAt = Now,
+        Turns = [new(0, null, Now, Now.AddMinutes(10), Usage.None)],
         Rounds = [.. scores.Select((score, index) => Round(index + 1, score))],
     };
 }

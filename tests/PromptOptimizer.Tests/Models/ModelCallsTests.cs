@@ -4,18 +4,18 @@ namespace Moebius.PromptOptimizer.Tests.Models;
 
 public sealed class ModelCallsTests
 {
-    private static readonly DateTimeOffset _now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     [Theory]
     [InlineData("7", 7)]
     [InlineData("Thu, 01 Jan 2026 00:00:30 GMT", 30)]
     [InlineData("Wed, 31 Dec 2025 00:00:30 GMT", 0)]
-    public void Retry_after_is_read_in_both_forms(string header, int seconds) => Assert.Equal(TimeSpan.FromSeconds(seconds), ModelCalls.RetryAfter(header, _now));
+    public void Retry_after_is_read_in_both_forms(string header, int seconds) => Assert.Equal(TimeSpan.FromSeconds(seconds), ModelCalls.RetryAfter(header, Now));
 
     [Theory]
     [InlineData(null)]
     [InlineData("soon")]
-    public void Other_headers_say_nothing(string? header) => Assert.Null(ModelCalls.RetryAfter(header, _now));
+    public void Other_headers_say_nothing(string? header) => Assert.Null(ModelCalls.RetryAfter(header, Now));
 
     [Fact]
     public void Waits_double_up_to_the_longest_and_yield_to_the_endpoint()
