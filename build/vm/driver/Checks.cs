@@ -10,7 +10,7 @@ internal static class Checks
     public static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
 
     private const string State = "/sys/kernel/sched_ext/state";
-    private static int failed;
+    private static int _failed;
 
     /// <summary>What the kernel says of the sched_ext class.</summary>
     public static string SchedExt => File.ReadAllText(State).Trim();
@@ -75,8 +75,8 @@ internal static class Checks
 
     private static int Done()
     {
-        Console.WriteLine($"DONE {failed} failed");
-        return failed == 0 ? 0 : 1;
+        Console.WriteLine($"DONE {_failed} failed");
+        return _failed == 0 ? 0 : 1;
     }
 
     private static void Check(string name, Func<string> check)
@@ -89,7 +89,7 @@ internal static class Checks
         }
         catch (Exception error)
         {
-            failed++;
+            _failed++;
             Console.WriteLine($"FAIL {name} ({watch.ElapsedMilliseconds} ms): {error.GetType().Name}: {error.Message.ReplaceLineEndings(" ")}");
             if (error is BpfException { Log.Length: > 0 } bpf)
                 Console.WriteLine(bpf.Log[Math.Max(0, bpf.Log.Length - 3000)..]);

@@ -7,15 +7,15 @@ namespace Moebius.Cxl.VirtualMachine;
 /// <summary>A real Redis, written to and read from all the time. A request without its own answer has failed.</summary>
 internal sealed class RedisLoop : IDisposable
 {
-    private readonly Process server;
-    private readonly Thread client;
-    private volatile bool stopped;
+    private readonly Process _server;
+    private readonly Thread _client;
+    private volatile bool _stopped;
 
     public RedisLoop()
     {
-        server = Start();
-        client = new Thread(Run);
-        client.Start();
+        _server = Start();
+        _client = new Thread(Run);
+        _client.Start();
         while (Answered < 10 && Failed == 0)
             Thread.Sleep(10);
     }
@@ -51,9 +51,9 @@ internal sealed class RedisLoop : IDisposable
 
     public void Dispose()
     {
-        stopped = true;
-        client.Join();
-        new[] { server }.Kill();
+        _stopped = true;
+        _client.Join();
+        new[] { _server }.Kill();
     }
 
     private void Run()
@@ -62,7 +62,7 @@ internal sealed class RedisLoop : IDisposable
         {
             using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 5000 };
             socket.Connect(new UnixDomainSocketEndPoint(SocketPath));
-            for (var i = 0; !stopped; i++)
+            for (var i = 0; !_stopped; i++)
             {
                 Ask(socket, $"SET key{i % 16} value{i}", "+OK\r\n");
                 Ask(socket, $"GET key{i % 16}", $"${$"value{i}".Length}\r\nvalue{i}\r\n");

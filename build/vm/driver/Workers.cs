@@ -130,8 +130,8 @@ internal static partial class Workers
 /// <summary>A cgroup with processes that never sleep.</summary>
 internal sealed class BusyCgroup : IDisposable
 {
-    private readonly List<Process> processes = [];
-    private readonly string? gate;
+    private readonly List<Process> _processes = [];
+    private readonly string? _gate;
 
     public BusyCgroup(string name, int busy, bool open = true, string? intent = null)
     {
@@ -143,9 +143,9 @@ internal sealed class BusyCgroup : IDisposable
         if (busy == 0)
             return;
         // One shell forks them all, and they wait at a pipe: who runs slows down the start of the others.
-        gate = $"/tmp/{name}.gate";
-        processes.Add(Process.Start(new ProcessStartInfo("/bin/sh", ["-c",
-            $"echo $$ > {Root}/cgroup.procs; mkfifo {gate}; i=0; while [ $i -lt {busy} ]; do (read x < {gate}; while :; do :; done) & i=$((i+1)); done; wait"]))!);
+        _gate = $"/tmp/{name}.gate";
+        _processes.Add(Process.Start(new ProcessStartInfo("/bin/sh", ["-c",
+            $"echo $$ > {Root}/cgroup.procs; mkfifo {_gate}; i=0; while [ $i -lt {busy} ]; do (read x < {_gate}; while :; do :; done) & i=$((i+1)); done; wait"]))!);
         while (File.ReadAllLines(Path.Combine(Root, "cgroup.procs")).Length <= busy)
             Thread.Sleep(20);
         if (open)
@@ -155,7 +155,7 @@ internal sealed class BusyCgroup : IDisposable
     /// <summary>Lets them run.</summary>
     public void Open()
     {
-        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $": > {gate}; rm {gate}"]))!;
+        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $": > {_gate}; rm {_gate}"]))!;
         shell.WaitForExit();
     }
 
@@ -163,12 +163,12 @@ internal sealed class BusyCgroup : IDisposable
 
     public ulong Id { get; }
 
-    public void Add(Process process) => processes.Add(process);
+    public void Add(Process process) => _processes.Add(process);
 
     public void Dispose()
     {
         File.WriteAllText(Path.Combine(Root, "cgroup.kill"), "1");
-        processes.Kill();
+        _processes.Kill();
         for (var i = 0; i < 50 && Directory.Exists(Root); i++)
         {
             try
