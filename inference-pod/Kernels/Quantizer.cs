@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Moebius.Inference.Checkpoints;
 
 namespace Moebius.Inference.Kernels;
 
@@ -41,7 +42,7 @@ internal static class Quantizer
 
     private static void Int8(Span<float> group, Span<byte> destination)
     {
-        var bits = ToBFloat16(MathF.Abs(Largest(group)) / 127);
+        var bits = HalfTypes.ToBFloat16(MathF.Abs(Largest(group)) / 127);
         var scale = BFloat16Weights.ToSingle(bits);
         for (var i = 0; i < Group; i++)
             destination[i] = unchecked((byte)(sbyte)(scale == 0 ? 0 : Math.Clamp(MathF.Round(group[i] / scale), -127, 127)));
@@ -56,7 +57,7 @@ internal static class Quantizer
         foreach (var steps in Steps)
         {
             // The negative side has one step more: the largest value goes there where nothing speaks against it.
-            var bits = ToBFloat16(largest / -steps);
+            var bits = HalfTypes.ToBFloat16(largest / -steps);
             var error = SquaredError(group, BFloat16Weights.ToSingle(bits));
             if (error < least)
                 (best, least) = (bits, error);
@@ -91,12 +92,5 @@ internal static class Quantizer
         foreach (var weight in group)
             largest = MathF.Abs(weight) > MathF.Abs(largest) ? weight : largest;
         return largest;
-    }
-
-    /// <summary>To the nearest, ties to even.</summary>
-    private static ushort ToBFloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 }

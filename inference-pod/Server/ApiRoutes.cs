@@ -76,12 +76,12 @@ internal sealed class ApiRoutes(
         var rules = policy();
         var tenant = rules.Identity.Of(context.Request.Headers);
         // A flood must not cost what reading its prompts does.
-        Room(() => model.Engine.CheckRoom(tenant));
+        AskForRoom(() => model.Engine.CheckRoom(tenant));
         var request = await _bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
         var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
         IReadOnlyList<Generation> generations = [];
-        Room(() => generations = model.Engine.Submit(sequences));
+        AskForRoom(() => generations = model.Engine.Submit(sequences));
         try
         {
             var writer = new AnswerWriter(request, shape(model), generations);
@@ -96,7 +96,7 @@ internal sealed class ApiRoutes(
     }
 
     /// <summary>Says in HTTP's words why the engine takes no more.</summary>
-    private void Room(Action ask)
+    private void AskForRoom(Action ask)
     {
         try
         {
