@@ -8,19 +8,24 @@ internal sealed class GrammarMachine
 {
     // A grammar may be ambiguous, and whoever wrote it may be hostile: one state never holds more places than this.
     private const int MostPlaces = 4096;
-    private const int MostKept = 100_000;
+
+    // Of each sequence: roughly what its states and places take, in bytes, with what keeps them.
+    private const long MostKept = 4 << 20;
+    private const int StateBytes = 512;
+    private const int PlaceBytes = 96;
 
     private readonly Dictionary<(GrammarNode, int, Place?), Place> _places = [];
     private readonly Dictionary<int[], GrammarState> _states = new(new IdComparer());
     private readonly Dictionary<Place, bool> _visited = [];
     private readonly Stack<Place> _pending = new();
     private int _nextId;
+    private long _kept;
 
     /// <exception cref="AmbiguousGrammarException">The beginning is too ambiguous already.</exception>
     public GrammarMachine(GrammarNode root) => Start = Close([Intern(root, 0, null)], false);
 
     /// <summary>Where every text begins.</summary>
-    public GrammarState Start { get; }
+    public GrammarState Start { get; private set; }
 
     /// <summary>The state after one more byte, or null where the grammar does not allow it.</summary>
     /// <exception cref="AmbiguousGrammarException">The grammar is too ambiguous to follow.</exception>
@@ -39,17 +44,25 @@ internal sealed class GrammarMachine
     /// <returns>The state to go on from.</returns>
     public GrammarState Trim(GrammarState current)
     {
-        if (_places.Count + _states.Count < MostKept)
+        if (_kept < MostKept)
             return current;
         _places.Clear();
         _states.Clear();
-        foreach (var top in current.Places)
+        _kept = 0;
+        // What it has learned would keep the rest.
+        Start = Again(Start);
+        return Again(current);
+    }
+
+    private GrammarState Again(GrammarState state)
+    {
+        foreach (var top in state.Places)
         {
-            for (var place = top; place is not null; place = place.Rest)
-                _places[(place.Node, place.Position, place.Rest)] = place;
+            for (var place = top; place is not null && _places.TryAdd((place.Node, place.Position, place.Rest), place); place = place.Rest)
+                _kept += PlaceBytes;
         }
 
-        return State([.. current.Places], current.Accepting);
+        return State([.. state.Places], state.Accepting);
     }
 
     private GrammarState? Step(GrammarState state, byte value)
@@ -138,15 +151,19 @@ internal sealed class GrammarMachine
     {
         found.Sort(static (left, right) => left.Id.CompareTo(right.Id));
         int[] key = [accepting ? 1 : 0, .. found.Select(place => place.Id)];
-        if (!_states.TryGetValue(key, out var state))
-            _states.Add(key, state = new GrammarState([.. found], accepting));
+        if (_states.TryGetValue(key, out var state))
+            return state;
+        _states.Add(key, state = new GrammarState([.. found], accepting));
+        _kept += StateBytes + (found.Count * (sizeof(int) + IntPtr.Size));
         return state;
     }
 
     private Place Intern(GrammarNode node, int position, Place? rest)
     {
-        if (!_places.TryGetValue((node, position, rest), out var place))
-            _places.Add((node, position, rest), place = new Place(_nextId++, node, position, rest));
+        if (_places.TryGetValue((node, position, rest), out var place))
+            return place;
+        _places.Add((node, position, rest), place = new Place(_nextId++, node, position, rest));
+        _kept += PlaceBytes;
         return place;
     }
 

@@ -6,17 +6,25 @@ internal abstract class GrammarNode;
 /// <summary>One byte out of a set.</summary>
 internal sealed class ByteSetNode : GrammarNode
 {
-    private readonly bool[] _members = new bool[256];
+    private readonly UInt128 _low, _high;
 
     /// <param name="ranges">First and last byte of each range, both inside it.</param>
     public ByteSetNode(params ReadOnlySpan<(int First, int Last)> ranges)
     {
         foreach (var (first, last) in ranges)
-            _members.AsSpan(first, last - first + 1).Fill(true);
+        {
+            for (var value = first; value <= last; value++)
+            {
+                if (value < 128)
+                    _low |= UInt128.One << value;
+                else
+                    _high |= UInt128.One << (value - 128);
+            }
+        }
     }
 
     /// <summary>The set holds the byte.</summary>
-    public bool Holds(byte value) => _members[value];
+    public bool Holds(byte value) => ((value < 128 ? _low >> value : _high >> (value - 128)) & UInt128.One) != UInt128.Zero;
 
     /// <summary>The bytes of an ASCII text, as a set.</summary>
     public static ByteSetNode Of(string characters) => new([.. characters.Select(character => ((int)character, (int)character))]);

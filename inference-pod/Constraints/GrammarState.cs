@@ -16,8 +16,13 @@ internal sealed class Place(int id, GrammarNode node, int position, Place? rest)
 /// <summary>All places where a grammar may be after some bytes.</summary>
 internal sealed class GrammarState(Place[] places, bool accepting)
 {
-    private readonly GrammarState?[] _next = new GrammarState?[256];
-    private readonly bool[] _known = new bool[256];
+    private const byte Unknown = 0;
+    private const byte Dead = 1;
+    private const byte FirstTarget = 2;
+
+    /// <summary>For each byte what is known of the step with it; null: nothing of any. Most bytes lead to the few same states.</summary>
+    private byte[]? _steps;
+    private readonly List<GrammarState> _targets = [];
 
     /// <summary>Each waits for a byte.</summary>
     public IReadOnlyList<Place> Places => places;
@@ -30,13 +35,28 @@ internal sealed class GrammarState(Place[] places, bool accepting)
 
     public bool Known(byte value, out GrammarState? state)
     {
-        state = _next[value];
-        return _known[value];
+        var step = _steps is null ? Unknown : _steps[value];
+        state = step < FirstTarget ? null : _targets[step - FirstTarget];
+        return step != Unknown;
     }
 
     public void Learn(byte value, GrammarState? state)
     {
-        _known[value] = true;
-        _next[value] = state;
+        _steps ??= new byte[256];
+        if (state is null)
+        {
+            _steps[value] = Dead;
+            return;
+        }
+
+        var target = _targets.IndexOf(state);
+        if (target < 0)
+        {
+            target = _targets.Count;
+            _targets.Add(state);
+        }
+
+        // No text has so many first bytes that their numbers do not fit a byte.
+        _steps[value] = checked((byte)(FirstTarget + target));
     }
 }

@@ -35,8 +35,7 @@ internal sealed class JsonSchemaCompiler
     // Chain: the references that led here without a byte in between.
     private GrammarNode Schema(JsonElement element, string path, IReadOnlyList<string> chain, int depth)
     {
-        if (++_nodes > MostNodes)
-            throw new SchemaException("", $"it has more than {MostNodes} parts");
+        Count(1);
         if (depth > MostDepth)
             throw new SchemaException(path, $"it is nested deeper than {MostDepth} levels");
         if (element.ValueKind == JsonValueKind.True)
@@ -69,6 +68,12 @@ internal sealed class JsonSchemaCompiler
         GrammarNode[] parts = [.. types.Select(type => OfType(type, schema, depth))];
         schema.RefuseOthers(types);
         return parts.Length == 0 ? JsonGrammar.Value : parts.Length == 1 ? parts[0] : new ChoiceNode(parts);
+    }
+
+    private void Count(int parts)
+    {
+        if ((_nodes += parts) > MostNodes)
+            throw new SchemaException("", $"it has more than {MostNodes} parts");
     }
 
     private GrammarNode Reference(string reference, SchemaKeywords schema, IReadOnlyList<string> chain, int depth)
@@ -165,13 +170,17 @@ internal sealed class JsonSchemaCompiler
         return JsonGrammar.ArrayOf(item, least, most);
     }
 
-    private static GrammarNode Integer(SchemaKeywords schema)
+    private GrammarNode Integer(SchemaKeywords schema)
     {
         var least = Math.Max(schema.Long("minimum") ?? -IntegerRange.Largest, schema.Long("exclusiveMinimum") + 1 ?? -IntegerRange.Largest);
         var most = Math.Min(schema.Long("maximum") ?? IntegerRange.Largest, schema.Long("exclusiveMaximum") - 1 ?? IntegerRange.Largest);
-        return least <= most && most - least >= 0 && least <= IntegerRange.Largest && most >= -IntegerRange.Largest
-            ? IntegerRange.Between(Math.Max(least, -IntegerRange.Largest), Math.Min(most, IntegerRange.Largest))
-            : throw new SchemaException(schema.Path, $"no integer of at most 15 digits is from {least} to {most}");
+        if (least > most || least > IntegerRange.Largest || most < -IntegerRange.Largest)
+            throw new SchemaException(schema.Path, $"no integer of at most 15 digits is from {least} to {most}");
+        if (least == -IntegerRange.Largest && most == IntegerRange.Largest)
+            return JsonGrammar.Integer;
+        // Each digit of a bound has parts of its own.
+        Count(FormattableString.Invariant($"{least}{most}").Length);
+        return IntegerRange.Between(least, most);
     }
 
     private GrammarNode Object(SchemaKeywords schema, int depth)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using FsCheck;
@@ -88,6 +89,28 @@ public class GrammarTests
     }
 
     [Fact]
+    public void The_largest_schema_takes_little_memory()
+    {
+        // A few hundred KiB of a request, of which many may wait at once.
+        var members = string.Join(',', Enumerable.Range(0, 490).Select(i => $$"""
+            "a{{i}}":{"type":"integer"}
+            """));
+        var schema = $"{{\"type\":\"array\",\"items\":{{\"anyOf\":[{string.Join(',', Enumerable.Repeat($"{{\"type\":\"object\",\"properties\":{{{members}}}}}", 20))}]}}}}";
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Compile(schema);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 << 20);
+    }
+
+    [Fact]
+    public void Integers_with_bounds_are_many_parts_of_a_schema()
+    {
+        var members = string.Join(',', Enumerable.Range(0, 400).Select(i => $$"""
+            "a{{i}}":{"type":"integer","minimum":{{-123456789012345 + i}},"maximum":{{987654321098765 - i}}}
+            """));
+        Assert.Contains("more than 10000 parts", Assert.Throws<SchemaException>(() => Compile($"{{\"properties\":{{{members}}}}}")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_grammar_with_too_many_readings_ends_in_an_error_instead_of_work_without_end()
     {
         // Every alternative is an array of arrays of the whole again: readings multiply with depth.
@@ -145,6 +168,31 @@ public class GrammarTests
         }
 
         Assert.True(state.Complete);
+    }
+
+    [Fact]
+    public void What_lies_far_behind_is_given_up()
+    {
+        var machine = new GrammarMachine(Compile("""{"type":"string","maxLength":90000}"""));
+        var (state, behind) = FarOn(machine);
+        GC.Collect();
+        Assert.False(behind.IsAlive);
+        Assert.NotNull(machine.Next(state, (byte)'"'));
+
+        // What a method holds lives until it ends.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static (GrammarState State, WeakReference Behind) FarOn(GrammarMachine machine)
+        {
+            var early = Follow(machine, machine.Start, "\"" + new string('x', 100));
+            return (Follow(machine, early, new string('x', 20_000)), new WeakReference(early));
+        }
+
+        static GrammarState Follow(GrammarMachine machine, GrammarState state, string text)
+        {
+            foreach (var character in text)
+                state = machine.Trim(machine.Next(state, (byte)character)!);
+            return state;
+        }
     }
 
     private static GrammarNode Compile(string schema)
