@@ -22,6 +22,8 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             var tokens = new List<ChosenToken>();
             await foreach (var happened in generations[i].Events.Reader.ReadAllAsync(stop).ConfigureAwait(false))
             {
+                if (!answer.Complete && Failure(happened.Finish) is { } error)
+                    throw error;
                 if (!answer.Complete)
                     tokens.AddRange(happened.Tokens);
                 foreach (var delta in answer.Take(happened))
@@ -31,8 +33,6 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
                     generations[i].Cancel();
             }
 
-            if (!answer.Complete && Failure(finish) is { } error)
-                throw error;
             choices.Add(shape.Choice(i, whole, WithTokens ? tokens : null, answer.Reason(finish)!));
         }
 

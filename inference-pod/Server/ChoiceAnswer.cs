@@ -18,6 +18,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
     private int _calls;
     private bool _open;
     private bool _broken;
+    private bool _cutOff;
 
     /// <summary>Nothing more belongs to it, whatever the model still writes.</summary>
     public bool Complete => !manyCalls && _calls > 0 && !_open;
@@ -31,7 +32,11 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
             return deltas;
         Add(deltas, reader.Append(happened.Text));
         if (happened.Finish is not null && !Complete)
+        {
+            _cutOff = happened.Finish == FinishReason.Length;
             Add(deltas, reader.Finish());
+        }
+
         deltas.RemoveAll(delta => delta.IsEmpty);
         return deltas;
     }
@@ -40,7 +45,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
     public string? Reason(FinishReason? finish) => finish switch
     {
         null => null,
-        FinishReason.Length when !Complete => "length",
+        FinishReason.Length when _cutOff => "length",
         // A call that is broken off is for nobody to make.
         _ => _calls > 0 && !_broken ? "tool_calls" : "stop",
     };

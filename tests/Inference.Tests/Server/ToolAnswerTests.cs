@@ -155,6 +155,7 @@ public sealed class ToolAnswerTests
 
     [Theory]
     [InlineData(",\"max_tokens\":90", "length")]
+    [InlineData(",\"max_tokens\":90,\"parallel_tool_calls\":false", "length")]
     [InlineData(",\"stop\":\"days\"", "stop")]
     public async Task A_call_that_is_cut_off_is_told_of_as_far_as_it_goes(string more, string reason)
     {
@@ -169,6 +170,31 @@ public sealed class ToolAnswerTests
         var choices = (await harness.StreamAsync("v1/chat/completions", Chat(more + ",\"stream\":true"))).Select(sent => sent["choices"]![0]!).ToList();
         Assert.Equal((string?)function["arguments"], (string?)Joined(choices)["function"]!["arguments"]);
         Assert.Equal(reason, (string?)choices[^1]["finish_reason"]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_call_in_which_the_model_fails_is_a_failure(bool stream)
+    {
+        await using var harness = await StartAsync(Call.Replace("Bath", "Bath" + new string('x', 200), StringComparison.Ordinal));
+        harness.Model.BeforeStep = _ =>
+        {
+            if (harness.Model.Computed > 120)
+                throw new InvalidOperationException("the model fails");
+        };
+        const string more = ",\"parallel_tool_calls\":false";
+        if (stream)
+        {
+            var events = await harness.StreamAsync("v1/chat/completions", Chat(more + ",\"stream\":true"));
+            Assert.Equal("server_error", (string?)events[^1]["error"]!["type"]);
+            Assert.NotNull(events[^2]["choices"]![0]!["delta"]!["tool_calls"]);
+        }
+        else
+        {
+            var (status, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+            Assert.Equal((500, "server_error"), ((int)status, (string?)body["error"]?["type"]));
+        }
     }
 
     [Fact]
