@@ -95,8 +95,9 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
         ["top_logprobs"] = new JsonArray([.. tokens.Select(token =>
         {
             var top = new JsonObject();
-            foreach (var other in token.Top)
-                top[LogprobText.Of(Tokenizer, other.Token)] = LogprobText.Number(other.Logprob);
+            // The chosen one is always among them.
+            foreach (var entry in token.Top.Append(token.Chosen))
+                top[LogprobText.Of(Tokenizer, entry.Token)] = LogprobText.Number(entry.Logprob);
             return (JsonNode)top;
         })]),
     };

@@ -10,7 +10,7 @@ internal sealed class ApiException(int status, string type, string message, stri
     /// <summary>Seconds after which trying again makes sense.</summary>
     public int? RetryAfter { get; init; }
 
-    /// <summary>The method that the path takes.</summary>
+    /// <summary>The methods that the path takes.</summary>
     public string? Allow { get; init; }
 
     /// <summary>A field that cannot be honoured.</summary>

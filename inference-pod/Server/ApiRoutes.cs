@@ -46,13 +46,13 @@ internal sealed class ApiRoutes(
             "/v1/models" => Get(() => JsonBody.WriteAsync(context.Response, new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) })),
             Completions => Post(PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
             ChatCompletions => Post((root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
-            _ when path.StartsWith(OneModel, StringComparison.Ordinal) => Get(() => JsonBody.WriteAsync(context.Response, Describe(Named(path[OneModel.Length..], "model")))),
+            _ when path.StartsWith(OneModel, StringComparison.Ordinal) => Get(() => JsonBody.WriteAsync(context.Response, Describe(Named(Unescaped(path[OneModel.Length..]), "model")))),
             _ => throw new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {path} here.", null, "unknown_url"),
         };
 
         Task Get(Func<Task> answer)
         {
-            Only(HttpMethods.Get);
+            Only(HttpMethods.Get, HttpMethods.Head);
             return answer();
         }
 
@@ -62,10 +62,10 @@ internal sealed class ApiRoutes(
             return AnswerAsync(context, read, shape);
         }
 
-        void Only(string method)
+        void Only(params ReadOnlySpan<string> methods)
         {
-            if (context.Request.Method != method && !(method == HttpMethods.Get && HttpMethods.IsHead(context.Request.Method)))
-                throw new ApiException(405, "invalid_request_error", $"{path} takes {method}, not {context.Request.Method}.", null, "method_not_allowed") { Allow = method };
+            if (!methods.Contains(context.Request.Method))
+                throw new ApiException(405, "invalid_request_error", $"{path} takes {methods[0]}, not {context.Request.Method}.", null, "method_not_allowed") { Allow = string.Join(", ", methods) };
         }
     }
 
@@ -123,6 +123,9 @@ internal sealed class ApiRoutes(
             ? model
             : throw new ApiException(404, "invalid_request_error", $"The model '{Shown(name)}' does not exist: this server has '{model.Name}'.", param, "model_not_found");
     }
+
+    /// <summary>A path as a text: the server has decoded it but for the one character that would part it.</summary>
+    private static string Unescaped(string path) => path.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     private static string Shown(string name) => name.Length <= 100 ? name : name[..100] + "...";
 
