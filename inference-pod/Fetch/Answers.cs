@@ -26,6 +26,7 @@ internal static class Answers
             {
                 HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new UserInputException($"{what}: {url} answers {code}: give credentials that may read it"),
                 HttpStatusCode.NotFound or HttpStatusCode.Gone => new UserInputException($"{what}: {url} answers {code}: it does not exist, or only with credentials"),
+                HttpStatusCode.PreconditionFailed => new HttpRequestException($"{what}: {url} has changed since it was listed: fetch again", null, response.StatusCode),
                 HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
                 >= HttpStatusCode.InternalServerError => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
                 _ => new UserInputException($"{what}: {url} answers {code} {response.ReasonPhrase}"),

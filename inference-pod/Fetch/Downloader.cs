@@ -13,6 +13,9 @@ namespace Moebius.Inference.Fetch;
 /// </summary>
 internal sealed class Downloader(HttpClient http, TimeProvider time, Action<string> log)
 {
+    /// <summary>What the name of a file ends with until it is whole.</summary>
+    public const string Part = ".part";
+
     /// <summary>Attempts at one file that bring nothing new.</summary>
     private const int Attempts = 5;
 
@@ -25,7 +28,7 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
     {
         if (File.Exists(path))
             return;
-        var part = path + ".part";
+        var part = path + Part;
         for (var failures = 0; ;)
         {
             var before = Length(part);

@@ -12,6 +12,9 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
     private const string Partial = ".partial";
     private const string Lock = ".lock";
 
+    /// <summary>Says, in an unfinished directory, of which version of each file it is.</summary>
+    private const string Listed = ".listed";
+
     /// <summary>Fetches.</summary>
     /// <param name="origin">Where from.</param>
     /// <param name="target">The directory; its parent is the store.</param>
@@ -35,6 +38,7 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
         var files = await origin.ListAsync(cancellationToken).ConfigureAwait(false);
         if (origin is not ArchiveOrigin && files.All(file => file.Name != "config.json"))
             throw new UserInputException($"{origin.Name}: holds no config.json: it must be a model in Hub layout");
+        ForgetOthers(partial, files);
         var downloader = new Downloader(http, time, log);
         if (origin is ArchiveOrigin)
         {
@@ -54,6 +58,7 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
         }
 
         prepare?.Invoke(partial);
+        File.Delete(Path.Combine(partial, Listed));
         Directory.Move(partial, target);
         Tidy(target);
         log($"{target} holds {origin.Name}");
@@ -66,6 +71,19 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
                 await downloader.DownloadAsync(origin, file, Path.Combine(partial, file.Name), cancellationToken).ConfigureAwait(false);
             }
         }
+    }
+
+    /// <summary>Deletes what an interrupted download has left of another version of the model: parts of both would be neither.</summary>
+    private static void ForgetOthers(string partial, IReadOnlyList<RemoteFile> files)
+    {
+        var list = Path.Combine(partial, Listed);
+        HashSet<string> before = File.Exists(list) ? [.. File.ReadAllLines(list)] : [];
+        var same = files.Where(file => before.Contains(Line(file))).SelectMany(file => new[] { file.Name, file.Name + Downloader.Part }).ToHashSet();
+        foreach (var path in Directory.GetFiles(partial).Where(path => !same.Contains(Path.GetFileName(path))))
+            File.Delete(path);
+        File.WriteAllLines(list, files.Select(Line));
+
+        static string Line(RemoteFile file) => string.Create(CultureInfo.InvariantCulture, $"{file.Name}\t{file.Size}\t{file.Digest?.Hex}\t{file.Version}");
     }
 
     /// <summary>

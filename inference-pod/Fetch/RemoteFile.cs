@@ -23,7 +23,8 @@ internal sealed record Digest(DigestKind Kind, string Hex);
 /// <param name="Url">Where it is; safe to show.</param>
 /// <param name="Size">Bytes; null when nobody says.</param>
 /// <param name="Digest">What its bytes must be; null when nobody says.</param>
-internal sealed record RemoteFile(string Name, Uri Url, long? Size, Digest? Digest)
+/// <param name="Version">Another one when its bytes are others, where its origin says so (an entity tag); null otherwise.</param>
+internal sealed record RemoteFile(string Name, Uri Url, long? Size, Digest? Digest, string? Version = null)
 {
     private static readonly string[] Extensions = [".json", ".safetensors", ".jinja", ".txt", ".model"];
 

@@ -68,7 +68,8 @@ internal sealed class S3Origin : IModelOrigin
                     key[start.Length..],
                     new Uri(_bucket, string.Join('/', key.Split('/').Select(S3Signature.Escape))),
                     long.TryParse(item.Element(space + "Size")?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size : null,
-                    Md5(item.Element(space + "ETag")?.Value)));
+                    Md5(item.Element(space + "ETag")?.Value),
+                    item.Element(space + "ETag")?.Value));
             }
 
             var goesOn = list.Element(space + "IsTruncated")?.Value == "true";
@@ -82,7 +83,14 @@ internal sealed class S3Origin : IModelOrigin
     }
 
     /// <inheritdoc />
-    public HttpRequestMessage Request(RemoteFile file, long from) => Signed(file.Url, from);
+    public HttpRequestMessage Request(RemoteFile file, long from)
+    {
+        var request = Signed(file.Url, from);
+        // An object of several parts has no digest: what was put in its place since it was listed would pass for it.
+        if (file.Version is { } version)
+            request.Headers.TryAddWithoutValidation("If-Match", version);
+        return request;
+    }
 
     private HttpRequestMessage Signed(Uri url, long from)
     {

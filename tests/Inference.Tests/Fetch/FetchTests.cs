@@ -1,5 +1,6 @@
 using System.Formats.Tar;
 using System.IO.Compression;
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Moebius.Crds;
@@ -178,6 +179,54 @@ public sealed class FetchTests
         Assert.Contains(server.Requests, request => request.Range is not null);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_an_interrupted_download_left_of_another_version_is_not_taken_for_this_one(bool s3)
+    {
+        await using var server = await ServerAsync();
+        server.InParts = true;
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        IModelOrigin Origin() => s3 ? new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, null, TimeProvider.System) : Hub(http, server);
+        server.Files["model.safetensors"] = RandomNumberGenerator.GetBytes(Weights.Length);
+        server.Files["config.json"] = Encoding.UTF8.GetBytes("{\"model_type\":\"olmoe\"}");
+        server.Files["generation_config.json"] = [1];
+        using var interrupted = new CancellationTokenSource();
+        server.Cuts = 1;
+        server.HalfHasArrived = () =>
+        {
+            var part = new FileInfo(Path.Combine(target + ".partial", "model.safetensors.part"));
+            if (!part.Exists || part.Length == 0)
+                return false;
+            interrupted.Cancel();
+            return true;
+        };
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => new ModelFetcher(http, TimeProvider.System, _ => { }).FetchAsync(Origin(), target, null, null, interrupted.Token));
+        server.Files["model.safetensors"] = Weights;
+        server.Files["config.json"] = Config;
+        server.Files.Remove("generation_config.json");
+        await FetchAsync(http, Origin(), target);
+        AssertModel(target);
+    }
+
+    [Fact]
+    public async Task An_object_that_changes_after_it_was_listed_is_not_taken()
+    {
+        await using var server = await ServerAsync();
+        server.InParts = true;
+        using var http = new HttpClient();
+        using var store = new TemporaryDirectory();
+        var origin = new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, null, TimeProvider.System);
+        var weights = (await origin.ListAsync(TestContext.Current.CancellationToken)).Single(file => file.Name == "model.safetensors");
+        using (var request = origin.Request(weights, 0))
+            Assert.Equal(HttpStatusCode.OK, (await http.SendAsync(request, TestContext.Current.CancellationToken)).StatusCode);
+        server.Files["model.safetensors"] = RandomNumberGenerator.GetBytes(Weights.Length);
+        using (var request = origin.Request(weights, 0))
+            Assert.Equal(HttpStatusCode.PreconditionFailed, (await http.SendAsync(request, TestContext.Current.CancellationToken)).StatusCode);
+    }
+
     [Fact]
     public async Task Changed_bytes_are_refused_and_leave_nothing_that_looks_whole()
     {
@@ -190,7 +239,7 @@ public sealed class FetchTests
         var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, new ArchiveOrigin($"{server.Url}files/archive", wrong), target));
         Assert.Equal($"archive: Sha256 is {Convert.ToHexStringLower(SHA256.HashData(archive))}, and should be {wrong}: the file was changed on the way or at its source; correct the checksum if the change was meant", error.Message);
         Assert.False(Directory.Exists(target));
-        Assert.Empty(Directory.GetFiles(target + ".partial"));
+        Assert.Equal([".listed"], Directory.GetFiles(target + ".partial").Select(Path.GetFileName));
     }
 
     [Theory]
