@@ -26,7 +26,10 @@ internal sealed class HotChannel : IDisposable
     private const int SlotBytes = 12;
     private const int MaxFrameBytes = 32 << 20;
 
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    /// <summary>How long a frame may wait for room, in milliseconds: a sidecar that hangs must not hold whoever asks it.</summary>
+    private const int SendMilliseconds = 1000;
+
+    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { SendTimeout = SendMilliseconds };
     private readonly object _sending = new();
     private readonly ConcurrentDictionary<uint, TaskCompletionSource<FoundBlocks>> _pending = [];
     private uint _calls;
@@ -143,7 +146,8 @@ internal sealed class HotChannel : IDisposable
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
-            Alive = false;
+            // A part of the frame may be on its way: nothing can follow it.
+            Dispose();
         }
     }
 

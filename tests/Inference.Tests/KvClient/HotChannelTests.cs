@@ -54,6 +54,29 @@ public sealed class HotChannelTests
         }
     }
 
+    [Fact]
+    public async Task A_sidecar_that_reads_nothing_holds_nobody()
+    {
+        var stop = TestContext.Current.CancellationToken;
+        var path = Path.Combine(Path.GetTempPath(), $"moebius-hot-{Guid.NewGuid():N}");
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        try
+        {
+            using var channel = new HotChannel(path);
+            using var connection = await listener.AcceptAsync(stop);
+            var lookups = Enumerable.Range(0, 8).Select(_ => Task.Run(() => channel.LookupAsync("s", new Tenant("t", false), new int[1 << 20], TimeSpan.Zero, TimeSpan.FromMilliseconds(10), stop), stop)).ToList();
+            foreach (var lookup in lookups)
+                await Assert.ThrowsAsync<RpcException>(() => lookup.WaitAsync(TimeSpan.FromMinutes(1), stop));
+            Assert.False(channel.Alive);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     /// <summary>Answers each lookup at once, with its number as the lease.</summary>
     private static async Task ServeAsync(Socket connection, CancellationToken stop)
     {
