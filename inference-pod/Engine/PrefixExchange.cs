@@ -99,7 +99,15 @@ internal sealed class PrefixExchange(
 
     private void Export(RunningSequence sequence, ISequenceKv kv, IBlockReservation? room, int first, int count)
     {
-        var blocks = ReferenceEquals(sequence.Kv, kv) ? Math.Min(count, room?.Blocks ?? 0) : 0;
+        if (!ReferenceEquals(sequence.Kv, kv))
+        {
+            // Preempted meanwhile: the cache has refused nothing, and what is computed again may be offered again.
+            room?.Dispose();
+            EndOffer(sequence);
+            return;
+        }
+
+        var blocks = Math.Min(count, room?.Blocks ?? 0);
         for (var i = 0; i < blocks; i++)
         {
             var place = room!.Write(i);
@@ -137,17 +145,17 @@ internal sealed class PrefixExchange(
                 cached = await Guard(async () => (object)await room!.CommitAsync(tokens, first, written, lengths, stop).ConfigureAwait(false)).ConfigureAwait(false);
             post(() =>
             {
-                sequence.Offering = false;
                 sequence.Refused |= cached is not true;
-                OfferRest(sequence, kv);
+                EndOffer(sequence);
             });
         }, CancellationToken.None);
     }
 
-    // Blocks that filled while the last offer was under way, of an answer that is complete by now.
-    private void OfferRest(RunningSequence sequence, ISequenceKv kv)
+    private void EndOffer(RunningSequence sequence)
     {
-        if (sequence.Finished && ReferenceEquals(sequence.Kv, kv))
+        sequence.Offering = false;
+        // Blocks that filled while the last offer was under way, of an answer that is complete by now.
+        if (sequence.Finished)
             Offer(sequence, final: true);
     }
 

@@ -18,6 +18,8 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
     public Func<Task>? BeforeLookup { get; set; }
 
+    public Func<Task>? BeforeReserve { get; set; }
+
     public int Count
     {
         get
@@ -50,15 +52,17 @@ internal sealed class MemoryPrefixCache : IPrefixCache
         }
     }
 
-    public Task<IBlockReservation?> ReserveAsync(Tenant tenant, int count, CancellationToken stop)
+    public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int count, CancellationToken stop)
     {
+        if (BeforeReserve is { } wait)
+            await wait();
         lock (_gate)
         {
             var granted = Math.Min(count, Room - _blocks.Count);
             if (granted <= 0)
-                return Task.FromResult<IBlockReservation?>(null);
+                return null;
             Open++;
-            return Task.FromResult<IBlockReservation?>(new Reservation(this, tenant, granted));
+            return new Reservation(this, tenant, granted);
         }
     }
 

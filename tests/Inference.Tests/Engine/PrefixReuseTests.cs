@@ -88,6 +88,27 @@ public class PrefixReuseTests
     }
 
     [Fact]
+    public async Task What_was_preempted_while_it_was_offered_is_offered_again()
+    {
+        var room = new TaskCompletionSource();
+        var cache = new MemoryPrefixCache { BeforeReserve = () => room.Task };
+        await using var harness = new EngineHarness(blocks: 24, cache: cache);
+        int[] other = [.. Prompt.Select(token => token + 200)];
+        var generations = harness.Engine.Submit([EngineHarness.Greedy(Prompt, 41, "alice"), EngineHarness.Greedy(other, 41, "alice")]);
+        await Eventually.TrueAsync(async () => !(await harness.Metrics.ExportAsync(TestContext.Current.CancellationToken)).Contains("num_preemptions_total{model_name=\"toy\"} 0", StringComparison.Ordinal));
+        room.SetResult();
+        foreach (var (generation, prompt) in generations.Zip([Prompt, other]))
+            Assert.Equal(ToyModel.Continue(prompt, 41), (await EngineHarness.CollectAsync(generation)).Tokens);
+        await Settled(harness, cache);
+        foreach (var prompt in new[] { Prompt, other })
+        {
+            var again = harness.Submit(EngineHarness.Greedy([.. prompt, 7], 1, "alice"));
+            await EngineHarness.CollectAsync(again);
+            Assert.Equal(prompt.Length, again.CachedTokens);
+        }
+    }
+
+    [Fact]
     public async Task Under_memory_pressure_with_a_cache_every_answer_is_right()
     {
         var cache = new MemoryPrefixCache();
