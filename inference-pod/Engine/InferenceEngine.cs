@@ -28,6 +28,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
 
+    private readonly Dictionary<Generation, RunningSequence> _sequences = [];
     private readonly SortedList<long, RunningSequence> _running = [];
     private readonly SortedList<long, RunningSequence> _waiting = [];
     private readonly HashSet<long> _preempted = [];
@@ -148,14 +149,13 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void Cancel(Generation generation) => Post(() =>
     {
-        var sequence = _running.Values.Concat(_waiting.Values).FirstOrDefault(candidate => ReferenceEquals(candidate.Generation, generation));
-        if (sequence is not null)
+        if (_sequences.TryGetValue(generation, out var sequence))
             End(sequence, FinishReason.Abort);
     });
 
     private void CancelAll()
     {
-        foreach (var sequence in _running.Values.Concat(_waiting.Values).ToList())
+        foreach (var sequence in _sequences.Values.ToList())
             End(sequence, FinishReason.Abort);
     }
 
@@ -164,6 +164,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         foreach (var generation in generations)
         {
             var sequence = new RunningSequence(_nextId++, generation, _relay, _tokenizer, _model.Info.EndOfSequence, arrived);
+            _sequences.Add(generation, sequence);
             _waiting.Add(sequence.Id, sequence);
             _shares.Join(sequence.Party);
         }
@@ -212,7 +213,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _prefills.Apply(now);
         var plan = StepPlanner.Plan(
             Array.ConvertAll(now, static sequence => sequence.View),
-            _waiting.Count == 0 ? [] : Array.ConvertAll(All(_waiting), static sequence => sequence.View),
+            _waiting.Count == 0 || now.Length >= _limits.MaxSequences ? [] : Array.ConvertAll(All(_waiting), static sequence => sequence.View),
             _preempted,
             _shares.Served,
             _closing.Count == 0 ? 0 : _closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, _limits)),
@@ -353,14 +354,14 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private void End(RunningSequence sequence, FinishReason reason)
     {
         sequence.Tell(new GenerationEvent("", [], reason));
-        sequence.Finished = true;
         Retire(sequence, reason);
     }
 
     private void Retire(RunningSequence sequence, FinishReason reason)
     {
-        if (_waiting.Remove(sequence.Id) || _running.Remove(sequence.Id))
-            _room.Leave(sequence.Party, 1);
+        _sequences.Remove(sequence.Generation);
+        _ = _waiting.Remove(sequence.Id) || _running.Remove(sequence.Id);
+        _room.Leave(sequence.Party, 1);
         _preempted.Remove(sequence.Id);
         _shares.Leave(sequence.Party);
         var request = sequence.Request;
