@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using Microsoft.Extensions.Logging;
 using Moebius.Inference.KvClient;
 using Moebius.Inference.Tests.Engine;
 
@@ -17,7 +15,7 @@ public class SidecarCacheTests
         await using var harness = new EngineHarness(cache: cache);
         int[] prompt = [.. Enumerable.Range(1, 20)];
         Assert.Equal(ToyModel.Continue(prompt, 12), (await harness.RunAsync(EngineHarness.Greedy(prompt, 12))).Tokens);
-        await Eventually.TrueAsync(() => !log.Messages.IsEmpty);
+        await Eventually.TrueAsync(() => !log.Entries.IsEmpty);
 
         // Time for further attempts: the first pauses are 0.1 s and 0.2 s.
         await Task.Delay(600, TestContext.Current.CancellationToken);
@@ -68,17 +66,5 @@ public class SidecarCacheTests
         Assert.Equal(7, slot[4095]);
         arena.EndHold();
         Assert.False(arena.TryHold());
-    }
-
-    private sealed class CollectingLogger : ILogger
-    {
-        public ConcurrentQueue<string> Messages { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            Messages.Enqueue(formatter(state, exception));
     }
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.Extensions.Logging;
 using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Tests.Server;
@@ -56,6 +57,22 @@ public class RequestBodiesTests
         using var response = await harness.Http.PostAsync(new Uri("v1/completions", UriKind.Relative), content, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.UnsupportedMediaType, response.StatusCode);
         Assert.Contains("gzip", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_client_that_leaves_in_the_middle_of_its_body_is_no_error()
+    {
+        var log = new CollectingLogger();
+        await using (var harness = await ServerHarness.StartAsync(log: log))
+        {
+            using var client = new TcpClient { LingerState = new LingerOption(true, 0) };
+            await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
+            await client.GetStream().WriteAsync("POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+            // It is told to go on when the body is waited for.
+            Assert.NotEqual(0, await client.GetStream().ReadAsync(new byte[100], TestContext.Current.CancellationToken));
+        }
+
+        Assert.DoesNotContain(log.Entries, entry => entry.Level >= LogLevel.Error);
     }
 
     private static async Task<TcpClient> AnnounceAsync(ServerHarness harness, int bytes)

@@ -37,10 +37,10 @@ internal sealed class ServerHarness : IAsyncDisposable
 
     public InferenceServer Server => _server;
 
-    public static async Task<ServerHarness> StartAsync(ServeOptions? options = null, ToyModel? model = null, bool wait = true, Func<ICausalModel>? load = null)
+    public static async Task<ServerHarness> StartAsync(ServeOptions? options = null, ToyModel? model = null, bool wait = true, Func<ICausalModel>? load = null, CollectingLogger? log = null)
     {
         model ??= new ToyModel(blockTokens: 4);
-        var harness = new ServerHarness(await InferenceServer.StartAsync(options ?? Options, _ => load?.Invoke() ?? model, TimeProvider.System, logging => logging.SetMinimumLevel(LogLevel.None)), model);
+        var harness = new ServerHarness(await InferenceServer.StartAsync(options ?? Options, _ => load?.Invoke() ?? model, TimeProvider.System, logging => _ = log is null ? logging.SetMinimumLevel(LogLevel.None) : logging.AddProvider(log)), model);
         if (wait)
             await harness._server.Loaded;
         return harness;
