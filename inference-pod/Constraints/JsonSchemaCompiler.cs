@@ -185,12 +185,13 @@ internal sealed class JsonSchemaCompiler
 
     private GrammarNode Object(SchemaKeywords schema, int depth)
     {
-        var required = schema.Names("required");
+        var required = schema.Names("required").ToHashSet();
         var additional = schema.Get("additionalProperties");
         var listed = schema.Members("properties");
-        if (listed.Count + required.Count > MostProperties)
+        var unlisted = required.Except(listed.Select(member => member.Name)).ToList();
+        if (listed.Count + unlisted.Count > MostProperties)
             throw new SchemaException(schema.Path, $"it has more than {MostProperties} properties");
-        if (listed.Count == 0 && required.Count == 0)
+        if (listed.Count + unlisted.Count == 0)
         {
             return additional is not { } values || values.ValueKind == JsonValueKind.True ? JsonGrammar.Object
                 : values.ValueKind == JsonValueKind.False ? JsonGrammar.Exactly("{}")
@@ -198,7 +199,7 @@ internal sealed class JsonSchemaCompiler
         }
 
         var pairs = listed.Select(member => (Pair: JsonGrammar.Pair(SchemaKeywords.Json(member.Name), Schema(member.Value, $"{schema.Path}/properties/{member.Name}", [], depth + 1)), Required: required.Contains(member.Name))).ToList();
-        foreach (var name in required.Where(name => listed.All(member => member.Name != name)))
+        foreach (var name in unlisted)
         {
             if (additional is { ValueKind: JsonValueKind.False })
                 throw new SchemaException(schema.Path + "/required", $"'{name}' is required, and 'properties' and 'additionalProperties' do not allow it");

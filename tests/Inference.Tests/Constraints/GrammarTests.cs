@@ -101,6 +101,19 @@ public class GrammarTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 << 20);
     }
 
+    [Theory]
+    [InlineData(500, 500, true)]
+    [InlineData(501, 501, false)]
+    [InlineData(300, 500, true)]
+    [InlineData(300, 501, false)]
+    public void A_property_that_is_required_counts_once(int listed, int required, bool accepted)
+    {
+        var members = string.Join(',', Enumerable.Range(0, listed).Select(i => $"\"a{i}\":{{}}"));
+        var names = string.Join(',', Enumerable.Range(0, required).Select(i => $"\"a{i}\""));
+        var error = Record.Exception(() => Compile($"{{\"type\":\"object\",\"properties\":{{{members}}},\"required\":[{names}]}}"));
+        Assert.Equal(accepted ? null : "the schema: it has more than 500 properties", error?.Message);
+    }
+
     [Fact]
     public void Integers_with_bounds_are_many_parts_of_a_schema()
     {
