@@ -162,7 +162,8 @@ internal sealed class ApiRoutes(
         }
         catch (Exception error) when (error is ConnectionResetException || (error is OperationCanceledException && context.RequestAborted.IsCancellationRequested))
         {
-            // The client has left.
+            // The client has left, and Kestrel need not look for the rest of its body.
+            context.Abort();
             return;
         }
         catch (ApiException error)

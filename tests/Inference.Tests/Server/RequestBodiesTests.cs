@@ -65,14 +65,16 @@ public class RequestBodiesTests
         var log = new CollectingLogger();
         await using (var harness = await ServerHarness.StartAsync(log: log))
         {
-            using var client = new TcpClient { LingerState = new LingerOption(true, 0) };
+            using var client = new TcpClient();
             await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
             await client.GetStream().WriteAsync("POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
             // It is told to go on when the body is waited for.
             Assert.NotEqual(0, await client.GetStream().ReadAsync(new byte[100], TestContext.Current.CancellationToken));
+            // Not in order, which would be the end of a body that is too short.
+            client.Client.Close(0);
         }
 
-        Assert.DoesNotContain(log.Entries, entry => entry.Level >= LogLevel.Error);
+        Assert.Empty(log.Entries.Where(entry => entry.Level >= LogLevel.Error).Select(entry => entry.Text));
     }
 
     private static async Task<TcpClient> AnnounceAsync(ServerHarness harness, int bytes)
