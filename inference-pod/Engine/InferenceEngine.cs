@@ -353,7 +353,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     private void End(RunningSequence sequence, FinishReason reason)
     {
-        sequence.Tell(new GenerationEvent("", [], reason));
+        sequence.Tell(new GenerationEvent("", [], reason, sequence.Generated));
         Retire(sequence, reason);
     }
 

@@ -105,7 +105,8 @@ internal sealed record ChosenToken(TokenLogprob Chosen, IReadOnlyList<TokenLogpr
 /// <param name="Text">New text; may be empty while a character or a possible stop text is incomplete.</param>
 /// <param name="Tokens">The tokens since the last event, where their log-probabilities were asked for.</param>
 /// <param name="Finish">Set on the last event.</param>
-internal sealed record GenerationEvent(string Text, IReadOnlyList<ChosenToken> Tokens, FinishReason? Finish);
+/// <param name="Generated">Tokens generated so far.</param>
+internal sealed record GenerationEvent(string Text, IReadOnlyList<ChosenToken> Tokens, FinishReason? Finish, int Generated);
 
 /// <summary>A generation in the engine, as its client sees it.</summary>
 internal sealed class Generation
@@ -122,9 +123,6 @@ internal sealed class Generation
 
     /// <summary>Prompt tokens that came from the prefix cache, or from a request that computed them at the same time. Final once the first event is there.</summary>
     public int CachedTokens { get; set; }
-
-    /// <summary>Tokens generated so far.</summary>
-    public int GeneratedTokens { get; set; }
 
     /// <summary>Every event up to and with the one that finishes.</summary>
     public Channel<GenerationEvent> Events { get; } = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });

@@ -77,7 +77,6 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         var token = choice.Chosen.Token;
         Constraint?.Accept(token);
         Tokens.Add(token);
-        generation.GeneratedTokens = Generated;
         var (text, stopped) = _stop.Append(_decoder.Append(_showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
         FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
             ? FinishReason.Stop
@@ -93,7 +92,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
                 text += _stop.Finish();
         }
 
-        return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish);
+        return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish, Generated);
     }
 
     public void Tell(GenerationEvent said) => relay.Add(generation, said);

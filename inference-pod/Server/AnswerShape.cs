@@ -34,12 +34,12 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
         return chunk;
     }
 
-    public static JsonObject Usage(IReadOnlyList<Generation> generations, int choices)
+    public static JsonObject Usage(IReadOnlyList<Generation> generations, IEnumerable<ChoiceAnswer> answers, int choices)
     {
         // The choices of one prompt share it.
         var prompt = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.Request.Prompt.Length);
         var cached = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.CachedTokens);
-        var completion = generations.Sum(generation => generation.GeneratedTokens);
+        var completion = answers.Sum(answer => answer.Tokens);
         return new JsonObject
         {
             ["prompt_tokens"] = prompt,

@@ -14,10 +14,11 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
     public async Task WriteWholeAsync(HttpContext context, CancellationToken stop)
     {
         var choices = new JsonArray();
+        var answers = Answers();
         for (var i = 0; i < generations.Count; i++)
         {
             FinishReason? finish = null;
-            var answer = new ChoiceAnswer(request.Reader(), request.ManyCalls);
+            var answer = answers[i];
             var whole = AnswerDelta.Of(Echo(i));
             var tokens = new List<ChosenToken>();
             await foreach (var happened in generations[i].Events.Reader.ReadAllAsync(stop).ConfigureAwait(false))
@@ -36,7 +37,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             choices.Add(shape.Choice(i, whole, WithTokens ? tokens : null, answer.Reason(finish)!));
         }
 
-        await JsonBody.WriteAsync(context.Response, shape.Whole(choices, AnswerShape.Usage(generations, request.Common.Choices))).ConfigureAwait(false);
+        await JsonBody.WriteAsync(context.Response, shape.Whole(choices, AnswerShape.Usage(generations, answers, request.Common.Choices))).ConfigureAwait(false);
     }
 
     /// <summary>Sends events as they come.</summary>
@@ -54,7 +55,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
                 await SendAsync(context, shape.Chunk([shape.Delta(i, AnswerDelta.Of(echo), null, null)], null, includeUsage), stop).ConfigureAwait(false);
         }
 
-        var answers = generations.Select(_ => new ChoiceAnswer(request.Reader(), request.ManyCalls)).ToList();
+        var answers = Answers();
         await foreach (var (index, happened) in Merge(stop).ConfigureAwait(false))
         {
             var answer = answers[index];
@@ -77,10 +78,12 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
         }
 
         if (includeUsage)
-            await SendAsync(context, shape.Chunk([], AnswerShape.Usage(generations, request.Common.Choices), true), stop).ConfigureAwait(false);
+            await SendAsync(context, shape.Chunk([], AnswerShape.Usage(generations, answers, request.Common.Choices), true), stop).ConfigureAwait(false);
         await context.Response.WriteAsync("data: [DONE]\n\n", stop).ConfigureAwait(false);
         await context.Response.Body.FlushAsync(stop).ConfigureAwait(false);
     }
+
+    private List<ChoiceAnswer> Answers() => [.. generations.Select(_ => new ChoiceAnswer(request.Reader(), request.ManyCalls))];
 
     private string Echo(int index) => request.Echo?[index / request.Common.Choices] ?? "";
 

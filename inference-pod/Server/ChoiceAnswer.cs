@@ -23,6 +23,9 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
     /// <summary>Nothing more belongs to it, whatever the model still writes.</summary>
     public bool Complete => !manyCalls && _calls > 0 && !_open;
 
+    /// <summary>Tokens that were generated for what was taken; what the model still wrote is nobody's.</summary>
+    public int Tokens { get; private set; }
+
     /// <summary>Takes what a generation says.</summary>
     /// <returns>What is new, in the pieces that a stream sends; none where nothing is.</returns>
     public IReadOnlyList<AnswerDelta> Take(GenerationEvent happened)
@@ -30,6 +33,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
         var deltas = new List<AnswerDelta>();
         if (Complete)
             return deltas;
+        Tokens = happened.Generated;
         Add(deltas, reader.Append(happened.Text));
         if (happened.Finish is not null && !Complete)
         {

@@ -14,7 +14,7 @@ public class EventRelayTests
         for (var i = 0; i < Events; i++)
         {
             foreach (var generation in generations)
-                relay.Add(generation, new GenerationEvent($"{i}", [], i == Events - 1 ? FinishReason.Length : null));
+                relay.Add(generation, new GenerationEvent($"{i}", [], i == Events - 1 ? FinishReason.Length : null, i + 1));
             if (i % 3 == 0 || i == Events - 1)
                 relay.Flush();
         }

@@ -113,7 +113,9 @@ public sealed class ToolAnswerTests
         }
         else
         {
-            var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more));
+            var (_, body, _) = await harness.PostAsync("v1/chat/completions", Chat(more + ",\"logprobs\":true"));
+            // What the model wrote behind it, until it was stopped, counts for nobody.
+            Assert.Equal(body["choices"]![0]!["logprobs"]!["content"]!.AsArray().Count, (int)body["usage"]!["completion_tokens"]!);
             Assert.Single(body["choices"]![0]!["message"]!["tool_calls"]!.AsArray());
             Assert.Null(body["choices"]![0]!["message"]!["content"]);
             Assert.Equal("tool_calls", (string?)body["choices"]![0]!["finish_reason"]);
