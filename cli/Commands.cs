@@ -13,11 +13,11 @@ using Moebius.PromptOptimizer;
 
 namespace Moebius.Cli;
 
-/// <summary>Every verb of the program, gathered from the rooms.</summary>
+/// <summary>Every verb of the program, gathered from the parts.</summary>
 internal static class Commands
 {
     /// <summary>
-    /// The commands that may be meant by the first word of the command line. A server loads nothing of the other rooms: what
+    /// The commands that may be meant by the first word of the command line. A server loads nothing of the other parts: what
     /// it takes beside weights and caches is counted.
     /// </summary>
     public static IEnumerable<Command> For(string? word) => word == "serve" ? ServeCommands.Create() : All();

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace Moebius.PromptOptimizer;
 
-/// <summary>The commands of this room.</summary>
+/// <summary>The commands of this part.</summary>
 public static class PromptOptimizerCommands
 {
     /// <summary>The <c>prompt-optimizer</c> command with its subcommand <c>serve</c>, for the <c>moebius</c> command line.</summary>

@@ -70,14 +70,14 @@ internal sealed class ApiReference
     {
         var schema = new SchemaGenerator(_docs).Object(type);
         _text.Append("### ").Append(type.Name).Append("\n\n").Append(_docs.Of(type)).Append("\n\n");
-        var rules = (schema.XKubernetesValidations ?? []).Concat(schema.Properties.Values.SelectMany(field => field.Type == "string" ? field.XKubernetesValidations ?? [] : [])).ToList();
+        var rules = schema.XKubernetesValidations ?? [];
         foreach (var rule in rules)
             _text.Append("- Rule: ").Append(rule.Message).Append(".\n");
         _text.Append(rules.Count > 0 ? "\n" : "").Append("| field | type | default | bounds | meaning |\n|---|---|---|---|---|\n");
         foreach (var property in SchemaGenerator.Contract(type).Properties)
         {
             var field = schema.Properties[property.Name];
-            string[] cells = [$"`{property.Name}`", TypeText(property.PropertyType, field), DefaultText(property, field), BoundsText(field), field.Description ?? ""];
+            string[] cells = [$"`{property.Name}`", TypeText(property.PropertyType, field), DefaultText(property, field), BoundsText(field), MeaningText(field)];
             _text.Append("| ").AppendJoin(" | ", cells.Select(Cell)).Append(" |\n");
         }
 
@@ -145,9 +145,18 @@ internal sealed class ApiReference
                 bounds.Add($"`{pattern}`");
         }
 
+        if (schema.Type != "object")
+            bounds.AddRange((schema.XKubernetesValidations ?? []).Select(rule => rule.Message));
         if ((schema.Items ?? schema.AdditionalProperties) is V1JSONSchemaProps { Type: "string" } item && BoundsText(item) is { Length: > 0 } each)
             bounds.Add($"each: {each}");
         return string.Join("; ", bounds);
+    }
+
+    // What a list may hold is said of its items.
+    private static string MeaningText(V1JSONSchemaProps field)
+    {
+        var items = field.Items is V1JSONSchemaProps { EnumProperty: not null, Description: { } text } ? text : "";
+        return field.Description + (items.IndexOf("\n- ", StringComparison.Ordinal) is var list and >= 0 ? items[list..] : "");
     }
 
     // A table cell is one line, and a bar would end it.

@@ -18,7 +18,7 @@ internal sealed record CallTiming(int Retries, TimeSpan FirstDelay, TimeSpan Lon
     public static CallTiming Default { get; } = new(3, TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(20));
 }
 
-/// <summary>Runs calls to one endpoint with its timeout, retries and errors in this room's terms.</summary>
+/// <summary>Runs calls to one endpoint with its timeout, retries and errors in this part's terms.</summary>
 internal sealed class ModelCalls
 {
     private readonly string _field;
@@ -162,7 +162,7 @@ internal sealed class ModelCalls
 
     private sealed class ClassifyOptions : ResilienceStrategyOptions;
 
-    /// <summary>Stands between retry and timeout, so that the retry sees this room's errors.</summary>
+    /// <summary>Stands between retry and timeout, so that the retry sees this part's errors.</summary>
     private sealed class Classify(ModelCalls owner) : ResilienceStrategy
     {
         protected override async ValueTask<Outcome<TResult>> ExecuteCore<TResult, TState>(

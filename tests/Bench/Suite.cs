@@ -1,6 +1,6 @@
 namespace Moebius.Bench;
 
-/// <summary>The benchmarks of one room, in the order in which they run.</summary>
+/// <summary>The benchmarks of one part, in the order in which they run.</summary>
 internal sealed record Suite(string Name, IReadOnlyList<Benchmark> Benchmarks)
 {
     /// <summary>Whether what is measured runs in this process, which then has the runtime's settings of a server.</summary>

@@ -36,6 +36,18 @@ public sealed partial class MonitoringTests
     }
 
     [Fact]
+    public void Every_metric_that_the_programs_have_is_on_its_page()
+    {
+        var page = Metric().Matches(File.ReadAllText(RepositoryFiles.At("docs/metrics.md"))).Select(metric => metric.Value).ToHashSet(StringComparer.Ordinal);
+        // The page gives a histogram its plain name.
+        var histograms = SourceMetrics.All.Keys.Where(name => name.EndsWith("_bucket", StringComparison.Ordinal)).Select(name => name[..^"_bucket".Length]).ToHashSet(StringComparer.Ordinal);
+        var others = SourceMetrics.All.Keys.Where(name => !histograms.Contains(name[..Math.Max(0, name.LastIndexOf('_'))]));
+
+        Assert.True(page.Count > 100, $"only {page.Count} names were found");
+        Assert.Empty(histograms.Concat(others).Except(page));
+    }
+
+    [Fact]
     public void Every_label_of_a_query_is_one_that_its_metrics_have()
     {
         foreach (var query in Query.OfRules().Concat(Query.OfDashboards()).Concat(Query.OfVariables()))
