@@ -169,10 +169,11 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     private Entry? Farthest(ExpertKey key, bool ahead)
     {
         Entry? farthest = null;
-        var at = ahead ? nextUse!(key) : -1;
+        var at = ahead ? nextUse!(key) : 0;
         foreach (var entry in _byKey.Values)
         {
-            if (entry.Evictable && nextUse!(entry.Key) is long use && use > at)
+            // What is waited for takes any, whatever number an estimate gives: there is no other way on.
+            if (entry.Evictable && nextUse!(entry.Key) is long use && (use > at || (farthest is null && !ahead)))
                 (farthest, at) = (entry, use);
         }
         return farthest;

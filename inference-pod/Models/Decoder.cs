@@ -60,6 +60,8 @@ internal sealed unsafe class Decoder : ICausalModel
             layerLoaded?.Invoke(i);
         }
         _norm = new Norm(kernels, weights, "model.norm", spec);
+        if (spec.TiedEmbeddings)
+            weights.CheckCopy("lm_head.weight", "model.embed_tokens.weight", _embedding);
         _head = spec.TiedEmbeddings && !spec.HeadBias ? _embedding
             : spec.TiedEmbeddings ? _embedding.With(weights.Vector("lm_head.bias", spec.Vocabulary))
             : weights.Linear("lm_head", spec.Vocabulary, spec.Hidden, spec.HeadBias);

@@ -97,8 +97,9 @@ internal sealed class ModelConfig
 
     public double Number(double fallback, params ReadOnlySpan<string> names) => NumberOrNull(names) ?? fallback;
 
+    /// <summary>A switch. One that is on by default may be absent, but not null: that is off to the reference implementation.</summary>
     public bool Flag(bool fallback, string name) => Find([name]) is not { } found
-        ? fallback
+        ? fallback && IsGiven([name]) ? throw Bad(name, "true or false") : fallback
         : found.Value.ValueKind switch
         {
             JsonValueKind.True => true,

@@ -94,7 +94,8 @@ internal sealed class Rope
     /// <param name="defaults">The family's parameters, as JSON, where the configuration gives none.</param>
     public static Rope Read(ModelConfig config, int headDim, double defaultTheta = 10_000, double? partialFactor = null, bool interleaved = false, bool phiScales = false, byte[]? defaults = null)
     {
-        var settings = Given(config, "rope_scaling") ?? Given(config, "rope_parameters") ?? ModelConfig.Parse(config.File, defaults ?? "{}"u8.ToArray());
+        // An empty rope_scaling says as little as none; empty rope_parameters are the plain kind, whatever the family has by default.
+        var settings = config.Object("rope_scaling") is { IsEmpty: false } scaling ? scaling : config.Object("rope_parameters") ?? ModelConfig.Parse(config.File, defaults ?? "{}"u8.ToArray());
         if (settings.HasObjectInside())
             throw new UserInputException($"{settings.File}: holds parameters per layer type; supported is one set for all layers");
         var type = settings.Text("rope_type", "type") ?? "default";
@@ -102,7 +103,11 @@ internal sealed class Rope
         if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "llama3" or Proportional))
             throw settings.Bad(settings.Has("rope_type") ? "rope_type" : "type", Supported);
         var theta = settings.NumberOrNull("rope_theta") ?? config.Number(defaultTheta, "rope_theta");
-        var share = settings.NumberOrNull("partial_rotary_factor") ?? config.NumberOrNull("partial_rotary_factor") ?? partialFactor ?? 1;
+        double? nested = settings.NumberOrNull("partial_rotary_factor"), beside = config.NumberOrNull("partial_rotary_factor") ?? partialFactor;
+        // The reference implementation takes the one for the plain kind and the other for the rest.
+        if (type is not "default" && beside is { } other && nested is not null && nested != other)
+            throw settings.Bad("partial_rotary_factor", $"{other}, the partial_rotary_factor beside it (or the family's, where there is none)");
+        var share = nested ?? beside ?? 1;
         if (partialFactor is null && share != 1 && type is not Proportional)
             throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "1 for this architecture");
         var dimensions = (int)(headDim * (type is Proportional ? 1 : share));
@@ -114,9 +119,6 @@ internal sealed class Rope
             throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "a share from 0 to 1");
         return new Rope(config, settings, type, dimensions, theta, (int)(share * headDim / 2), interleaved, phiScales);
     }
-
-    /// <summary>An empty object says as little as none.</summary>
-    private static ModelConfig? Given(ModelConfig config, string name) => config.Object(name) is { IsEmpty: false } settings ? settings : null;
 
     /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each; not to be changed. One thread asks.</summary>
     public (float[] Cos, float[] Sin) Angles(int start, int count)

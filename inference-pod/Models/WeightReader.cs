@@ -35,6 +35,47 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     public float* Matrix(string name, int rows, int columns, WeightMemory temporary) => (float*)Read(name, keep: false, temporary, out _, rows, columns);
 
     /// <summary>
+    /// Embeddings that are tied to the head may be stored twice. Where the two differ, the checkpoint is not what
+    /// config.json says: the model would run with the wrong head.
+    /// </summary>
+    /// <param name="name">The tensor that may be there too.</param>
+    /// <param name="of">Name of the other.</param>
+    /// <param name="original">The other, as it was read.</param>
+    public void CheckCopy(string name, string of, LinearWeight original)
+    {
+        if (!checkpoint.Contains(name))
+            return;
+        var (file, entry) = checkpoint.Find(name, original.Outputs, original.Inputs);
+        var rowBytes = (int)(entry.Length / original.Outputs);
+        var raw = new byte[Math.Max(1, ReadBytes / rowBytes) * rowBytes];
+        var expected = new float[original.Inputs];
+        for (long at = 0; at < entry.Length; at += raw.Length)
+        {
+            var part = raw.AsSpan(0, (int)Math.Min(raw.Length, entry.Length - at));
+            file.Read(entry, at, part);
+            for (var row = 0; row < part.Length / rowBytes; row++)
+            {
+                original.CopyRow((int)(at / rowBytes) + row, expected);
+                if (!HasValues(part.Slice(row * rowBytes, rowBytes), entry.Type, expected))
+                    throw new UserInputException($"{file.Path}: tensor \"{name}\" differs from {of}, with which tie_word_embeddings in config.json says it is one; set it to false where each has its own");
+            }
+        }
+    }
+
+    private static bool HasValues(ReadOnlySpan<byte> raw, TensorType type, ReadOnlySpan<float> expected)
+    {
+        if (type == TensorType.F32)
+            return MemoryMarshal.Cast<byte, float>(raw).SequenceEqual(expected);
+        var halves = MemoryMarshal.Cast<byte, ushort>(raw);
+        for (var i = 0; i < halves.Length; i++)
+        {
+            if (HalfTypes.ToSingle(halves[i], type) != expected[i])
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>
     /// A weight that nothing reads means that the configuration does not describe this checkpoint: refused, because
     /// the model would run and answer nonsense.
     /// </summary>

@@ -21,7 +21,7 @@ internal static class GraniteMoe
             Heads = config.Heads(),
             KvHeads = config.KvHeads(),
             HeadDim = headDim,
-            Scale = (float)config.Number(1, "attention_multiplier"),
+            Scale = config.Number(1, "attention_multiplier") is > 0 and var scale ? (float)scale : throw config.Bad("attention_multiplier", "a number above 0"),
             Windows = config.NoWindow(),
             InputBias = bias,
             OutputBias = bias,

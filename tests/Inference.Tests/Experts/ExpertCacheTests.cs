@@ -46,6 +46,19 @@ public class ExpertCacheTests
         Assert.Throws<InvalidOperationException>(() => cache.TryAdmit(Key(0), false, out _, out _));
     }
 
+    // An estimate that rounds below 0 kept an expert in memory for good, and what computing waited for never found a buffer.
+    [Fact]
+    public void Whatever_is_estimated_of_it_an_expert_gives_way_to_one_that_is_waited_for()
+    {
+        foreach (var use in new[] { -5, -1, 0, long.MinValue, long.MaxValue })
+        {
+            var cache = new ExpertCache(1, _ => use);
+            Load(cache, 0, ahead: false, pin: false);
+            Assert.True(cache.TryAdmit(Key(1), ahead: false, out _, out var evicted), $"{use}");
+            Assert.Equal(Key(0), evicted);
+        }
+    }
+
     [Property]
     public void Residency_tells_what_has_a_buffer(byte[] choices)
     {

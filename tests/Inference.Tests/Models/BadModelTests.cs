@@ -34,6 +34,45 @@ public class BadModelTests
         Refused(model.Path, expected);
     }
 
+    // What the reference implementation takes for them is not what they seem to say.
+    [Theory]
+    [InlineData("deepseek_v3", "rope_interleave", "null", "rope_interleave is null; supported is true or false")]
+    [InlineData("deepseek_v3", "norm_topk_prob", "null", "norm_topk_prob is null; supported is true or false")]
+    [InlineData("granitemoe", "attention_multiplier", "0", "attention_multiplier is 0; supported is a number above 0")]
+    [InlineData("granitemoe", "attention_multiplier", "-0.1", "attention_multiplier is -0.1; supported is a number above 0")]
+    [InlineData("glm4_moe", "rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 2, \"partial_rotary_factor\": 0.25}", "rope_parameters: partial_rotary_factor is 0.25; supported is 0.5")]
+    [InlineData("gpt_oss", "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 2, \"truncate\": null}", "truncate is null; supported is true or false")]
+    public void Values_that_mean_something_else_to_others_are_refused_by_name(string family, string field, string value, string expected)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config =>
+        {
+            config.Remove("partial_rotary_factor");
+            config[field] = JsonNode.Parse(value);
+        });
+        Refused(model.Path, expected);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_head_beside_tied_embeddings_must_be_a_copy_of_them(bool changed)
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "olmoe-clip-bias"));
+        model.EditTensors(tensors =>
+        {
+            var embedding = tensors["model.embed_tokens.weight"];
+            var copy = embedding.Bytes.ToArray();
+            if (changed)
+                copy[^2] ^= 1;
+            tensors["lm_head.weight"] = embedding with { Bytes = copy };
+        });
+        if (changed)
+            Refused(model.Path, "tensor \"lm_head.weight\" differs from model.embed_tokens.weight, with which tie_word_embeddings in config.json says it is one");
+        else
+            TestModels.Load(model.Path).Dispose();
+    }
+
     [Fact]
     public void A_tensor_without_a_place_is_refused()
     {

@@ -44,4 +44,18 @@ public class OlderNamesTests
         var result = ModelVerifier.Verify(model.Path, new ModelLoadOptions { Threads = 1 });
         Assert.True(result.Passed, result.ToString());
     }
+
+    // No parameters at all mean the family's YaRN; an empty object means none.
+    [Fact]
+    public void Empty_rope_parameters_of_gpt_oss_are_the_plain_kind()
+    {
+        using var model = TestModels.Copy(Path.Combine(TestModels.Data, "variants", "gpt_oss-plain-rope"));
+        model.EditConfig(config =>
+        {
+            config["rope_theta"] = config["rope_parameters"]!["rope_theta"]!.DeepClone();
+            config["rope_parameters"] = new System.Text.Json.Nodes.JsonObject();
+        });
+        var result = ModelVerifier.Verify(model.Path, new ModelLoadOptions { Threads = 1 });
+        Assert.True(result.Passed, result.ToString());
+    }
 }
