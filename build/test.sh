@@ -16,7 +16,7 @@ build/peers/servers.sh >/dev/null || echo "The Redis, Valkey and Garnet servers 
 # The node has a command of its own: make test-cluster.
 filter=(--filter-not-trait "Category=Node")
 if [ "$which" = unit ]; then
-    filter+=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=EndToEnd" --filter-not-trait "Category=VirtualMachine")
+    filter+=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=Component" --filter-not-trait "Category=EndToEnd" --filter-not-trait "Category=VirtualMachine")
 elif ! build/kubernetes/assets.sh >/dev/null; then
     echo "The Kubernetes API server could not be had; its tests will say so." >&2
 fi

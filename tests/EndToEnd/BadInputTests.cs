@@ -1,6 +1,7 @@
 namespace Moebius.EndToEnd;
 
 /// <summary>What a user gets wrong is one line, which names it, and exit code 2.</summary>
+[Trait("Category", "Component")]
 public sealed class BadInputTests
 {
     // An address for documentation (RFC 5737), which no machine has.

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 namespace Moebius.EndToEnd;
 
 /// <summary>Ctrl-C and SIGTERM end every command.</summary>
+[Trait("Category", "Component")]
 public sealed class InterruptTests : IDisposable
 {
     private readonly string _pipe = Path.Combine(Directory.CreateTempSubdirectory("moebius-interrupt-").FullName, "endless.txt");

@@ -3,6 +3,7 @@ using System.Diagnostics;
 namespace Moebius.EndToEnd;
 
 /// <summary>The node agent as a process, on a sysfs of its own.</summary>
+[Trait("Category", "Component")]
 public sealed class NodeAgentTests : IDisposable
 {
     private const string Weights = "kernel/mm/mempolicy/weighted_interleave";

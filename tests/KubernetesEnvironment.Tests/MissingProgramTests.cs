@@ -1,6 +1,7 @@
 namespace Moebius.KubernetesEnvironment.Tests;
 
 /// <summary>A fixture that could not be prepared, because a program is missing.</summary>
+[Trait("Category", "Cluster")]
 public sealed class MissingProgramTests
 {
     [Fact]

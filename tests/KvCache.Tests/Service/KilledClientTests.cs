@@ -3,6 +3,7 @@ using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
 
+[Trait("Category", "Component")]
 public sealed class KilledClientTests
 {
     [Fact]

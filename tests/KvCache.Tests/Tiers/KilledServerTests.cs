@@ -5,6 +5,7 @@ using Moebius.KvCache.Service;
 namespace Moebius.KvCache.Tests.Tiers;
 
 /// <summary>kill -9 of the sidecar under load, again and again on the same files. The benchmark does it a thousand times.</summary>
+[Trait("Category", "Component")]
 public sealed class KilledServerTests
 {
     private const int Kills = 8;

@@ -7,6 +7,7 @@ using StackExchange.Redis;
 namespace Moebius.KvCache.Tests.Tiers;
 
 /// <summary>Two sidecars, as in two pods, with a real server between them.</summary>
+[Trait("Category", "Component")]
 public sealed class SharedTierTests
 {
     private const string SystemPrompt = "You are a helpful assistant in a shop. ";

@@ -10,6 +10,9 @@ public sealed class SsdRecoveryTests
 {
     private const int Length = 64;
 
+    /// <summary>Segments of as many blocks as there are.</summary>
+    private const long SegmentBudget = 32 * DirectFile.Alignment;
+
     private static readonly (TierBlock Block, string? Tenant)[] Blocks =
         [(SsdHarness.Block("a"), null), (SsdHarness.Block("b", "alice"), "alice"), (SsdHarness.Block("c", "bob"), "bob"), (SsdHarness.Block("d"), null)];
 
@@ -118,7 +121,7 @@ public sealed class SsdRecoveryTests
 
     private static (byte[] Directory, byte[] Data) MakeSegment()
     {
-        using var ssd = new SsdHarness(64 * DirectFile.Alignment);
+        using var ssd = new SsdHarness(SegmentBudget);
         foreach (var (block, tenant) in Blocks)
             Assert.True(ssd.Write(block, tenant, Length));
         ssd.Tier.Dispose();
@@ -131,7 +134,7 @@ public sealed class SsdRecoveryTests
         var folder = Directory.CreateTempSubdirectory("kvssd-").FullName;
         File.WriteAllBytes(Path.Combine(folder, "0000000000000000.directory"), directory);
         File.WriteAllBytes(Path.Combine(folder, "0000000000000000.data"), data);
-        using var ssd = new SsdHarness(64 * DirectFile.Alignment, folder);
+        using var ssd = new SsdHarness(SegmentBudget, folder);
         return Blocks.Count(block => ssd.Reads(block.Block, block.Tenant, Length));
     }
 }

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>The service as a process of its own, killed without warning.</summary>
+[Trait("Category", "Component")]
 public sealed class KillTests : IAsyncLifetime
 {
     private readonly TemporaryFolder _folder = new();

@@ -57,7 +57,8 @@ public sealed class BuiltInClassifierTests
 
         byte[] Train()
         {
-            var texts = Corpora.Training(new NameBank(5), data, perTemplate: 1, seed: 6);
+            // A tenth has passages of every kind.
+            var texts = Corpora.Training(new NameBank(5), data, perTemplate: 1, seed: 6).Where((_, at) => at % 10 == 0).ToArray();
             using var file = new MemoryStream();
             Trainer.Train(texts, LexiconBuilder.Build(texts, new NameBank(5)), 7).Save(file);
             return file.ToArray();
