@@ -5,6 +5,8 @@ namespace Moebius.Inference.Prefetch;
 /// what is worth less than itself, which waits behind it anyway, and what compute comes to demand meanwhile, by half of its
 /// time: with a link that carries what is demanded for a share d of the time, loading pays if p > (1 - p) d / 2, that is from
 /// p = d / (2 + d) on. Where hardly anything is demanded it may guess; a link that is full of demands carries what is likely.
+/// Where layers are short, a load takes about as long as a layer: one in vain makes late what becomes likely only now, and takes a
+/// processor from computing. There d is the share of the time in which the link carries anything.
 /// </summary>
 internal sealed class LoadThreshold
 {
@@ -20,7 +22,7 @@ internal sealed class LoadThreshold
     /// <summary>Weight of a new layer in the running sums.</summary>
     private const double Weight = 1.0 / 256;
 
-    private double _demanded, _time;
+    private double _carried, _time;
 
     /// <summary>The threshold now: <see cref="Least"/> to 1/3.</summary>
     public float Value { get; private set; } = Initial;
@@ -32,11 +34,12 @@ internal sealed class LoadThreshold
     {
         if (feedback.ExpertSeconds <= 0)
             return;
-        _demanded += Weight * (((feedback.Misses - feedback.Late) * feedback.ExpertSeconds) - _demanded);
+        var loads = shortLayers ? feedback.Loaded : feedback.Misses - feedback.Late;
+        _carried += Weight * ((loads * feedback.ExpertSeconds) - _carried);
         _time += Weight * (feedback.StallSeconds + feedback.ComputeSeconds - _time);
         if (_time <= 0)
             return;
-        var share = Math.Min(1, _demanded / _time);
+        var share = Math.Min(1, _carried / _time);
         Value = (float)Math.Max(shortLayers ? LeastOfShort : Least, share / (2 + share));
     }
 }

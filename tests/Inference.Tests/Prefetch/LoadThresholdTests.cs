@@ -10,10 +10,11 @@ public class LoadThresholdTests
     [InlineData(true, 0.02, 0.1)]
     [InlineData(false, 0.2, 1.0 / 11)]
     [InlineData(false, 0.5, 0.2)]
-    [InlineData(true, 0.5, 0.2)]
+    [InlineData(true, 0.1, 1.0 / 9)]
+    [InlineData(true, 0.2, 0.2)]
     [InlineData(true, 1, 1.0 / 3)]
     [InlineData(false, 3, 1.0 / 3)]
-    public void It_follows_the_share_of_the_time_in_which_the_link_carries_what_is_demanded(bool shortLayers, double share, double expected)
+    public void It_follows_the_share_of_the_time_in_which_the_link_carries_what_is_demanded_and_of_all_loads_where_layers_are_short(bool shortLayers, double share, double expected)
     {
         var threshold = new LoadThreshold();
         Assert.Equal(LoadThreshold.Initial, threshold.Value);
