@@ -173,6 +173,8 @@ internal class RoutingPredictor
             TensorPrimitives.Multiply(use, -weight, use);
             TensorPrimitives.Exp(use, use);
             TensorPrimitives.Subtract(1, use, use);
+            // Of a tiny number the exponential may come out above 1; and gates that overflowed say nothing.
+            TensorPrimitives.MaxNumber(use, 0, use);
         }
         if (!pair.Waits)
             _predictedBy[target].Add(pair);
@@ -262,10 +264,10 @@ internal class RoutingPredictor
             LogRatio(routing.Gate.AsSpan((int)((long)i * tokens / rows) * n, n), _own.AsSpan(i * n, n));
     }
 
-    /// <summary>Logarithm of a probability over that of a fair choice, kept in bounds.</summary>
+    /// <summary>Logarithm of a probability over that of a fair choice, kept in bounds: what is no number would stay in the weights for good.</summary>
     private void LogRatio(ReadOnlySpan<float> probabilities, Span<float> x)
     {
-        TensorPrimitives.Max(probabilities, 1e-7f, x);
+        TensorPrimitives.MaxNumber(probabilities, 1e-7f, x);
         TensorPrimitives.Multiply(x, _shape.Experts, x);
         TensorPrimitives.Log(x, x);
     }

@@ -85,6 +85,53 @@ public class RoutingPredictorTests
     }
 
     [Fact]
+    public void No_probability_is_below_0_however_small_it_is()
+    {
+        // 1 - e^-x of a tiny x may round to less than nothing.
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        for (var step = 0; step < 400; step++)
+        {
+            predictor.Begin([0]);
+            var routing = Routing(1, step);
+            predictor.Predict(routing, 1, use);
+            predictor.Learn(1, [step * 5 % 8, ((step * 5) + 7) % 8]);
+        }
+        for (var tokens = 2; tokens <= 64; tokens++)
+        {
+            var gate = new float[tokens * 8];
+            for (var t = 0; t < tokens; t++)
+                gate[t * 8] = 1;
+            predictor.Begin([.. Enumerable.Range(0, tokens).Select(t => t % 32)]);
+            predictor.Predict(new LayerRouting(0, tokens, new int[tokens * 2], gate, [new PreGate(1, gate)]), 1, use);
+            Assert.All(use, p => Assert.InRange(p, 0, 1));
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Gates_that_are_no_numbers_leave_predictions_that_are(int tokens)
+    {
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        for (var step = 0; step < 4; step++)
+        {
+            var routing = Routing(tokens, step);
+            if (step == 1)
+            {
+                Array.Fill(routing.Gate, float.NaN);
+                Array.Fill(routing.Ahead[0].Probabilities, float.NaN);
+            }
+            predictor.Begin([.. Enumerable.Range(0, tokens)]);
+            predictor.Learn(0, routing.Chosen);
+            predictor.Predict(routing, 1, use);
+            Assert.All(use, p => Assert.InRange(p, 0, 1));
+            predictor.Learn(1, routing.Chosen);
+        }
+    }
+
+    [Fact]
     public void What_is_saved_predicts_the_same_and_only_for_its_shape()
     {
         using var folder = new TemporaryDirectory();
