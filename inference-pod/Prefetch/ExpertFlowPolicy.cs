@@ -21,6 +21,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     private readonly float? _fixedThreshold;
     private readonly LoadThreshold _threshold = new();
     private readonly ReuseEstimate _reuse;
+    private readonly LayerReach _reach;
     private readonly float[] _use;
     private readonly List<PrefetchRequest> _plan = [];
 
@@ -60,6 +61,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _usedIn = new long[_plannedIn.Length];
         _use = new float[predictor.Shape.Experts];
+        _reach = new LayerReach(predictor.Shape.Layers, limits.MaxHorizon);
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
         Residency = new Residency(predictor.Shape.Layers, predictor.Shape.Experts);
     }
@@ -81,14 +83,20 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 
     public bool LooksAhead => CurrentHorizon != HorizonController.Off;
 
-    public int Horizon(int layer) => Math.Max(0, CurrentHorizon);
+    public int Horizon(int layer) => CurrentHorizon < 1 ? 0 : PlanningIsFree ? CurrentHorizon : _reach.From(layer, CurrentHorizon);
 
     public bool WantsGate(int layer) => CurrentHorizon > 0;
 
     public bool WhileWaiting() => _predictor.LearnPostponed();
 
-    public bool Wants(int layer, int distance) =>
-        PlanningIsFree || distance == 1 || distance == CurrentHorizon || !_reuse.IsPredicted((layer + distance) % _predictor.Shape.Layers);
+    public bool Wants(int layer, int distance)
+    {
+        if (PlanningIsFree || distance == 1)
+            return true;
+        var target = (layer + distance) % _predictor.Shape.Layers;
+        var reach = _reach.Of(target, CurrentHorizon);
+        return distance == reach || (distance < reach && !_reuse.IsPredicted(target));
+    }
 
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> tokens)
     {
@@ -124,6 +132,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     public void Observe(PrefetchFeedback feedback)
     {
         _threshold.Observe(feedback, shortLayers: !PlanningIsFree);
+        if (CurrentHorizon > 0 && _controller is { IsFree: false, IsComparing: false })
+            _reach.Observe(feedback.Layer, CurrentHorizon, feedback.Late + feedback.Queued);
         // Loads begin in the plan's order.
         var ahead = Math.Min(feedback.Ahead, _risks.Count);
         _controller?.Observe(feedback, _used, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));

@@ -59,6 +59,9 @@ internal sealed class HorizonController(HorizonLimits limits)
     /// <summary>Planning has never taken a share of a layer that is worth weighing, since what runs for the first time was compiled.</summary>
     public bool IsFree { get; private set; } = true;
 
+    /// <summary>Horizons take turns.</summary>
+    public bool IsComparing => _contest is not null;
+
     /// <summary>Where the horizon starts with these figures: far enough for one load, or for all that a layer needs.</summary>
     /// <param name="experts">Experts that have to be loaded for a layer.</param>
     /// <param name="expertSeconds">Time the link takes for one.</param>
