@@ -42,7 +42,7 @@ internal sealed class Rope
         _theta = theta;
         _moving = moving;
         _context = config.Size("max_position_embeddings");
-        _original = config.Has(Original) ? config.Size(Original) : settings.Size(_context, Original);
+        _original = ReadOriginal(config, settings, type, _context, phiScales);
         _factor = type is "default" ? 1
             : type is Proportional ? settings.Number(1, "factor")
             : settings.NumberOrNull("factor") ?? (type is "yarn" or "longrope" ? (double)_context / _original : settings.Number("factor"));
@@ -118,6 +118,18 @@ internal sealed class Rope
         if (share is < 0 or > 1)
             throw (settings.Has("partial_rotary_factor") ? settings : config).Bad("partial_rotary_factor", "a share from 0 to 1");
         return new Rope(config, settings, type, dimensions, theta, (int)(share * headDim / 2), interleaved, phiScales);
+    }
+
+    /// <summary>The length that the model was trained for: the one beside the scaling goes first, as in the reference implementation, which however takes the inner one in phimoe.</summary>
+    private static int ReadOriginal(ModelConfig config, ModelConfig settings, string type, int context, bool phiScales)
+    {
+        var inner = settings.Size(context, Original);
+        if (!config.Has(Original))
+            return inner;
+        var beside = config.Size(Original);
+        if (phiScales && type is not "default" && beside != inner)
+            throw config.Bad(Original, $"{inner}, the {Original} of the scaling (max_position_embeddings, where it has none)");
+        return beside;
     }
 
     /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each; not to be changed. One thread asks.</summary>

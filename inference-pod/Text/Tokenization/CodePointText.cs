@@ -13,12 +13,14 @@ internal readonly struct CodePointText
     private readonly string _source;
     private readonly int[]? _offsets;
 
-    public CodePointText(string source)
+    /// <param name="source">The text.</param>
+    /// <param name="named">Code points that the pattern tells from others of their category.</param>
+    public CodePointText(string source, AstralRanges? named = null)
     {
         _source = source;
         Shadow = source;
         _offsets = null;
-        if (!source.Any(char.IsSurrogate))
+        if (!source.Any(character => char.IsSurrogate(character) || (named is not null && AstralRanges.IsTaken(character))))
             return;
         var shadow = new StringBuilder(source.Length);
         var starts = new List<int>(source.Length + 1);
@@ -27,8 +29,12 @@ internal readonly struct CodePointText
             starts.Add(i);
             if (char.IsSurrogatePair(source, i))
             {
-                shadow.Append(StandIn(CharUnicodeInfo.GetUnicodeCategory(source, i)));
+                shadow.Append(named?.StandIn(char.ConvertToUtf32(source, i)) ?? StandIn(CharUnicodeInfo.GetUnicodeCategory(source, i)));
                 i += 2;
+            }
+            else if (named is not null && AstralRanges.IsTaken(source[i]))
+            {
+                shadow.Append(StandIn(CharUnicodeInfo.GetUnicodeCategory(source, i++)));
             }
             else
             {
@@ -53,11 +59,11 @@ internal readonly struct CodePointText
     }
 
     // Characters of the category that no known pattern names: they lie outside of ASCII and of the ranges of scripts that
-    // DeepSeek's patterns have, U+0800 to U+9FA5 and U+AC00 to U+D7FF.
+    // DeepSeek's patterns have: U+0800 to U+9FA5, U+AC00 to U+D7FF, and letters with case of before Unicode 5.2.
     private static char StandIn(UnicodeCategory category) => category switch
     {
         UnicodeCategory.UppercaseLetter => '\uA7AA',
-        UnicodeCategory.LowercaseLetter => '\uA73D',
+        UnicodeCategory.LowercaseLetter => '\uA791',
         UnicodeCategory.TitlecaseLetter => '\u01C5',
         UnicodeCategory.ModifierLetter => '\uA717',
         UnicodeCategory.OtherLetter => '\uA000',

@@ -33,14 +33,18 @@ internal enum SplitBehavior
 }
 
 /// <summary>Splits at the matches of a regular expression (or, inverted, keeps the matches).</summary>
-internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, bool invert) : IPreTokenizer
+/// <param name="pattern">The expression, for texts as <see cref="CodePointText"/> has them.</param>
+/// <param name="behavior">What becomes of a match.</param>
+/// <param name="invert">Matches are what lies between the expression's matches.</param>
+/// <param name="named">Code points outside the basic plane that the expression names.</param>
+internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, bool invert, AstralRanges? named = null) : IPreTokenizer
 {
     /// <summary>Parts that are found at once: whoever has seen enough of a long text has not paid for the rest.</summary>
     private const int Parts = 4096;
 
     public IEnumerable<Piece> Split(Piece piece)
     {
-        var text = new CodePointText(piece.Text);
+        var text = new CodePointText(piece.Text, named);
         var parts = new List<(int Start, int End, bool Match)>();
         for (var from = 0; from < text.Shadow.Length; parts.Clear())
         {

@@ -158,9 +158,11 @@ internal sealed partial class TokenizerFile
                 return new ByteLevelPreTokenizer(Flag(element, "add_prefix_space"), !element.TryGetProperty("use_regex", out var regex) || regex.GetBoolean());
             case "Split":
                 var behavior = Text(element, "behavior");
-                return Enum.TryParse<SplitBehavior>(behavior, out var parsed)
-                    ? new SplitPreTokenizer(Pattern(element.GetProperty("pattern"), "pre_tokenizer.pattern"), parsed, Flag(element, "invert"))
-                    : throw Unsupported("pre_tokenizer.behavior", behavior);
+                if (!Enum.TryParse<SplitBehavior>(behavior, out var parsed))
+                    throw Unsupported("pre_tokenizer.behavior", behavior);
+                AstralRanges? named = null;
+                var pattern = Pattern(element.GetProperty("pattern"), "pre_tokenizer.pattern", expression => AstralRanges.Rewrite(expression, out named));
+                return new SplitPreTokenizer(pattern, parsed, Flag(element, "invert"), named);
             case "Digits":
                 return new DigitsPreTokenizer(Flag(element, "individual_digits"));
             case "Metaspace":
@@ -232,12 +234,12 @@ internal sealed partial class TokenizerFile
         return (prefix, suffix);
     }
 
-    private Regex Pattern(JsonElement element, string field)
+    private Regex Pattern(JsonElement element, string field, Func<string, string>? rewrite = null)
     {
         var expression = element.TryGetProperty("Regex", out var regex) ? regex.GetString()! : Regex.Escape(element.GetProperty("String").GetString()!);
         try
         {
-            return new Regex(WithLongS(expression), RegexOptions.CultureInvariant | RegexOptions.Compiled);
+            return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled);
         }
         catch (ArgumentException error)
         {

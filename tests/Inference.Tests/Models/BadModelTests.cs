@@ -53,6 +53,46 @@ public class BadModelTests
         Refused(model.Path, expected);
     }
 
+    // Of phimoe's two the reference implementation reads the inner one alone; of the others' it takes the outer one.
+    [Theory]
+    [InlineData("\"original_max_position_embeddings\": 32", 32)]
+    [InlineData("\"type\": \"yarn\"", 64)]
+    public void Phimoe_refuses_an_original_context_that_its_scaling_contradicts(string inner, int taken)
+    {
+        using var model = TestModels.Copy(TestModels.Golden("phimoe"));
+        model.EditConfig(config =>
+        {
+            config.Remove("rope_parameters");
+            config["max_position_embeddings"] = 64;
+            config["original_max_position_embeddings"] = 16;
+            config["rope_scaling"] = JsonNode.Parse("{\"rope_type\": \"yarn\", \"factor\": 4, \"short_mscale\": 1, \"long_mscale\": 1, " + inner + "}");
+        });
+        Refused(model.Path, $"original_max_position_embeddings is 16; supported is {taken}, ");
+        model.EditConfig(config => config["original_max_position_embeddings"] = taken);
+        Assert.Equal(taken, Architectures.Describe(ModelConfig.Read(model.Path)).Rope.RestartsBeyond);
+    }
+
+    [Theory]
+    [InlineData("{\"rope_type\": \"yarn\", \"factor\": 4, \"original_max_position_embeddings\": ORIGINAL}")]
+    [InlineData("{\"rope_type\": \"llama3\", \"factor\": 4, \"low_freq_factor\": 1, \"high_freq_factor\": 4, \"original_max_position_embeddings\": ORIGINAL}")]
+    public void The_original_context_beside_the_scaling_goes_first(string scaling)
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        var (inner, other, both) = (Cosines(256, null), Cosines(2048, null), Cosines(256, 2048));
+        Assert.NotEqual(inner, other);
+        Assert.Equal(other, both);
+
+        float[] Cosines(int original, int? beside)
+        {
+            model.EditConfig(config =>
+            {
+                config["rope_parameters"] = JsonNode.Parse(scaling.Replace("ORIGINAL", original.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal));
+                config["original_max_position_embeddings"] = beside;
+            });
+            return Architectures.Describe(ModelConfig.Read(model.Path)).Rope.Angles(100, 1).Cos;
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

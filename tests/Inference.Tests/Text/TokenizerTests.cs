@@ -165,6 +165,33 @@ public class TokenizerTests
         Assert.Equal(["カ", "👩𝟘𝒜", "好"], split.Split(new Piece("カ👩𝟘𝒜好", true)).Select(piece => piece.Text));
     }
 
+    // DeepSeek-V2 names letters of Deseret (here U+10400 to U+1044F), but not those of mathematics (𝒜𝓪).
+    [Theory]
+    [InlineData("[A-Za-zꜢ-ꝯ\U00010400-\U0001044F]+", "a\U00010400\U00010428|𝒜𝓪|b|ꞠꞡꞪꞑ")]
+    [InlineData("[A-Za-z\U00010400]+", "a\U00010400|\U00010428𝒜𝓪|b|ꞠꞡꞪꞑ")]
+    [InlineData("[^a\U00010400-\U0001044F]+", "a\U00010400\U00010428|𝒜𝓪bꞠꞡꞪꞑ")]
+    public void Patterns_name_letters_outside_the_basic_plane(string pattern, string expected)
+    {
+        var split = new SplitPreTokenizer(new System.Text.RegularExpressions.Regex(AstralRanges.Rewrite(pattern, out var named)), SplitBehavior.Isolated, false, named);
+        Assert.Equal(expected, string.Join('|', split.Split(new Piece(expected.Replace("|", "", StringComparison.Ordinal), true)).Select(piece => piece.Text)));
+    }
+
+    [Theory]
+    [InlineData("{\"String\": \"🙂\"}", "Outside of a class it names a character that lies outside of the basic plane")]
+    [InlineData("{\"Regex\": \"[🙂]\"}", "A class names U+1F642, which is no upper or lower case letter")]
+    [InlineData("{\"Regex\": \"[a-\U00010400]\"}", "A class has a range into the basic plane's outside")]
+    [InlineData("{\"Regex\": \"[\U00010428-\U00010400]\"}", "A class has a range in reverse order")]
+    [InlineData("{\"Regex\": \"[\U00010400][\U00010401]\"}", "Two classes name different characters")]
+    [InlineData("{\"Regex\": \"[Ꞁ-ꟊ\U00010400]\"}", "A class names characters outside of the basic plane and U+A7A0 or U+A7A1")]
+    public void Patterns_that_name_others_are_refused(string pattern, string message)
+    {
+        var error = Assert.Throws<UserInputException>(() => Load(SentencePiece.Replace("\"pre_tokenizer\": null", $$"""
+            "pre_tokenizer": {"type": "Split", "pattern": {{pattern}}, "behavior": "Isolated"}
+            """, StringComparison.Ordinal)));
+        Assert.Contains("pre_tokenizer.pattern", error.Message, StringComparison.Ordinal);
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_code_point_outside_the_basic_plane_is_seen_as_one_of_its_category()
     {
