@@ -29,6 +29,22 @@ public sealed class ControllerLoopTests
         await RunAsync(answer, entity => ReconciliationResult<MemorySchedulingProfile>.Success(entity), result, times: 2);
 
     [Fact]
+    public async Task A_controller_learns_of_what_has_gone()
+    {
+        var told = new List<string>();
+        await RunAsync(
+            HttpStatusCode.OK,
+            entity =>
+            {
+                told.Add(entity.Metadata.Name);
+                return ReconciliationResult<MemorySchedulingProfile>.Success(entity);
+            },
+            "success",
+            gone: true);
+        Assert.Equal([Samples.Profile().Metadata.Name], told);
+    }
+
+    [Fact]
     public async Task A_success_forgets_the_failures_before_it()
     {
         var looks = 0;
@@ -54,7 +70,7 @@ public sealed class ControllerLoopTests
     }
 
     /// <summary>Runs the loop with a profile that is being deleted until there is a result that often.</summary>
-    private static async Task<OperatorMetrics> RunAsync(HttpStatusCode answer, Func<MemorySchedulingProfile, ReconciliationResult<MemorySchedulingProfile>> finalize, string result, int times = 1, TimeProvider? time = null)
+    private static async Task<OperatorMetrics> RunAsync(HttpStatusCode answer, Func<MemorySchedulingProfile, ReconciliationResult<MemorySchedulingProfile>> finalize, string result, int times = 1, TimeProvider? time = null, bool gone = false)
     {
         using var wire = new Answering(answer);
         using var kubernetes = new Kubernetes(new KubernetesClientConfiguration { Host = "http://loop.invalid" }, wire);
@@ -63,10 +79,12 @@ public sealed class ControllerLoopTests
         var done = new Finalizer(finalize);
         using var loop = new ControllerLoop<MemorySchedulingProfile>("test", cache, done, ("hold", done), new ApiClient(kubernetes, metrics), time ?? TimeProvider.System, metrics, new WorkGap(TimeProvider.System), NullLogger.Instance);
         using var stop = new CancellationTokenSource();
-        var running = loop.RunAsync(1, stop.Token);
         var profile = Samples.Profile();
         (profile.Metadata.Finalizers, profile.Metadata.DeletionTimestamp, profile.Metadata.ResourceVersion) = (["hold"], DateTime.UtcNow, "5");
         cache.Set(profile);
+        if (gone)
+            cache.Remove(profile);
+        var running = loop.RunAsync(1, stop.Token);
 
         await Eventually.TrueAsync(() => Task.FromResult(metrics.Reconciliations.WithLabels("test", result).Value >= times));
         await stop.CancelAsync();
