@@ -43,6 +43,67 @@ public class InferenceEngineTests
     }
 
     [Fact]
+    public async Task A_preempted_sequence_goes_on_before_a_newcomer()
+    {
+        using var gate = new SemaphoreSlim(0);
+        using var begun = new SemaphoreSlim(0);
+        var begins = new List<(long Step, int Token)>();
+        var step = 0L;
+        var model = new ToyModel
+        {
+            BeforeStep = chunks =>
+            {
+                begun.Release();
+                gate.Wait();
+                step++;
+                begins.AddRange(chunks.Where(chunk => chunk.Kv.Length == 0).Select(chunk => (step, chunk.Tokens.Span[0])));
+            },
+        };
+        await using var harness = new EngineHarness(blocks: 20, sequences: 2, model: model);
+
+        // The second is preempted; the newcomer's party has been served nothing, and it would fit beside the first.
+        var generations = harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50, "busy"), EngineHarness.Greedy([9, 8, 7, 6, 5], 50, "busy")]).ToList();
+        await begun.WaitAsync(TestContext.Current.CancellationToken);
+        generations.Add(harness.Submit(EngineHarness.Greedy([7, 7, 7], 2, "idle")));
+        gate.Release(1000);
+        foreach (var generation in generations)
+            Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
+        var again = begins.Where(begin => begin.Token == 9).ToList();
+        Assert.Equal(2, again.Count);
+        Assert.True(again[1].Step <= begins.Single(begin => begin.Token == 7).Step, string.Join(' ', begins));
+    }
+
+    [Fact]
+    public async Task A_tenant_that_comes_back_has_earned_nothing_by_idling()
+    {
+        using var gate = new SemaphoreSlim(0);
+        using var reached = new SemaphoreSlim(0);
+        var begins = new List<int>();
+        var model = new ToyModel();
+        model.BeforeStep = chunks =>
+        {
+            begins.AddRange(chunks.Where(chunk => chunk.Kv.Length == 0).Select(chunk => chunk.Tokens.Span[0]));
+            if (model.Computed != 100)
+                return;
+            reached.Release();
+            gate.Wait();
+        };
+        await using var harness = new EngineHarness(sequences: 1, model: model);
+        await harness.RunAsync(EngineHarness.Greedy([1], 1, "idle"));
+        var generations = new List<Generation> { harness.Submit(EngineHarness.Greedy([2], 150, "busy")) };
+        await reached.WaitAsync(TestContext.Current.CancellationToken);
+
+        // The idle tenant starts at what the busy one has been served by now, and its first answer takes it past that one.
+        generations.Add(harness.Submit(EngineHarness.Greedy([3], 60, "busy")));
+        generations.Add(harness.Submit(EngineHarness.Greedy([4], 60, "idle")));
+        generations.Add(harness.Submit(EngineHarness.Greedy([5], 60, "idle")));
+        gate.Release();
+        foreach (var generation in generations)
+            await EngineHarness.CollectAsync(generation);
+        Assert.Equal([1, 2, 4, 3, 5], begins);
+    }
+
+    [Fact]
     public async Task The_same_seed_gives_the_same_output_whatever_else_runs()
     {
         var request = EngineHarness.Greedy(Prompts[5], 30) with { Sampling = new SamplingSettings { Temperature = 0.9, TopP = 0.95, Seed = 42, Logprobs = 0 } };
@@ -121,6 +182,16 @@ public class InferenceEngineTests
         Assert.Equal(FinishReason.Error, (await harness.RunAsync(EngineHarness.Greedy([1, 2], 3))).Finish);
         fail = false;
         Assert.Equal(ToyModel.Continue([1, 2], 3), (await harness.RunAsync(EngineHarness.Greedy([1, 2], 3))).Tokens);
+    }
+
+    [Fact]
+    public async Task A_step_that_fails_ends_every_sequence_in_it()
+    {
+        var failures = 1;
+        var model = new ToyModel { BeforeStep = _ => { if (failures-- > 0) throw new InvalidOperationException("broken"); } };
+        await using var harness = new EngineHarness(model: model);
+        foreach (var generation in harness.Engine.Submit([EngineHarness.Greedy([1, 2], 3), EngineHarness.Greedy([3, 4], 3)]))
+            Assert.Equal(FinishReason.Error, (await EngineHarness.CollectAsync(generation)).Finish);
     }
 
     [Fact]

@@ -55,6 +55,18 @@ public class PlanningTests
         Assert.Empty(Plan([View(1, 40, 39)], [View(2, 60, 0), View(3, 4, 0)]).Admit);
 
     [Fact]
+    public void A_newcomer_leaves_a_block_in_reserve_unless_it_is_alone()
+    {
+        Assert.Empty(Plan([View(1, 40, 39)], [View(2, 40, 0)]).Admit);
+        Assert.Equal([2L], Plan([View(1, 40, 39)], [View(2, 36, 0)]).Admit);
+        Assert.Equal([2L], Plan([], [View(2, 80, 0)]).Admit);
+    }
+
+    [Fact]
+    public void Parties_that_are_level_are_admitted_in_turns() =>
+        Assert.Equal([1, 3, 2], Plan([], [View(1, 4, 0, "a"), View(2, 4, 0, "a"), View(3, 4, 0, "b")]).Admit);
+
+    [Fact]
     public void A_sequence_whose_prefix_is_looked_up_waits() =>
         Assert.Empty(Plan([new SequenceView(1, "", 8, 0, false)], []).Chunks);
 

@@ -61,8 +61,9 @@ public class TransferQueueTests
         var queue = new TransferQueue();
         queue.Demand(Key(1));
         queue.Prefetch(Key(2));
-        Assert.False(queue.TryBegin(r => !r.Demanded, out _));
-        Assert.Equal(2, queue.Waiting);
+        queue.Demand(Key(3));
+        Assert.False(queue.TryBegin(r => r.Key != Key(1), out _));
+        Assert.Equal(3, queue.Waiting);
     }
 
     [Fact]

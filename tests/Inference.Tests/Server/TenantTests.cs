@@ -32,6 +32,15 @@ public class TenantTests
     }
 
     [Fact]
+    public void A_request_that_names_two_tenants_is_refused()
+    {
+        var identity = new TenantIdentity(new IdentitySpec(), null, TimeProvider.System);
+        var error = Assert.Throws<ApiException>(() => identity.Of(new HeaderDictionary { ["x-moebius-tenant"] = new(["alice", "bob"]) }));
+        Assert.Equal(401, error.Status);
+        Assert.Contains("more than once", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Only_the_gateway_s_signature_names_a_tenant()
     {
         var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, "key", TimeProvider.System);

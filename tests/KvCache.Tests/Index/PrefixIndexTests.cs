@@ -47,6 +47,18 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void What_is_given_back_counts_against_no_quota()
+    {
+        var harness = new IndexHarness(8);
+        var slots = harness.Index.Reserve(IndexHarness.Tenant(0), 4, 4);
+        Assert.Empty(harness.Index.Reserve(IndexHarness.Tenant(0), 1, 4));
+        foreach (var slot in slots)
+            harness.Slots.Free(slot.Index);
+        harness.Index.EndReservation(IndexHarness.Tenant(0), slots.Length);
+        Assert.Equal(4, harness.Index.Reserve(IndexHarness.Tenant(0), 4, 4).Length);
+    }
+
+    [Fact]
     public void A_tenant_with_all_its_blocks_under_leases_pushes_out_nobody_who_takes_less()
     {
         var harness = new IndexHarness(16);
@@ -93,6 +105,7 @@ public sealed class PrefixIndexTests
         harness.Cache(1, "abzz");
         Assert.Equal(2, harness.Index.Retract(_ => false));
         Assert.Equal((4, 0), (harness.Hits(0, "abcd"), harness.Hits(1, "abzz")));
+        Assert.Equal(4, harness.Blocks());
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
     }
 

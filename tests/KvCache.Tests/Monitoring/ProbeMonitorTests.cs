@@ -48,9 +48,10 @@ public sealed class ProbeMonitorTests
     [Fact]
     public void A_million_entries_and_ten_thousand_tenants_take_bounded_memory()
     {
-        const int entries = 1_000_000;
+        // A few more than are watched and isolated at once.
+        const int entries = ProbeMonitor.MaxEntries + 10;
         var nodes = Enumerable.Range(0, entries).Select(_ => Entry(PublicReason.Cleared)).ToArray();
-        var tenants = Enumerable.Range(0, 10_000).Select(Tenant).ToArray();
+        var tenants = Enumerable.Range(0, ProbeMonitor.MaxIsolated + 10).Select(Tenant).ToArray();
         var before = GC.GetTotalMemory(forceFullCollection: true);
         for (var hit = 0; hit < 2 * entries; hit++)
             _monitor.Record(nodes[hit % entries], tenants[hit % 9_973]);
@@ -61,7 +62,7 @@ public sealed class ProbeMonitorTests
         }
 
         var bytes = GC.GetTotalMemory(forceFullCollection: true) - before;
-        Assert.Equal((entries, tenants.Length), (_monitor.Watched, _monitor.Isolated));
+        Assert.Equal((ProbeMonitor.MaxEntries, ProbeMonitor.MaxIsolated), (_monitor.Watched, _monitor.Isolated));
         Assert.InRange(bytes / entries, 1, 256);
         GC.KeepAlive(nodes);
         _now += 180_000;

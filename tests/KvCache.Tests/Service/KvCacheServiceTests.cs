@@ -101,6 +101,19 @@ public sealed class KvCacheServiceTests
     }
 
     [Fact]
+    public async Task Where_nothing_is_shared_a_declared_prefix_of_an_anonymous_request_is_not_kept_either()
+    {
+        await using var server = await TestServer.StartAsync(policy: PolicyWithPrefix.Replace("spec:", "spec:\n  mode: Isolate", StringComparison.Ordinal));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("7f1", SystemPrompt + "I am nobody in particular", anonymous: true);
+        var stats = await client.Api.StatsAsync(new StatsRequest());
+        Assert.Equal((0ul, 0ul), (stats.BlocksPrivate, stats.BlocksPublic));
+        await client.CacheAsync("alice", SystemPrompt);
+        Assert.Equal(0, await client.HitsAsync("bob", SystemPrompt));
+        Assert.Equal(SystemPrompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", SystemPrompt));
+    }
+
+    [Fact]
     public async Task A_miss_and_somebody_elses_block_look_the_same()
     {
         await using var server = await TestServer.StartAsync();
