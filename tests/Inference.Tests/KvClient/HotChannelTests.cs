@@ -16,10 +16,7 @@ public sealed class HotChannelTests
     public async Task Every_lease_is_handed_out_or_told_as_late_whenever_its_answer_comes()
     {
         var stop = TestContext.Current.CancellationToken;
-        var path = Path.Combine(Path.GetTempPath(), $"moebius-hot-{Guid.NewGuid():N}");
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(path));
-        listener.Listen();
+        using var listener = Listen(out var path);
         try
         {
             var seen = new ConcurrentDictionary<ulong, int>();
@@ -58,10 +55,7 @@ public sealed class HotChannelTests
     public async Task A_sidecar_that_reads_nothing_holds_nobody()
     {
         var stop = TestContext.Current.CancellationToken;
-        var path = Path.Combine(Path.GetTempPath(), $"moebius-hot-{Guid.NewGuid():N}");
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(path));
-        listener.Listen();
+        using var listener = Listen(out var path);
         try
         {
             using var channel = new HotChannel(path);
@@ -75,6 +69,15 @@ public sealed class HotChannelTests
         {
             File.Delete(path);
         }
+    }
+
+    private static Socket Listen(out string path)
+    {
+        path = Path.Combine(Path.GetTempPath(), $"moebius-hot-{Guid.NewGuid():N}");
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen();
+        return listener;
     }
 
     /// <summary>Answers each lookup at once, with its number as the lease.</summary>
