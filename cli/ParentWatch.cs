@@ -1,5 +1,4 @@
-using System.Diagnostics;
-using System.Runtime.InteropServices;
+using Moebius.Cli.Local;
 
 namespace Moebius.Cli;
 
@@ -7,12 +6,10 @@ namespace Moebius.Cli;
 /// A process started by the local runner must not outlive it, not even when the runner is killed outright. The runner
 /// holds the write end of the process's standard input; when that closes, the process stops as if told by SIGTERM.
 /// </summary>
-internal static partial class ParentWatch
+internal static class ParentWatch
 {
     /// <summary>Set to 1 in the environment of a process whose standard input is such a pipe.</summary>
     public const string Variable = "MOEBIUS_STOP_ON_STDIN_CLOSE";
-
-    private const int Sigterm = 15;
 
     public static void Start()
     {
@@ -25,13 +22,10 @@ internal static partial class ParentWatch
             {
             }
 
-            _ = Kill(Environment.ProcessId, Sigterm);
+            Native.Terminate(Environment.ProcessId);
             Thread.Sleep(TimeSpan.FromSeconds(60));
-            Process.GetCurrentProcess().Kill();
+            Native.Kill(Environment.ProcessId);
         })
         { IsBackground = true, Name = "parent watch" }.Start();
     }
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
 }

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Net;
-using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using k8s;
 using Microsoft.Extensions.Logging;
@@ -98,13 +97,7 @@ public static partial class OperatorCommands
                 console.UseUtcTimestamp = true;
             })
             .SetMinimumLevel(LogLevel.Information));
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
-        {
-            signal.Cancel = true;
-            stop.Cancel();
-        });
-        return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(stop.Token).ConfigureAwait(false) ? 0 : 1;
+        return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(cancellationToken).ConfigureAwait(false) ? 0 : 1;
     }
 
     private static KubernetesClientConfiguration Configuration(string? kubeconfig)

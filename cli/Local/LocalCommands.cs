@@ -75,7 +75,7 @@ internal static class LocalCommands
             if (LocalInstance.Status(state) is not { } status)
             {
                 Console.WriteLine("nothing is running");
-                return 1;
+                return ExitCodes.Failed;
             }
 
             foreach (var container in status.Containers)
@@ -84,7 +84,7 @@ internal static class LocalCommands
                 Console.WriteLine($"{container.Pod + "/" + container.Name,-32} {container.State,-10} {container.Restarts,2} restarts  {ports} {container.Message}".TrimEnd());
             }
 
-            return status.Ready ? 0 : 1;
+            return status.Ready ? 0 : ExitCodes.Failed;
         });
         return command;
     }

@@ -37,12 +37,12 @@ internal sealed class UpAction(
             if (await WaitAsync(supervisor, plan, stop).ConfigureAwait(false) is { } failure)
             {
                 await Console.Error.WriteLineAsync($"moebius: {failure.Failure}").ConfigureAwait(false);
-                return failure.ExitCode == ExitCodes.BadInput ? ExitCodes.BadInput : 1;
+                return failure.ExitCode == ExitCodes.BadInput ? ExitCodes.BadInput : ExitCodes.Failed;
             }
 
             ShowEndpoints(plan);
             if (chat is not null && !await ChatAsync(plan, chat, stop).ConfigureAwait(false))
-                return 1;
+                return ExitCodes.Failed;
             if (detach)
             {
                 // 'make down' stops the instance without a name of its own.
@@ -53,7 +53,7 @@ internal sealed class UpAction(
 
             Console.WriteLine("Running. Ctrl-C stops it.");
             await supervisor.WaitForExitAsync(stop).ConfigureAwait(false);
-            return 1;
+            return ExitCodes.Failed;
         }
         finally
         {
