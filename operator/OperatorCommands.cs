@@ -1,10 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Net;
 using System.Text.RegularExpressions;
 using k8s;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Planning.Validation;
 using Moebius.Operator.Runtime;
@@ -51,13 +51,13 @@ public static partial class OperatorCommands
                 // A service account says in which namespace the pod is; a kubeconfig's namespace is where its user likes to work.
                 parsed.GetValue(kubeconfig) is null && KubernetesClientConfiguration.IsInCluster() ? settings with { PodNamespace = configuration.Namespace } : settings,
                 one == AllNamespaces ? null : one,
-                Endpoint(parsed.GetValue(listen)!, "--listen"),
+                ListenAddress.Parse(parsed.GetValue(listen)!, "--listen"),
                 parsed.GetValue(leaderElect),
                 name,
                 Workers(parsed.GetValue(workers)))
             {
                 Webhook = parsed.GetValue(webhookListen) is { } address
-                    ? new WebhookOptions(Endpoint(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
+                    ? new WebhookOptions(ListenAddress.Parse(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
                     : null,
             };
             return RunAsync(options, configuration, cancellationToken);
@@ -135,9 +135,4 @@ public static partial class OperatorCommands
     private static string? Directory(string? path) => path is null || System.IO.Directory.Exists(path)
         ? path
         : throw new UserInputException($"--webhook-cert-dir: '{path}' is not a directory: it must hold tls.crt and tls.key");
-
-    private static IPEndPoint Endpoint(string text, string flag) =>
-        IPEndPoint.TryParse(text, out var endpoint) && text.Contains(':', StringComparison.Ordinal)
-            ? endpoint
-            : throw new UserInputException($"{flag}: '{text}' is not an address and port: write one such as 0.0.0.0:8081");
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Microsoft.Extensions.Hosting;
+using Moebius.Crds.Host;
 
 namespace Moebius.PromptOptimizer;
 
@@ -32,7 +33,7 @@ public static class PromptOptimizerCommands
     private static async Task<int> RunAsync(string config, string data, string listen, CancellationToken cancel)
     {
         var settings = OptimizerSettings.Load(config, Environment.GetEnvironmentVariable);
-        var address = ListenAddress.Parse(listen);
+        var address = ListenAddress.Parse(listen, "--listen");
         await using var app = PromptService.Build(settings, data, address);
         await PromptService.StartAsync(app, address, cancel).ConfigureAwait(false);
         await app.WaitForShutdownAsync(cancel).ConfigureAwait(false);

@@ -14,24 +14,10 @@ using Prometheus;
 
 namespace Moebius.PromptOptimizer;
 
-/// <summary>Where to listen.</summary>
-internal sealed record ListenAddress(IPEndPoint EndPoint)
-{
-    /// <exception cref="UserInputException">Not an address and port.</exception>
-    public static ListenAddress Parse(string text)
-    {
-        var local = text.StartsWith("localhost:", StringComparison.OrdinalIgnoreCase) ? "127.0.0.1:" + text["localhost:".Length..] : text;
-        // An address without a port parses too, as port 0.
-        if (IPEndPoint.TryParse(local, out var endPoint) && local.EndsWith($":{endPoint.Port}", StringComparison.Ordinal))
-            return new(endPoint);
-        throw new UserInputException($"--listen: '{text}' is not an address and port: write for example 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080");
-    }
-}
-
 /// <summary>Puts the service together.</summary>
 internal static class PromptService
 {
-    public static WebApplication Build(OptimizerSettings settings, string dataFolder, ListenAddress listen, CallTiming? callTiming = null, JobTiming? jobTiming = null)
+    public static WebApplication Build(OptimizerSettings settings, string dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null)
     {
         // Opened first: what is wrong with it is the user's to mend, and is said in one line.
         var database = new Database(dataFolder);
@@ -45,7 +31,7 @@ internal static class PromptService
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
-            kestrel.Listen(listen.EndPoint);
+            kestrel.Listen(listen);
         });
         // Jobs are put back at once; this bounds the answers still on their way to clients.
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(10));
@@ -70,7 +56,7 @@ internal static class PromptService
     }
 
     /// <summary>Starts the service; a port that is taken is the user's to mend.</summary>
-    public static async Task StartAsync(WebApplication app, ListenAddress listen, CancellationToken cancel)
+    public static async Task StartAsync(WebApplication app, IPEndPoint listen, CancellationToken cancel)
     {
         try
         {
@@ -78,11 +64,11 @@ internal static class PromptService
         }
         catch (IOException error) when (error.InnerException is AddressInUseException)
         {
-            throw new UserInputException($"--listen: {listen.EndPoint} is already in use: give another port", error);
+            throw new UserInputException($"--listen: {listen} is already in use: give another port", error);
         }
         catch (System.Net.Sockets.SocketException error)
         {
-            throw new UserInputException($"--listen: {listen.EndPoint} cannot be used: {error.Message}", error);
+            throw new UserInputException($"--listen: {listen} cannot be used: {error.Message}", error);
         }
     }
 

@@ -1,7 +1,7 @@
-using System.Globalization;
 using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
 
@@ -72,7 +72,7 @@ internal sealed record ServeOptions
         {
             ModelDirectory = Path.GetFullPath(directory),
             ModelName = name,
-            Listen = Endpoint(flags.Listen ?? $"0.0.0.0:{serving.Port.ToString(CultureInfo.InvariantCulture)}"),
+            Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, Range(serving.Port, 1, IPEndPoint.MaxPort, $"{source}: serving.port")),
             KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
@@ -90,14 +90,6 @@ internal sealed record ServeOptions
             ReasoningParser = flags.ReasoningParser is { } reasoning ? ExpertFlags.Given.Named<ReasoningParser>(reasoning, "--reasoning-parser") : serving.ReasoningParser,
             DrainTimeout = Durations.Parse(serving.DrainTimeout, $"{source}: serving.drainTimeout"),
         };
-    }
-
-    private static IPEndPoint Endpoint(string text)
-    {
-        var address = text.StartsWith("localhost:", StringComparison.Ordinal) ? "127.0.0.1" + text[9..] : text;
-        return IPEndPoint.TryParse(address, out var endpoint) && address.LastIndexOf(':') > address.LastIndexOf(']') && (address.StartsWith('[') || address.Count(character => character == ':') == 1)
-            ? endpoint
-            : throw new UserInputException($"--listen: '{text}' is not an address and a port, such as 0.0.0.0:8000");
     }
 
     private static int Range(int value, int least, int most, string field) =>

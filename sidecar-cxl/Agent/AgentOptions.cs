@@ -1,4 +1,3 @@
-using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 
@@ -68,11 +67,4 @@ internal sealed record AgentOptions
                 throw new UserInputException($"{path}: policy.{field}: {value} is outside {minimum} to {maximum}");
         }
     }
-
-    /// <summary>Parses ADDRESS:PORT.</summary>
-    /// <exception cref="UserInputException">Not an address and a port.</exception>
-    public static IPEndPoint ParseListen(string text) =>
-        text.Contains(':') && IPEndPoint.TryParse(text, out var endpoint) && (endpoint.Port != 0 || text.EndsWith(":0", StringComparison.Ordinal))
-            ? endpoint
-            : throw new UserInputException($"--listen {text}: give an IP address and a port, such as 0.0.0.0:9402");
 }

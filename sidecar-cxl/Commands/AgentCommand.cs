@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Cxl.Agent;
 
 namespace Moebius.Cxl.Commands;
@@ -61,7 +62,7 @@ internal static class AgentCommand
                 return status.Ready ? 0 : 1;
             }
 
-            await AgentServer.RunAsync(options, AgentOptions.ParseListen(parse.GetRequiredValue(listen)), cancellation).ConfigureAwait(false);
+            await AgentServer.RunAsync(options, ListenAddress.Parse(parse.GetRequiredValue(listen), listen.Name), cancellation).ConfigureAwait(false);
             return 0;
         });
         return command;

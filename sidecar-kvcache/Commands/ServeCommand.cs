@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
 using Moebius.KvCache.Detection;
@@ -83,7 +84,7 @@ internal static class ServeCommand
             ArenaBytes = bytes,
             BlockTokens = config?.BlockTokens,
             PolicyPath = policy,
-            Listen = listen is null ? null : Endpoint(listen),
+            Listen = listen is null ? null : ListenAddress.Parse(listen, "--listen"),
         };
     }
 
@@ -130,21 +131,6 @@ internal static class ServeCommand
 
     /// <summary>What is said about the tiers outside the arena.</summary>
     internal readonly record struct TierArguments(string? Ssd, string? SsdSize, string? EncryptionKey, string? Shared);
-
-    private static IPEndPoint Endpoint(string listen)
-    {
-        var colon = listen.LastIndexOf(':');
-        if (colon > 0 && int.TryParse(listen.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= IPEndPoint.MaxPort)
-        {
-            var host = listen[..colon].Trim('[', ']');
-            if (host is "localhost")
-                return new IPEndPoint(IPAddress.Loopback, port);
-            if (IPAddress.TryParse(host, out var address))
-                return new IPEndPoint(address, port);
-        }
-
-        throw new UserInputException($"--listen: '{listen}' is not an address and port: write one such as 0.0.0.0:9401");
-    }
 
     private static void Refuse(bool when, string message)
     {

@@ -52,21 +52,6 @@ public sealed class SettingsTests
         Assert.Equal("secret", Load(config, _ => "secret\n").LanguageModel.ApiKey);
     }
 
-    [Theory]
-    [InlineData("0.0.0.0:8080", "0.0.0.0:8080")]
-    [InlineData("localhost:1", "127.0.0.1:1")]
-    [InlineData("[::]:80", "[::]:80")]
-    public void Listen_addresses_are_read(string text, string expected) => Assert.Equal(expected, ListenAddress.Parse(text).EndPoint.ToString());
-
-    [Theory]
-    [InlineData("8080")]
-    [InlineData("0.0.0.0")]
-    [InlineData("::1")]
-    [InlineData("host:8080")]
-    [InlineData("0.0.0.0:99999")]
-    public void Other_texts_are_not_addresses(string text) =>
-        Assert.StartsWith($"--listen: '{text}'", Assert.Throws<UserInputException>(() => ListenAddress.Parse(text)).Message, StringComparison.Ordinal);
-
     private static OptimizerSettings Load(string yaml, Func<string, string?>? environment = null) =>
         OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(yaml, "file.yaml")[0], "file.yaml"), "file.yaml", environment ?? (_ => null));
 }

@@ -37,7 +37,7 @@ internal sealed class TestService : IAsyncDisposable
     {
         var document = Manifests.ParseDocuments(config, "config")[0];
         var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null));
-        var address = ListenAddress.Parse("127.0.0.1:0");
+        var address = new IPEndPoint(IPAddress.Loopback, 0);
         var app = PromptService.Build(settings, folder, address,
             new CallTiming(1, TimeSpan.FromMilliseconds(5), TimeSpan.FromSeconds(2)),
             new JobTiming(3, TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(100)));
