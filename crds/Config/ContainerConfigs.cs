@@ -37,6 +37,8 @@ public sealed class NodeAgentConfig
     public required string Profile { get; set; }
 
     /// <summary>Hints for pods, first match wins.</summary>
+    [Size(0, 64)]
+    [ListMap("name")]
     public List<WorkloadHint>? Workloads { get; set; }
 
     /// <summary>How memory traffic is scheduled.</summary>

@@ -7,6 +7,9 @@ namespace Moebius.Crds.V1Alpha1;
 [CelRule("self.toolCallParser != 'Harmony' || self.reasoningParser in ['Auto', 'None', 'Harmony']", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only")]
 public sealed class ServingSpec
 {
+    /// <summary>Most compute threads.</summary>
+    public const int MostThreads = 1024;
+
     /// <summary>Largest prompt plus output, in tokens. Absent: what the model allows.</summary>
     [Range(16, 16777216)]
     public int? ContextLength { get; set; }
@@ -30,7 +33,7 @@ public sealed class ServingSpec
     public ComputeType ComputeType { get; set; } = ComputeType.Float32;
 
     /// <summary>Compute threads. Absent: the container's CPU limit, or all cores.</summary>
-    [Range(1, 1024)]
+    [Range(1, MostThreads)]
     public int? Threads { get; set; }
 
     /// <summary>How the model writes calls of tools, which become <c>tool_calls</c> of the answer.</summary>

@@ -8,6 +8,8 @@ public sealed record ModelLoadOptions
 {
     internal const int DefaultReaders = 3;
 
+    internal static readonly int DefaultThreads = Math.Min(Environment.ProcessorCount, ServingSpec.MostThreads);
+
     /// <summary>
     /// Hard limit, in bytes, of the memory that holds routed experts. At least one layer's top-k experts. Null holds
     /// all of them, loaded before <see cref="ModelLoader.Load"/> returns.
@@ -15,10 +17,10 @@ public sealed record ModelLoadOptions
     public long? ExpertBudgetBytes { get; init; }
 
     /// <summary>
-    /// Compute threads, 1..256; by default one per processor that this process may use. More threads than free cores
+    /// Compute threads, 1..1024; by default one per processor that this process may use. More threads than free cores
     /// make every step slower: set it where the machine does other work too.
     /// </summary>
-    public int Threads { get; init; } = Environment.ProcessorCount;
+    public int Threads { get; init; } = DefaultThreads;
 
     /// <summary>Tokens of one KV block, 1..1024.</summary>
     public int BlockTokens { get; init; } = 16;

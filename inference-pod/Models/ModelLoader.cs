@@ -26,8 +26,8 @@ public static class ModelLoader
     {
         ArgumentNullException.ThrowIfNull(directory);
         ArgumentNullException.ThrowIfNull(options);
-        if (options.Threads is < 1 or > 256)
-            throw new UserInputException($"--threads: {options.Threads} is out of range: from 1 to 256");
+        if (options.Threads is < 1 or > ServingSpec.MostThreads)
+            throw new UserInputException($"--threads: {options.Threads} is out of range: from 1 to {ServingSpec.MostThreads}");
         if (options.BlockTokens is < 1 or > 1024)
             throw new UserInputException($"block tokens is {options.BlockTokens}; it must be from 1 to 1024");
         if (options.Readers is < 1 or > 64)

@@ -41,7 +41,7 @@ public static class ServeCommands
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {
-                Threads = options.Threads ?? Environment.ProcessorCount,
+                Threads = options.Threads ?? ModelLoadOptions.DefaultThreads,
                 BlockTokens = options.BlockTokens,
                 Progress = progress,
             }));

@@ -3,6 +3,7 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Server;
@@ -65,6 +66,7 @@ internal sealed record ServeOptions
         var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
+        SpecCheck.Require(serving, "serving", source);
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
@@ -72,19 +74,17 @@ internal sealed record ServeOptions
         {
             ModelDirectory = Path.GetFullPath(directory),
             ModelName = name,
-            Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, Range(serving.Port, 1, IPEndPoint.MaxPort, $"{source}: serving.port")),
+            Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port),
             KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
             Experts = flags.Experts.Over(config.Experts, source),
-            Threads = flags.Threads is { } threads
-                ? Range(threads, 1, 256, "--threads")
-                : serving.Threads is { } configured ? Range(configured, 1, 256, $"{source}: serving.threads") : null,
+            Threads = flags.Threads is { } threads ? Range(threads, 1, ServingSpec.MostThreads, "--threads") : serving.Threads,
             BlockTokens = Range(config.BlockTokens, 1, 1024, $"{source}: blockTokens"),
-            ContextLength = serving.ContextLength is { } context ? Range(context, 16, 16777216, $"{source}: serving.contextLength") : null,
-            MaxSequences = Range(serving.MaxConcurrentSequences, 1, 4096, $"{source}: serving.maxConcurrentSequences"),
-            MaxQueued = Range(serving.MaxQueuedRequests, 0, 100000, $"{source}: serving.maxQueuedRequests"),
-            MaxBatchTokens = Range(serving.MaxBatchTokens, 16, 65536, $"{source}: serving.maxBatchTokens"),
+            ContextLength = serving.ContextLength,
+            MaxSequences = serving.MaxConcurrentSequences,
+            MaxQueued = serving.MaxQueuedRequests,
+            MaxBatchTokens = serving.MaxBatchTokens,
             KVMemoryBytes = Quantities.Bytes(serving.KVMemory, $"{source}: serving.kvMemory"),
             ToolCallParser = flags.ToolCallParser is { } parser ? ExpertFlags.Given.Named<ToolCallParser>(parser, "--tool-call-parser") : serving.ToolCallParser,
             ReasoningParser = flags.ReasoningParser is { } reasoning ? ExpertFlags.Given.Named<ReasoningParser>(reasoning, "--reasoning-parser") : serving.ReasoningParser,

@@ -23,7 +23,7 @@ public static class PlannerCommands
         var tokens = new Option<int?>("--max-tokens") { Description = "Tokens to record. Default: the whole text, or 256 with --prompt.", HelpName = "N" };
         var horizon = new Option<int?>("--horizon") { Description = "Layers ahead to record pre-gates for. Default: the model's MoE layers, at most 8.", HelpName = "N" };
         var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
-        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => Environment.ProcessorCount };
+        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads };
         var command = new Command("trace", "Record which experts a model's routers choose, token by token, for moebius simulate. The file holds token ids: keep it as confidential as the text.")
         {
             directory, text, prompt, output, tokens, horizon, budget, threads,

@@ -27,7 +27,7 @@ internal static class PredictorCommand
         var own = new Option<int>("--own-tokens") { Description = "Tokens that the model is to write by itself, with temperature 1, and that are learned before --text or in place of it.", HelpName = "N" };
         var output = new Option<string?>("--out") { Description = $"Where to write the predictor. Default: {PredictorFile.DefaultName} in the model's directory, where 'serve' looks for it.", HelpName = "FILE" };
         var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
-        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => Environment.ProcessorCount };
+        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads };
         var command = new Command("predictor", "Teach a routing predictor on a text, or on what the model writes itself, for 'serve --prefetch': it foresees better from the first request on. The file holds statistics of token ids and routing.")
         {
             directory, text, tokens, own, output, budget, threads,

@@ -79,7 +79,7 @@ public static class InferenceModelCommands
         private readonly Option<int> _threads = new("--threads")
         {
             Description = "Compute threads.",
-            DefaultValueFactory = _ => Environment.ProcessorCount,
+            DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads,
         };
 
         private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };

@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.Validation;
 
 namespace Moebius.Cxl.Agent;
 
@@ -41,30 +42,7 @@ internal sealed record AgentOptions
     public static NodeAgentConfig LoadConfig(string path)
     {
         var config = Manifests.LoadFile<NodeAgentConfig>(path);
-        var interval = Durations.Parse(config.Telemetry.Interval, $"{path}: telemetry.interval");
-        if (interval < TimeSpan.FromMilliseconds(100) || interval > TimeSpan.FromHours(24))
-            throw new UserInputException($"{path}: telemetry.interval: '{config.Telemetry.Interval}' must be 100ms to 24h");
-        if (Durations.Parse(config.Policy.AgingLimit, $"{path}: policy.agingLimit") < TimeSpan.FromMilliseconds(1))
-            throw new UserInputException($"{path}: policy.agingLimit: '{config.Policy.AgingLimit}' is too short: 1ms or longer");
-        Percent(config.Policy.ReaderAbovePercent, 50, 100, "readerAbovePercent");
-        Percent(config.Policy.WriterBelowPercent, 0, 50, "writerBelowPercent");
-        Percent(config.Policy.TargetReadPercent, 1, 99, "targetReadPercent");
-        foreach (var weight in config.Policy.InterleaveWeights ?? [])
-        {
-            if (weight.Weight is < 1 or > 255)
-                throw new UserInputException($"{path}: policy.interleaveWeights: node {weight.Node}: weight {weight.Weight} is outside 1 to 255");
-            if (weight.Node is < 0 or > 1023)
-                throw new UserInputException($"{path}: policy.interleaveWeights: node {weight.Node} is outside 0 to 1023");
-        }
-
-        if ((config.Policy.InterleaveWeights ?? []).GroupBy(weight => weight.Node).FirstOrDefault(group => group.Count() > 1) is { } twice)
-            throw new UserInputException($"{path}: policy.interleaveWeights: node {twice.Key} is there {twice.Count()} times, expected once");
+        SpecCheck.Require(config, "", path);
         return config;
-
-        void Percent(int value, int minimum, int maximum, string field)
-        {
-            if (value < minimum || value > maximum)
-                throw new UserInputException($"{path}: policy.{field}: {value} is outside {minimum} to {maximum}");
-        }
     }
 }

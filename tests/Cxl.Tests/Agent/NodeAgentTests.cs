@@ -124,12 +124,13 @@ public sealed class NodeAgentTests
     }
 
     [Theory]
-    [InlineData("policy: {readerAbovePercent: 40}", "policy.readerAbovePercent: 40 is outside 50 to 100")]
-    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 0}]}", "weight 0 is outside 1 to 255")]
-    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 1}, {node: 0, weight: 2}]}", "node 0 is there 2 times")]
-    [InlineData("telemetry: {interval: 1ms}", "telemetry.interval: '1ms' must be 100ms to 24h")]
-    [InlineData("telemetry: {interval: 1200h}", "telemetry.interval: '1200h' must be 100ms to 24h")]
+    [InlineData("policy: {readerAbovePercent: 40}", "policy.readerAbovePercent: 40 is out of range: use a whole number from 50 to 100")]
+    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 0}]}", "policy.interleaveWeights[0].weight: 0 is out of range")]
+    [InlineData("policy: {interleaveWeights: [{node: 0, weight: 1}, {node: 0, weight: 2}]}", "policy.interleaveWeights[1].node: 0 stands at policy.interleaveWeights[0] already")]
+    [InlineData("telemetry: {interval: 1ms}", "telemetry.interval: '1ms' must be 100ms or longer")]
+    [InlineData("telemetry: {interval: 1200h}", "telemetry.interval: '1200h' must be 24h or shorter")]
     [InlineData("telemetry: {interval: soon}", "telemetry.interval: 'soon' is not a duration")]
+    [InlineData("workloads: [{name: a, podSelector: {}, intent: Latency}, {name: a, podSelector: {}, intent: Latency}]", "workloads[1].name: 'a' stands at workloads[0] already")]
     [InlineData("surprise: 1", "surprise: unknown field")]
     public void Wrong_settings_are_refused_by_name(string yaml, string message)
     {

@@ -199,7 +199,7 @@ public class BadModelTests
     }
 
     [Theory]
-    [InlineData(0, 16, "--threads: 0 is out of range: from 1 to 256")]
+    [InlineData(0, 16, "--threads: 0 is out of range: from 1 to 1024")]
     [InlineData(1, 0, "block tokens is 0; it must be from 1 to 1024")]
     public void Options_out_of_range_are_refused(int threads, int blockTokens, string expected)
     {

@@ -12,6 +12,7 @@ public class ServeOptionsTests
     {
         var options = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\nserving:\n  port: 9000\n  threads: 3\n  kvMemory: 64Mi\n  drainTimeout: 5s\nblockTokens: 32\n");
         Assert.Equal(("configured", 9000, 12L << 20, 3, 32), (options.ModelName, options.Listen.Port, options.Experts.BudgetBytes, options.Threads, options.BlockTokens));
+        Assert.Equal(1024, Resolve("modelName: a\nserving:\n  threads: 1024\n").Threads);
         Assert.Equal((64L << 20, TimeSpan.FromSeconds(5)), (options.KVMemoryBytes, options.DrainTimeout));
         var overridden = Resolve("modelName: configured\nexperts:\n  fastMemory: 12Mi\n", flags => flags with { Name = "named", Listen = "localhost:7000", Threads = 1, Experts = new("4Mi") });
         Assert.Equal((ToolCallParser.Auto, ToolCallParser.Mistral, ToolCallParser.None), (options.ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n").ToolCallParser, Resolve("modelName: a\nserving:\n  toolCallParser: Mistral\n", flags => flags with { ToolCallParser = "None" }).ToolCallParser));
@@ -27,9 +28,10 @@ public class ServeOptionsTests
     [InlineData("modelName: a\nexperts:\n  prefetch:\n    mode: Fixed\n", "experts.prefetch.horizon: missing: mode Fixed needs it, from 1 to 8")]
     [InlineData("modelName: a\nexperts:\n  prefetch:\n    horizon: 3\n", "experts.prefetch.horizon: 3 is given with mode OnDemand: only mode Fixed has a horizon")]
     [InlineData("modelName: a\nexperts:\n  prefetch:\n    stallThreshold: 0\n", "experts.prefetch.stallThreshold: 0 is out of range: from 1 to 1000")]
-    [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: from 16 to 65536")]
+    [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: use a whole number from 16 to 65536")]
     [InlineData("modelName: a\nserving:\n  maxConcurrentSequences: 0\n", "serving.maxConcurrentSequences: 0 is out of range")]
     [InlineData("modelName: a\nserving:\n  computeType: BFloat16\n", "serving.computeType: BFloat16 is not available")]
+    [InlineData("modelName: a\nserving:\n  threads: 1025\n", "serving.threads: 1025 is out of range")]
     [InlineData("modelName: a\nserving:\n  port: 70000\n", "serving.port: 70000 is out of range")]
     [InlineData("serving: {}\n", "required field missing")]
     public void A_configuration_it_cannot_honour_is_refused_by_field(string config, string message) =>
