@@ -28,7 +28,7 @@ internal static class Operations
     public static object? Negate(object? value) => value switch
     {
         // Without the cast both would become floating point.
-        long integer => (object)-integer,
+        long integer => (object)Fitting(() => checked(-integer)),
         double number => -number,
         _ => throw new JinjaException($"'-' cannot take {Python.TypeName(value)}"),
     };
@@ -75,6 +75,8 @@ internal static class Operations
         var by = step is null ? 1 : Python.Integer(step, "the step of a slice");
         if (by == 0)
             throw new JinjaException("the step of a slice must not be 0");
+        // Past any end, and far from overflow.
+        by = Math.Clamp(by, -int.MaxValue, int.MaxValue);
         if (target is Undefined undefined)
             throw new JinjaException($"a slice is asked of {undefined.What}, which is undefined");
         if (target is not (string or JinjaList))
@@ -108,7 +110,7 @@ internal static class Operations
 
     private static string Repeat(string text, long count)
     {
-        if (text.Length * count > LargestText)
+        if (text.Length > 0 && count > LargestText / text.Length)
             throw new JinjaException("the text is repeated too often");
         return count <= 0 ? "" : new StringBuilder().Insert(0, text, (int)count).ToString();
     }
@@ -119,14 +121,27 @@ internal static class Operations
             throw new JinjaException("division by zero");
         return symbol switch
         {
-            "+" => a + b,
-            "-" => a - b,
-            "*" => a * b,
+            "+" => Fitting(() => checked(a + b)),
+            "-" => Fitting(() => checked(a - b)),
+            "*" => Fitting(() => checked(a * b)),
             "/" => (double)a / b,
-            "//" => (a / b) - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0),
-            "%" => ((a % b) + b) % b,
-            _ => b < 0 ? Math.Pow(a, b) : (object)(long)Math.Pow(a, b),
+            "//" => Fitting(() => (a / b) - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0)),
+            "%" => b == -1 ? 0L : a % b is var rest && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest,
+            _ => b < 0 ? Math.Pow(a, b) : (object)Fitting(() => checked((long)Math.Pow(a, b))),
         };
+    }
+
+    /// <summary>An integer, which Python would give any number of digits.</summary>
+    private static long Fitting(Func<long> integer)
+    {
+        try
+        {
+            return integer();
+        }
+        catch (OverflowException)
+        {
+            throw new JinjaException("an integer has more than 64 bits");
+        }
     }
 
     private static object Floats(string symbol, double a, double b)

@@ -50,6 +50,10 @@ public class JinjaTests
     [InlineData("{{ 'a'.frobnicate() }}", "line 1: undefined value ('frobnicate' of string is undefined) cannot be called")]
     [InlineData("{{ 'ab'.find('b', 1) }}", "line 1: 'find' takes at most 1 arguments, 2 were given")]
     [InlineData("{{ [1]|unique(attr='x') }}", "line 1: 'unique' has no argument 'attr'")]
+    [InlineData("{{ 'ab' * 4611686018427387904 }}", "line 1: the text is repeated too often")]
+    [InlineData("{{ 9223372036854775807 + 1 }}", "line 1: an integer has more than 64 bits")]
+    [InlineData("{{ 2 ** 64 }}", "line 1: an integer has more than 64 bits")]
+    [InlineData("{{ (-9223372036854775807 - 1) // -1 }}", "line 1: an integer has more than 64 bits")]
     [InlineData("{{ range(1000000000) }}", "line 1: 'range' must have a step and at most 100000 items")]
     public void Says_what_went_wrong_and_where(string template, string message) =>
         Assert.Equal(message, Assert.Throws<JinjaException>(() => Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System)).Message);
@@ -57,6 +61,8 @@ public class JinjaTests
     // Expected outputs are Jinja2's own.
     [Theory]
     [InlineData("{{ (1,2)[1:] }}{{ (1,2)[::2] }}", "(2,)(1,)")]
+    [InlineData("{{ 'abc'[1::9223372036854775807] }}{{ 'abc'[1::-9223372036854775807] }}", "bb")]
+    [InlineData("{{ -7 % 3 }} {{ 7 % -3 }} {{ -6 % 3 }} {{ 7 % 9223372036854775807 }} {{ (-9223372036854775807 - 1) % -1 }}", "2 -2 0 7 0")]
     [InlineData("{{ 'a' is lower }}{{ '1' is lower }}{{ '' is upper }}{{ 'A1' is upper }}", "TrueFalseFalseTrue")]
     [InlineData("[{{ none[1:] }}{{ {'a': 1}[:1] }}]", "[]")]
     [InlineData("{{ none|selectattr('x')|list }}{{ false|map('upper')|list }}{{ 0|reject|list }}", "[][][]")]
