@@ -57,6 +57,9 @@ internal static class ChatMessages
         if (result["content"] is null && result["tool_calls"] is not JsonArray { Count: > 0 })
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");
         result.TryAdd("content", null);
+        // Templates ask whether there is such a field, and would take none for some.
+        if (result["tool_calls"] is not JsonArray { Count: > 0 })
+            result.Remove("tool_calls");
         return result;
     }
 

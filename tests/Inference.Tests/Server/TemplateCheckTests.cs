@@ -53,6 +53,8 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData("{% for m in messages | reverse %}{{ m.content }};{% endfor %}", """ "messages":[{"role":"system","content":"a b"},{"role":"user","content":"c d"},{"role":"user","content":"e f"}]""")]
     [InlineData("{% for m in messages %}{{ m.content.split('</think>')[-1] | upper }}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"<think>Hm.</think>Good day."},{"role":"user","content":"b"}]""")]
     [InlineData("{% for m in messages %}{{ m.tool_calls | tojson if m.tool_calls else m.content }}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"I shall look.","tool_calls":[{"function":{"name":"now"}}]}]""")]
+    // As DeepSeek's ask for calls.
+    [InlineData("{% for m in messages %}{% if m['tool_calls'] is defined %}{% for c in m['tool_calls'] %}{{ c | tojson }}{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"Good day.","tool_calls":[]},{"role":"assistant","content":"And you?","tool_calls":null}]""")]
     [InlineData("{% for m in messages %}{% if m.content | length > 9 %}{{ raise_exception('too long') }}{% endif %}{{ m.content | upper }}{% endfor %}", """ "messages":[{"role":"user","content":"Good day."}]""")]
     public async Task What_the_template_writes_is_taken(string template, string fields)
     {
