@@ -27,6 +27,7 @@ internal static class LocalInstance
         var start = new ProcessStartInfo(program.File);
         foreach (var argument in program.Prefix.Concat(["local", "supervise", "--name", name]))
             start.ArgumentList.Add(argument);
+        Native.KeepDescriptors();
         return Process.Start(start) ?? throw new InvalidOperationException($"{program.File} did not start");
     }
 

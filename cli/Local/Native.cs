@@ -12,7 +12,10 @@ internal static partial class Native
     private const int CurrentDirectory = -100;
     private const int NoFollow = 0x100;
     private const uint TypeAndOwner = 0x1 | 0x8;
+    private const int CloseOnExec = 0x80000;
     private const int WriteCreateAppend = 0x1 | 0x40 | 0x400;
+    private const uint FirstOwnDescriptor = 3;
+    private const int RangeCloseOnExec = 4;
 
     /// <summary>Asks a process to stop.</summary>
     public static void Terminate(int process) => _ = Signal(process, Sigterm);
@@ -20,11 +23,19 @@ internal static partial class Native
     /// <summary>Ends a process that does not stop.</summary>
     public static void Kill(int process) => _ = Signal(process, Sigkill);
 
+    /// <summary>Whatever this process was given open beyond the standard streams, its children are not: somebody may wait until all have closed it.</summary>
+    /// <exception cref="IOException">The kernel does not do it.</exception>
+    public static void KeepDescriptors()
+    {
+        if (CloseRange(FirstOwnDescriptor, uint.MaxValue, RangeCloseOnExec) != 0)
+            throw new IOException($"open files cannot be kept from child processes: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
     /// <summary>Leaves the terminal's session and sends all further output to a file, so that whoever waits for ours is not kept waiting.</summary>
     public static void Detach(string logFile)
     {
         _ = SetSession();
-        var log = Open(logFile, WriteCreateAppend, 384 /* 0600 */);
+        var log = Open(logFile, WriteCreateAppend | CloseOnExec, 384 /* 0600 */);
         if (log < 0)
             throw new IOException($"{logFile}: cannot be opened (errno {Marshal.GetLastPInvokeError()})");
         // The runtime keeps duplicates of the standard streams: whoever reads a pipe waits for every one of them.
@@ -32,7 +43,7 @@ internal static partial class Native
         var duplicates = Directory.EnumerateFileSystemEntries("/proc/self/fd").Select(Path.GetFileName).Where(name => old.Contains(Target(name!))).ToList();
         foreach (var name in duplicates)
             _ = Duplicate(log, int.Parse(name!, CultureInfo.InvariantCulture));
-        var none = Open("/dev/null", 0, 0);
+        var none = Open("/dev/null", CloseOnExec, 0);
         _ = Duplicate(none, 0);
     }
 
@@ -58,6 +69,9 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Signal(int process, int signal);
+
+    [LibraryImport("libc", EntryPoint = "close_range", SetLastError = true)]
+    private static partial int CloseRange(uint first, uint last, int flags);
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSession();

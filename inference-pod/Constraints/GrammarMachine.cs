@@ -16,9 +16,10 @@ internal sealed class GrammarMachine
 
     private readonly Dictionary<(GrammarNode, int, Place?), Place> _places = [];
     private readonly Dictionary<int[], GrammarState> _states = new(new IdComparer());
-    private readonly Dictionary<Place, bool> _visited = [];
     private readonly Stack<Place> _pending = new();
     private int _nextId;
+    private int _round;
+    private int _visited;
     private long _kept;
 
     /// <exception cref="AmbiguousGrammarException">The beginning is too ambiguous already.</exception>
@@ -26,6 +27,9 @@ internal sealed class GrammarMachine
 
     /// <summary>Where every text begins.</summary>
     public GrammarState Start { get; private set; }
+
+    /// <summary>Places that were gone through so far: what the work is counted in.</summary>
+    public long Visits { get; private set; }
 
     /// <summary>The state after one more byte, or null where the grammar does not allow it.</summary>
     /// <exception cref="AmbiguousGrammarException">The grammar is too ambiguous to follow.</exception>
@@ -67,27 +71,30 @@ internal sealed class GrammarMachine
 
     private GrammarState? Step(GrammarState state, byte value)
     {
+        var exits = state.Exits();
+        var sets = exits.Holding(value);
+        // Most bytes lead to the same few places, and it takes long to find which these are.
+        if (exits.Known(value, sets, out var next))
+            return next;
         var reached = new List<Place?>();
-        foreach (var place in state.Places)
+        for (var rest = sets; rest != UInt128.Zero; rest &= rest - UInt128.One)
+            reached.AddRange(exits.After((int)UInt128.TrailingZeroCount(rest)));
+        foreach (var place in exits.Literals(value))
         {
-            if (place.Node is LiteralNode literal)
-            {
-                if (literal.Bytes[place.Position] == value)
-                    reached.Add(place.Position + 1 < literal.Bytes.Length ? Intern(literal, place.Position + 1, place.Rest) : place.Rest);
-            }
-            else if (((ByteSetNode)place.Node).Holds(value))
-            {
-                reached.Add(place.Rest);
-            }
+            var bytes = ((LiteralNode)place.Node).Bytes;
+            reached.Add(place.Position + 1 < bytes.Length ? Intern(place.Node, place.Position + 1, place.Rest) : place.Rest);
         }
 
-        return reached.Count == 0 ? null : Close([.. reached.OfType<Place>()], reached.Contains(null));
+        next = reached.Count == 0 ? null : Close([.. reached.OfType<Place>()], reached.Contains(null));
+        exits.Learn(value, sets, next);
+        return next;
     }
 
     // Goes from places inside the grammar to the places where the next byte is.
     private GrammarState Close(List<Place> from, bool accepting)
     {
-        _visited.Clear();
+        _round++;
+        _visited = 0;
         foreach (var place in from)
             Visit(place);
         var found = new List<Place>();
@@ -136,9 +143,11 @@ internal sealed class GrammarMachine
 
     private void Visit(Place place)
     {
-        if (!_visited.TryAdd(place, true))
+        if (place.Round == _round)
             return;
-        if (_visited.Count > MostPlaces)
+        place.Round = _round;
+        Visits++;
+        if (++_visited > MostPlaces)
         {
             _pending.Clear();
             throw new AmbiguousGrammarException($"it is too ambiguous: a text may have more than {MostPlaces} readings at once");
@@ -150,11 +159,11 @@ internal sealed class GrammarMachine
     private GrammarState State(List<Place> found, bool accepting)
     {
         found.Sort(static (left, right) => left.Id.CompareTo(right.Id));
-        int[] key = [accepting ? 1 : 0, .. found.Select(place => place.Id)];
+        int[] key = [accepting ? 1 : 0, .. found.Select(static place => place.Id)];
         if (_states.TryGetValue(key, out var state))
             return state;
         _states.Add(key, state = new GrammarState([.. found], accepting));
-        _kept += StateBytes + (found.Count * (sizeof(int) + IntPtr.Size));
+        _kept += StateBytes + (found.Count * (sizeof(int) + (2 * IntPtr.Size)));
         return state;
     }
 

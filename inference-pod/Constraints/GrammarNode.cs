@@ -23,6 +23,9 @@ internal sealed class ByteSetNode : GrammarNode
         }
     }
 
+    /// <summary>One bit for each byte: those below 128, and the others.</summary>
+    public (UInt128, UInt128) Bytes => (_low, _high);
+
     /// <summary>The set holds the byte.</summary>
     public bool Holds(byte value) => ((value < 128 ? _low >> value : _high >> (value - 128)) & UInt128.One) != UInt128.Zero;
 

@@ -11,6 +11,9 @@ internal sealed class Place(int id, GrammarNode node, int position, Place? rest)
     public int Position => position;
 
     public Place? Rest => rest;
+
+    /// <summary>The last round in which the machine came by.</summary>
+    public int Round { get; set; }
 }
 
 /// <summary>All places where a grammar may be after some bytes.</summary>
@@ -23,6 +26,7 @@ internal sealed class GrammarState(Place[] places, bool accepting)
     /// <summary>For each byte what is known of the step with it; null: nothing of any. Most bytes lead to the few same states.</summary>
     private byte[]? _steps;
     private readonly List<GrammarState> _targets = [];
+    private GrammarExits? _exits;
 
     /// <summary>Each waits for a byte.</summary>
     public IReadOnlyList<Place> Places => places;
@@ -32,6 +36,9 @@ internal sealed class GrammarState(Place[] places, bool accepting)
 
     /// <summary>The text must end here.</summary>
     public bool Complete => accepting && places.Length == 0;
+
+    /// <summary>Its places by the bytes that they wait for.</summary>
+    public GrammarExits Exits() => _exits ??= new GrammarExits(places);
 
     public bool Known(byte value, out GrammarState? state)
     {

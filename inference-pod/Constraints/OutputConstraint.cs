@@ -1,18 +1,32 @@
 namespace Moebius.Inference.Constraints;
 
 /// <summary>What an output must look like. Thread-safe.</summary>
-/// <param name="root">The grammar of the whole text.</param>
-/// <param name="trie">The vocabulary that writes it.</param>
-/// <exception cref="AmbiguousGrammarException">The beginning has too many readings already.</exception>
-internal sealed class OutputGrammar(GrammarNode root, TokenTrie trie)
+internal sealed class OutputGrammar
 {
-    private GrammarMachine? _first = new(root);
+    private readonly GrammarNode _root;
+    private readonly ulong[] _begins;
+    private GrammarMachine? _first;
+
+    /// <summary>Also finds the tokens that a text may begin with, which takes longest: nobody waits for it but who asks.</summary>
+    /// <param name="root">The grammar of the whole text.</param>
+    /// <param name="trie">The vocabulary that writes it.</param>
+    /// <exception cref="AmbiguousGrammarException">The beginning has too many readings already.</exception>
+    public OutputGrammar(GrammarNode root, TokenTrie trie)
+    {
+        _root = root;
+        Trie = trie;
+        _first = new GrammarMachine(root);
+        trie.Fitting(_first, _first.Start, _begins = trie.Mask());
+    }
 
     /// <summary>The vocabulary that writes it.</summary>
-    public TokenTrie Trie => trie;
+    public TokenTrie Trie { get; }
+
+    /// <summary>The tokens that a text may begin with, one bit each; not to be changed.</summary>
+    public ReadOnlySpan<ulong> Begins => _begins;
 
     /// <summary>A machine that nobody else uses; the first one is what the grammar was checked with.</summary>
-    public GrammarMachine Machine() => Interlocked.Exchange(ref _first, null) ?? new GrammarMachine(root);
+    public GrammarMachine Machine() => Interlocked.Exchange(ref _first, null) ?? new GrammarMachine(_root);
 }
 
 /// <summary>Keeps one sequence to its grammar: before a choice, what does not fit is ruled out. Not thread-safe.</summary>
@@ -32,6 +46,7 @@ internal sealed class OutputConstraint
         _trie = grammar.Trie;
         _endOfSequence = endOfSequence;
         _state = _machine.Start;
+        Remember(grammar.Begins.ToArray());
     }
 
     /// <summary>The text is whole and nothing can follow.</summary>
@@ -44,17 +59,22 @@ internal sealed class OutputConstraint
     {
         if (!_masks.TryGetValue(_state, out var mask))
         {
-            mask = new ulong[(_trie.Vocabulary + 63) / 64];
-            _trie.Fitting(_machine, _state, mask);
-            foreach (var token in _endOfSequence.Where(token => _state.Accepting && (uint)token < (uint)_trie.Vocabulary))
-                mask[token >> 6] |= 1UL << (token & 63);
-            if (_masks.Count >= MostMasks)
-                _masks.Clear();
-            _masks.Add(_state, mask);
+            _trie.Fitting(_machine, _state, mask = _trie.Mask());
+            Remember(mask);
         }
 
         Apply(mask, logits[..Math.Min(logits.Length, _trie.Vocabulary)]);
         logits[Math.Min(logits.Length, _trie.Vocabulary)..].Fill(float.NegativeInfinity);
+    }
+
+    /// <summary>Keeps what fits at this place, with the end where the text may end.</summary>
+    private void Remember(ulong[] mask)
+    {
+        foreach (var token in _endOfSequence.Where(token => _state.Accepting && (uint)token < (uint)_trie.Vocabulary))
+            mask[token >> 6] |= 1UL << (token & 63);
+        if (_masks.Count >= MostMasks)
+            _masks.Clear();
+        _masks.Add(_state, mask);
     }
 
     /// <summary>Makes tokens without a bit impossible. Mostly all of 64 neighbours fit, or none: those are settled at once.</summary>

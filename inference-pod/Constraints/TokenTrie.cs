@@ -8,6 +8,12 @@ namespace Moebius.Inference.Constraints;
 /// </summary>
 internal sealed class TokenTrie
 {
+    /// <summary>
+    /// All that runs waits while what fits is looked for, so a hostile grammar has a bound: some 50 ms. One string in 150
+    /// alternatives takes half of it, a large schema that somebody means some thousands.
+    /// </summary>
+    private const long MostVisits = 250_000;
+
     private readonly byte[] _label;
     private readonly int[] _depth;
     private readonly int[] _skip;        // the next node that is not below
@@ -61,14 +67,19 @@ internal sealed class TokenTrie
     /// <summary>What a grammar reads for a token; nothing where no grammar has it.</summary>
     public ReadOnlySpan<byte> Bytes(int id) => _control.TryGetValue(id, out var bytes) ? bytes : _tokenizer.TextBytes(id);
 
+    /// <summary>A mask that no token is in: one bit each, 64 to a word.</summary>
+    public ulong[] Mask() => new ulong[(Vocabulary + 63) / 64];
+
     /// <summary>Marks the tokens whose whole text the grammar allows next.</summary>
     /// <param name="machine">The grammar.</param>
     /// <param name="from">Where it is.</param>
-    /// <param name="mask">[vocabulary] one bit a token, 64 to a word, all zero before.</param>
+    /// <param name="mask">What <see cref="Mask"/> has made.</param>
+    /// <exception cref="AmbiguousGrammarException">That would take too long.</exception>
     public void Fitting(GrammarMachine machine, GrammarState from, ulong[] mask)
     {
         var path = new GrammarState[_longest + 1];
         path[0] = from;
+        var before = machine.Visits;
         for (var node = 0; node < _label.Length;)
         {
             if (machine.Next(path[_depth[node]], _label[node]) is not { } next)
@@ -77,6 +88,8 @@ internal sealed class TokenTrie
                 continue;
             }
 
+            if (machine.Visits - before > MostVisits)
+                throw new AmbiguousGrammarException($"it is too ambiguous: more than {MostVisits} places have to be gone through before one token");
             path[_depth[node] + 1] = next;
             for (var i = _firstToken[node]; i < _firstToken[node + 1]; i++)
                 mask[_tokens[i] >> 6] |= 1UL << (_tokens[i] & 63);

@@ -57,6 +57,9 @@ internal static class ChatMessages
         if (result["content"] is null && result["tool_calls"] is not JsonArray { Count: > 0 })
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");
         result.TryAdd("content", null);
+        // Templates ask whether there is such a field, and would take none for some.
+        if (result["tool_calls"] is not JsonArray { Count: > 0 })
+            result.Remove("tool_calls");
         return result;
     }
 
@@ -81,6 +84,12 @@ internal static class ChatMessages
             throw RequestBody.WrongType(name, "an object", part);
         if (!part.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "text")
             throw ApiException.Invalid($"{name}.type", $"'{name}.type' must be 'text': this model reads nothing else.");
+        foreach (var field in part.EnumerateObject())
+        {
+            if (field.Name is not ("type" or "text") && field.Value.ValueKind != JsonValueKind.Null)
+                throw ApiException.Invalid($"{name}.{field.Name}", $"'{name}.{field.Name}' is not a parameter of a part of type 'text'.", "unknown_parameter");
+        }
+
         return part.TryGetProperty("text", out var text)
             ? RequestBody.String(text, $"{name}.text")
             : throw ApiException.Invalid($"{name}.text", $"'{name}.text' is required.", "missing_required_parameter");

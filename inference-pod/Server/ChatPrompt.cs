@@ -14,29 +14,35 @@ internal static class ChatPrompt
     /// <param name="open">Open the assistant's turn.</param>
     /// <param name="variables">Further variables of the template, or null.</param>
     /// <param name="clock">What the template may ask for the time.</param>
-    /// <exception cref="ApiException">The template refuses the messages.</exception>
+    /// <exception cref="ApiException">The template refuses the messages, or leaves one out.</exception>
     public static string Render(ChatTemplate template, RequestBody body, JsonElement messages, JsonElement? tools, bool open, JsonElement? variables, TimeProvider clock)
     {
+        string Rendered(JsonElement given) => template.Render(given, tools, open, variables, clock);
+
+        string text;
         try
         {
-            return template.Render(messages, tools, open, variables, clock);
+            text = Rendered(messages);
         }
         catch (JinjaException error)
         {
             // A template that joins arguments to other texts takes them as text only.
-            if (ChatMessages.HaveCalls(body))
+            var refusal = ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
+            if (!ChatMessages.HaveCalls(body))
+                throw refusal;
+            messages = ChatMessages.Read(body, argumentsAsObjects: false);
+            try
             {
-                try
-                {
-                    return template.Render(ChatMessages.Read(body, argumentsAsObjects: false), tools, open, variables, clock);
-                }
-                catch (JinjaException)
-                {
-                    // The first reason is the better one.
-                }
+                text = Rendered(messages);
             }
-
-            throw ApiException.Invalid("messages", $"The model's chat template refuses the messages: {error.Message}");
+            catch (JinjaException)
+            {
+                // The first reason is the better one.
+                throw refusal;
+            }
         }
+
+        TemplateCheck.Messages(text, messages, Rendered);
+        return text;
     }
 }

@@ -88,6 +88,7 @@ internal sealed record PreparedRequest(
         body.RefuseOthers();
         if (model.Template is not { } template)
             throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
+        TemplateCheck.Fields(template, body, messages, tools);
         var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
         var start = ReasoningFormat.Start(model.ToolCallParser, model.ReasoningParser, text);
         var kept = callable is not null ? tools.Grammar(callable, model, start) : format is not null ? ResponseFormat.Answer(format, model, start) : null;

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Unicode;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using MinDataRate = Microsoft.AspNetCore.Server.Kestrel.Core.MinDataRate;
 
 namespace Moebius.Inference.Server;
 
@@ -22,6 +24,12 @@ internal sealed class RequestBodies
 
     private const int SmallBytes = 64 << 10;
     private const int RetrySeconds = 1;
+
+    /// <summary>
+    /// A body that may be large comes within five seconds, or as fast as this on the average: room that is taken and not used
+    /// is others' who wait for it.
+    /// </summary>
+    private static readonly MinDataRate Pace = new(bytesPerSecond: 256 << 10, gracePeriod: TimeSpan.FromSeconds(5));
 
     /// <summary>Levels of objects and arrays in one another.</summary>
     private const int DeepestLevel = 64;
@@ -53,6 +61,8 @@ internal sealed class RequestBodies
         if (request.ContentLength > LargestBytes)
             throw TooLarge();
         place.Take(request.ContentLength ?? 0);
+        if ((request.ContentLength ?? LargestBytes) > SmallBytes && request.HttpContext.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+            rate.MinDataRate = Pace;
         // One byte more than is announced: the end is found without a larger buffer.
         var buffer = new byte[(request.ContentLength ?? 4095) + 1];
         var length = 0;
@@ -72,7 +82,12 @@ internal sealed class RequestBodies
         }
         catch (BadHttpRequestException error)
         {
-            throw error.StatusCode == 413 ? TooLarge() : new ApiException(error.StatusCode, "invalid_request_error", "The body could not be read.");
+            throw error.StatusCode switch
+            {
+                StatusCodes.Status413PayloadTooLarge => TooLarge(),
+                StatusCodes.Status408RequestTimeout => new ApiException(error.StatusCode, "invalid_request_error", $"The body came too slowly: one of more than {SmallBytes} bytes, or of unknown length, has to come within {Pace.GracePeriod.TotalSeconds:0} seconds or at {Pace.BytesPerSecond:0} bytes a second."),
+                _ => new ApiException(error.StatusCode, "invalid_request_error", "The body could not be read."),
+            };
         }
 
         return buffer.AsMemory(0, length);

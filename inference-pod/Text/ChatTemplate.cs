@@ -129,8 +129,15 @@ internal sealed class ChatTemplate
                 variables[field.Name] = FromJson(field.Value);
         }
 
-        return (tools is not null && _toolTemplate is not null ? _toolTemplate : _template).Render(variables, clock);
+        return For(tools is not null).Render(variables, clock);
     }
+
+    /// <summary>Whether a variable or field of this name can have an effect.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="withTools">Tools are given.</param>
+    public bool Knows(string name, bool withTools) => For(withTools).Knows(name);
+
+    private Template For(bool withTools) => withTools && _toolTemplate is not null ? _toolTemplate : _template;
 
     private static object? FromJson(JsonElement element)
     {

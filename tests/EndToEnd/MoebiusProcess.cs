@@ -25,9 +25,11 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public static MoebiusProcess Start(params string[] arguments)
     {
+        // Scripts and build tools have more open than the standard streams: what stays behind must not hold any of it.
         // A test run in the background has SIGINT ignored, and children inherit that; a user's shell does not.
-        var start = new ProcessStartInfo("env") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
-        start.ArgumentList.Add("--default-signal=INT");
+        var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        start.ArgumentList.Add("-c");
+        start.ArgumentList.Add("exec 9>&1; exec env --default-signal=INT \"$0\" \"$@\"");
         start.ArgumentList.Add(Program);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);

@@ -173,9 +173,7 @@ internal static class Filters
         arguments.Check("tojson", "indent", "ensure_ascii", "separators", "sort_keys");
         int? indent = arguments.Get(0, "indent") is { } width ? (int)Python.Integer(width, "indent") : null;
         var separators = arguments.Get(2, "separators") is JinjaList { Items: [string item, string key] } ? (item, key) : (indent is null ? ", " : ",", ": ");
-        return Python.Truth(arguments.Get(1, "ensure_ascii", false))
-            ? throw new JinjaException("'tojson' with ensure_ascii=true is not supported")
-            : JsonText.Write(value, indent, separators.Item1, separators.Item2, Python.Truth(arguments.Get(3, "sort_keys", false)));
+        return JsonText.Write(value, indent, separators.Item1, separators.Item2, Python.Truth(arguments.Get(3, "sort_keys", false)), Python.Truth(arguments.Get(1, "ensure_ascii", false)));
     }
 
     private static string Indent(string text, Arguments arguments)
@@ -183,7 +181,7 @@ internal static class Filters
         var width = arguments.Get(0, "width", 4L) is string pad ? pad : new string(' ', (int)Python.Integer(arguments.Get(0, "width", 4L), "width"));
         var first = Python.Truth(arguments.Get(1, "first", false));
         var blank = Python.Truth(arguments.Get(2, "blank", false));
-        return string.Join('\n', text.Split('\n').Select((line, i) => (i == 0 && !first) || (i > 0 && line.Length == 0 && !blank) ? line : width + line));
+        return string.Join('\n', Methods.Lines(text + '\n').Select((line, i) => (i == 0 && !first) || (i > 0 && line.Length == 0 && !blank) ? line : width + line));
     }
 
     private static object? ToInteger(object? value, Arguments arguments) => value switch

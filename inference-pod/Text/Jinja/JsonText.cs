@@ -4,10 +4,10 @@ using System.Text;
 
 namespace Moebius.Inference.Text.Jinja;
 
-/// <summary>JSON as Python's <c>json.dumps(ensure_ascii=False)</c> writes it, which is what models were trained on.</summary>
+/// <summary>JSON as Python's <c>json.dumps</c> writes it, which is what models were trained on.</summary>
 internal static class JsonText
 {
-    public static string Write(object? value, int? indent, string itemSeparator, string keySeparator, bool sortKeys)
+    public static string Write(object? value, int? indent, string itemSeparator, string keySeparator, bool sortKeys, bool asciiOnly)
     {
         var output = new StringBuilder();
         Write(value, 0);
@@ -30,7 +30,7 @@ internal static class JsonText
                     output.Append(Python.Float(number));
                     break;
                 case string text:
-                    String(output, text);
+                    String(output, text, asciiOnly);
                     break;
                 case JinjaList list:
                     Many('[', ']', list.Items, depth, item => Write(item, depth + 1));
@@ -39,7 +39,7 @@ internal static class JsonText
                     var items = sortKeys ? map.OrderBy(item => Python.Str(item.Key), StringComparer.Ordinal) : map.AsEnumerable();
                     Many('{', '}', items.ToList(), depth, item =>
                     {
-                        String(output, Python.Str(item.Key));
+                        String(output, Python.Str(item.Key), asciiOnly);
                         output.Append(keySeparator);
                         Write(item.Value, depth + 1);
                     });
@@ -72,7 +72,7 @@ internal static class JsonText
         }
     }
 
-    private static void String(StringBuilder output, string text)
+    private static void String(StringBuilder output, string text, bool asciiOnly)
     {
         output.Append('"');
         foreach (var character in text)
@@ -87,6 +87,7 @@ internal static class JsonText
                 '\b' => "\\b",
                 '\f' => "\\f",
                 < ' ' => $"\\u{(int)character:x4}",
+                > '~' when asciiOnly => $"\\u{(int)character:x4}",
                 _ => character.ToString(),
             });
         }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -42,12 +43,15 @@ internal static class Methods
 
     public static string Strip(string text, object? characters, bool left, bool right)
     {
-        var set = characters is null ? null : Python.Text(characters, "characters to strip").ToCharArray();
-        if (left)
-            text = set is null ? text.TrimStart() : text.TrimStart(set);
-        if (right)
-            text = set is null ? text.TrimEnd() : text.TrimEnd(set);
-        return text;
+        var set = characters is null ? null : Python.Text(characters, "characters to strip").EnumerateRunes().ToHashSet();
+        var (from, to) = (0, text.Length);
+        while (left && from < to && Rune.GetRuneAt(text, from) is var first && Goes(first))
+            from += first.Utf16SequenceLength;
+        while (right && from < to && Rune.DecodeLastFromUtf16(text.AsSpan(from, to - from), out var last, out var length) == OperationStatus.Done && Goes(last))
+            to -= length;
+        return text[from..to];
+
+        bool Goes(Rune character) => set?.Contains(character) ?? Python.IsSpace(character);
     }
 
     private static Callable? OfString(string text, string name)
@@ -76,7 +80,7 @@ internal static class Methods
             "isdigit" => _ => text.Length > 0 && text.All(char.IsDigit),
             "isalpha" => _ => text.Length > 0 && text.All(char.IsLetter),
             "isalnum" => _ => text.Length > 0 && text.All(char.IsLetterOrDigit),
-            "isspace" => _ => text.Length > 0 && text.All(char.IsWhiteSpace),
+            "isspace" => _ => text.Length > 0 && text.EnumerateRunes().All(Python.IsSpace),
             "isupper" => _ => text.Any(char.IsLetter) && text == Upper(text),
             "islower" => _ => text.Any(char.IsLetter) && text == Lower(text),
             "zfill" => arguments => text.PadLeft((int)Python.Integer(arguments.Get(0, "width"), "width"), '0'),
@@ -153,7 +157,7 @@ internal static class Methods
         {
             if (limit >= 0)
                 throw new JinjaException("'split' with maxsplit and without a separator is not supported");
-            return new JinjaList([.. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)]);
+            return new JinjaList([.. Words(text)]);
         }
 
         var mark = Python.Text(separator, "the separator");
@@ -174,10 +178,42 @@ internal static class Methods
         return new JinjaList(parts);
     }
 
-    private static IEnumerable<string> Lines(string text)
+    private static IEnumerable<string> Words(string text)
     {
-        var lines = text.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n').Split('\n');
-        return lines[^1].Length == 0 ? lines.SkipLast(1) : lines;
+        var word = new StringBuilder();
+        foreach (var character in text.EnumerateRunes())
+        {
+            if (!Python.IsSpace(character))
+            {
+                word.Append(character);
+                continue;
+            }
+
+            if (word.Length > 0)
+                yield return word.ToString();
+            word.Clear();
+        }
+
+        if (word.Length > 0)
+            yield return word.ToString();
+    }
+
+    /// <summary>Its lines, without what ends them.</summary>
+    public static IEnumerable<string> Lines(string text)
+    {
+        var from = 0;
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (text[i] is not ('\n' or '\r' or '\v' or '\f' or '\x1c' or '\x1d' or '\x1e' or '\x85' or '\u2028' or '\u2029'))
+                continue;
+            yield return text[from..i];
+            if (text[i] == '\r' && i + 1 < text.Length && text[i + 1] == '\n')
+                i++;
+            from = i + 1;
+        }
+
+        if (from < text.Length)
+            yield return text[from..];
     }
 
     /// <summary>Formats a time as C's <c>strftime</c> does.</summary>

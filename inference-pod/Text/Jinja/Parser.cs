@@ -3,9 +3,9 @@ namespace Moebius.Inference.Text.Jinja;
 /// <summary>Reads statements.</summary>
 internal sealed class Parser(List<Token> tokens) : ExpressionParser(tokens)
 {
-    public static IReadOnlyList<Statement> Parse(string source)
+    public static IReadOnlyList<Statement> Parse(List<Token> tokens)
     {
-        var parser = new Parser(Lexer.Tokenize(source));
+        var parser = new Parser(tokens);
         var body = parser.ParseBody();
         return parser.Current.Kind == TokenKind.End
             ? body

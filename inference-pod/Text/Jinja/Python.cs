@@ -174,20 +174,29 @@ internal static class Python
     {
         var quote = text.Contains('\'') && !text.Contains('"') ? '"' : '\'';
         var result = new StringBuilder().Append(quote);
-        foreach (var character in text)
+        foreach (var character in text.EnumerateRunes())
         {
-            result.Append(character switch
+            _ = character.Value switch
             {
-                '\n' => "\\n",
-                '\r' => "\\r",
-                '\t' => "\\t",
-                '\\' => "\\\\",
-                _ when character == quote => "\\" + character,
-                _ when character < ' ' || character == '\x7f' => $"\\x{(int)character:x2}",
-                _ => character.ToString(),
-            });
+                '\n' => result.Append("\\n"),
+                '\r' => result.Append("\\r"),
+                '\t' => result.Append("\\t"),
+                '\\' => result.Append("\\\\"),
+                _ when character.Value == quote => result.Append('\\').Append(quote),
+                _ when IsPrintable(character) => result.Append(character),
+                < 0x100 => result.Append(CultureInfo.InvariantCulture, $"\\x{character.Value:x2}"),
+                < 0x10000 => result.Append(CultureInfo.InvariantCulture, $"\\u{character.Value:x4}"),
+                _ => result.Append(CultureInfo.InvariantCulture, $"\\U{character.Value:x8}"),
+            };
         }
 
         return result.Append(quote).ToString();
     }
+
+    /// <summary>What <c>str.isspace()</c> takes for white space: also the separators that .NET does not.</summary>
+    public static bool IsSpace(Rune character) => Rune.IsWhiteSpace(character) || character.Value is >= 0x1c and <= 0x1f;
+
+    private static bool IsPrintable(Rune character) => character.Value == ' ' || Rune.GetUnicodeCategory(character) is not (
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned
+        or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);
 }

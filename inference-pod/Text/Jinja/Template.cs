@@ -1,3 +1,5 @@
+using System.Collections.Frozen;
+
 namespace Moebius.Inference.Text.Jinja;
 
 /// <summary>
@@ -8,12 +10,20 @@ namespace Moebius.Inference.Text.Jinja;
 internal sealed class Template
 {
     private readonly IReadOnlyList<Statement> _body;
+    private readonly FrozenSet<string> _words;
 
-    private Template(IReadOnlyList<Statement> body) => _body = body;
+    private Template(IReadOnlyList<Statement> body, FrozenSet<string> words) => (_body, _words) = (body, words);
 
     /// <summary>Reads a template.</summary>
     /// <exception cref="JinjaException">It is damaged, or uses what is not supported.</exception>
-    public static Template Parse(string source) => new(Parser.Parse(source));
+    public static Template Parse(string source)
+    {
+        var tokens = Lexer.Tokenize(source);
+        return new Template(Parser.Parse(tokens), tokens.Where(static token => token.Kind is TokenKind.Name or TokenKind.String).Select(static token => token.Value).ToFrozenSet(StringComparer.Ordinal));
+    }
+
+    /// <summary>Whether the name of a variable or field stands anywhere in the template, bare or as a text: one that does not has no effect.</summary>
+    public bool Knows(string name) => _words.Contains(name);
 
     /// <summary>Runs the template. Thread-safe.</summary>
     /// <exception cref="JinjaException">The template refuses its input, or asks for something impossible.</exception>

@@ -20,7 +20,69 @@ internal static class ConstraintBench
         ("tree", """{"type":"object","properties":{"value":{"type":"integer"},"children":{"type":"array","maxItems":2,"items":{"$ref":"#"}}},"required":["value"],"additionalProperties":false}"""),
     ];
 
+    /// <summary>Large ones that somebody may mean, and some that are made to take long.</summary>
+    private static readonly (string Name, string Schema)[] Heavy =
+    [
+        ("500 properties", $"{{\"type\":\"object\",\"properties\":{{{Listed(500, i => $"\"property_{i}\":{{\"type\":[\"string\",\"integer\"]}}")}}},\"required\":[{Listed(500, i => $"\"property_{i}\"")}]}}"),
+        ("1000 texts", $"{{\"enum\":[{Listed(1000, i => $"\"{i * 7919 % 1009} of them\"")}]}}"),
+        ("20 objects", AnyOf(20, i => $"{{\"type\":\"object\",\"properties\":{{\"kind\":{{\"const\":\"kind{i}\"}},\"text\":{{\"type\":\"string\",\"maxLength\":{i + 40}}}}},\"required\":[\"kind\",\"text\"],\"additionalProperties\":false}}")),
+        ("20 lengths", AnyOf(20, i => $"{{\"type\":\"string\",\"maxLength\":{i + 100}}}")),
+        ("150 lengths", AnyOf(150, i => $"{{\"type\":\"string\",\"maxLength\":{i + 100}}}")),
+        ("100 lists", AnyOf(100, i => $"{{\"type\":\"array\",\"maxItems\":{i + 5},\"items\":{{\"type\":\"string\",\"maxLength\":{i + 100}}}}}")),
+        ("150 numbers", AnyOf(150, i => $"{{\"type\":\"integer\",\"minimum\":{i},\"maximum\":{1_000_000_007L * (i + 1)}}}")),
+    ];
+
+    private static string AnyOf(int count, Func<int, string> item) => $"{{\"type\":\"array\",\"minItems\":1,\"items\":{{\"anyOf\":[{Listed(count, item)}]}}}}";
+
+    private static string Listed(int count, Func<int, string> item) => string.Join(',', Enumerable.Range(0, count).Select(item));
+
     public static void Run()
+    {
+        RunOrdinary();
+        RunHeavy();
+    }
+
+    private static void RunHeavy()
+    {
+        const int Vocabulary = 151_936;
+        var tokenizer = ConstraintBench.Vocabulary(Vocabulary);
+        var trie = new TokenTrie(tokenizer, Vocabulary);
+        Report.Title($"What one place of a large schema may take, one thread, vocabulary {Vocabulary} (one output of 25 random fitting tokens, {Repeats} times)", "schema", "compiled, ms", "median of new places, ms", "slowest, ms");
+        foreach (var (name, schema) in Heavy)
+        {
+            using var document = JsonDocument.Parse(schema);
+            var (compiled, middle, slowest) = (new List<double>(), new List<double>(), new List<double>());
+            for (var repeat = -1; repeat < Repeats; repeat++)
+            {
+                var random = new Random(1);
+                var start = Stopwatch.GetTimestamp();
+                var constraint = new OutputConstraint(new OutputGrammar(JsonSchemaCompiler.Compile(document.RootElement), trie), new HashSet<int>());
+                var made = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+                var places = new List<double>();
+                var logits = new float[Vocabulary];
+                for (var i = 0; i < 25 && !constraint.Finished; i++)
+                {
+                    Array.Clear(logits);
+                    start = Stopwatch.GetTimestamp();
+                    constraint.Restrict(logits);
+                    places.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+                    var fitting = Enumerable.Range(0, Vocabulary).Where(token => logits[token] == 0).ToArray();
+                    constraint.Accept(fitting[random.Next(fitting.Length)]);
+                }
+
+                // The first one warms up.
+                if (repeat < 0)
+                    continue;
+                compiled.Add(made);
+                middle.Add(places.Order().ElementAt(places.Count / 2));
+                slowest.Add(places.Max());
+            }
+
+            Report.Row(name, Spread.Of(compiled).Text("F2"), Spread.Of(middle).Text("F2"), Spread.Of(slowest).Text("F1"));
+        }
+    }
+
+    private static void RunOrdinary()
     {
         Report.Title($"Keeping an output to a schema, one thread ({Repeats} repeats of {Outputs} outputs of random fitting tokens)", "vocabulary", "schema", "compiled, us", "new place, us a token", "known place, us a token", "a test of each token, us", "ratio to known");
         foreach (var vocabulary in (ReadOnlySpan<int>)[4096, 151_936])

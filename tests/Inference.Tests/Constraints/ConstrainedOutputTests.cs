@@ -3,6 +3,7 @@ using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Tests.Engine;
 using Moebius.Inference.Tests.Server;
+using Moebius.Inference.Text.Tokenization;
 using NJsonSchema;
 
 namespace Moebius.Inference.Tests.Constraints;
@@ -128,6 +129,22 @@ public class ConstrainedOutputTests
 
         var (after, _, _) = await harness.PostAsync("v1/chat/completions", Chat("""{"type":"json_object"}"""));
         Assert.Equal(200, (int)after);
+    }
+
+    [Fact]
+    public void What_takes_too_long_to_follow_is_refused_though_it_has_few_readings()
+    {
+        // Numbers whose first digits are all different places: each is gone into.
+        var texts = Enumerable.Range(0, 256).Select(value => new[] { (byte)value }).Concat(Enumerable.Range(10, 9990).Select(number => System.Text.Encoding.ASCII.GetBytes($"{number}"))).ToArray();
+        var trie = new TokenTrie(new Tokenizer(null, null, null!, [], [.. texts], [], []), texts.Length);
+        Fit(20);
+        Assert.Contains("before one token", Assert.Throws<AmbiguousGrammarException>(() => Fit(190)).Message, StringComparison.Ordinal);
+
+        void Fit(int count)
+        {
+            using var schema = JsonDocument.Parse($"{{\"anyOf\":[{string.Join(',', Enumerable.Range(1, count).Select(i => $"{{\"type\":\"integer\",\"minimum\":{i * 7919},\"maximum\":{i * 1_000_000_007L}}}"))}]}}");
+            _ = new OutputGrammar(JsonSchemaCompiler.Compile(schema.RootElement), trie);
+        }
     }
 
     private static string Chat(string format) =>

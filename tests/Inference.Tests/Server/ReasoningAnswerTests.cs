@@ -19,10 +19,8 @@ public sealed class ReasoningAnswerTests : IDisposable
 
     private async Task<ServerHarness> StartAsync(string says, ReasoningParser parser = ReasoningParser.Auto, ToolCallParser calls = ToolCallParser.Hermes)
     {
-        foreach (var file in new[] { "tokenizer.json", "tokenizer_config.json" })
-            File.Copy(Path.Combine(Fixtures.Model, file), Path.Combine(_directory.Path, file));
-        await File.WriteAllTextAsync(Path.Combine(_directory.Path, "chat_template.jinja"), "{% for m in messages %}{{ m.reasoning_content or '' }}{{ m.content }}{% endfor %}{% if open %}<think>\n{% endif %}{% if closed %}<think>\n\n</think>\n\n{% endif %}", TestContext.Current.CancellationToken);
-        var options = ServerHarness.Options with { ModelDirectory = _directory.Path, ReasoningParser = parser, ToolCallParser = calls };
+        const string template = "{% for m in messages %}{{ m.reasoning_content or '' }}{{ m.content }}{% endfor %}{% if tools %}{% endif %}{% if open %}<think>\n{% endif %}{% if closed %}<think>\n\n</think>\n\n{% endif %}";
+        var options = ServerHarness.Options with { ModelDirectory = Fixtures.WithTemplate(_directory, template), ReasoningParser = parser, ToolCallParser = calls };
         return await ServerHarness.StartAsync(options, new ToyModel(blockTokens: 4) { Script = [.. EngineHarness.Tokenizer.Encode(says, false)] });
     }
 

@@ -39,6 +39,39 @@ public class RequestBodiesTests
         Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, large));
     }
 
+    [Theory]
+    [InlineData("Content-Length: 16777216\r\n\r\n{")]
+    [InlineData("Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")]
+    public async Task A_body_that_may_be_large_and_trickles_is_ended(string announced)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        using var slow = new TcpClient();
+        await slow.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
+        await slow.GetStream().WriteAsync(Encoding.ASCII.GetBytes("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + announced), TestContext.Current.CancellationToken);
+        using var reader = new StreamReader(slow.GetStream());
+        var answer = reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask();
+        // Some kilobytes a second, for a minute at most.
+        var blanks = new string(' ', 100);
+        var piece = Encoding.ASCII.GetBytes(announced.StartsWith('C') ? blanks : $"64\r\n{blanks}\r\n");
+        for (var i = 0; i < 1200 && !answer.IsCompleted; i++)
+        {
+            try
+            {
+                await slow.GetStream().WriteAsync(piece, TestContext.Current.CancellationToken);
+            }
+            catch (IOException)
+            {
+                // It is closed, and what it was told is still to be read.
+            }
+
+            await Task.WhenAny(answer, Task.Delay(50, TestContext.Current.CancellationToken));
+        }
+
+        Assert.True(answer.IsCompleted, "the server waits for the rest");
+        Assert.Equal("HTTP/1.1 408 Request Timeout", await answer);
+        Assert.Contains("too slowly", await reader.ReadToEndAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_body_of_very_many_values_is_refused()
     {

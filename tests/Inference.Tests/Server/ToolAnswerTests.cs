@@ -7,13 +7,18 @@ using Moebius.Inference.Text.Tokenization;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>Tools over the real server, with a model that says what the test wants.</summary>
-public sealed class ToolAnswerTests
+public sealed class ToolAnswerTests : IDisposable
 {
+    private const string Template = "{% if tools %}{% endif %}{% for m in messages %}{{ m.content or '' }}{{ m.tool_calls | length if m.tool_calls }}\n{% endfor %}";
     private const string Tools = """[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string","maxLength":8},"days":{"type":"integer","minimum":1,"maximum":9}},"required":["city","days"]}}},{"type":"function","function":{"name":"now"}}]""";
     private const string Call = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Bath\", \"days\": 2}}\n</tool_call>";
 
-    private static Task<ServerHarness> StartAsync(string says, ToolCallParser parser = ToolCallParser.Hermes) =>
-        ServerHarness.StartAsync(ServerHarness.Options with { ToolCallParser = parser }, new ToyModel(blockTokens: 4) { Script = [.. EngineHarness.Tokenizer.Encode(says, false)] });
+    private readonly TemporaryDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    private Task<ServerHarness> StartAsync(string says, ToolCallParser parser = ToolCallParser.Hermes) =>
+        ServerHarness.StartAsync(ServerHarness.Options with { ModelDirectory = Fixtures.WithTemplate(_directory, Template), ToolCallParser = parser }, new ToyModel(blockTokens: 4) { Script = [.. EngineHarness.Tokenizer.Encode(says, false)] });
 
     private static string Chat(string more = "") =>
         """{"model":"toy","messages":[{"role":"user","content":"How is it in Bath?"}],"temperature":0,"tools":TOOLS MORE}""".Replace("TOOLS", Tools, StringComparison.Ordinal).Replace("MORE", more, StringComparison.Ordinal);

@@ -17,7 +17,7 @@ public sealed class ToolCallTests
 
     private static string Render(string template, string arguments)
     {
-        using var request = JsonDocument.Parse("""{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":ARGUMENTS}}]}]}""".Replace("ARGUMENTS", arguments, StringComparison.Ordinal));
+        using var request = JsonDocument.Parse("""{"messages":[{"role":"user","content":""},{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":ARGUMENTS}}]}]}""".Replace("ARGUMENTS", arguments, StringComparison.Ordinal));
         var body = new RequestBody(request.RootElement);
         return ChatPrompt.Render(ChatTemplate.Create(template, null, [], "test"), body, ChatMessages.Read(body), null, true, null, TimeProvider.System);
     }

@@ -73,6 +73,14 @@ public class JinjaTests
     [InlineData("{{ ([{'n':2},{'n':5},{'n':1}]|max(attribute='n')).n }}{{ ([{'n':2},{'n':1}]|min(attribute='n')).n }}", "51")]
     [InlineData("{{ ['a','A','b']|unique|list }}{{ ['a','A']|unique(true)|list }}{{ [{'k':'x','v':1},{'k':'X','v':2},{'k':'y','v':3}]|unique(attribute='k')|map(attribute='v')|list }}", "['a', 'b']['a', 'A'][1, 3]")]
     [InlineData("{{ '\U0001f600ab'.find('b') }}{{ '\U0001f600ab'.rfind('a') }}{{ 'a'.find('b') }}", "21-1")]
+    [InlineData(@"[{{ '\x1c\x1f a\x85\u2028'|trim }}][{{ '\x1da\x1e'.strip() }}][{{ ' \x1ca '.lstrip() }}][{{ 'xyax'.rstrip('x') }}]", "[a][a][a ][xya]")]
+    [InlineData("{{ '\U0001f600a\U0001f600'.strip('\U0001f600') }}{{ 'a\U0001f601'.rstrip('\U0001f600') }}", "aa\U0001f601")]
+    [InlineData(@"{{ ['\x7f\xa0\xad\u200b\u2029\ue000é日'] }}", @"['\x7f\xa0\xad\u200b\u2029\ue000é日']")]
+    [InlineData("{{ ['\U000e0001\U0001f600', \"it's\"] }}", "['\\U000e0001\U0001f600', \"it's\"]")]
+    [InlineData(@"{{ '\x1fa\x1c b\x85c '.split() }}{{ '\x1c\x1d'.isspace() }}{{ ''.isspace() }}", "['a', 'b', 'c']TrueFalse")]
+    [InlineData(@"{{ 'a\r\nb\x0bc\x1dd\u2028\n'.splitlines() }}{{ ''.splitlines() }}{{ '\n'.splitlines() }}", "['a', 'b', 'c', 'd', ''][]['']")]
+    [InlineData("{{ 'é\x7f\U0001f600'|tojson(ensure_ascii=true) }}{{ {'é': 1}|tojson(ensure_ascii=true) }}", @"""\u00e9\u007f\ud83d\ude00""{""\u00e9"": 1}")]
+    [InlineData(@"{{ 'a\u2028b\n\nc\n'|indent(1) }}|{{ 'a\n'|indent(1, true, true) }}", "a\n b\n\n c\n| a\n ")]
     public void Renders_odd_values_as_Jinja2_does(string template, string expected) =>
         Assert.Equal(expected, Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System));
 
