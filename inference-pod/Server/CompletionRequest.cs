@@ -11,6 +11,7 @@ internal sealed record CompletionRequest
     public const int MostChoices = 64;
 
     private const int MostStops = 16;
+    private const int LongestStop = 1000;
 
     public required string? Model { get; init; }
 
@@ -96,6 +97,8 @@ internal sealed record CompletionRequest
         };
         if (stops.Count > MostStops)
             throw ApiException.Invalid("stop", $"'stop' has {stops.Count} texts: at most {MostStops} are allowed.");
+        if (stops.Find(static stop => stop.Length > LongestStop) is { } longest)
+            throw ApiException.Invalid("stop", $"'stop' holds a text of {longest.Length} characters: at most {LongestStop} are allowed.");
         return stops.TrueForAll(stop => stop.Length > 0) ? stops : throw ApiException.Invalid("stop", "'stop' holds an empty text.");
     }
 

@@ -78,6 +78,9 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("max_tokens", $"'max_tokens' is {older} and 'max_completion_tokens' {maxTokens}: they are two names of one limit, give one of them.");
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
+        // Each is a token at least, and to render very many takes long.
+        if (messages.GetArrayLength() > model.ContextLength)
+            throw ApiException.Invalid("messages", $"'messages' has {messages.GetArrayLength()} messages: the context has {model.ContextLength} tokens.", "context_length_exceeded");
         var tools = ToolRequest.Read(body);
         var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
         var callable = tools.Callable(common.IgnoreEndOfSequence);

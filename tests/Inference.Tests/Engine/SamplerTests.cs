@@ -103,6 +103,33 @@ public class SamplerTests
         Assert.Equal("aab aabb abab aab", text);
     }
 
+    [Theory]
+    [InlineData("abcd", "c", "xabcd", "xab")]
+    [InlineData("abcd", "cd", "xabcd", "x")]
+    [InlineData("aab", "aaac", "aaaab", "aa")]
+    [InlineData("abab!", "ba", "ababab!", "a")]
+    [InlineData("ababc", "zz", "abababcx", "ab")]
+    public void The_first_stop_that_is_whole_ends_the_text_however_it_is_cut(string one, string other, string text, string expected)
+    {
+        for (var cuts = 0; cuts < 1 << (text.Length - 1); cuts++)
+        {
+            var stop = new StopText([one, other]);
+            var said = "";
+            var from = 0;
+            var stopped = false;
+            for (var to = 1; to <= text.Length && !stopped; to++)
+            {
+                if (to < text.Length && (cuts >> (to - 1) & 1) == 0)
+                    continue;
+                (var more, stopped) = stop.Append(text[from..to]);
+                said += more;
+                from = to;
+            }
+
+            Assert.Equal((expected, true), (said, stopped));
+        }
+    }
+
     [Fact]
     public void Text_held_for_a_stop_that_never_came_is_output()
     {

@@ -180,6 +180,17 @@ public class ApiTests
         Assert.Contains("600 tokens", (string?)body["error"]!["message"], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{\"role\":\"user\",\"content\":\"\"}", 513, "", "messages")]
+    [InlineData("{\"role\":\"user\",\"content\":\"a\"}", 1, "x", "stop")]
+    public async Task What_is_too_much_is_refused_before_it_costs(string message, int count, string stop, string param)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var more = stop.Length > 0 ? $",\"stop\":\"{new string('x', 1001)}\"" : "";
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", $"{{\"model\":\"toy\",\"messages\":[{string.Join(',', Enumerable.Repeat(message, count))}]{more}}}");
+        Assert.Equal((HttpStatusCode.BadRequest, param), (status, (string?)body["error"]!["param"]));
+    }
+
     [Fact]
     public async Task Invalid_UTF8_and_other_content_are_refused_and_the_server_stays_up()
     {
