@@ -29,7 +29,6 @@ internal sealed class PrefixExchange(
     {
         // At least the last token must be computed: its logits are what the request is about.
         var usable = (sequence.Tokens.Count - 1) / BlockTokens;
-        sequence.OfferedBlocks = 0;
         if (!_enabled || usable == 0)
             return;
         sequence.LookingUp = true;

@@ -1,5 +1,4 @@
 using System.Formats.Tar;
-using System.Globalization;
 using System.IO.Compression;
 using Moebius.Crds;
 
@@ -27,13 +26,7 @@ internal sealed class ArchiveOrigin : IModelOrigin
     public Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RemoteFile>>([_file]);
 
     /// <inheritdoc />
-    public HttpRequestMessage Request(RemoteFile file, long from)
-    {
-        var request = new HttpRequestMessage(HttpMethod.Get, file.Url);
-        if (from > 0)
-            request.Headers.TryAddWithoutValidation("Range", $"bytes={from.ToString(CultureInfo.InvariantCulture)}-");
-        return request;
-    }
+    public HttpRequestMessage Request(RemoteFile file, long from) => RemoteFile.Get(file.Url, from);
 
     /// <summary>
     /// Takes the files of a model out of an archive, wherever in it they are. Only plain names are ever used, so nothing

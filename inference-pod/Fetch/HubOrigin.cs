@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -71,9 +70,7 @@ internal sealed class HubOrigin : IModelOrigin
 
     private HttpRequestMessage Authorized(Uri url, long from = 0)
     {
-        var request = new HttpRequestMessage(HttpMethod.Get, url);
-        if (from > 0)
-            request.Headers.TryAddWithoutValidation("Range", $"bytes={from.ToString(CultureInfo.InvariantCulture)}-");
+        var request = RemoteFile.Get(url, from);
         // Dropped by the client when it follows a redirect to another host.
         if (_token is not null)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _token);

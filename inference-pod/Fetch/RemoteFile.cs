@@ -1,3 +1,5 @@
+using System.Net.Http.Headers;
+
 namespace Moebius.Inference.Fetch;
 
 /// <summary>How the bytes of a file are checked.</summary>
@@ -32,6 +34,15 @@ internal sealed record RemoteFile(string Name, Uri Url, long? Size, Digest? Dige
     /// <param name="path">Its path; files in folders are other formats and examples.</param>
     public static bool IsWanted(string path) =>
         path.Length > 0 && path[0] != '.' && !path.Contains('/', StringComparison.Ordinal) && Extensions.Contains(Path.GetExtension(path), StringComparer.Ordinal);
+
+    /// <summary>A request for what is somewhere, from a byte on.</summary>
+    public static HttpRequestMessage Get(Uri url, long from)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, url);
+        if (from > 0)
+            request.Headers.Range = new RangeHeaderValue(from, null);
+        return request;
+    }
 }
 
 /// <summary>Somewhere that models come from.</summary>

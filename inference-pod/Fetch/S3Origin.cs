@@ -94,9 +94,7 @@ internal sealed class S3Origin : IModelOrigin
 
     private HttpRequestMessage Signed(Uri url, long from)
     {
-        var request = new HttpRequestMessage(HttpMethod.Get, url);
-        if (from > 0)
-            request.Headers.TryAddWithoutValidation("Range", $"bytes={from.ToString(CultureInfo.InvariantCulture)}-");
+        var request = RemoteFile.Get(url, from);
         if (_credentials is not null)
             S3Signature.Sign(request, _credentials, _region, _time.GetUtcNow());
         return request;

@@ -40,8 +40,6 @@ internal sealed unsafe class SequenceKv : ISequenceKv
 
     public int BlockBytes => _memory.Bytes;
 
-    public int BlockTokens => _blockTokens;
-
     public int Length { get; private set; }
 
     /// <summary>The last step of its model that it is in.</summary>
