@@ -40,9 +40,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
         var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings, context.Server).UnlessPaused(entity));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var name = entity.Metadata.Name;
-        var daemonSet = context.Informers.DaemonSets.Cache.Find(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)));
-        if (daemonSet is not null && SharedCache<V1DaemonSet>.Controller(daemonSet)?.Uid != entity.Metadata.Uid)
-            daemonSet = null;
+        var daemonSet = context.Informers.DaemonSets.Cache.FindOwned(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)), entity);
         var pods = context.Pods(Components.NodeAgent, name, context.Settings.Namespace);
         var seen = Observation.Of(plan, applying, WorkloadStatus.Of(daemonSet), pods);
         var nodes = await context.Reports.NodesAsync(pods, entity.Spec?.Agent?.Port ?? 0, cancellationToken).ConfigureAwait(false);

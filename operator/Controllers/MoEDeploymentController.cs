@@ -56,9 +56,6 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         // The garbage collector removes the children.
         Task.FromResult(ReconciliationResult<MoEDeployment>.Success(entity));
 
-    internal static bool IsOwn(V1Deployment? deployment, k8s.IKubernetesObject<V1ObjectMeta> owner) =>
-        deployment is not null && SharedCache<V1Deployment>.Controller(deployment)?.Uid == owner.Metadata.Uid;
-
     private async Task<MoEReferences> ReferencesAsync(MoEDeployment resource, CancellationToken cancellationToken)
     {
         var policy = await context.ReferredAsync(context.Informers.Policies.Cache, resource.Metadata.NamespaceProperty, resource.Spec?.KVCache?.PolicyRef, cancellationToken).ConfigureAwait(false);
@@ -71,11 +68,8 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         return references with { Preparation = Preparation(resource, references) };
     }
 
-    private V1Deployment? Deployment(MoEDeployment resource)
-    {
-        var deployment = context.Informers.Deployments.Cache.Find(new ObjectKey(resource.Metadata.NamespaceProperty, Names.Inference(resource.Metadata.Name)));
-        return IsOwn(deployment, resource) ? deployment : null;
-    }
+    private V1Deployment? Deployment(MoEDeployment resource) =>
+        context.Informers.Deployments.Cache.FindOwned(new ObjectKey(resource.Metadata.NamespaceProperty, Names.Inference(resource.Metadata.Name)), resource);
 
     private ModelPreparation Preparation(MoEDeployment resource, MoEReferences references)
     {
@@ -84,14 +78,9 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         var isRemote = resource.Spec?.Model?.Source is { } source && ModelFetch.IsRemote(source);
         if ((!isRemote && pods.Count == 0 && resource.Status?.Memory is null) || SpecCheck.Errors(resource.Spec, "spec").Count > 0)
             return ModelPreparation.None;
-        V1Job? job = null;
-        if (isRemote)
-        {
-            job = context.Informers.BatchJobs.Cache.Find(new ObjectKey(@namespace, ModelFetch.JobName(resource, references, context.Settings, context.Server)));
-            if (job is not null && SharedCache<V1Job>.Controller(job)?.Uid != resource.Metadata.Uid)
-                job = null;
-        }
-
+        var job = isRemote
+            ? context.Informers.BatchJobs.Cache.FindOwned(new ObjectKey(@namespace, ModelFetch.JobName(resource, references, context.Settings, context.Server)), resource)
+            : null;
         return ModelPreparation.Of(resource, job, pods);
     }
 }

@@ -24,11 +24,11 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
         var model = await context.ReferredAsync(context.Informers.MoEDeployments.Cache, key.Namespace, entity.Spec?.LanguageModel?.MoeDeploymentRef, cancellationToken).ConfigureAwait(false);
         var plan = context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings, context.Server).UnlessPaused(entity));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
-        var deployment = context.Informers.Deployments.Cache.Find(key with { Name = Names.PromptOptimizer(key.Name) });
+        var deployment = context.Informers.Deployments.Cache.FindOwned(key with { Name = Names.PromptOptimizer(key.Name) }, entity);
         var seen = Observation.Of(
             plan,
             applying,
-            WorkloadStatus.Of(MoEDeploymentController.IsOwn(deployment, entity) ? deployment : null),
+            WorkloadStatus.Of(deployment),
             context.Pods(Components.PromptOptimizer, key.Name, entity.Metadata.NamespaceProperty));
         await context.WriteStatusAsync(
             entity,

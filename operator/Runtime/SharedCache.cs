@@ -41,6 +41,10 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
             return _objects.GetValueOrDefault(key);
     }
 
+    /// <summary>The object of that name, where this is its controlling owner; null where it is somebody else's.</summary>
+    public T? FindOwned(ObjectKey key, IKubernetesObject<V1ObjectMeta> owner) =>
+        Find(key) is { } found && Controller(found)?.Uid == owner.Metadata.Uid ? found : null;
+
     public IReadOnlyList<T> List()
     {
         lock (_gate)
