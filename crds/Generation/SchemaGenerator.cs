@@ -21,9 +21,6 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
     /// <summary>Quantities of bytes in our own fields: no sign, and no unit below one.</summary>
     public const string BytesPattern = @"^[0-9]+(\.[0-9]+)?([KMGTPE]i|[kMGTPE])?$";
 
-    /// <summary>Names that become part of other names: a label of DNS that starts with a letter.</summary>
-    public const string NamePattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
-
     private const int MaxDurationLength = 37;
 
     private readonly Stack<Type> _open = new();
@@ -36,7 +33,7 @@ internal sealed class SchemaGenerator(XmlDocs? docs)
         // The API server knows the schema of metadata itself and allows no other, but takes limits of the name.
         schema.Properties["metadata"] = new V1JSONSchemaProps { Type = "object" };
         if (type.GetCustomAttribute<ResourceAttribute>() is { MaxNameLength: > 0 and var length })
-            schema.Properties["metadata"].Properties = new Dictionary<string, V1JSONSchemaProps> { ["name"] = new() { Type = "string", MaxLength = length, Pattern = NamePattern } };
+            schema.Properties["metadata"].Properties = new Dictionary<string, V1JSONSchemaProps> { ["name"] = new() { Type = "string", MaxLength = length, Pattern = Patterns.ServiceName } };
         foreach (var field in new[] { "apiVersion", "kind" })
             schema.Properties[field].DefaultProperty = null;
         foreach (var field in new[] { "spec", "status" })

@@ -110,6 +110,21 @@ internal static class Patterns
     /// <summary>The name of an object: a DNS subdomain.</summary>
     public const string ObjectName = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 
+    /// <summary>A name within a resource, or of a namespace: a DNS label.</summary>
+    public const string Label = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+    /// <summary>A name that becomes part of other names, such as that of a Service: a DNS label that begins with a letter.</summary>
+    public const string ServiceName = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+
+    /// <summary>A key of a ConfigMap or Secret.</summary>
+    public const string DataKey = "^[-._a-zA-Z0-9]+$";
+
+    /// <summary>The name of an HTTP header.</summary>
+    public const string Header = "^[A-Za-z0-9-]+$";
+
+    /// <summary>An HTTP address.</summary>
+    public const string Url = "^https?://[^\\s]+$";
+
     /// <summary>A share of the pods, 0% to 100%.</summary>
     public const string Percentage = "^([1-9]?[0-9]|100)%$";
 
@@ -120,6 +135,16 @@ internal static class Patterns
 /// <summary>A string that holds a duration: whole numbers with units h, m, s, ms, as in <c>1h30m</c> or <c>250ms</c>.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class DurationAttribute : Attribute;
+
+/// <summary>The rule of a path below a folder.</summary>
+internal static class RelativePath
+{
+    public const string Rule = "!self.startsWith('/') && !self.contains('..')";
+
+    public const string InVolume = "path must be relative and stay inside the volume";
+
+    public const string InImage = "path must be relative and stay inside the image";
+}
 
 /// <summary>The rule of a duration that may not be zero.</summary>
 internal static class PositiveDuration

@@ -28,7 +28,7 @@ public sealed class AutoscalingSpec
 
     /// <summary>URL of the Prometheus server that KEDA asks.</summary>
     [Size(1, 2048)]
-    [Pattern("^https?://[^\\s]+$")]
+    [Pattern(Patterns.Url)]
     public string? PrometheusAddress { get; set; }
 }
 

@@ -49,7 +49,7 @@ public sealed class OnnxClassifierSpec
 
     /// <summary>Directory inside the volume or image, relative.</summary>
     [Size(0, 1024)]
-    [CelRule("!self.startsWith('/') && !self.contains('..')", "path must be relative and stay inside the volume")]
+    [CelRule(RelativePath.Rule, RelativePath.InVolume)]
     public string Path { get; set; } = "";
 }
 

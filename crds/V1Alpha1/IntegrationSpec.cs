@@ -21,7 +21,7 @@ public sealed class EndpointPickerReference
 {
     /// <summary>The Service's name.</summary>
     [Size(1, 63)]
-    [Pattern("^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+    [Pattern(Patterns.ServiceName)]
     public required string Name { get; set; }
 
     /// <summary>Its gRPC port.</summary>

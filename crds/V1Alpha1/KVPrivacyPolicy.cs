@@ -79,7 +79,7 @@ public sealed class IdentitySpec
 {
     /// <summary>HTTP header, set by a trusted gateway, that names the tenant.</summary>
     [Size(1, 128)]
-    [Pattern("^[A-Za-z0-9-]+$")]
+    [Pattern(Patterns.Header)]
     public string TenantHeader { get; set; } = "X-Moebius-Tenant";
 
     /// <summary>Proof that the gateway set the header. A request whose proof is missing or wrong is refused.</summary>
@@ -97,7 +97,7 @@ public sealed class SignatureSpec
 {
     /// <summary>HTTP header that carries the signature.</summary>
     [Size(1, 128)]
-    [Pattern("^[A-Za-z0-9-]+$")]
+    [Pattern(Patterns.Header)]
     public string Header { get; set; } = "X-Moebius-Signature";
 
     /// <summary>The shared key.</summary>
@@ -125,7 +125,7 @@ public sealed class PublicPrefix
 {
     /// <summary>A name for status and logs.</summary>
     [Size(1, 63)]
-    [Pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    [Pattern(Patterns.Label)]
     public required string Name { get; set; }
 
     /// <summary>The text exactly as the model reads it: after the chat template.</summary>
@@ -146,7 +146,7 @@ public sealed class ConfigMapKeyReference
 
     /// <summary>The key in its data.</summary>
     [Size(1, 253)]
-    [Pattern("^[-._a-zA-Z0-9]+$")]
+    [Pattern(Patterns.DataKey)]
     public required string Key { get; set; }
 }
 
@@ -239,7 +239,7 @@ public sealed class CustomRule
 {
     /// <summary>A name for findings.</summary>
     [Size(1, 63)]
-    [Pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    [Pattern(Patterns.Label)]
     public required string Name { get; set; }
 
     /// <summary>

@@ -55,7 +55,7 @@ public sealed class WorkloadHint
 {
     /// <summary>A name for status and metrics.</summary>
     [Size(1, 63)]
-    [Pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    [Pattern(Patterns.Label)]
     public required string Name { get; set; }
 
     /// <summary>Which pods.</summary>

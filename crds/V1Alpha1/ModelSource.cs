@@ -64,7 +64,7 @@ public sealed class ClaimModel
 
     /// <summary>Path inside the volume, relative.</summary>
     [Size(0, 1024)]
-    [CelRule("!self.startsWith('/') && !self.contains('..')", "path must be relative and stay inside the volume")]
+    [CelRule(RelativePath.Rule, RelativePath.InVolume)]
     public string Path { get; set; } = "";
 }
 
@@ -81,7 +81,7 @@ public sealed class ImageModel
 
     /// <summary>Path inside the image, relative.</summary>
     [Size(0, 1024)]
-    [CelRule("!self.startsWith('/') && !self.contains('..')", "path must be relative and stay inside the image")]
+    [CelRule(RelativePath.Rule, RelativePath.InImage)]
     public string Path { get; set; } = "";
 }
 

@@ -21,7 +21,7 @@ public sealed class SecretKeyReference
 
     /// <summary>The key in its data.</summary>
     [Size(1, 253)]
-    [Pattern("^[-._a-zA-Z0-9]+$")]
+    [Pattern(Patterns.DataKey)]
     public required string Key { get; set; }
 }
 
@@ -30,7 +30,7 @@ public sealed class ModelEndpoint
 {
     /// <summary>Base URL up to and including <c>/v1</c>.</summary>
     [Size(1, 2048)]
-    [Pattern("^https?://[^\\s]+$")]
+    [Pattern(Patterns.Url)]
     public required string Url { get; set; }
 
     /// <summary>The model to ask for.</summary>

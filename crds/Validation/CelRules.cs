@@ -25,8 +25,8 @@ internal static class CelRules
         Add<ModelSource>(
             "store must be set for s3, http and huggingFace and only then: it is where the download is kept",
             source => source.Store is not null == (source.S3 is not null || source.Http is not null || source.HuggingFace is not null));
-        Add<string>("path must be relative and stay inside the volume", StaysInside);
-        Add<string>("path must be relative and stay inside the image", StaysInside);
+        Add<string>(RelativePath.InVolume, StaysInside);
+        Add<string>(RelativePath.InImage, StaysInside);
         Add<string>("must not climb with '..'", path => !path.Split('/').Contains(".."));
         Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
         Add<string>(CallDuration.Message, duration => Durations.Parse(duration, "") is var call && call >= TimeSpan.FromMilliseconds(10) && call <= TimerDuration.Longest);

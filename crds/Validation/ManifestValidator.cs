@@ -92,7 +92,7 @@ public static partial class ManifestValidator
             case null:
                 errors.Add(new FieldError("metadata.name", "required field is missing: give the resource a name"));
                 break;
-            case JsonValue value when limit > 0 && value.TryGetValue<string>(out var name) && (name.Length > limit || !SchemaValidator.Matches(SchemaGenerator.NamePattern, name)):
+            case JsonValue value when limit > 0 && value.TryGetValue<string>(out var name) && (name.Length > limit || !SchemaValidator.Matches(Patterns.ServiceName, name)):
                 errors.Add(new FieldError("metadata.name", $"{ValueText.Of(value)} is not a name: use at most {limit} lower-case letters, digits and '-', starting with a letter and ending with a letter or digit: objects made for it are named after it"));
                 break;
             case JsonValue value when limit == 0 && value.TryGetValue<string>(out var name) && (name.Length > 253 || !SubdomainName().IsMatch(name)):

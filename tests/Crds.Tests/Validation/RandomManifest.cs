@@ -18,7 +18,7 @@ internal sealed class RandomManifest(int seed)
         [SchemaGenerator.BytesPattern] = ["0", "512Mi", "1.5Gi", "3k"],
         [SchemaGenerator.QuantityPattern] = ["100m", "1.5", "2Gi", "1e3"],
         [Patterns.Percentage] = ["0%", "25%", "100%"],
-        [SchemaGenerator.NamePattern] = ["a", "a-1"],
+        [Patterns.ServiceName] = ["a", "a-1"],
         ["^[A-Za-z0-9-]+$"] = ["X", "X-Tenant"],
         ["^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"] = ["a", "a-1", "x0"],
         ["^[-._a-zA-Z0-9]+$"] = ["key", "A_b.c"],
