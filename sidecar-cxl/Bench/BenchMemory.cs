@@ -68,7 +68,7 @@ internal sealed unsafe partial class BenchMemory : IDisposable
             throw Refused($"--node {node}: memory cannot be bound to this node");
     }
 
-    private static UserInputException Refused(string what) => new($"{what}: {LibC.ErrorText(Marshal.GetLastPInvokeError())}");
+    private static UserInputException Refused(string what) => new($"{what}: {Marshal.GetLastPInvokeErrorMessage()}");
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial void* mmap(void* address, nuint length, int protection, int flags, int descriptor, nint offset);

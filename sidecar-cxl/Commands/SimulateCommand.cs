@@ -50,7 +50,7 @@ internal static class SimulateCommand
             var length = AtLeast(parse.GetRequiredValue(slices), 1, "--slices");
             SimulationResult[] results = [.. Simulator.Strategies.Select(strategy => simulator.Run(strategy, length)), simulator.Oracle()];
             if (parse.GetValue(plot) is { } picture)
-                Save(picture, SimulationPlot.Draw(link, workload, results));
+                OutputFiles.Write("--plot", picture, SimulationPlot.Draw(link, workload, results));
             var console = parse.InvocationConfiguration.Output;
             if (json)
                 console.WriteLine(JsonSerializer.Serialize(new { simulation = true, curve = link.Name, results }, AgentServer.Json));
@@ -65,18 +65,6 @@ internal static class SimulateCommand
 
     private static int AtLeast(int value, int minimum, string option) =>
         value >= minimum ? value : throw new UserInputException($"{option} {value}: must be {minimum} or more");
-
-    private static void Save(string path, string picture)
-    {
-        try
-        {
-            File.WriteAllText(path, picture);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new UserInputException($"--plot {path}: cannot be written ({error.Message})", error);
-        }
-    }
 
     private static void Write(LinkCurve link, Workload workload, SimulationResult[] results, TextWriter output)
     {

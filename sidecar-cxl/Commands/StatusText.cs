@@ -33,7 +33,7 @@ internal static class StatusText
         var topology = status.Topology;
         output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
         if (status.InterleaveWeights is { } weights)
-            output.WriteLine($"weights    {string.Join(", ", weights.Select(pair => $"node{pair.Key}={pair.Value}"))}");
+            output.WriteLine($"weights    {InterleaveKeeper.Format(weights)}");
         foreach (var warning in status.Warnings)
             output.WriteLine($"warning    {warning}");
         if (status.Cgroups.Count == 0)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Moebius.Cxl.Kernel;
 
 /// <summary>
@@ -14,7 +16,7 @@ internal sealed class BpfException : Exception
     public const int EINVAL = 22;
 
     private BpfException(string operation, int error, string log, string summary)
-        : base($"{operation} failed: {LibC.ErrorText(error)} (errno {error}){(summary.Length == 0 ? "" : ": " + summary)}")
+        : base($"{operation} failed: {Marshal.GetPInvokeErrorMessage(error)} (errno {error}){(summary.Length == 0 ? "" : ": " + summary)}")
     {
         Error = error;
         Log = log;

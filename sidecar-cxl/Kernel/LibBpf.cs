@@ -45,9 +45,6 @@ internal static unsafe partial class LibBpf
     public static partial byte* bpf_program__name(nint program);
 
     [LibraryImport(Library)]
-    public static partial byte* bpf_program__section_name(nint program);
-
-    [LibraryImport(Library)]
     public static partial int bpf_program__fd(nint program);
 
     [LibraryImport(Library)]

@@ -34,9 +34,6 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, SetLastError = true)]
     private static partial int fsync(int descriptor);
 
-    [LibraryImport(Library)]
-    private static partial byte* strerror(int error);
-
     /// <summary>Returns when the names in a directory are on disk.</summary>
     /// <exception cref="IOException">They cannot be written.</exception>
     public static void SyncDirectory(string path)
@@ -48,12 +45,9 @@ internal static unsafe partial class LibC
             var error = Marshal.GetLastPInvokeError();
             if (descriptor >= 0)
                 _ = close(descriptor);
-            throw new IOException($"{path}: cannot be written to disk: {ErrorText(error)}");
+            throw new IOException($"{path}: cannot be written to disk: {Marshal.GetPInvokeErrorMessage(error)}");
         }
 
         _ = close(descriptor);
     }
-
-    /// <summary>The C library's text for an errno.</summary>
-    public static string ErrorText(int error) => Marshal.PtrToStringUTF8((nint)strerror(error)) ?? $"errno {error}";
 }

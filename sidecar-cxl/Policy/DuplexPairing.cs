@@ -21,9 +21,6 @@ internal sealed class DuplexPairing(LinkCurve curve, int agingLimit)
 
     private double _credit;
 
-    /// <summary>Longest wait, in slices, for as long as those who waited as long fit on the cores.</summary>
-    public int AgingLimit => agingLimit;
-
     /// <summary>Picks threads (indices) for the next slice on so many cores.</summary>
     public IReadOnlyList<int> Pick(IReadOnlyList<RunnableThread> threads, int cores)
     {

@@ -39,7 +39,7 @@ public sealed class CommandTests
     [InlineData("--readers -1: must be 0 or more", "simulate", "--readers", "-1")]
     [InlineData("--cores 0: must be 1 or more", "simulate", "--cores", "0")]
     [InlineData("--demand NaN: must be above 0 GiB/s", "simulate", "--demand", "NaN")]
-    [InlineData("--plot /proc/none/plot.svg: cannot be written", "simulate", "--slices", "10", "--plot", "/proc/none/plot.svg")]
+    [InlineData("--plot: /proc/none/plot.svg cannot be written", "simulate", "--slices", "10", "--plot", "/proc/none/plot.svg")]
     [InlineData("--readers, --writers, --balanced and --latency are all 0", "simulate", "--readers", "0", "--writers", "0", "--latency", "0")]
     [InlineData("--size 3Mi: must be a power of two", "bench", "--size", "3Mi")]
     [InlineData("--reads 150: ", "bench", "--reads", "150")]
