@@ -16,6 +16,7 @@ internal sealed class AgentSchema
 
     public AgentSchema(string schema)
     {
+        // There is no other way in, and nothing is waited for: the text is here.
         _schema = JsonSchema.FromJsonAsync(schema).GetAwaiter().GetResult();
         var wire = JsonNode.Parse(schema)!;
         RemoveValidationOnly(wire);

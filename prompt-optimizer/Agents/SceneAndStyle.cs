@@ -23,7 +23,7 @@ internal sealed class SceneAndStyle(IChatModel model)
         var input = new JsonObject
         {
             ["request"] = request,
-            ["intent"] = JsonSerializer.SerializeToNode(intent with { Reasoning = "" }, Manifests.Json),
+            ["intent"] = JsonSerializer.SerializeToNode(intent, Manifests.Json),
         };
         // The chain of thought has done its work in the other fields.
         input["intent"]!.AsObject().Remove("reasoning");
