@@ -53,12 +53,12 @@ internal sealed unsafe class ArenaFile : IDisposable
                 Access = FileAccess.ReadWrite,
                 Share = FileShare.ReadWrite | FileShare.Delete,
                 PreallocationSize = bytes,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite,
+                UnixCreateMode = SharedFiles.Mode,
             });
             if (stream.Length < bytes)
                 stream.SetLength(bytes);
-            // The process's umask may have taken the group's bits; the engine may run as another user of the pod's group.
-            File.SetUnixFileMode(stream.SafeFileHandle, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+            // The process's umask may have taken the group's bits.
+            File.SetUnixFileMode(stream.SafeFileHandle, SharedFiles.Mode);
             return new ArenaFile(path, bytes, stream);
         }
         catch (IOException error) when (error is not (DirectoryNotFoundException or FileNotFoundException) && error.HResult == 28)

@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using System.Net.Sockets;
 using Grpc.Core;
 using Moebius.Kvcache.V1;
-using Moebius.KvCache.Arena;
 using Moebius.KvCache.Service;
 
 namespace Moebius.KvCache.Hot;
@@ -169,10 +167,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
     {
         try
         {
-            store.Release(
-                request.Session,
-                ulong.TryParse(request.Lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var lease) ? lease : 0,
-                [.. request.Slots.Select(static slot => new SlotRef(unchecked((int)slot.Index), slot.Generation))]);
+            store.Release(request.Session, KvCacheService.LeaseNumber(request.Lease), KvCacheService.Slots(request.Slots));
         }
         catch (CacheException)
         {

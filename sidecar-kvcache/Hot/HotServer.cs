@@ -12,7 +12,6 @@ internal sealed class HotServer : IDisposable
 {
     private const int ListenerNumber = 0;
     private const int StopNumber = 1;
-    private const UnixFileMode SocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
 
     private readonly CacheStore _store;
     private readonly ILogger _logger;
@@ -33,7 +32,7 @@ internal sealed class HotServer : IDisposable
         _logger = logger;
         _listener.Blocking = false;
         _listener.Bind(new UnixDomainSocketEndPoint(path));
-        File.SetUnixFileMode(path, SocketMode);
+        File.SetUnixFileMode(path, SharedFiles.Mode);
         _listener.Listen(256);
         (_stop, _stopped) = Pair();
         _epoll.Watch(_listener, ListenerNumber);

@@ -19,8 +19,6 @@ namespace Moebius.KvCache.Service;
 /// <summary>The process: one Unix socket for the engine and, if asked for, one port for probes and metrics.</summary>
 internal sealed class KvCacheServer : IAsyncDisposable
 {
-    private const UnixFileMode SocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
-
     // A prompt of a million tokens with its text fits; what does not is refused by gRPC itself.
     private const int MaxMessageBytes = 32 << 20;
 
@@ -59,26 +57,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
     {
         ClaimSocket(options.SocketPath);
 
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        AddConsole(builder.Logging, options);
-        // What keeps the host from starting is thrown, and told in one line.
-        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
-        // What a client sent is never logged: gRPC's own messages quote details of errors only.
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = null;
-            kestrel.ListenUnixSocket(options.SocketPath, socket => socket.Protocols = HttpProtocols.Http2);
-            if (options.Listen is not null)
-                kestrel.Listen(options.Listen, port => port.Protocols = HttpProtocols.Http1);
-        });
-        builder.Services.AddGrpc(grpc =>
-        {
-            grpc.MaxReceiveMessageSize = MaxMessageBytes;
-            grpc.EnableDetailedErrors = false;
-        });
-
+        var builder = Builder(options);
         var loggers = LoggerFactory.Create(logging => AddConsole(logging, options));
         var metrics = new CacheMetrics();
         var policy = new PolicySource(
@@ -114,7 +93,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
             hot = HotServer.Start(options.SocketPath + HotSuffix, store, logger);
             store.HotSocketPath = options.SocketPath + HotSuffix;
             await app.StartAsync(cancel);
-            File.SetUnixFileMode(options.SocketPath, SocketMode);
+            File.SetUnixFileMode(options.SocketPath, SharedFiles.Mode);
             logger.LogInformation("Serving on {Socket} with an arena of {Bytes} at {Arena}", options.SocketPath, Quantities.Format(options.ArenaBytes), options.ArenaPath);
             arena.UseHugePages(huge => logger.LogInformation("{Huge} of the arena lie in huge pages", Quantities.Format(huge)));
             return new KvCacheServer(app, hot, store, metrics, policy, loggers, options.SocketPath);
@@ -153,6 +132,30 @@ internal sealed class KvCacheServer : IAsyncDisposable
     {
         if (!options.IsSilent)
             logging.AddSimpleConsole(console => console.SingleLine = true);
+    }
+
+    private static WebApplicationBuilder Builder(ServerOptions options)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        AddConsole(builder.Logging, options);
+        // What keeps the host from starting is thrown, and told in one line.
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
+        // What a client sent is never logged: gRPC's own messages quote details of errors only.
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.ListenUnixSocket(options.SocketPath, socket => socket.Protocols = HttpProtocols.Http2);
+            if (options.Listen is not null)
+                kestrel.Listen(options.Listen, port => port.Protocols = HttpProtocols.Http1);
+        });
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.MaxReceiveMessageSize = MaxMessageBytes;
+            grpc.EnableDetailedErrors = false;
+        });
+        return builder;
     }
 
     /// <summary>Makes way for the socket, unless another server answers on it.</summary>

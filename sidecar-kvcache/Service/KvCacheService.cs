@@ -108,7 +108,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
     }
 
     // What is no number was never a lease, which is no error.
-    private static ulong LeaseNumber(string lease) => ulong.TryParse(lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number) ? number : 0;
+    internal static ulong LeaseNumber(string lease) => ulong.TryParse(lease, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     private static uint[] ToArray(RepeatedField<uint> values)
     {
@@ -117,7 +117,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         return array;
     }
 
-    private static SlotRef[] Slots(RepeatedField<Slot> slots)
+    internal static SlotRef[] Slots(RepeatedField<Slot> slots)
     {
         var array = new SlotRef[slots.Count];
         for (var index = 0; index < array.Length; index++)

@@ -21,17 +21,14 @@ internal sealed class Segment : IDisposable
     private long _end;
     private int _records;
 
-    private Segment(string path, ulong number, SafeFileHandle data, SafeFileHandle directory, bool direct, long bytes)
+    private Segment(string path, SafeFileHandle data, SafeFileHandle directory, bool direct, long bytes)
     {
         _path = path;
         _data = data;
         _directory = directory;
-        Number = number;
         IsDirect = direct;
         Bytes = bytes;
     }
-
-    public ulong Number { get; }
 
     /// <summary>Whether the page cache is bypassed.</summary>
     public bool IsDirect { get; }
@@ -70,7 +67,7 @@ internal sealed class Segment : IDisposable
             BinaryPrimitives.WriteUInt64LittleEndian(header[8..], keyCheck);
             BinaryPrimitives.WriteUInt32LittleEndian(header[(SegmentRecord.Size - 4)..], Crc32C.Compute(header[..(SegmentRecord.Size - 4)]));
             RandomAccess.Write(directory, header, 0);
-            return new Segment(path, number, data, directory, direct, bytes);
+            return new Segment(path, data, directory, direct, bytes);
         }
         catch
         {
@@ -106,7 +103,7 @@ internal sealed class Segment : IDisposable
         var data = DirectFile.Open(path + DataSuffix, create: false, out var direct);
         var directory = File.OpenHandle(path + DirectorySuffix, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         var length = RandomAccess.GetLength(data);
-        var segment = new Segment(path, number, data, directory, direct, length) { IsSealed = true };
+        var segment = new Segment(path, data, directory, direct, length) { IsSealed = true };
         segment._records = (bytes.Length / SegmentRecord.Size) - 1;
         for (var position = 0; position < segment._records; position++)
         {

@@ -98,10 +98,9 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <param name="blocks">Public ones, and private ones if the policy lets them out.</param>
     /// <param name="secret">The owner's keys; required when a private block is among them.</param>
     /// <param name="bytes">Their KV bytes, stable until this returns.</param>
-    /// <param name="blockBytes">Bytes of each.</param>
     /// <param name="keep">How long unused private and public blocks are kept.</param>
     /// <param name="cancel">Ends it early.</param>
-    public async Task WriteAsync(IReadOnlyList<TierBlock> blocks, TenantSecret? secret, BlockBytes bytes, long blockBytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
+    public async Task WriteAsync(IReadOnlyList<TierBlock> blocks, TenantSecret? secret, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
     {
         for (var start = 0; start < blocks.Count; start += WriteLot)
         {

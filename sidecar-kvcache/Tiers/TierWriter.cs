@@ -160,7 +160,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 if (_shared is not null && sharing.Count > 0)
                 {
                     await _shared.WriteAsync(
-                        [.. sharing.Select(static item => item.Block)], job.Secret, index => Bytes(job, sharing[index].Slot), job.Root.Model.BlockBytes,
+                        [.. sharing.Select(static item => item.Block)], job.Secret, index => Bytes(job, sharing[index].Slot),
                         (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
                 }
 
