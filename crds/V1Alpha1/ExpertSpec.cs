@@ -27,7 +27,7 @@ public enum SlowTier
     /// <summary>The weight file through the page cache.</summary>
     MemoryMap,
 
-    /// <summary>Pinned host memory, for a fast tier on a device.</summary>
+    /// <summary>Pinned host memory, for a fast tier on a device. This version refuses it.</summary>
     HostMemory,
 }
 

@@ -97,7 +97,7 @@ public enum ScorerType
     /// <summary>Checks of the text alone.</summary>
     Text,
 
-    /// <summary>An ONNX CLIP over prompt and image.</summary>
+    /// <summary>An ONNX CLIP over prompt and image. This version refuses it.</summary>
     Clip,
 
     /// <summary>A vision-language model over prompt and image.</summary>
@@ -125,10 +125,10 @@ public enum ImageApi
     /// <summary>The OpenAI images API.</summary>
     OpenAI,
 
-    /// <summary>ComfyUI.</summary>
+    /// <summary>ComfyUI. This version refuses it.</summary>
     ComfyUI,
 
-    /// <summary>Automatic1111.</summary>
+    /// <summary>Automatic1111. This version refuses it.</summary>
     Automatic1111,
 }
 
@@ -186,7 +186,7 @@ public enum JobStoreType
     /// <summary>A file in a volume of the service's own.</summary>
     Sqlite,
 
-    /// <summary>A PostgreSQL database.</summary>
+    /// <summary>A PostgreSQL database. This version refuses it.</summary>
     PostgreSQL,
 }
 

@@ -58,10 +58,10 @@ public enum ComputeType
     /// <summary>32-bit floating point.</summary>
     Float32,
 
-    /// <summary>bfloat16.</summary>
+    /// <summary>bfloat16. This version refuses it.</summary>
     BFloat16,
 
-    /// <summary>16-bit floating point.</summary>
+    /// <summary>16-bit floating point. This version refuses it.</summary>
     Float16,
 }
 

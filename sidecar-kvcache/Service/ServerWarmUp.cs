@@ -28,6 +28,7 @@ internal static class ServerWarmUp
     /// <param name="options">Of the real server, which has not started.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancel">Ends it.</param>
+    /// <exception cref="OperationCanceledException"><paramref name="cancel"/> has ended it.</exception>
     public static async Task RunAsync(ServerOptions options, TimeProvider time, CancellationToken cancel)
     {
         var own = new ServerOptions { SocketPath = options.SocketPath + Suffix, ArenaPath = options.SocketPath + Suffix + ".arena", ArenaBytes = ArenaBytes, IsSilent = true };
@@ -40,8 +41,10 @@ internal static class ServerWarmUp
             await using var server = await KvCacheServer.StartAsync(own, time, patience.Token);
             await ExchangeAsync(own.SocketPath, patience.Token);
         }
-        catch (Exception error) when (error is RpcException or IOException or Crds.UserInputException or OperationCanceledException && !cancel.IsCancellationRequested)
+        catch (Exception error) when (error is RpcException or IOException or Crds.UserInputException or OperationCanceledException)
         {
+            // A call that is cut off is an RpcException too.
+            cancel.ThrowIfCancellationRequested();
             // The real server says what is wrong, if anything is; without a warm-up it is slow once.
         }
         finally

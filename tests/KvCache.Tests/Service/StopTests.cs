@@ -1,3 +1,5 @@
+using Moebius.KvCache.Service;
+
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>What a server that stops waits for.</summary>
@@ -14,6 +16,26 @@ public sealed class StopTests
         Assert.False(stopping.IsCompleted);
         time.Release();
         await stopping;
+    }
+
+    [Fact]
+    public async Task A_stop_during_the_warm_up_is_no_failure()
+    {
+        var folder = Directory.CreateTempSubdirectory("kvcache-");
+        try
+        {
+            var options = new ServerOptions { SocketPath = Path.Combine(folder.FullName, "s"), ArenaPath = Path.Combine(folder.FullName, "arena"), ArenaBytes = 1 << 20 };
+            using var stop = new CancellationTokenSource();
+            var warming = ServerWarmUp.RunAsync(options, TimeProvider.System, stop.Token);
+            // From its own socket on, the warm-up is in a call, which fails in its own way when it is cut off.
+            await Eventually.TrueAsync(() => warming.IsCompleted || File.Exists(options.SocketPath + ".warm"));
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => warming);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 
     /// <summary>Timers that do not end before they are released, as if a round were under way.</summary>
