@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and runs the tests, one assembly at a time, and ends with one line: N passed, N failed, N skipped.
+# Builds and runs the tests and ends with one line: N passed, N failed, N skipped.
 # Usage: build/test.sh CONFIGURATION all|unit
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,9 +13,12 @@ mkdir -p bin && ln -sfn "../cli/bin/$configuration/net10.0/moebius" bin/moebius
 # Servers that speak the Redis protocol, for the cache's tier between pods; tests of those that are missing say so.
 build/peers/servers.sh >/dev/null || echo "The Redis, Valkey and Garnet servers could not be had; their tests will say so." >&2
 
+# Unit tests of two assemblies run beside each other: some compute while others wait. Clusters and virtual machines have the machine to themselves.
+at_once=1
 # The node has a command of its own: make test-cluster.
 filter=(--filter-not-trait "Category=Node")
 if [ "$which" = unit ]; then
+    at_once=2
     filter+=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=Component" --filter-not-trait "Category=EndToEnd" --filter-not-trait "Category=VirtualMachine")
 elif ! build/kubernetes/assets.sh >/dev/null; then
     echo "The Kubernetes API server could not be had; its tests will say so." >&2
@@ -23,7 +26,7 @@ fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules 1 --ignore-exit-code 8 "${filter[@]}" | tee "$log"
+dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules "$at_once" --ignore-exit-code 8 "${filter[@]}" | tee "$log"
 status=${PIPESTATUS[0]}
 
 # The runner's own summary is the source of the figures; without one the run did not happen.

@@ -14,22 +14,21 @@ internal sealed class NameBank
     public static readonly string[] HeldOutLocales =
         ["en_ZA", "en_NG", "ro", "hr", "nb_NO", "sk", "id_ID", "lv", "pt_PT", "es_MX", "fr_CA", "de_CH", "nl_BE"];
 
-    private const int Draws = 4000;
-
     private readonly Dictionary<string, LocaleNames> _locales = [];
 
     /// <param name="seed">Same seed, same names.</param>
-    public NameBank(int seed)
+    /// <param name="draws">How often each kind of name is drawn for a locale; equal ones count once.</param>
+    public NameBank(int seed, int draws = 4000)
     {
         foreach (var locale in TrainingLocales.Concat(HeldOutLocales))
         {
             var faker = new Faker(locale) { Random = new Randomizer(seed) };
             _locales[locale] = new LocaleNames(
                 faker,
-                Unique(() => faker.Name.FirstName()),
-                Unique(() => faker.Name.LastName()),
-                Unique(() => faker.Address.City()),
-                Unique(() => faker.Address.StreetName()));
+                Unique(draws, () => faker.Name.FirstName()),
+                Unique(draws, () => faker.Name.LastName()),
+                Unique(draws, () => faker.Address.City()),
+                Unique(draws, () => faker.Address.StreetName()));
         }
     }
 
@@ -38,8 +37,8 @@ internal sealed class NameBank
     /// <summary>Whether a name is kept from training.</summary>
     public static bool IsHeldOut(string name) => name.Aggregate(7u, (hash, character) => (hash ^ char.ToLowerInvariant(character)) * 16777619u) % 5 == 0;
 
-    private static string[] Unique(Func<string> draw) =>
-        [.. Enumerable.Range(0, Draws).Select(_ => draw()).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+    private static string[] Unique(int draws, Func<string> draw) =>
+        [.. Enumerable.Range(0, draws).Select(_ => draw()).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
 }
 
 /// <summary>What one locale has.</summary>

@@ -34,6 +34,8 @@ internal static class TensorFiles
             header.Add(name, new { dtype = tensor.Type, shape = tensor.Shape, data_offsets = new[] { at, at += tensor.Bytes.Length } });
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(header), prefix = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(prefix, json.Length);
-        File.WriteAllBytes(model.File_(Checkpoint.Single), [.. prefix, .. json, .. tensors.Values.SelectMany(t => t.Bytes)]);
+        using var written = File.Create(model.File_(Checkpoint.Single));
+        foreach (var bytes in tensors.Values.Select(tensor => tensor.Bytes).Prepend(json).Prepend(prefix))
+            written.Write(bytes);
     }
 }

@@ -78,6 +78,7 @@ internal sealed class TemporaryModel : IDisposable
         var path = File_("config.json");
         var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         edit(config);
+        File.Delete(path);
         File.WriteAllText(path, config.ToJsonString());
     }
 

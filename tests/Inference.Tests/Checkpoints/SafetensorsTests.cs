@@ -64,7 +64,7 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void Refuses_false_lengths()
     {
-        File.WriteAllBytes(_path, [1, 2, 3]);
+        WriteFile([1, 2, 3]);
         Refused("is 3 bytes long; a safetensors file begins with an 8-byte header length");
         Write(Good, 32, length: 1000);
         Refused("header length 1000 is more than the");
@@ -101,7 +101,7 @@ public sealed class SafetensorsTests : IDisposable
     {
         Write(quantized ? Quantized : Good, quantized ? 47 : 32);
         var whole = File.ReadAllBytes(_path);
-        File.WriteAllBytes(_path, whole[..(length % whole.Length)]);
+        WriteFile(whole[..(length % whole.Length)]);
         Assert.Throws<UserInputException>(() => SafetensorsFile.Open(_path).Dispose());
     }
 
@@ -113,7 +113,7 @@ public sealed class SafetensorsTests : IDisposable
         var bytes = File.ReadAllBytes(_path);
         for (var i = 0; i < Math.Min(positions.Length, values.Length); i++)
             bytes[positions[i] % (bytes.Length - data)] = values[i];
-        File.WriteAllBytes(_path, bytes);
+        WriteFile(bytes);
         OpensOrIsRefused();
     }
 
@@ -122,7 +122,7 @@ public sealed class SafetensorsTests : IDisposable
     {
         if (plausibleLength && bytes.Length >= 8)
             BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)(bytes.Length - 8));
-        File.WriteAllBytes(_path, bytes);
+        WriteFile(bytes);
         OpensOrIsRefused();
     }
 
@@ -197,6 +197,13 @@ public sealed class SafetensorsTests : IDisposable
         var json = Encoding.UTF8.GetBytes(header);
         var prefix = new byte[8];
         BinaryPrimitives.WriteUInt64LittleEndian(prefix, length ?? (ulong)json.Length);
-        File.WriteAllBytes(_path, [.. prefix, .. json, .. Enumerable.Range(0, dataBytes).Select(i => (byte)i)]);
+        WriteFile([.. prefix, .. json, .. Enumerable.Range(0, dataBytes).Select(i => (byte)i)]);
+    }
+
+    /// <summary>A new file each time: one that is cut and written again is put on the disk at once by some file systems.</summary>
+    private void WriteFile(byte[] bytes)
+    {
+        File.Delete(_path);
+        File.WriteAllBytes(_path, bytes);
     }
 }

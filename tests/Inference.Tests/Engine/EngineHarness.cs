@@ -47,5 +47,10 @@ internal sealed class EngineHarness : IAsyncDisposable
         return (text, tokens, finish!.Value);
     }
 
-    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        // The engine waits for the step under way.
+        Model.Gate.Open();
+        return Engine.DisposeAsync();
+    }
 }

@@ -45,16 +45,15 @@ public class InferenceEngineTests
     [Fact]
     public async Task A_preempted_sequence_goes_on_before_a_newcomer()
     {
-        using var gate = new SemaphoreSlim(0);
         using var begun = new SemaphoreSlim(0);
         var begins = new List<(long Step, int Token)>();
         var step = 0L;
         var model = new ToyModel
         {
+            Held = true,
             BeforeStep = chunks =>
             {
                 begun.Release();
-                gate.Wait();
                 step++;
                 begins.AddRange(chunks.Where(chunk => chunk.Kv.Length == 0).Select(chunk => (step, chunk.Tokens.Span[0])));
             },
@@ -65,7 +64,7 @@ public class InferenceEngineTests
         var generations = harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50, "busy"), EngineHarness.Greedy([9, 8, 7, 6, 5], 50, "busy")]).ToList();
         await begun.WaitAsync(TestContext.Current.CancellationToken);
         generations.Add(harness.Submit(EngineHarness.Greedy([7, 7, 7], 2, "idle")));
-        gate.Release(1000);
+        harness.Model.Gate.Release(1000);
         foreach (var generation in generations)
             Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
         var again = begins.Where(begin => begin.Token == 9).ToList();
@@ -76,7 +75,6 @@ public class InferenceEngineTests
     [Fact]
     public async Task A_tenant_that_comes_back_has_earned_nothing_by_idling()
     {
-        using var gate = new SemaphoreSlim(0);
         using var reached = new SemaphoreSlim(0);
         var begins = new List<int>();
         var model = new ToyModel();
@@ -86,7 +84,7 @@ public class InferenceEngineTests
             if (model.Computed != 100)
                 return;
             reached.Release();
-            gate.Wait();
+            model.Gate.Wait();
         };
         await using var harness = new EngineHarness(sequences: 1, model: model);
         await harness.RunAsync(EngineHarness.Greedy([1], 1, "idle"));
@@ -97,7 +95,7 @@ public class InferenceEngineTests
         generations.Add(harness.Submit(EngineHarness.Greedy([3], 60, "busy")));
         generations.Add(harness.Submit(EngineHarness.Greedy([4], 60, "idle")));
         generations.Add(harness.Submit(EngineHarness.Greedy([5], 60, "idle")));
-        gate.Release();
+        model.Gate.Release(1);
         foreach (var generation in generations)
             await EngineHarness.CollectAsync(generation);
         Assert.Equal([1, 2, 4, 3, 5], begins);
@@ -121,20 +119,19 @@ public class InferenceEngineTests
     [Fact]
     public async Task Cancelling_frees_everything_within_one_step()
     {
-        using var gate = new SemaphoreSlim(0);
-        var model = new ToyModel { BeforeStep = _ => gate.Wait() };
+        var model = new ToyModel { Held = true };
         await using var harness = new EngineHarness(model: model);
         var kept = harness.Submit(EngineHarness.Greedy(Prompts[1], 4));
         var cancelled = harness.Submit(EngineHarness.Greedy(Prompts[2], 100));
-        gate.Release(1);
+        harness.Model.Gate.Release(1);
         await kept.Events.Reader.WaitToReadAsync(TestContext.Current.CancellationToken);
         cancelled.Cancel();
-        gate.Release(1);
+        harness.Model.Gate.Release(1);
 
         // Its end is told after the step under way, and by then its memory is free.
         var finish = (await EngineHarness.CollectAsync(cancelled)).Finish;
         Assert.Equal(FinishReason.Abort, finish);
-        gate.Release(100);
+        harness.Model.Gate.Release(100);
         Assert.Equal(ToyModel.Continue(Prompts[1], 4), (await EngineHarness.CollectAsync(kept)).Tokens);
         cancelled.Cancel();
         await harness.DisposeAsync();
@@ -145,14 +142,13 @@ public class InferenceEngineTests
     [Fact]
     public async Task A_full_queue_refuses_all_or_nothing()
     {
-        using var gate = new SemaphoreSlim(0);
-        var model = new ToyModel { BeforeStep = _ => gate.Wait() };
+        var model = new ToyModel { Held = true };
         await using var harness = new EngineHarness(sequences: 1, queued: 2, model: model);
         var accepted = new List<Generation> { harness.Submit(EngineHarness.Greedy([1], 2)), harness.Submit(EngineHarness.Greedy([2], 2)) };
         Assert.Throws<QueueFullException>(() => harness.Engine.Submit([EngineHarness.Greedy([3], 2), EngineHarness.Greedy([4], 2)]));
         accepted.Add(harness.Submit(EngineHarness.Greedy([3], 2)));
         Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([4], 2)));
-        gate.Release(1000);
+        harness.Model.Gate.Release(1000);
         foreach (var generation in accepted)
             Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
         Assert.Equal(FinishReason.Length, (await harness.RunAsync(EngineHarness.Greedy([4], 2))).Finish);
@@ -161,14 +157,13 @@ public class InferenceEngineTests
     [Fact]
     public async Task A_queue_that_one_tenant_fills_has_room_for_another()
     {
-        using var gate = new SemaphoreSlim(0);
-        await using var harness = new EngineHarness(sequences: 2, queued: 4, model: new ToyModel { BeforeStep = _ => gate.Wait() });
+        await using var harness = new EngineHarness(sequences: 2, queued: 4, model: new ToyModel { Held = true });
         var noisy = Enumerable.Range(1, 6).Select(i => harness.Submit(EngineHarness.Greedy([i], 2, "noisy"))).ToList();
         Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "noisy")));
         var quiet = Enumerable.Range(1, 3).Select(i => harness.Submit(EngineHarness.Greedy([i], 2, "quiet"))).ToList();
         Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "quiet")));
         Assert.Throws<QueueFullException>(() => harness.Submit(EngineHarness.Greedy([9], 2, "noisy")));
-        gate.Release(1000);
+        harness.Model.Gate.Release(1000);
         foreach (var generation in noisy.Concat(quiet))
             Assert.Equal(FinishReason.Length, (await EngineHarness.CollectAsync(generation)).Finish);
     }
@@ -208,13 +203,12 @@ public class InferenceEngineTests
     [Fact]
     public async Task Draining_lets_running_requests_end_and_takes_no_new_ones()
     {
-        using var gate = new SemaphoreSlim(0);
-        await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => gate.Wait() });
+        await using var harness = new EngineHarness(model: new ToyModel { Held = true });
         var running = harness.Submit(EngineHarness.Greedy([1, 2], 5));
         var drain = harness.Engine.DrainAsync(TestContext.Current.CancellationToken);
         Assert.Throws<EngineStoppedException>(() => harness.Submit(EngineHarness.Greedy([1], 1)));
         Assert.False(drain.IsCompleted);
-        gate.Release(100);
+        harness.Model.Gate.Release(100);
         Assert.Equal(ToyModel.Continue([1, 2], 5), (await EngineHarness.CollectAsync(running)).Tokens);
         await drain;
     }

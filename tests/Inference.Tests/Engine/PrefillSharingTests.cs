@@ -29,11 +29,10 @@ public class PrefillSharingTests
     public async Task Other_tenants_take_what_is_public_and_no_more(int publicTokens, int shared)
     {
         // The step of another one holds the engine until both are there.
-        using var gate = new SemaphoreSlim(0);
-        await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => gate.Wait() });
+        await using var harness = new EngineHarness(model: new ToyModel { Held = true });
         harness.Submit(EngineHarness.Greedy([1], 1, "carol"));
         var generations = new[] { "alice", "bob" }.Select(tenant => harness.Submit(EngineHarness.Greedy([.. Prompt, 7], 6, tenant) with { PublicTokens = publicTokens })).ToList();
-        gate.Release(1000);
+        harness.Model.Gate.Release(1000);
         foreach (var generation in generations)
             Assert.Equal(ToyModel.Continue([.. Prompt, 7], 6), (await EngineHarness.CollectAsync(generation)).Tokens);
         Assert.Equal((0, shared), (generations[0].CachedTokens, generations[1].CachedTokens));

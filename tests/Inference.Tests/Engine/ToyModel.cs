@@ -25,6 +25,12 @@ internal sealed class ToyModel : ICausalModel
     /// <summary>Runs before each step, on the engine's thread.</summary>
     public Action<IReadOnlyList<SequenceChunk>>? BeforeStep { get; set; }
 
+    /// <summary>Whether each step waits at <see cref="Gate"/>.</summary>
+    public bool Held { get; init; }
+
+    /// <summary>Opened by whoever disposes of the engine over this model.</summary>
+    public StepGate Gate { get; } = new();
+
     /// <summary>What every sequence says after its prompt, then the end; null: what the hash says.</summary>
     public IReadOnlyList<int>? Script { get; set; }
 
@@ -61,6 +67,8 @@ internal sealed class ToyModel : ICausalModel
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {
         BeforeStep?.Invoke(chunks);
+        if (Held)
+            Gate.Wait();
         var results = new List<float[]>();
         foreach (var chunk in chunks)
         {

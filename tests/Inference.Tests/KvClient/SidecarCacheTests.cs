@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Moebius.Inference.KvClient;
 using Moebius.Inference.Tests.Engine;
 
@@ -11,14 +12,14 @@ public class SidecarCacheTests
     {
         using var directory = new TemporaryDirectory();
         var log = new CollectingLogger();
-        await using var cache = new SidecarCache(Path.Combine(directory.Path, "nothing.sock"), new ToyModel().Info, TimeProvider.System, log);
+        var clock = new SkippingClock();
+        await using var cache = new SidecarCache(Path.Combine(directory.Path, "nothing.sock"), new ToyModel().Info, clock, log);
         await using var harness = new EngineHarness(cache: cache);
         int[] prompt = [.. Enumerable.Range(1, 20)];
         Assert.Equal(ToyModel.Continue(prompt, 12), (await harness.RunAsync(EngineHarness.Greedy(prompt, 12))).Tokens);
-        await Eventually.TrueAsync(() => !log.Entries.IsEmpty);
-
-        // Time for further attempts: the first pauses are 0.1 s and 0.2 s.
-        await Task.Delay(600, TestContext.Current.CancellationToken);
+        // Each attempt that failed is followed by a pause.
+        await Eventually.TrueAsync(() => clock.Pauses.Count >= 4);
+        Assert.Equal(Enumerable.Range(0, 4).Select(SidecarCache.Pause), clock.Pauses.Take(4));
         Assert.False(cache.Connected);
         Assert.Contains("is not available (there is no such socket)", Assert.Single(log.Messages), StringComparison.Ordinal);
     }
@@ -66,5 +67,17 @@ public class SidecarCacheTests
         Assert.Equal(7, slot[4095]);
         arena.EndHold();
         Assert.False(arena.TryHold());
+    }
+
+    /// <summary>Every pause is over at once, and is noted.</summary>
+    private sealed class SkippingClock : TimeProvider
+    {
+        public ConcurrentQueue<TimeSpan> Pauses { get; } = new();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            Pauses.Enqueue(dueTime);
+            return base.CreateTimer(callback, state, TimeSpan.Zero, period);
+        }
     }
 }

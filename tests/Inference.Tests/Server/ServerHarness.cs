@@ -73,6 +73,8 @@ internal sealed class ServerHarness : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();
+        // The engine waits for the step under way.
+        Model.Gate.Open();
         await _server.DisposeAsync();
     }
 }

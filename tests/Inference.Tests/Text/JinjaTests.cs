@@ -70,6 +70,7 @@ public class JinjaTests
     [InlineData("{{ 1e16 }} {{ 1e15 }} {{ 1e-5 }} {{ 1e-4 }} {{ -12500000000000000.0 * 10 }} {{ 0.0 }} {{ 1e20 }} {{ 1.5e300 }}", "1e+16 1000000000000000.0 1e-05 0.0001 -1.25e+17 0.0 1e+20 1.5e+300")]
     [InlineData("{{ 'abcabc'|replace('a','b',1) }}|{{ 'abcabc'|replace('a','b',count=0) }}|{{ 'aaa'|replace('a','b',2) }}|{{ 'aa'|replace('a','b',none) }}|{{ 'aa'|replace('a','b',-1) }}", "bbcabc|abcabc|bba|bb|bb")]
     [InlineData("{{ ['b','A','C']|max }}{{ ['b','A','C']|min }}{{ ['b','A','c']|max(case_sensitive=true) }}{{ ['b','A']|min(true) }}{{ ['A','a']|max }}", "CAcAA")]
+    [InlineData("{% for k, v in {'a':2,'b':1}|dictsort %}{{k}}{{v}}{% endfor %}{% for k, v in {'a':2,'b':1}|dictsort(by='value') %}{{k}}{{v}}{% endfor %}", "a2b1b1a2")]
     [InlineData("{{ ([{'n':2},{'n':5},{'n':1}]|max(attribute='n')).n }}{{ ([{'n':2},{'n':1}]|min(attribute='n')).n }}", "51")]
     [InlineData("{{ ['a','A','b']|unique|list }}{{ ['a','A']|unique(true)|list }}{{ [{'k':'x','v':1},{'k':'X','v':2},{'k':'y','v':3}]|unique(attribute='k')|map(attribute='v')|list }}", "['a', 'b']['a', 'A'][1, 3]")]
     [InlineData("{{ '\U0001f600ab'.find('b') }}{{ '\U0001f600ab'.rfind('a') }}{{ 'a'.find('b') }}", "21-1")]

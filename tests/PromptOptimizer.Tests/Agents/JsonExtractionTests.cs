@@ -10,6 +10,7 @@ public sealed class JsonExtractionTests
     [InlineData("Sure! Here it is:\n```json\n{\"a\": \"}{\"}\n```\nAnything else?", "{\"a\": \"}{\"}")]
     [InlineData("{not json} then {\"a\": {\"b\": []}} and {\"c\": 1}", "{\"a\": {\"b\": []}}")]
     [InlineData("<think>maybe {\"a\": 0}</think>{\"a\": 1}", "{\"a\": 1}")]
+    [InlineData("so</think>{\"a\": 0} or rather</think>{\"a\": 1}", "{\"a\": 1}")]
     [InlineData("{\"a\": \"cut off", null)]
     [InlineData("prose without any object", null)]
     [InlineData("", null)]

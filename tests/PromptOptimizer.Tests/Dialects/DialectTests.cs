@@ -35,6 +35,27 @@ public sealed class DialectTests
         Assert.StartsWith("(golden lion:1.2), a birthday cake, savanna at dusk", StableDiffusion.Write(Lion, ["lion", "a birthday cake"]), StringComparison.Ordinal);
 
     [Fact]
+    public void A_long_subject_leaves_room_for_its_weight() =>
+        Assert.Equal($"({string.Join(' ', Enumerable.Repeat("lion", 69))}:1.2)", StableDiffusion.Write(Lion with { Subject = string.Join(' ', Enumerable.Repeat("lion", 100)) }, []));
+
+    [Fact]
+    public void A_draft_without_parts_says_its_description()
+    {
+        var bare = new PromptDraft("A lion rests. Warm light, red sky.", "lion", "", "", "", "", "", "", [], "1:1");
+        Assert.Equal("(lion:1.2), A lion rests, Warm light, red sky", StableDiffusion.Write(bare, []));
+        Assert.Equal("(lion:1.2), dusk", StableDiffusion.Write(bare with { Setting = "dusk" }, []));
+    }
+
+    [Fact]
+    public void What_must_not_appear_takes_half_of_a_message_at_most()
+    {
+        var prompt = string.Concat(Enumerable.Repeat("The lion rests. ", 55)).TrimEnd();
+        var text = Midjourney.Write(Lion with { Prompt = prompt, Negative = [.. Enumerable.Range(10, 60).Select(number => $"thing number {number} of so many")] });
+        Assert.StartsWith(prompt + " --no ", text, StringComparison.Ordinal);
+        Assert.InRange(text.Length - prompt.Length, 800, 930);
+    }
+
+    [Fact]
     public void Flux_takes_weights_off() => Assert.Equal("A golden lion rests.", Flux.Write(Lion with { Prompt = "A (golden lion:1.3) rests." }));
 
     [Theory]
@@ -52,6 +73,17 @@ public sealed class DialectTests
         Assert.Contains("acacia. The image shows", DallE.Write(draft), StringComparison.Ordinal);
         Assert.Contains("acacia. --no", Midjourney.Write(draft), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("", 0)]
+    [InlineData("abcde", 1)]
+    [InlineData("abcdef", 2)]
+    [InlineData("a b", 2)]
+    [InlineData("abcdé", 3)]
+    [InlineData("12.", 3)]
+    [InlineData("日", 3)]
+    [InlineData("😀", 3)]
+    public void Tokens_are_estimated_high(string text, int tokens) => Assert.Equal(tokens, Sentences.EstimateTokens(text));
 
     [Property(MaxTest = 300)]
     public void Any_draft_keeps_to_every_limit(string? a, string? b, string? c, int repeat)

@@ -68,6 +68,7 @@ public sealed class JobPlannerTests
         Assert.Equal(Now.AddSeconds(8), RetryPlanner.Decide(unavailable, 1, Now, deadline, timing).NotBefore);
         Assert.Equal(FailureReason.ModelUnavailable, RetryPlanner.Decide(unavailable, 2, Now, deadline, timing).Failure!.Reason);
         Assert.Equal(Now.AddSeconds(30), RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromSeconds(30)), 0, Now, deadline, timing).NotBefore);
+        Assert.Equal(Now.AddSeconds(5), RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromSeconds(1)), 0, Now, deadline, timing).NotBefore);
         Assert.Equal(deadline, RetryPlanner.Decide(new ModelUnavailableException("x", "", TimeSpan.FromHours(1)), 0, Now, deadline, timing).NotBefore);
         Assert.Equal(FailureReason.ModelRejected, RetryPlanner.Decide(new ModelRejectedException("x", "", 401), 0, Now, deadline, timing).Failure!.Reason);
         Assert.DoesNotContain("lion", RetryPlanner.Decide(new InvalidOperationException("a lion"), 0, Now, deadline, timing).Failure!.Message, StringComparison.Ordinal);

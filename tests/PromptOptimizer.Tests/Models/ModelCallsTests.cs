@@ -32,6 +32,9 @@ public sealed class ModelCallsTests
         Assert.Equal(500, meter.Reserve(300, 500));
         meter.Record("a", meter.Start(), new("", false, 500, 300));
         Assert.Equal(100, meter.Reserve(300, 500));
+        // 200 less a question of 136 leave the shortest answer, and less one of 137 do not.
+        Assert.Equal(64, meter.Reserve(3 * 136, 500));
+        Assert.Throws<BudgetExhaustedException>(() => meter.Reserve((3 * 136) + 1, 500));
         Assert.Contains("200 tokens are left", Assert.Throws<BudgetExhaustedException>(() => meter.Reserve(600, 500)).Message, StringComparison.Ordinal);
     }
 }

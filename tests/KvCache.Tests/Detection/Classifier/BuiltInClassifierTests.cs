@@ -57,10 +57,12 @@ public sealed class BuiltInClassifierTests
 
         byte[] Train()
         {
+            var bank = new NameBank(5, draws: 100);
             // A tenth has passages of every kind.
-            var texts = Corpora.Training(new NameBank(5), data, perTemplate: 1, seed: 6).Where((_, at) => at % 10 == 0).ToArray();
+            var texts = Corpora.Training(bank, data, perTemplate: 1, seed: 6).Where((_, at) => at % 10 == 0).ToArray();
+            Assert.Equal(Enum.GetValues<WordClass>().Where(kind => kind != WordClass.None), texts.SelectMany(text => text.Labels).Select(label => label.Class).Distinct().Order());
             using var file = new MemoryStream();
-            Trainer.Train(texts, LexiconBuilder.Build(texts, new NameBank(5)), 7).Save(file);
+            Trainer.Train(texts, LexiconBuilder.Build(texts, bank), 7).Save(file);
             return file.ToArray();
         }
     }
