@@ -209,11 +209,11 @@ internal sealed class InferenceEngine : IAsyncDisposable
                 Close(done);
         }
 
-        var now = All(_running);
+        var now = RunningSequence.AllOf(_running);
         _prefills.Apply(now);
         var plan = StepPlanner.Plan(
             Array.ConvertAll(now, static sequence => sequence.View),
-            _waiting.Count == 0 || now.Length >= _limits.MaxSequences ? [] : Array.ConvertAll(All(_waiting), static sequence => sequence.View),
+            _waiting.Count == 0 || now.Length >= _limits.MaxSequences ? [] : Array.ConvertAll(RunningSequence.AllOf(_waiting), static sequence => sequence.View),
             _preempted,
             _shares.Served,
             _closing.Count == 0 ? 0 : _closing.Sum(sequence => StepPlanner.BlocksOf(sequence.Kv?.Length ?? 0, _limits)),
@@ -234,15 +234,6 @@ internal sealed class InferenceEngine : IAsyncDisposable
         for (var i = 0; i < work.Length; i++)
             work[i] = (_running[chunks[i].Id], chunks[i].Tokens);
         return work;
-    }
-
-    // In order. A loop over such a list makes an object that answers for each.
-    private static RunningSequence[] All(SortedList<long, RunningSequence> sequences)
-    {
-        var all = new RunningSequence[sequences.Count];
-        for (var i = 0; i < all.Length; i++)
-            all[i] = sequences.GetValueAtIndex(i);
-        return all;
     }
 
     private void Preempt(RunningSequence sequence)
@@ -347,8 +338,10 @@ internal sealed class InferenceEngine : IAsyncDisposable
             sequence.FirstToken = now;
         sequence.Tell(said);
         _exchange.Offer(sequence, final: said.Finish is not null);
-        if (said.Finish is { } reason)
-            Retire(sequence, reason);
+        if (said.Finish is not { } reason)
+            return;
+        _prefills.Leave(sequence, RunningSequence.AllOf(_running));
+        Retire(sequence, reason);
     }
 
     private void End(RunningSequence sequence, FinishReason reason)

@@ -28,16 +28,36 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
             sequence.AwaitsPrefill = plan.Waiting.Contains(sequence.Id);
     }
 
+    /// <summary>
+    /// A sequence ends: those whose prompts are not computed yet take what it has stored of them, since before the next
+    /// step it is gone. One that ends with its first token has no other step for it.
+    /// </summary>
+    public void Leave(RunningSequence leaving, ReadOnlySpan<RunningSequence> running)
+    {
+        if (leaving.Kv is not { } kv || model.Info.KvDependsOnLength)
+            return;
+        foreach (var sequence in running)
+        {
+            if (!Prefills(sequence))
+                continue;
+            var blocks = Math.Min(kv.Length / model.Info.BlockTokens, PrefillPlanner.CommonBlocks(sequence.PrefillView, leaving.PrefillView, model.Info.BlockTokens));
+            if (blocks > sequence.Kv!.Length / model.Info.BlockTokens)
+                Copy(kv, sequence, blocks);
+        }
+    }
+
     private static bool Prefills(ReadOnlySpan<RunningSequence> running)
     {
         foreach (var candidate in running)
         {
-            if (candidate is { LookingUp: false } sequence && sequence.Tokens.Count - sequence.Kv!.Length > 1)
+            if (Prefills(candidate))
                 return true;
         }
 
         return false;
     }
+
+    private static bool Prefills(RunningSequence sequence) => !sequence.LookingUp && sequence.Tokens.Count - sequence.Kv!.Length > 1;
 
     private void Copy(ISequenceKv source, RunningSequence target, int blocks)
     {

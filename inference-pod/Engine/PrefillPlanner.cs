@@ -70,7 +70,7 @@ internal static class PrefillPlanner
     }
 
     /// <summary>Leading blocks that are the same in both and may be shared, without the last token of the first: its logits must be computed.</summary>
-    private static int CommonBlocks(PrefillView sequence, PrefillView other, int blockTokens)
+    public static int CommonBlocks(PrefillView sequence, PrefillView other, int blockTokens)
     {
         var most = Math.Min(sequence.Tokens.Count - 1, other.Tokens.Count);
         if (sequence.Tenant != other.Tenant)

@@ -70,6 +70,15 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
     public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0);
 
+    /// <summary>In order of their numbers. A loop over such a list makes an object that answers for each.</summary>
+    public static RunningSequence[] AllOf(SortedList<long, RunningSequence> sequences)
+    {
+        var all = new RunningSequence[sequences.Count];
+        for (var i = 0; i < all.Length; i++)
+            all[i] = sequences.GetValueAtIndex(i);
+        return all;
+    }
+
     /// <summary>Takes a chosen token. Answers what is to be told the client.</summary>
     /// <exception cref="InvalidDataException">The token does not fit the constraint.</exception>
     public GenerationEvent Accept(ChosenToken choice)

@@ -22,6 +22,20 @@ public class PrefillSharingTests
         Assert.Contains("moebius_prefill_shared_tokens_total{model_name=\"toy\"} 72", await harness.Metrics.ExportAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_request_that_ends_with_its_first_token_leaves_its_prefix_to_those_that_wait_for_it()
+    {
+        await using var harness = new EngineHarness();
+        var generations = harness.Engine.Submit([.. Enumerable.Range(0, 4).Select(i => EngineHarness.Greedy([.. Prompt, i], 1, "alice"))]);
+        for (var i = 0; i < generations.Count; i++)
+        {
+            Assert.Equal(ToyModel.Continue([.. Prompt, i], 1), (await EngineHarness.CollectAsync(generations[i])).Tokens);
+            Assert.Equal(i == 0 ? 0 : 24, generations[i].CachedTokens);
+        }
+
+        Assert.Equal(24 + 4, harness.Model.Computed);
+    }
+
     [Theory]
     [InlineData(0, 0)]
     [InlineData(14, 12)]
