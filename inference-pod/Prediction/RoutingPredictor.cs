@@ -63,6 +63,9 @@ internal class RoutingPredictor
 
     public RoutingShape Shape => _shape;
 
+    /// <summary>Steps that have begun.</summary>
+    protected long Step => _step;
+
     /// <summary>Rows of a token memory.</summary>
     public int Buckets { get; }
 
