@@ -21,7 +21,7 @@ using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
 if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
 {
-    await Console.Error.WriteLineAsync($"moebius: {ParseErrors.Describe(parsed)}");
+    await Console.Error.WriteLineAsync(ErrorLine.Of(ParseErrors.Describe(parsed)));
     return ExitCodes.BadInput;
 }
 
@@ -31,13 +31,13 @@ try
 }
 catch (UserInputException error)
 {
-    await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
+    await Console.Error.WriteLineAsync(ErrorLine.Of(error.Message));
     return ExitCodes.BadInput;
 }
 catch (Exception error) when (error is IOException or UnauthorizedAccessException or HttpRequestException or SocketException)
 {
     // A disk that is full, a file that may not be written, a server that is away: the message says which, and no stack helps.
-    await Console.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}");
+    await Console.Error.WriteLineAsync(ErrorLine.Of(error.Message));
     return ExitCodes.Failed;
 }
 catch (OperationCanceledException) when (stop.IsCancellationRequested)

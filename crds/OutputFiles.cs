@@ -1,3 +1,5 @@
+using Moebius.Crds.Host;
+
 namespace Moebius.Crds;
 
 /// <summary>Files that a command is asked to write.</summary>
@@ -14,6 +16,17 @@ public static class OutputFiles
             throw new UserInputException($"{option}: {path} cannot be written: there is no directory {folder}");
         if (Directory.Exists(path))
             throw new UserInputException($"{option}: {path} is a directory: name a file in it");
+    }
+
+    /// <summary>The same for a file that a new one will replace: a device or a pipe in its place would be gone.</summary>
+    /// <param name="option">The option that names the file, for errors.</param>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UserInputException">Its folder does not exist, or what is there is no file.</exception>
+    public static void CheckReplaceable(string option, string path)
+    {
+        CheckFolder(option, path);
+        if (FileKinds.IsSpecial(path))
+            throw new UserInputException($"{option}: {path} is a device, a pipe or a socket: name a file");
     }
 
     /// <summary>Writes a text.</summary>

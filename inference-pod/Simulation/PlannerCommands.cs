@@ -42,7 +42,7 @@ public static class PlannerCommands
                 ExpertBudgetBytes = parsed.GetValue(budget) is { } quantity ? Quantities.ParseBytes(quantity, "--expert-budget") : null,
             };
             string model = parsed.GetRequiredValue(directory), to = parsed.GetRequiredValue(output);
-            OutputFiles.CheckFolder("--out", to);
+            OutputFiles.CheckReplaceable("--out", to);
             var trace = file is not null
                 ? TraceRun.OfText(model, TraceRun.ReadText(file), most ?? int.MaxValue, parsed.GetValue(horizon), options)
                 : TraceRun.OfPrompt(model, start!, most ?? 256, parsed.GetValue(horizon), options);

@@ -44,7 +44,7 @@ internal static class PredictorCommand
             if (file is null && parsed.GetResult(tokens) is { Implicit: false })
                 throw new UserInputException("--max-tokens limits what is read of --text, which is not given");
             if (parsed.GetValue(output) is { } given)
-                OutputFiles.CheckFolder("--out", given);
+                OutputFiles.CheckReplaceable("--out", given);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetValue(output) ?? Path.Combine(model, PredictorFile.DefaultName);
             var options = new ModelLoadOptions
             {

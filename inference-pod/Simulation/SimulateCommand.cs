@@ -44,9 +44,13 @@ internal static class SimulateCommand
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
             if (parsed.GetValue(plot) is { } picture)
+            {
                 OutputFiles.CheckFolder("--plot", picture);
+                if (Path.GetExtension(picture) is var extension and not "" && !extension.Equals(".svg", StringComparison.OrdinalIgnoreCase))
+                    throw new UserInputException($"--plot: {picture} is named as another kind of picture: it will be SVG, so end its name in .svg");
+            }
             if (parsed.GetValue(save) is { } kept)
-                OutputFiles.CheckFolder("--save-predictor", kept);
+                OutputFiles.CheckReplaceable("--save-predictor", kept);
             var machine = Profiles.Hardware(parsed.GetRequiredValue(hardware));
             var larger = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             var file = parsed.GetRequiredValue(trace);

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Inference.Storage;
@@ -33,6 +34,9 @@ internal abstract class StoredFile : IDisposable
     public static StoredFile Open(string path, SlowTier tier = SlowTier.DirectIO)
     {
         SafeFileHandle handle;
+        // Opening a pipe waits for somebody who writes into it.
+        if (FileKinds.IsSpecial(path))
+            throw new UserInputException($"{path}: is a device, a pipe or a socket; a file is needed");
         try
         {
             handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.RandomAccess);

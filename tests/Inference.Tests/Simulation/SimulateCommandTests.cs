@@ -88,6 +88,8 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.StartsWith("--steps is 500", Refused("--hardware", "nvme", "--steps", "500"), StringComparison.Ordinal);
         Assert.StartsWith("--max-horizon is 0", Refused("--hardware", "nvme", "--max-horizon", "0"), StringComparison.Ordinal);
         Assert.StartsWith($"--plot: {_folder.Path}/none/plot.svg cannot be written: there is no directory", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/none/plot.svg"), StringComparison.Ordinal);
+        Assert.StartsWith($"--plot: {_folder.Path}/plot.png is named as another kind of picture", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/plot.png"), StringComparison.Ordinal);
+        Assert.StartsWith("--save-predictor: /dev/null is a device", Refused("--hardware", "nvme", "--save-predictor", "/dev/null"), StringComparison.Ordinal);
         Assert.StartsWith($"--save-predictor: {_folder.Path} is a directory", Refused("--hardware", "nvme", "--save-predictor", _folder.Path), StringComparison.Ordinal);
         Assert.StartsWith("--output is \"xml\"", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
     }

@@ -15,6 +15,11 @@ public sealed class StoredFileTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Tiers))]
+    public void What_is_no_file_is_refused_before_it_is_opened(SlowTier tier) =>
+        Assert.Equal("/dev/zero: is a device, a pipe or a socket; a file is needed", Assert.Throws<UserInputException>(() => StoredFile.Open("/dev/zero", tier)).Message);
+
+    [Theory]
+    [MemberData(nameof(Tiers))]
     public unsafe void Any_range_reads_the_file_s_bytes(SlowTier tier)
     {
         var bytes = new byte[3_000_001];

@@ -1,0 +1,10 @@
+namespace Moebius.Cli;
+
+/// <summary>How an error is shown: as one line, which cannot do anything to the terminal that shows it.</summary>
+internal static class ErrorLine
+{
+    /// <summary>Errors quote names out of files that somebody else made, such as a tensor's.</summary>
+    /// <param name="message">What is wrong.</param>
+    public static string Of(string message) =>
+        $"moebius: {string.Concat(message.ReplaceLineEndings(" ").Select(static character => char.IsControl(character) ? '\uFFFD' : character))}";
+}
