@@ -24,10 +24,16 @@ elif ! build/kubernetes/assets.sh >/dev/null; then
     echo "The Kubernetes API server could not be had; its tests will say so." >&2
 fi
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules "$at_once" --ignore-exit-code 8 "${filter[@]}" | tee "$log"
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+log=$results/log
+# A test that never ends is a failure with a name: an assembly in which none has ended for so long is stopped.
+hang=(--hangdump --hangdump-timeout 10m --hangdump-type Mini --results-directory "$results")
+dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules "$at_once" --ignore-exit-code 8 "${hang[@]}" "${filter[@]}" | tee "$log"
 status=${PIPESTATUS[0]}
+for running in "$results"/*_hang.log; do
+    [ -e "$running" ] && sed 's/^/Did not end: /' "$running"
+done
 
 # The runner's own summary is the source of the figures; without one the run did not happen.
 number() { sed -nE "s/^ *$1: ([0-9]+)$/\1/p" "$log" | tail -n 1; }
