@@ -9,7 +9,9 @@ namespace Moebius.Tests;
 /// </summary>
 internal static class Eventually
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(1);
+    /// <summary>For waits that have their own way to end.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
     /// <summary>For a look that costs a request or a process.</summary>
@@ -25,6 +27,21 @@ internal static class Eventually
     {
         T last = default!;
         return UntilAsync(async () => EqualityComparer<T>.Default.Equals(last = await actual(), expected), LongPause, () => Assert.Equal(expected, last));
+    }
+
+    /// <summary>Waits for what another thread or process is about to end, or to answer.</summary>
+    public static async Task EndsAsync(Task task, [CallerArgumentExpression(nameof(task))] string what = "")
+    {
+        if (await Task.WhenAny(task, Task.Delay(Limit)) != task)
+            Assert.Fail($"not within {Limit.TotalSeconds} s: {what}");
+        await task;
+    }
+
+    /// <inheritdoc cref="EndsAsync(Task, string)"/>
+    public static async Task<T> EndsAsync<T>(Task<T> task, [CallerArgumentExpression(nameof(task))] string what = "")
+    {
+        await EndsAsync((Task)task, what);
+        return await task;
     }
 
     private static async Task UntilAsync(Func<Task<bool>> holds, TimeSpan pause, Action fail)

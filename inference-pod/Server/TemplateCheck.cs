@@ -83,6 +83,8 @@ internal static class TemplateCheck
             return;
         }
 
+        // As JSON in ASCII has them.
+        prompt = prompt.Replace("\\u27e6", $"{Opening}", StringComparison.Ordinal).Replace("\\u27e7", $"{Closing}", StringComparison.Ordinal);
         var found = new HashSet<string>();
         foreach (var part in prompt.Split(Opening).Skip(1))
             found.Add(part[..Math.Max(0, part.IndexOf(Closing, StringComparison.Ordinal))]);

@@ -9,7 +9,7 @@ internal static class Filters
 
     private static readonly Dictionary<string, Function> All = new(StringComparer.Ordinal)
     {
-        ["abs"] = (value, _) => value is long integer ? (object)Math.Abs(integer) : value is double number ? Math.Abs(number) : throw Wrong("abs", value),
+        ["abs"] = (value, _) => value is long integer ? (object)Operations.Fitting(() => Math.Abs(integer)) : value is double number ? Math.Abs(number) : throw Wrong("abs", value),
         ["capitalize"] = (value, _) => Methods.Capitalize(Python.Str(value)),
         ["count"] = (value, _) => Length(value),
         ["d"] = Default,

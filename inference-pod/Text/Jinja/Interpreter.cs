@@ -6,6 +6,7 @@ namespace Moebius.Inference.Text.Jinja;
 internal sealed class Interpreter(Func<DateTimeOffset> now)
 {
     private const int LargestOutput = 1 << 24;
+    private const int LongestRange = 100_000;
 
     private StringBuilder _output = new();
     private int _macroDepth;
@@ -48,12 +49,11 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
         var first = Python.Integer(arguments.Get(0, "start"), "range");
         var (start, stop) = arguments.Positional.Count > 1 ? (first, Python.Integer(arguments.Positional[1], "range")) : (0, first);
         var step = arguments.Positional.Count > 2 ? Python.Integer(arguments.Positional[2], "range") : 1;
-        if (step == 0 || Math.Abs((stop - start) / step) > 100_000)
-            throw new JinjaException("'range' must have a step and at most 100000 items");
-        var items = new List<object?>();
-        for (var i = start; step > 0 ? i < stop : i > stop; i += step)
-            items.Add(i);
-        return new JinjaList(items);
+        // In more bits: between the ends of 64 lie more numbers than these hold.
+        var count = step == 0 ? Int128.MaxValue : ((Int128)stop - start + step - Int128.Sign(step)) / step;
+        if (count > LongestRange)
+            throw new JinjaException($"'range' must have a step and at most {LongestRange} items");
+        return new JinjaList([.. Enumerable.Range(0, (int)Int128.Max(0, count)).Select(i => (object?)(start + (i * step)))]);
     }
 
     private Flow Execute(IReadOnlyList<Statement> body, Scope scope)

@@ -127,12 +127,27 @@ internal static class Operations
             "/" => (double)a / b,
             "//" => Fitting(() => (a / b) - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0)),
             "%" => b == -1 ? 0L : a % b is var rest && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest,
-            _ => b < 0 ? Math.Pow(a, b) : (object)Fitting(() => checked((long)Math.Pow(a, b))),
+            _ => b < 0 ? Math.Pow(a, b) : (object)Fitting(() => Power(a, b)),
         };
     }
 
+    /// <summary>Exact, as floating point is up to 53 bits only.</summary>
+    private static long Power(long number, long exponent)
+    {
+        long power = 1;
+        for (; exponent > 0; exponent >>= 1)
+        {
+            if ((exponent & 1) != 0)
+                power = checked(power * number);
+            if (exponent > 1)
+                number = checked(number * number);
+        }
+
+        return power;
+    }
+
     /// <summary>An integer, which Python would give any number of digits.</summary>
-    private static long Fitting(Func<long> integer)
+    public static long Fitting(Func<long> integer)
     {
         try
         {

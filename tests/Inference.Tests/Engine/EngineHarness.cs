@@ -31,7 +31,9 @@ internal sealed class EngineHarness : IAsyncDisposable
 
     public async Task<(string Text, List<int> Tokens, FinishReason Finish)> RunAsync(EngineRequest request) => await CollectAsync(Submit(request));
 
-    public static async Task<(string Text, List<int> Tokens, FinishReason Finish)> CollectAsync(Generation generation)
+    public static Task<(string Text, List<int> Tokens, FinishReason Finish)> CollectAsync(Generation generation) => Eventually.EndsAsync(ReadAsync(generation), "the end of a generation");
+
+    private static async Task<(string Text, List<int> Tokens, FinishReason Finish)> ReadAsync(Generation generation)
     {
         var text = "";
         var tokens = new List<int>();
@@ -47,10 +49,10 @@ internal sealed class EngineHarness : IAsyncDisposable
         return (text, tokens, finish!.Value);
     }
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         // The engine waits for the step under way.
         Model.Gate.Open();
-        return Engine.DisposeAsync();
+        await Eventually.EndsAsync(Engine.DisposeAsync().AsTask(), "the end of the engine");
     }
 }

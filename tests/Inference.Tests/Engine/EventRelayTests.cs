@@ -20,7 +20,7 @@ public class EventRelayTests
         }
 
         foreach (var reader in readers)
-            Assert.Equal(Enumerable.Range(0, Events).Select(i => $"{i}"), await reader);
+            Assert.Equal(Enumerable.Range(0, Events).Select(i => $"{i}"), await Eventually.EndsAsync(reader));
     }
 
     private static async Task<List<string>> ReadAsync(Generation generation)

@@ -62,7 +62,7 @@ public class InferenceEngineTests
 
         // The second is preempted; the newcomer's party has been served nothing, and it would fit beside the first.
         var generations = harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50, "busy"), EngineHarness.Greedy([9, 8, 7, 6, 5], 50, "busy")]).ToList();
-        await begun.WaitAsync(TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(begun.WaitAsync(TestContext.Current.CancellationToken));
         generations.Add(harness.Submit(EngineHarness.Greedy([7, 7, 7], 2, "idle")));
         harness.Model.Gate.Release(1000);
         foreach (var generation in generations)
@@ -89,7 +89,7 @@ public class InferenceEngineTests
         await using var harness = new EngineHarness(sequences: 1, model: model);
         await harness.RunAsync(EngineHarness.Greedy([1], 1, "idle"));
         var generations = new List<Generation> { harness.Submit(EngineHarness.Greedy([2], 150, "busy")) };
-        await reached.WaitAsync(TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(reached.WaitAsync(TestContext.Current.CancellationToken));
 
         // The idle tenant starts at what the busy one has been served by now, and its first answer takes it past that one.
         generations.Add(harness.Submit(EngineHarness.Greedy([3], 60, "busy")));
@@ -124,7 +124,7 @@ public class InferenceEngineTests
         var kept = harness.Submit(EngineHarness.Greedy(Prompts[1], 4));
         var cancelled = harness.Submit(EngineHarness.Greedy(Prompts[2], 100));
         harness.Model.Gate.Release(1);
-        await kept.Events.Reader.WaitToReadAsync(TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(kept.Events.Reader.WaitToReadAsync(TestContext.Current.CancellationToken).AsTask());
         cancelled.Cancel();
         harness.Model.Gate.Release(1);
 
@@ -210,7 +210,7 @@ public class InferenceEngineTests
         Assert.False(drain.IsCompleted);
         harness.Model.Gate.Release(100);
         Assert.Equal(ToyModel.Continue([1, 2], 5), (await EngineHarness.CollectAsync(running)).Tokens);
-        await drain;
+        await Eventually.EndsAsync(drain);
     }
 
     [Fact]

@@ -79,7 +79,7 @@ public class PrefixReuseTests
             return answer.Task;
         };
         var cancelled = harness.Submit(EngineHarness.Greedy(Prompt, 4, "alice"));
-        await looking.Task;
+        await Eventually.EndsAsync(looking.Task);
         cancelled.Cancel();
         Assert.Equal(FinishReason.Abort, (await EngineHarness.CollectAsync(cancelled)).Finish);
         answer.SetResult();

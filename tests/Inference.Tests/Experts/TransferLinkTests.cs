@@ -69,15 +69,15 @@ public class TransferLinkTests
         var link = new TransferLink(new ExpertScheduler(new ExpertCache(8)), new Source(_ =>
         {
             begun.Signal();
-            go.Wait();
+            go.Wait(Eventually.Limit);
             Interlocked.Increment(ref ended);
         }), buffers, 2);
         link.Plan([.. Enumerable.Range(0, 6).Select(e => new PrefetchRequest(new(1, e), 1))]);
-        begun.Wait();
+        Assert.True(begun.Wait(Eventually.Limit));
         var end = Task.Run(link.Dispose);
         Assert.False(end.IsCompleted);
         go.Set();
-        await end;
+        await Eventually.EndsAsync(end);
         Assert.Equal(2, ended);
     }
 
@@ -94,10 +94,10 @@ public class TransferLinkTests
             if (key.Layer != 1)
                 return;
             begun.Signal();
-            go.Wait();
+            go.Wait(Eventually.Limit);
         }), buffers, 1);
         link.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(2, 0), 1)]);
-        begun.Wait();
+        Assert.True(begun.Wait(Eventually.Limit));
         var arrived = new List<ArrivedExpert>();
         Assert.Equal(1, link.Use([new ExpertKey(0, 5)], arrived));
         link.WaitForArrivals(arrived);
@@ -116,12 +116,12 @@ public class TransferLinkTests
         using var link = new TransferLink(new ExpertScheduler(new ExpertCache(4)), new Source(_ =>
         {
             begun.Set();
-            go.Wait();
+            go.Wait(Eventually.Limit);
         }), buffers, 1);
         var arrived = new List<ArrivedExpert>();
         var done = 0;
         link.Use([new ExpertKey(0, 1)], arrived);
-        begun.Wait();
+        Assert.True(begun.Wait(Eventually.Limit));
         link.WaitForArrivals(arrived, () =>
         {
             if (++done == 3)

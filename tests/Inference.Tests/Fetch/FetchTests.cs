@@ -30,7 +30,7 @@ public sealed class FetchTests
     private static async Task<List<string>> FetchAsync(HttpClient http, IModelOrigin origin, string target)
     {
         var log = new List<string>();
-        await new ModelFetcher(http, TimeProvider.System, log.Add).FetchAsync(origin, target, null, null, TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(new ModelFetcher(http, TimeProvider.System, log.Add).FetchAsync(origin, target, null, null, TestContext.Current.CancellationToken), "the end of a download");
         return log;
     }
 
@@ -119,7 +119,7 @@ public sealed class FetchTests
             interrupted.Cancel();
             return true;
         };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => new ModelFetcher(http, TimeProvider.System, _ => { }).FetchAsync(Origin(), target, null, null, interrupted.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Eventually.EndsAsync(new ModelFetcher(http, TimeProvider.System, _ => { }).FetchAsync(Origin(), target, null, null, interrupted.Token)));
         server.Files["model.safetensors"] = Weights;
         server.Files["config.json"] = Config;
         server.Files.Remove("generation_config.json");

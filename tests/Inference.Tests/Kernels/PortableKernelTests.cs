@@ -33,10 +33,19 @@ public class PortableKernelTests
             Environment = { [OutputVariable] = path, ["DOTNET_EnableAVX512"] = "0", ["DOTNET_EnableAVX512F"] = "0" },
         };
         using var process = Process.Start(start)!;
-        var said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        var ending = EndAsync(process);
+        if (await Task.WhenAny(ending, Task.Delay(Eventually.Limit, TestContext.Current.CancellationToken)) != ending)
+            process.Kill();
+        var said = await ending;
         Assert.True(File.Exists(path), said);
         Assert.Equal($"False {Bits()}", await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
+    }
+
+    private static async Task<string> EndAsync(Process process)
+    {
+        var said = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return said;
     }
 
     /// <summary>What routers choose for several tokens, and weights of tokens in a draw.</summary>

@@ -37,7 +37,7 @@ public sealed class HotChannelTests
                 }
             }
 
-            await serving;
+            await Eventually.EndsAsync(serving);
             // The last answers may still be on their way through the channel; a lost one never comes.
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(stop);
             patience.CancelAfter(TimeSpan.FromMinutes(1));

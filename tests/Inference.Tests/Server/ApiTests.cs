@@ -183,7 +183,7 @@ public class ApiTests
         var model = new ToyModel(blockTokens: 4);
         await using var harness = await ServerHarness.StartAsync(wait: false, load: () =>
         {
-            loaded.Wait();
+            loaded.Wait(Eventually.Limit);
             return model;
         });
         Assert.Equal("ok\n", await harness.GetAsync("healthz"));
@@ -193,7 +193,7 @@ public class ApiTests
         Assert.Equal("not_ready", (string?)body["error"]!["code"]);
         Assert.NotNull(response.Headers.RetryAfter);
         loaded.Set();
-        await harness.Server.Loaded;
+        await Eventually.EndsAsync(harness.Server.Loaded);
         Assert.Equal("ok\n", await harness.GetAsync("readyz"));
         Assert.Contains("\"id\":\"toy\"", await harness.GetAsync("v1/models"), StringComparison.Ordinal);
     }
@@ -228,7 +228,7 @@ public class ApiTests
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await harness.PostAsync("v1/chat/completions", Chat)).Status);
         harness.Model.Gate.Release(1000);
         Assert.Equal(HttpStatusCode.OK, (await answer).Status);
-        await run;
+        await Eventually.EndsAsync(run);
     }
 
     [Fact]

@@ -42,7 +42,7 @@ internal sealed class ServerHarness : IAsyncDisposable
         model ??= new ToyModel(blockTokens: 4);
         var harness = new ServerHarness(await InferenceServer.StartAsync(options ?? Options, _ => load?.Invoke() ?? model, TimeProvider.System, logging => _ = log is null ? logging.SetMinimumLevel(LogLevel.None) : logging.AddProvider(log)), model);
         if (wait)
-            await harness._server.Loaded;
+            await Eventually.EndsAsync(harness._server.Loaded, "a model that is loaded");
         return harness;
     }
 
@@ -75,6 +75,6 @@ internal sealed class ServerHarness : IAsyncDisposable
         Http.Dispose();
         // The engine waits for the step under way.
         Model.Gate.Open();
-        await _server.DisposeAsync();
+        await Eventually.EndsAsync(_server.DisposeAsync().AsTask(), "the end of the server");
     }
 }

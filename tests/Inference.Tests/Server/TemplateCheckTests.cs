@@ -50,6 +50,7 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(Tools, """ "messages":[{"role":"user","content":"a"},CALLED,{"role":"tool","content":"noon","tool_call_id":"1"}]""")]
     // One that writes a text otherwise, one that changes the order, one that takes earlier thoughts out, one that drops what is said beside a call.
     [InlineData("{% for m in messages %}{{ m.content | tojson }}{% endfor %}", """ "messages":[{"role":"user","content":"say \"a\"\n now"}]""")]
+    [InlineData("{% for m in messages %}{{ m.content | tojson(ensure_ascii=true) }}{% endfor %}", """ "messages":[{"role":"user","content":"olé"}]""")]
     [InlineData("{% for m in messages | reverse %}{{ m.content }};{% endfor %}", """ "messages":[{"role":"system","content":"a b"},{"role":"user","content":"c d"},{"role":"user","content":"e f"}]""")]
     [InlineData("{% for m in messages %}{{ m.content.split('</think>')[-1] | upper }}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"<think>Hm.</think>Good day."},{"role":"user","content":"b"}]""")]
     [InlineData("{% for m in messages %}{{ m.tool_calls | tojson if m.tool_calls else m.content }}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"I shall look.","tool_calls":[{"function":{"name":"now"}}]}]""")]
