@@ -20,17 +20,15 @@ internal static class CheckCommand
         var @namespace = new Option<string>("--namespace") { Description = "The one namespace that the operator works in, or 'all'.", DefaultValueFactory = _ => OperatorCommands.AllNamespaces };
         var operatorNamespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator's Lease.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
         var leaderElect = new Option<bool>("--leader-elect") { Description = "Whether the operator holds a Lease.", DefaultValueFactory = _ => true };
-        var timeout = new Option<int>("--timeout") { Description = "Seconds to wait for a leader.", DefaultValueFactory = _ => 60 };
+        var timeout = new Option<string>("--timeout") { Description = "How long to wait for a leader.", DefaultValueFactory = _ => "60s" };
         var command = new Command("check", "Checks that the custom resources are served, that the operator may read them, and that one leads.") { kubeconfig, @namespace, operatorNamespace, leaderElect, timeout };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            var (one, home, seconds) = (OperatorCommands.Namespace(parsed.GetValue(@namespace)!, "--namespace"), OperatorCommands.Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace"), parsed.GetValue(timeout));
-            if (seconds is < 0 or > 86400)
-                throw new UserInputException($"--timeout: {seconds} is out of range: write a whole number of seconds from 0 to 86400");
+            var (one, home, wait) = (OperatorCommands.Namespace(parsed.GetValue(@namespace)!, "--namespace"), OperatorCommands.Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace"), Durations.Parse(parsed.GetValue(timeout)!, "--timeout"));
             using var kubernetes = new Kubernetes(configuration(parsed.GetValue(kubeconfig)));
             var isGood = await ResourcesAsync(kubernetes, one == OperatorCommands.AllNamespaces ? null : one, Console.Out, cancellationToken).ConfigureAwait(false);
             if (parsed.GetValue(leaderElect))
-                isGood &= await LeaderAsync(kubernetes, home, TimeSpan.FromSeconds(seconds), TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
+                isGood &= await LeaderAsync(kubernetes, home, wait, TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
             return isGood ? 0 : 1;
         });
         return command;

@@ -24,7 +24,7 @@ public sealed class BadInputTests
     [InlineData("model fetch --to FOLDER/m --http http://127.0.0.1:9/m.tar --sha256 00 --endpoint http://127.0.0.1:9", "--endpoint: goes with --s3 or --hugging-face only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --quantize int8", "--quantize: goes with --pack or --report only: leave it out")]
     [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
-    [InlineData("operator check --timeout -3", "--timeout: -3 is out of range: ")]
+    [InlineData("operator check --timeout 30", "--timeout: '30' is not a duration: ")]
     public async Task A_mistake_is_one_line(string line, string message)
     {
         var folder = Directory.CreateTempSubdirectory("moebius-input-").FullName;
@@ -53,7 +53,7 @@ public sealed class BadInputTests
                 file,
                 "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: a, user: {token: x}}]}",
                 TestContext.Current.CancellationToken);
-            var (code, _, error) = await MoebiusProcess.RunAsync("operator", "check", "--kubeconfig", file, "--timeout", "0");
+            var (code, _, error) = await MoebiusProcess.RunAsync("operator", "check", "--kubeconfig", file, "--timeout", "0s");
             Assert.StartsWith("moebius: Connection refused (127.0.0.1:9)", error, StringComparison.Ordinal);
             Assert.Equal((1, 1), (code, error.Count(letter => letter == '\n')));
         }
