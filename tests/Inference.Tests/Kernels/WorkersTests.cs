@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Tests.Kernels;
@@ -108,17 +109,19 @@ public class WorkersTests
     public void What_is_handed_over_runs_once(int threads)
     {
         using var workers = new Workers(threads);
-        int ran = 0, accepted = 0, sum = 0;
-        for (var round = 0; round < 5000; round++)
+        int ran = 0, accepted = 0, rounds = 0;
+        long sum = 0;
+        // On a busy machine it takes longer until a helper spins at the right moment.
+        for (var since = Stopwatch.GetTimestamp(); rounds < 5000 || (accepted == 0 && Stopwatch.GetElapsedTime(since) < Eventually.Limit); rounds++)
         {
             workers.Run(4, Much, task => Interlocked.Add(ref sum, task));
             accepted += workers.TryHandOver(() => Interlocked.Increment(ref ran)) ? 1 : 0;
             // Helpers come and go meanwhile.
-            Thread.SpinWait(round % 300);
+            Thread.SpinWait(rounds % 300);
         }
-        Assert.Equal(30_000, sum);
+        Assert.Equal(6L * rounds, sum);
         Assert.True(accepted > 0);
-        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref ran) == accepted, TimeSpan.FromMinutes(1)), $"{ran} of {accepted} ran");
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref ran) == accepted, Eventually.Limit), $"{ran} of {accepted} ran");
     }
 
     [Fact]
