@@ -19,9 +19,9 @@ using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
-if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+if (parsed.Action is not System.CommandLine.Help.HelpAction && ParseErrors.Find(parsed) is { } wrong)
 {
-    await Console.Error.WriteLineAsync(ErrorLine.Of(ParseErrors.Describe(parsed)));
+    await Console.Error.WriteLineAsync(ErrorLine.Of(wrong));
     return ExitCodes.BadInput;
 }
 

@@ -23,6 +23,7 @@ public sealed class BadInputTests
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --sha256 00", "--sha256: goes with --http only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --http http://127.0.0.1:9/m.tar --sha256 00 --endpoint http://127.0.0.1:9", "--endpoint: goes with --s3 or --hugging-face only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --quantize int8", "--quantize: goes with --pack or --report only: leave it out")]
+    [InlineData("serve --model samples/models/austen-moe --config ", "--config: is empty: give a value, or leave it out")]
     [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
     [InlineData("operator check --timeout -3", "--timeout: -3 is out of range: ")]
     public async Task A_mistake_is_one_line(string line, string message)
