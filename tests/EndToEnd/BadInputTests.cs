@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moebius.EndToEnd;
 
 /// <summary>What a user gets wrong is one line, which names it, and exit code 2.</summary>
@@ -37,6 +39,31 @@ public sealed class BadInputTests
             Assert.StartsWith($"moebius: {message.Replace("FOLDER", folder, StringComparison.Ordinal)}", error, StringComparison.Ordinal);
             Assert.Equal(1, error.Count(letter => letter == '\n'));
             Assert.Equal(2, code);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_file_that_meets_the_shells_limit_is_one_line_and_leaves_nothing()
+    {
+        var folder = Directory.CreateTempSubdirectory("moebius-limit-").FullName;
+        try
+        {
+            // The runtime maps its own code from a file, which such a limit would hit first.
+            var start = new ProcessStartInfo("sh", ["-c", "ulimit -f 8000; DOTNET_EnableWriteXorExecute=0 exec \"$0\" pack samples/models/austen-moe --out \"$1\"", MoebiusProcess.Program, folder])
+            {
+                RedirectStandardError = true,
+                WorkingDirectory = MoebiusProcess.Repository,
+            };
+            using var run = Process.Start(start)!;
+            var error = await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await run.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal("moebius: a file would be larger than its file system or this shell (ulimit -f) allows\n", error);
+            Assert.Equal(1, run.ExitCode);
+            Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
         }
         finally
         {
