@@ -58,7 +58,7 @@ public static class ModelLoader
             };
             var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)) { ExpertTileBytes = options.ExpertTileBytes }, weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
-            weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
+            weights.CheckAllUsed(spec);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));
             return model;
         }
