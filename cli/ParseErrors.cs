@@ -7,10 +7,15 @@ namespace Moebius.Cli;
 /// <summary>What is wrong with a command line, in one line.</summary>
 internal static partial class ParseErrors
 {
-    /// <summary>The error that says most, and where the help for it is.</summary>
-    /// <param name="parsed">A command line with errors.</param>
-    public static string Describe(ParseResult parsed)
+    /// <summary>The error that says most, and where the help for it is; null for a command line that can be run.</summary>
+    /// <param name="parsed">A command line.</param>
+    public static string? Find(ParseResult parsed)
     {
+        // What a script's unset variable leaves: no option and no argument means anything by it.
+        if (parsed.Errors.Count == 0)
+            return parsed.CommandResult.Children.FirstOrDefault(child => child.Tokens.Any(token => token.Value.Length == 0)) is { } empty
+                ? $"{(empty is ArgumentResult argument ? argument.Argument.Name : ((OptionResult)empty).Option.Name)}: is empty: give a value, or leave it out (see '{Path(parsed.CommandResult)} --help')"
+                : null;
         // A word that is no command is reported after the command that is missing because of it, and says more.
         var error = parsed.Errors.FirstOrDefault(candidate => candidate.Message.StartsWith("Unrecognized", StringComparison.Ordinal)) ?? parsed.Errors[0];
         return $"{WithoutTypeNames(error.Message)} (see '{Path(parsed.CommandResult)} --help')";

@@ -17,11 +17,13 @@ var parsed = root.Parse(args);
 // 0 done, 1 ran and failed, 2 bad input (one line on standard error), 130 interrupted.
 using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+// Where the shell limits the size of files, a write that meets the limit fails like one to a full disk, and what was begun is removed.
+using var tooLarge = PosixSignalRegistration.Create((PosixSignal)25 /* SIGXFSZ */, context => context.Cancel = true);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 
-if (parsed.Errors.Count > 0 && parsed.Action is not System.CommandLine.Help.HelpAction)
+if (parsed.Action is not System.CommandLine.Help.HelpAction && ParseErrors.Find(parsed) is { } wrong)
 {
-    await Console.Error.WriteLineAsync(ErrorLine.Of(ParseErrors.Describe(parsed)));
+    await Console.Error.WriteLineAsync(ErrorLine.Of(wrong));
     return ExitCodes.BadInput;
 }
 
@@ -38,6 +40,12 @@ catch (Exception error) when (error is IOException or UnauthorizedAccessExceptio
 {
     // A disk that is full, a file that may not be written, a server that is away: the message says which, and no stack helps.
     await Console.Error.WriteLineAsync(ErrorLine.Of(error.Message));
+    return ExitCodes.Failed;
+}
+catch (ArgumentOutOfRangeException error) when (error.TargetSite?.DeclaringType == typeof(RandomAccess))
+{
+    // What the library makes of EFBIG.
+    await Console.Error.WriteLineAsync(ErrorLine.Of("a file would be larger than its file system or this shell (ulimit -f) allows"));
     return ExitCodes.Failed;
 }
 catch (OperationCanceledException) when (stop.IsCancellationRequested)

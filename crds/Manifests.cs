@@ -1,10 +1,12 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
+using Moebius.Crds.Host;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
@@ -36,6 +38,8 @@ public static partial class Manifests
 
     private const int MostValues = 1_000_000;
 
+    private const int MostMebibytes = 64;
+
     /// <summary>Reads a file that holds exactly one document.</summary>
     /// <exception cref="UserInputException">The file is missing, is not YAML, or does not fit the type.</exception>
     public static T LoadFile<T>(string path)
@@ -54,11 +58,17 @@ public static partial class Manifests
             throw new UserInputException($"{path}: is a directory: name the files in it");
         try
         {
-            return File.ReadAllText(path);
+            var text = new StreamReader(new MemoryStream(BoundedFile.Read(path, MostMebibytes)), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true)).ReadToEnd();
+            // To the YAML library the text ends there.
+            return text.Contains('\0') ? throw new UserInputException($"{path}: has a NUL character, which YAML does not allow") : text;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new UserInputException($"{path}: cannot be read: {error.Message}", error);
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new UserInputException($"{path}: is not UTF-8: save it as such", error);
         }
     }
 

@@ -5,10 +5,15 @@ namespace Moebius.Cli.Local;
 /// <summary>Where hostPath volumes are on this machine, which need not have a node's directories.</summary>
 internal sealed class HostPathMap(IReadOnlyList<(string From, string To)> entries)
 {
-    public static HostPathMap Parse(IEnumerable<string> texts) => new([.. texts.Select(text =>
-        text.Split('=', 2) is [['/', ..] from, { Length: > 0 } to]
-            ? (from.TrimEnd('/'), Path.GetFullPath(to))
-            : throw new UserInputException($"--host-path: '{text}': write an absolute path on the node, '=', and a directory here"))]);
+    public static HostPathMap Parse(IEnumerable<string> texts)
+    {
+        var entries = texts.Select(text => text.Split('=', 2) is [['/', ..] from, { Length: > 0 } to]
+            ? (From: from.TrimEnd('/'), To: Path.GetFullPath(to))
+            : throw new UserInputException($"--host-path: '{text}': write an absolute path on the node, '=', and a directory here")).ToList();
+        return entries.GroupBy(entry => entry.From).FirstOrDefault(group => group.Count() > 1) is { } twice
+            ? throw new UserInputException($"--host-path: '{twice.Key}' is given {twice.Count()} times: give it one directory")
+            : new HostPathMap(entries);
+    }
 
     public string Resolve(string path)
     {

@@ -49,7 +49,7 @@ internal static class LocalCommands
                 HostPathMap.Parse(parsed.GetValue(hostPaths) ?? []),
                 parsed.GetValue(chat),
                 parsed.GetValue(detach),
-                Durations.Parse(parsed.GetValue(timeout)!, "--timeout")).RunAsync(printsOnly, stop);
+                Durations.ParsePositive(parsed.GetValue(timeout)!, "--timeout")).RunAsync(printsOnly, stop);
         });
         return command;
     }

@@ -20,8 +20,11 @@ internal static class LocalInstance
     {
         if (Status(state) is not null)
             throw new UserInputException($"instance '{name}' is already running: stop it with 'moebius local down', or choose another --name");
+        if (StateDirectory.Read<Starter>(state.StarterFile) is { Process.IsAlive: true })
+            throw new UserInputException($"instance '{name}' is being started by another 'moebius local up': wait for it, or choose another --name");
         state.Remove(); // what a killed supervisor left
         state.Create();
+        state.Write(state.StarterFile, new Starter(ProcessIdentity.Find(Environment.ProcessId)!.Value));
         state.Write(state.PlanFile, plan);
         var program = ProgramPath.Own();
         var start = new ProcessStartInfo(program.File);
@@ -30,6 +33,9 @@ internal static class LocalInstance
         Native.KeepDescriptors();
         return Process.Start(start) ?? throw new InvalidOperationException($"{program.File} did not start");
     }
+
+    /// <summary>A 'moebius local up' that is under way.</summary>
+    internal sealed record Starter(ProcessIdentity Process);
 
     /// <summary>Stops an instance and waits until its processes and files are gone. False when there was nothing.</summary>
     public static async Task<bool> StopAsync(StateDirectory state, CancellationToken stop)

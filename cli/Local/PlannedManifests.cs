@@ -24,6 +24,9 @@ internal sealed record PlannedManifests(IReadOnlyList<object> Children, LocalObj
     public static PlannedManifests Load(IReadOnlyList<string> files)
     {
         var resources = files.SelectMany(Read).ToList();
+        var names = resources.OfType<IKubernetesObject<V1ObjectMeta>>().Select(item => $"{item.Kind}/{item.Metadata.Name}");
+        if (names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice)
+            throw new UserInputException($"{string.Join(", ", files)}: {twice.Key} stands there twice: keep one of them");
         var planned = ManifestPlanner.Plan(resources, OperatorSettings.Default, ServerCapabilities.Latest);
         foreach (var (resource, plan) in planned)
         {

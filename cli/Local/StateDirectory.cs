@@ -21,6 +21,9 @@ internal sealed class StateDirectory
 
     public string StatusFile => Path.Combine(Root, "status.json");
 
+    /// <summary>Who starts the instance: its supervisor has not said yet that it runs.</summary>
+    public string StarterFile => Path.Combine(Root, "starter.json");
+
     public string Logs => Path.Combine(Root, "logs");
 
     public static StateDirectory Of(string instance)

@@ -20,6 +20,7 @@ public sealed class InferenceConfig
     public ServingSpec Serving { get; set; } = new();
 
     /// <summary>Tokens of a KV block.</summary>
+    [Range(1, 1024)]
     public int BlockTokens { get; set; } = 16;
 }
 

@@ -57,7 +57,12 @@ internal sealed class JsonSchemaCompiler
 
         var types = ReadTypes(schema);
         if (schema.Get("const") is { } value)
-            return Values([value], "const", types, schema);
+        {
+            return schema.Get("enum") is { } both && !(both.ValueKind == JsonValueKind.Array && both.EnumerateArray().Any(item => JsonElement.DeepEquals(item, value)))
+                ? throw new SchemaException(path + "/const", "it is none of the values of 'enum' beside it")
+                : Values([value], "const", types, schema);
+        }
+
         if (schema.Get("enum") is { } list)
         {
             return list.ValueKind == JsonValueKind.Array && list.GetArrayLength() is > 0 and <= MostValues

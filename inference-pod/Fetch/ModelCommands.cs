@@ -6,6 +6,7 @@ using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
+using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Fetch;
 
@@ -83,7 +84,7 @@ public static class ModelCommands
         var command = new Command("size", "Say how much memory a model takes, and refuse it when it does not fit.") { model, config, arena, limit, report };
         command.SetAction(parsed =>
         {
-            var serve = parsed.GetValue(config) is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = "model" };
+            var serve = parsed.GetValue(config) is { } file ? ServeOptions.Configured(file) : new InferenceConfig { ModelName = "model" };
             var facts = ModelSizer.Measure(parsed.GetValue(model)!, serve.Experts.Quantization);
             var budget = new MemoryBudget(
                 serve.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, "experts.fastMemory") : null,

@@ -17,7 +17,7 @@ internal static class ModelSizer
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         var expertNames = ModelLoader.ExpertNames(spec).ToHashSet(StringComparer.Ordinal);
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
-            .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec.Layers, spec.TiedEmbeddings) && Fp8Matrix.ScaledBy(checkpoint, entry.Name) is null)
+            .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec) && Fp8Matrix.ScaledBy(checkpoint, entry.Name) is null)
             .Sum(InMemory);
         return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1), StepMemory.BytesPerToken(spec));
     }

@@ -18,6 +18,9 @@ internal sealed record DecoderSpec
 
     public required int Layers { get; init; }
 
+    /// <summary>Layers after the last, which predict several tokens at once: the checkpoint may hold them, and they are not read.</summary>
+    public int PredictionLayers { get; init; }
+
     public required int Context { get; init; }
 
     public required float NormEpsilon { get; init; }

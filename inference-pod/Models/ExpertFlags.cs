@@ -66,8 +66,8 @@ internal sealed class ExpertFlags
         /// <param name="refused">Values that are not offered: the caller says why they are refused.</param>
         internal static T Named<T>(string text, string flag, params IEnumerable<T> refused)
             where T : struct, Enum =>
-            Enum.TryParse<T>(text, ignoreCase: false, out var value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0])
-                ? value
+            Enum.GetNames<T>().Contains(text)
+                ? Enum.Parse<T>(text)
                 : throw new UserInputException($"{flag}: '{text}' is not one of {string.Join(", ", Enum.GetValues<T>().Except(refused))}");
     }
 }

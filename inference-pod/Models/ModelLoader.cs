@@ -43,20 +43,22 @@ public static class ModelLoader
             var fingerprint = new WeightFingerprint(checkpoint);
             weights.MarkUsed(ExpertNames(spec));
             var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
-            // Where all experts fit there is nothing to load ahead.
+            // Where all experts fit there is nothing to load ahead; a file that is named is read all the same, so that a wrong one is not passed over.
             var all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
-            var learned = all || options.Prefetch is not null || options.PrefetchSpec.Mode == PrefetchMode.OnDemand ? null : Learned(options, directory);
-            var policy = options.Prefetch ?? (all ? null : Policy(catalog, spec, options, learned));
+            var ahead = options.Prefetch is null && options.PrefetchSpec.Mode != PrefetchMode.OnDemand;
+            var learned = ahead && !(all && options.Predictor is null) ? Learned(options, directory) : null;
+            var made = ahead && !(all && learned is null) ? Policy(catalog, spec, options, learned) : null;
+            var policy = options.Prefetch ?? (all ? null : made);
             store = new ExpertStore(catalog, Source(catalog, checkpoint, fingerprint, options), options.ExpertBudgetBytes, options.Readers, options.AheadAtOnce, directory, policy?.NextUse, policy?.Residency);
             var info = Describe(spec, config, fingerprint, options, directory) with
             {
                 ExpertCount = catalog.Count,
                 ExpertBytes = catalog.TotalBytes,
-                ExpertTier = catalog.Count == 0 ? "" : store.Description + (learned is null ? "" : $"; the predictor begins with {learned}"),
+                ExpertTier = catalog.Count == 0 ? "" : store.Description + (all && ahead ? $"; all are resident, so that prefetch {options.PrefetchSpec.Mode} has nothing to do" : learned is null ? "" : $"; the predictor begins with {learned}"),
             };
             var model = new Decoder(spec, info, new TensorKernels(new Workers(options.Threads)) { ExpertTileBytes = options.ExpertTileBytes }, weights, store, policy,
                 layer => options.Progress?.Report(new ModelLoadProgress("layers", layer + 1, spec.Layers)));
-            weights.CheckAllUsed(spec.Architecture, spec.Layers, spec.TiedEmbeddings);
+            weights.CheckAllUsed(spec);
             store.Preload((done, total) => options.Progress?.Report(new ModelLoadProgress("experts", done, total)));
             return model;
         }

@@ -59,6 +59,8 @@ internal sealed class Rope
         if (phiScales && type is not "default")
             _mscales = (settings.Number("short_mscale"), settings.Number("long_mscale"));
         _fixed = Compute(_original);
+        if (!IsFinite(_fixed) || !IsFinite(Compute(Math.Max(Context, _original + 1))))
+            throw new UserInputException($"{settings.File}: {type} with these numbers rotates by angles, or scales by a factor, that are not finite");
         _known = new (float[], float[])[DependsOnLength ? 0 : Math.Min(_context, KnownBytes / (2 * sizeof(float) * Pairs))];
     }
 
@@ -176,6 +178,8 @@ internal sealed class Rope
         return (frequencies, (float)scale);
     }
 
+    private static bool IsFinite((float[] Frequencies, float Scale) rotation) => float.IsFinite(rotation.Scale) && rotation.Frequencies.All(float.IsFinite);
+
     private float[] Default(double theta, Func<int, double, double> adjust)
     {
         var frequencies = new float[Pairs];
@@ -191,6 +195,10 @@ internal sealed class Rope
         var scale = _settings.NumberOrNull("attention_factor")
             ?? (mscale is not (null or 0) && all is not (null or 0) ? Mscale(_factor, mscale.Value) / Mscale(_factor, all.Value) : Mscale(_factor, 1));
         double fast = Or(_settings.NumberOrNull("beta_fast"), 32), slow = Or(_settings.NumberOrNull("beta_slow"), 1);
+        if (fast < 0)
+            throw _settings.Bad("beta_fast", "a number above 0");
+        if (slow < 0)
+            throw _settings.Bad("beta_slow", "a number above 0");
         double low = CorrectionDim(fast), high = CorrectionDim(slow);
         if (_settings.Flag(true, "truncate"))
             (low, high) = (Math.Floor(low), Math.Ceiling(high));

@@ -79,23 +79,23 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
     /// A weight that nothing reads means that the configuration does not describe this checkpoint: refused, because
     /// the model would run and answer nonsense.
     /// </summary>
-    public void CheckAllUsed(string architecture, int layers, bool tied)
+    public void CheckAllUsed(DecoderSpec spec)
     {
         foreach (var name in checkpoint.Names.Order(StringComparer.Ordinal))
         {
-            if (!_used.Contains(Fp8Matrix.ScaledBy(checkpoint, name) ?? name) && !IsLeftOut(name, layers, tied))
-                throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
+            if (!_used.Contains(Fp8Matrix.ScaledBy(checkpoint, name) ?? name) && !IsLeftOut(name, spec))
+                throw new UserInputException($"{checkpoint.Find(name).File.Path}: tensor \"{name}\" has no place in {spec.Architecture} as config.json describes it; a switch in config.json is missing or the file belongs to another model");
         }
     }
 
     /// <summary>
     /// A tensor that published checkpoints hold and inference does without: stored frequencies, a copy of tied embeddings,
-    /// and the layers after the last, which predict several tokens at once in training.
+    /// and layers after the last that predict several tokens at once.
     /// </summary>
-    public static bool IsLeftOut(string name, int layers, bool tied) =>
+    public static bool IsLeftOut(string name, DecoderSpec spec) =>
         name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
-        || (tied && name == "lm_head.weight")
-        || (LayerOf(name) is int layer && layer >= layers);
+        || (spec.TiedEmbeddings && name == "lm_head.weight")
+        || (LayerOf(name) is int layer && layer >= spec.Layers && layer - spec.Layers < spec.PredictionLayers);
 
     private static int? LayerOf(string name)
     {

@@ -17,6 +17,8 @@ internal static class TraceRun
     public const int WindowTokens = 1024;
 
     /// <summary>Tokens of a trace that is one of several, so that the memory for them does not grow with their number.</summary>
+    private const int DefaultTokens = 256;
+
     private const int PieceTokens = 32_768;
 
     /// <summary>Records the routing of a text, up to a number of tokens.</summary>
@@ -59,14 +61,17 @@ internal static class TraceRun
         }
     }
 
-    /// <summary>Records the routing of a prompt and of the greedy answer to it.</summary>
-    public static RoutingTrace OfPrompt(string directory, string prompt, int maxTokens, int? horizon, ModelLoadOptions options)
+    /// <summary>Records the routing of a prompt and of the greedy answer to it, up to so many tokens together or the end of the text.</summary>
+    public static RoutingTrace OfPrompt(string directory, string prompt, int? maxTokens, int? horizon, ModelLoadOptions options)
     {
         var tokens = Tokenizer.Load(directory).Encode(prompt, true, Vocabulary(directory), "--prompt");
         return Record(directory, horizon, options, (model, recorder) =>
         {
             if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
                 throw new UserInputException($"--prompt has {tokens.Count} tokens; it must have from 1 to {model.Info.ContextLength}, the model's context");
+            var most = maxTokens ?? Math.Min(DefaultTokens, model.Info.ContextLength);
+            if (most > model.Info.ContextLength)
+                throw new UserInputException($"--max-tokens is {most}; with --prompt it must be at most {model.Info.ContextLength}, the model's context");
             using var kv = model.CreateSequence();
             var step = tokens.ToArray();
             while (true)
@@ -74,7 +79,7 @@ internal static class TraceRun
                 var logits = model.Forward([new SequenceChunk(kv, step, LogitsFor.Last)])[0];
                 recorder.EndStep([(0, step.Length)]);
                 var next = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(logits);
-                if (recorder.Tokens >= maxTokens || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
+                if (recorder.Tokens >= most || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
                     return;
                 step = [next];
             }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.Host;
@@ -11,6 +12,9 @@ namespace Moebius.Inference.Server;
 /// <summary>What <c>moebius serve</c> does, after flags and configuration are put together and checked.</summary>
 internal sealed record ServeOptions
 {
+    /// <summary>Bytes of a Unix socket's path, as the kernel limits it (unix(7)).</summary>
+    private const int MostSocketBytes = 107;
+
     public required string ModelDirectory { get; init; }
 
     public required string ModelName { get; init; }
@@ -63,10 +67,9 @@ internal sealed record ServeOptions
             throw new UserInputException("--model: missing: give the directory of a model in Hub layout");
         if (!Directory.Exists(directory))
             throw new UserInputException($"--model: '{directory}' is not a directory: it must hold config.json, *.safetensors and tokenizer.json");
-        var config = flags.Config is { } file ? Manifests.LoadFile<InferenceConfig>(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
+        var config = flags.Config is { } file ? Configured(file) : new InferenceConfig { ModelName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory))) };
         var source = flags.Config ?? "defaults";
         var serving = config.Serving;
-        SpecCheck.Require(serving, "serving", source);
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
@@ -75,12 +78,12 @@ internal sealed record ServeOptions
             ModelDirectory = Path.GetFullPath(directory),
             ModelName = name,
             Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port),
-            KVSocket = flags.KVSocket is { } socket ? Path.GetFullPath(socket) : null,
+            KVSocket = flags.KVSocket is { } socket ? SocketPath(Path.GetFullPath(socket)) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(TenantIdentity.KeyVariable),
             Experts = flags.Experts.Over(config.Experts, source),
             Threads = flags.Threads is { } threads ? Range(threads, 1, ServingSpec.MostThreads, "--threads") : serving.Threads,
-            BlockTokens = Range(config.BlockTokens, 1, 1024, $"{source}: blockTokens"),
+            BlockTokens = config.BlockTokens,
             ContextLength = serving.ContextLength,
             MaxSequences = serving.MaxConcurrentSequences,
             MaxQueued = serving.MaxQueuedRequests,
@@ -91,6 +94,19 @@ internal sealed record ServeOptions
             DrainTimeout = Durations.Parse(serving.DrainTimeout, $"{source}: serving.drainTimeout"),
         };
     }
+
+    /// <summary>Reads a configuration file and checks it field by field, as an API server checks a resource.</summary>
+    /// <exception cref="UserInputException">A field cannot be honoured; the message names it.</exception>
+    internal static InferenceConfig Configured(string file)
+    {
+        var config = Manifests.LoadFile<InferenceConfig>(file);
+        SpecCheck.Require(config, "", file);
+        return config;
+    }
+
+    private static string SocketPath(string path) => Encoding.UTF8.GetByteCount(path) is var bytes && bytes <= MostSocketBytes
+        ? path
+        : throw new UserInputException($"--kv-socket: '{path}' has {bytes} bytes; the path of a socket may have {MostSocketBytes}");
 
     private static int Range(int value, int least, int most, string field) =>
         value >= least && value <= most ? value : throw new UserInputException($"{field}: {value} is out of range: from {least} to {most}");

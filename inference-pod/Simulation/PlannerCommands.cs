@@ -45,7 +45,7 @@ public static class PlannerCommands
             OutputFiles.CheckReplaceable("--out", to);
             var trace = file is not null
                 ? TraceRun.OfText(model, TraceRun.ReadText(file), most ?? int.MaxValue, parsed.GetValue(horizon), options)
-                : TraceRun.OfPrompt(model, start!, most ?? 256, parsed.GetValue(horizon), options);
+                : TraceRun.OfPrompt(model, start!, most, parsed.GetValue(horizon), options);
             TraceFile.Write(to, trace);
             parsed.InvocationConfiguration.Output.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{to}: {trace.Tokens.Length} tokens of {trace.Shape.Architecture}, {trace.Shape.Layers} layers x {trace.Shape.Experts} experts, top-{trace.Shape.TopK}, pre-gates up to {trace.Shape.Horizon} layers ahead"));

@@ -35,6 +35,7 @@ internal sealed class HardwareProfile
 
     public void Check(string source)
     {
+        Profiles.Named(Title, source);
         Profiles.Positive(LinkGBs, source, "linkGBs");
         Profiles.Positive(MemoryGBs, source, "memoryGBs");
         Profiles.Positive(Teraflops, source, "teraflops");
@@ -72,6 +73,7 @@ internal sealed class ModelShape
 
     public void Check(string source)
     {
+        Profiles.Named(Title, source);
         Profiles.InRange(Layers, 1, 1024, source, "layers");
         Profiles.InRange(Experts, 2, 4096, source, "experts");
         Profiles.InRange(TopK, 1, Experts - 1, source, "topK");
@@ -84,6 +86,9 @@ internal sealed class ModelShape
 /// <summary>The profiles that come with the program, and those of files.</summary>
 internal static class Profiles
 {
+    /// <summary>More than any machine has of anything in these units; with it no sum loses its sense.</summary>
+    private const double Most = 1e12;
+
     private static readonly string[] HardwareNames = ["a6000", "h20", "a100", "nvme"];
     private static readonly string[] Shapes = ["deepseek-v2-lite", "qwen1.5-moe"];
 
@@ -103,16 +108,22 @@ internal static class Profiles
         return shape;
     }
 
+    internal static void Named(string title, string source)
+    {
+        if (string.IsNullOrWhiteSpace(title))
+            throw new UserInputException($"{source}: title: is empty: results are shown under it");
+    }
+
     internal static void Positive(double value, string source, string field)
     {
-        if (!double.IsFinite(value) || value <= 0)
-            throw new UserInputException($"{source}: {field}: {value} must be above 0");
+        if (!(value > 0 && value <= Most))
+            throw new UserInputException($"{source}: {field}: {value} must be above 0, and at most {Most}");
     }
 
     internal static void NotNegative(double value, string source, string field)
     {
-        if (!double.IsFinite(value) || value < 0)
-            throw new UserInputException($"{source}: {field}: {value} must be 0 or more");
+        if (!(value >= 0 && value <= Most))
+            throw new UserInputException($"{source}: {field}: {value} must be from 0 to {Most}");
     }
 
     internal static void InRange(int value, int least, int most, string source, string field)

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Policy;
 
@@ -10,6 +11,8 @@ namespace Moebius.KvCache.Commands;
 /// <summary><c>moebius policy test</c>: what a policy says about texts. Stores nothing and prints no text.</summary>
 internal static class PolicyTestCommand
 {
+    private const int MostMebibytes = 64;
+
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     public static Command Create()
@@ -67,7 +70,7 @@ internal static class PolicyTestCommand
             throw new UserInputException($"{file}: is a folder: name the files in it");
         try
         {
-            var bytes = File.ReadAllBytes(file);
+            var bytes = BoundedFile.Read(file, MostMebibytes);
             return StrictUtf8.GetString(bytes.AsSpan(bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0));
         }
         catch (DecoderFallbackException error)

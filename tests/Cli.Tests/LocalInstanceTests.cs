@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Moebius.Cli.Local;
+using Moebius.Crds;
 
 namespace Moebius.Cli.Tests;
 
@@ -27,6 +28,23 @@ public sealed class LocalInstanceTests : IDisposable
         finally
         {
             stranger.Kill();
+        }
+    }
+
+    [Fact]
+    public void An_instance_that_another_process_starts_is_left_to_it()
+    {
+        using var other = Process.Start("sleep", "600");
+        try
+        {
+            _state.Write(_state.StarterFile, new LocalInstance.Starter(ProcessIdentity.Find(other.Id)!.Value));
+            var refused = Assert.Throws<UserInputException>(() => LocalInstance.Start(_state, new LocalPlan([], []), "mine"));
+            Assert.Equal("instance 'mine' is being started by another 'moebius local up': wait for it, or choose another --name", refused.Message);
+            Assert.True(File.Exists(_state.StarterFile));
+        }
+        finally
+        {
+            other.Kill();
         }
     }
 

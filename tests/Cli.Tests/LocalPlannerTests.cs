@@ -57,6 +57,22 @@ public sealed class LocalPlannerTests
         ]);
 
     [Fact]
+    public void An_object_that_stands_twice_is_refused()
+    {
+        var file = Path.GetTempFileName();
+        var manifest = "apiVersion: moebius.dev/v1alpha1\nkind: MoEDeployment\nmetadata: {name: a}\nspec: {model: {source: {hostPath: {path: /x}}}}\n";
+        File.WriteAllText(file, $"{manifest}---\n{manifest.Replace("name: a", "name: b", StringComparison.Ordinal)}");
+        Assert.Equal(2, PlannedManifests.Load([file]).Objects.Workloads.Count);
+        File.AppendAllText(file, $"---\n{manifest}");
+        Assert.Equal($"{file}: MoEDeployment/a stands there twice: keep one of them", Assert.Throws<UserInputException>(() => PlannedManifests.Load([file])).Message);
+        File.Delete(file);
+    }
+
+    [Fact]
+    public void A_host_path_has_one_directory() =>
+        Assert.Equal("--host-path: '/x' is given 2 times: give it one directory", Assert.Throws<UserInputException>(() => HostPathMap.Parse(["/x=/tmp", "/x/=/etc"])).Message);
+
+    [Fact]
     public void Mount_paths_become_directories_longest_first_and_only_as_whole_paths()
     {
         var plan = Planner().Plan(Objects(Template(Container("c", "serve", "--socket=/run/moebius/kv.sock", "--arena", "/run/moebius/arena/kv", "--model=/models/m", "--note=/modelsx"))));

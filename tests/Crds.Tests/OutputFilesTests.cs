@@ -25,4 +25,25 @@ public sealed class OutputFilesTests
     [Fact]
     public void A_directory_is_not_a_manifest() =>
         Assert.Equal("/proc: is a directory: name the files in it", Assert.Throws<UserInputException>(() => Manifests.ReadText("/proc")).Message);
+
+    [Theory]
+    [InlineData("a: \u00ff", "is not UTF-8: save it as such")]
+    [InlineData("a: 1\0b", "has a NUL character, which YAML does not allow")]
+    public void A_manifest_of_other_bytes_than_text_is_refused(string content, string expected)
+    {
+        var path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        File.WriteAllBytes(path, System.Text.Encoding.Latin1.GetBytes(content));
+        try
+        {
+            Assert.Equal($"{path}: {expected}", Assert.Throws<UserInputException>(() => Manifests.ReadText(path)).Message);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void A_manifest_without_an_end_is_refused() =>
+        Assert.Equal("/dev/zero: has more than 64 MiB: split it", Assert.Throws<UserInputException>(() => Manifests.ReadText("/dev/zero")).Message);
 }

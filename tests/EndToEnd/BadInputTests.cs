@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Moebius.EndToEnd;
 
 /// <summary>What a user gets wrong is one line, which names it, and exit code 2.</summary>
@@ -23,6 +25,7 @@ public sealed class BadInputTests
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --sha256 00", "--sha256: goes with --http only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --http http://127.0.0.1:9/m.tar --sha256 00 --endpoint http://127.0.0.1:9", "--endpoint: goes with --s3 or --hugging-face only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --quantize int8", "--quantize: goes with --pack or --report only: leave it out")]
+    [InlineData("serve --model samples/models/austen-moe --config ", "--config: is empty: give a value, or leave it out")]
     [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
     [InlineData("operator check --timeout 30", "--timeout: '30' is not a duration: ")]
     public async Task A_mistake_is_one_line(string line, string message)
@@ -36,6 +39,31 @@ public sealed class BadInputTests
             Assert.StartsWith($"moebius: {message.Replace("FOLDER", folder, StringComparison.Ordinal)}", error, StringComparison.Ordinal);
             Assert.Equal(1, error.Count(letter => letter == '\n'));
             Assert.Equal(2, code);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task A_file_that_meets_the_shells_limit_is_one_line_and_leaves_nothing()
+    {
+        var folder = Directory.CreateTempSubdirectory("moebius-limit-").FullName;
+        try
+        {
+            // The runtime maps its own code from a file, which such a limit would hit first.
+            var start = new ProcessStartInfo("sh", ["-c", "ulimit -f 8000; DOTNET_EnableWriteXorExecute=0 exec \"$0\" pack samples/models/austen-moe --out \"$1\"", MoebiusProcess.Program, folder])
+            {
+                RedirectStandardError = true,
+                WorkingDirectory = MoebiusProcess.Repository,
+            };
+            using var run = Process.Start(start)!;
+            var error = await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await run.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal("moebius: a file would be larger than its file system or this shell (ulimit -f) allows\n", error);
+            Assert.Equal(1, run.ExitCode);
+            Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
         }
         finally
         {

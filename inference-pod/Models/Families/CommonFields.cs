@@ -168,14 +168,15 @@ internal static class CommonFields
     }
 
     /// <summary>The part of a description that every family reads the same way.</summary>
-    public static DecoderSpec Decoder(this ModelConfig config, double defaultEpsilon, Rope rope, AttentionSpec attention, IReadOnlyList<FeedForwardSpec> feedForward) => new()
+    public static DecoderSpec Decoder(this ModelConfig config, double defaultEpsilon, Rope rope, AttentionSpec attention, IReadOnlyList<FeedForwardSpec> feedForward, int predictionLayers = 0) => new()
     {
         Architecture = config.Text("model_type")!,
         Vocabulary = config.Size("vocab_size"),
         Hidden = config.Size("hidden_size"),
         Layers = config.Size("num_hidden_layers"),
+        PredictionLayers = config.Int(predictionLayers, "num_nextn_predict_layers") is >= 0 and var count ? count : throw config.Bad("num_nextn_predict_layers", "an integer from 0"),
         Context = rope.Context,
-        NormEpsilon = config.Number(defaultEpsilon, "rms_norm_eps") is >= 0 and var epsilon ? (float)epsilon : throw config.Bad("rms_norm_eps", "a number from 0"),
+        NormEpsilon = config.Number(defaultEpsilon, "rms_norm_eps") is >= 0 and <= float.MaxValue and var epsilon ? (float)epsilon : throw config.Bad("rms_norm_eps", "a number from 0, as large as 32 bits hold"),
         TiedEmbeddings = config.Flag(false, "tie_word_embeddings"),
         Rope = rope,
         Attention = attention,

@@ -99,6 +99,7 @@ internal class ExpressionParser(List<Token> tokens)
 
     private Expression ParseNot()
     {
+        Bounds.Nesting(Current.Line);
         if (!Current.IsName("not"))
             return ParseComparison();
         var line = Take().Line;
@@ -155,6 +156,7 @@ internal class ExpressionParser(List<Token> tokens)
 
     private Expression ParseUnary(bool withFilters)
     {
+        Bounds.Nesting(Current.Line);
         Expression value;
         if (Current.Is("-") || Current.Is("+"))
         {

@@ -74,7 +74,7 @@ internal static class Filters
     private static string Join(object? value, Arguments arguments)
     {
         arguments.Check("join", "d", "attribute");
-        return string.Join(Python.Str(arguments.Get(0, "d", "")), Python.Items(value).Select(item => Python.Str(Of(item, arguments.Get(1, "attribute")))));
+        return Bounds.Join(Python.Str(arguments.Get(0, "d", "")), Python.Items(value).Select(item => Python.Str(Of(item, arguments.Get(1, "attribute")))));
     }
 
     /// <summary>What <c>map</c>, <c>select</c> and the like go through: nothing where the value is as good as none.</summary>
@@ -171,17 +171,21 @@ internal static class Filters
     private static string ToJson(object? value, Arguments arguments)
     {
         arguments.Check("tojson", "indent", "ensure_ascii", "separators", "sort_keys");
-        int? indent = arguments.Get(0, "indent") is { } width ? (int)Python.Integer(width, "indent") : null;
+        int? indent = arguments.Get(0, "indent") is { } width ? Width(width, "indent") : null;
         var separators = arguments.Get(2, "separators") is JinjaList { Items: [string item, string key] } ? (item, key) : (indent is null ? ", " : ",", ": ");
         return JsonText.Write(value, indent, separators.Item1, separators.Item2, Python.Truth(arguments.Get(3, "sort_keys", false)), Python.Truth(arguments.Get(1, "ensure_ascii", false)));
     }
 
+    private static int Width(object? value, string name) => Python.Integer(value, name) is >= 0 and <= 1000 and var width
+        ? (int)width
+        : throw new JinjaException($"'{name}' must be from 0 to 1000");
+
     private static string Indent(string text, Arguments arguments)
     {
-        var width = arguments.Get(0, "width", 4L) is string pad ? pad : new string(' ', (int)Python.Integer(arguments.Get(0, "width", 4L), "width"));
+        var width = arguments.Get(0, "width", 4L) is string pad ? pad : new string(' ', Width(arguments.Get(0, "width", 4L), "width"));
         var first = Python.Truth(arguments.Get(1, "first", false));
         var blank = Python.Truth(arguments.Get(2, "blank", false));
-        return string.Join('\n', Methods.Lines(text + '\n').Select((line, i) => (i == 0 && !first) || (i > 0 && line.Length == 0 && !blank) ? line : width + line));
+        return Bounds.Join("\n", Methods.Lines(text + '\n').Select((line, i) => (i == 0 && !first) || (i > 0 && line.Length == 0 && !blank) ? line : width + line));
     }
 
     private static object? ToInteger(object? value, Arguments arguments) => value switch

@@ -70,13 +70,14 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
 
     private Flow Execute(Statement statement, Scope scope)
     {
+        Bounds.Nesting(statement.Line);
         switch (statement)
         {
             case TextOutput text:
                 Write(text.Text, text.Line);
                 return Flow.Next;
             case Print print:
-                Write(Python.Str(Evaluate(print.Value, scope)), print.Line);
+                Write(At(print.Line, () => Python.Str(Evaluate(print.Value, scope))), print.Line);
                 return Flow.Next;
             case If conditional:
                 foreach (var (condition, branch) in conditional.Branches)
@@ -316,6 +317,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
     /// <summary>Adds the line to a message that has none.</summary>
     private static T At<T>(int line, Func<T> action)
     {
+        Bounds.Nesting(line);
         try
         {
             return action();

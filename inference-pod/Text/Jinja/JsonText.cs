@@ -15,6 +15,8 @@ internal static class JsonText
 
         void Write(object? current, int depth)
         {
+            Bounds.Nesting();
+            Bounds.Text(output.Length);
             switch (current)
             {
                 case null:

@@ -76,7 +76,7 @@ internal static class Methods
             "find" => arguments => At(text, text.IndexOf(Sub(arguments), StringComparison.Ordinal)),
             "rfind" => arguments => At(text, text.LastIndexOf(Sub(arguments), StringComparison.Ordinal)),
             "count" => arguments => (long)text.AsSpan().Count(Sub(arguments)),
-            "join" => arguments => string.Join(text, Python.Items(arguments.Get(0, "iterable")).Select(item => Python.Text(item, "an item to join"))),
+            "join" => arguments => Bounds.Join(text, Python.Items(arguments.Get(0, "iterable")).Select(item => Python.Text(item, "an item to join"))),
             "isdigit" => _ => text.Length > 0 && text.All(char.IsDigit),
             "isalpha" => _ => text.Length > 0 && text.All(char.IsLetter),
             "isalnum" => _ => text.Length > 0 && text.All(char.IsLetterOrDigit),
@@ -141,6 +141,10 @@ internal static class Methods
     {
         if (old.Length == 0)
             throw new JinjaException("'replace' needs a text to look for");
+        var found = 0L;
+        for (var at = 0; with.Length > old.Length && (at = text.IndexOf(old, at, StringComparison.Ordinal)) >= 0; at += old.Length)
+            found++;
+        Bounds.Text(text.Length + (limit < 0 ? found : Math.Min(limit, found)) * (with.Length - old.Length));
         if (limit < 0)
             return text.Replace(old, with, StringComparison.Ordinal);
         var result = new StringBuilder();

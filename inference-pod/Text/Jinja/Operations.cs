@@ -5,18 +5,16 @@ namespace Moebius.Inference.Text.Jinja;
 /// <summary>Operators and access to parts of values.</summary>
 internal static class Operations
 {
-    private const int LargestText = 1 << 24;
-
     public static object? Apply(string symbol, object? left, object? right)
     {
         if (symbol == "~")
-            return Python.Str(left) + Python.Str(right);
+            return Bounds.Concat(Python.Str(left), Python.Str(right));
         if (left is Undefined or null || right is Undefined or null)
             throw Wrong(symbol, left, right);
         return (symbol, left, right) switch
         {
-            ("+", string a, string b) => a + b,
-            ("+", JinjaList a, JinjaList b) => new JinjaList([.. a.Items, .. b.Items]),
+            ("+", string a, string b) => Bounds.Concat(a, b),
+            ("+", JinjaList a, JinjaList b) => Together(a, b),
             ("*", string a, long or bool) => Repeat(a, Python.Integer(right, "the count")),
             ("*", long or bool, string b) => Repeat(b, Python.Integer(left, "the count")),
             (_, long or bool, long or bool) => Integers(symbol, Python.Integer(left, ""), Python.Integer(right, "")),
@@ -108,9 +106,15 @@ internal static class Operations
         return index >= 0 && index < count ? (int)index : -1;
     }
 
+    private static JinjaList Together(JinjaList first, JinjaList second)
+    {
+        Bounds.Items((long)first.Items.Count + second.Items.Count);
+        return new JinjaList([.. first.Items, .. second.Items]);
+    }
+
     private static string Repeat(string text, long count)
     {
-        if (text.Length > 0 && count > LargestText / text.Length)
+        if (text.Length > 0 && count > Bounds.LargestText / text.Length)
             throw new JinjaException("the text is repeated too often");
         return count <= 0 ? "" : new StringBuilder().Insert(0, text, (int)count).ToString();
     }

@@ -44,6 +44,7 @@ internal sealed class Parser(List<Token> tokens) : ExpressionParser(tokens)
 
     private Statement ParseBlock()
     {
+        Bounds.Nesting(Current.Line);
         var line = Current.Line;
         var name = ExpectName();
         switch (name)

@@ -18,6 +18,7 @@ internal static class Python
     /// <summary>What <c>repr()</c> gives.</summary>
     public static string Repr(object? value)
     {
+        Bounds.Nesting();
         switch (value)
         {
             case null:
@@ -33,11 +34,11 @@ internal static class Python
             case string text:
                 return Quote(text);
             case JinjaList { Tuple: true } tuple:
-                return "(" + string.Join(", ", tuple.Items.Select(Repr)) + (tuple.Items.Count == 1 ? ",)" : ")");
+                return "(" + Bounds.Join(", ", tuple.Items.Select(Repr)) + (tuple.Items.Count == 1 ? ",)" : ")");
             case JinjaList list:
-                return "[" + string.Join(", ", list.Items.Select(Repr)) + "]";
+                return "[" + Bounds.Join(", ", list.Items.Select(Repr)) + "]";
             case JinjaMap map:
-                return "{" + string.Join(", ", map.Select(item => Repr(item.Key) + ": " + Repr(item.Value))) + "}";
+                return "{" + Bounds.Join(", ", map.Select(item => Repr(item.Key) + ": " + Repr(item.Value))) + "}";
             case Undefined:
                 return "Undefined";
             default:
@@ -122,10 +123,16 @@ internal static class Python
     {
         JinjaList list => list.Items,
         JinjaMap map => [.. map.Keys],
-        string text => [.. text.EnumerateRunes().Select(rune => rune.ToString())],
+        string text => Characters(text),
         Undefined => [],
         _ => throw new JinjaException($"{TypeName(value)} cannot be iterated over"),
     };
+
+    private static List<object?> Characters(string text)
+    {
+        Bounds.Items(text.Length);
+        return [.. text.EnumerateRunes().Select(rune => rune.ToString())];
+    }
 
     public static double? Number(object? value) => value switch
     {

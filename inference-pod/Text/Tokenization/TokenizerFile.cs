@@ -35,13 +35,15 @@ internal sealed partial class TokenizerFile
 
     private Tokenizer Read(JsonElement root)
     {
+        if (root.ValueKind != JsonValueKind.Object)
+            throw new FormatException($"it is a JSON {root.ValueKind}, must be a JSON Object");
         var normalizer = Object(root, "normalizer") is { } normalization ? Normalizer(normalization) : null;
         var preTokenizer = Object(root, "pre_tokenizer") is { } splitting ? PreTokenizer(splitting) : null;
         var model = Object(root, "model") ?? throw Unsupported("model", "absent");
         var added = Added(root);
         var vocabulary = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var entry in model.GetProperty("vocab").EnumerateObject())
-            vocabulary[entry.Name] = entry.Value.GetInt32();
+        foreach (var entry in NeededObject(model, "vocab").EnumerateObject())
+            vocabulary[entry.Name] = Id(entry.Value, $"model.vocab: the id of '{entry.Name}'");
         var (prefix, suffix) = Object(root, "post_processor") is { } post ? PostProcessor(post) : ([], []);
         var byteFallback = Flag(model, "byte_fallback");
         return new Tokenizer(normalizer, preTokenizer, Model(model, vocabulary, byteFallback), added, Bytes(vocabulary, added, byteFallback), prefix, suffix, Object(root, "decoder") is { } decoder ? LeadingSpaces(decoder) : 0);
@@ -51,6 +53,9 @@ internal sealed partial class TokenizerFile
     {
         if (Text(model, "type") is { } type and not "BPE")
             throw Unsupported("model.type", type);
+        // At random it would not merge: one text would have many readings.
+        if (model.TryGetProperty("dropout", out var dropout) && dropout.ValueKind != JsonValueKind.Null && !(dropout.ValueKind == JsonValueKind.Number && dropout.GetDouble() == 0))
+            throw Unsupported("model.dropout", dropout.GetRawText());
         foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
         {
             if (!string.IsNullOrEmpty(Text(model, affix)))
@@ -59,16 +64,16 @@ internal sealed partial class TokenizerFile
 
         var merges = new Dictionary<(int Left, int Right), (int Rank, int Merged)>();
         var rank = 0;
-        foreach (var merge in model.GetProperty("merges").EnumerateArray())
+        foreach (var merge in List(model, "merges"))
         {
             string left, right;
-            if (merge.ValueKind == JsonValueKind.Array)
+            if (merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2 && merge.EnumerateArray().All(token => token.ValueKind == JsonValueKind.String))
             {
                 (left, right) = (merge[0].GetString()!, merge[1].GetString()!);
             }
             else
             {
-                var text = merge.GetString()!;
+                var text = merge.ValueKind == JsonValueKind.String ? merge.GetString()! : throw new FormatException($"model.merges[{rank}] must be two tokens, as a list or in one text");
                 var space = text.IndexOf(' ', 1);
                 if (space < 0)
                     throw new UserInputException($"{_path}: model.merges[{rank}]: '{text}' is not two tokens separated by a space");
@@ -87,18 +92,18 @@ internal sealed partial class TokenizerFile
     private List<AddedToken> Added(JsonElement root)
     {
         var added = new List<AddedToken>();
-        if (Object(root, "added_tokens") is not { } list)
+        if (Given(root, "added_tokens", JsonValueKind.Array) is not { } list)
             return added;
-        if (list.ValueKind != JsonValueKind.Array)
-            throw new UserInputException($"{_path}: added_tokens: must be a list");
         foreach (var token in list.EnumerateArray())
         {
-            var id = token.GetProperty("id").GetInt32();
+            if (token.ValueKind != JsonValueKind.Object || !token.TryGetProperty("id", out var number))
+                throw new FormatException($"added_tokens[{added.Count}] must be an object with an id and a content");
+            var id = Id(number, $"added_tokens[{added.Count}].id");
             if (id is < 0 or > 1 << 24)
                 throw new UserInputException($"{_path}: added_tokens: id {id} is out of range");
             added.Add(new AddedToken(
                 id,
-                token.GetProperty("content").GetString() ?? "",
+                NeededText(token, "content"),
                 Flag(token, "special"),
                 Flag(token, "normalized"),
                 Flag(token, "single_word"),
@@ -132,15 +137,15 @@ internal sealed partial class TokenizerFile
 
     private ITextNormalizer Normalizer(JsonElement element) => Text(element, "type") switch
     {
-        "Sequence" => new SequenceNormalizer([.. element.GetProperty("normalizers").EnumerateArray().Select(Normalizer)]),
+        "Sequence" => new SequenceNormalizer([.. List(element, "normalizers").Select(Normalizer)]),
         "NFC" => new UnicodeNormalizer(NormalizationForm.FormC),
         "NFD" => new UnicodeNormalizer(NormalizationForm.FormD),
         "NFKC" => new UnicodeNormalizer(NormalizationForm.FormKC),
         "NFKD" => new UnicodeNormalizer(NormalizationForm.FormKD),
         "StripAccents" => new StripAccentsNormalizer(),
         "Nmt" => new NmtNormalizer(),
-        "Prepend" => new PrependNormalizer(element.GetProperty("prepend").GetString()!),
-        "Replace" => new ReplaceNormalizer(Pattern(element.GetProperty("pattern"), "normalizer.pattern"), element.GetProperty("content").GetString()!),
+        "Prepend" => new PrependNormalizer(NeededText(element, "prepend")),
+        "Replace" => new ReplaceNormalizer(Pattern(NeededObject(element, "pattern"), "normalizer.pattern"), NeededText(element, "content")),
         "Strip" => new StripNormalizer(Flag(element, "strip_left"), Flag(element, "strip_right")),
         "Lowercase" => new LowercaseNormalizer(),
         var type => throw Unsupported("normalizer.type", type),
@@ -152,17 +157,17 @@ internal sealed partial class TokenizerFile
         switch (type)
         {
             case "Sequence":
-                return new SequencePreTokenizer([.. element.GetProperty("pretokenizers").EnumerateArray().Select(PreTokenizer)]);
+                return new SequencePreTokenizer([.. List(element, "pretokenizers").Select(PreTokenizer)]);
             case "ByteLevel":
                 _byteLevel = true;
-                return new ByteLevelPreTokenizer(Flag(element, "add_prefix_space"), !element.TryGetProperty("use_regex", out var regex) || regex.GetBoolean());
+                return new ByteLevelPreTokenizer(Flag(element, "add_prefix_space"), Flag(element, "use_regex", absent: true));
             case "Split":
                 var behavior = Text(element, "behavior");
-                if (!Enum.TryParse<SplitBehavior>(behavior, out var parsed))
+                if (!Enum.GetNames<SplitBehavior>().Contains(behavior))
                     throw Unsupported("pre_tokenizer.behavior", behavior);
                 AstralRanges? named = null;
-                var pattern = Pattern(element.GetProperty("pattern"), "pre_tokenizer.pattern", expression => AstralRanges.Rewrite(expression, out named));
-                return new SplitPreTokenizer(pattern, parsed, Flag(element, "invert"), named);
+                var pattern = Pattern(NeededObject(element, "pattern"), "pre_tokenizer.pattern", expression => AstralRanges.Rewrite(expression, out named));
+                return new SplitPreTokenizer(pattern, Enum.Parse<SplitBehavior>(behavior!), Flag(element, "invert"), named);
             case "Digits":
                 return new DigitsPreTokenizer(Flag(element, "individual_digits"));
             case "Metaspace":
@@ -180,21 +185,23 @@ internal sealed partial class TokenizerFile
             "always" => PrependScheme.Always,
             "first" => PrependScheme.First,
             "never" => PrependScheme.Never,
-            null => !element.TryGetProperty("add_prefix_space", out var add) || add.GetBoolean() ? PrependScheme.Always : PrependScheme.Never,
+            null => Flag(element, "add_prefix_space", absent: true) ? PrependScheme.Always : PrependScheme.Never,
             var other => throw Unsupported("pre_tokenizer.prepend_scheme", other),
         };
         if (Text(element, "replacement") is { } replacement && replacement != Mark.ToString())
             throw Unsupported("pre_tokenizer.replacement", replacement);
-        return new MetaspacePreTokenizer(Mark, scheme, !element.TryGetProperty("split", out var split) || split.GetBoolean());
+        return new MetaspacePreTokenizer(Mark, scheme, Flag(element, "split", absent: true));
     }
 
-    /// <summary>Spaces that a decoder takes off the beginning of a text; all else that it does is in what each id stands for.</summary>
-    private static int LeadingSpaces(JsonElement element) => Text(element, "type") switch
+    /// <summary>Spaces that a decoder takes off the beginning of a text; all else that it may do is in what each id stands for.</summary>
+    private int LeadingSpaces(JsonElement element) => Text(element, "type") switch
     {
-        "Sequence" => element.GetProperty("decoders").EnumerateArray().Sum(LeadingSpaces),
-        "Strip" when Text(element, "content") == " " => element.GetProperty("start").GetInt32(),
-        "Metaspace" => Text(element, "prepend_scheme") is "never" || (Text(element, "prepend_scheme") is null && element.TryGetProperty("add_prefix_space", out var add) && !add.GetBoolean()) ? 0 : 1,
-        _ => 0,
+        "Sequence" => List(element, "decoders").Sum(LeadingSpaces),
+        "Strip" when Text(element, "content") == " " && element.TryGetProperty("start", out var start) => Id(start, "decoder.start"),
+        "Metaspace" => Text(element, "prepend_scheme") is "never" || (Text(element, "prepend_scheme") is null && !Flag(element, "add_prefix_space", absent: true)) ? 0 : 1,
+        "ByteLevel" or "ByteFallback" or "Fuse" => 0,
+        "Replace" when Text(NeededObject(element, "pattern"), "String") == Mark.ToString() && Text(element, "content") == " " => 0,
+        var type => throw Unsupported("decoder.type", type is "Strip" or "Replace" ? element.GetRawText() : type),
     };
 
     private (List<int> Prefix, List<int> Suffix) PostProcessor(JsonElement element)
@@ -207,7 +214,7 @@ internal sealed partial class TokenizerFile
             case "ByteLevel":
                 break;
             case "Sequence":
-                foreach (var step in element.GetProperty("processors").EnumerateArray())
+                foreach (var step in List(element, "processors"))
                 {
                     var (before, after) = PostProcessor(step);
                     prefix.InsertRange(0, before);
@@ -216,12 +223,12 @@ internal sealed partial class TokenizerFile
 
                 break;
             case "TemplateProcessing":
-                var ids = element.GetProperty("special_tokens");
+                var ids = NeededObject(element, "special_tokens");
                 var seen = false;
-                foreach (var part in element.GetProperty("single").EnumerateArray())
+                foreach (var part in List(element, "single"))
                 {
                     if (part.TryGetProperty("SpecialToken", out var token))
-                        (seen ? suffix : prefix).AddRange(ids.GetProperty(token.GetProperty("id").GetString()!).GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()));
+                        (seen ? suffix : prefix).AddRange(List(NeededObject(ids, NeededText(token, "id")), "ids").Select(id => Id(id, "post_processor.special_tokens: an id")));
                     else
                         seen = true;
                 }
@@ -236,7 +243,7 @@ internal sealed partial class TokenizerFile
 
     private Regex Pattern(JsonElement element, string field, Func<string, string>? rewrite = null)
     {
-        var expression = element.TryGetProperty("Regex", out var regex) ? regex.GetString()! : Regex.Escape(element.GetProperty("String").GetString()!);
+        var expression = Text(element, "Regex") ?? Regex.Escape(NeededText(element, "String"));
         try
         {
             return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled);
@@ -258,12 +265,28 @@ internal sealed partial class TokenizerFile
     [GeneratedRegex(@"\[[^\]\\]*s[^\]\\]*\]|(?<![\\\[][^\]]*)s")]
     private static partial Regex SmallS();
 
-    private static JsonElement? Object(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private static JsonElement? Given(JsonElement element, string name, params ReadOnlySpan<JsonValueKind> kinds)
+    {
+        if (!element.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null)
+            return null;
+        return kinds.Contains(value.ValueKind) ? value : throw new FormatException($"{name} is a JSON {value.ValueKind}, must be {(kinds[0] is JsonValueKind.True ? "true or false" : $"a JSON {kinds[0]}")}");
+    }
 
-    private static string? Text(JsonElement element, string name) => Object(element, name)?.GetString();
+    private static JsonElement? Object(JsonElement element, string name) => Given(element, name, JsonValueKind.Object);
 
-    private static bool Flag(JsonElement element, string name) => Object(element, name)?.GetBoolean() ?? false;
+    private static string? Text(JsonElement element, string name) => Given(element, name, JsonValueKind.String)?.GetString();
+
+    private static bool Flag(JsonElement element, string name, bool absent = false) => Given(element, name, JsonValueKind.True, JsonValueKind.False)?.GetBoolean() ?? absent;
+
+    private static int Id(JsonElement value, string name) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var id) ? id : throw new FormatException($"{name} is {value.GetRawText()}, must be an integer of 32 bits");
+
+    private static JsonElement.ArrayEnumerator List(JsonElement element, string name) => (Given(element, name, JsonValueKind.Array) ?? throw Missing(name)).EnumerateArray();
+
+    private static string NeededText(JsonElement element, string name) => Text(element, name) ?? throw Missing(name);
+
+    private static JsonElement NeededObject(JsonElement element, string name) => Object(element, name) ?? throw Missing(name);
+
+    private static FormatException Missing(string name) => new($"{name} is missing");
 
     private UserInputException Unsupported(string field, string? value) =>
         new($"{_path}: {field}: '{value}' is not supported: byte-level BPE and SentencePiece-style BPE are");

@@ -16,22 +16,49 @@ public class BadModelTests
     [InlineData("num_experts_per_tok", "99", "num_experts_per_tok is 99; supported is at most the number of experts, 16")]
     [InlineData("hidden_act", "\"tanhshrink\"", "hidden_act \"tanhshrink\" is not supported; supported are gelu, gelu_10")]
     [InlineData("rms_norm_eps", "-1", "rms_norm_eps is -1; supported is a number from 0")]
+    [InlineData("rms_norm_eps", "1e39", "rms_norm_eps is 1e39; supported is a number from 0, as large as 32 bits hold")]
     [InlineData("clip_qkv", "1.5", "clip_qkv is 1.5; supported is its absence")]
     [InlineData("mlp_bias", "true", "mlp_bias is true; supported is its absence")]
     [InlineData("partial_rotary_factor", "0.5", "partial_rotary_factor is 0.5; supported is 1")]
     [InlineData("rope_parameters", "{\"rope_type\": \"mrope\"}", "rope_parameters: rope_type is \"mrope\"; supported is default, linear, dynamic, yarn, longrope, llama3 or proportional")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4, \"beta_fast\": -1}", "rope_parameters: beta_fast is -1; supported is a number above 0")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1e300}", "rope_parameters: yarn with these numbers rotates by angles, or scales by a factor, that are not finite")]
+    [InlineData("rope_parameters", "{\"rope_type\": \"longrope\", \"factor\": 2, \"short_factor\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1], \"long_factor\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,0]}", "rope_parameters: longrope with these numbers rotates")]
     [InlineData("rope_parameters", "{\"rope_type\": \"linear\"}", "rope_parameters: factor is missing")]
     [InlineData("rope_parameters", "{\"rope_type\": \"longrope\", \"factor\": 2, \"long_factor\": [1], \"short_factor\": [1]}", "short_factor is [1]; supported is a list of 16 numbers")]
     [InlineData("rope_parameters", "{\"full_attention\": {\"rope_theta\": 1e4}}", "holds parameters per layer type")]
     [InlineData("moe_intermediate_size", "48", "tensor \"model.layers.0.mlp.experts.0.gate_proj.weight\" has shape [32, 64]; config.json asks for [48, 64]")]
     [InlineData("head_dim", "16", "tensor \"model.layers.0.self_attn.q_proj.weight\" has shape [128, 64]; config.json asks for [64, 64]")]
     [InlineData("num_hidden_layers", "5", "tensor \"model.layers.4.mlp.experts.0.gate_proj.weight\" is missing")]
+    [InlineData("num_hidden_layers", "1", "has no place in qwen3_moe as config.json describes it")]
+    [InlineData("num_nextn_predict_layers", "-1", "num_nextn_predict_layers is -1; supported is an integer from 0")]
     [InlineData("attention_bias", "true", "tensor \"model.layers.0.self_attn.q_proj.bias\" is missing")]
     public void Configurations_that_cannot_be_honoured_are_refused_by_name(string field, string value, string expected)
     {
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
         model.EditConfig(config => config[field] = JsonNode.Parse(value));
         Refused(model.Path, expected);
+    }
+
+    [Theory]
+    [InlineData("deepseek_v3", 1, null, true)]
+    [InlineData("glm4_moe", 1, null, true)]
+    [InlineData("glm4_moe", 2, null, false)]
+    [InlineData("glm4_moe", 2, 2, true)]
+    [InlineData("glm4_moe", 1, 0, false)]
+    [InlineData("olmoe", 1, null, false)]
+    public void Layers_after_the_last_are_left_out_only_where_they_predict_further_tokens(string family, int missing, int? declared, bool accepted)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config =>
+        {
+            config["num_hidden_layers"] = (int)config["num_hidden_layers"]! - missing;
+            config["num_nextn_predict_layers"] = declared;
+        });
+        if (accepted)
+            TestModels.Load(model.Path).Dispose();
+        else
+            Refused(model.Path, $"has no place in {family} as config.json describes it");
     }
 
     // What the reference implementation takes for them is not what they seem to say.

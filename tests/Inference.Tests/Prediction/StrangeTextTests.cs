@@ -42,4 +42,14 @@ public sealed class StrangeTextTests : IDisposable
         Assert.EndsWith(" has the token 5000: the tokenizer knows it, but the model's token ids end at 4095", error.Message, StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(_model.Path, "out")));
     }
+
+    [Fact]
+    public void A_trace_of_a_prompt_cannot_be_longer_than_the_context()
+    {
+        var root = new RootCommand();
+        foreach (var one in PlannerCommands.Create())
+            root.Add(one);
+        var error = Assert.Throws<UserInputException>(() => root.Parse(["trace", _model.Path, "--prompt", "It was", "--max-tokens", "2049", "--out", Path.Combine(_model.Path, "out")]).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false }));
+        Assert.Equal("--max-tokens is 2049; with --prompt it must be at most 2048, the model's context", error.Message);
+    }
 }

@@ -25,9 +25,14 @@ public class ServeOptionsTests
     [Theory]
     [InlineData("modelName: a\nservin: {}\n", "servin: unknown field")]
     [InlineData("modelName: a\nexperts:\n  slowTier: HostMemory\n", "experts.slowTier: HostMemory is for a fast tier on a device, and this build computes on the processor")]
-    [InlineData("modelName: a\nexperts:\n  prefetch:\n    mode: Fixed\n", "experts.prefetch.horizon: missing: mode Fixed needs it, from 1 to 8")]
-    [InlineData("modelName: a\nexperts:\n  prefetch:\n    horizon: 3\n", "experts.prefetch.horizon: 3 is given with mode OnDemand: only mode Fixed has a horizon")]
-    [InlineData("modelName: a\nexperts:\n  prefetch:\n    stallThreshold: 0\n", "experts.prefetch.stallThreshold: 0 is out of range: from 1 to 1000")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    mode: Fixed\n", "experts.prefetch: horizon must be set for mode Fixed and only then")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    horizon: 3\n", "experts.prefetch: horizon must be set for mode Fixed and only then")]
+    [InlineData("modelName: a\nexperts:\n  prefetch:\n    stallThreshold: 0\n", "experts.prefetch.stallThreshold: 0 is out of range: use a whole number from 1 to 1000")]
+    [InlineData("modelName: a\nexperts: null\n", "experts: ")]
+    [InlineData("modelName: a\nexperts:\n  prefetch: null\n", "experts.prefetch: must not be null: leave the field out for its default")]
+    [InlineData("modelName: a\nserving: null\n", "serving: must not be null: leave the field out for its default")]
+    [InlineData("modelName: null\n", "modelName: ")]
+    [InlineData("modelName: a\nblockTokens: 0\n", "blockTokens: 0 is out of range: use a whole number from 1 to 1024")]
     [InlineData("modelName: a\nserving:\n  maxBatchTokens: 3\n", "serving.maxBatchTokens: 3 is out of range: use a whole number from 16 to 65536")]
     [InlineData("modelName: a\nserving:\n  maxConcurrentSequences: 0\n", "serving.maxConcurrentSequences: 0 is out of range")]
     [InlineData("modelName: a\nserving:\n  computeType: BFloat16\n", "serving.computeType: BFloat16 is not available")]
@@ -42,6 +47,7 @@ public class ServeOptionsTests
     {
         Assert.Equal((SlowTier.MemoryMap, 2, PrefetchMode.Fixed, 3), Experts(new(SlowTier: "MemoryMap", Readers: 2, Prefetch: "Fixed", Horizon: 3)));
         Assert.Equal("--slow-tier: 'mmap' is not one of DirectIO, MemoryMap", Refused(new(SlowTier: "mmap")));
+        Assert.Equal("--slow-tier: 'DirectIO,MemoryMap' is not one of DirectIO, MemoryMap", Refused(new(SlowTier: "DirectIO,MemoryMap")));
         Assert.StartsWith("--slow-tier: HostMemory is for a fast tier on a device", Refused(new(SlowTier: "HostMemory")), StringComparison.Ordinal);
         Assert.Equal("--prefetch: '1' is not one of OnDemand, Fixed, Adaptive", Refused(new(Prefetch: "1")));
         Assert.Equal("--horizon: 9 is out of range: from 1 to 8", Refused(new(Prefetch: "Fixed", Horizon: 9)));
@@ -70,6 +76,10 @@ public class ServeOptionsTests
         var refused = Assert.Throws<UserInputException>(() => Resolve(Configured, flags => flags with { Experts = new(Quantize: "int3") }));
         Assert.Equal("--quantize is \"int3\"; it must be none, int8 or int4", refused.Message);
     }
+
+    [Fact]
+    public void A_socket_that_no_kernel_can_have_is_refused() =>
+        Assert.EndsWith("has 121 bytes; the path of a socket may have 107", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { KVSocket = "/" + new string('s', 120) })).Message, StringComparison.Ordinal);
 
     [Fact]
     public void A_missing_model_directory_is_named() =>

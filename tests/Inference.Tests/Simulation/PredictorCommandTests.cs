@@ -75,6 +75,17 @@ public sealed class PredictorCommandTests : IDisposable
     }
 
     [Fact]
+    public void Where_all_experts_fit_a_named_predictor_is_checked_and_the_tier_says_that_nothing_is_loaded_ahead()
+    {
+        var file = Path.Combine(_folder.Path, "resident");
+        PredictorFile.Write(file, new RoutingPredictor(new RoutingShape(2, 8, 2, 32)));
+        var options = new ModelLoadOptions { Threads = 1, PrefetchSpec = new PrefetchSpec { Mode = PrefetchMode.Adaptive } };
+        Assert.Contains("2 layers, 8 experts", Assert.Throws<UserInputException>(() => ModelLoader.Load(_model, options with { Predictor = file })).Message, StringComparison.Ordinal);
+        using var model = ModelLoader.Load(_model, options);
+        Assert.EndsWith("; all are resident, so that prefetch Adaptive has nothing to do", model.Info.ExpertTier, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Bad_input_is_refused_by_name()
     {
         Assert.Equal("--max-tokens is 99; it must be 100 or more", Refused("--text", _text, "--max-tokens", "99"));

@@ -81,7 +81,11 @@ public sealed class SimulateCommandTests : IDisposable
         var typo = Write("typo.yaml", "{title: x, linkGBs: 1, linkGbs: 1}");
         Assert.Contains("linkGbs", Refused("--hardware", typo), StringComparison.Ordinal);
         var negative = Write("negative.yaml", "{title: x, linkGBs: -1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
-        Assert.Equal($"{negative}: linkGBs: -1 must be above 0", Refused("--hardware", negative));
+        Assert.Equal($"{negative}: linkGBs: -1 must be above 0, and at most 1000000000000", Refused("--hardware", negative));
+        var huge = Write("huge.yaml", "{title: x, linkGBs: 1, linkMicroseconds: 1e300, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
+        Assert.Equal($"{huge}: linkMicroseconds: 1E+300 must be from 0 to 1000000000000", Refused("--hardware", huge));
+        var unnamed = Write("unnamed.yaml", "{title: ' ', linkGBs: 1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
+        Assert.Equal($"{unnamed}: title: is empty: results are shown under it", Refused("--hardware", unnamed));
         Assert.StartsWith("--budget is 0%", Refused("--hardware", "nvme", "--budget", "0%"), StringComparison.Ordinal);
         Assert.StartsWith("--budget: 0 experts of 1000 bytes fit; a layer needs 2", Refused("--hardware", "nvme", "--budget", "10"), StringComparison.Ordinal);
         Assert.StartsWith("--batch is 9", Refused("--hardware", "nvme", "--batch", "9"), StringComparison.Ordinal);

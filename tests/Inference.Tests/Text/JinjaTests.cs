@@ -101,4 +101,30 @@ public class JinjaTests
     [Fact]
     public void Endless_recursion_is_an_error() =>
         Assert.Contains("too deeply", Assert.Throws<JinjaException>(() => Template.Parse("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}").Render(new Dictionary<string, object?>(), TimeProvider.System)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}", "line 1: a text would have more than 16777216 characters")]
+    [InlineData("{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}", "line 1: a text would have more than 16777216 characters")]
+    [InlineData("{% set n = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set n.s = n.s|replace('x', n.s) %}{% endfor %}", "line 1: a text would have more than 16777216 characters")]
+    [InlineData("{% set n = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set n.s = n.s|join(n.s) %}{% endfor %}", "line 1: a list would have more than 1048576 items")]
+    [InlineData("{{ ['a' * 16777216, 'b']|join }}", "line 1: a text would have more than 16777216 characters")]
+    [InlineData("{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}", "line 1: a list would have more than 1048576 items")]
+    [InlineData("{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = [n.s, n.s] %}{% endfor %}{{ n.s }}", "line 1: a text would have more than 16777216 characters")]
+    [InlineData("{{ 'a'|indent(1000000000, true) }}", "line 1: 'width' must be from 0 to 1000")]
+    [InlineData("{{ {'a': 1}|tojson(indent=1000000000) }}", "line 1: 'indent' must be from 0 to 1000")]
+    public void A_template_cannot_use_up_the_memory(string template, string message) =>
+        Assert.Equal(message, Assert.Throws<JinjaException>(() => Template.Parse(template).Render(new Dictionary<string, object?>(), TimeProvider.System)).Message);
+
+    [Theory]
+    [InlineData("{{ ", "not ", "1 }}")]
+    [InlineData("{{ ", "-", "1 }}")]
+    [InlineData("{{ 1", " + 1", " }}")]
+    [InlineData("{{ x", "|trim", " }}")]
+    [InlineData("{{ x", ".a", " }}")]
+    [InlineData("", "{% if 1 %}", "")]
+    public void A_template_cannot_use_up_the_stack(string before, string part, string after)
+    {
+        var source = before + string.Concat(Enumerable.Repeat(part, 200_000)) + after;
+        Assert.Contains("nested too deeply", Assert.Throws<JinjaException>(() => Template.Parse(source).Render(new Dictionary<string, object?> { ["x"] = "a" }, TimeProvider.System)).Message, StringComparison.Ordinal);
+    }
 }

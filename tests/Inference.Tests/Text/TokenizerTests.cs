@@ -121,12 +121,29 @@ public class TokenizerTests
     [InlineData("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model.type: 'Unigram' is not supported")]
     [InlineData("\"type\": \"Sequence\", \"normalizers\"", "\"type\": \"Precompiled\", \"normalizers\"", "normalizer.type: 'Precompiled' is not supported")]
     [InlineData("[\"a\", \"b\"]", "[\"a\", \"q\"]", "model.merges[0]: 'a' + 'q' names a token that the vocabulary lacks")]
-    [InlineData("\"added_tokens\": [", "\"added_tokens\": 5, \"others\": [", "added_tokens: must be a list")]
+    [InlineData("\"added_tokens\": [", "\"added_tokens\": 5, \"others\": [", "added_tokens is a JSON Number, must be a JSON Array")]
+    [InlineData("\"decoders\": []", "\"decoders\": [{\"type\": \"WordPiece\"}]", "decoder.type: 'WordPiece' is not supported")]
+    [InlineData("\"decoders\": []", "\"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"b\"}, \"content\": \" \"}]", "\"content\": \" \"}' is not supported")]
+    [InlineData("\"fuse_unk\": true", "\"dropout\": 0.1", "model.dropout: '0.1' is not supported")]
+    [InlineData("\"byte_fallback\": true", "\"byte_fallback\": 1", "byte_fallback is a JSON Number, must be true or false")]
+    [InlineData("\"<0xA9>\": 9", "\"<0xA9>\": 9.5", "model.vocab: the id of '<0xA9>' is 9.5, must be an integer of 32 bits")]
+    [InlineData("[\"a\", \"b\"]", "[\"a\", \"b\", \"c\"]", "model.merges[0] must be two tokens, as a list or in one text")]
+    [InlineData("\"merges\": [", "\"merges\": null, \"others\": [", "merges is missing")]
+    [InlineData("\"type\": \"BPE\"", "\"type\": [1]", "type is a JSON Array, must be a JSON String")]
     [InlineData("{\"version\"", "{version", "not a tokenizer file")]
     public void A_file_it_cannot_honour_is_refused_by_field(string old, string with, string message)
     {
         var error = Assert.Throws<UserInputException>(() => Load(SentencePiece.Replace(old, with, StringComparison.Ordinal)));
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_decoder_as_published_ones_are_is_taken()
+    {
+        var tokenizer = Load(SentencePiece.Replace("\"decoders\": []", """
+            "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]
+            """, StringComparison.Ordinal).Replace("\"fuse_unk\": true", "\"fuse_unk\": true, \"dropout\": 0.0", StringComparison.Ordinal));
+        Assert.Equal("ab ab", tokenizer.Decode(tokenizer.Encode("ab ab", true)));
     }
 
     [Fact]
