@@ -17,9 +17,10 @@ internal static class TraceRun
     public const int WindowTokens = 1024;
 
     /// <summary>Tokens of a trace that is one of several, so that the memory for them does not grow with their number.</summary>
-    private const int DefaultTokens = 256;
-
     private const int PieceTokens = 32_768;
+
+    /// <summary>Tokens of a trace from a prompt where nobody says how many.</summary>
+    private const int DefaultTokens = 256;
 
     /// <summary>Records the routing of a text, up to a number of tokens.</summary>
     public static RoutingTrace OfText(string directory, string text, int maxTokens, int? horizon, ModelLoadOptions options)
