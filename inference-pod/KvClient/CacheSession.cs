@@ -31,8 +31,9 @@ internal sealed class CacheSession : IDisposable
         _id = attached.Session;
         _slots = attached.SlotCount;
         Epoch = attached.ArenaEpoch;
-        _hot = Hot(attached.HotSocketPath);
+        // First: where it cannot be opened, nobody would close the channel.
         Arena = new ArenaFile(attached.ArenaPath, checked((long)attached.ArenaBytes), checked((long)attached.SlotBytes), attached.SlotCount);
+        _hot = Hot(attached.HotSocketPath);
     }
 
     public ArenaFile Arena { get; }

@@ -43,14 +43,15 @@ internal static class ServerWarmUp
         }
         catch (Exception error) when (error is RpcException or IOException or Crds.UserInputException or OperationCanceledException)
         {
-            // A call that is cut off is an RpcException too.
-            cancel.ThrowIfCancellationRequested();
             // The real server says what is wrong, if anything is; without a warm-up it is slow once.
         }
         finally
         {
             File.Delete(own.ArenaPath);
         }
+
+        // A call that is cut off fails in its own way.
+        cancel.ThrowIfCancellationRequested();
     }
 
     private static async Task ExchangeAsync(string socketPath, CancellationToken cancel)

@@ -47,7 +47,7 @@ internal sealed class MemoryPrefixCache : IPrefixCache
                 found.Add(block);
             if (found.Count == 0)
                 return null;
-            Open++;
+            Interlocked.Increment(ref Open);
             return new Lease(this, found);
         }
     }
@@ -61,7 +61,7 @@ internal sealed class MemoryPrefixCache : IPrefixCache
             var granted = Math.Min(count, Room - _blocks.Count);
             if (granted <= 0)
                 return null;
-            Open++;
+            Interlocked.Increment(ref Open);
             return new Reservation(this, tenant, granted);
         }
     }

@@ -96,7 +96,9 @@ public class PrefillSharingTests
         }
 
         await harness.DisposeAsync();
-        Assert.Equal((0, 0), (harness.Model.Live, cache.Open));
+        Assert.Equal(0, harness.Model.Live);
+        // The lookup of what was cancelled may answer later than the engine ends.
+        await Eventually.TrueAsync(() => Volatile.Read(ref cache.Open) == 0);
         Assert.True(harness.Model.PeakTokens <= 28 * 4);
     }
 }
