@@ -101,8 +101,9 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
                 await SessionAsync(() => failures = 0).ConfigureAwait(false);
                 Report("it ended the session");
             }
-            catch (Exception error) when (error is RpcException or IOException or UnauthorizedAccessException or OperationCanceledException or OverflowException)
+            catch (Exception error)
             {
+                // Whatever it said or did, requests go on, and it is tried again.
                 if (_stop.IsCancellationRequested)
                     return;
                 Report(error switch

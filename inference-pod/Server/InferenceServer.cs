@@ -137,6 +137,8 @@ internal sealed class InferenceServer : IAsyncDisposable
         // A model that is still loading ends with the process: loading has no point at which to stop.
         if (_loading.IsCompleted && _served is { } model)
         {
+            // It may have been loaded since the first look.
+            await model.Engine.DisposeAsync().ConfigureAwait(false);
             if (_cache is not null)
                 await _cache.DisposeAsync().ConfigureAwait(false);
             model.Model.Dispose();

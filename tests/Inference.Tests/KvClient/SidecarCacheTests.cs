@@ -1,6 +1,13 @@
 using System.Collections.Concurrent;
+using Google.Protobuf;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Logging;
 using Moebius.Inference.KvClient;
 using Moebius.Inference.Tests.Engine;
+using Moebius.Kvcache.V1;
 
 namespace Moebius.Inference.Tests.KvClient;
 
@@ -22,6 +29,33 @@ public class SidecarCacheTests
         Assert.Equal(Enumerable.Range(0, 4).Select(SidecarCache.Pause), clock.Pauses.Take(4));
         Assert.False(cache.Connected);
         Assert.Contains("is not available (there is no such socket)", Assert.Single(log.Messages), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_sidecar_that_answers_nonsense_is_tried_again()
+    {
+        using var directory = new TemporaryDirectory();
+        var socket = Path.Combine(directory.Path, "sidecar.sock");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(socket, listen => listen.Protocols = HttpProtocols.Http2));
+        await using var sidecar = builder.Build();
+        var attempts = 0;
+        sidecar.Run(async context =>
+        {
+            Interlocked.Increment(ref attempts);
+            // An arena without a name, in gRPC's frame: no compression, and the length.
+            var body = new AttachResponse { Session = "s", ArenaBytes = 4096, SlotBytes = 4096, SlotCount = 1 }.ToByteArray();
+            context.Response.ContentType = "application/grpc";
+            await context.Response.Body.WriteAsync(new byte[] { 0, 0, 0, 0, (byte)body.Length });
+            await context.Response.Body.WriteAsync(body);
+            context.Response.AppendTrailer("grpc-status", "0");
+        });
+        await sidecar.StartAsync(TestContext.Current.CancellationToken);
+        var log = new CollectingLogger();
+        await using var cache = new SidecarCache(socket, new ToyModel().Info, new SkippingClock(), log);
+        await Eventually.TrueAsync(() => Volatile.Read(ref attempts) >= 3);
+        Assert.Contains("is not available (", Assert.Single(log.Messages), StringComparison.Ordinal);
     }
 
     [Fact]
