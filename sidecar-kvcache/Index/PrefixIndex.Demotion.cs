@@ -50,7 +50,7 @@ internal sealed partial class PrefixIndex
             }
         }
 
-        Announce(keys);
+        Announce(keys, keys.Count > 0 ? keys[0] : null);
         return demoted;
     }
 
@@ -83,10 +83,10 @@ internal sealed partial class PrefixIndex
         }
     }
 
-    private void Announce(List<BlockKey> demoted)
+    private void Announce(List<BlockKey> demoted, BlockKey? probed = null)
     {
         if (demoted.Count > 0)
-            OnDemoted?.Invoke(demoted);
+            OnDemoted?.Invoke(demoted, probed);
     }
 
     /// <summary>A probed entry, and what others had made public behind it, is private for good to those who committed it.</summary>
