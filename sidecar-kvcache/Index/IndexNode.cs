@@ -20,12 +20,10 @@ internal enum Visibility
 /// <summary>Why an entry is public; decides whether it stays so when the policy changes.</summary>
 /// <param name="Declaration">Digest of the declared text that covers it; null when no text is.</param>
 /// <param name="IsCleared">A tier has found its text harmless; only such entries can be worth probing.</param>
-/// <param name="Clearance">Identifies the rules by which it was; null: any.</param>
+/// <param name="Clearance">Identifies the rules by which it was; null when none has.</param>
 internal sealed record PublicReason(string? Declaration, bool IsCleared = false, string? Clearance = null)
 {
     public static PublicReason SharedByMode { get; } = new((string?)null);
-
-    public static PublicReason Cleared { get; } = new(null, IsCleared: true);
 }
 
 /// <summary>Finds a child: its domain and the key of its first block.</summary>

@@ -203,16 +203,21 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>Takes a node and all below it out of the tree; slots under a lease are freed when it ends.</summary>
-    private int RemoveSubtree(IndexNode node)
+    private int RemoveSubtree(IndexNode top)
     {
         var dropped = 0;
-        foreach (var child in node.Children?.Values.ToArray() ?? [])
-            dropped += RemoveSubtree(child);
-        node.Pin.CloseAndFree(_slots, node.Run.ToArray(0, node.Count));
-        dropped += node.Count;
-        Account(node.Owner, -node.Count, 0);
-        node.Run.Trim(0);
-        Unhook(node);
+        var nodes = Subtree(top);
+        // Children before their parents.
+        for (var index = nodes.Count - 1; index >= 0; index--)
+        {
+            var node = nodes[index];
+            node.Pin.CloseAndFree(_slots, node.Run.ToArray(0, node.Count));
+            dropped += node.Count;
+            Account(node.Owner, -node.Count, 0);
+            node.Run.Trim(0);
+            Unhook(node);
+        }
+
         return dropped;
     }
 

@@ -1,6 +1,6 @@
 namespace Moebius.KvCache.Index;
 
-// What turns entries public or private after they were committed.
+// What turns a tenant's entries public, or private for good, after they were committed.
 internal sealed partial class PrefixIndex
 {
     /// <summary>
@@ -25,7 +25,7 @@ internal sealed partial class PrefixIndex
             if (!_owners.TryGetValue(tenant, out var owner))
                 return 0;
             var promoted = 0;
-            upTo = Math.Min(upTo, keys.Length);
+            upTo = Math.Min(Math.Min(upTo, keys.Length), _probed.First(tenant, keys));
             var current = root.Node;
             while (current.End < upTo)
             {
@@ -87,104 +87,6 @@ internal sealed partial class PrefixIndex
             return dropped;
         }
     }
-
-    /// <summary>Takes every public entry back whose reason no longer holds.</summary>
-    public int Retract(Func<PublicReason, bool> holds)
-    {
-        var keys = new List<BlockKey>();
-        var demoted = 0;
-        using (_lock.Write())
-        {
-            foreach (var root in _roots.Values)
-            {
-                var pending = new Stack<IndexNode>(PublicChildren(root.Node));
-                while (pending.TryPop(out var node))
-                {
-                    if (!holds(node.Reason!))
-                    {
-                        CollectPublic(node, keys);
-                        demoted += Demote(node, Visibility.Unproven);
-                        continue;
-                    }
-
-                    foreach (var child in PublicChildren(node))
-                        pending.Push(child);
-                }
-            }
-        }
-
-        Announce(keys);
-        return demoted;
-    }
-
-    /// <summary>Makes a probed entry, and all that follows it, private for good.</summary>
-    /// <returns>Blocks that are no longer public.</returns>
-    public int DemoteProbed(IndexNode node)
-    {
-        var keys = new List<BlockKey>();
-        var demoted = 0;
-        using (_lock.Write())
-        {
-            if (node is { Removed: false, Visibility: Visibility.Public })
-            {
-                CollectPublic(node, keys);
-                demoted = Demote(node, Visibility.Private);
-            }
-        }
-
-        Announce(keys);
-        return demoted;
-    }
-
-    /// <summary>Takes the public entries along a path back, from a block on and with all that follows.</summary>
-    public int DemotePath(IndexRoot root, ReadOnlySpan<BlockKey> keys, int fromBlock)
-    {
-        using (_lock.Write())
-        {
-            var current = root.Node;
-            while (current.End < keys.Length && TryChild(current, Owner.PublicId, keys[current.End], out var next))
-            {
-                var matched = next.Start + next.MatchingBlocks(_slots.Keys, keys);
-                if (fromBlock < matched)
-                {
-                    if (fromBlock > next.Start)
-                    {
-                        Split(next, fromBlock - next.Start);
-                        next = next.Children!.Values.Single();
-                    }
-
-                    return Demote(next, Visibility.Unproven);
-                }
-
-                if (matched < next.End)
-                    break;
-                current = next;
-            }
-
-            return 0;
-        }
-    }
-
-    private void Announce(List<BlockKey> demoted)
-    {
-        if (demoted.Count > 0)
-            OnDemoted?.Invoke(demoted);
-    }
-
-    private void CollectPublic(IndexNode node, List<BlockKey> keys)
-    {
-        var pending = new Stack<IndexNode>([node]);
-        while (pending.TryPop(out var next))
-        {
-            for (var block = 0; block < next.Count; block++)
-                keys.Add(_slots.Keys[next.Run[block]]);
-            foreach (var child in PublicChildren(next))
-                pending.Push(child);
-        }
-    }
-
-    private static List<IndexNode> PublicChildren(IndexNode node) =>
-        [.. (node.Children?.Values ?? Enumerable.Empty<IndexNode>()).Where(child => child.Visibility == Visibility.Public)];
 
     /// <summary>The tenant's private runs that leave the public path along these tokens.</summary>
     private List<IndexNode> OwnRuns(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys)
@@ -266,9 +168,14 @@ internal sealed partial class PrefixIndex
         {
             // The tenant may have computed the same blocks twice, by way of the public run and of its own copy.
             if ((shared.Children ??= []).TryAdd(key, child))
+            {
                 child.Parent = shared;
-            else
-                RemoveSubtree(child);
+                continue;
+            }
+
+            if (Subtree(child).Exists(static node => node.Visibility == Visibility.Private))
+                MarkSubtree(shared.Children[key]);
+            RemoveSubtree(child);
         }
 
         own.Children = null;
@@ -276,58 +183,18 @@ internal sealed partial class PrefixIndex
         return shared;
     }
 
-    /// <summary>
-    /// Gives a public run back to whoever committed it. What other tenants had below it goes: they could not reach it
-    /// any more.
-    /// </summary>
-    private int Demote(IndexNode node, Visibility to)
+    private static void MarkSubtree(IndexNode top)
     {
-        var demoted = node.Count;
-        var origin = node.Origin;
-        var owner = origin is { } known ? GetOrAddOwner(known) : null;
-        if (owner is null || !Relink(node, owner))
-        {
-            demoted = CountPublic(node);
-            RemoveSubtree(node);
-            if (owner is not null)
-                DropIfUnused(owner);
-            return demoted;
-        }
-
-        node.Visibility = to;
-        node.Reason = null;
-        node.Origin = null;
-        foreach (var child in node.Children?.Values.ToArray() ?? [])
-        {
-            if (child.Visibility == Visibility.Public && child.Origin == origin)
-            {
-                demoted += Demote(child, to);
-            }
-            else if (child.Owner != owner)
-            {
-                demoted += CountPublic(child);
-                RemoveSubtree(child);
-            }
-            else if (to == Visibility.Private)
-            {
-                MarkSubtree(child);
-            }
-        }
-
-        return demoted;
+        foreach (var node in Subtree(top))
+            node.Visibility = Visibility.Private;
     }
 
-    private static int CountPublic(IndexNode node) =>
-        node.Visibility != Visibility.Public ? 0 : node.Count + PublicChildren(node).Sum(CountPublic);
-
-    private static void MarkSubtree(IndexNode node)
+    /// <summary>A node and all below it, parents before children. A tenant can make a tree as deep as its prompts are long: nothing recurs into it.</summary>
+    private static List<IndexNode> Subtree(IndexNode top)
     {
-        var pending = new Stack<IndexNode>([node]);
-        while (pending.TryPop(out var marked))
-        {
-            marked.Visibility = Visibility.Private;
-            foreach (var child in marked.Children?.Values ?? Enumerable.Empty<IndexNode>())
-                pending.Push(child);
-        }
+        var nodes = new List<IndexNode> { top };
+        for (var next = 0; next < nodes.Count; next++)
+            nodes.AddRange(nodes[next].Children?.Values ?? Enumerable.Empty<IndexNode>());
+        return nodes;
     }
 }

@@ -54,8 +54,11 @@ internal sealed partial class PrefixIndex
     /// <summary>Told, without a lock, that leading blocks of a prompt have become public.</summary>
     public Action<IndexRoot, TenantKey, uint[]>? OnPromoted { get; init; }
 
-    /// <summary>Told, without a lock, which blocks have ceased to be public.</summary>
-    public Action<IReadOnlyList<BlockKey>>? OnDemoted { get; init; }
+    /// <summary>
+    /// Told, without a lock, which blocks have ceased to be public. With a second key: of the first block that was probed;
+    /// nothing that follows it may become public by way of what was known before.
+    /// </summary>
+    public Action<IReadOnlyList<BlockKey>, BlockKey?>? OnDemoted { get; init; }
 
     public IndexRoot Root(ModelKey model)
     {

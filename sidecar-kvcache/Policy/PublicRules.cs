@@ -11,7 +11,7 @@ internal static class PublicRules
     {
         SharingMode.Share => true,
         SharingMode.Isolate => false,
-        _ when reason.IsCleared => reason.Clearance is null || (policy.Classifier.IsEnabled && reason.Clearance == policy.Clearance),
+        _ when reason.IsCleared => policy.Classifier.IsEnabled && reason.Clearance == policy.Clearance,
         _ => reason.Declaration is { } digest && policy.Prefixes.Any(prefix => prefix.Digest == digest),
     };
 }

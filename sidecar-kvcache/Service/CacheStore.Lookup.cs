@@ -89,8 +89,9 @@ internal sealed partial class CacheStore
         while (_monitor.TryTakeAlarm(out var alarm))
         {
             var settings = _policy.Current.Monitor;
-            var demoted = 0;
-            if (alarm!.Verdict == ProbeVerdict.Probed && settings.Demote)
+            // What is taken out of the tree has no depth any more.
+            var (demoted, depth) = (0, alarm!.Entry.End);
+            if (alarm.Verdict == ProbeVerdict.Probed && settings.Demote)
                 demoted = index.DemoteProbed(alarm.Entry);
             foreach (var suspect in alarm.Suspects)
                 _monitor.Isolate(suspect, settings.IsolateFor);
@@ -100,7 +101,7 @@ internal sealed partial class CacheStore
             _logger.LogWarning(
                 ProbingEvent,
                 "Probing: {Verdict}, depth {Depth} blocks, {Hits} hits by {Distinct} tenants (entropy {Entropy:F2} bits); {Demoted} blocks demoted, {Suspects} tenants isolated for {IsolateFor}",
-                alarm.Verdict, alarm.Entry.End, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
+                alarm.Verdict, depth, alarm.Use.Hits, alarm.Use.Distinct, alarm.Use.Entropy, demoted, alarm.Suspects.Count, settings.IsolateFor);
         }
     }
 }

@@ -247,7 +247,7 @@ internal sealed class SharedTier : IAsyncDisposable
             && record.Block.Id == id && record.Length == blockBytes && record.Block.IsPublic == secret is null)
         {
             var body = value[SegmentRecord.Size..];
-            block = StagedBlock.Of(record.Block);
+            block = StagedBlock.Of(record);
             if (Crc32C.Compute(body) == record.BodyCrc)
             {
                 if (secret is null)

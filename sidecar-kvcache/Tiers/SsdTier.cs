@@ -114,6 +114,15 @@ internal sealed partial class SsdTier : IDisposable
             return _catalog.TryFind(id, out var entry) && entry.Block.IsUndecided;
     }
 
+    /// <summary>Whether a block was written by some moment.</summary>
+    /// <param name="id">Its name.</param>
+    /// <param name="by">Milliseconds since 1970.</param>
+    public bool WasWritten(BlockId id, long by)
+    {
+        lock (_gate)
+            return _catalog.TryFind(id, out var entry) && entry.Record.WrittenAt <= by;
+    }
+
     /// <summary>Finds a block and notes that it was asked for.</summary>
     public bool TryFind(BlockId id, [NotNullWhen(true)] out SsdEntry? entry)
     {

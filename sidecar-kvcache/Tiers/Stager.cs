@@ -37,8 +37,10 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             return running;
         var chain = BlockChain.Of(job.Root.Model, job.Tokens);
         var policy = context.Policy();
+        var withdrawn = writer.Withdrawals.Along(keys);
         var entries = ssd is null ? [] : TierPlan.Continue(
-            chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null, reason => PublicRules.Holds(policy, reason));
+            chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null,
+            (block, entry) => PublicRules.Holds(policy, entry.Block.Reason!) && !IsWithdrawn(withdrawn, block, StagedBlock.Of(entry.Record)));
         var asksShared = shared is { IsAvailable: true } && from + entries.Count < chain.Count && (job.View == View.Shared || policy.SharePrivate);
         if (entries.Count == 0 && !asksShared)
             return null;
@@ -97,7 +99,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             for (var known = Volatile.Read(ref arrived); index < known;)
                 known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
         });
-        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => StagedBlock.Of(entry.Block))], index => !entries[index].Removed);
+        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => StagedBlock.Of(entry.Record))], index => !entries[index].Removed);
         metrics.Staged.WithLabels("ssd").Inc(staged);
         return staged;
     }
@@ -119,6 +121,9 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             {
                 var staged = Publish(job, keys, from, slots, found, static _ => true);
                 metrics.Staged.WithLabels("shared").Inc(staged);
+                // What was taken back would stay in the way of what is public anew.
+                var withdrawn = writer.Withdrawals.Along(keys);
+                shared!.Forget([.. Enumerable.Range(staged, found.Count - staged).Where(index => IsWithdrawn(withdrawn, from + index, found[index])).Select(index => found[index].Id)]);
                 from += staged;
                 isPublic &= found.TrueForAll(static block => block.Reason is not null);
                 if (staged < slots.Length)
@@ -139,11 +144,13 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
     {
         var index = job.Layout.Index;
         var policy = context.Policy();
+        var withdrawn = writer.Withdrawals.Along(keys);
+        bool IsWanted(int block) => isWanted(block) && !IsWithdrawn(withdrawn, from + block, blocks[block]);
         var done = 0;
-        while (done < blocks.Count && (blocks[done].Reason is not { } reason || (isWanted(done) && PublicRules.Holds(policy, reason))))
+        while (done < blocks.Count && (blocks[done].Reason is not { } reason || (IsWanted(done) && PublicRules.Holds(policy, reason))))
         {
             var group = done + 1;
-            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && blocks[group].IsUndecided == blocks[done].IsUndecided && isWanted(group))
+            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && blocks[group].IsUndecided == blocks[done].IsUndecided && IsWanted(group))
                 group++;
             if (blocks[done].Reason is not null)
             {
@@ -154,8 +161,9 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             var cached = index.Insert(
                 job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View, blocks[done].Reason, null, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
-            if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !isWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var withdrawn and >= 0)
-                index.DemotePath(job.Root, keys, from + withdrawn);
+            withdrawn = writer.Withdrawals.Along(keys);
+            if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var gone and >= 0)
+                index.DemotePath(job.Root, keys, from + gone);
             done = group;
             if (cached < from + group)
                 break;
@@ -171,6 +179,10 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
         return done;
     }
+
+    /// <summary>Whether a public block was written before it, or something before it, was taken back.</summary>
+    private static bool IsWithdrawn(long[]? withdrawn, int block, in StagedBlock staged) =>
+        withdrawn is not null && staged.Reason is not null && staged.WrittenAt <= withdrawn[block];
 
     private Span<byte> Bytes(TierJob job, int slot) => context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
 }

@@ -18,7 +18,8 @@ internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey O
 /// <param name="Id">Its name.</param>
 /// <param name="Reason">Why it is public; null: it is not.</param>
 /// <param name="IsUndecided">A private one about whose text nothing is known yet.</param>
-internal readonly record struct StagedBlock(BlockId Id, PublicReason? Reason, bool IsUndecided)
+/// <param name="WrittenAt">Milliseconds since 1970.</param>
+internal readonly record struct StagedBlock(BlockId Id, PublicReason? Reason, bool IsUndecided, long WrittenAt)
 {
-    public static StagedBlock Of(in TierBlock block) => new(block.Id, block.Reason, block.IsUndecided);
+    public static StagedBlock Of(SegmentRecord record) => new(record.Block.Id, record.Block.Reason, record.Block.IsUndecided, record.WrittenAt);
 }

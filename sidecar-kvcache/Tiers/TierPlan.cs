@@ -17,19 +17,19 @@ internal static class TierPlan
     /// <param name="view">How far the tenant may see.</param>
     /// <param name="secret">The tenant's keys; null: it has no private blocks outside the arena.</param>
     /// <param name="find">Looks a name up; null when there is no such block.</param>
-    /// <param name="holds">Whether a block may still be public for its reason.</param>
+    /// <param name="isPublic">Whether the prompt's block at this place, found under its public name, may still be public.</param>
     public static List<SsdEntry> Continue(
-        BlockChain chain, int from, bool endsPublic, View view, TenantSecret? secret, Func<BlockId, SsdEntry?> find, Func<PublicReason, bool> holds)
+        BlockChain chain, int from, bool endsPublic, View view, TenantSecret? secret, Func<BlockId, SsdEntry?> find, Func<int, SsdEntry, bool> isPublic)
     {
         var entries = new List<SsdEntry>();
-        var isPublic = endsPublic && view == View.Shared;
+        var allPublic = endsPublic && view == View.Shared;
         for (var block = from; block < chain.Count; block++)
         {
-            var entry = isPublic && find(chain.Public(block)) is { Block.Reason: { } reason } shared && holds(reason) ? shared : null;
+            var entry = allPublic && find(chain.Public(block)) is { Block.IsPublic: true } shared && isPublic(block, shared) ? shared : null;
             if (entry is null && secret is not null)
             {
                 entry = find(chain.Private(block, secret));
-                isPublic = false;
+                allPublic = false;
             }
 
             if (entry is null)

@@ -59,8 +59,8 @@ internal sealed class TierSet : IAsyncDisposable
     /// <summary>Blocks were committed or became public.</summary>
     public void Changed(TierJob job) => _writer?.Add(job);
 
-    /// <summary>Blocks are no longer public.</summary>
-    public void Demoted(IReadOnlyList<BlockKey> keys) => _writer?.Withdraw(keys);
+    /// <summary>Blocks are no longer public; with the first that was probed, nothing that follows it is.</summary>
+    public void Demoted(IReadOnlyList<BlockKey> keys, BlockKey? probed) => _writer?.Withdraw(keys, probed);
 
     /// <summary>Begins to bring back what continues a prefix; null when there is nothing.</summary>
     /// <param name="job">For whom.</param>

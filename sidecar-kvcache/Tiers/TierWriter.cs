@@ -56,9 +56,16 @@ internal sealed class TierWriter : IAsyncDisposable
         _jobs.Writer.TryWrite((job, _time.GetTimestamp() + (long)(Settle.TotalSeconds * _time.TimestampFrequency)));
     }
 
+    /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
+    public Withdrawals Withdrawals { get; } = new();
+
     /// <summary>Takes blocks that are no longer public out of the tiers.</summary>
-    public void Withdraw(IReadOnlyList<BlockKey> keys)
+    /// <param name="keys">The blocks.</param>
+    /// <param name="probed">The first that was probed; null: none was.</param>
+    public void Withdraw(IReadOnlyList<BlockKey> keys, BlockKey? probed)
     {
+        if (probed is { } first)
+            Withdrawals.Add(first, _time.GetUtcNow().ToUnixTimeMilliseconds());
         var names = new List<BlockId>();
         foreach (var key in keys)
         {
@@ -147,13 +154,14 @@ internal sealed class TierWriter : IAsyncDisposable
             var runs = Inspect(job, keys, out var lease);
             try
             {
+                var withdrawn = Withdrawals.Along(keys);
                 var sharing = new List<(TierBlock Block, int Slot)>();
                 foreach (var run in runs)
                 {
                     for (var index = 0; index < run.Slots.Length; index++)
                     {
                         if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || IsKnown(keys[block.Depth])))
-                            Write(job, block, run.Slots[index], sharing);
+                            Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, sharing);
                     }
                 }
 
@@ -191,14 +199,15 @@ internal sealed class TierWriter : IAsyncDisposable
         return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
-    private void Write(TierJob job, TierBlock block, int slot, List<(TierBlock Block, int Slot)> sharing)
+    private void Write(TierJob job, TierBlock block, int slot, long withdrawnAt, List<(TierBlock Block, int Slot)> sharing)
     {
         var policy = _context.Policy();
         // Without an entry of its own on this disk a block that was shared already costs one question to the server.
         if (_shared is not null && (block.IsPublic || policy.SharePrivate))
             sharing.Add((block, slot));
-        // What was written before its text was judged says so: a verdict for good takes its place.
-        if (_ssd is not null && !block.IsPublic && !block.IsUndecided && _ssd.IsUndecided(block.Id))
+        // What was written before its text was judged says so: a verdict for good takes its place. So does a block that is
+        // public anew the place of one that was taken back.
+        if (_ssd is not null && (block.IsPublic ? _ssd.WasWritten(block.Id, withdrawnAt) : !block.IsUndecided && _ssd.IsUndecided(block.Id)))
             _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
             _ssd.TryWrite(block, Bytes(job, slot), job.Secret, _ssd.Bytes / 100 * policy.MaxTenantPercent);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Index;
 
@@ -9,12 +10,13 @@ internal sealed class IndexHarness
     public const int BlockTokens = 2;
 
     private readonly Dictionary<SlotRef, (int Tenant, string Prefix)> _content = [];
+    private readonly ConcurrentQueue<IndexNode> _hit = [];
     private long _now;
 
     public IndexHarness(int slots)
     {
         Slots = new SlotTable(slots, (_, _) => { });
-        Index = new PrefixIndex(Slots, () => ++_now);
+        Index = new PrefixIndex(Slots, () => ++_now) { OnPublicHit = (run, _) => _hit.Enqueue(run) };
         Root = Index.Root(new ModelKey("model", BlockTokens, 1));
     }
 
@@ -68,6 +70,22 @@ internal sealed class IndexHarness
         var found = Lookup(tenant, text, view);
         found.Lease.Release();
         return found.Blocks;
+    }
+
+    /// <summary>What a tenant finds of a text, block for block.</summary>
+    public IEnumerable<Visibility> Visibilities(int tenant, string text, View view)
+    {
+        var runs = Index.Inspect(Root, Tenant(tenant), Root.Keys(Tokens(text)), view, out var lease);
+        lease.Release();
+        return runs.SelectMany(run => run.Slots.Select(_ => run.Visibility));
+    }
+
+    /// <summary>The public runs that a tenant's lookup comes through, from the deepest one up.</summary>
+    public IReadOnlyList<IndexNode> PublicRuns(int tenant, string text)
+    {
+        _hit.Clear();
+        Hits(tenant, text);
+        return [.. _hit];
     }
 
     public (int Tenant, string Prefix) ContentOf(SlotRef slot) => _content[slot];

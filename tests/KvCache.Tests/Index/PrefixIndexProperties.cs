@@ -5,10 +5,15 @@ using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Tests.Index;
 
-/// <summary>Any interleaving of what tenants and the classifier do, against the plainest model there is.</summary>
+/// <summary>Any interleaving of what tenants, the classifier, the policy and the monitor do.</summary>
 public sealed class PrefixIndexProperties
 {
-    private static readonly PublicReason Reason = new("declared");
+    private const int Tenants = 4;
+
+    // Nobody is known to have committed what this one makes public.
+    private const int Anonymous = 3;
+
+    private static readonly PublicReason[] Reasons = [new("declared"), new("declared before")];
 
     public enum Verb
     {
@@ -22,6 +27,9 @@ public sealed class PrefixIndexProperties
         EvictTenant,
         EvictUnpinned,
         Retract,
+        Probe,
+        DropPrivate,
+        DropPublic,
     }
 
     public sealed record Step(Verb Verb, int Tenant, string Text, int Blocks);
@@ -29,47 +37,78 @@ public sealed class PrefixIndexProperties
     public static Arbitrary<Step[]> Steps()
     {
         // Two letters and short texts, so that prefixes are shared, split and merged all the time.
-        var text = from letters in Gen.Elements('a', 'b').ListOf()
-                   select string.Concat(letters.Take(7));
-        var step = from verb in Gen.Elements(Enum.GetValues<Verb>())
-                   from tenant in Gen.Choose(0, 3)
+        var text = from length in Gen.Choose(1, 4)
+                   from letters in Gen.Elements('a', 'b').ArrayOf(length)
+                   select new string(letters);
+        // There must be something before it can be taken away.
+        var verbs = Gen.Frequency((1, Gen.Elements(Enum.GetValues<Verb>())), (1, Gen.Elements(Verb.Cache, Verb.Promote, Verb.Promote, Verb.Probe)));
+        var step = from verb in verbs
+                   from tenant in Gen.Choose(0, Tenants - 1)
                    from prompt in text
-                   from blocks in Gen.Choose(0, 7)
-                   select new Step(verb, tenant, prompt.Length == 0 ? "a" : prompt, blocks);
+                   from blocks in Gen.Choose(0, 4)
+                   select new Step(verb, tenant, prompt, blocks);
         return step.ListOf().Select(steps => steps.ToArray()).ToArbitrary();
     }
 
     [Property(Arbitrary = [typeof(PrefixIndexProperties)], MaxTest = 1500, EndSize = 120)]
-    public void With_room_enough_it_answers_as_the_naive_model(Step[] steps)
+    public void With_room_enough_it_answers_as_the_reference(Step[] steps)
     {
         var harness = new IndexHarness(4096);
-        var model = new NaiveModel();
+        var reference = new ReferenceIndex();
         foreach (var step in steps)
         {
             var tenant = IndexHarness.Tenant(step.Tenant);
             var tokens = IndexHarness.Tokens(step.Text);
+            var upTo = Math.Min(step.Blocks, step.Text.Length);
             switch (step.Verb)
             {
                 case Verb.Cache:
                     harness.Cache(step.Tenant, step.Text);
-                    model.Insert(step.Tenant, step.Text);
+                    reference.Insert(step.Tenant, step.Text);
+                    break;
+                case Verb.CacheAlone:
+                    harness.Cache(step.Tenant, step.Text, View.OwnOnly);
+                    reference.Insert(step.Tenant, step.Text, View.OwnOnly);
                     break;
                 case Verb.Promote:
-                    harness.Index.Promote(harness.Root, tenant, tokens, Math.Min(step.Blocks, step.Text.Length), Reason, tenant);
-                    model.Promote(step.Tenant, step.Text, Math.Min(step.Blocks, step.Text.Length));
+                    var isKnown = step.Tenant != Anonymous;
+                    harness.Index.Promote(harness.Root, tenant, tokens, upTo, Reasons[step.Blocks % 2], isKnown ? tenant : null);
+                    reference.Promote(step.Tenant, step.Text, upTo, Reasons[step.Blocks % 2], isKnown ? step.Tenant : null);
                     break;
                 case Verb.MarkPrivate:
                     harness.Index.MarkPrivate(harness.Root, tenant, tokens, step.Blocks);
-                    model.MarkPrivate(step.Tenant, step.Text, step.Blocks);
+                    reference.MarkPrivate(step.Tenant, step.Text, step.Blocks);
                     break;
                 case Verb.EvictTenant:
                     harness.Index.EvictTenant(harness.Root, tenant);
-                    model.EvictTenant(step.Tenant);
+                    reference.EvictTenant(step.Tenant);
+                    break;
+                case Verb.Retract:
+                    harness.Index.Retract(reason => reason != Reasons[step.Blocks % 2]);
+                    reference.Retract(Reasons[step.Blocks % 2]);
+                    break;
+                case Verb.Probe when harness.PublicRuns(step.Tenant, step.Text) is { Count: > 0 } runs:
+                    var probed = runs[step.Blocks % runs.Count];
+                    reference.DemoteProbed(step.Text[..(probed.Start + 1)]);
+                    harness.Index.DemoteProbed(probed);
+                    break;
+                case Verb.DropPrivate:
+                    harness.Index.DropIdle(long.MaxValue, 0);
+                    reference.DropPrivate();
+                    break;
+                case Verb.DropPublic:
+                    harness.Index.DropIdle(0, long.MaxValue);
+                    reference.DropPublic();
                     break;
             }
 
-            for (var reader = 0; reader < 4; reader++)
-                Assert.Equal(model.Hits(reader, step.Text), harness.Hits(reader, step.Text));
+            for (var reader = 0; reader < Tenants; reader++)
+            {
+                Assert.Equal(reference.Found(reader, step.Text, View.Shared), harness.Visibilities(reader, step.Text, View.Shared));
+                Assert.Equal(reference.Found(reader, step.Text, View.OwnOnly), harness.Visibilities(reader, step.Text, View.OwnOnly));
+            }
+
+            Assert.Equal(reference.Count, harness.Blocks());
         }
 
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
@@ -80,7 +119,9 @@ public sealed class PrefixIndexProperties
     {
         var harness = new IndexHarness(9);
         var leases = new List<IndexHarness.Found>();
+        // What has been made public and not taken back, and what its tenant cannot make public again.
         var released = new HashSet<string>();
+        var probed = new HashSet<(int Tenant, string Prefix)>();
         foreach (var step in steps)
         {
             var tenant = IndexHarness.Tenant(step.Tenant);
@@ -102,8 +143,8 @@ public sealed class PrefixIndexProperties
                     break;
                 case Verb.Promote:
                     var upTo = Math.Min(step.Blocks, step.Text.Length);
-                    harness.Index.Promote(harness.Root, tenant, tokens, upTo, Reason, step.Tenant == 3 ? null : tenant);
-                    for (var length = 1; length <= upTo; length++)
+                    harness.Index.Promote(harness.Root, tenant, tokens, upTo, Reasons[0], step.Tenant == Anonymous ? null : tenant);
+                    for (var length = 1; length <= upTo && !probed.Contains((step.Tenant, step.Text[..length])); length++)
                         released.Add(step.Text[..length]);
                     break;
                 case Verb.MarkPrivate:
@@ -119,9 +160,20 @@ public sealed class PrefixIndexProperties
                     harness.Index.Retract(_ => false);
                     released.Clear();
                     break;
+                case Verb.Probe when harness.PublicRuns(step.Tenant, step.Text) is { Count: > 0 } runs:
+                    var run = runs[step.Blocks % runs.Count];
+                    var prefix = step.Text[..(run.Start + 1)];
+                    if (run.Origin is { } origin)
+                        probed.Add(((int)origin.High - 1, prefix));
+                    harness.Index.DemoteProbed(run);
+                    released.RemoveWhere(text => text.StartsWith(prefix, StringComparison.Ordinal));
+                    break;
+                case Verb.DropPrivate:
+                    harness.Index.DropIdle(long.MaxValue, 0);
+                    break;
             }
 
-            for (var reader = 0; reader < 4; reader++)
+            for (var reader = 0; reader < Tenants; reader++)
                 CheckAnswer(harness, reader, step.Text, released);
             // What is leased keeps its generation: it has not been handed to anybody else.
             Assert.All(leases.SelectMany(lease => lease.Slots), slot => Assert.Equal(slot, harness.Slots.Reference(slot.Index)));
@@ -149,67 +201,5 @@ public sealed class PrefixIndexProperties
         Assert.All(alone.Slots, slot => Assert.Equal(reader, harness.ContentOf(slot).Tenant));
         found.Lease.Release();
         alone.Lease.Release();
-    }
-
-    /// <summary>Sets of prefixes: public ones, and each tenant's with whether they are private for good.</summary>
-    private sealed class NaiveModel
-    {
-        private readonly HashSet<string> _public = [];
-        private readonly Dictionary<int, Dictionary<string, bool>> _private = [];
-
-        public int Hits(int tenant, string text)
-        {
-            for (var length = 1; length <= text.Length; length++)
-            {
-                if (!_public.Contains(text[..length]) && !Of(tenant).ContainsKey(text[..length]))
-                    return length - 1;
-            }
-
-            return text.Length;
-        }
-
-        public void Insert(int tenant, string text)
-        {
-            var sticky = false;
-            for (var length = 1; length <= text.Length; length++)
-            {
-                var prefix = text[..length];
-                if (Of(tenant).TryGetValue(prefix, out var known))
-                    sticky |= known;
-                else if (!_public.Contains(prefix))
-                    Of(tenant)[prefix] = sticky;
-            }
-        }
-
-        public void Promote(int tenant, string text, int upTo)
-        {
-            for (var length = 1; length <= upTo; length++)
-            {
-                var prefix = text[..length];
-                if (Of(tenant).TryGetValue(prefix, out var sticky) && sticky)
-                    return;
-                if (!Of(tenant).Remove(prefix) && !_public.Contains(prefix))
-                    return;
-                _public.Add(prefix);
-            }
-        }
-
-        public void MarkPrivate(int tenant, string text, int fromBlock)
-        {
-            if (fromBlock >= text.Length || Hits(tenant, text) <= fromBlock)
-                return;
-            for (var length = fromBlock + 1; length <= text.Length; length++)
-            {
-                if (!Of(tenant).ContainsKey(text[..length]))
-                    continue;
-                foreach (var prefix in Of(tenant).Keys.Where(prefix => prefix.StartsWith(text[..length], StringComparison.Ordinal)).ToList())
-                    Of(tenant)[prefix] = true;
-                return;
-            }
-        }
-
-        public void EvictTenant(int tenant) => Of(tenant).Clear();
-
-        private Dictionary<string, bool> Of(int tenant) => _private.TryGetValue(tenant, out var prefixes) ? prefixes : _private[tenant] = [];
     }
 }

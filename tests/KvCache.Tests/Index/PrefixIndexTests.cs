@@ -110,6 +110,85 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void A_probed_entry_that_its_tenant_has_twice_is_private_for_good_in_both_places()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "abc");
+        Promote(harness, 0, "abc");
+        // While the tenant saw its own entries only, it committed the same once more.
+        harness.Cache(0, "abc", View.OwnOnly);
+        harness.Index.DemoteProbed(harness.PublicRuns(1, "abc").Single());
+        harness.Cache(0, "abcd");
+        Assert.Equal(0, Promote(harness, 0, "abcd"));
+        Assert.Equal((4, 0), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd")));
+    }
+
+    [Fact]
+    public void What_is_private_for_good_stays_so_when_its_copy_goes()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "ab");
+        Promote(harness, 0, "ab");
+        harness.Cache(1, "abc");
+        // While the tenant saw its own entries only, they came back from the disk, the last one with its verdict.
+        harness.Cache(1, "ab", View.OwnOnly);
+        Insert(harness, 1, harness.Root.Keys(IndexHarness.Tokens("abc")), 2, view: View.OwnOnly, sealedPrivate: true);
+        Assert.Equal(2, Promote(harness, 1, "abc"));
+        Assert.Equal((3, 2), (harness.Hits(1, "abc"), harness.Hits(2, "abc")));
+    }
+
+    [Fact]
+    public void What_was_probed_does_not_become_public_again_by_its_tenant_after_it_was_evicted()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "abc");
+        Promote(harness, 0, "abc");
+        harness.Index.DemoteProbed(harness.PublicRuns(1, "abc").Single());
+        harness.Index.EvictUnpinned(harness.Root);
+        harness.Cache(0, "abcd");
+        Assert.Equal(0, Promote(harness, 0, "abcd"));
+        Assert.Equal((4, 0), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd")));
+        // Whoever commits the same decides over its own.
+        harness.Cache(2, "abcd");
+        Assert.Equal(4, Promote(harness, 2, "abcd"));
+    }
+
+    [Fact]
+    public void A_branch_at_every_block_of_a_long_prompt_exhausts_no_stack()
+    {
+        const int Depth = 100_000;
+        var harness = new IndexHarness((3 * Depth) + 1);
+        var trunk = Enumerable.Range(1, Depth).Select(block => new BlockKey(1, (ulong)block)).ToArray();
+        Insert(harness, 0, trunk, 0, PublicReason.SharedByMode);
+        // From the end, so that each walk is short. Every other branch is public, too.
+        for (var at = Depth - 1; at > 0; at--)
+        {
+            (trunk[at], var key) = (new BlockKey(2, (ulong)at), trunk[at]);
+            Insert(harness, 0, trunk.AsSpan(0, at + 1), at, at % 2 == 0 ? PublicReason.SharedByMode : null);
+            trunk[at] = key;
+        }
+
+        Assert.Equal((2 * Depth) - 1, harness.Blocks());
+        var top = harness.Root.Node.Children!.Values.Single();
+
+        Assert.Equal(Depth + (Depth / 2) - 1, harness.Index.DemoteProbed(top));
+        Assert.Equal((2 * Depth) - 1, harness.Blocks());
+        Assert.Equal((2 * Depth) - 1, harness.Index.EvictTenant(harness.Root, IndexHarness.Tenant(0)));
+        Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
+    }
+
+    private static void Insert(
+        IndexHarness harness, int tenant, ReadOnlySpan<BlockKey> keys, int from, PublicReason? shareAs = null, View view = View.Shared, bool sealedPrivate = false)
+    {
+        var slots = harness.Index.Reserve(IndexHarness.Tenant(tenant), keys.Length - from, int.MaxValue);
+        harness.Index.Insert(
+            harness.Root, IndexHarness.Tenant(tenant), keys, from, [.. slots.Select(slot => slot.Index)], int.MaxValue, view, shareAs, IndexHarness.Tenant(tenant), sealedPrivate);
+    }
+
+    private static int Promote(IndexHarness harness, int tenant, string text) => harness.Index.Promote(
+        harness.Root, IndexHarness.Tenant(tenant), IndexHarness.Tokens(text), text.Length, new PublicReason("x"), IndexHarness.Tenant(tenant));
+
+    [Fact]
     public async Task Readers_and_writers_side_by_side_lose_no_slot()
     {
         var harness = new IndexHarness(64);

@@ -8,8 +8,10 @@ public sealed class ProbeMonitorTests
 {
     private static readonly MonitorSettings Settings = new(true, TimeSpan.FromSeconds(60), 20, 300, 20, true, TimeSpan.FromMinutes(10));
 
+    private static readonly PublicReason Cleared = new(null, IsCleared: true, "rules");
+
     private readonly ProbeMonitor _monitor;
-    private readonly IndexNode _entry = Entry(PublicReason.Cleared);
+    private readonly IndexNode _entry = Entry(Cleared);
     private long _now = 600_000;
 
     public ProbeMonitorTests() => _monitor = new ProbeMonitor(() => Settings, () => _now);
@@ -21,6 +23,8 @@ public sealed class ProbeMonitorTests
     [InlineData(100, 20, 10, 1, ProbeVerdict.None)]
     [InlineData(100, 1, 34, 1, ProbeVerdict.None)]
     [InlineData(100, 1, 33, 1, ProbeVerdict.Probed)]
+    [InlineData(98, 1, 33, 1, ProbeVerdict.None)]
+    [InlineData(99, 1, 33, 1, ProbeVerdict.Probed)]
     [InlineData(100, 1, 33, 2, ProbeVerdict.ProbedButCommon)]
     public void The_verdict_follows_hits_and_diversity(int hits, int distinct, int previousHits, int previousDistinct, object expected) =>
         Assert.Equal((ProbeVerdict)expected, ProbeRules.Judge(new WindowUse(hits, distinct, Math.Log2(distinct)), previousHits, previousDistinct, Settings));
@@ -50,7 +54,7 @@ public sealed class ProbeMonitorTests
     {
         // A few more than are watched and isolated at once.
         const int entries = ProbeMonitor.MaxEntries + 10;
-        var nodes = Enumerable.Range(0, entries).Select(_ => Entry(PublicReason.Cleared)).ToArray();
+        var nodes = Enumerable.Range(0, entries).Select(_ => Entry(Cleared)).ToArray();
         var tenants = Enumerable.Range(0, ProbeMonitor.MaxIsolated + 10).Select(Tenant).ToArray();
         var before = GC.GetTotalMemory(forceFullCollection: true);
         for (var hit = 0; hit < 2 * entries; hit++)
@@ -90,6 +94,28 @@ public sealed class ProbeMonitorTests
         Hit(77, 200);
         Assert.True(_monitor.TryTakeAlarm(out var alarm));
         Assert.Equal(ProbeVerdict.ProbedButCommon, alarm!.Verdict);
+    }
+
+    [Fact]
+    public void Only_the_window_right_before_tells_what_is_common()
+    {
+        for (var tenant = 1; tenant <= 15; tenant++)
+            Hit(tenant, 2);
+        _now += 120_000;
+        Hit(77, 30);
+        Assert.True(_monitor.TryTakeAlarm(out var alarm));
+        Assert.Equal(ProbeVerdict.Probed, alarm!.Verdict);
+    }
+
+    [Fact]
+    public void A_quarter_of_the_hits_makes_a_suspect_and_less_does_not()
+    {
+        var sketch = new TenantSketch();
+        for (var hit = 0; hit < 20; hit++)
+            sketch.Add(Tenant(hit < 5 ? 1 : 2));
+        Assert.Equal(new HashSet<ulong> { Tenant(1).Low, Tenant(2).Low }, sketch.Heavy().ToHashSet());
+        sketch.Add(Tenant(2));
+        Assert.Equal([Tenant(2).Low], sketch.Heavy());
     }
 
     [Fact]

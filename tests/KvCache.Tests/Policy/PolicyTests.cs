@@ -4,6 +4,7 @@ using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Commands;
 using Moebius.KvCache.Detection;
+using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
 using Moebius.KvCache.Tests.Service;
@@ -35,6 +36,26 @@ public sealed class PolicyTests : IDisposable
         var error = Assert.Throws<UserInputException>(() => PolicyCompiler.Parse(Manifest(spec), "p.yaml"));
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
         Assert.StartsWith("p.yaml: ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_lies_on_a_threshold_is_open()
+    {
+        var policy = PolicyCompiler.Parse(Manifest("classifier: {type: BuiltIn, publicBelowPercent: 30, privateAbovePercent: 70}"), "p.yaml");
+        Assert.Equal(
+            [PassageVerdict.Public, PassageVerdict.Open, PassageVerdict.Open, PassageVerdict.Private],
+            new[] { Math.BitDecrement(0.3), 0.3, 0.7, Math.BitIncrement(0.7) }.Select(policy.Judge));
+    }
+
+    [Theory]
+    [InlineData("classifier: {type: BuiltIn}", true)]
+    [InlineData("classifier: {type: Disabled}", false)]
+    public void What_a_tier_cleared_stays_public_only_while_there_is_one_and_under_the_same_rules(string spec, bool holds)
+    {
+        var policy = PolicyCompiler.Parse(Manifest(spec), "p.yaml");
+        Assert.Equal(holds, PublicRules.Holds(policy, new PublicReason(null, IsCleared: true, policy.Clearance)));
+        Assert.False(PublicRules.Holds(policy, new PublicReason(null, IsCleared: true, new string('0', 64))));
+        Assert.False(PublicRules.Holds(policy, new PublicReason(null, IsCleared: true)));
     }
 
     [Fact]

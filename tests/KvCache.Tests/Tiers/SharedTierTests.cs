@@ -111,6 +111,38 @@ public sealed class SharedTierTests
         Assert.Equal(2, await another.ReadsAsync("bob", Question));
     }
 
+    [Fact]
+    public async Task What_follows_a_probed_entry_is_not_taken_when_the_entry_is_public_anew()
+    {
+        const string First = "Explain how a motor works, in simple words.\n";
+        const string Both = First + "Summarize the history of tea in two sentences.\n\n";
+        const string Watched = "classifier: {type: BuiltIn}\n  monitor: {minHits: 10}";
+        const int FirstBlocks = 44 / TestServer.BlockTokens;
+        const int AllBlocks = 92 / TestServer.BlockTokens;
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var one = await PodAsync(redis, sharePrivate: false, Watched);
+        await using var two = await PodAsync(redis, sharePrivate: false, Watched);
+        using var first = await one.Connect().AttachAsync();
+        await first.CacheBytesAsync("alice", Both);
+        await one.ClassifiedAsync();
+        await one.CopiedAsync();
+        await WaitForKeysAsync(redis, AllBlocks);
+
+        // Only the beginning is in this pod when it is taken back.
+        using var second = await two.Connect().AttachAsync();
+        Assert.Equal(FirstBlocks, await second.ReadsAsync("mallory", First));
+        for (var hit = 0; hit < 15; hit++)
+            await second.HitsAsync("mallory", First);
+        await WaitForKeysAsync(redis, AllBlocks - FirstBlocks);
+
+        await second.CacheBytesAsync("carol", First);
+        await two.ClassifiedAsync();
+        Assert.Equal(FirstBlocks, await second.ReadsAsync("bob", First));
+        Assert.Equal(FirstBlocks, await second.ReadsAsync("carol", Both));
+        await two.CopiedAsync();
+        await WaitForKeysAsync(redis, FirstBlocks);
+    }
+
     private static string KeyOf(int block)
     {
         var model = new KvCache.Index.ModelKey(Convert.ToHexStringLower(SHA256.HashData("model"u8)), TestServer.BlockTokens, TestServer.BlockBytes);
@@ -137,15 +169,17 @@ public sealed class SharedTierTests
         await Eventually.TrueAsync(() => connection.GetServers().Single().Keys(pattern: "moebius:*").Count() == count);
     }
 
-    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate)
+    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate, string more = "")
     {
         var pod = await TestServer.StartAsync(
+            slots: 128,
             policy: $$"""
             apiVersion: moebius.dev/v1alpha1
             kind: KVPrivacyPolicy
             metadata:
               name: test
             spec:
+              {{more}}
               publicPrefixes:
               - name: shop
                 text: "{{SystemPrompt}}"

@@ -1,0 +1,64 @@
+using Moebius.KvCache.Tests.Service;
+
+namespace Moebius.KvCache.Tests.Tiers;
+
+/// <summary>What was taken back because it was probed, and what of it is on disk.</summary>
+public sealed class ProbedOnDiskTests
+{
+    private const string First = "Explain how a motor works, in simple words.\n";
+    private const string Both = First + "Summarize the history of tea in two sentences.\n\n";
+
+    private const string Policy = """
+        apiVersion: moebius.dev/v1alpha1
+        kind: KVPrivacyPolicy
+        metadata:
+          name: test
+        spec:
+          classifier: {type: BuiltIn}
+          monitor: {minHits: 10}
+          promotion: {maxDelay: 1ms}
+        """;
+
+    private static int FirstBlocks => First.Length / TestServer.BlockTokens;
+
+    private static int AllBlocks => Both.Length / TestServer.BlockTokens;
+
+    [Fact]
+    public async Task What_follows_it_does_not_come_back_when_it_is_public_anew_and_is_stored_afresh()
+    {
+        await using var server = await TestServer.StartAsync(
+            slots: 128, Policy, configure: (folder, options) => options with { SsdPath = Path.Combine(folder, "ssd"), SsdBytes = 16 << 20 });
+        using (var client = await server.Connect().AttachAsync())
+            await CacheAsync(server, client, "alice", Both);
+        await server.RestartAsync();
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            // Only the beginning is in the arena when it is taken back.
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("mallory", First));
+            for (var hit = 0; hit < 15; hit++)
+                await client.HitsAsync("mallory", First);
+            Assert.Equal(0, await client.ReadsAsync("bob", First));
+
+            // Another of the prober's accounts commits what was guessed.
+            await CacheAsync(server, client, "carol", First);
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("bob", First));
+            Assert.Equal(0u, (await client.LookupAsync("carol", Both)).StagingBlocks);
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("carol", Both));
+
+            await CacheAsync(server, client, "alice", Both);
+            Assert.Equal(AllBlocks, await client.ReadsAsync("bob", Both));
+        }
+
+        await server.RestartAsync();
+        using (var client = await server.Connect().AttachAsync())
+            Assert.Equal(AllBlocks, await client.ReadsAsync("bob", Both));
+    }
+
+    private static async Task CacheAsync(TestServer server, TestClient client, string tenant, string text)
+    {
+        await client.CacheBytesAsync(tenant, text);
+        await server.ClassifiedAsync();
+        await server.CopiedAsync();
+    }
+}

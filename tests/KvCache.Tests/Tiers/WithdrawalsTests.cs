@@ -1,0 +1,32 @@
+using Moebius.KvCache.Index;
+using Moebius.KvCache.Tiers;
+
+namespace Moebius.KvCache.Tests.Tiers;
+
+public sealed class WithdrawalsTests
+{
+    [Fact]
+    public void A_block_has_the_last_moment_of_all_up_to_it()
+    {
+        var withdrawals = new Withdrawals();
+        Assert.Null(withdrawals.Along([Key(0)]));
+        withdrawals.Add(Key(1), 40);
+        withdrawals.Add(Key(1), 50);
+        withdrawals.Add(Key(3), 45);
+        withdrawals.Add(Key(4), 60);
+        Assert.Equal([long.MinValue, 50, 50, 50, 60], withdrawals.Along([Key(0), Key(1), Key(2), Key(3), Key(4)])!);
+        Assert.Null(withdrawals.Along([Key(0), Key(2)]));
+    }
+
+    [Fact]
+    public void The_oldest_are_forgotten()
+    {
+        var withdrawals = new Withdrawals();
+        for (var entry = 0; entry <= Withdrawals.Most; entry++)
+            withdrawals.Add(Key(entry), entry);
+        Assert.Null(withdrawals.Along([Key(0)]));
+        Assert.Equal([1L], withdrawals.Along([Key(1)])!);
+    }
+
+    private static BlockKey Key(int number) => new(7, (ulong)number);
+}
