@@ -33,6 +33,8 @@ public sealed class ManifestTests
     [Theory]
     [InlineData("slowTier: MemoryMap", "slowTierr: MemoryMap", "spec.experts.slowTierr: unknown field")]
     [InlineData("slowTier: MemoryMap", "slowTier: Memory", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
+    [InlineData("slowTier: MemoryMap", "slowTier: memoryMap", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
+    [InlineData("slowTier: MemoryMap", "slowTier: 'DirectIO, MemoryMap'", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
     [InlineData("slowTier: MemoryMap", "slowTier: [1]", "spec.experts.slowTier: value of the wrong type: use one of DirectIO, MemoryMap, HostMemory")]
     [InlineData("model:", "modell:", "spec.modell: unknown field")]
     [InlineData("path: /models/austen", "{}", "required field missing: 'path'")]
