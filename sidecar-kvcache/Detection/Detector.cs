@@ -1,7 +1,7 @@
 using System.Collections;
-using System.Text.RegularExpressions;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 
 namespace Moebius.KvCache.Detection;
 
@@ -28,24 +28,7 @@ internal sealed class Detector
         var enabled = new BitArray(Enum.GetValues<SecretKind>().Length, true);
         foreach (var kind in rules.Disabled ?? [])
             enabled[(int)kind] = false;
-        var custom = new List<WindowedExpression>();
-        foreach (var (rule, index) in (rules.Custom ?? []).Select((rule, index) => (rule, index)))
-        {
-            try
-            {
-                var options = RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | (rule.IgnoreCase ? RegexOptions.IgnoreCase : RegexOptions.None);
-                var expression = new Regex(rule.Pattern, options);
-                if (expression.IsMatch(""))
-                    throw new UserInputException($"{field}.custom[{index}].pattern: '{rule.Pattern}' matches the empty text: every text would be private");
-                custom.Add(new WindowedExpression(rule.Name, expression));
-            }
-            catch (Exception error) when (error is ArgumentException or NotSupportedException)
-            {
-                throw new UserInputException(
-                    $"{field}.custom[{index}].pattern: '{rule.Pattern}': {error.Message} Write a .NET expression without look-around, back-references and atomic groups", error);
-            }
-        }
-
+        var custom = (rules.Custom ?? []).Select((rule, index) => new WindowedExpression(rule.Name, RuleExpression.Compile(rule, $"{field}.custom[{index}]"))).ToList();
         return new Detector(enabled, custom);
     }
 

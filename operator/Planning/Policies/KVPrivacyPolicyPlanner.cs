@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
@@ -102,26 +101,8 @@ public static class KVPrivacyPolicyPlanner
         return null;
     }
 
-    private static IEnumerable<string> ExpressionErrors(KVPrivacyPolicySpec spec)
-    {
-        foreach (var rule in spec.Rules.Custom ?? [])
-        {
-            string? error = null;
-            try
-            {
-                _ = new Regex(rule.Pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
-            }
-            catch (Exception problem) when (problem is ArgumentException or NotSupportedException)
-            {
-                error = problem is NotSupportedException
-                    ? "look-around, back-references and atomic groups cannot be matched in linear time: write it without them"
-                    : problem.Message;
-            }
-
-            if (error is not null)
-                yield return $"spec.rules.custom[{rule.Name}].pattern: '{rule.Pattern}' is not usable: {error}";
-        }
-    }
+    private static IEnumerable<string> ExpressionErrors(KVPrivacyPolicySpec spec) =>
+        (spec.Rules.Custom ?? []).SelectMany(rule => NameCheck.Catch(() => RuleExpression.Compile(rule, $"spec.rules.custom[{rule.Name}]")));
 
     private static IEnumerable<string> EndpointErrors(KVPrivacyPolicySpec spec) =>
         spec.ContextCheck is { Endpoint: var endpoint } ? NameCheck.Catch(() => EndpointUrl.Parse(endpoint, "spec.contextCheck.endpoint")) : [];
