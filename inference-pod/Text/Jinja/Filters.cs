@@ -32,7 +32,7 @@ internal static class Filters
         ["rejectattr"] = (value, arguments) => SelectAttribute(value, arguments, false),
         ["replace"] = Replace,
         ["reverse"] = (value, _) => value is string text ? string.Concat(text.EnumerateRunes().Reverse().Select(rune => rune.ToString())) : new JinjaList([.. Python.Items(value).AsEnumerable().Reverse()]),
-        ["round"] = (value, arguments) => Math.Round(Python.Number(value) ?? throw Wrong("round", value), (int)Python.Integer(arguments.Check("round", "precision").Get(0, "precision", 0L), "precision"), MidpointRounding.ToEven),
+        ["round"] = (value, arguments) => Round(value, Python.Integer(arguments.Check("round", "precision").Get(0, "precision", 0L), "precision")),
         ["safe"] = (value, _) => value,
         ["select"] = (value, arguments) => Select(value, arguments, true),
         ["selectattr"] = (value, arguments) => SelectAttribute(value, arguments, true),
@@ -174,6 +174,27 @@ internal static class Filters
         int? indent = arguments.Get(0, "indent") is { } width ? Width(width, "indent") : null;
         var separators = arguments.Get(2, "separators") is JinjaList { Items: [string item, string key] } ? (item, key) : (indent is null ? ", " : ",", ": ");
         return JsonText.Write(value, indent, separators.Item1, separators.Item2, Python.Truth(arguments.Get(3, "sort_keys", false)), Python.Truth(arguments.Get(1, "ensure_ascii", false)));
+    }
+
+    /// <summary>As Python does: an integer stays one, and halves go to the even neighbour.</summary>
+    private static object Round(object? value, long digits)
+    {
+        if (value is long or bool)
+        {
+            var integer = Python.Integer(value, "round");
+            var unit = digits is >= 0 or < -19 ? 0 : (decimal)Math.Pow(10, -digits);
+            return digits >= 0 ? integer : unit == 0 ? 0L : Operations.Fitting(() => (long)(Math.Round(integer / unit, MidpointRounding.ToEven) * unit));
+        }
+
+        var number = Python.Number(value) ?? throw Wrong("round", value);
+        return digits switch
+        {
+            // It has no more.
+            > 15 => number,
+            >= 0 => Math.Round(number, (int)digits, MidpointRounding.ToEven),
+            >= -308 when Math.Pow(10, -digits) is var unit => Math.Round(number / unit, MidpointRounding.ToEven) * unit,
+            _ => 0.0,
+        };
     }
 
     private static int Width(object? value, string name) => Python.Integer(value, name) is >= 0 and <= 1000 and var width

@@ -45,7 +45,7 @@ internal static class Methods
     {
         var set = characters is null ? null : Python.Text(characters, "characters to strip").EnumerateRunes().ToHashSet();
         var (from, to) = (0, text.Length);
-        while (left && from < to && Rune.GetRuneAt(text, from) is var first && Goes(first))
+        while (left && from < to && Rune.TryGetRuneAt(text, from, out var first) && Goes(first))
             from += first.Utf16SequenceLength;
         while (right && from < to && Rune.DecodeLastFromUtf16(text.AsSpan(from, to - from), out var last, out var length) == OperationStatus.Done && Goes(last))
             to -= length;
@@ -83,7 +83,7 @@ internal static class Methods
             "isspace" => _ => text.Length > 0 && text.EnumerateRunes().All(Python.IsSpace),
             "isupper" => _ => text.Any(char.IsLetter) && text == Upper(text),
             "islower" => _ => text.Any(char.IsLetter) && text == Lower(text),
-            "zfill" => arguments => text.PadLeft((int)Python.Integer(arguments.Get(0, "width"), "width"), '0'),
+            "zfill" => arguments => ZeroFill(text, Python.Integer(arguments.Get(0, "width"), "width")),
             _ => null,
         };
         return method is null ? null : new Callable(name, method);
@@ -180,6 +180,13 @@ internal static class Methods
 
         parts.Insert(0, text);
         return new JinjaList(parts);
+    }
+
+    private static string ZeroFill(string text, long width)
+    {
+        Bounds.Text(width);
+        var sign = text is ['+' or '-', ..] ? 1 : 0;
+        return text.Insert(sign, new string('0', (int)Math.Max(0, width - Runes(text))));
     }
 
     private static IEnumerable<string> Words(string text)

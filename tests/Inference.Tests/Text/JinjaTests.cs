@@ -55,6 +55,7 @@ public class JinjaTests
     [InlineData("{{ 2 ** 64 }}", "line 1: an integer has more than 64 bits")]
     [InlineData("{{ (-9223372036854775807 - 1) // -1 }}", "line 1: an integer has more than 64 bits")]
     [InlineData("{{ (-9223372036854775807 - 1)|abs }}", "line 1: an integer has more than 64 bits")]
+    [InlineData("{{ 'a'.zfill(2000000000) }}", "line 1: a text would have more than 16777216 characters")]
     [InlineData("{{ range(1000000000) }}", "line 1: 'range' must have a step and at most 100000 items")]
     [InlineData("{{ range(-9223372036854775807, 9223372036854775807) }}", "line 1: 'range' must have a step and at most 100000 items")]
     public void Says_what_went_wrong_and_where(string template, string message) =>
@@ -68,6 +69,9 @@ public class JinjaTests
     [InlineData("{{ 3 ** 39 }} {{ (-3) ** 39 }} {{ 7 ** 0 }} {{ 0 ** 0 }} {{ (-1) ** 9223372036854775807 }} {{ 2 ** -1 }} {{ (-2) ** 63 }}", "4052555153018976267 -4052555153018976267 1 1 -1 0.5 -9223372036854775808")]
     [InlineData("{{ range(0, 9223372036854775807, 4611686018427387903)|list }}{{ range(5, -9223372036854775807, -9223372036854775807)|list }}", "[0, 4611686018427387903, 9223372036854775806][5, -9223372036854775802]")]
     [InlineData("{{ range(7, 0, -3)|list }}{{ range(6, 0, -3)|list }}{{ range(0, 7, 3)|list }}{{ range(0, -1000000)|list }}{{ range(0)|list }}", "[7, 4, 1][6, 3][0, 3, 6][][]")]
+    [InlineData("{{ '-7'.zfill(4) }} {{ '+'.zfill(3) }} {{ 'ab'.zfill(4) }} {{ 'ab'.zfill(-1) }}", "-007 +00 00ab ab")]
+    [InlineData("{{ 1250|round(-2) }} {{ -1350|round(-2) }} {{ 5|round }} {{ 7|round(-30) }} {{ 1.5|round(20) }} {{ 1250.0|round(-2) }} {{ 1.5|round(-400) }}", "1200 -1400 5 0 1.5 1200.0 0.0")]
+    [InlineData("{{ ('\\ud83d' ~ ' ').strip()|length }}", "1")]
     [InlineData("{{ 'a' is lower }}{{ '1' is lower }}{{ '' is upper }}{{ 'A1' is upper }}", "TrueFalseFalseTrue")]
     [InlineData("[{{ none[1:] }}{{ {'a': 1}[:1] }}]", "[]")]
     [InlineData("{{ none|selectattr('x')|list }}{{ false|map('upper')|list }}{{ 0|reject|list }}", "[][][]")]
