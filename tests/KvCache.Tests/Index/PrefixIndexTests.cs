@@ -97,6 +97,26 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void What_another_tenant_appends_to_a_public_run_falls_back_to_that_tenant()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "ab", shareAs: new("x"));
+        harness.Cache(1, "abcd", shareAs: new("x"));
+        harness.Index.DemoteProbed(harness.PublicRuns(2, "abcd")[0]);
+        Assert.Equal((2, 4, 2), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd"), harness.Hits(2, "abcd")));
+    }
+
+    [Fact]
+    public void What_is_public_for_another_reason_is_taken_back_alone()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "ab", shareAs: new("x"));
+        harness.Cache(0, "abcd", shareAs: new("y"));
+        Assert.Equal(2, harness.Index.Retract(reason => reason.Declaration == "x"));
+        Assert.Equal((4, 2), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd")));
+    }
+
+    [Fact]
     public void A_demoted_entry_falls_back_to_its_origin_and_nobody_elses_hangs_on_it()
     {
         var harness = new IndexHarness(32);
