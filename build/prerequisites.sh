@@ -3,7 +3,8 @@
 set -euo pipefail
 
 sdk=$(sed -nE 's/.*"version": *"([0-9]+)\..*/\1/p' "$(dirname "$0")/../global.json" | head -n 1)
-if ! command -v dotnet >/dev/null || ! dotnet --list-sdks | grep -q "^$sdk\."; then
+# Not grep -q: who still writes when it has seen enough is ended for it, which pipefail takes for a failure.
+if ! command -v dotnet >/dev/null || ! dotnet --list-sdks | grep "^$sdk\." >/dev/null; then
     echo "prerequisites: the .NET $sdk SDK is needed and was not found; install it and run this again" >&2
     exit 1
 fi
@@ -12,7 +13,8 @@ missing=()
 # The eBPF observer: clang compiles it, libbpf loads it. The node agent runs without, and says so.
 command -v clang >/dev/null || missing+=(clang llvm)
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev)
-ldconfig -p | grep -q 'libbpf\.so\.1 ' || missing+=(libbpf1)
+# The PATH of ordinary users has no /sbin.
+PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep 'libbpf\.so\.1 ' >/dev/null || missing+=(libbpf1)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
