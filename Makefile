@@ -74,4 +74,4 @@ prerequisites:
 	@build/prerequisites.sh
 
 clean: ## Remove what was built.
-	@rm -rf bin cli/bin cli/obj */bin */obj build/images/bin build/images/obj tests/*/bin tests/*/obj
+	@rm -rf bin */bin */obj */*/bin */*/obj build/vm/driver/bin build/vm/driver/obj
