@@ -50,7 +50,12 @@ internal sealed class OnnxClassifier : IPrivacyClassifier
                 throw new UserInputException($"'{model}': input '{other}': a token classifier takes input_ids, attention_mask and token_type_ids only");
             if (!session.InputMetadata.ContainsKey("input_ids"))
                 throw new UserInputException($"'{model}': no input input_ids: this is not a token classifier");
-            var shape = session.OutputMetadata.First().Value.Dimensions;
+            if (session.InputMetadata.FirstOrDefault(input => input.Value.ElementType != typeof(long)) is { Key: not null } narrow)
+                throw new UserInputException($"'{model}': input '{narrow.Key}' is of {narrow.Value.ElementType.Name}, must be of int64");
+            var output = session.OutputMetadata.First().Value;
+            if (output.ElementType != typeof(float))
+                throw new UserInputException($"'{model}': its output is of {output.ElementType.Name}, must be of float32: export it in full precision");
+            var shape = output.Dimensions;
             if (shape.Length != 3 || (shape[2] > 0 && shape[2] != labels.Length))
                 throw new UserInputException($"'{model}': its output has the shape [{string.Join(", ", shape)}], must be [batch, length, {labels.Length}] for the labels of config.json");
             return new OnnxClassifier(session, subwords, labels);
@@ -86,11 +91,12 @@ internal sealed class OnnxClassifier : IPrivacyClassifier
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllText(path));
-            var labels = document.RootElement.GetProperty("id2label").EnumerateObject()
-                .OrderBy(label => int.Parse(label.Name, System.Globalization.CultureInfo.InvariantCulture)).Select(label => label.Value.GetString()!).ToArray();
+            var numbered = document.RootElement.GetProperty("id2label").EnumerateObject()
+                .ToDictionary(label => int.Parse(label.Name, System.Globalization.CultureInfo.InvariantCulture), label => label.Value.GetString() ?? throw new FormatException($"label {label.Name} is null"));
+            var labels = Enumerable.Range(0, numbered.Count).Select(number => numbered.TryGetValue(number, out var label) ? label : throw new FormatException($"label {number} is missing")).ToArray();
             return Array.IndexOf(labels, "O") >= 0 ? labels : throw new UserInputException($"'{path}': id2label: no label O, which means nothing private");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException or FormatException)
         {
             throw new UserInputException($"'{path}' does not name the labels in id2label: {error.Message}", error);
         }

@@ -20,7 +20,7 @@ internal static class SubwordFiles
             if (File.Exists(lines))
                 return new WordPieces(Limited(lines).Split('\n').Select(line => line.TrimEnd('\r')).TakeWhile((line, index) => line.Length > 0 || index == 0).ToArray(), lowerCase: LowerCase(folder));
         }
-        catch (Exception error) when (error is JsonException or ArgumentException or InvalidOperationException or KeyNotFoundException or IOException or FormatException)
+        catch (Exception error) when (error is JsonException or ArgumentException or InvalidOperationException or KeyNotFoundException or IOException or UnauthorizedAccessException or FormatException)
         {
             throw new UserInputException($"'{(File.Exists(json) ? json : lines)}' is not a tokenizer that can be read: {error.Message}", error);
         }

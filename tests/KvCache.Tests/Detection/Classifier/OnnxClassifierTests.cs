@@ -66,9 +66,15 @@ public sealed class OnnxClassifierTests : IDisposable
         Refused("no label O");
         File.WriteAllText(Path.Combine(_folder, "config.json"), """{"id2label": {"0": "O", "1": "B"}}""");
         Refused("must be [batch, length, 2]");
+        File.WriteAllText(Path.Combine(_folder, "config.json"), """{"id2label": {"0": "O", "1": "B", "3": "C"}}""");
+        Refused("config.json' does not name the labels in id2label: label 2 is missing");
         File.WriteAllText(Path.Combine(_folder, "config.json"), "{");
         Refused("config.json' does not name the labels");
         File.WriteAllText(Path.Combine(_folder, "config.json"), Labels);
+        File.WriteAllBytes(Path.Combine(_folder, "model.onnx"), TinyOnnx.ModelOfHalves(Table(Vocabulary.Length, 7), "input_ids"));
+        Refused("its output is of Float16, must be of float32");
+        File.WriteAllBytes(Path.Combine(_folder, "model.onnx"), TinyOnnx.ModelOfShortIds(Table(Vocabulary.Length, 7), "input_ids"));
+        Refused("input 'input_ids' is of Int32, must be of int64");
         File.WriteAllText(Path.Combine(_folder, "model.onnx"), "no model");
         Refused("model.onnx' cannot be loaded");
         File.Delete(Path.Combine(_folder, "vocab.txt"));

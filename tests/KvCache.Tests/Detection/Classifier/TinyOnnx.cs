@@ -8,20 +8,29 @@ namespace Moebius.KvCache.Tests.Detection.Classifier;
 /// </summary>
 internal static class TinyOnnx
 {
+    private const int Int32 = 6;
     private const int Int64 = 7;
     private const int Float = 1;
+    private const int Float16 = 10;
 
     /// <param name="table">Rows: tokens; columns: labels.</param>
     /// <param name="inputs">Names of the inputs; the first one is used.</param>
-    public static byte[] Model(float[,] table, params string[] inputs)
+    public static byte[] Model(float[,] table, params string[] inputs) => Model(table, Int64, Float, inputs);
+
+    /// <summary>The same with inputs of 32 bits.</summary>
+    public static byte[] ModelOfShortIds(float[,] table, params string[] inputs) => Model(table, Int32, Float, inputs);
+
+    /// <summary>The same with logits of 16 bits.</summary>
+    public static byte[] ModelOfHalves(float[,] table, params string[] inputs) => Model(table, Int64, Float16, inputs);
+
+    private static byte[] Model(float[,] table, int ids, int logits, string[] inputs)
     {
-        var data = new byte[table.Length * sizeof(float)];
-        Buffer.BlockCopy(table, 0, data, 0, data.Length);
+        byte[] data = [.. table.Cast<float>().SelectMany(value => logits == Float16 ? BitConverter.GetBytes((Half)value) : BitConverter.GetBytes(value))];
         var initializer = Message(
-            Number(1, table.GetLength(0)), Number(1, table.GetLength(1)), Number(2, Float), Text(8, "table"), Bytes(9, data));
+            Number(1, table.GetLength(0)), Number(1, table.GetLength(1)), Number(2, logits), Text(8, "table"), Bytes(9, data));
         var node = Message(Text(1, "table"), Text(1, inputs[0]), Text(2, "logits"), Text(4, "Gather"));
         var graph = Message(
-            [Bytes(1, node), Text(2, "tiny"), Bytes(5, initializer), .. inputs.Select(name => Bytes(11, Value(name, Int64, null))), Bytes(12, Value("logits", Float, table.GetLength(1)))]);
+            [Bytes(1, node), Text(2, "tiny"), Bytes(5, initializer), .. inputs.Select(name => Bytes(11, Value(name, ids, null))), Bytes(12, Value("logits", logits, table.GetLength(1)))]);
         return Message(Number(1, 8), Bytes(7, graph), Bytes(8, Message(Text(1, ""), Number(2, 17))));
     }
 
