@@ -91,9 +91,9 @@ internal sealed partial class AddressScanner
     private bool FollowedByPlace(int end)
     {
         var rest = _text.AsSpan(end, Math.Min(8, view.Length - end));
-        foreach (var place in (ReadOnlySpan<string>)[" at ", " to ", " an der ", " in der ", " op ", " na ", " w ", " en ", " in via ", " på "])
+        foreach (var place in (ReadOnlySpan<string>)[" at ", " an der ", " in der ", " op ", " na ", " in via ", " på "])
         {
-            if (rest.StartsWith(place) && place is not (" to " or " en " or " w "))
+            if (rest.StartsWith(place))
                 return true;
         }
 
