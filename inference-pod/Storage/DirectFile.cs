@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -27,11 +26,14 @@ internal sealed unsafe class DirectFile(string path, SafeFileHandle handle) : St
     {
         if (destination.IsEmpty)
             return;
-        var address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(destination));
-        if ((offset | address | (long)destination.Length) % Alignment == 0)
-            Fill(offset, destination, destination.Length, what);
-        else
-            ThroughBounce(offset, destination, what);
+        // Held in place: an array that moved after the look at its address would be refused by the kernel.
+        fixed (byte* start = destination)
+        {
+            if ((offset | (nint)start | (long)destination.Length) % Alignment == 0)
+                Fill(offset, destination, destination.Length, what);
+            else
+                ThroughBounce(offset, destination, what);
+        }
     }
 
     private void ThroughBounce(long offset, Span<byte> destination, string what)
