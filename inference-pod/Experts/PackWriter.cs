@@ -27,7 +27,7 @@ internal static class PackWriter
             {
                 try
                 {
-                    Reserve(file, path, pack.FileBytes);
+                    CheckRoom(file, path, pack.FileBytes);
                     WriteExperts(file, catalog, source, pack, progress, stop);
                     file.Position = 0;
                     file.Write(pack.Head());
@@ -49,8 +49,8 @@ internal static class PackWriter
         }
     }
 
-    /// <summary>Takes the room at once: a full disk is found at the beginning, not after minutes.</summary>
-    private static void Reserve(FileStream file, string path, long bytes)
+    /// <summary>Says at the beginning, not after minutes, that there is no room. It takes none: another writer may be faster.</summary>
+    private static void CheckRoom(FileStream file, string path, long bytes)
     {
         file.SetLength(0);
         var free = new DriveInfo(Path.GetDirectoryName(Path.GetFullPath(path))!).AvailableFreeSpace;
