@@ -86,8 +86,8 @@ internal sealed class ModelShape
 /// <summary>The profiles that come with the program, and those of files.</summary>
 internal static class Profiles
 {
-    /// <summary>More than any machine has of anything in these units; with it no sum loses its sense.</summary>
-    private const double Most = 1e12;
+    /// <summary>Less and more than any machine has of anything in these units; with them no time and no sum loses its sense.</summary>
+    private const double Least = 1e-9, Most = 1e12;
 
     private static readonly string[] HardwareNames = ["a6000", "h20", "a100", "nvme"];
     private static readonly string[] Shapes = ["deepseek-v2-lite", "qwen1.5-moe"];
@@ -116,8 +116,8 @@ internal static class Profiles
 
     internal static void Positive(double value, string source, string field)
     {
-        if (!(value > 0 && value <= Most))
-            throw new UserInputException($"{source}: {field}: {value} must be above 0, and at most {Most}");
+        if (!(value is >= Least and <= Most))
+            throw new UserInputException($"{source}: {field}: {value} must be from {Least} to {Most}");
     }
 
     internal static void NotNegative(double value, string source, string field)

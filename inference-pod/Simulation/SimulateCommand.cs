@@ -58,6 +58,9 @@ internal static class SimulateCommand
             var source = Source(recorded, larger, parsed.GetValue(batch), parsed.GetValue(steps), out var model, out var maxStep);
             var setup = new SimulationSetup(machine, model, parsed.GetValue(batch), Slots(machine, model, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
             var learned = parsed.GetValue(predictor);
+            // Refused before the long work rather than in the middle of it.
+            if (learned is not null)
+                PredictorFile.Read(learned, source.Shape);
             var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
             var to = parsed.InvocationConfiguration.Output;
             if (json)
@@ -142,7 +145,9 @@ internal static class SimulateCommand
         {
             var plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {(plans ? run.MeanHorizon : 0),8:0.0} {(plans ? run.Recall : 0),7:0.000} {(plans ? run.Precision : 0),10:0.000}"));
+                $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {Planned(run.MeanHorizon, "0.0"),8} {Planned(run.Recall, "0.000"),7} {Planned(run.Precision, "0.000"),10}"));
+
+            string Planned(double value, string format) => plans ? value.ToString(format, CultureInfo.InvariantCulture) : "-";
         }
     }
 

@@ -81,7 +81,9 @@ public sealed class SimulateCommandTests : IDisposable
         var typo = Write("typo.yaml", "{title: x, linkGBs: 1, linkGbs: 1}");
         Assert.Contains("linkGbs", Refused("--hardware", typo), StringComparison.Ordinal);
         var negative = Write("negative.yaml", "{title: x, linkGBs: -1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
-        Assert.Equal($"{negative}: linkGBs: -1 must be above 0, and at most 1000000000000", Refused("--hardware", negative));
+        Assert.Equal($"{negative}: linkGBs: -1 must be from 1E-09 to 1000000000000", Refused("--hardware", negative));
+        var tiny = Write("tiny.yaml", "{title: x, linkGBs: 5e-324, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
+        Assert.Equal($"{tiny}: linkGBs: 5E-324 must be from 1E-09 to 1000000000000", Refused("--hardware", tiny, "--budget", "50%"));
         var huge = Write("huge.yaml", "{title: x, linkGBs: 1, linkMicroseconds: 1e300, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
         Assert.Equal($"{huge}: linkMicroseconds: 1E+300 must be from 0 to 1000000000000", Refused("--hardware", huge));
         var unnamed = Write("unnamed.yaml", "{title: ' ', linkGBs: 1, linkMicroseconds: 0, memoryGBs: 10, teraflops: 1, layerMicroseconds: 1, expertMicroseconds: 1, memoryGB: 1, reserveGB: 0}");
