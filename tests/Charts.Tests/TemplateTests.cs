@@ -203,6 +203,25 @@ public sealed class TemplateTests
         Assert.Equal([service.Metadata.NamespaceProperty], monitor["namespaceSelector"]!["matchNames"]!.AsArray().Select(name => (string)name!));
     }
 
+    [Fact]
+    public async Task A_spread_constraint_selects_the_operators_pods_unless_it_selects_others()
+    {
+        var spread = (await Rendered.ChartAsync("--set-json", """topologySpreadConstraints=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"DoNotSchedule","labelSelector":{"matchLabels":{"app":"other"}}}]"""))
+            .One<V1Deployment>().Spec.Template.Spec.TopologySpreadConstraints;
+        Assert.Equal(("app", "other"), Assert.Single(Assert.Single(spread).LabelSelector.MatchLabels.Select(label => (label.Key, label.Value))));
+    }
+
+    [Fact]
+    public async Task An_operator_that_elects_no_leader_has_no_right_to_leases()
+    {
+        Assert.Contains((await Rendered.ChartAsync()).All<V1Role>(), HasLeases);
+        var alone = await Rendered.ChartAsync("--set", "leaderElection.enabled=false,replicas=1");
+        Assert.DoesNotContain(alone.All<V1Role>(), HasLeases);
+        Assert.DoesNotContain(alone.All<V1RoleBinding>(), binding => binding.Metadata.Name.EndsWith("-leader-election", StringComparison.Ordinal));
+
+        static bool HasLeases(V1Role role) => role.Rules.Any(rule => rule.Resources.Contains("leases"));
+    }
+
     [Theory]
     [InlineData("nodeAgents.namespace=agents,networkPolicy.metricsFrom=null", 0)]
     [InlineData("nodeAgents.namespace=agents", 1)]
