@@ -22,8 +22,7 @@ internal static class CrashBench
 
     public static async Task RunAsync()
     {
-        var kills = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_KILLS"), CultureInfo.InvariantCulture, out var asked) ? asked : 1000;
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_SEED"), CultureInfo.InvariantCulture, out var given) ? given : 0;
+        var (kills, seed) = (Setting.Number("MOEBIUS_BENCH_KILLS", 1000, least: 1), Setting.Number("MOEBIUS_BENCH_SEED", 0));
         var folder = Directory.CreateTempSubdirectory("moebius-bench-").FullName;
         var memory = MemoryFolder.Create();
         var arena = Path.Combine(memory.FullName, "arena");

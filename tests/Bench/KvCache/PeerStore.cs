@@ -51,9 +51,7 @@ internal sealed class PeerStore : IDisposable
     /// <summary>Null: the server is not on this machine.</summary>
     public static PeerStore? Start(string name, int sets, int blocks, int blockBytes)
     {
-        var cache = Environment.GetEnvironmentVariable("MOEBIUS_CACHE")
-            ?? Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "moebius");
-        var program = Path.Combine(cache, "peers", "bin", name);
+        var program = Path.Combine(BenchCache.Root, "peers", "bin", name);
         if (!File.Exists(program))
             return null;
         using var listener = new TcpListener(IPAddress.Loopback, 0);

@@ -11,9 +11,9 @@ namespace Moebius.Bench.Operator;
 internal static class FleetBench
 {
     /// <summary>MoEDeployments; another number by MOEBIUS_BENCH_DEPLOYMENTS.</summary>
-    public static int Count { get; } = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_DEPLOYMENTS"), CultureInfo.InvariantCulture, out var asked) ? asked : 1000;
+    public static int Count => Setting.Number("MOEBIUS_BENCH_DEPLOYMENTS", 1000, least: 1);
 
-    private static readonly int Repeats = int.TryParse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_REPEATS"), CultureInfo.InvariantCulture, out var asked) ? asked : 3;
+    private static int Repeats => Setting.Number("MOEBIUS_BENCH_REPEATS", 3, least: 1);
 
     private static readonly string[] Phases = ["a bare client creates the children", "the operator"];
 

@@ -17,7 +17,7 @@ internal sealed class FleetServer : IAsyncDisposable
     private static readonly string[] Workers = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_WORKERS") is { Length: > 0 } asked ? [$"--workers={asked}"] : [];
 
     /// <summary>Whether the operator has the last processor to itself, and all others share the rest: MOEBIUS_BENCH_APART=1.</summary>
-    public static bool IsApart { get; } = Environment.GetEnvironmentVariable("MOEBIUS_BENCH_APART") == "1";
+    public static bool IsApart => Setting.Number("MOEBIUS_BENCH_APART", 0) == 1;
 
     private ProductProcess? _process;
 

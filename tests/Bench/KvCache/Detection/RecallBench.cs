@@ -12,10 +12,10 @@ internal static class RecallBench
     private const int Block = 64;
 
     /// <summary>The rules were mended after looking at samples of seed 99; another seed gives samples that nobody has looked at.</summary>
-    private static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_SEED") ?? "99", CultureInfo.InvariantCulture);
+    private static int Seed => Setting.Number("MOEBIUS_BENCH_SEED", 99);
 
     /// <summary>Set to show samples that were missed.</summary>
-    private static readonly int Show = int.Parse(Environment.GetEnvironmentVariable("MOEBIUS_BENCH_SHOW_MISSED") ?? "0", CultureInfo.InvariantCulture);
+    private static int Show => Setting.Number("MOEBIUS_BENCH_SHOW_MISSED", 0);
 
     public static Task RunAsync() => Task.Run(Run);
 

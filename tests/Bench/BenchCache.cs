@@ -1,4 +1,4 @@
-namespace Moebius.Bench.Inference;
+namespace Moebius.Bench;
 
 /// <summary>Where generated models and programs of others are kept between runs.</summary>
 internal static class BenchCache
