@@ -91,6 +91,8 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
             if (!line.StartsWith("data: ", StringComparison.Ordinal) || line == "data: [DONE]")
                 continue;
             var chunk = JsonNode.Parse(line[6..])!;
+            if (chunk["error"] is { } error)
+                throw new HttpRequestException($"the server ended its answer: {error["message"]}");
             usage = chunk["usage"] ?? usage;
             var piece = chunk["choices"] is JsonArray { Count: > 0 } choices ? choices[0]?["delta"]?["content"]?.GetValue<string>() : null;
             if (string.IsNullOrEmpty(piece))
