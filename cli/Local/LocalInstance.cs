@@ -40,6 +40,9 @@ internal static class LocalInstance
     /// <summary>Stops an instance and waits until its processes and files are gone. False when there was nothing.</summary>
     public static async Task<bool> StopAsync(StateDirectory state, CancellationToken stop)
     {
+        // A supervisor that is being started reads its plan there, and says then what there is to stop.
+        while (Status(state) is null && StateDirectory.Read<Starter>(state.StarterFile) is { Process.IsAlive: true })
+            await Task.Delay(Poll, stop).ConfigureAwait(false);
         if (!state.Exists)
             return false;
         await StopAsync(state, Status(state)?.Supervisor, stop).ConfigureAwait(false);

@@ -49,6 +49,29 @@ public sealed class LocalInstanceTests : IDisposable
     }
 
     [Fact]
+    public async Task An_instance_that_is_being_started_is_stopped_when_its_supervisor_is_there()
+    {
+        using var other = Process.Start("sleep", "600");
+        using var late = Process.Start("sleep", "600");
+        try
+        {
+            _state.Write(_state.StarterFile, new LocalInstance.Starter(ProcessIdentity.Find(other.Id)!.Value));
+            var stopping = LocalInstance.StopAsync(_state, TestContext.Current.CancellationToken);
+            Assert.True(_state.Exists);
+            var supervisor = ProcessIdentity.Find(late.Id)!.Value;
+            _state.Write(_state.StatusFile, new LocalStatus(supervisor, null, 0, []));
+            Assert.True(await stopping.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
+            Assert.False(supervisor.IsAlive);
+            Assert.False(_state.Exists);
+        }
+        finally
+        {
+            other.Kill();
+            late.Kill();
+        }
+    }
+
+    [Fact]
     public async Task A_supervisor_that_does_not_stop_is_killed_after_what_its_containers_may_take()
     {
         // Says that it has begun to ignore the signal, which the program that takes its place then does too.
