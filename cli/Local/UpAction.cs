@@ -35,10 +35,7 @@ internal sealed class UpAction(
         try
         {
             if (await WaitAsync(supervisor, plan, stop).ConfigureAwait(false) is { } failure)
-            {
-                await Console.Error.WriteLineAsync($"moebius: {failure.Failure}").ConfigureAwait(false);
-                return failure.ExitCode == ExitCodes.BadInput ? ExitCodes.BadInput : ExitCodes.Failed;
-            }
+                return await SayAsync(failure).ConfigureAwait(false);
 
             ShowEndpoints(plan);
             if (chat is not null && !await ChatAsync(plan, chat, stop).ConfigureAwait(false))
@@ -53,7 +50,7 @@ internal sealed class UpAction(
 
             Console.WriteLine("Running. Ctrl-C stops it.");
             await supervisor.WaitForExitAsync(stop).ConfigureAwait(false);
-            return ExitCodes.Failed;
+            return await SayAsync(End(supervisor)).ConfigureAwait(false);
         }
         finally
         {
@@ -87,9 +84,7 @@ internal sealed class UpAction(
                     return;
                 if (supervisor.HasExited)
                 {
-                    failure = StateDirectory.Read<LocalStatus>(_state.StatusFile) is { Failure: not null } last
-                        ? last
-                        : new LocalStatus(default, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
+                    failure = End(supervisor);
                     return;
                 }
 
@@ -104,6 +99,22 @@ internal sealed class UpAction(
             }
         }).ConfigureAwait(false);
         return failure;
+    }
+
+    /// <summary>Why a supervisor has ended.</summary>
+    private LocalStatus End(Process supervisor)
+    {
+        if (StateDirectory.Read<LocalStatus>(_state.StatusFile) is { Failure: not null } status)
+            return status;
+        return supervisor.ExitCode == 0
+            ? new LocalStatus(default, "stopped by 'moebius local down'", ExitCodes.Failed, [])
+            : new LocalStatus(default, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
+    }
+
+    private static async Task<int> SayAsync(LocalStatus failure)
+    {
+        await Console.Error.WriteLineAsync(ErrorLine.Of(failure.Failure!)).ConfigureAwait(false);
+        return failure.ExitCode == ExitCodes.BadInput ? ExitCodes.BadInput : ExitCodes.Failed;
     }
 
     private string LastLogLine()

@@ -96,6 +96,22 @@ public sealed partial class LocalUpTests
     }
 
     [Fact]
+    public async Task A_container_that_cannot_start_again_is_named_by_the_command_that_waits()
+    {
+        await using var run = new LocalRun();
+        var model = run.CopyModel();
+        using var up = MoebiusProcess.Start(run.Up(run.Manifest(("/var/lib/moebius/models/austen-moe", model))));
+        for (var i = 0; i < 600 && (await MoebiusProcess.RunAsync("local", "status", "--name", run.Name)).Code != 0; i++)
+            await Task.Delay(100);
+        File.Delete(Path.Combine(model, "config.json"));
+        MoebiusProcess.Kill(Process.GetProcesses().Single(process => CommandLine(process.Id) is { } line && line.Contains("\0serve\0", StringComparison.Ordinal) && line.Contains(model, StringComparison.Ordinal)).Id);
+        var (code, _, error) = await up.EndAsync(TimeSpan.FromMinutes(2));
+        Assert.Equal(2, code);
+        Assert.StartsWith($"moebius: austen/inference: {model}", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        await run.NothingIsLeftAsync();
+    }
+
+    [Fact]
     public async Task A_dry_run_prints_the_objects_and_starts_nothing()
     {
         await using var run = new LocalRun();
