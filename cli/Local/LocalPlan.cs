@@ -18,7 +18,7 @@ internal sealed record LocalPod(string Name, IReadOnlyList<LocalVolume> Volumes,
 /// <param name="Directory">Where it is on this machine.</param>
 /// <param name="Owned">Made at the start and removed at the end; false for a directory that was there before.</param>
 /// <param name="Files">Files to write into it, by name.</param>
-internal sealed record LocalVolume(string Name, string Directory, bool Owned, IReadOnlyDictionary<string, string> Files);
+internal sealed record LocalVolume(string Name, string Directory, bool Owned, IReadOnlyDictionary<string, byte[]> Files);
 
 /// <summary>A container as a process.</summary>
 /// <param name="Name">The container's name.</param>

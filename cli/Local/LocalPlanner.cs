@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using k8s.Models;
 using Moebius.Crds;
 
@@ -103,7 +104,7 @@ internal sealed class LocalPlanner(
     private LocalVolume Volume(string pod, V1Volume volume, List<(string From, string To)> services, LocalObjects objects)
     {
         var directory = Path.Combine(stateDirectory, "pods", pod, "volumes", volume.Name);
-        var none = new Dictionary<string, string>();
+        var none = new Dictionary<string, byte[]>();
         if (volume.EmptyDir is { } empty)
             return new LocalVolume(volume.Name, empty.Medium == "Memory" ? Path.Combine(memoryDirectory, pod, volume.Name) : directory, true, none);
         if (volume.PersistentVolumeClaim is not null)
@@ -121,26 +122,38 @@ internal sealed class LocalPlanner(
         {
             if (!objects.ConfigMaps.TryGetValue(reference.Name, out var map) && reference.Optional != true)
                 throw new UserInputException($"{pod}: ConfigMap '{reference.Name}' is not among the planned objects: add it to the file");
-            return new LocalVolume(volume.Name, directory, true, Files(pod, reference, map?.Data ?? new Dictionary<string, string>()).ToDictionary(file => file.Key, file => Replace(file.Value, services)));
+            var content = (map?.Data ?? new Dictionary<string, string>()).ToDictionary(entry => entry.Key, entry => Encoding.UTF8.GetBytes(Replace(entry.Value, services)));
+            foreach (var (key, bytes) in map?.BinaryData ?? new Dictionary<string, byte[]>())
+                content[key] = bytes;
+            return new LocalVolume(volume.Name, directory, true, Files($"{pod}: ConfigMap '{reference.Name}'", content, reference.Items, reference.Optional == true));
         }
 
         if (volume.Secret is { } secret)
         {
             if (!objects.Secrets.TryGetValue(secret.SecretName, out var found) && secret.Optional != true)
                 throw new UserInputException($"{pod}: Secret '{secret.SecretName}' is not in the file: add it");
-            return new LocalVolume(volume.Name, directory, true, found is null ? none : SecretData(found));
+            return new LocalVolume(volume.Name, directory, true, Files($"{pod}: Secret '{secret.SecretName}'", found is null ? none : SecretData(found), secret.Items, secret.Optional == true));
         }
 
         throw new UserInputException($"{pod}: volume '{volume.Name}' is of a kind that needs a cluster: use hostPath, emptyDir, configMap, secret or persistentVolumeClaim here");
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> Files(string pod, V1ConfigMapVolumeSource source, IDictionary<string, string> data)
+    /// <summary>The files of a volume: all keys, or those that it names, under the names that it gives them.</summary>
+    private static Dictionary<string, byte[]> Files(string source, Dictionary<string, byte[]> data, IList<V1KeyToPath>? items, bool optional)
     {
-        if (source.Items is not { Count: > 0 } items)
-            return data;
-        return items.Select(item => data.TryGetValue(item.Key, out var text)
-            ? KeyValuePair.Create(item.Path, text)
-            : throw new UserInputException($"{pod}: ConfigMap '{source.Name}' has no key '{item.Key}': add it"));
+        var files = items is not { Count: > 0 } ? data : [];
+        foreach (var item in items ?? [])
+        {
+            if (data.TryGetValue(item.Key, out var bytes))
+                files[item.Path] = bytes;
+            else if (!optional)
+                throw new UserInputException($"{source} has no key '{item.Key}': add it");
+        }
+
+        // The API server refuses such names in a cluster.
+        return files.Keys.FirstOrDefault(name => name.Split('/').Any(part => part is "" or "." or "..")) is { } outside
+            ? throw new UserInputException($"{source}: '{outside}' is no name of a file in a volume")
+            : files;
     }
 
     private static LocalContainer Container(
@@ -182,7 +195,7 @@ internal sealed class LocalPlanner(
         if (source.SecretKeyRef is { } secret)
         {
             if (objects.Secrets.TryGetValue(secret.Name, out var found) && SecretData(found).TryGetValue(secret.Key, out var value))
-                return value;
+                return Encoding.UTF8.GetString(value);
             return secret.Optional == true ? null : throw new UserInputException($"{pod}: Secret '{secret.Name}' with key '{secret.Key}' is not in the file: add it");
         }
 
@@ -229,17 +242,18 @@ internal sealed class LocalPlanner(
         return text[..start] + Replace(value, services);
     }
 
+    /// <summary>Only as a whole: port 80 is not the beginning of port 8080.</summary>
     private static string Replace(string text, List<(string From, string To)> services) =>
-        services.Aggregate(text, (current, service) => current.Replace(service.From, service.To, StringComparison.Ordinal));
+        services.Aggregate(text, (current, service) => Regex.Replace(current, $"{Regex.Escape(service.From)}(?!\\d)", service.To));
 
     private static string Expand(string text, Dictionary<string, string> environment) =>
         environment.Aggregate(text, (current, variable) => current.Replace($"$({variable.Key})", variable.Value, StringComparison.Ordinal));
 
-    private static Dictionary<string, string> SecretData(V1Secret secret)
+    private static Dictionary<string, byte[]> SecretData(V1Secret secret)
     {
-        var result = (secret.Data ?? new Dictionary<string, byte[]>()).ToDictionary(entry => entry.Key, entry => Encoding.UTF8.GetString(entry.Value));
+        var result = new Dictionary<string, byte[]>(secret.Data ?? new Dictionary<string, byte[]>());
         foreach (var (key, value) in secret.StringData ?? new Dictionary<string, string>())
-            result[key] = value;
+            result[key] = Encoding.UTF8.GetBytes(value);
         return result;
     }
 

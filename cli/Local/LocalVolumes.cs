@@ -17,8 +17,12 @@ internal static class LocalVolumes
             }
 
             Directory.CreateDirectory(volume.Directory);
-            foreach (var (name, text) in volume.Files)
-                File.WriteAllText(Path.Combine(volume.Directory, name), text);
+            foreach (var (name, bytes) in volume.Files)
+            {
+                var file = Path.Combine(volume.Directory, name);
+                Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+                File.WriteAllBytes(file, bytes);
+            }
         }
     }
 }

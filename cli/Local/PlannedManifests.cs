@@ -34,6 +34,11 @@ internal sealed record PlannedManifests(IReadOnlyList<object> Children, LocalObj
                 throw new UserInputException($"{resource.Kind}/{resource.Metadata.Name}: {problem.Message}");
         }
 
+        // In a cluster the second would find the object taken; the same name in two namespaces is one here.
+        var made = planned.SelectMany(item => item.Plan.Children.Select(child => (Name: $"{child.Kind}/{child.Metadata.Name}", For: $"for {item.Resource.Kind}/{item.Resource.Metadata.Name}")))
+            .Concat(resources.OfType<V1ConfigMap>().Select(map => (Name: $"{map.Kind}/{map.Metadata.Name}", For: "as it is in the file")));
+        if (made.GroupBy(item => item.Name).FirstOrDefault(group => group.Count() > 1) is { } shared)
+            throw new UserInputException($"{string.Join(", ", files)}: {shared.Key} would be made {string.Join(" and ", shared.Select(item => item.For))}: rename one of them");
         var children = planned.SelectMany(item => item.Plan.Children).ToList();
         var workloads = children.Select(Workload).OfType<(string, string, V1PodTemplateSpec)>().ToList();
         if (workloads.Count == 0)

@@ -1,3 +1,4 @@
+using System.Text;
 using k8s.Models;
 using Moebius.Cli.Local;
 using Moebius.Crds;
@@ -69,6 +70,25 @@ public sealed class LocalPlannerTests
     }
 
     [Fact]
+    public void Two_resources_that_make_the_same_object_are_refused()
+    {
+        var file = Path.GetTempFileName();
+        File.WriteAllText(file, """
+            {apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: a-optimizer}, spec: {model: {source: {hostPath: {path: /x}}}}}
+            ---
+            {apiVersion: moebius.dev/v1alpha1, kind: PromptOptimizer, metadata: {name: a}, spec: {languageModel: {moeDeploymentRef: {name: a-optimizer}}}}
+            """);
+        Assert.Equal(
+            $"{file}: ServiceAccount/a-optimizer would be made for MoEDeployment/a-optimizer and for PromptOptimizer/a: rename one of them",
+            Assert.Throws<UserInputException>(() => PlannedManifests.Load([file])).Message);
+        File.Delete(file);
+    }
+
+    [Fact]
+    public void A_host_path_is_looked_for_below_the_longest_directory_that_is_given() =>
+        Assert.Equal("/there/b/c", HostPathMap.Parse(["/a=/here", "/a/b=/there/b"]).Resolve("/a/b/c"));
+
+    [Fact]
     public void A_host_path_has_one_directory() =>
         Assert.Equal("--host-path: '/x' is given 2 times: give it one directory", Assert.Throws<UserInputException>(() => HostPathMap.Parse(["/x=/tmp", "/x/=/etc"])).Message);
 
@@ -93,9 +113,39 @@ public sealed class LocalPlannerTests
     [Fact]
     public void A_service_name_becomes_a_loopback_address_in_configuration_and_arguments()
     {
-        var plan = Planner().Plan(Objects(Template(Container("c", "--url=http://svc.default.svc:80/v1")), "url: http://svc.default.svc.cluster.local:80/v1"));
+        var plan = Planner().Plan(Objects(Template(Container("c", "--url=http://svc.default.svc:80/v1", "--other=http://svc.default.svc:8080/v1")), "url: http://svc.default.svc.cluster.local:80/v1"));
         Assert.Equal("--url=http://127.0.0.1:8000/v1", plan.Pods[0].Containers[0].Arguments[0]);
-        Assert.Equal("url: http://127.0.0.1:8000/v1", plan.Pods[0].Volumes.Single(volume => volume.Name == "config").Files["c.yaml"]);
+        Assert.Equal("--other=http://svc.default.svc:8080/v1", plan.Pods[0].Containers[0].Arguments[1]);
+        Assert.Equal("url: http://127.0.0.1:8000/v1", Encoding.UTF8.GetString(plan.Pods[0].Volumes.Single(volume => volume.Name == "config").Files["c.yaml"]));
+    }
+
+    [Fact]
+    public void A_mounted_secret_has_the_bytes_and_the_file_name_that_the_volume_gives_it()
+    {
+        byte[] key = [0xFF, 0xFE, 0x00, 0x80];
+        var template = Template(Container("c"));
+        template.Spec.Volumes[0] = new V1Volume { Name = "run", Secret = new V1SecretVolumeSource { SecretName = "s", Items = [new V1KeyToPath { Key = "master", Path = "key" }] } };
+        var secret = new V1Secret { Data = new Dictionary<string, byte[]> { ["master"] = key, ["other"] = [1] } };
+        var (name, bytes) = Assert.Single(Planner().Plan(Objects(template, secret: secret)).Pods[0].Volumes[0].Files);
+        Assert.Equal("key", name);
+        Assert.Equal(key, bytes);
+
+        secret.Data.Remove("master");
+        Assert.Equal("a: Secret 's' has no key 'master': add it", Assert.Throws<UserInputException>(() => Planner().Plan(Objects(template, secret: secret))).Message);
+        template.Spec.Volumes[0].Secret.Optional = true;
+        Assert.Empty(Planner().Plan(Objects(template, secret: secret)).Pods[0].Volumes[0].Files);
+    }
+
+    [Theory]
+    [InlineData("../../up")]
+    [InlineData("/etc/up")]
+    [InlineData("a//up")]
+    public void A_file_that_would_lie_outside_its_volume_is_refused(string name)
+    {
+        var template = Template(Container("c"));
+        template.Spec.Volumes[0] = new V1Volume { Name = "run", Secret = new V1SecretVolumeSource { SecretName = "s" } };
+        var secret = new V1Secret { StringData = new Dictionary<string, string> { [name] = "x" } };
+        Assert.Equal($"a: Secret 's': '{name}' is no name of a file in a volume", Assert.Throws<UserInputException>(() => Planner().Plan(Objects(template, secret: secret))).Message);
     }
 
     [Fact]
