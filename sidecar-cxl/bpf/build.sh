@@ -5,7 +5,7 @@ set -euo pipefail
 source_file=$1
 object=$2
 
-find_tool() { # find_tool NAME MINIMUM: the plain name or the newest versioned one
+find_tool() { # find_tool NAME: the plain name, or the newest versioned one from 14 on
   local candidate
   for candidate in "$1" "$1"-{30..14}; do
     if command -v "$candidate" >/dev/null; then echo "$candidate"; return; fi

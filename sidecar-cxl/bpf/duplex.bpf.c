@@ -223,6 +223,7 @@ __s32 BPF_PROG(duplex_init_task, struct task_struct *p, struct scx_init_task_arg
 	/* Here and not on the way to a CPU, where it might fail. */
 	return bpf_task_storage_get(&tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) ? 0 : -12;
 }
+
 SEC("struct_ops.s/duplex_init")
 __s32 BPF_PROG(duplex_init)
 {

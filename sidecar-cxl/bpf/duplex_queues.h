@@ -101,20 +101,30 @@ static __always_inline bool take(__u32 class, __u32 lane, bool aged)
 	return true;
 }
 
-/* As take, for the queue of the CPU itself when that is who waits longer. */
+/* The same, of the tasks that are bound to the CPU. */
+static __always_inline bool take_bound(__s32 cpu, bool aged)
+{
+	struct class_counters *counts;
+
+	if (!move_to_local(CPU_QUEUE(cpu)))
+		return false;
+	counts = counters_of(CLASS_BALANCED);
+	if (counts) {
+		counts->picked++;
+		if (aged)
+			counts->aged++;
+	}
+	return true;
+}
+
+/* The balanced task that waits longest: bound to the CPU, or of the class's queue, whose first may not run here. */
 static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 own_since, __u32 lane, bool aged)
 {
-	if (own_since && (!shared_since || own_since < shared_since) && move_to_local(CPU_QUEUE(cpu))) {
-		struct class_counters *counts = counters_of(CLASS_BALANCED);
+	bool bound_first = own_since && (!shared_since || own_since < shared_since);
 
-		if (counts) {
-			counts->picked++;
-			if (aged)
-				counts->aged++;
-		}
+	if (bound_first && take_bound(cpu, aged))
 		return true;
-	}
 	if (shared_since && take(CLASS_BALANCED, lane, aged))
 		return true;
-	return own_since && move_to_local(CPU_QUEUE(cpu));
+	return own_since && !bound_first && take_bound(cpu, aged);
 }
