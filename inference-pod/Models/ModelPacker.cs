@@ -19,17 +19,16 @@ internal static class ModelPacker
 {
     /// <param name="directory">The model.</param>
     /// <param name="output">Directory for the file; null for the model's.</param>
-    /// <param name="tier">How the safetensors are read.</param>
     /// <param name="quantization">How experts are stored; the file is for loads with the same.</param>
     /// <param name="progress">Told how many experts are written, of how many.</param>
     /// <param name="stop">Ends early; nothing is left behind.</param>
     /// <exception cref="UserInputException">The model is not supported or has no experts, or the file cannot be written.</exception>
-    public static PackResult Pack(string directory, string? output, SlowTier tier, ExpertQuantization quantization, Action<int, int>? progress, CancellationToken stop)
+    public static PackResult Pack(string directory, string? output, ExpertQuantization quantization, Action<int, int>? progress, CancellationToken stop)
     {
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         if (output is not null && !Directory.Exists(output))
             throw new UserInputException($"--out: '{output}' is not a directory");
-        using var checkpoint = Checkpoint.Open(directory, tier, spec.Fp8);
+        using var checkpoint = Checkpoint.Open(directory, fp8: spec.Fp8);
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");

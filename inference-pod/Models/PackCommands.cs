@@ -29,7 +29,7 @@ public static class PackCommands
                 var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
             };
             var quantization = parsed.GetValue(quantize) is { } name ? ExpertQuantizations.Parse(name) : ExpertQuantization.None;
-            var result = ModelPacker.Pack(parsed.GetRequiredValue(directory), parsed.GetValue(output), SlowTier.DirectIO, quantization, null, stop);
+            var result = ModelPacker.Pack(parsed.GetRequiredValue(directory), parsed.GetValue(output), quantization, null, stop);
             parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : string.Create(
                 CultureInfo.InvariantCulture, $"{result.Path}: {result.Experts} experts of {result.ExpertBytes} bytes ({result.Type}), {result.Bytes} bytes in all"));
             return Task.FromResult(0);

@@ -24,7 +24,7 @@ internal static class BenchModels
     {
         var packs = Directory.GetFiles(directory, "experts-bf16.moebius");
         if (packs.Length == 0)
-            ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
+            ModelPacker.Pack(directory, null, ExpertQuantization.None, null, CancellationToken.None);
         return directory;
     }
 }

@@ -33,7 +33,7 @@ public class ExactnessTests
         var error = plain.Logits.Zip(reference.Logits[0], (a, b) => Math.Abs((double)a - b)).Max();
         Assert.True(error <= ModelVerifier.Tolerance, $"{error}");
 
-        var pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None).Path;
+        var pack = ModelPacker.Pack(copy.Path, null, ExpertQuantization.None, null, CancellationToken.None).Path;
         foreach (var packed in new[] { true, false })
         {
             if (!packed)

@@ -154,7 +154,7 @@ public class ExpertPackTests
         var pack = Pack(model.Path).Path;
         var before = File.ReadAllBytes(pack);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
+        Assert.Throws<OperationCanceledException>(() => ModelPacker.Pack(model.Path, null, ExpertQuantization.None, (done, _) =>
         {
             if (done == 3)
                 stop.Cancel();
@@ -174,7 +174,7 @@ public class ExpertPackTests
     {
         using var model = TestModels.Copy(TestModels.Golden("mixtral"));
         var refused = new List<string>();
-        ModelPacker.Pack(model.Path, null, SlowTier.DirectIO, ExpertQuantization.None, (done, _) =>
+        ModelPacker.Pack(model.Path, null, ExpertQuantization.None, (done, _) =>
         {
             if (done == 2)
                 refused.Add(Assert.Throws<UserInputException>(() => Pack(model.Path)).Message);
@@ -187,17 +187,17 @@ public class ExpertPackTests
     public void Where_there_is_no_room_or_no_directory_it_says_so_and_leaves_nothing()
     {
         var model = TestModels.Golden("mixtral");
-        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message);
+        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", ExpertQuantization.None, null, default)).Message);
         using var directory = new TemporaryDirectory();
         using var disk = SmallDisk.TryMount(directory.Path, 64 << 10);
         Assert.SkipWhen(disk is null, "a small file system cannot be mounted here; it needs root");
-        var message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, SlowTier.DirectIO, ExpertQuantization.None, null, default)).Message;
+        var message = Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, directory.Path, ExpertQuantization.None, null, default)).Message;
         Assert.StartsWith($"{directory.Path}/experts-f32.moebius: cannot be written: it needs ", message, StringComparison.Ordinal);
         Assert.Contains(" left", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(directory.Path));
     }
 
-    private static PackResult Pack(string directory) => ModelPacker.Pack(directory, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
+    private static PackResult Pack(string directory) => ModelPacker.Pack(directory, null, ExpertQuantization.None, null, CancellationToken.None);
 
     private static string Refused(string directory) => Assert.Throws<UserInputException>(() => TestModels.Load(directory).Dispose()).Message;
 

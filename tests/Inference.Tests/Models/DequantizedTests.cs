@@ -41,7 +41,7 @@ public class DequantizedTests
 
     private static byte[] Experts(string directory, ExpertQuantization quantization)
     {
-        var pack = ModelPacker.Pack(directory, null, SlowTier.DirectIO, quantization, null, CancellationToken.None);
+        var pack = ModelPacker.Pack(directory, null, quantization, null, CancellationToken.None);
         var bytes = File.ReadAllBytes(pack.Path);
         File.Delete(pack.Path);
         return bytes[^(int)(pack.Experts * pack.ExpertBytes)..];

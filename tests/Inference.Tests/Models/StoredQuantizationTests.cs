@@ -161,7 +161,7 @@ public class StoredQuantizationTests
     public void A_pack_says_which_weights_it_was_made_from(string name)
     {
         using var copy = Copy(name);
-        var pack = ModelPacker.Pack(copy.Path, null, SlowTier.DirectIO, ExpertQuantization.None, null, CancellationToken.None);
+        var pack = ModelPacker.Pack(copy.Path, null, ExpertQuantization.None, null, CancellationToken.None);
         Assert.Equal("bf16", pack.Type);
         copy.EditTensors(tensors => tensors.First(t => t.Key.Contains(".experts.", StringComparison.Ordinal) && t.Value.Type is "U8" or "F8_E4M3").Value.Bytes[0] ^= 1);
         Refused(copy, "was made from other weights");
