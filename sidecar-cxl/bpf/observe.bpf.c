@@ -214,7 +214,7 @@ static __always_inline void flush(struct cpu_account *here)
 	if (counters) {
 		counters->read_faults += here->read_faults;
 		counters->write_faults += here->write_faults;
-		counters->bursts += here->bursts;
+		__sync_fetch_and_add(&counters->bursts, here->bursts); /* samples add to it in an interrupt */
 	}
 	here->read_faults = 0;
 	here->write_faults = 0;
