@@ -17,7 +17,7 @@ up: build ## Build, start the quickstart on this machine, and ask the model some
 	@bin/moebius local up -f $(QUICKSTART) --host-path /var/lib/moebius/models=samples/models --chat "$(PROMPT)" --detach
 
 down: ## Stop what `make up` started and remove its files.
-	@if [ -x bin/moebius ]; then bin/moebius local down; else echo "nothing is running"; fi
+	@if [ -x bin/moebius ]; then bin/moebius local down; else echo "bin/moebius is not built: what an earlier build started is stopped after 'make build'"; fi
 
 build: prerequisites ## Build bin/moebius, the one program with all verbs.
 	@echo "Building (the first time downloads about 250 MB of packages) ..."
