@@ -45,7 +45,7 @@ bench-cxl: prerequisites ## Measure the node agent, as docs/benchmarks/cxl.md de
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench cxl
 
-bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes a few minutes.
+bench-kvcache: build ## Measure the KV cache, as docs/benchmarks/kvcache.md describes; takes well over half an hour, with MOEBIUS_BENCH_KILLS=50 some minutes.
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench kvcache
 
