@@ -29,6 +29,8 @@ public sealed class BadValuesTests
     [InlineData("""{"livenessProbe": {"periodSeconds": 0}}""", "at '/livenessProbe/periodSeconds'")]
     [InlineData("""{"securityContext": {"privilegd": true}}""", "at '/securityContext': additional properties 'privilegd' not allowed")]
     [InlineData("""{"commonLabels": {"tier": 1}}""", "at '/commonLabels/tier'")]
+    [InlineData("""{"commonLabels": {"a tier": "web"}}""", "invalid propertyName 'a tier'")]
+    [InlineData("""{"podLabels": {"example.com/tier": "web and more"}}""", "at '/podLabels/example.com~1tier'")]
     [InlineData("""{"fullnameOverride": "a.b"}""", "at '/fullnameOverride'")]
     [InlineData("""{"workloadImage": "not an image"}""", "at '/workloadImage'")]
     [InlineData("""{"priorityClassName": "Very High"}""", "at '/priorityClassName'")]
