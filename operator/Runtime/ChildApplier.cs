@@ -66,8 +66,8 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
             {
                 logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
-                await kind.DeleteAsync(stray, cancellationToken).ConfigureAwait(false);
-                metrics.ChildWrites.WithLabels(kind.Type.Kind, "prune").Inc();
+                if (await SendAsync(kind, ObjectKey.Of(stray), "prune", () => kind.DeleteAsync(stray, cancellationToken)).ConfigureAwait(false) is { } problem)
+                    problems.Add(problem);
             }
         }
 
@@ -118,12 +118,15 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
-        // Fails when somebody, perhaps another leader, has written in between.
-        body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
         try
         {
-            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: false, cancellationToken)).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, async () =>
+            {
+                // Fails when somebody, perhaps another leader, has written in between.
+                body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
+                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
+            }).ConfigureAwait(false);
         }
         catch (ApiException error) when (IsFieldConflict(error))
         {
