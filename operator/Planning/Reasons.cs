@@ -51,6 +51,9 @@ public static class Reasons
     /// <summary>Pods are not made: the API server refuses them.</summary>
     public const string PodsRefused = "PodsRefused";
 
+    /// <summary>A pod waits for a node that has room for it, or for its volume.</summary>
+    public const string PodsUnscheduled = "PodsUnscheduled";
+
     /// <summary>No node has the labels that the profile selects.</summary>
     public const string NoNodes = "NoNodes";
 

@@ -15,8 +15,8 @@ namespace Moebius.Operator.Planning;
 /// <param name="Failures">Containers that do not run.</param>
 internal sealed record Observation(IReadOnlyList<Problem> Problems, bool IsBlocked, WorkloadStatus? Workload, IReadOnlyList<ContainerFailure> Failures)
 {
-    public static Observation Of(Plan plan, IReadOnlyList<Problem> applying, WorkloadStatus? workload, IEnumerable<V1Pod> pods) =>
-        new([.. plan.Problems, .. applying], plan.IsBlocked, workload, ContainerFailure.In(pods));
+    public static Observation Of(Plan plan, IReadOnlyList<Problem> applying, WorkloadStatus? workload, IReadOnlyList<V1Pod> pods) =>
+        new([.. plan.Problems, .. applying], plan.IsBlocked, workload is null ? null : workload with { Unscheduled = UnscheduledPod.In(pods) }, ContainerFailure.In(pods));
 }
 
 /// <summary>The status of each kind, as a function of the resource, its plan and what is seen. Times are kept where nothing has changed.</summary>
@@ -27,7 +27,7 @@ internal static class StatusPlanner
 
     public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
-        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).ToList();
+        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhileFetching(condition, plan, seen)).ToList();
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
@@ -64,7 +64,7 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(ForNodes).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => ForNodes(condition, resource, seen.Workload)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
@@ -72,10 +72,22 @@ internal static class StatusPlanner
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
 
-    /// <summary>A profile asks for no number of pods: its nodes do.</summary>
-    private static PlannedCondition ForNodes(PlannedCondition condition) => condition is { Type: ConditionTypes.Ready, Reason: Reasons.ScaledToZero }
-        ? condition with { Reason = Reasons.NoNodes, Message = "no node has the labels of spec.nodeSelector and is free of stronger profiles and taints" }
-        : condition;
+    /// <summary>Before there is a workload, what is waited for is its model.</summary>
+    private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
+        condition is { Type: ConditionTypes.Ready, Reason: Reasons.ReplicasNotReady } && seen.Workload is null
+        && plan.Conditions.FirstOrDefault(one => one is { Type: ConditionTypes.ModelFetched, Status: ConditionStatus.False }) is { } fetched
+            ? condition with { Reason = fetched.Reason, Message = fetched.Message }
+            : condition;
+
+    /// <summary>A profile asks for no number of pods: its nodes do. A DaemonSet does not say why it cannot make one.</summary>
+    private static PlannedCondition ForNodes(PlannedCondition condition, MemorySchedulingProfile profile, WorkloadStatus? agents) => condition switch
+    {
+        { Type: ConditionTypes.Ready, Reason: Reasons.ScaledToZero } =>
+            condition with { Reason = Reasons.NoNodes, Message = "no node has the labels of spec.nodeSelector and is free of stronger profiles and taints" },
+        { Type: ConditionTypes.Ready, Reason: Reasons.ReplicasNotReady } when agents is { IsCurrent: true } && agents.Existing < agents.Desired =>
+            condition with { Message = $"{condition.Message}; {agents.Desired - agents.Existing} are not made yet; if it stays so, the events of DaemonSet '{Names.NodeAgent(profile.Metadata.Name)}' say why" },
+        _ => condition,
+    };
 
     public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> more, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
     {

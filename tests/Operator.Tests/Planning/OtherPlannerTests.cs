@@ -200,6 +200,18 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Fact]
+    public void Agents_that_are_not_made_are_told_with_where_the_reason_is()
+    {
+        var profile = Samples.Profile();
+        var plan = Plan(profile);
+        var ready = StatusPlanner.MemorySchedulingProfile(profile, plan, Observation.Of(plan, [], new WorkloadStatus(3, 1, 1, 1, 1, true, false), []), [], DateTimeOffset.UnixEpoch)
+            .Conditions!.Single(condition => condition.Type == ConditionTypes.Ready);
+        Assert.Equal(
+            ("False", $"1 of 3 pods answer, 1 run the current template; 2 are not made yet; if it stays so, the events of DaemonSet '{Names.NodeAgent(profile.Metadata.Name)}' say why"),
+            (ready.Status, ready.Message));
+    }
+
+    [Fact]
     public void Profiles_that_cannot_meet_do_not_know_of_each_other() =>
         Assert.Null(Plan(Samples.Profile("nodeSelector: {zone: b}", "young", Old.AddDays(1)), Samples.Profile("nodeSelector: {zone: a}", "elder", Old))
             .Child<V1DaemonSet>().Spec.Template.Spec.Affinity);
