@@ -39,6 +39,9 @@ public static class Reasons
     /// <summary>An object of a child's name exists and belongs to somebody else.</summary>
     public const string ChildNotOwned = "ChildNotOwned";
 
+    /// <summary>An object of a child's name is being removed, and that takes long.</summary>
+    public const string ChildBeingRemoved = "ChildBeingRemoved";
+
     /// <summary>Somebody else applies a field that Moebius applies too.</summary>
     public const string ApplyConflict = "ApplyConflict";
 

@@ -74,7 +74,7 @@ internal static class WorkloadConditions
 
     /// <summary>Why the workload could not be made.</summary>
     private static Problem? InTheWay(IReadOnlyList<Problem> problems) =>
-        problems.FirstOrDefault(problem => problem.Reason is Reasons.ChildNotOwned or Reasons.ChildRejected or Reasons.ApplyConflict);
+        problems.FirstOrDefault(problem => problem.Reason is Reasons.ChildNotOwned or Reasons.ChildBeingRemoved or Reasons.ChildRejected or Reasons.ApplyConflict);
 
     /// <summary>The reason of the condition is that of the gravest problem.</summary>
     private static int Gravity(Problem problem) => problem switch

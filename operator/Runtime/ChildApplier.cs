@@ -12,8 +12,11 @@ namespace Moebius.Operator.Runtime;
 /// Makes the world follow a plan: creates children that are missing, applies those that have lost a planned field, removes
 /// those that are not planned any more, and touches nothing else. What has not drifted costs no request.
 /// </summary>
-internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
+internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
 {
+    /// <summary>How long the removal of an earlier child may take before it is told.</summary>
+    private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
+
     private readonly IChildKind[] _kinds =
     [
         new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
@@ -154,14 +157,20 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         return null;
     }
 
-    private static Problem? Refuse(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> live, IChildKind kind, ObjectKey key)
+    private Problem? Refuse(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> live, IChildKind kind, ObjectKey key)
     {
         var controller = live.Metadata.OwnerReferences?.FirstOrDefault(reference => reference.Controller == true);
         if (controller?.Uid == owner.Metadata.Uid && live.Metadata.DeletionTimestamp is null)
             return null;
         var leftOver = controller is not null && controller.Kind == owner.Kind && controller.Name == owner.Metadata.Name;
         if (leftOver || live.Metadata.DeletionTimestamp is not null)
-            throw new ApiException(HttpStatusCode.Conflict, "BeingDeleted", $"{kind.Type.Kind} {key} is still being removed", []);
+        {
+            if (time.GetUtcNow().UtcDateTime - (live.Metadata.DeletionTimestamp ?? owner.Metadata.CreationTimestamp) is not { } waited || waited < RemovalPatience)
+                throw new ApiException(HttpStatusCode.Conflict, "BeingDeleted", $"{kind.Type.Kind} {key} is still being removed", []);
+            var held = live.Metadata.Finalizers is { Count: > 0 } finalizers ? $", held by {string.Join(", ", finalizers)}" : "";
+            return new Problem(Reasons.ChildBeingRemoved, $"{kind.Type.Kind} '{key.Name}' of before is still being removed{held}: find out what uses it or keeps the cluster from removing it", Blocks: false);
+        }
+
         var whose = controller is null ? "nobody that Moebius knows" : $"{controller.Kind} '{controller.Name}'";
         return new Problem(Reasons.ChildNotOwned, $"{kind.Type.Kind} '{key.Name}' exists and belongs to {whose}: delete or rename it, or rename this resource", Blocks: false);
     }

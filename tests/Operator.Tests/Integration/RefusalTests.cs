@@ -74,6 +74,25 @@ public sealed class RefusalTests(OperatorCluster cluster)
         }
     }
 
+    [Fact]
+    public async Task A_child_of_before_that_is_held_back_is_named_and_waited_for()
+    {
+        var shop = await cluster.NamespaceAsync("held-back");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment, "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "service/austen", ".metadata.name"));
+        (await cluster.KubectlAsync("patch", "-n", shop, "service/austen", "--type=merge", "-p", """{"metadata":{"finalizers":["example.com/slow"]}}""")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", shop, "moe/austen")).EnsureSuccess();
+        await Eventually.TrueAsync(async () => await cluster.GetAsync(shop, "service/austen", ".metadata.deletionTimestamp") != "");
+
+        await cluster.ApplyAsync(Deployment, "-n", shop);
+        await Eventually.EqualAsync("ChildBeingRemoved", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        Assert.Contains("Service 'austen' of before is still being removed, held by example.com/slow", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "service/austen", "--type=merge", "-p", """{"metadata":{"finalizers":null}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("ReplicasNotReady", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+    }
+
     /// <summary>The operator's own rights for another user, without one verb on one resource.</summary>
     private async Task GrantAsync(string user, string resource, string withoutVerb)
     {
