@@ -27,7 +27,7 @@ internal static class StatusPlanner
 
     public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
-        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhileFetching(condition, plan, seen)).ToList();
+        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(WhileFetching(condition, plan, seen), plan)).ToList();
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
@@ -42,8 +42,8 @@ internal static class StatusPlanner
             ReadyReplicas = seen.Workload?.Ready ?? 0,
             Selector = string.Join(',', Labels.Selector(Components.Inference, resource.Metadata.Name).Select(label => $"{label.Key}={label.Value}")),
             // Of a spec that breaks rules nothing is known for certain.
-            Model = isInvalid ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
-            Endpoint = isInvalid ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
+            Model = isInvalid || plan.Behind is not null ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
+            Endpoint = isInvalid || plan.Behind is not null ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
             Memory = Memory(resource, preparation.Facts),
         };
     }
@@ -53,10 +53,10 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(condition, plan)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
-        Endpoint = plan.IsBlocked ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
+        Endpoint = plan.IsBlocked || plan.Behind is not null ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
     };
 
     public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Plan plan, Observation seen, IReadOnlyList<NodeMemoryStatus> nodes, DateTimeOffset now) => new()
@@ -64,13 +64,19 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => ForNodes(condition, resource, seen.Workload)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(ForNodes(condition, resource, seen.Workload), plan)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
         ReadyNodes = seen.Workload?.Ready ?? 0,
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
+
+    /// <summary>What runs well but is not what the current generation asks for is not ready: who waits for that generation would go on.</summary>
+    private static PlannedCondition WhilePaused(PlannedCondition condition, Plan plan) =>
+        plan is { Behind: { } behind, IsBlocked: false } && condition.Type is ConditionTypes.Ready or ConditionTypes.Progressing
+            ? new(condition.Type, ConditionStatus.False, Reasons.Paused, $"{Labels.PausedMessage}, and {behind}")
+            : condition;
 
     /// <summary>Before there is a workload, what is waited for is its model.</summary>
     private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
@@ -89,7 +95,7 @@ internal static class StatusPlanner
         _ => condition,
     };
 
-    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> more, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
+    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, Plan plan, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
     {
         var blocking = problems.FirstOrDefault(problem => problem.Blocks);
         PlannedCondition[] conditions =
@@ -100,12 +106,12 @@ internal static class StatusPlanner
             problems is [var first, ..]
                 ? new(ConditionTypes.Degraded, ConditionStatus.True, first.Reason, string.Join("; ", problems.Select(problem => problem.Message)))
                 : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done"),
-            .. more,
+            .. plan.Conditions,
         ];
         return new KVPrivacyPolicyStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions, resource.Metadata.Generation, now),
+            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions.Select(condition => WhilePaused(condition, plan)), resource.Metadata.Generation, now),
             Users = users.Count == 0 ? null : [.. users.Take(MaxUsers)],
             UserCount = users.Count,
         };

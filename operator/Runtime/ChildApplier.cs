@@ -63,18 +63,49 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             logger.LogInformation("Created {Created} of {Children} children of {Kind} {Owner}", created, plan.Children.Count, owner.Kind, ObjectKey.Of(owner));
         if (plan.IsPartial)
             return (problems, created);
-        var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
-        foreach (var kind in _kinds.Where(kind => kind.Prunable))
+        foreach (var (kind, stray) in Strays(owner, plan))
         {
-            foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
-            {
-                logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
-                if (await SendAsync(kind, ObjectKey.Of(stray), "prune", () => kind.DeleteAsync(stray, cancellationToken)).ConfigureAwait(false) is { } problem)
-                    problems.Add(problem);
-            }
+            logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
+            if (await SendAsync(kind, ObjectKey.Of(stray), "prune", () => kind.DeleteAsync(stray, cancellationToken)).ConfigureAwait(false) is { } problem)
+                problems.Add(problem);
         }
 
         return (problems, created);
+    }
+
+    /// <summary>The first child that is not as a plan asks, in words; null when all are.</summary>
+    public string? Behind(IKubernetesObject<V1ObjectMeta> owner, Plan plan)
+    {
+        foreach (var child in plan.Children)
+        {
+            var kind = KindOf(child);
+            if (kind.Cached(ObjectKey.Of(child)) is not { } live)
+                return $"{child.Kind} '{child.Metadata.Name}' is not made";
+            var planned = new ChildBody(child);
+            if (kind.IsAsPlanned(live, planned.Hash))
+                continue;
+            var body = planned.ToNode();
+            ((JsonObject)body["metadata"]!["annotations"]!).Remove(Labels.PlanHash);
+            if (Drift.Find(body, WireJson.ToNode(live)) is { } field)
+                return $"{child.Kind} '{child.Metadata.Name}' is not as planned ({field})";
+            // The plan of a Deployment follows what its autoscaler has chosen: another number of pods is no change to it.
+            var isScaled = child is V1Deployment && plan.Children.Any(other => other is V2HorizontalPodAutoscaler or ScaledObject);
+            if (!isScaled && live.Metadata.Annotations?.TryGetValue(Labels.PlanHash, out var hash) is true && hash != planned.Hash)
+                return $"{child.Kind} '{child.Metadata.Name}' has what is not planned any more";
+        }
+
+        return plan.IsBlocked || plan.IsPartial ? null : Strays(owner, plan).Select(stray => $"{stray.Kind.Type.Kind} '{stray.Child.Metadata.Name}' is not removed").FirstOrDefault();
+    }
+
+    /// <summary>Children that are not planned any more.</summary>
+    private IEnumerable<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> Strays(IKubernetesObject<V1ObjectMeta> owner, Plan plan)
+    {
+        var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
+        return from kind in _kinds
+               where kind.Prunable
+               from stray in kind.OwnedBy(owner.Metadata.Uid)
+               where !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null
+               select (kind, stray);
     }
 
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
