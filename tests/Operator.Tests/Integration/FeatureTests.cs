@@ -81,7 +81,7 @@ public sealed class FeatureTests(OperatorCluster cluster)
     {
         var shop = await cluster.NamespaceAsync("paused-ready");
         await using var running = cluster.StartOperator(shop);
-        await cluster.ApplyAsync(Local, "-n", shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /models/austen}}}, placement: {nodeSelector: {zone: a}}}"), "-n", shop);
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
         await cluster.PatchDeploymentStatusAsync(shop, "austen", """{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1}}""");
         await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
@@ -91,8 +91,14 @@ public sealed class FeatureTests(OperatorCluster cluster)
         await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
         Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
 
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"placement":null}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        Assert.EndsWith("Deployment 'austen' has what is not planned any more", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"placement":{"nodeSelector":{"zone":"a"}}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+
         (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"port":9000}}}""")).EnsureSuccess();
-        await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
+        await Eventually.EqualAsync("4", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
         Assert.Equal("False", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
         Assert.Contains("' is not as planned (", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
         // Nothing listens on the new port.
