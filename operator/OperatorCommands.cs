@@ -37,8 +37,9 @@ public static partial class OperatorCommands
         var webhookService = new Option<string>("--webhook-service") { Description = "Namespace and name of the webhook's Service, for its certificate.", DefaultValueFactory = _ => $"{OperatorSettings.DefaultNamespace}/{CertificateKeeper.SecretName}" };
         var webhookConfiguration = new Option<string>("--webhook-configuration") { Description = "ValidatingWebhookConfiguration whose caBundle is kept up to date.", DefaultValueFactory = _ => WebhookOptions.DefaultConfiguration };
         var webhookCertificates = new Option<string?>("--webhook-cert-dir") { Description = "Directory with tls.crt and tls.key that somebody else renews, such as cert-manager. Default: the operator keeps a certificate of its own." };
+        var logFormat = new Option<string>("--log-format") { Description = "How log lines are written: 'text', or 'json' with one object a line.", DefaultValueFactory = _ => "text" };
         var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
-        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, workers, sharedPodMonitor, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
+        var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, workers, sharedPodMonitor, logFormat, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
         command.SetAction((parsed, cancellationToken) =>
         {
             var one = Namespace(parsed.GetValue(@namespace)!, "--namespace");
@@ -60,7 +61,7 @@ public static partial class OperatorCommands
                     ? new WebhookOptions(ListenAddress.Parse(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
                     : null,
             };
-            return RunAsync(options, configuration, cancellationToken);
+            return RunAsync(options, configuration, IsJson(parsed.GetValue(logFormat)!), cancellationToken);
         });
         return command;
     }
@@ -87,18 +88,22 @@ public static partial class OperatorCommands
         return command;
     }
 
-    private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, bool json, CancellationToken cancellationToken)
     {
-        using var loggers = LoggerFactory.Create(builder => builder
-            .AddSimpleConsole(console =>
-            {
-                console.SingleLine = true;
-                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-                console.UseUtcTimestamp = true;
-            })
+        const string Timestamp = "yyyy-MM-ddTHH:mm:ss.fffZ";
+        using var loggers = LoggerFactory.Create(builder => (json
+            ? builder.AddJsonConsole(console => (console.TimestampFormat, console.UseUtcTimestamp) = (Timestamp, true))
+            : builder.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, Timestamp + " ", true)))
             .SetMinimumLevel(LogLevel.Information));
         return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(cancellationToken).ConfigureAwait(false) ? 0 : 1;
     }
+
+    private static bool IsJson(string format) => format switch
+    {
+        "text" => false,
+        "json" => true,
+        _ => throw new UserInputException($"--log-format: '{format}' is not known: write text or json"),
+    };
 
     private static KubernetesClientConfiguration Configuration(string? kubeconfig)
     {

@@ -4,6 +4,7 @@ using Moebius.Crds.Schema;
 namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>The prefix cache beside the engine (SafeKV, arXiv 2508.08438).</summary>
+[CelRule("self.enabled || !(has(self.ssd) || has(self.shared) || has(self.resources))", "ssd, shared and resources have no effect while enabled is false: remove them, or enable the cache")]
 public sealed class KVCacheSpec
 {
     /// <summary>False: no sidecar, no reuse between requests.</summary>

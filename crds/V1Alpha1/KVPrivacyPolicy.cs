@@ -248,8 +248,8 @@ public sealed class CustomRule
     [Size(1, 1024)]
     public required string Pattern { get; set; }
 
-    /// <summary>Ignore case.</summary>
-    public bool IgnoreCase { get; set; }
+    /// <summary>Ignore case. Absent: no.</summary>
+    public bool? IgnoreCase { get; set; }
 }
 
 /// <summary>When cleared blocks become public.</summary>

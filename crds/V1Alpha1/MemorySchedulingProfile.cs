@@ -223,6 +223,13 @@ public sealed class NodeAgentSpec
     [Pattern(Patterns.Image)]
     public string? Image { get; set; }
 
+    /// <summary>When to pull the image.</summary>
+    public ImagePullPolicy ImagePullPolicy { get; set; } = ImagePullPolicy.IfNotPresent;
+
+    /// <summary>Secrets for pulling the image, in the namespace of the node agents.</summary>
+    [Size(0, 16)]
+    public List<LocalReference>? ImagePullSecrets { get; set; }
+
     /// <summary>How the agent gets its rights.</summary>
     public AgentPrivilege Privilege { get; set; } = AgentPrivilege.Capabilities;
 

@@ -38,6 +38,24 @@ public sealed class PodPlacement
     public string? PriorityClassName { get; set; }
 }
 
+/// <summary>Where the one pod of a service may run.</summary>
+public sealed class ServicePlacement
+{
+    /// <summary>Labels its node must have.</summary>
+    [Size(0, 64)]
+    [ItemSize(0, 63)]
+    public Dictionary<string, string>? NodeSelector { get; set; }
+
+    /// <summary>Taints the pod tolerates.</summary>
+    [Size(0, 64)]
+    public List<V1Toleration>? Tolerations { get; set; }
+
+    /// <summary>Priority class.</summary>
+    [Size(1, 253)]
+    [Pattern(Patterns.ObjectName)]
+    public string? PriorityClassName { get; set; }
+}
+
 /// <summary>The PodDisruptionBudget.</summary>
 public sealed class DisruptionSpec
 {

@@ -54,8 +54,15 @@ public sealed class PromptOptimizerSpec
     /// <summary>When to pull the image.</summary>
     public ImagePullPolicy ImagePullPolicy { get; set; } = ImagePullPolicy.IfNotPresent;
 
+    /// <summary>Secrets for pulling the image.</summary>
+    [Size(0, 16)]
+    public List<LocalReference>? ImagePullSecrets { get; set; }
+
     /// <summary>Requests and limits.</summary>
     public V1ResourceRequirements? Resources { get; set; }
+
+    /// <summary>Where the pod may run.</summary>
+    public ServicePlacement? Placement { get; set; }
 
     /// <summary>TCP port of the HTTP API.</summary>
     [Range(1, 65535)]

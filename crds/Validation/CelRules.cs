@@ -19,6 +19,9 @@ internal static class CelRules
         Add<MoEDeploymentSpec>(
             "spec.kvCache.policyRef has no effect while spec.kvCache.enabled is false: remove it or enable the cache",
             spec => spec.KVCache.Enabled || spec.KVCache.PolicyRef is null);
+        Add<KVCacheSpec>(
+            "ssd, shared and resources have no effect while enabled is false: remove them, or enable the cache",
+            cache => cache.Enabled || (cache.Ssd is null && cache.Shared is null && cache.Resources is null));
         Add<ModelSource>(
             "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set",
             source => new object?[] { source.HostPath, source.PersistentVolumeClaim, source.Image, source.S3, source.Http, source.HuggingFace }.Count(part => part is not null) == 1);

@@ -15,7 +15,7 @@ public static class RuleExpression
         Regex expression;
         try
         {
-            expression = new Regex(rule.Pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | (rule.IgnoreCase ? RegexOptions.IgnoreCase : RegexOptions.None));
+            expression = new Regex(rule.Pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | (rule.IgnoreCase == true ? RegexOptions.IgnoreCase : RegexOptions.None));
         }
         catch (Exception error) when (error is ArgumentException or NotSupportedException)
         {

@@ -57,6 +57,13 @@ internal sealed class ControllerContext(
         return result;
     }
 
+    /// <summary>A plan, which is not carried out while its resource is paused, but compared with what there is.</summary>
+    public Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource, Plan plan)
+    {
+        plan = plan.UnlessPaused(resource);
+        return plan.IsPaused ? plan with { Behind = Children.Behind(resource, plan) } : plan;
+    }
+
     /// <summary>Pods of a resource.</summary>
     public IReadOnlyList<V1Pod> Pods(string component, string instance, string @namespace) => Informers.Pods.Cache.Indexed(@namespace, $"{component}/{instance}");
 

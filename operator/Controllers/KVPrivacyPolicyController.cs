@@ -25,7 +25,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     public async Task<ReconciliationResult<KVPrivacyPolicy>> ReconcileAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken)
     {
         var maps = await ConfigMapsAsync(context.Api, entity, cancellationToken).ConfigureAwait(false);
-        var plan = context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps).UnlessPaused(entity));
+        var plan = context.UnlessPaused(entity, context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps)));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var users = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);
         // A policy that could not be written is not ready.
@@ -34,7 +34,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
             entity,
             context.Informers.Policies.Cache,
             entity.Status,
-            StatusPlanner.KVPrivacyPolicy(entity, problems, plan.Conditions, users, context.Time.GetUtcNow()),
+            StatusPlanner.KVPrivacyPolicy(entity, problems, plan, users, context.Time.GetUtcNow()),
             (resource, status) => new KVPrivacyPolicy { Metadata = resource.Metadata, Spec = resource.Spec, Status = status },
             status => status?.Conditions,
             cancellationToken).ConfigureAwait(false);

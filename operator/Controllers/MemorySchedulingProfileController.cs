@@ -37,7 +37,7 @@ internal sealed class MemorySchedulingProfileController(ControllerContext contex
     public async Task<ReconciliationResult<MemorySchedulingProfile>> ReconcileAsync(MemorySchedulingProfile entity, CancellationToken cancellationToken)
     {
         var all = context.Informers.Profiles.Cache.List();
-        var plan = context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings, context.Server).UnlessPaused(entity));
+        var plan = context.UnlessPaused(entity, context.Plan(Name, () => MemorySchedulingProfilePlanner.Plan(entity, all, context.Settings, context.Server)));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var name = entity.Metadata.Name;
         var daemonSet = context.Informers.DaemonSets.Cache.FindOwned(new ObjectKey(context.Settings.Namespace, Names.NodeAgent(name)), entity);

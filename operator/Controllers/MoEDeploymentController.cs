@@ -28,7 +28,7 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
     {
         var key = ObjectKey.Of(entity);
         var references = await ReferencesAsync(entity, cancellationToken).ConfigureAwait(false);
-        var plan = context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server).UnlessPaused(entity));
+        var plan = context.UnlessPaused(entity, context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server)));
         var (applying, created) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         // Who waits for children comes before the words about these: the status follows behind the queue.
         if (created > 0 && applying.Count == 0)

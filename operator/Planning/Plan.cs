@@ -27,6 +27,9 @@ public sealed record Plan(
     /// <summary>The resource asks to be left alone: nothing is made, changed or removed.</summary>
     public bool IsPaused { get; init; }
 
+    /// <summary>What a paused resource asks for and does not have; null when it has all, or is not paused.</summary>
+    public string? Behind { get; init; }
+
     /// <summary>The same plan, which a paused resource keeps from being carried out.</summary>
     internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? With(Labels.PausedProblem(resource)) : this with
     {

@@ -39,6 +39,9 @@ public static class Reasons
     /// <summary>An object of a child's name exists and belongs to somebody else.</summary>
     public const string ChildNotOwned = "ChildNotOwned";
 
+    /// <summary>An object of a child's name is being removed, and that takes long.</summary>
+    public const string ChildBeingRemoved = "ChildBeingRemoved";
+
     /// <summary>Somebody else applies a field that Moebius applies too.</summary>
     public const string ApplyConflict = "ApplyConflict";
 
@@ -50,6 +53,9 @@ public static class Reasons
 
     /// <summary>Pods are not made: the API server refuses them.</summary>
     public const string PodsRefused = "PodsRefused";
+
+    /// <summary>A pod waits for a node that has room for it, or for its volume.</summary>
+    public const string PodsUnscheduled = "PodsUnscheduled";
 
     /// <summary>No node has the labels that the profile selects.</summary>
     public const string NoNodes = "NoNodes";

@@ -15,8 +15,8 @@ namespace Moebius.Operator.Planning;
 /// <param name="Failures">Containers that do not run.</param>
 internal sealed record Observation(IReadOnlyList<Problem> Problems, bool IsBlocked, WorkloadStatus? Workload, IReadOnlyList<ContainerFailure> Failures)
 {
-    public static Observation Of(Plan plan, IReadOnlyList<Problem> applying, WorkloadStatus? workload, IEnumerable<V1Pod> pods) =>
-        new([.. plan.Problems, .. applying], plan.IsBlocked, workload, ContainerFailure.In(pods));
+    public static Observation Of(Plan plan, IReadOnlyList<Problem> applying, WorkloadStatus? workload, IReadOnlyList<V1Pod> pods) =>
+        new([.. plan.Problems, .. applying], plan.IsBlocked, workload is null ? null : workload with { Unscheduled = UnscheduledPod.In(pods) }, ContainerFailure.In(pods));
 }
 
 /// <summary>The status of each kind, as a function of the resource, its plan and what is seen. Times are kept where nothing has changed.</summary>
@@ -27,7 +27,7 @@ internal static class StatusPlanner
 
     public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
-        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).ToList();
+        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(WhileFetching(condition, plan, seen), plan)).ToList();
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
@@ -42,8 +42,8 @@ internal static class StatusPlanner
             ReadyReplicas = seen.Workload?.Ready ?? 0,
             Selector = string.Join(',', Labels.Selector(Components.Inference, resource.Metadata.Name).Select(label => $"{label.Key}={label.Value}")),
             // Of a spec that breaks rules nothing is known for certain.
-            Model = isInvalid ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
-            Endpoint = isInvalid ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
+            Model = isInvalid || plan.Behind is not null ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
+            Endpoint = isInvalid || plan.Behind is not null ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
             Memory = Memory(resource, preparation.Facts),
         };
     }
@@ -53,10 +53,10 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(condition, plan)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
-        Endpoint = plan.IsBlocked ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
+        Endpoint = plan.IsBlocked || plan.Behind is not null ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
     };
 
     public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Plan plan, Observation seen, IReadOnlyList<NodeMemoryStatus> nodes, DateTimeOffset now) => new()
@@ -64,7 +64,7 @@ internal static class StatusPlanner
         ObservedGeneration = resource.Metadata.Generation,
         Conditions = Conditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(ForNodes).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(ForNodes(condition, resource, seen.Workload), plan)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
@@ -72,12 +72,30 @@ internal static class StatusPlanner
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
 
-    /// <summary>A profile asks for no number of pods: its nodes do.</summary>
-    private static PlannedCondition ForNodes(PlannedCondition condition) => condition is { Type: ConditionTypes.Ready, Reason: Reasons.ScaledToZero }
-        ? condition with { Reason = Reasons.NoNodes, Message = "no node has the labels of spec.nodeSelector and is free of stronger profiles and taints" }
-        : condition;
+    /// <summary>What runs well but is not what the current generation asks for is not ready: who waits for that generation would go on.</summary>
+    private static PlannedCondition WhilePaused(PlannedCondition condition, Plan plan) =>
+        plan is { Behind: { } behind, IsBlocked: false } && condition.Type is ConditionTypes.Ready or ConditionTypes.Progressing
+            ? new(condition.Type, ConditionStatus.False, Reasons.Paused, $"{Labels.PausedMessage}, and {behind}")
+            : condition;
 
-    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, IReadOnlyList<PlannedCondition> more, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
+    /// <summary>Before there is a workload, what is waited for is its model.</summary>
+    private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
+        condition is { Type: ConditionTypes.Ready, Reason: Reasons.ReplicasNotReady } && seen.Workload is null
+        && plan.Conditions.FirstOrDefault(one => one is { Type: ConditionTypes.ModelFetched, Status: ConditionStatus.False }) is { } fetched
+            ? condition with { Reason = fetched.Reason, Message = fetched.Message }
+            : condition;
+
+    /// <summary>A profile asks for no number of pods: its nodes do. A DaemonSet does not say why it cannot make one.</summary>
+    private static PlannedCondition ForNodes(PlannedCondition condition, MemorySchedulingProfile profile, WorkloadStatus? agents) => condition switch
+    {
+        { Type: ConditionTypes.Ready, Reason: Reasons.ScaledToZero } =>
+            condition with { Reason = Reasons.NoNodes, Message = "no node has the labels of spec.nodeSelector and is free of stronger profiles and taints" },
+        { Type: ConditionTypes.Ready, Reason: Reasons.ReplicasNotReady } when agents is { IsCurrent: true } && agents.Existing < agents.Desired =>
+            condition with { Message = $"{condition.Message}; {agents.Desired - agents.Existing} are not made yet; if it stays so, the events of DaemonSet '{Names.NodeAgent(profile.Metadata.Name)}' say why" },
+        _ => condition,
+    };
+
+    public static KVPrivacyPolicyStatus KVPrivacyPolicy(KVPrivacyPolicy resource, IReadOnlyList<Problem> problems, Plan plan, IReadOnlyList<PolicyUser> users, DateTimeOffset now)
     {
         var blocking = problems.FirstOrDefault(problem => problem.Blocks);
         PlannedCondition[] conditions =
@@ -88,12 +106,12 @@ internal static class StatusPlanner
             problems is [var first, ..]
                 ? new(ConditionTypes.Degraded, ConditionStatus.True, first.Reason, string.Join("; ", problems.Select(problem => problem.Message)))
                 : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done"),
-            .. more,
+            .. plan.Conditions,
         ];
         return new KVPrivacyPolicyStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions, resource.Metadata.Generation, now),
+            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions.Select(condition => WhilePaused(condition, plan)), resource.Metadata.Generation, now),
             Users = users.Count == 0 ? null : [.. users.Take(MaxUsers)],
             UserCount = users.Count,
         };

@@ -31,9 +31,12 @@ internal static class WorkloadConditions
             return new(ConditionTypes.Ready, ConditionStatus.False, Reasons.PodsRefused, refusal);
         if (workload is { Desired: 0, IsCurrent: true })
             return new(ConditionTypes.Ready, ConditionStatus.True, Reasons.ScaledToZero, "no pods are asked for");
-        return workload.IsComplete
-            ? new(ConditionTypes.Ready, ConditionStatus.True, Reasons.AllReplicasReady, $"{workload.Available} of {workload.Desired} pods answer")
-            : new(ConditionTypes.Ready, ConditionStatus.False, Reasons.ReplicasNotReady, $"{workload.Ready} of {workload.Desired} pods answer, {workload.Updated} run the current template");
+        if (workload.IsComplete)
+            return new(ConditionTypes.Ready, ConditionStatus.True, Reasons.AllReplicasReady, $"{workload.Available} of {workload.Desired} pods answer");
+        var counts = $"{workload.Ready} of {workload.Desired} pods answer, {workload.Updated} run the current template";
+        return workload.Unscheduled is { } unscheduled
+            ? new(ConditionTypes.Ready, ConditionStatus.False, Reasons.PodsUnscheduled, $"{counts}; {unscheduled}")
+            : new(ConditionTypes.Ready, ConditionStatus.False, Reasons.ReplicasNotReady, counts);
     }
 
     private static PlannedCondition Progressing(IReadOnlyList<Problem> problems, bool isBlocked, WorkloadStatus? workload)
@@ -43,7 +46,7 @@ internal static class WorkloadConditions
         if (workload is null && InTheWay(problems) is { } problem)
             return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.Blocked, problem.Message);
         if (workload?.IsStuck == true)
-            return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolloutStuck, "the rollout has passed its deadline");
+            return new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolloutStuck, Stuck(workload));
         return workload?.IsComplete == true
             ? new(ConditionTypes.Progressing, ConditionStatus.False, Reasons.RolledOut, "all pods run the current template")
             : new(ConditionTypes.Progressing, ConditionStatus.True, Reasons.RollingOut, $"{workload?.Updated ?? 0} of {workload?.Desired ?? 0} pods run the current template; {workload?.Ready ?? 0} answer");
@@ -56,7 +59,7 @@ internal static class WorkloadConditions
             .Select(failure => (2, failure.ExitCode == ContainerFailure.BadInput ? Reasons.ConfigurationRefused : Reasons.ContainerFailed, failure.ToString()))
             .Distinct());
         if (workload?.IsStuck == true)
-            reasons.Add((2, Reasons.RolloutStuck, "the rollout has passed its deadline"));
+            reasons.Add((2, Reasons.RolloutStuck, Stuck(workload)));
         if (workload?.Refusal is { } refusal)
             reasons.Add((1, Reasons.PodsRefused, refusal));
         reasons = [.. reasons.OrderBy(one => one.Gravity)];
@@ -65,9 +68,13 @@ internal static class WorkloadConditions
             : new(ConditionTypes.Degraded, ConditionStatus.False, Reasons.AsExpected, "everything that was asked for is done");
     }
 
+    private static string Stuck(WorkloadStatus workload) => workload.Unscheduled is { } unscheduled
+        ? $"the rollout has passed its deadline: {unscheduled}"
+        : "the rollout has passed its deadline";
+
     /// <summary>Why the workload could not be made.</summary>
     private static Problem? InTheWay(IReadOnlyList<Problem> problems) =>
-        problems.FirstOrDefault(problem => problem.Reason is Reasons.ChildNotOwned or Reasons.ChildRejected or Reasons.ApplyConflict);
+        problems.FirstOrDefault(problem => problem.Reason is Reasons.ChildNotOwned or Reasons.ChildBeingRemoved or Reasons.ChildRejected or Reasons.ApplyConflict);
 
     /// <summary>The reason of the condition is that of the gravest problem.</summary>
     private static int Gravity(Problem problem) => problem switch

@@ -11,7 +11,8 @@ namespace Moebius.Operator.Planning;
 /// <param name="IsCurrent">Whether the counts are about the current spec.</param>
 /// <param name="IsStuck">Whether the rollout has passed its deadline.</param>
 /// <param name="Refusal">Why pods are not made, such as a quota or a Pod Security level; null when they are.</param>
-internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, int Ready, int Available, bool IsCurrent, bool IsStuck, string? Refusal = null)
+/// <param name="Unscheduled">Which pod waits for a node, in the scheduler's words; null when none does.</param>
+internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, int Ready, int Available, bool IsCurrent, bool IsStuck, string? Refusal = null, string? Unscheduled = null)
 {
     public bool IsComplete => IsCurrent && Updated >= Desired && Available >= Desired && Existing <= Math.Max(Desired, Updated);
 

@@ -21,7 +21,11 @@ internal sealed class ApiException(HttpStatusCode statusCode, string reason, str
     public bool IsExpired => StatusCode == HttpStatusCode.Gone || Reason is "Expired" or "Gone";
 
     /// <summary>Trying the same request again later cannot help unless somebody changes something.</summary>
-    public bool IsRejection => StatusCode is HttpStatusCode.BadRequest or HttpStatusCode.Forbidden or HttpStatusCode.UnprocessableEntity or HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed;
+    public bool IsRejection => StatusCode is HttpStatusCode.BadRequest or HttpStatusCode.Forbidden or HttpStatusCode.UnprocessableEntity or HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed
+        || (StatusCode == HttpStatusCode.InternalServerError && RejectionsAsErrors.Any(words => Detail.Contains(words, StringComparison.Ordinal)));
+
+    /// <summary>What the server answers with 500, but only a person can settle: a webhook that is away, a field that it does not know.</summary>
+    private static readonly string[] RejectionsAsErrors = ["failed calling webhook", "failed to create typed patch object"];
 
     /// <summary>Reads a Status object; what is not one is quoted.</summary>
     public static ApiException From(HttpStatusCode statusCode, string body)

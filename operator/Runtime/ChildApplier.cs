@@ -12,8 +12,11 @@ namespace Moebius.Operator.Runtime;
 /// Makes the world follow a plan: creates children that are missing, applies those that have lost a planned field, removes
 /// those that are not planned any more, and touches nothing else. What has not drifted costs no request.
 /// </summary>
-internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, ILogger<ChildApplier> logger)
+internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
 {
+    /// <summary>How long the removal of an earlier child may take before it is told.</summary>
+    private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
+
     private readonly IChildKind[] _kinds =
     [
         new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
@@ -60,18 +63,49 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
             logger.LogInformation("Created {Created} of {Children} children of {Kind} {Owner}", created, plan.Children.Count, owner.Kind, ObjectKey.Of(owner));
         if (plan.IsPartial)
             return (problems, created);
-        var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
-        foreach (var kind in _kinds.Where(kind => kind.Prunable))
+        foreach (var (kind, stray) in Strays(owner, plan))
         {
-            foreach (var stray in kind.OwnedBy(owner.Metadata.Uid).Where(stray => !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null))
-            {
-                logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
-                await kind.DeleteAsync(stray, cancellationToken).ConfigureAwait(false);
-                metrics.ChildWrites.WithLabels(kind.Type.Kind, "prune").Inc();
-            }
+            logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
+            if (await SendAsync(kind, ObjectKey.Of(stray), "prune", () => kind.DeleteAsync(stray, cancellationToken)).ConfigureAwait(false) is { } problem)
+                problems.Add(problem);
         }
 
         return (problems, created);
+    }
+
+    /// <summary>The first child that is not as a plan asks, in words; null when all are.</summary>
+    public string? Behind(IKubernetesObject<V1ObjectMeta> owner, Plan plan)
+    {
+        foreach (var child in plan.Children)
+        {
+            var kind = KindOf(child);
+            if (kind.Cached(ObjectKey.Of(child)) is not { } live)
+                return $"{child.Kind} '{child.Metadata.Name}' is not made";
+            var planned = new ChildBody(child);
+            if (kind.IsAsPlanned(live, planned.Hash))
+                continue;
+            var body = planned.ToNode();
+            ((JsonObject)body["metadata"]!["annotations"]!).Remove(Labels.PlanHash);
+            if (Drift.Find(body, WireJson.ToNode(live)) is { } field)
+                return $"{child.Kind} '{child.Metadata.Name}' is not as planned ({field})";
+            // The plan of a Deployment follows what its autoscaler has chosen: another number of pods is no change to it.
+            var isScaled = child is V1Deployment && plan.Children.Any(other => other is V2HorizontalPodAutoscaler or ScaledObject);
+            if (!isScaled && live.Metadata.Annotations?.TryGetValue(Labels.PlanHash, out var hash) is true && hash != planned.Hash)
+                return $"{child.Kind} '{child.Metadata.Name}' has what is not planned any more";
+        }
+
+        return plan.IsBlocked || plan.IsPartial ? null : Strays(owner, plan).Select(stray => $"{stray.Kind.Type.Kind} '{stray.Child.Metadata.Name}' is not removed").FirstOrDefault();
+    }
+
+    /// <summary>Children that are not planned any more.</summary>
+    private IEnumerable<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> Strays(IKubernetesObject<V1ObjectMeta> owner, Plan plan)
+    {
+        var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
+        return from kind in _kinds
+               where kind.Prunable
+               from stray in kind.OwnedBy(owner.Metadata.Uid)
+               where !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null
+               select (kind, stray);
     }
 
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
@@ -118,12 +152,15 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
-        // Fails when somebody, perhaps another leader, has written in between.
-        body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
         try
         {
-            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: false, cancellationToken)).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, async () =>
+            {
+                // Fails when somebody, perhaps another leader, has written in between.
+                body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
+                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
+            }).ConfigureAwait(false);
         }
         catch (ApiException error) when (IsFieldConflict(error))
         {
@@ -151,14 +188,20 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
         return null;
     }
 
-    private static Problem? Refuse(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> live, IChildKind kind, ObjectKey key)
+    private Problem? Refuse(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> live, IChildKind kind, ObjectKey key)
     {
         var controller = live.Metadata.OwnerReferences?.FirstOrDefault(reference => reference.Controller == true);
         if (controller?.Uid == owner.Metadata.Uid && live.Metadata.DeletionTimestamp is null)
             return null;
         var leftOver = controller is not null && controller.Kind == owner.Kind && controller.Name == owner.Metadata.Name;
         if (leftOver || live.Metadata.DeletionTimestamp is not null)
-            throw new ApiException(HttpStatusCode.Conflict, "BeingDeleted", $"{kind.Type.Kind} {key} is still being removed", []);
+        {
+            if (time.GetUtcNow().UtcDateTime - (live.Metadata.DeletionTimestamp ?? owner.Metadata.CreationTimestamp) is not { } waited || waited < RemovalPatience)
+                throw new ApiException(HttpStatusCode.Conflict, "BeingDeleted", $"{kind.Type.Kind} {key} is still being removed", []);
+            var held = live.Metadata.Finalizers is { Count: > 0 } finalizers ? $", held by {string.Join(", ", finalizers)}" : "";
+            return new Problem(Reasons.ChildBeingRemoved, $"{kind.Type.Kind} '{key.Name}' of before is still being removed{held}: find out what uses it or keeps the cluster from removing it", Blocks: false);
+        }
+
         var whose = controller is null ? "nobody that Moebius knows" : $"{controller.Kind} '{controller.Name}'";
         return new Problem(Reasons.ChildNotOwned, $"{kind.Type.Kind} '{key.Name}' exists and belongs to {whose}: delete or rename it, or rename this resource", Blocks: false);
     }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using Moebius.Operator.Planning;
 
@@ -15,17 +16,29 @@ internal static class FieldOwnership
     /// <summary>Makes the fields of the operator as an updater its fields as an applier, where there are any.</summary>
     /// <param name="api">The API server.</param>
     /// <param name="path">The object.</param>
-    /// <param name="resourceVersion">The version that was looked at: fails with 409 when there is another one.</param>
+    /// <param name="resourceVersion">The version that was looked at: fails with 409 when there is another one, or none any more.</param>
     /// <param name="cancellationToken">Stops.</param>
     /// <returns>The version to go on with.</returns>
     public static async Task<string> BecomeApplierAsync(ApiClient api, string path, string resourceVersion, CancellationToken cancellationToken)
     {
-        var live = await api.GetAsync(path, cancellationToken).ConfigureAwait(false);
+        var live = await LiveAsync(api, path, cancellationToken).ConfigureAwait(false);
         if (live["metadata"]?["managedFields"] is not JsonArray managers || AsApplier(managers, Labels.Manager) is not { } changed)
             return resourceVersion;
         var patch = new JsonObject { ["metadata"] = new JsonObject { ["resourceVersion"] = resourceVersion, ["managedFields"] = changed } };
         var answer = await api.MergeAsync(path, patch, cancellationToken).ConfigureAwait(false);
         return (string)answer["metadata"]!["resourceVersion"]!;
+    }
+
+    private static async Task<JsonObject> LiveAsync(ApiClient api, string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await api.GetAsync(path, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ApiException error) when (error.StatusCode == HttpStatusCode.NotFound)
+        {
+            throw new ApiException(HttpStatusCode.Conflict, "Conflict", $"{path} was there and is gone", []);
+        }
     }
 
     /// <summary>The list in which a manager's fields are all those of an applier; null when they are already.</summary>

@@ -34,6 +34,8 @@ public sealed class BadValuesTests
     [InlineData("""{"fullnameOverride": "a.b"}""", "at '/fullnameOverride'")]
     [InlineData("""{"workloadImage": "not an image"}""", "at '/workloadImage'")]
     [InlineData("""{"priorityClassName": "Very High"}""", "at '/priorityClassName'")]
+    [InlineData("""{"logFormat": "JSON"}""", "at '/logFormat'")]
+    [InlineData("""{"prometheusRule": {"runbookUrl": "docs/alerts.md"}}""", "at '/prometheusRule/runbookUrl'")]
     [InlineData("""{"image": null}""", "missing property 'image'")]
     [InlineData("""{"metrics": {"port": null}}""", "at '/metrics': missing property 'port'")]
     [InlineData("""{"webhook": {"certManager": {"enabled": true, "issuerRef": {"kind": "ClusterIssuer"}}, "enabled": true}}""", "at '/webhook/certManager/issuerRef'")]

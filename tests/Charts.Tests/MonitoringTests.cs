@@ -123,6 +123,23 @@ public sealed partial class MonitoringTests
     }
 
     [Fact]
+    public async Task Alerts_link_to_their_sections_of_the_page_that_the_values_name_and_are_otherwise_as_they_are()
+    {
+        const string Page = "https://git.example/moebius/docs/alerts.md";
+        var shipped = (await Rendered.ChartAsync("--set", $"prometheusRule.enabled=true,prometheusRule.runbookUrl={Page}")).OfKind("PrometheusRule").Single();
+        var alerts = shipped["spec"]!["groups"]!.AsArray().SelectMany(group => group!["rules"]!.AsArray()).Where(rule => rule!["alert"] is not null).ToList();
+
+        Assert.NotEmpty(alerts);
+        foreach (var alert in alerts)
+        {
+            Assert.Equal($"{Page}#{((string)alert!["alert"]!).ToLowerInvariant()}", (string?)alert["annotations"]!["runbook_url"]);
+            alert["annotations"]!.AsObject().Remove("runbook_url");
+        }
+
+        Assert.True(JsonNode.DeepEquals(Rendered.Parse(File.ReadAllText(RepositoryFiles.At("charts/moebius/rules/moebius.yaml"))).Objects[0], shipped["spec"]));
+    }
+
+    [Fact]
     public async Task Dashboards_are_shipped_as_they_are()
     {
         var maps = (await Rendered.ChartAsync("--set", "dashboards.enabled=true,dashboards.namespace=grafana,dashboards.annotations.folder=Moebius")).All<k8s.Models.V1ConfigMap>().ToList();

@@ -77,11 +77,11 @@ public sealed class TemplateTests
     [Fact]
     public async Task Operator_is_started_as_the_values_say()
     {
-        var pod = (await Rendered.ChartAsync("--set", "image.repository=r/m,image.tag=v7,metrics.port=9000,nodeAgents.namespace=agents")).One<V1Deployment>().Spec.Template.Spec;
+        var pod = (await Rendered.ChartAsync("--set", "image.repository=r/m,image.tag=v7,metrics.port=9000,nodeAgents.namespace=agents,logFormat=json")).One<V1Deployment>().Spec.Template.Spec;
 
         var container = Assert.Single(pod.Containers);
         Assert.Equal(["moebius"], container.Command);
-        Assert.Equal(["operator", "run", "--namespace=all", "--operator-namespace=agents", "--listen=0.0.0.0:9000", "--image=r/m:v7", "--leader-elect=true"], container.Args);
+        Assert.Equal(["operator", "run", "--namespace=all", "--operator-namespace=agents", "--listen=0.0.0.0:9000", "--image=r/m:v7", "--leader-elect=true", "--log-format=json"], container.Args);
         Assert.Equal("r/m:v7", container.Image);
         Assert.Equal(9000, Assert.Single(container.Ports).ContainerPort);
     }

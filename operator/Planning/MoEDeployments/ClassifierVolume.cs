@@ -21,7 +21,7 @@ internal static class ClassifierVolume
     };
 
     /// <summary>Copies the files where the server cannot mount images; null where nothing has to be copied.</summary>
-    public static V1Container? Copy(OnnxClassifierSpec? classifier, ServerCapabilities server) => classifier?.Image is { } image && !server.ImageVolumes
-        ? ModelVolume.CopyFromImage(CopyContainer, image.Reference, image.PullPolicy, classifier.Path, Name, PodPaths.Classifier)
+    public static V1Container? Copy(OnnxClassifierSpec? classifier, V1ResourceRequirements resources, ServerCapabilities server) => classifier?.Image is { } image && !server.ImageVolumes
+        ? ModelVolume.CopyFromImage(CopyContainer, image.Reference, image.PullPolicy, classifier.Path, Name, PodPaths.Classifier, resources)
         : null;
 }

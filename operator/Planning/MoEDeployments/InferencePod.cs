@@ -30,7 +30,7 @@ internal static class InferencePod
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
         var check = ModelFetch.IsRemote(spec.Model.Source) ? null : ModelSizeCheck.Container(spec, image);
         var fetch = references.Preparation.State == FetchState.Inline && ModelFetch.IsRemote(spec.Model.Source) ? ModelFetch.Container(spec, settings) : null;
-        var copy = spec.Model.Source.Image is { } model && !server.ImageVolumes ? ModelVolume.CopyFromImage(model) : null;
+        var copy = spec.Model.Source.Image is { } model && !server.ImageVolumes ? ModelVolume.CopyFromImage(model, PodMemory.Preparing(spec)) : null;
         var pod = new V1PodSpec
         {
             ServiceAccountName = Names.Inference(resource.Metadata.Name),
@@ -42,7 +42,7 @@ internal static class InferencePod
             Containers = [inference],
             Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
         };
-        var classifier = kvCache is null ? null : ClassifierVolume.Copy(ClassifierVolume.Of(references.Policy), server);
+        var classifier = kvCache is null ? null : ClassifierVolume.Copy(ClassifierVolume.Of(references.Policy), PodMemory.Preparing(spec), server);
         var before = new[] { fetch, copy, check, classifier, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
         pod.InitContainers = before.Count > 0 ? before : null;
         if (kvCache is not null && !server.NativeSidecars)

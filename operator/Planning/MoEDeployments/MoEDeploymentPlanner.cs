@@ -81,7 +81,7 @@ public static class MoEDeploymentPlanner
     {
         { State: FetchState.Done } => new(ConditionTypes.ModelFetched, ConditionStatus.True, Reasons.Fetched, "the model is in its store"),
         { State: FetchState.Failed } => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.FetchFailed, $"spec.model.source: the download has failed: {preparation.Message}: correct what it names; delete the Job to try the same source again"),
-        { Message: { } message } => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.Fetching, $"the model is being downloaded; the last attempt failed: {message}"),
+        { Message: { } message } => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.Fetching, $"the model is being downloaded; {message}"),
         _ => new(ConditionTypes.ModelFetched, ConditionStatus.False, Reasons.Fetching, "the model is being downloaded"),
     };
 

@@ -25,7 +25,7 @@ public enum FetchState
 
 /// <summary>What is known of the model's files.</summary>
 /// <param name="State">How far the download is; of no meaning for models that are mounted.</param>
-/// <param name="Message">Why it failed, or what goes wrong at the moment.</param>
+/// <param name="Message">Why it failed, or what it waits for or failed at last.</param>
 /// <param name="Facts">Sizes; null until somebody has read the files.</param>
 public sealed record ModelPreparation(FetchState State, string? Message, ModelFacts? Facts)
 {
@@ -46,14 +46,20 @@ public sealed record ModelPreparation(FetchState State, string? Message, ModelFa
         var all = pods.ToList();
         var facts = Reported(spec, all) ?? Remembered(spec, resource.Status?.Memory);
         var failure = ContainerFailure.In(all).FirstOrDefault(failure => failure.Container == ModelFetch.ContainerName)?.ToString();
+        var fetching = all.Where(pod => pod.Metadata.Labels is { } labels && labels.TryGetValue(Labels.Component, out var component) && component == Components.ModelFetch).ToList();
         if (job is null)
             return new ModelPreparation(FetchState.NotStarted, null, facts);
         if (Has(job, "Complete"))
             return new ModelPreparation(FetchState.Done, null, facts);
         if (Has(job, "Failed"))
             return new ModelPreparation(FetchState.Failed, failure ?? job.Status.Conditions.First(condition => condition.Type == "Failed").Message ?? "no message", facts);
-        return new ModelPreparation(FetchState.Running, failure, facts);
+        return new ModelPreparation(FetchState.Running, failure is null ? Waiting(job, fetching) : $"the last attempt failed: {failure}", facts);
     }
+
+    /// <summary>A Job says nothing of pods that it cannot make.</summary>
+    private static string? Waiting(V1Job job, List<V1Pod> pods) => pods.Count == 0
+        ? $"Job '{job.Metadata.Name}' has no pod yet; if it stays so, its events say why"
+        : UnscheduledPod.In(pods);
 
     private static bool Has(V1Job job, string type) => job.Status?.Conditions?.Any(condition => condition.Type == type && condition.Status == "True") == true;
 

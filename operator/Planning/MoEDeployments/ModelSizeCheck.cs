@@ -42,7 +42,7 @@ internal static class ModelSizeCheck
                     ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
                 },
             ],
-            Resources = new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
+            Resources = PodMemory.Preparing(spec),
             TerminationMessagePolicy = "FallbackToLogsOnError",
             SecurityContext = Containers.Restricted(),
             VolumeMounts =

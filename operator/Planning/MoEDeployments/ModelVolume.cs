@@ -28,12 +28,12 @@ internal static class ModelVolume
         _ => Store(resource, readOnly: true),
     };
 
-    public static V1Container CopyFromImage(ImageModel image) => CopyFromImage(CopyContainer, image.Reference, image.PullPolicy, image.Path, "model", PodPaths.Model);
+    public static V1Container CopyFromImage(ImageModel image, V1ResourceRequirements resources) => CopyFromImage(CopyContainer, image.Reference, image.PullPolicy, image.Path, "model", PodPaths.Model, resources);
 
     /// <summary>
     /// Where the server cannot mount images, a container of the image copies its files. The image then needs a <c>cp</c>.
     /// </summary>
-    public static V1Container CopyFromImage(string container, string image, ImagePullPolicy pullPolicy, string directory, string volume, string root)
+    public static V1Container CopyFromImage(string container, string image, ImagePullPolicy pullPolicy, string directory, string volume, string root, V1ResourceRequirements resources)
     {
         var path = directory.Trim('/');
         var target = path.Length == 0 ? root : $"{root}/{path}";
@@ -43,6 +43,7 @@ internal static class ModelVolume
             Image = image,
             ImagePullPolicy = pullPolicy.ToString(),
             Command = ["sh", "-c", "mkdir -p \"$2\" && cp -R \"$1/.\" \"$2\"", "sh", $"/{path}", target],
+            Resources = resources,
             TerminationMessagePolicy = "FallbackToLogsOnError",
             SecurityContext = Containers.Restricted(),
             VolumeMounts = [Containers.Mount(volume, root, readOnly: false)],

@@ -31,6 +31,23 @@ internal static class PodMemory
         Requests = Memory(facts is null ? Budgets(spec) + InferenceBase : MemorySizing.Plan(facts, Budget(spec) with { Arena = 0, Limit = null }).Needed),
     };
 
+    /// <summary>
+    /// A container that prepares the pod has what the one that serves has, which costs nothing: it has ended when that one
+    /// starts. Without limits of its own it would keep the pod out of a namespace with a quota on limits, and from being
+    /// Guaranteed, which exclusive processors ask for.
+    /// </summary>
+    public static V1ResourceRequirements Preparing(MoEDeploymentSpec spec)
+    {
+        var (requests, limits) = (Basic(spec.Resources?.Requests), Basic(spec.Resources?.Limits));
+        if (!requests.ContainsKey("memory") && !limits.ContainsKey("memory"))
+            requests["memory"] = new ResourceQuantity("128Mi");
+        return new V1ResourceRequirements { Requests = requests.Count > 0 ? requests : null, Limits = limits.Count > 0 ? limits : null };
+    }
+
+    /// <summary>Devices and huge pages are for the container that serves.</summary>
+    private static Dictionary<string, ResourceQuantity> Basic(IDictionary<string, ResourceQuantity>? quantities) =>
+        (quantities ?? new Dictionary<string, ResourceQuantity>()).Where(one => one.Key is "cpu" or "memory").ToDictionary();
+
     /// <summary>What the spec gives the inference container.</summary>
     public static MemoryBudget Budget(MoEDeploymentSpec spec) => new(
         spec.Experts.FastMemory is { } experts ? Quantities.Bytes(experts, "spec.experts.fastMemory") : null,

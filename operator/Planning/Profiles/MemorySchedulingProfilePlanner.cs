@@ -84,6 +84,7 @@ public static class MemorySchedulingProfilePlanner
                         ServiceAccountName = name,
                         AutomountServiceAccountToken = true,
                         EnableServiceLinks = false,
+                        ImagePullSecrets = Containers.PullSecrets(agent.ImagePullSecrets),
                         PriorityClassName = agent.PriorityClassName,
                         NodeSelector = profile.Spec.NodeSelector is { Count: > 0 } selector ? selector : null,
                         Affinity = affinity is null ? null : new V1Affinity { NodeAffinity = affinity },
@@ -112,7 +113,7 @@ public static class MemorySchedulingProfilePlanner
     {
         Name = ContainerName,
         Image = agent.Image ?? settings.ImageOf(Components.NodeAgent),
-        ImagePullPolicy = nameof(ImagePullPolicy.IfNotPresent),
+        ImagePullPolicy = agent.ImagePullPolicy.ToString(),
         Command = [PodPaths.Program],
         Args =
         [

@@ -81,6 +81,8 @@ public static class PromptOptimizerPlanner
         if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
             yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
         foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size")
+            .Concat(PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector"))
+            .Concat(PlacementCheck.Tolerations(spec.Placement?.Tolerations, "spec.placement.tolerations"))
             .Concat(PlacementCheck.NetworkPolicy(spec.NetworkPolicy, "spec.networkPolicy"))
             .Concat(OptimizerNetworkPolicy.Endpoints(spec).SelectMany(one => NameCheck.Catch(() => EndpointUrl.Parse(one.Endpoint, one.Field)))))
         {
@@ -149,6 +151,10 @@ public static class PromptOptimizerPlanner
                         AutomountServiceAccountToken = false,
                         EnableServiceLinks = false,
                         SecurityContext = Containers.RestrictedPod(),
+                        ImagePullSecrets = Containers.PullSecrets(resource.Spec.ImagePullSecrets),
+                        NodeSelector = resource.Spec.Placement?.NodeSelector is { Count: > 0 } selector ? selector : null,
+                        Tolerations = resource.Spec.Placement?.Tolerations is { Count: > 0 } tolerations ? tolerations : null,
+                        PriorityClassName = resource.Spec.Placement?.PriorityClassName,
                         TerminationGracePeriodSeconds = 30,
                         Containers = [Container(resource.Spec, settings)],
                         Volumes =

@@ -16,6 +16,7 @@ public sealed partial class RuleTests(CrdServer server)
     public static TheoryData<string, string, string, string> Broken { get; } = new()
     {
         { "MoEDeployment", "{replicas: 9, autoscaling: {maxReplicas: 4}}", "spec", "spec.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas, or be left out when autoscaling is set" },
+        { "MoEDeployment", "{kvCache: {enabled: false, ssd: {size: 1Gi}}}", "spec.kvCache", "ssd, shared and resources have no effect while enabled is false: remove them, or enable the cache" },
         { "MoEDeployment", "{kvCache: {enabled: false, policyRef: {name: p}}}", "spec", "spec.kvCache.policyRef has no effect while spec.kvCache.enabled is false: remove it or enable the cache" },
         { "MoEDeployment", "{model: {source: {hostPath: null}}}", "spec.model.source", "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set" },
         { "MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi}}}}", "spec.model.source", "exactly one of hostPath, persistentVolumeClaim, image, s3, http, huggingFace must be set" },

@@ -66,12 +66,46 @@ public sealed class FeatureTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("scale", "-n", shop, "deployment/austen", "--replicas=4")).EnsureSuccess();
         (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"maxBatchTokens":64}}}""")).EnsureSuccess();
         await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
+        await Eventually.EqualAsync("Paused", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        Assert.Equal("False", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
         Assert.Equal("4", await cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
         (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=yes", "--overwrite")).EnsureSuccess();
         await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("metadata.annotations[moebius.dev/paused]: 'yes' is neither", StringComparison.Ordinal));
         (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused-")).EnsureSuccess();
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "deployment/austen", ".spec.replicas"));
         await Eventually.EqualAsync("", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+    }
+
+    [Fact]
+    public async Task A_paused_resource_is_ready_as_long_as_what_runs_is_what_it_asks_for()
+    {
+        var shop = await cluster.NamespaceAsync("paused-ready");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Deployment("{model: {source: {hostPath: {path: /models/austen}}}, placement: {nodeSelector: {zone: a}}}"), "-n", shop);
+        await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+        await cluster.PatchDeploymentStatusAsync(shop, "austen", """{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1}}""");
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        var endpoint = await cluster.GetAsync(shop, "moe/austen", ".status.endpoint");
+
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=true")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"placement":null}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("False", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        Assert.EndsWith("Deployment 'austen' has what is not planned any more", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"placement":{"nodeSelector":{"zone":"a"}}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"port":9000}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("4", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
+        Assert.Equal("False", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        Assert.Contains("' is not as planned (", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        // Nothing listens on the new port.
+        Assert.Equal(endpoint, await cluster.GetAsync(shop, "moe/austen", ".status.endpoint"));
+
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused-")).EnsureSuccess();
+        await Eventually.EqualAsync("9000", () => cluster.GetAsync(shop, "service/austen", ".spec.ports[0].port"));
     }
 
     [Fact]

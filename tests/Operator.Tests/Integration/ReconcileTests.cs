@@ -125,15 +125,19 @@ public sealed class ReconcileTests(OperatorCluster cluster)
     }
 
     [Fact]
-    public async Task What_the_engine_refuses_is_told_in_its_own_words()
+    public async Task What_the_scheduler_and_the_engine_refuse_is_told_in_their_own_words()
     {
         var shop = await cluster.NamespaceAsync("refused");
         await using var running = cluster.StartOperator(shop);
         await cluster.ApplyAsync(Deployment.Replace(", policyRef: {name: strict}", "", StringComparison.Ordinal), "-n", shop);
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
         await cluster.CreateInferencePodAsync(shop);
+        await cluster.PatchStatusAsync(shop, "pods/austen-1", """{"status":{"conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":"0/1 nodes are available: 1 Insufficient memory."}]}}""");
+        await Eventually.EqualAsync("PodsUnscheduled", () => cluster.ConditionAsync(shop, "moe/austen", "Ready", "reason"));
+        Assert.EndsWith("pod 'austen-1' waits for a node: 0/1 nodes are available: 1 Insufficient memory.", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+
         await cluster.PatchStatusAsync(shop, "pods/austen-1", """
-            {"status":{"containerStatuses":[{"name":"inference","ready":false,"restartCount":1,"image":"x","imageID":"","state":{"waiting":{"reason":"CrashLoopBackOff"}},
+            {"status":{"conditions":[{"type":"PodScheduled","status":"True"}],"containerStatuses":[{"name":"inference","ready":false,"restartCount":1,"image":"x","imageID":"","state":{"waiting":{"reason":"CrashLoopBackOff"}},
              "lastState":{"terminated":{"exitCode":2,"message":"moebius: experts.fastMemory: 1 MiB is less than one layer needs\n"}}}]}}
             """);
         await Eventually.EqualAsync("ModelRefused", () => cluster.ConditionAsync(shop, "moe/austen", "ModelLoaded", "reason"));

@@ -80,6 +80,32 @@ public sealed class ConditionTests
         Assert.Equal((ConditionStatus.True, Reasons.PodsRefused), (conditions["Degraded"].Status, conditions["Degraded"].Reason));
     }
 
+    [Fact]
+    public void A_pod_that_waits_for_a_node_is_told_in_the_schedulers_words()
+    {
+        var pod = new V1Pod
+        {
+            Metadata = new V1ObjectMeta { Name = "austen-1" },
+            Status = new V1PodStatus { Conditions = [new V1PodCondition { Type = "PodScheduled", Status = "False", Reason = "Unschedulable", Message = "0/3 nodes are available: 3 Insufficient memory." }] },
+        };
+        const string Words = "pod 'austen-1' waits for a node: 0/3 nodes are available: 3 Insufficient memory.";
+
+        var rolling = Of(new WorkloadStatus(2, 2, 2, 1, 1, true, false));
+        Assert.Equal((ConditionStatus.False, Reasons.PodsUnscheduled, "1 of 2 pods answer, 2 run the current template; " + Words), (rolling["Ready"].Status, rolling["Ready"].Reason, rolling["Ready"].Message));
+        // Nodes may be on their way.
+        Assert.Equal(ConditionStatus.False, rolling["Degraded"].Status);
+
+        var stuck = Of(new WorkloadStatus(2, 2, 2, 1, 1, true, true));
+        Assert.Equal((Reasons.RolloutStuck, "the rollout has passed its deadline: " + Words), (stuck["Degraded"].Reason, stuck["Degraded"].Message));
+        Assert.Equal(stuck["Degraded"].Message, stuck["Progressing"].Message);
+
+        Dictionary<string, PlannedCondition> Of(WorkloadStatus workload)
+        {
+            var seen = Observation.Of(new Plan([], [], []), [], workload, [pod]);
+            return WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).ToDictionary(condition => condition.Type);
+        }
+    }
+
     [Theory]
     [InlineData(null, "1Gi", "ReadWriteOnce", null)]
     [InlineData(null, "3Gi", "ReadWriteOnce", null)]

@@ -79,6 +79,20 @@ public sealed class MoEDeploymentPlannerTests
     }
 
     [Fact]
+    public void A_pod_with_limits_that_are_its_requests_is_guaranteed_and_devices_are_for_the_engine_alone()
+    {
+        const string Spec = "resources: {requests: {cpu: 2, memory: 8Gi}, limits: {cpu: 2, memory: 8Gi, nvidia.com/gpu: 1}}\nkvCache: {memory: 64Mi, resources: {requests: {cpu: 1, memory: 256Mi}, limits: {cpu: 1, memory: 256Mi}}}";
+        var pod = Plan(Samples.MoE(Spec)).Child<V1Deployment>().Spec.Template.Spec;
+        foreach (var resources in pod.InitContainers.Concat(pod.Containers).Select(container => container.Resources))
+        {
+            foreach (var name in new[] { "cpu", "memory" })
+                Assert.Equal(resources.Limits[name].ToString(), resources.Requests[name].ToString());
+        }
+
+        Assert.Equal("inference", Assert.Single(pod.InitContainers.Concat(pod.Containers), container => container.Resources.Limits.ContainsKey("nvidia.com/gpu")).Name);
+    }
+
+    [Fact]
     public void Without_a_cache_there_is_neither_sidecar_nor_arena()
     {
         var plan = Plan(Samples.MoE("kvCache: {enabled: false}"));
@@ -159,6 +173,7 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing")]
     [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a quantity of bytes")]
     [InlineData("experts: {prefetch: {mode: Fixed}}", "spec.experts.prefetch: horizon must be set for mode Fixed and only then")]
+    [InlineData("kvCache: {enabled: false, shared: {address: 'valkey:6379'}}", "spec.kvCache: ssd, shared and resources have no effect while enabled is false")]
     [InlineData("kvCache: {enabled: false, policyRef: {name: strict}}", "spec: spec.kvCache.policyRef has no effect")]
     [InlineData("resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of")]
     [InlineData("kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB")]
@@ -321,11 +336,8 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("valkey.caches.svc.cluster.local.:6379", "caches *")]
     [InlineData("valkey.caches:6379", "caches *; * 6379")]
     [InlineData("cache.example.com:6379", "* 6379")]
-    public void The_tier_between_pods_is_the_caches_only_way_out(string address, string ways)
-    {
+    public void The_tier_between_pods_is_the_caches_only_way_out(string address, string ways) =>
         Assert.Equal(ways, WaysOut(Plan(Samples.MoE($"kvCache: {{shared: {{address: '{address}'}}}}"))));
-        Assert.Equal("", WaysOut(Plan(Samples.MoE($"kvCache: {{enabled: false, shared: {{address: '{address}'}}}}"))));
-    }
 
     /// <summary>Who may be called beside the name servers, and on which port.</summary>
     private static string WaysOut(Plan plan)

@@ -82,6 +82,33 @@ public sealed class ModelSourceTests
     }
 
     [Fact]
+    public void A_download_that_waits_says_for_what()
+    {
+        var resource = Samples.Remote();
+        var job = Plan(resource).Child<V1Job>();
+        Assert.Equal($"the model is being downloaded; Job '{job.Metadata.Name}' has no pod yet; if it stays so, its events say why", Ready());
+
+        var pod = new V1Pod
+        {
+            Metadata = new V1ObjectMeta { Name = "fetch-1", Labels = job.Spec.Template.Metadata.Labels },
+            Status = new V1PodStatus { Conditions = [new V1PodCondition { Type = "PodScheduled", Status = "False", Message = "pod has unbound immediate PersistentVolumeClaims" }] },
+        };
+        Assert.Equal("the model is being downloaded; pod 'fetch-1' waits for a node: pod has unbound immediate PersistentVolumeClaims", Ready(pod));
+
+        pod.Status = new V1PodStatus { Phase = "Running" };
+        Assert.Equal("the model is being downloaded", Ready(pod));
+
+        string Ready(params V1Pod[] pods)
+        {
+            var preparation = ModelPreparation.Of(resource, job, pods);
+            var plan = Plan(resource, preparation);
+            var ready = StatusPlanner.MoEDeployment(resource, plan, preparation, Observation.Of(plan, [], null, []), DateTimeOffset.UnixEpoch).Conditions!.Single(condition => condition.Type == ConditionTypes.Ready);
+            Assert.Equal(("False", Reasons.Fetching), (ready.Status, ready.Reason));
+            return ready.Message;
+        }
+    }
+
+    [Fact]
     public void A_model_that_does_not_fit_is_refused_before_a_pod_starts_with_what_would_fit()
     {
         var resource = Samples.Remote("resources: {limits: {memory: 4Gi}}");

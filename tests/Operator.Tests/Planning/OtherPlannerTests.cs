@@ -190,6 +190,13 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Fact]
+    public void Agents_are_pulled_as_the_spec_says()
+    {
+        var pod = Plan(Samples.Profile("agent: {imagePullPolicy: Always, imagePullSecrets: [{name: registry}]}")).Child<V1DaemonSet>().Spec.Template.Spec;
+        Assert.Equal(("registry", "Always"), (Assert.Single(pod.ImagePullSecrets).Name, Assert.Single(pod.Containers).ImagePullPolicy));
+    }
+
+    [Fact]
     public void A_profile_without_nodes_says_so()
     {
         var profile = Samples.Profile("nodeSelector: {cxl: 'yes'}");
@@ -197,6 +204,18 @@ public sealed class MemorySchedulingProfilePlannerTests
         var ready = StatusPlanner.MemorySchedulingProfile(profile, plan, Observation.Of(plan, [], new WorkloadStatus(0, 0, 0, 0, 0, true, false), []), [], DateTimeOffset.UnixEpoch)
             .Conditions!.Single(condition => condition.Type == ConditionTypes.Ready);
         Assert.Equal(("True", Reasons.NoNodes), (ready.Status, ready.Reason));
+    }
+
+    [Fact]
+    public void Agents_that_are_not_made_are_told_with_where_the_reason_is()
+    {
+        var profile = Samples.Profile();
+        var plan = Plan(profile);
+        var ready = StatusPlanner.MemorySchedulingProfile(profile, plan, Observation.Of(plan, [], new WorkloadStatus(3, 1, 1, 1, 1, true, false), []), [], DateTimeOffset.UnixEpoch)
+            .Conditions!.Single(condition => condition.Type == ConditionTypes.Ready);
+        Assert.Equal(
+            ("False", $"1 of 3 pods answer, 1 run the current template; 2 are not made yet; if it stays so, the events of DaemonSet '{Names.NodeAgent(profile.Metadata.Name)}' say why"),
+            (ready.Status, ready.Message));
     }
 
     [Fact]
@@ -208,6 +227,19 @@ public sealed class MemorySchedulingProfilePlannerTests
 public sealed class PromptOptimizerPlannerTests
 {
     private static Plan Plan(PromptOptimizer resource, MoEDeployment? model = null, ServerCapabilities? server = null) => PromptOptimizerPlanner.Plan(resource, model, OperatorSettings.Default, server ?? ServerCapabilities.Latest);
+
+    [Fact]
+    public void The_pod_runs_where_the_spec_says_and_its_image_is_pulled_with_its_secrets()
+    {
+        var pod = Plan(Samples.Optimizer("""
+            languageModel: {endpoint: {url: 'https://x/v1', model: m}}
+            imagePullSecrets: [{name: registry}]
+            placement: {nodeSelector: {pool: small}, tolerations: [{key: dedicated, operator: Exists}], priorityClassName: batch}
+            """)).Child<V1Deployment>().Spec.Template.Spec;
+        Assert.Equal("registry", Assert.Single(pod.ImagePullSecrets).Name);
+        Assert.Equal(new Dictionary<string, string> { ["pool"] = "small" }, pod.NodeSelector);
+        Assert.Equal(("dedicated", "batch"), (Assert.Single(pod.Tolerations).Key, pod.PriorityClassName));
+    }
 
     [Fact]
     public void A_MoEDeployment_is_resolved_to_its_service_and_its_model()
@@ -301,6 +333,8 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
     [InlineData("languageModel: {endpoint: {url: 'http://a', model: m, timeout: 0s}}", "spec.languageModel.endpoint.timeout: '0s' must be 10ms to 24h")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nresources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "spec.resources.requests[memory]: '2Gi' is more than the limit of '1Gi'")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nplacement: {nodeSelector: {'a b': c}}", "spec.placement.nodeSelector[a b]: 'a b' is not the key of a label")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nplacement: {tolerations: [{operator: Exists, value: x}]}", "spec.placement.tolerations[0].value: 'x' has no meaning with operator Exists")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>
         Assert.StartsWith(message, Assert.Single(Plan(Samples.Optimizer(spec)).Problems).Message, StringComparison.Ordinal);
