@@ -75,6 +75,19 @@ public sealed class PromotionTests
     }
 
     [Fact]
+    public async Task Tier_3_is_not_told_what_is_private_nor_what_follows_it()
+    {
+        await using var model = await ContextServer.StartAsync();
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 60}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Harmless + Personal + "Nobody has an opinion about this.\n");
+        await server.ClassifiedAsync();
+        Assert.Contains("motor", Assert.Single(model.Requests).ToJsonString(), StringComparison.Ordinal);
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", Harmless + Personal));
+    }
+
+    [Fact]
     public async Task What_a_classifier_cleared_goes_back_when_the_policy_has_another_one()
     {
         await using var server = await TestServer.StartAsync(slots: 128, policy: Policy("classifier: {type: BuiltIn}"));
