@@ -48,12 +48,16 @@ public class ReuseEstimateTests
     }
 
     [Fact]
-    public void What_was_used_in_the_first_steps_is_soon_expected()
+    public void A_model_of_one_layer_soon_expects_what_it_used_in_the_first_steps()
     {
         var estimate = new ReuseEstimate(1, 8, 1);
         for (var step = 0; step < 24; step++)
             estimate.Used(0, [3]);
         Assert.InRange(estimate.Uses(0, 3), 0.6f, 1);
         Assert.InRange(estimate.Uses(0, 2), 0, 0.1f);
+        estimate.Predicted(0, new float[8]);
+        Assert.True(estimate.IsPredicted(0));
+        estimate.Used(0, [3]);
+        Assert.False(estimate.IsPredicted(0));
     }
 }
