@@ -67,11 +67,13 @@ public sealed class PromotionTests
         Assert.Equal("The first is fine.\n".Length / TestServer.BlockTokens, await client.HitsAsync("bob", prompt));
         Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
 
-        // Without an answer it stays private.
+        // Without an answer it stays private. (A text that ends inside a block would do so in any case.)
+        const string unanswered = "Nobody has an opinion about theirs.\n";
+        Assert.Equal(0, unanswered.Length % TestServer.BlockTokens);
         model.Respond = (context, _) => Task.CompletedTask;
-        await client.CacheAsync("alice", "Nobody has an opinion about this.\n");
+        await client.CacheAsync("alice", unanswered);
         await server.ClassifiedAsync();
-        Assert.Equal(0, await client.HitsAsync("bob", "Nobody has an opinion about this.\n"));
+        Assert.Equal(0, await client.HitsAsync("bob", unanswered));
     }
 
     [Fact]
