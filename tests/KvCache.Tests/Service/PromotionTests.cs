@@ -67,11 +67,26 @@ public sealed class PromotionTests
         Assert.Equal("The first is fine.\n".Length / TestServer.BlockTokens, await client.HitsAsync("bob", prompt));
         Assert.Equal(prompt.Length / TestServer.BlockTokens, await client.HitsAsync("alice", prompt));
 
-        // Without an answer it stays private.
+        // Without an answer it stays private. (A text that ends inside a block would do so in any case.)
+        const string unanswered = "Nobody has an opinion about theirs.\n";
+        Assert.Equal(0, unanswered.Length % TestServer.BlockTokens);
         model.Respond = (context, _) => Task.CompletedTask;
-        await client.CacheAsync("alice", "Nobody has an opinion about this.\n");
+        await client.CacheAsync("alice", unanswered);
         await server.ClassifiedAsync();
-        Assert.Equal(0, await client.HitsAsync("bob", "Nobody has an opinion about this.\n"));
+        Assert.Equal(0, await client.HitsAsync("bob", unanswered));
+    }
+
+    [Fact]
+    public async Task Tier_3_is_not_told_what_is_private_nor_what_follows_it()
+    {
+        await using var model = await ContextServer.StartAsync();
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 60}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Harmless + Personal + "Nobody has an opinion about this.\n");
+        await server.ClassifiedAsync();
+        Assert.Contains("motor", Assert.Single(model.Requests).ToJsonString(), StringComparison.Ordinal);
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", Harmless + Personal));
     }
 
     [Fact]
@@ -86,6 +101,41 @@ public sealed class PromotionTests
         server.Server.Policy.Poll();
         Assert.Equal(0, await client.HitsAsync("bob", Harmless));
         Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("alice", Harmless));
+    }
+
+    [Fact]
+    public async Task A_verdict_under_a_policy_that_is_replaced_meanwhile_makes_nothing_public()
+    {
+        await using var model = await ContextServer.StartAsync();
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 100}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        model.Say = async _ =>
+        {
+            await File.WriteAllTextAsync(server.Options.PolicyPath!, Policy("classifier: {type: BuiltIn, publicBelowPercent: 5}"));
+            server.Server.Policy.Poll();
+            return ContextServer.Verdict(isPrivate: false);
+        };
+        await client.CacheAsync("alice", Harmless);
+        await server.ClassifiedAsync();
+        Assert.NotEmpty(model.Requests);
+        Assert.Equal((0, Harmless.Length / TestServer.BlockTokens), (await client.HitsAsync("bob", Harmless), await client.HitsAsync("alice", Harmless)));
+    }
+
+    [Theory]
+    [InlineData("classifier: {type: BuiltIn}")]
+    [InlineData("mode: Share")]
+    public async Task What_an_anonymous_request_made_public_goes_when_the_policy_takes_it_back(string spec)
+    {
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("7f1", Harmless, anonymous: true);
+        await server.ClassifiedAsync();
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", Harmless));
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, Policy("mode: Isolate"));
+        server.Server.Policy.Poll();
+        var stats = await client.Api.StatsAsync(new StatsRequest());
+        Assert.Equal((0ul, 0ul), (stats.BlocksPrivate, stats.BlocksPublic));
     }
 
     private static string Policy(string spec) =>
