@@ -160,7 +160,7 @@ internal class RoutingPredictor
         {
             var row = (int)((long)i * tokens / rows);
             // Rows that are not learned from leave what they wrote to the next.
-            var learned = i * LearnedRows / rows != (i + 1) * LearnedRows / rows || rows <= LearnedRows;
+            var learned = i * LearnedRows / rows != (i + 1) * LearnedRows / rows;
             var x = lesson.Row(row, _tokens[row], learned);
             Inputs(routing, distance, i, row, target, x);
             pair.Model.Run(x, _logits);

@@ -31,9 +31,9 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>For each request of the plan that is not in memory, the probability that it is loaded in vain.</summary>
     private readonly List<float> _risks = [];
 
-    /// <summary>For each layer's experts, the number of the last plan that they were in, and of the last layer run that used them.</summary>
-    private readonly long[] _plannedIn, _usedIn;
-    private long _plans, _runs;
+    /// <summary>For each layer's experts, the number of the last layer run that used them.</summary>
+    private readonly long[] _usedIn;
+    private long _runs;
     private int _used;
 
     /// <summary>
@@ -58,8 +58,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
         _fixedThreshold = threshold;
-        _plannedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
-        _usedIn = new long[_plannedIn.Length];
+        _usedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _use = new float[predictor.Shape.Experts];
         _reach = new LayerReach(predictor.Shape.Layers, limits.MaxHorizon);
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
@@ -159,7 +158,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     {
         _plan.Clear();
         _order.Clear();
-        _plans++;
         var threshold = Threshold;
         var source = routing?.Layer ?? -1;
         float weight = 1;
@@ -180,9 +178,8 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
                 _controller?.Expect(TensorPrimitives.Sum(use));
             for (var e = 0; e < use.Length; e++)
             {
-                if (use[e] < threshold || _plannedIn[At(layer, e)] == _plans)
+                if (use[e] < threshold)
                     continue;
-                _plannedIn[At(layer, e)] = _plans;
                 _plan.Add(new PrefetchRequest(new ExpertKey(layer, e), use[e]));
                 _order.Add(-weight * use[e]);
             }

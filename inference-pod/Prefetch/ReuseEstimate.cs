@@ -38,8 +38,8 @@ internal sealed class ReuseEstimate
         _steps = new long[layers];
         _used = new float[experts];
         (_predicted, _foretold, _ran) = (new long[layers], new long[layers], new long[layers]);
-        Array.Fill(_predicted, -1);
-        Array.Fill(_foretold, -1);
+        Array.Fill(_predicted, -2);
+        Array.Fill(_foretold, -2);
         Array.Fill(_ran, -1);
     }
 
@@ -76,8 +76,7 @@ internal sealed class ReuseEstimate
     }
 
     /// <summary>Whether there is a prediction that was not made before the layer last ran.</summary>
-    public bool IsPredicted(int layer) =>
-        _predicted[layer] > _ran[layer] || (_predicted[layer] == _ran[layer] && layer == _current);
+    public bool IsPredicted(int layer) => _predicted[layer] >= _ran[layer];
 
     /// <summary>
     /// A measure of how far an expert's next use is: the inverse of the uses expected of it when its layer runs next and

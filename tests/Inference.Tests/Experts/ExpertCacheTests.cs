@@ -116,6 +116,30 @@ public class ExpertCacheTests
     }
 
     [Fact]
+    public void A_prediction_that_came_true_keeps_it_no_longer()
+    {
+        var cache = new ExpertCache(4);
+        for (var expert = 0; expert < 4; expert++)
+            Use(cache, expert);
+        Assert.True(cache.TryPredict(Key(0)));
+        Use(cache, 0);
+        Assert.Equal([Key(1), Key(2), Key(3), Key(0)], Enumerable.Range(4, 4).Select(expert => Use(cache, expert)));
+    }
+
+    [Fact]
+    public void What_compute_waits_for_takes_what_is_not_predicted_first()
+    {
+        var cache = new ExpertCache(4);
+        Load(cache, 0, ahead: false, pin: true);
+        for (var expert = 1; expert < 4; expert++)
+            Use(cache, expert);
+        Assert.True(cache.TryPredict(Key(1)));
+        Use(cache, 2);
+        Use(cache, 3);
+        Assert.Equal(Key(2), Use(cache, 4));
+    }
+
+    [Fact]
     public void What_was_loaded_ahead_in_vain_goes_first_and_is_counted()
     {
         var cache = new ExpertCache(4);

@@ -106,6 +106,40 @@ public class ExpertSchedulerTests
         scheduler.Release(transfer.Key);
     }
 
+    [Fact]
+    public void A_load_ahead_that_failed_counts_no_longer_among_those_on_their_way()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(4), aheadAtOnce: 1);
+        scheduler.Plan([new PrefetchRequest(new(1, 0), 1), new PrefetchRequest(new(1, 1), 1)]);
+        Assert.True(scheduler.TryBegin(out var transfer));
+        Assert.False(scheduler.TryBegin(out _));
+        Assert.False(scheduler.Fail(transfer.Key));
+        Assert.True(scheduler.TryBegin(out transfer));
+        Assert.Equal(new ExpertKey(1, 1), transfer.Key);
+    }
+
+    [Fact]
+    public void What_nobody_waits_for_any_more_is_not_loaded()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(4));
+        Assert.False(scheduler.TryUse(new(0, 0), out _));
+        scheduler.Abandon(new(0, 0));
+        Assert.Equal((0, 0), (scheduler.Waiting, scheduler.Demanded));
+        Assert.False(scheduler.TryBegin(out _));
+    }
+
+    [Fact]
+    public void What_is_in_the_plan_no_longer_gives_way_to_what_is()
+    {
+        var scheduler = new ExpertScheduler(new ExpertCache(1));
+        foreach (var expert in new[] { 0, 1 })
+        {
+            scheduler.Plan([new PrefetchRequest(new(1, expert), 1)]);
+            Assert.True(scheduler.TryBegin(out var transfer));
+            Assert.False(scheduler.Complete(transfer.Key));
+        }
+    }
+
     /// <summary>
     /// Steps of random routing through layers, with random plans, loads that end in random order and some that fail:
     /// every expert that a layer uses is handed out, within the budget, and nothing is left over.

@@ -134,6 +134,21 @@ public class TransferLinkTests
     }
 
     [Fact]
+    public async Task What_arrived_for_a_layer_that_gave_up_is_neither_kept_nor_given_to_the_next()
+    {
+        using var buffers = new ExpertBuffers(1, ExpertBytes);
+        using var link = new TransferLink(new ExpertScheduler(new ExpertCache(1)), new Source(_ => { }), buffers, 1);
+        var arrived = new List<ArrivedExpert>();
+        Assert.Equal(1, link.Use([new ExpertKey(0, 5)], arrived));
+        await Eventually.TrueAsync(() => link.Read((_, _, bytes) => bytes) > 0);
+        link.Abandon([new ExpertKey(0, 5)]);
+        Assert.Equal(1, link.Use([new ExpertKey(1, 3)], arrived));
+        await Eventually.EndsAsync(Task.Run(() => link.WaitForArrivals(arrived)));
+        Assert.Equal(new ExpertKey(1, 3), Assert.Single(arrived).Key);
+        link.Release(arrived);
+    }
+
+    [Fact]
     public void Filling_reports_the_first_failure()
     {
         using var buffers = new ExpertBuffers(6, ExpertBytes);

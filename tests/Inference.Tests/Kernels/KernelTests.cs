@@ -91,6 +91,29 @@ public unsafe class KernelTests
         Assert.True((Tensor(kernels.LayerNorm(View(x), Vector(w), Vector(b), 1e-5f)) - layer).abs().max().item<float>() < 1e-5f);
     }
 
+    [Fact]
+    public void Norms_of_a_row_of_zeros_are_numbers()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var kernels = new TensorKernels(new Workers(1));
+        torch.Tensor x = torch.zeros([1, 40]), w = torch.ones([40]), b = torch.full([40], 0.5f);
+        Assert.Equal(0, Tensor(kernels.RmsNorm(View(x), Vector(w), 1e-5f)).abs().max().item<float>());
+        Assert.Equal(0, (Tensor(kernels.LayerNorm(View(x), Vector(w), Vector(b), 1e-5f)) - b).abs().max().item<float>());
+    }
+
+    [Theory]
+    [InlineData(2, 3, 2, 3)]
+    [InlineData(20, 30, 7, 7)]
+    [InlineData(-20, 1, -20, 1)]
+    [InlineData(1, -30, 1, -7)]
+    public void The_clamped_gate_is_at_most_7_and_what_it_multiplies_within_7_of_0(float gate, float up, double clampedGate, double clampedUp)
+    {
+        float* g = stackalloc float[16], u = stackalloc float[16];
+        (*g, *u) = (gate, up);
+        Activations.Gate(Activation.ClampedSwiglu, g, u, 1);
+        Assert.Equal(clampedGate / (1 + Math.Exp(-1.702 * clampedGate)) * (clampedUp + 1), *g, 1e-5);
+    }
+
     [Theory]
     [InlineData("silu")]
     [InlineData("gelu")]

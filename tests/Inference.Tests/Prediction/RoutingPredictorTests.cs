@@ -72,6 +72,87 @@ public class RoutingPredictorTests
         }
     }
 
+    [Fact]
+    public void It_begins_as_the_bare_pre_gate()
+    {
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        float[] gate = [0.01f, 0.02f, 0.03f, 0.04f, 0.1f, 0.15f, 0.25f, 0.4f];
+        predictor.Begin([5]);
+        predictor.Predict(new LayerRouting(0, 1, [0, 1], [1, 0, 0, 0, 0, 0, 0, 0], [new PreGate(1, gate)]), 1, use);
+        // A probability as large as a fair choice's means the share of top-k of all: 2 of 8, odds of 1 to 3.
+        for (var e = 0; e < 8; e++)
+            Assert.Equal(gate[e] * 8 / 3 / (1 + (gate[e] * 8 / 3)), use[e], 1e-5f);
+    }
+
+    [Fact]
+    public void It_learns_what_a_token_says_of_the_step_after_apart_from_what_it_says_of_its_own()
+    {
+        // In a step with token t the first layer uses t - 1, and so t in the step after.
+        var predictor = new RoutingPredictor(Shape);
+        float[] use = new float[8], next = new float[8];
+        for (var step = 0; step < 600; step++)
+        {
+            var token = step % 8;
+            predictor.Begin([token]);
+            predictor.Predict(null, 1, use);
+            predictor.Learn(0, [(token + 7) % 8, (token + 3) % 8]);
+            var even = Enumerable.Repeat(1f / 8, 8).ToArray();
+            predictor.Predict(new LayerRouting(1, 1, [0, 1], even, [new PreGate(0, even)]), 1, next);
+            if (step < 592)
+                continue;
+            Assert.True(use[(token + 7) % 8] > 0.6 && use[token] < 0.4, string.Join(' ', use));
+            Assert.True(next[token] > 0.6 && next[(token + 7) % 8] < 0.4, string.Join(' ', next));
+        }
+    }
+
+    [Fact]
+    public void What_one_layer_says_does_not_change_what_another_says()
+    {
+        var shape = new RoutingShape(3, 8, 2, 32);
+        RoutingPredictor alone = new(shape), both = new(shape);
+        float[] expected = new float[8], found = new float[8], other = new float[8];
+        for (var step = 0; step < 50; step++)
+        {
+            LayerRouting first = Routing(1, step) with { Ahead = [Routing(1, step + 3).Ahead[0]] }, second = Routing(1, step * 3) with { Layer = 1, Ahead = [new PreGate(2, Routing(1, step + 1).Gate)] };
+            alone.Begin([step % 5]);
+            both.Begin([step % 5]);
+            both.Predict(first, 1, other);
+            both.Learn(1, [1, 2]);
+            both.Predict(second, 1, found);
+            alone.Predict(second, 1, expected);
+            Assert.Equal(expected, found);
+            both.Learn(2, [step % 8, (step + 1) % 8]);
+            alone.Learn(2, [step % 8, (step + 1) % 8]);
+        }
+    }
+
+    [Fact]
+    public void A_prediction_for_a_step_that_came_otherwise_teaches_nothing()
+    {
+        RoutingPredictor taught = new(Shape), untaught = new(Shape);
+        float[] use = new float[8], expected = new float[8];
+        var routing = Routing(3, 1) with { Layer = 1, Ahead = [new PreGate(0, Routing(3, 2).Gate)] };
+        taught.Begin([1, 2, 3]);
+        taught.Predict(routing, 1, use);
+        // Other sequences, and fewer of them.
+        taught.Begin([4]);
+        taught.Learn(0, [0, 1]);
+        taught.Begin([1, 2, 3]);
+        taught.Predict(routing, 1, use);
+        // A step in which the layer did not run lies between.
+        taught.Begin([1, 2, 3]);
+        taught.Begin([1, 2, 3]);
+        taught.Learn(0, [0, 1, 0, 1, 0, 1]);
+        untaught.Learn(0, [0, 1, 0, 1, 0, 1]);
+
+        taught.Begin([1, 2, 3]);
+        untaught.Begin([1, 2, 3]);
+        taught.Predict(routing, 1, use);
+        untaught.Predict(routing, 1, expected);
+        Assert.Equal(expected, use);
+    }
+
     [Property]
     public void Probabilities_are_in_bounds_for_any_batch(byte[] tokens, byte seed)
     {

@@ -47,6 +47,17 @@ public class HorizonContestTests
     }
 
     [Fact]
+    public void Of_two_that_differ_by_less_than_the_tolerance_the_shorter_wins()
+    {
+        foreach (var (ahead, winner) in new[] { (0.5, 1), (2, 3) })
+        {
+            var contest = new HorizonContest([1, 3]);
+            Run(contest, (horizon, _) => 30e-6 * (horizon == 3 ? 1 - (ahead * HorizonContest.Tolerance) : 1));
+            Assert.Equal(winner, contest.Winner);
+        }
+    }
+
+    [Fact]
     public void The_horizon_changes_only_between_steps()
     {
         var contest = new HorizonContest([0, 2, 4]);

@@ -60,6 +60,22 @@ public class HorizonControllerTests
     }
 
     [Fact]
+    public void It_grows_at_the_threshold_of_stalls_and_shrinks_at_that_of_loads_in_vain()
+    {
+        var controller = new HorizonController(new HorizonLimits(8, 4, 8));
+        foreach (var horizon in new[] { 1, 1, 1, 2 })
+        {
+            Step(controller, Feedback(1, 0, 1e-3, 1e-3, 1), 4);
+            Assert.Equal(horizon, controller.Horizon);
+        }
+
+        Step(controller, Feedback(0, 7, 1e-3, 1e-3, 1), 4);
+        Assert.Equal(2, controller.Horizon);
+        Step(controller, Feedback(0, 2, 1e-3, 1e-3, 1), 4);
+        Assert.Equal(1, controller.Horizon);
+    }
+
+    [Fact]
     public void Stalls_that_nobody_foresaw_do_not_lengthen_it()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));

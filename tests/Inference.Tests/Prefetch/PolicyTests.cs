@@ -50,13 +50,13 @@ public class PolicyTests
     }
 
     [Fact]
-    public void The_likeliest_is_loaded_first_whichever_layer_it_is_of_and_of_equals_the_nearest()
+    public void The_likeliest_is_loaded_first_whichever_layer_it_is_of_and_of_about_equals_the_nearest()
     {
         var said = new StatedPredictor(new RoutingShape(8, 4, 2, 16));
         var policy = new ExpertFlowPolicy(said, new HorizonLimits(8, 4, 8), horizon: 3, threshold: 0.1f);
         said.Uses[2] = [0.3f, 0, 0, 0.5f];
         said.Uses[3] = [0, 0.9f, 0, 0];
-        said.Uses[4] = [0, 0, 0.5f, 0.05f];
+        said.Uses[4] = [0, 0, 0.55f, 0.05f];
         policy.Begin([1]);
         Assert.Equal([new(3, 1), new(2, 3), new(4, 2), new(2, 0)], policy.Plan(new LayerRouting(1, 1, [0, 1], [1, 0, 0, 0],
             [.. Enumerable.Range(2, 3).Select(layer => new PreGate(layer, [1, 0, 0, 0]))]))!.Select(request => request.Key));
@@ -72,6 +72,14 @@ public class PolicyTests
             use.Clear();
             Uses.GetValueOrDefault((routing?.Layer ?? -1) + distance, []).CopyTo(use);
         }
+    }
+
+    [Fact]
+    public void A_horizon_is_no_longer_than_the_model()
+    {
+        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), horizon: 5);
+        policy.Begin([1]);
+        Assert.Equal(3, policy.CurrentHorizon);
     }
 
     [Fact]

@@ -13,10 +13,10 @@ internal sealed class IndexHarness
     private readonly ConcurrentQueue<IndexNode> _hit = [];
     private long _now;
 
-    public IndexHarness(int slots)
+    public IndexHarness(int slots, Action<IReadOnlyList<BlockKey>, BlockKey?>? onDemoted = null)
     {
         Slots = new SlotTable(slots, (_, _) => { });
-        Index = new PrefixIndex(Slots, () => ++_now) { OnPublicHit = (run, _) => _hit.Enqueue(run) };
+        Index = new PrefixIndex(Slots, () => ++_now) { OnPublicHit = (run, _) => _hit.Enqueue(run), OnDemoted = onDemoted };
         Root = Index.Root(new ModelKey("model", BlockTokens, 1));
     }
 

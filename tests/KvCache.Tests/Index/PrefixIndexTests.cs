@@ -144,6 +144,61 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void A_run_under_a_lease_is_not_idle()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcd");
+        var lease = harness.Lookup(0, "ab");
+        Assert.Equal(0, harness.Index.DropIdle(long.MaxValue, long.MaxValue));
+        Assert.Equal(4, harness.Hits(0, "abcd"));
+        lease.Lease.Release();
+        Assert.Equal(4, harness.Index.DropIdle(long.MaxValue, long.MaxValue));
+    }
+
+    [Fact]
+    public void What_is_withdrawn_along_a_path_begins_at_its_block_and_takes_what_follows()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "abcd", shareAs: new("x"));
+        harness.Cache(0, "abxy", shareAs: new("x"));
+        Assert.Equal(0, harness.Index.DemotePath(harness.Root, harness.Root.Keys(IndexHarness.Tokens("ab")), 2));
+        Assert.Equal(1, harness.Index.DemotePath(harness.Root, harness.Root.Keys(IndexHarness.Tokens("abcd")), 3));
+        Assert.Equal((3, 4), (harness.Hits(1, "abcd"), harness.Hits(1, "abxy")));
+        Assert.Equal(5, harness.Index.DemotePath(harness.Root, harness.Root.Keys(IndexHarness.Tokens("abcz")), 0));
+        Assert.Equal((0, 4), (harness.Hits(1, "abcd"), harness.Hits(0, "abxy")));
+    }
+
+    [Fact]
+    public void What_is_no_longer_public_is_announced_and_where_probing_began()
+    {
+        var announced = new List<(IReadOnlyList<BlockKey> Keys, BlockKey? Probed)>();
+        var harness = new IndexHarness(32, (demoted, probed) => announced.Add((demoted, probed)));
+        harness.Cache(0, "abcd", shareAs: new("x"));
+        harness.Cache(0, "abxy", shareAs: new("x"));
+        harness.Index.DemoteProbed(harness.PublicRuns(1, "abcd")[0]);
+        harness.Index.Retract(_ => false);
+
+        BlockKey[] path = harness.Root.Keys(IndexHarness.Tokens("abcd")), other = harness.Root.Keys(IndexHarness.Tokens("abxy"));
+        Assert.Equal(2, announced.Count);
+        Assert.Equal((path[2], null), (announced[0].Probed, announced[1].Probed));
+        Assert.Equal(path[2..], announced[0].Keys);
+        Assert.Equal(other, announced[1].Keys);
+    }
+
+    [Fact]
+    public void What_follows_undecided_blocks_and_is_private_for_good_stays_so_when_its_copy_goes()
+    {
+        var harness = new IndexHarness(32);
+        harness.Cache(0, "ab");
+        Promote(harness, 0, "ab");
+        harness.Cache(1, "abcd");
+        harness.Cache(1, "abc", View.OwnOnly);
+        Insert(harness, 1, harness.Root.Keys(IndexHarness.Tokens("abcd")), 3, view: View.OwnOnly, sealedPrivate: true);
+        Assert.Equal(2, Promote(harness, 1, "abcd"));
+        Assert.Equal((4, 2), (harness.Hits(1, "abcd"), harness.Hits(2, "abcd")));
+    }
+
+    [Fact]
     public void What_is_private_for_good_stays_so_when_its_copy_goes()
     {
         var harness = new IndexHarness(32);

@@ -88,6 +88,41 @@ public sealed class PromotionTests
         Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("alice", Harmless));
     }
 
+    [Fact]
+    public async Task A_verdict_under_a_policy_that_is_replaced_meanwhile_makes_nothing_public()
+    {
+        await using var model = await ContextServer.StartAsync();
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 100}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        model.Say = async _ =>
+        {
+            await File.WriteAllTextAsync(server.Options.PolicyPath!, Policy("classifier: {type: BuiltIn, publicBelowPercent: 5}"));
+            server.Server.Policy.Poll();
+            return ContextServer.Verdict(isPrivate: false);
+        };
+        await client.CacheAsync("alice", Harmless);
+        await server.ClassifiedAsync();
+        Assert.NotEmpty(model.Requests);
+        Assert.Equal((0, Harmless.Length / TestServer.BlockTokens), (await client.HitsAsync("bob", Harmless), await client.HitsAsync("alice", Harmless)));
+    }
+
+    [Theory]
+    [InlineData("classifier: {type: BuiltIn}")]
+    [InlineData("mode: Share")]
+    public async Task What_an_anonymous_request_made_public_goes_when_the_policy_takes_it_back(string spec)
+    {
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("7f1", Harmless, anonymous: true);
+        await server.ClassifiedAsync();
+        Assert.Equal(Harmless.Length / TestServer.BlockTokens, await client.HitsAsync("bob", Harmless));
+        await File.WriteAllTextAsync(server.Options.PolicyPath!, Policy("mode: Isolate"));
+        server.Server.Policy.Poll();
+        var stats = await client.Api.StatsAsync(new StatsRequest());
+        Assert.Equal((0ul, 0ul), (stats.BlocksPrivate, stats.BlocksPublic));
+    }
+
     private static string Policy(string spec) =>
         $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: test\n  generation: 1\nspec:\n  {spec}\n  promotion: {{maxDelay: 1ms}}\n";
 }

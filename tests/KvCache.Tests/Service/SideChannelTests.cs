@@ -1,5 +1,6 @@
 using System.Text;
 using Grpc.Core;
+using Microsoft.Extensions.Time.Testing;
 using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
@@ -43,6 +44,43 @@ public sealed class SideChannelTests
         for (var hit = 0; hit < 40; hit++)
             Assert.NotEqual(0, await client.HitsAsync($"tenant-{hit % 20}", Cleared));
         Assert.Equal(0, server.Server.Metrics.ProbingVerdicts.Value);
+    }
+
+    [Fact]
+    public async Task What_many_used_before_one_account_hammers_it_stays_public()
+    {
+        var time = new FakeTimeProvider();
+        await using var server = await TestServer.StartAsync(slots: 128, Policy("classifier: {type: BuiltIn}\n  monitor: {minHits: 10, window: 60s}"), time);
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Cleared);
+        await Eventually.TrueAsync(() =>
+        {
+            time.Advance(TimeSpan.FromMilliseconds(1));
+            return server.Server.Store.PendingClassifications == 0;
+        });
+        for (var user = 0; user < 9; user++)
+            Assert.NotEqual(0, await client.HitsAsync($"tenant-{user}", Cleared));
+        time.Advance(TimeSpan.FromSeconds(60));
+        for (var hit = 0; hit < 30; hit++)
+            await client.HitsAsync("mallory", Cleared);
+        Assert.Equal(1, server.Server.Metrics.ProbingVerdicts.Value);
+        Assert.Equal(0, await client.HitsAsync("mallory", Cleared));
+        Assert.NotEqual(0, await client.HitsAsync("bob", Cleared));
+    }
+
+    [Fact]
+    public async Task What_an_isolated_account_commits_is_shown_to_nobody_else()
+    {
+        const string Guessed = "Summarize the history of tea in two sentences.\n\n";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy("classifier: {type: BuiltIn}\n  monitor: {minHits: 10}"));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", Cleared);
+        await server.ClassifiedAsync();
+        for (var hit = 0; hit < 15; hit++)
+            await client.HitsAsync("mallory", Cleared);
+        await client.CacheAsync("mallory", Guessed);
+        await server.ClassifiedAsync();
+        Assert.Equal((0, Guessed.Length / TestServer.BlockTokens), (await client.HitsAsync("bob", Guessed), await client.HitsAsync("mallory", Guessed)));
     }
 
     [Fact]

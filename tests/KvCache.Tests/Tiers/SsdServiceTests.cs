@@ -97,6 +97,68 @@ public sealed class SsdServiceTests
     }
 
     [Fact]
+    public async Task What_a_policy_takes_back_on_the_disk_alone_does_not_return_when_another_allows_it()
+    {
+        await using var server = await StartAsync();
+        await CacheQuestionAsync(server);
+        await server.RestartAsync();
+        foreach (var policy in new[] { PolicyHead, PolicyWithPrefix })
+        {
+            await File.WriteAllTextAsync(server.Options.PolicyPath!, policy);
+            server.Server.Policy.Poll();
+        }
+
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal(0, await client.ReadsAsync("bob", Question));
+    }
+
+    [Fact]
+    public async Task A_verdict_reaches_what_was_stored_before_it_and_outlives_the_rule_that_gave_it()
+    {
+        const string Rule = "\n  rules: {custom: [{name: order, pattern: my order}]}";
+        await using var server = await StartAsync(policy: PolicyHead + Rule + "\n  mode: Isolate");
+        using (var client = await server.Connect().AttachAsync())
+        {
+            // Where nothing is shared, nothing is judged.
+            await client.CacheBytesAsync("alice", Question);
+            await server.CopiedAsync();
+            await File.WriteAllTextAsync(server.Options.PolicyPath!, PolicyHead + Rule);
+            server.Server.Policy.Poll();
+            await client.CacheBytesAsync("alice", Question + " It is late.");
+            await server.ClassifiedAsync();
+            // What is copied with the next commit has its verdict, however long that took.
+            await client.CacheBytesAsync("alice", Question + " It is late. Please hurry.");
+            await server.ClassifiedAsync();
+            await server.CopiedAsync();
+        }
+
+        await server.RestartAsync(() => File.WriteAllText(server.Options.PolicyPath!, PolicyHead + $"\n  publicPrefixes: [{{name: shop, text: '{Question}'}}]"));
+        using (var client = await server.Connect().AttachAsync())
+        {
+            Assert.Equal(AllBlocks, await client.ReadsAsync("alice", Question));
+            await client.CacheBytesAsync("alice", Question + " Or is it not sent yet?");
+            await server.ClassifiedAsync();
+            Assert.Equal(0, await client.HitsAsync("bob", Question));
+        }
+    }
+
+    [Fact]
+    public async Task What_an_anonymous_request_leaves_private_is_not_stored()
+    {
+        // Not judged before it is copied.
+        await using var server = await StartAsync(policy: PolicyHead.Replace("1ms", "60s", StringComparison.Ordinal) + "\n  classifier: {type: BuiltIn}");
+        using (var client = await server.Connect().AttachAsync())
+        {
+            await client.CacheBytesAsync("7f1", "My name is Marianne Oldfield and I need help.\n", anonymous: true);
+            await server.CopiedAsync();
+        }
+
+        await server.RestartAsync();
+        using (var client = await server.Connect().AttachAsync())
+            Assert.Equal(0, await client.ReadsAsync("7f1", "My name is Marianne Oldfield and I need help.\n", anonymous: true));
+    }
+
+    [Fact]
     public async Task Without_a_key_only_public_blocks_are_stored()
     {
         await using var server = await StartAsync(withKey: false);
