@@ -71,7 +71,14 @@ public class TenantTests
         Write("X-Second");
         identity.Reload();
         Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
-        foreach (var bad in new[] { "kind: Nonsense", "kind: 5", "kind: [KVPrivacyPolicy]", "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}", "kind: KVPrivacyPolicy\nspec: {identity: {tenantHeader: ''}}" })
+        const string Kind = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}";
+        string[] refused =
+        [
+            "kind: Nonsense", "kind: 5", "kind: [KVPrivacyPolicy]", Kind, $"{Kind}\nspec: {{identity: {{tenantHeader: ''}}}}",
+            // What the sidecar refuses, read with it from the same file.
+            "kind: KVPrivacyPolicy\nspec: {}", $"{Kind}\nspec: {{publicPrefixes: [{{name: a, configMapRef: {{name: c, key: k}}}}]}}",
+        ];
+        foreach (var bad in refused)
         {
             File.WriteAllText(path, bad);
             identity.Reload();
