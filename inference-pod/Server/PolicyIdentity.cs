@@ -61,7 +61,13 @@ internal sealed class PolicyIdentity : IDisposable
         }
     }
 
-    private PolicyRules Rules(KVPrivacyPolicySpec? policy) => new(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
+    private PolicyRules Rules(KVPrivacyPolicySpec? policy)
+    {
+        var rules = new PolicyRules(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
+        if (!string.IsNullOrEmpty(_key) && policy?.Identity.Signature is null)
+            _logger.LogWarning("{Variable} is set, but {Policy} asks for no signatures (spec.identity.signature): every request is the tenant that its header names", TenantIdentity.KeyVariable, policy is null ? "no policy" : "the policy");
+        return rules;
+    }
 }
 
 /// <summary>What the engine takes from the policy.</summary>

@@ -90,6 +90,31 @@ public class TenantTests
     }
 
     [Fact]
+    public void A_key_that_no_policy_asks_for_is_told_of_without_the_key()
+    {
+        const string Unsigned = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "policy.yaml");
+        var log = new CollectingLogger();
+        new PolicyIdentity(null, "secret", TimeProvider.System, log).Dispose();
+        Assert.StartsWith("MOEBIUS_TENANT_SIGNATURE_KEY is set, but no policy asks for", Assert.Single(log.Messages), StringComparison.Ordinal);
+
+        File.WriteAllText(path, Unsigned.Replace("spec: {}", "spec: {identity: {signature: {secretRef: {name: gateway, key: hmac}}}}", StringComparison.Ordinal));
+        log = new CollectingLogger();
+        using var identity = new PolicyIdentity(path, "secret", TimeProvider.System, log);
+        Assert.Empty(log.Messages);
+        File.WriteAllText(path, Unsigned);
+        identity.Reload();
+        Assert.Contains("but the policy asks for no signatures", log.Messages.First(), StringComparison.Ordinal);
+        Assert.DoesNotContain(log.Messages, message => message.Contains("secret", StringComparison.Ordinal));
+
+        log = new CollectingLogger();
+        new PolicyIdentity(path, null, TimeProvider.System, log).Dispose();
+        new PolicyIdentity(null, "", TimeProvider.System, log).Dispose();
+        Assert.Empty(log.Messages);
+    }
+
+    [Fact]
     public async Task The_server_asks_for_the_tenant_before_anything_else()
     {
         using var directory = new TemporaryDirectory();
