@@ -11,6 +11,7 @@ public sealed class TemplateCheckTests : IDisposable
 {
     // As the templates of models without tools are: roles that they do not know are passed over.
     private const string Plain = "{% for m in messages %}{% if m['role'] in ['system', 'user', 'assistant'] %}{{ m['role'] }}: {{ m['content'] | trim }}\n{% endif %}{% endfor %}";
+    private const string Opened = Plain + "{% if add_generation_prompt %}assistant:{% endif %}";
     private const string Tools = "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c | tojson }}{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 
     private const string Now = """ "tools":[{"type":"function","function":{"name":"now"}}]""";
@@ -27,6 +28,9 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(User + ",\"add_generation_prompt\":false", "add_generation_prompt")]
     [InlineData(User + ",\"reasoning_effort\":\"high\"", "reasoning_effort")]
     [InlineData(User + ",\"chat_template_kwargs\":{\"enable_thinking\":false}", "chat_template_kwargs.enable_thinking")]
+    // Short enough to stand in what the template writes by itself: behind the last message, and between two.
+    [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"ss"}],"add_generation_prompt":true""", "messages[1]")]
+    [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"ss"},{"role":"assistant","content":"Good day."}]""", "messages[1]")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"noon","tool_call_id":"1"}]""", "messages[1]")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},CALLED]""", "messages[1].tool_calls")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","prefix":true}]""", "messages[1].prefix")]
@@ -34,7 +38,7 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(""" "messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}]""", "messages[0].content[0].cache_control")]
     public async Task What_the_template_drops_is_refused_by_name(string fields, string param)
     {
-        await using var harness = await StartAsync(Plain);
+        await using var harness = await StartAsync(fields.Contains("\"add_generation_prompt\":true", StringComparison.Ordinal) ? Opened : Plain);
         var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request(fields));
         Assert.Equal((400, param), ((int)status, (string?)body["error"]!["param"]));
         Assert.Equal("invalid_request_error", (string?)body["error"]!["type"]);
