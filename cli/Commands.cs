@@ -9,6 +9,7 @@ using Moebius.Inference.Simulation;
 using Moebius.Inference.Verify;
 using Moebius.KvCache.Commands;
 using Moebius.Operator;
+using Moebius.Operator.Planning;
 using Moebius.PromptOptimizer;
 
 namespace Moebius.Cli;
@@ -26,7 +27,7 @@ internal static class Commands
     [
         .. LocalCommands.Create(),
         .. OperatorCommands.Create(),
-        .. CrdCommands.Create(),
+        .. CrdCommands.Create(ManifestPlanner.Refusals),
         .. ServeCommands.Create(),
         .. InferenceModelCommands.Create(),
         .. PlannerCommands.Create(),

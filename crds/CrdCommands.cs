@@ -8,7 +8,8 @@ namespace Moebius.Crds;
 public static class CrdCommands
 {
     /// <summary>The verbs <c>crds generate</c>, <c>crds check</c> and <c>validate</c>.</summary>
-    public static IEnumerable<Command> Create() => [Crds(), Validate()];
+    /// <param name="check">What <c>validate</c> checks beside schemas and rules.</param>
+    public static IEnumerable<Command> Create(ResourceCheck check) => [Crds(), Validate(check)];
 
     private static Command Crds()
     {
@@ -31,17 +32,12 @@ public static class CrdCommands
         return new Command("crds", "The CustomResourceDefinitions of the API group moebius.dev.") { generate, check };
     }
 
-    private static Command Validate()
+    private static Command Validate(ResourceCheck check)
     {
         var files = new Option<string[]>("--filename", "-f") { Description = "Manifest files to check.", Required = true, AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.OneOrMore };
-        var command = new Command("validate", "Check manifests of Moebius resources against their schemas and rules, offline.") { files };
+        var command = new Command("validate", "Check manifests of Moebius resources offline: against their schemas and rules, and as the operator does before it makes anything.") { files };
         command.SetAction(parsed =>
-        {
-            var failed = false;
-            foreach (var path in parsed.GetValue(files)!)
-                failed |= !ManifestReport.Write(path, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-            return failed ? 2 : 0;
-        });
+            ManifestReport.Write(parsed.GetValue(files)!, check, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error) ? 0 : 2);
         return command;
     }
 }

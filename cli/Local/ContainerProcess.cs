@@ -33,33 +33,7 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         using var registration = stop.Register(() => _started.TrySetCanceled(stop));
         while (!stop.IsCancellationRequested)
         {
-            using var run = Start();
-            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _running = new RunningProcess(run.Id, ended.Task);
-            // Told to stop in between, nobody saw what there is to stop; either they see it now, or this sees that they were there.
-            Interlocked.MemoryBarrier();
-            if (stop.IsCancellationRequested)
-                Native.Kill(run.Id);
-            Change(ContainerState.Starting, null);
-            using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            var probe = ProbeAsync(probing.Token);
-            int code;
-            string? lastLine;
-            try
-            {
-                (code, lastLine) = await FollowAsync(run).ConfigureAwait(false);
-            }
-            finally
-            {
-                // What cannot be followed must not go on unseen.
-                if (!run.HasExited)
-                    run.Kill();
-                _running = null;
-                ended.SetResult();
-                await probing.CancelAsync().ConfigureAwait(false);
-                await probe.ConfigureAwait(false);
-            }
-
+            var (code, lastLine) = await RunOnceAsync(stop).ConfigureAwait(false);
             ExitCode = code;
             if (stop.IsCancellationRequested)
                 break;
@@ -114,6 +88,35 @@ internal sealed class ContainerProcess(string pod, LocalContainer container, Pro
         catch (TimeoutException)
         {
             Native.Kill(run.Id);
+        }
+    }
+
+    /// <summary>Starts the process and follows it to its end.</summary>
+    private async Task<(int Code, string? LastLine)> RunOnceAsync(CancellationToken stop)
+    {
+        using var run = Start();
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _running = new RunningProcess(run.Id, ended.Task);
+        // Told to stop in between, nobody saw what there is to stop; either they see it now, or this sees that they were there.
+        Interlocked.MemoryBarrier();
+        if (stop.IsCancellationRequested)
+            Native.Kill(run.Id);
+        Change(ContainerState.Starting, null);
+        using var probing = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var probe = ProbeAsync(probing.Token);
+        try
+        {
+            return await FollowAsync(run).ConfigureAwait(false);
+        }
+        finally
+        {
+            // What cannot be followed must not go on unseen.
+            if (!run.HasExited)
+                run.Kill();
+            _running = null;
+            ended.SetResult();
+            await probing.CancelAsync().ConfigureAwait(false);
+            await probe.ConfigureAwait(false);
         }
     }
 

@@ -1,34 +1,54 @@
+using System.Text.Json.Nodes;
+
 namespace Moebius.Crds.Validation;
 
-/// <summary>Writes what <c>moebius validate</c> finds in a file.</summary>
+/// <summary>What is wrong with resources, each valid by its schema, beside each other.</summary>
+/// <param name="resources">Instances of the types in <see cref="ResourceKinds"/>.</param>
+/// <returns>A resource and what is wrong with it, once for each fault.</returns>
+public delegate IEnumerable<(object Resource, string Problem)> ResourceCheck(IReadOnlyList<object> resources);
+
+/// <summary>Writes what <c>moebius validate</c> finds in files.</summary>
 internal static class ManifestReport
 {
-    /// <summary>Checks every document of a file; errors go to <paramref name="error"/>, one a line. False when there are any.</summary>
-    /// <exception cref="UserInputException">The file cannot be read or is not YAML.</exception>
-    public static bool Write(string path, TextWriter output, TextWriter error)
+    /// <summary>Checks every document; errors go to <paramref name="error"/>, one a line. False when there are any.</summary>
+    /// <exception cref="UserInputException">A file cannot be read or is not YAML.</exception>
+    public static bool Write(IEnumerable<string> paths, ResourceCheck check, TextWriter output, TextWriter error)
+    {
+        var entries = paths.SelectMany(Read).ToList();
+        var problems = check([.. entries.Select(entry => entry.Resource).OfType<object>()]).ToLookup(found => found.Resource, found => found.Problem, ReferenceEqualityComparer.Instance);
+        foreach (var entry in entries)
+        {
+            if (entry.Resource is { } resource)
+                entry.Errors.AddRange(problems[resource]);
+            foreach (var problem in entry.Errors)
+                error.WriteLine($"{entry.Name}: {problem}");
+            if (entry.Errors.Count == 0)
+                output.WriteLine($"{entry.Name}: {entry.Skipped ?? "valid"}");
+        }
+
+        return entries.All(entry => entry.Errors.Count == 0);
+    }
+
+    private static IEnumerable<Entry> Read(string path)
     {
         var documents = Manifests.ParseDocuments(Manifests.ReadText(path), path);
         if (documents.Count == 0)
             throw new UserInputException($"{path}: no document: expected resources of {ApiGroup.Name}/{ApiGroup.Version}");
-        var valid = true;
-        for (var index = 0; index < documents.Count; index++)
-        {
-            var document = documents[index];
-            var name = $"{path}: document {index + 1}: {ValueText.Plain(document["kind"])}/{ValueText.Plain((document["metadata"] as System.Text.Json.Nodes.JsonObject)?["name"])}";
-            if (!ManifestValidator.IsMoebius(document))
-            {
-                output.WriteLine($"{name}: not checked: {(document["apiVersion"] is { } version ? $"apiVersion {ValueText.Of(version)} is" : "there is no apiVersion, so it is")} not of {ApiGroup.Name}");
-                continue;
-            }
-
-            var errors = ManifestValidator.Validate(document);
-            foreach (var problem in errors)
-                error.WriteLine($"{name}: {problem}");
-            if (errors.Count == 0)
-                output.WriteLine($"{name}: valid");
-            valid &= errors.Count == 0;
-        }
-
-        return valid;
+        return documents.Select((document, index) => Read(document, $"{path}: document {index + 1}: {ValueText.Plain(document["kind"])}/{ValueText.Plain((document["metadata"] as JsonObject)?["name"])}"));
     }
+
+    private static Entry Read(JsonObject document, string name)
+    {
+        if (!ManifestValidator.IsMoebius(document))
+            return new Entry(name, [], null, $"not checked: {(document["apiVersion"] is { } version ? $"apiVersion {ValueText.Of(version)} is" : "there is no apiVersion, so it is")} not of {ApiGroup.Name}");
+        var errors = ManifestValidator.Validate(document);
+        return new Entry(name, [.. errors.Select(one => one.ToString())], errors.Count == 0 ? ManifestValidator.LoadResource(document, name) : null, null);
+    }
+
+    /// <summary>A document.</summary>
+    /// <param name="Name">Where it stands and what it is.</param>
+    /// <param name="Errors">What is wrong with it.</param>
+    /// <param name="Resource">It as its type; null when it is none that is valid.</param>
+    /// <param name="Skipped">Why it is not checked; null: it is.</param>
+    private sealed record Entry(string Name, List<string> Errors, object? Resource, string? Skipped);
 }

@@ -52,18 +52,6 @@ public static partial class ManifestValidator
     public static bool IsMoebius(JsonObject manifest) =>
         Text(manifest, "apiVersion") is { } version && (version + "/").StartsWith(ApiGroup.Name + "/", StringComparison.Ordinal);
 
-    /// <summary>Reads every resource of a file with one or more documents, each as its C# type.</summary>
-    /// <param name="path">The file.</param>
-    /// <returns>Instances of the types in <see cref="ResourceKinds"/>, in the order of the file.</returns>
-    /// <exception cref="UserInputException">The file cannot be read, is empty, or a document is not a valid resource.</exception>
-    public static IReadOnlyList<object> LoadResources(string path)
-    {
-        var documents = Manifests.ParseDocuments(Manifests.ReadText(path), path);
-        if (documents.Count == 0)
-            throw new UserInputException($"{path}: no document: expected resources of {ApiVersion}");
-        return [.. documents.Select((document, index) => LoadResource(document, documents.Count == 1 ? path : $"{path}: document {index + 1}"))];
-    }
-
     /// <summary>Reads one document as the C# type of its kind.</summary>
     /// <param name="document">The document as <see cref="Manifests.ParseDocuments"/> gives it.</param>
     /// <param name="source">File name, for messages.</param>

@@ -123,9 +123,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _draining = true;
         if (_thread.IsAlive)
         {
+            await _stopped.CancelAsync().ConfigureAwait(false);
             Post(CancelAll);
             await _idle.Task.ConfigureAwait(false);
-            await _stopped.CancelAsync().ConfigureAwait(false);
             _inbox.CompleteAdding();
             _thread.Join();
         }
@@ -157,6 +157,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         foreach (var sequence in _sequences.Values.ToList())
             End(sequence, FinishReason.Abort);
+        // Nor is there time for a cache that still takes blocks of finished answers.
+        foreach (var sequence in _closing.ToList())
+            Close(sequence);
     }
 
     private void Enqueue(List<Generation> generations, long arrived)

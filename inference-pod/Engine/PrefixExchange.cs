@@ -166,8 +166,9 @@ internal sealed class PrefixExchange(
         }
         catch (Exception error)
         {
-            // The cache is an optimisation: whatever it does, requests go on.
-            logger.LogWarning("The prefix cache failed a call: {Reason}", error.Message);
+            // The cache is an optimisation: whatever it does, requests go on. At the end nobody waits for it.
+            if (!stop.IsCancellationRequested)
+                logger.LogWarning("The prefix cache failed a call: {Reason}", error.Message);
             return null;
         }
     }

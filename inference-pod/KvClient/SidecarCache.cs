@@ -9,8 +9,8 @@ using Moebius.Kvcache.V1;
 namespace Moebius.Inference.KvClient;
 
 /// <summary>
-/// The prefix cache in the SafeKV sidecar, over its Unix socket. Without the sidecar the engine runs on: that is said
-/// once, and the sidecar is tried again with growing pauses.
+/// The prefix cache in the SafeKV sidecar, over its Unix socket. Without the sidecar the engine runs on: why is said
+/// once, and again when the reason changes, and the sidecar is tried again with growing pauses.
 /// </summary>
 internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
 {
@@ -27,7 +27,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
     private readonly Task _loop;
     private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile CacheSession? _session;
-    private bool _reported;
+    private string? _told;
 
     public SidecarCache(string socket, ModelInfo model, TimeProvider clock, ILogger logger)
     {
@@ -106,13 +106,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
                 // Whatever it said or did, requests go on, and it is tried again.
                 if (_stop.IsCancellationRequested)
                     return;
-                Report(error switch
-                {
-                    // The transport speaks of an address that nobody named.
-                    RpcException { StatusCode: StatusCode.Unavailable } when !File.Exists(_socket) => "there is no such socket",
-                    RpcException call => call.Status.Detail,
-                    _ => error.Message,
-                });
+                Report(Reason(error), error is RpcException or IOException or UnauthorizedAccessException ? null : error);
             }
 
             _tried.TrySetResult();
@@ -147,7 +141,7 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
                 {
                     await opened.WarmUpAsync(_stop.Token).ConfigureAwait(false);
                     _session = opened;
-                    _reported = false;
+                    _told = null;
                     connected();
                     _logger.LogInformation("The prefix cache is connected: {Slots} blocks of {Tokens} tokens, arena epoch {Epoch}", opened.Slots, _model.BlockTokens, opened.Epoch);
                     _tried.TrySetResult();
@@ -160,11 +154,22 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
         }
     }
 
-    private void Report(string reason)
+    private string Reason(Exception error) => error switch
     {
-        if (_reported)
+        // The transport speaks of an address that nobody named.
+        RpcException { StatusCode: StatusCode.Unavailable } when !File.Exists(_socket) => "there is no such socket",
+        RpcException { Status.Detail: "" } call => call.StatusCode.ToString(),
+        RpcException call => call.Status.Detail,
+        _ => error.Message,
+    };
+
+    /// <param name="reason">Why there is no cache; the same as before is not repeated.</param>
+    /// <param name="unexpected">What nobody foresaw, to be logged with where it came from.</param>
+    private void Report(string reason, Exception? unexpected = null)
+    {
+        if (reason == _told)
             return;
-        _reported = true;
-        _logger.LogWarning("The prefix cache at {Socket} is not available ({Reason}): requests run without it until it comes back", _socket, reason);
+        _told = reason;
+        _logger.LogWarning(unexpected, "The prefix cache at {Socket} is not available ({Reason}): requests run without it until it comes back", _socket, reason);
     }
 }

@@ -14,6 +14,9 @@ internal static class BinaryFile
 {
     private const int HeaderBytes = 8 + 4 + 8 + 32;
 
+    /// <summary>Most bytes that deflate makes of one: 258 of two bits.</summary>
+    private const int MostRatio = 1032;
+
     /// <exception cref="UserInputException">The file cannot be written.</exception>
     public static void Write(string path, ReadOnlySpan<byte> magic, int version, Action<BinaryWriter> body)
     {
@@ -53,9 +56,9 @@ internal static class BinaryFile
     /// <param name="source">What makes such files, for messages.</param>
     /// <param name="magic">Its first 8 bytes.</param>
     /// <param name="version">The version that can be read.</param>
-    /// <param name="body">Reads the body; throws <see cref="InvalidDataException"/> on what makes no sense.</param>
+    /// <param name="body">Reads the body, which holds at most the given bytes; throws <see cref="InvalidDataException"/> on what makes no sense.</param>
     /// <exception cref="UserInputException">It is missing, damaged, or of another kind or version.</exception>
-    public static T Read<T>(string path, string kind, string source, ReadOnlySpan<byte> magic, int version, Func<BinaryReader, T> body)
+    public static T Read<T>(string path, string kind, string source, ReadOnlySpan<byte> magic, int version, Func<BinaryReader, long, T> body)
     {
         byte[] bytes;
         try
@@ -80,7 +83,7 @@ internal static class BinaryFile
             using var deflate = new DeflateStream(new MemoryStream(bytes, HeaderBytes, bytes.Length - HeaderBytes), CompressionMode.Decompress);
             using var buffered = new BufferedStream(deflate, 1 << 16);
             using var reader = new BinaryReader(buffered, Encoding.UTF8);
-            return body(reader);
+            return body(reader, (long)MostRatio * (bytes.Length - HeaderBytes));
         }
         catch (Exception error) when (error is InvalidDataException or EndOfStreamException or OverflowException)
         {

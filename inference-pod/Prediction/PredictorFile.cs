@@ -19,7 +19,7 @@ internal static class PredictorFile
     /// <exception cref="UserInputException">It is damaged, of another version or of another model.</exception>
     public static RoutingPredictor Read(string path, RoutingShape shape)
     {
-        var predictor = BinaryFile.Read(path, "routing predictor", "moebius predictor", Magic, Version, RoutingPredictor.Load);
+        var predictor = BinaryFile.Read(path, "routing predictor", "moebius predictor", Magic, Version, static (reader, _) => RoutingPredictor.Load(reader));
         return predictor.Shape == shape
             ? predictor
             : throw new UserInputException($"{path} is a predictor for {Text(predictor.Shape)}; this model has {Text(shape)}");

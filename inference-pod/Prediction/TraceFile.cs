@@ -10,8 +10,8 @@ internal static class TraceFile
 {
     private const int Version = 1;
 
-    /// <summary>More than any trace that fits in memory; protects against a length that a damaged file states.</summary>
-    private const int MostTokens = 1 << 24;
+    /// <summary>Bytes of a chunk: step, sequence, count.</summary>
+    private const int ChunkBytes = 3 * sizeof(int);
 
     private static ReadOnlySpan<byte> Magic => "MOEBTRC1"u8;
 
@@ -46,7 +46,9 @@ internal static class TraceFile
         writer.Write(trace.Gates);
     }
 
-    private static RoutingTrace Body(BinaryReader reader)
+    /// <param name="reader">The file's body.</param>
+    /// <param name="most">Bytes that it can have: nothing is allocated for more.</param>
+    private static RoutingTrace Body(BinaryReader reader, long most)
     {
         var architecture = reader.ReadString();
         var layers = Number(reader, "layers", 1, ushort.MaxValue);
@@ -62,8 +64,10 @@ internal static class TraceFile
             reader.ReadInt64());
         if (shape.ExpertBytes < 1 || shape.DenseBytes < 0)
             throw new InvalidDataException($"experts of {shape.ExpertBytes} bytes and {shape.DenseBytes} others");
-        var tokens = new int[Number(reader, "tokens", 0, MostTokens)];
-        var chunks = new TraceChunk[Number(reader, "chunks", 0, tokens.Length)];
+        // What a token takes: its id, and for each layer its choices and gates.
+        var each = sizeof(int) + ((long)layers * ((sizeof(ushort) * shape.TopK) + ((shape.Horizon + 1L) * experts)));
+        var tokens = new int[Number(reader, "tokens", 0, (int)Math.Min(int.MaxValue, most / each))];
+        var chunks = new TraceChunk[Number(reader, "chunks", 0, (int)Math.Min(tokens.Length, most / ChunkBytes))];
         var first = 0;
         for (var i = 0; i < chunks.Length; i++)
         {

@@ -6,7 +6,12 @@ namespace Moebius.Inference.Server;
 /// <summary>Checks a conversation and brings it into the form that chat templates read: every content is one text.</summary>
 internal static class ChatMessages
 {
-    private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
+    /// <summary>The newer name of the role <c>system</c>, which few templates know.</summary>
+    public const string Developer = "developer";
+
+    private const string System = "system";
+
+    private static readonly string[] Roles = [System, Developer, "user", "assistant", "tool"];
 
     /// <param name="body">The request.</param>
     /// <param name="argumentsAsObjects">Arguments of calls become objects where they are some; otherwise they are texts.</param>
@@ -23,6 +28,21 @@ internal static class ChatMessages
         foreach (var message in messages.EnumerateArray())
             result.Add(Message(message, $"messages[{result.Count}]", argumentsAsObjects));
         return JsonSerializer.SerializeToElement(result);
+    }
+
+    /// <summary>The messages with the role <c>system</c> where they have <c>developer</c>.</summary>
+    public static JsonElement WithoutDevelopers(JsonElement messages)
+    {
+        if (!messages.EnumerateArray().Any(static message => message.GetProperty("role").ValueEquals(Developer)))
+            return messages;
+        var renamed = JsonArray.Create(messages)!;
+        foreach (var message in renamed)
+        {
+            if ((string?)message!["role"] == Developer)
+                message["role"] = System;
+        }
+
+        return JsonSerializer.SerializeToElement(renamed);
     }
 
     /// <summary>Whether any message holds calls.</summary>

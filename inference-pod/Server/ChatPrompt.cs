@@ -17,7 +17,8 @@ internal static class ChatPrompt
     /// <exception cref="ApiException">The template refuses the messages, or leaves one out.</exception>
     public static string Render(ChatTemplate template, RequestBody body, JsonElement messages, JsonElement? tools, bool open, JsonElement? variables, TimeProvider clock)
     {
-        string Rendered(JsonElement given) => template.Render(given, tools, open, variables, clock);
+        var knowsDevelopers = template.Knows(ChatMessages.Developer, tools is not null);
+        string Rendered(JsonElement given) => template.Render(knowsDevelopers ? given : ChatMessages.WithoutDevelopers(given), tools, open, variables, clock);
 
         string text;
         try

@@ -216,10 +216,13 @@ internal sealed class InferenceServer : IAsyncDisposable
     {
         if (_options.ContextLength > info.ContextLength)
             throw new UserInputException($"serving.contextLength: {_options.ContextLength} is more than the model's {info.ContextLength}");
-        var blocks = (int)Math.Min(_options.KVMemoryBytes / info.BlockBytes, int.MaxValue / info.BlockTokens);
-        return blocks >= 2
-            ? new SchedulerLimits(_options.MaxSequences, _options.MaxBatchTokens, info.BlockTokens, blocks)
-            : throw new UserInputException($"serving.kvMemory: {_options.KVMemoryBytes} bytes hold {blocks} blocks of {info.BlockBytes} bytes: at least {2L * info.BlockBytes} are needed");
+        var blocks = _options.KVMemoryBytes / info.BlockBytes;
+        var most = int.MaxValue / info.BlockTokens;
+        if (blocks < 2)
+            throw new UserInputException($"serving.kvMemory: {_options.KVMemoryBytes} bytes hold {blocks} blocks of {info.BlockBytes} bytes: at least {2L * info.BlockBytes} are needed");
+        if (blocks > most)
+            throw new UserInputException($"serving.kvMemory: {Quantities.Format(_options.KVMemoryBytes)} hold {blocks} blocks of {info.BlockBytes} bytes; an engine counts at most {most}: write at most {(long)most * info.BlockBytes}");
+        return new SchedulerLimits(_options.MaxSequences, _options.MaxBatchTokens, info.BlockTokens, (int)blocks);
     }
 
     // Progress<T> would post to the thread pool, out of order.

@@ -1,8 +1,7 @@
-using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Privacy;
 using Moebius.Crds.V1Alpha1;
-using Moebius.Crds.Validation;
 
 namespace Moebius.Inference.Server;
 
@@ -31,7 +30,7 @@ internal sealed class PolicyIdentity : IDisposable
         _clock = clock;
         _logger = logger;
         _seen = path is null ? null : Manifests.ReadText(path);
-        _current = Rules(_seen is null ? null : Parse(_seen, path!));
+        _current = Rules(_seen is null ? null : PolicyManifest.Parse(_seen, path!).Spec);
         if (path is not null)
             _timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
     }
@@ -49,7 +48,7 @@ internal sealed class PolicyIdentity : IDisposable
             if (text == _seen)
                 return;
             _seen = text;
-            _current = Rules(Parse(text, _path!));
+            _current = Rules(PolicyManifest.Parse(text, _path!).Spec);
             _refused = null;
             _logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
         }
@@ -62,17 +61,12 @@ internal sealed class PolicyIdentity : IDisposable
         }
     }
 
-    private PolicyRules Rules(KVPrivacyPolicySpec? policy) => new(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
-
-    private static KVPrivacyPolicySpec? Parse(string text, string path)
+    private PolicyRules Rules(KVPrivacyPolicySpec? policy)
     {
-        var documents = Manifests.ParseDocuments(text, path);
-        if (documents.Count != 1 || documents[0]["kind"] is not JsonValue kind || !kind.TryGetValue<string>(out var name) || name != KVPrivacyPolicy.KindName)
-            throw new UserInputException($"{path}: must hold exactly one {KVPrivacyPolicy.KindName}");
-        // Without a spec there would be nobody whose tenants must be signed: a half-written file must not say so.
-        var spec = Manifests.Convert<KVPrivacyPolicy>(documents[0], path).Spec ?? throw new UserInputException($"{path}: spec: required field missing");
-        SpecCheck.Require(spec, "spec", path);
-        return spec;
+        var rules = new PolicyRules(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
+        if (!string.IsNullOrEmpty(_key) && policy?.Identity.Signature is null)
+            _logger.LogWarning("{Variable} is set, but {Policy} asks for no signatures (spec.identity.signature): every request is the tenant that its header names", TenantIdentity.KeyVariable, policy is null ? "no policy" : "the policy");
+        return rules;
     }
 }
 

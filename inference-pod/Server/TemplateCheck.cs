@@ -14,6 +14,9 @@ internal static class TemplateCheck
     /// <summary>Around a message's number in a conversation whose prompt is only looked through. No letters: templates change their case.</summary>
     private const char Opening = '⟦', Closing = '⟧';
 
+    /// <summary>Shorter texts may also stand in what the template writes by itself, or in a tool.</summary>
+    private const int Telling = 24;
+
     /// <summary>What every conversation may have: it says who speaks and what is answered, or is for models that reason.</summary>
     private static readonly string[] AnyMessage = ["role", "content", "name", "tool_call_id", "reasoning", "reasoning_content"];
 
@@ -51,12 +54,12 @@ internal static class TemplateCheck
     /// <exception cref="ApiException">The template leaves one out; the message names it.</exception>
     public static void Messages(string prompt, JsonElement messages, Func<JsonElement, string> render)
     {
-        // Mostly they stand there one after another. Where one does not, it may stand elsewhere or otherwise: a mark in it tells.
+        // Long texts mostly stand there one after another. Where one does not, or is short, a mark in it tells whether it is there.
         var from = 0;
         foreach (var (_, content) in Spoken(messages))
         {
             var text = content.AsSpan().Trim();
-            var at = prompt.AsSpan(from).IndexOf(text);
+            var at = text.Length < Telling ? -1 : prompt.AsSpan(from).IndexOf(text);
             if (at < 0)
             {
                 Look(messages, render);

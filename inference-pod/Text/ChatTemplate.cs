@@ -42,7 +42,7 @@ internal sealed class ChatTemplate
         foreach (var name in TokenNames)
         {
             if (config is { } fields && fields.TryGetProperty(name, out var token))
-                tokens[name] = token.ValueKind == JsonValueKind.Object && token.TryGetProperty("content", out var content) ? Text(content) : Text(token);
+                tokens[name] = Token(token, $"{path}: {name}");
         }
 
         var file = Path.Combine(directory, File);
@@ -60,6 +60,14 @@ internal sealed class ChatTemplate
         return named.TryGetValue("default", out var standard)
             ? Create(standard, named.GetValueOrDefault("tool_use"), tokens, path + ": chat_template")
             : throw new UserInputException($"{path}: chat_template: none of the templates is named 'default'");
+    }
+
+    private static string? Token(JsonElement token, string field)
+    {
+        if (token.ValueKind == JsonValueKind.Null)
+            return null;
+        var text = token.ValueKind != JsonValueKind.Object ? token : token.TryGetProperty("content", out var content) ? content : default;
+        return Text(text) ?? throw new UserInputException($"{field}: must be a text, an object with the text 'content', or null");
     }
 
     private static JsonElement? ReadConfig(string path)

@@ -21,7 +21,7 @@ public static class InferenceModelCommands
     {
         var directory = new Argument<string>("DIR") { Description = "Model directory in Hub layout, with expected.safetensors." };
         var common = new CommonOptions();
-        var command = new Command("verify", "Compare a model's logits and greedy tokens with the reference outputs in its directory. Exits 1 where they differ.") { directory };
+        var command = new Command("verify", "Compare a model's logits and greedy tokens with the reference outputs in its directory. Exits 1 where they differ; with --quantize, where the predictions differ by more than that should make.") { directory };
         common.AddTo(command);
         command.SetAction(parsed =>
         {
@@ -55,12 +55,19 @@ public static class InferenceModelCommands
 
     private static string Text(VerifyResult r) => string.Create(CultureInfo.InvariantCulture, $"""
         {r.Directory} ({r.Architecture}): {(r.Passed ? "passed" : "FAILED")}
-        maxAbsError      {r.MaxAbsError:0.00e-0} (at most {r.Tolerance:0e-0})
+        {Judged(r)}
         greedyIdentical  {(r.GreedyIdentical ? "true" : "false")} ({r.GreedyTokens} tokens)
         expert budget    {r.ExpertBudgetBytes} bytes, {r.ExpertResidentBytes} in use
         expert uses      {r.ExpertHits} hits, {r.ExpertMisses} misses, {r.ExpertEvictions} evictions
         experts from     {r.ExpertTier}
         """);
+
+    private static string Judged(VerifyResult r) => r.DivergenceTolerance is { } most
+        ? string.Create(CultureInfo.InvariantCulture, $"""
+            divergence       {r.Divergence:0.00e-0} nats a token (at most {most:0e-0} with experts in {r.Quantization}, which change results)
+            maxAbsError      {r.MaxAbsError:0.00e-0}
+            """)
+        : string.Create(CultureInfo.InvariantCulture, $"maxAbsError      {r.MaxAbsError:0.00e-0} (at most {r.Tolerance:0e-0})");
 
     private static string Text(PerplexityResult r) => string.Create(CultureInfo.InvariantCulture, $"""
         {r.Directory} ({r.Architecture}) on {r.Text}

@@ -21,9 +21,6 @@ internal static class Discovery
         return new ServerCapabilities(ReadVersion(version), apis);
     }
 
-    /// <summary>Reads the answers of <c>/version</c> and <c>/apis</c>.</summary>
-    internal static ServerCapabilities Read(JsonObject version, JsonObject groups) => new(ReadVersion(version), Groups(groups).Append("v1"));
-
     private static async Task<HashSet<string>> ResourcesAsync(ApiClient api, string groupVersion, CancellationToken cancellationToken)
     {
         try

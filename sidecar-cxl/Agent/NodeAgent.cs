@@ -55,16 +55,7 @@ internal sealed partial class NodeAgent : IDisposable
         _hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
         _warnings = [.. _topology.Warnings];
         _interleave = new InterleaveKeeper(options);
-        try
-        {
-            if (_interleave.RestoreLeft() is { } restored)
-                LogRestored(restored);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            _warnings.Add($"interleave weights of an agent that was killed cannot be put back: {error.Message}");
-        }
-
+        RestoreLeft();
         _level = Decide(null);
         if (_level.Reason == InterleavePlanner.BandwidthUnknown)
         {
@@ -84,14 +75,7 @@ internal sealed partial class NodeAgent : IDisposable
             OnBurst = _ => _bursts++,
         }, Observer.EmbeddedObject());
         (_traffic, _trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
-        if (options.Config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && _observer.Source is { } source && source != wanted && _traffic?.Source != wanted)
-            _warnings.Add($"telemetry.source: {wanted} is not available here; using {source}: {_observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {_trafficWhy}")}");
-        if (_hierarchy is null)
-            _warnings.Add("no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups");
-        if (_observer.Observer is not null && _kernel.SeesOwnTasksOnly)
-            _warnings.Add("the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true");
-        if (pods is null && options.Config.Workloads is { Count: > 0 } workloads)
-            _warnings.Add($"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name");
+        _warnings.AddRange(Shortcomings());
         var policy = options.Config.Policy;
         _tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), _observer.Source == TelemetrySource.PerfEvents);
         if (_level.Level == SchedulingLevel.SchedExt)
@@ -203,6 +187,33 @@ internal sealed partial class NodeAgent : IDisposable
             return;
         foreach (var happened in EventPlanner.Between(before, Status))
             _events.Add(happened);
+    }
+
+    private void RestoreLeft()
+    {
+        try
+        {
+            if (_interleave.RestoreLeft() is { } restored)
+                LogRestored(restored);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            _warnings.Add($"interleave weights of an agent that was killed cannot be put back: {error.Message}");
+        }
+    }
+
+    /// <summary>What the configuration asks for and this machine, or this process, does not have.</summary>
+    private IEnumerable<string> Shortcomings()
+    {
+        var config = _options.Config;
+        if (config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && _observer.Source is { } source && source != wanted && _traffic?.Source != wanted)
+            yield return $"telemetry.source: {wanted} is not available here; using {source}: {_observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {_trafficWhy}")}";
+        if (_hierarchy is null)
+            yield return "no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups";
+        if (_observer.Observer is not null && _kernel.SeesOwnTasksOnly)
+            yield return "the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true";
+        if (_pods is null && config.Workloads is { Count: > 0 } workloads)
+            yield return $"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name";
     }
 
     private LevelDecision ApplyInterleave(LevelDecision decision) =>

@@ -28,6 +28,26 @@ internal sealed class SysfsTree(string root)
             .OrderBy(name => name, NaturalOrder);
     }
 
+    /// <summary>Entries of a directory whose name is a prefix and a whole number, by that number.</summary>
+    /// <param name="directory">The directory.</param>
+    /// <param name="prefix">What the names start with.</param>
+    /// <param name="most">The largest number that makes sense; a name with another one, or with more behind it, is a warning.</param>
+    public IReadOnlyList<(string Name, int Number)> Indexed(string directory, string prefix, int most)
+    {
+        var entries = new List<(string Name, int Number)>();
+        foreach (var name in Numbered(directory, prefix))
+        {
+            var digits = name[prefix.Length..];
+            // Written in one way only, so that no number stands there twice.
+            if (int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most && digits == number.ToString(CultureInfo.InvariantCulture))
+                entries.Add((name, number));
+            else
+                _warnings.Add($"{directory}/{name}: is left out: '{digits}' is not a whole number from 0 to {most}");
+        }
+
+        return entries;
+    }
+
     /// <summary>A file's text without surrounding blanks.</summary>
     public string? Text(string path)
     {

@@ -13,6 +13,9 @@ internal static class TopologyReader
     private const string DaxDevices = "bus/dax/devices";
     private const string Nodes = "devices/system/node";
 
+    /// <summary>The largest number of a node: the kernel has at most 1024.</summary>
+    internal const int MostNode = 1023;
+
     /// <summary>Reads the tree below <paramref name="sysfs"/>, usually /sys.</summary>
     /// <exception cref="UserInputException">The directory is not there or is no sysfs.</exception>
     public static NodeTopology Read(string sysfs)
@@ -29,7 +32,7 @@ internal static class TopologyReader
             Decoders = Items(tree, CxlDevices, "decoder", ReadDecoder),
             Regions = regions,
             DaxDevices = dax,
-            Nodes = Items(tree, Nodes, "node", (tree, name, path) => ReadNode(tree, name, path, regions, dax, tiers)),
+            Nodes = [.. tree.Indexed(Nodes, "node", MostNode).Select(node => ReadNode(tree, node.Number, $"{Nodes}/{node.Name}", regions, dax, tiers))],
             WeightedInterleave = WeightedInterleave.Read(tree),
             Warnings = tree.Warnings,
         };
@@ -43,7 +46,7 @@ internal static class TopologyReader
         tree.Text($"{path}/serial"),
         tree.Number($"{path}/ram/size") ?? 0,
         tree.Number($"{path}/pmem/size") ?? 0,
-        NodeOrNull(tree.Number($"{path}/numa_node", -1, 1023)),
+        NodeOrNull(tree.Number($"{path}/numa_node", -1, MostNode)),
         tree.Text($"{path}/firmware_version") is { Length: > 0 } firmware ? firmware : null);
 
     private static CxlDecoder ReadDecoder(SysfsTree tree, string name, string path)
@@ -83,14 +86,13 @@ internal static class TopologyReader
     private static DaxDevice ReadDax(SysfsTree tree, string name, string path) => new(
         name,
         tree.Number($"{path}/size") ?? 0,
-        NodeOrNull(tree.Number($"{path}/target_node", -1, 1023)),
+        NodeOrNull(tree.Number($"{path}/target_node", -1, MostNode)),
         tree.LinkName($"{path}/driver"),
         // .../root0/decoder0.0/region0/dax_region0/dax0.0
         tree.Link(path)?.Split('/').LastOrDefault(part => part.StartsWith("region", StringComparison.Ordinal)));
 
-    private static NumaNode ReadNode(SysfsTree tree, string name, string path, List<CxlRegion> regions, List<DaxDevice> dax, Dictionary<int, int> tiers)
+    private static NumaNode ReadNode(SysfsTree tree, int id, string path, List<CxlRegion> regions, List<DaxDevice> dax, Dictionary<int, int> tiers)
     {
-        var id = int.Parse(name.AsSpan("node".Length), System.Globalization.CultureInfo.InvariantCulture);
         var cpus = tree.List($"{path}/cpulist") ?? [];
         var access0 = ReadAccess(tree, $"{path}/access0/initiators");
         var access1 = ReadAccess(tree, $"{path}/access1/initiators");
@@ -109,7 +111,7 @@ internal static class TopologyReader
             Distances = [.. (tree.Text($"{path}/distance") ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(text => int.TryParse(text, out var distance) ? distance : 0)],
             Access0 = access0,
             Access1 = access1,
-            Initiators = [.. tree.Numbered($"{path}/access0/initiators", "node").Select(initiator => int.Parse(initiator.AsSpan("node".Length), System.Globalization.CultureInfo.InvariantCulture))],
+            Initiators = [.. tree.Indexed($"{path}/access0/initiators", "node", MostNode).Select(initiator => initiator.Number)],
             Tier = tiers.TryGetValue(id, out var tier) ? tier : null,
             Regions = behind,
             Performance = access1 ?? access0 ?? region?.Access1 ?? region?.Access0,
@@ -151,12 +153,11 @@ internal static class TopologyReader
     private static Dictionary<int, int> ReadTiers(SysfsTree tree)
     {
         const string Directory = "devices/virtual/memory_tiering";
-        const string Prefix = "memory_tier";
         var tiers = new Dictionary<int, int>();
-        foreach (var name in tree.Numbered(Directory, Prefix))
+        foreach (var (name, tier) in tree.Indexed(Directory, "memory_tier", int.MaxValue))
         {
             foreach (var node in tree.List($"{Directory}/{name}/nodelist") ?? [])
-                tiers[node] = int.Parse(name.AsSpan(Prefix.Length), System.Globalization.CultureInfo.InvariantCulture);
+                tiers[node] = tier;
         }
 
         return tiers;

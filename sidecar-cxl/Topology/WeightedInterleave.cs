@@ -27,10 +27,10 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
         if (!tree.Exists(Folder))
             return null;
         var weights = new Dictionary<int, int>();
-        foreach (var name in tree.Numbered(Folder, "node"))
+        foreach (var (name, node) in tree.Indexed(Folder, "node", TopologyReader.MostNode))
         {
             if (tree.Number($"{Folder}/{name}", MinimumWeight, MaximumWeight) is { } weight)
-                weights[int.Parse(name.AsSpan("node".Length), System.Globalization.CultureInfo.InvariantCulture)] = weight;
+                weights[node] = weight;
         }
 
         return new WeightedInterleaveState(weights, AutomaticNames.Select(name => tree.Text($"{Folder}/{name}")).OfType<string>().FirstOrDefault() switch

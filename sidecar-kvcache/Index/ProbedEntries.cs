@@ -8,23 +8,15 @@ namespace Moebius.KvCache.Index;
 /// <remarks>Not safe for several threads.</remarks>
 internal sealed class ProbedEntries
 {
-    /// <summary>Entries remembered: some four MiB.</summary>
+    /// <summary>Entries remembered: at most nine MiB.</summary>
     public const int Most = 1 << 16;
 
-    private readonly HashSet<(TenantKey Tenant, BlockKey Key)> _entries = [];
-    private readonly Queue<(TenantKey Tenant, BlockKey Key)> _order = [];
+    private readonly RecentMap<(TenantKey Tenant, BlockKey Key), bool> _entries = new(Most);
 
     /// <summary>Notes an entry.</summary>
     /// <param name="tenant">Who committed it.</param>
     /// <param name="key">Of its first block.</param>
-    public void Add(TenantKey tenant, BlockKey key)
-    {
-        if (!_entries.Add((tenant, key)))
-            return;
-        _order.Enqueue((tenant, key));
-        if (_order.Count > Most)
-            _entries.Remove(_order.Dequeue());
-    }
+    public void Add(TenantKey tenant, BlockKey key) => _entries.Set((tenant, key), true);
 
     /// <summary>The first block of a tenant's path that was probed; the length of the path when none was.</summary>
     public int First(TenantKey tenant, ReadOnlySpan<BlockKey> path)

@@ -22,26 +22,18 @@ internal static class PolicyCompiler
     /// <exception cref="UserInputException">Not a KVPrivacyPolicy, or a field that cannot be honoured.</exception>
     public static CompiledPolicy Parse(string yaml, string source)
     {
-        var documents = Manifests.ParseDocuments(yaml, source);
-        if (documents.Count != 1)
-            throw new UserInputException($"{source}: {documents.Count} YAML documents, expected exactly one KVPrivacyPolicy");
-        Expect(documents[0], "apiVersion", $"{ApiGroup.Name}/{ApiGroup.Version}", source);
-        Expect(documents[0], "kind", KVPrivacyPolicy.KindName, source);
-        var policy = Manifests.Convert<KVPrivacyPolicy>(documents[0], source);
-        if (policy.Spec is null)
-            throw new UserInputException($"{source}: spec: required field missing");
+        var policy = PolicyManifest.Parse(yaml, source);
         return Compile(policy.Spec, policy.Metadata?.Generation ?? 0, source);
     }
 
-    /// <summary>Compiles a spec.</summary>
+    /// <summary>Compiles a spec that <see cref="PolicyManifest"/> would take.</summary>
     /// <exception cref="UserInputException">A field that cannot be honoured.</exception>
     public static CompiledPolicy Compile(KVPrivacyPolicySpec spec, long generation, string source)
     {
-        SpecCheck.Require(spec, "spec", source);
         var window = Durations.ParsePositive(spec.Monitor.Window, $"{source}: spec.monitor.window");
         var warnings = new List<string>();
         var detector = Detector.Create(spec.Rules, $"{source}: spec.rules");
-        var prefixes = (spec.PublicPrefixes ?? []).Select((prefix, index) => Prefix(prefix, $"{source}: spec.publicPrefixes[{index}]")).ToArray();
+        var prefixes = (spec.PublicPrefixes ?? []).Select(prefix => new DeclaredPrefix(prefix.Name, prefix.Text!)).ToArray();
         foreach (var prefix in prefixes)
         {
             var kinds = detector.Scan(prefix.Text).Select(finding => finding.Kind).Distinct().ToArray();
@@ -94,23 +86,5 @@ internal static class PolicyCompiler
     {
         var decides = Manifests.ToYaml(new KVPrivacyPolicy { Spec = new KVPrivacyPolicySpec { Rules = spec.Rules, Classifier = spec.Classifier, ContextCheck = spec.ContextCheck } });
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(decides)));
-    }
-
-    private static DeclaredPrefix Prefix(PublicPrefix prefix, string field)
-    {
-        Refuse(prefix.ConfigMapRef is not null, $"{field}.configMapRef: a ConfigMap can only be read in the cluster; write the text itself in {field}.text");
-        return new DeclaredPrefix(prefix.Name, prefix.Text!);
-    }
-
-    private static void Expect(System.Text.Json.Nodes.JsonObject document, string field, string value, string source)
-    {
-        if (document[field]?.ToString() is var found && found != value)
-            throw new UserInputException($"{source}: {field}: {(found is null ? "missing" : $"'{found}'")}, must be {value}");
-    }
-
-    private static void Refuse(bool when, string message)
-    {
-        if (when)
-            throw new UserInputException(message);
     }
 }

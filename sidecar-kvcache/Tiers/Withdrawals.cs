@@ -10,12 +10,11 @@ namespace Moebius.KvCache.Tiers;
 /// </summary>
 internal sealed class Withdrawals
 {
-    /// <summary>Entries remembered: some four MiB.</summary>
+    /// <summary>Entries remembered: at most seven MiB.</summary>
     public const int Most = 1 << 16;
 
     private readonly object _gate = new();
-    private readonly Dictionary<BlockKey, long> _moments = [];
-    private readonly Queue<BlockKey> _order = [];
+    private readonly RecentMap<BlockKey, long> _moments = new(Most);
 
     /// <summary>Notes that an entry was taken back.</summary>
     /// <param name="first">Key of its first block.</param>
@@ -23,13 +22,7 @@ internal sealed class Withdrawals
     public void Add(BlockKey first, long moment)
     {
         lock (_gate)
-        {
-            if (!_moments.ContainsKey(first))
-                _order.Enqueue(first);
-            _moments[first] = moment;
-            if (_order.Count > Most)
-                _moments.Remove(_order.Dequeue());
-        }
+            _moments.Set(first, moment);
     }
 
     /// <summary>For each block of a prompt, the last moment at which it or a block before it was taken back. Null: none was.</summary>

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 
 namespace Moebius.Crds.Tests;
 
@@ -37,12 +39,27 @@ public sealed class CrdCommandsTests : IDisposable
         Assert.Contains("good.yaml: document 1: KVPrivacyPolicy/p: valid", both.Output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Validate_checks_valid_resources_beside_each_other()
+    {
+        var file = Write("f.yaml", "{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: p}, spec: {x: 1}}\n---\n{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: q}, spec: {}}\n");
+        var more = Write("more.yaml", "{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: r}, spec: {}}\n");
+        var both = Run(["validate", "-f", file, more], resources =>
+        {
+            Assert.Equal(["q", "r"], resources.Cast<KVPrivacyPolicy>().Select(policy => policy.Metadata.Name));
+            return [(resources[1], "spec: no"), (resources[1], "spec: never")];
+        });
+        Assert.Equal((2, $"{file}: document 2: KVPrivacyPolicy/q: valid\n"), (both.ExitCode, both.Output));
+        Assert.EndsWith($"{more}: document 1: KVPrivacyPolicy/r: spec: no\n{more}: document 1: KVPrivacyPolicy/r: spec: never\n", both.Error, StringComparison.Ordinal);
+        Assert.StartsWith($"{file}: document 1: KVPrivacyPolicy/p: spec.x: unknown field", both.Error, StringComparison.Ordinal);
+    }
+
     public void Dispose() => _folder.Dispose();
 
-    private static (int ExitCode, string Output, string Error) Run(string[] arguments)
+    private static (int ExitCode, string Output, string Error) Run(string[] arguments, ResourceCheck? check = null)
     {
         var root = new RootCommand();
-        foreach (var command in CrdCommands.Create())
+        foreach (var command in CrdCommands.Create(check ?? (static _ => [])))
             root.Subcommands.Add(command);
         var (output, error) = (new StringWriter { NewLine = "\n" }, new StringWriter { NewLine = "\n" });
         var exitCode = root.Parse(arguments).Invoke(new InvocationConfiguration { Output = output, Error = error });

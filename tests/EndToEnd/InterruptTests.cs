@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 
 namespace Moebius.EndToEnd;
 
@@ -34,7 +32,7 @@ public sealed class InterruptTests : IDisposable
         var cancel = TestContext.Current.CancellationToken;
         var folder = Path.GetDirectoryName(_pipe)!;
         await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", cancel);
-        var address = $"127.0.0.1:{FreePort()}";
+        var address = $"127.0.0.1:{MoebiusProcess.FreePort()}";
         using var run = MoebiusProcess.Start([.. line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '), "--listen", address]);
         using var http = new HttpClient();
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -58,12 +56,5 @@ public sealed class InterruptTests : IDisposable
                 return false;
             }
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Moebius.EndToEnd;
@@ -22,6 +24,14 @@ internal sealed partial class MoebiusProcess : IDisposable
     public static string Program => Path.Combine(AppContext.BaseDirectory, "moebius");
 
     public static string Repository { get; } = FindRepository();
+
+    /// <summary>A port that nobody listens on at the moment.</summary>
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
 
     public static MoebiusProcess Start(params string[] arguments)
     {

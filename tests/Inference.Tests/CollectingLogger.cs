@@ -6,7 +6,7 @@ namespace Moebius.Inference.Tests;
 /// <summary>Keeps what is logged, whoever logs it.</summary>
 internal sealed class CollectingLogger : ILogger, ILoggerProvider
 {
-    public ConcurrentQueue<(LogLevel Level, string Text)> Entries { get; } = [];
+    public ConcurrentQueue<(LogLevel Level, string Text, Exception? Error)> Entries { get; } = [];
 
     public IEnumerable<string> Messages => Entries.Select(entry => entry.Text);
 
@@ -17,7 +17,7 @@ internal sealed class CollectingLogger : ILogger, ILoggerProvider
     public bool IsEnabled(LogLevel logLevel) => true;
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-        Entries.Enqueue((logLevel, formatter(state, exception)));
+        Entries.Enqueue((logLevel, formatter(state, exception), exception));
 
     public void Dispose()
     {

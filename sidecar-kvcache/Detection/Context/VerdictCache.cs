@@ -11,8 +11,7 @@ namespace Moebius.KvCache.Detection.Context;
 internal sealed class VerdictCache(int size)
 {
     private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
-    private readonly Dictionary<UInt128, LinkedListNode<(UInt128 Key, bool IsPrivate)>> _entries = [];
-    private readonly LinkedList<(UInt128 Key, bool IsPrivate)> _byUse = new();
+    private readonly RecentMap<UInt128, bool> _entries = new(size);
 
     public int Count
     {
@@ -33,30 +32,16 @@ internal sealed class VerdictCache(int size)
     public bool TryGet(UInt128 key, out bool isPrivate)
     {
         lock (_entries)
-        {
-            isPrivate = false;
-            if (!_entries.TryGetValue(key, out var entry))
-                return false;
-            _byUse.Remove(entry);
-            _byUse.AddLast(entry);
-            isPrivate = entry.Value.IsPrivate;
-            return true;
-        }
+            return _entries.TryUse(key, out isPrivate);
     }
 
     public void Add(UInt128 key, bool isPrivate)
     {
         lock (_entries)
         {
-            if (size == 0 || _entries.ContainsKey(key))
-                return;
-            if (_entries.Count == size)
-            {
-                _entries.Remove(_byUse.First!.Value.Key);
-                _byUse.RemoveFirst();
-            }
-
-            _entries[key] = _byUse.AddLast((key, isPrivate));
+            // Of two that were asked at once the first stands.
+            if (!_entries.Contains(key))
+                _entries.Set(key, isPrivate);
         }
     }
 }

@@ -46,9 +46,7 @@ public sealed class ManifestProperties
         Assert.All(errors, error => Assert.DoesNotContain('\n', error.ToString()));
         if (errors.Count > 0)
             return;
-        using var folder = new TemporaryFolder();
-        File.WriteAllText(folder.File("m.yaml"), manifest.ToJsonString());
-        Assert.IsType(kind.Type, Assert.Single(ManifestValidator.LoadResources(folder.File("m.yaml"))));
+        Assert.IsType(kind.Type, ManifestValidator.LoadResource(Assert.Single(Manifests.ParseDocuments(manifest.ToJsonString(), "m.yaml")), "m.yaml"));
     }
 
     private static (ResourceKind Kind, JsonObject Manifest) Manifest(int seed)

@@ -84,6 +84,22 @@ public class TopologyReaderTests
         Assert.Equal([warning], TopologyReader.Read(sysfs.Root).Warnings);
     }
 
+    [Theory]
+    [InlineData("devices/system/node", "node99999999999", "99999999999", 1023)]
+    [InlineData("devices/system/node", "node1024", "1024", 1023)]
+    [InlineData("devices/system/node", "node1x", "1x", 1023)]
+    [InlineData("devices/system/node", "node01", "01", 1023)]
+    [InlineData("devices/system/node/node1/access0/initiators", "node99999999999", "99999999999", 1023)]
+    [InlineData("devices/virtual/memory_tiering", "memory_tier99999999999", "99999999999", int.MaxValue)]
+    [InlineData("kernel/mm/mempolicy/weighted_interleave", "node4294967296", "4294967296", 1023)]
+    public void A_name_without_a_possible_number_is_left_out_with_a_warning(string directory, string name, string digits, int most)
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", $"{directory}/{name}/");
+        var topology = TopologyReader.Read(sysfs.Root);
+        Assert.Equal([$"{directory}/{name}: is left out: '{digits}' is not a whole number from 0 to {most}"], topology.Warnings);
+        Assert.Equal([0, 1, 2], topology.Nodes.Select(node => node.Id));
+    }
+
     [Fact]
     public void A_directory_that_is_no_sysfs_is_refused()
     {

@@ -88,6 +88,32 @@ public class PrefixReuseTests
     }
 
     [Fact]
+    public async Task A_cache_that_does_not_answer_holds_no_end()
+    {
+        var answer = new TaskCompletionSource();
+        var cache = new MemoryPrefixCache { BeforeReserve = () => answer.Task };
+        var harness = new EngineHarness(cache: cache);
+        await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        await harness.DisposeAsync();
+        Assert.Equal(0, harness.Model.Live);
+        answer.SetResult();
+        await Eventually.TrueAsync(() => cache.Open == 0);
+    }
+
+    [Fact]
+    public async Task Draining_waits_for_the_last_offer_while_it_may()
+    {
+        var answer = new TaskCompletionSource();
+        var cache = new MemoryPrefixCache { BeforeReserve = () => answer.Task };
+        await using var harness = new EngineHarness(cache: cache);
+        await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        var drained = harness.Engine.DrainAsync(TestContext.Current.CancellationToken);
+        answer.SetResult();
+        await Eventually.EndsAsync(drained, "the end of a drain");
+        Assert.Equal(6, cache.Count);
+    }
+
+    [Fact]
     public async Task What_was_preempted_while_it_was_offered_is_offered_again()
     {
         var room = new TaskCompletionSource();

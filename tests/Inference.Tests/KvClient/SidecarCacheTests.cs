@@ -32,7 +32,7 @@ public class SidecarCacheTests
     }
 
     [Fact]
-    public async Task A_sidecar_that_answers_nonsense_is_tried_again()
+    public async Task A_sidecar_that_answers_nonsense_is_tried_again_and_each_change_is_told()
     {
         using var directory = new TemporaryDirectory();
         var socket = Path.Combine(directory.Path, "sidecar.sock");
@@ -41,11 +41,12 @@ public class SidecarCacheTests
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(socket, listen => listen.Protocols = HttpProtocols.Http2));
         await using var sidecar = builder.Build();
         var attempts = 0;
+        var missing = Path.Combine(directory.Path, "no-arena");
         sidecar.Run(async context =>
         {
-            Interlocked.Increment(ref attempts);
-            // An arena without a name, in gRPC's frame: no compression, and the length.
-            var body = new AttachResponse { Session = "s", ArenaBytes = 4096, SlotBytes = 4096, SlotCount = 1 }.ToByteArray();
+            // Twice an arena without a name, then one that is not there. In gRPC's frame: no compression, and the length.
+            var arena = Interlocked.Increment(ref attempts) <= 2 ? "" : missing;
+            var body = new AttachResponse { Session = "s", ArenaPath = arena, ArenaBytes = 4096, SlotBytes = 4096, SlotCount = 1 }.ToByteArray();
             context.Response.ContentType = "application/grpc";
             await context.Response.Body.WriteAsync(new byte[] { 0, 0, 0, 0, (byte)body.Length });
             await context.Response.Body.WriteAsync(body);
@@ -54,8 +55,14 @@ public class SidecarCacheTests
         await sidecar.StartAsync(TestContext.Current.CancellationToken);
         var log = new CollectingLogger();
         await using var cache = new SidecarCache(socket, new ToyModel().Info, new SkippingClock(), log);
-        await Eventually.TrueAsync(() => Volatile.Read(ref attempts) >= 3);
-        Assert.Contains("is not available (", Assert.Single(log.Messages), StringComparison.Ordinal);
+        await Eventually.TrueAsync(() => Volatile.Read(ref attempts) >= 6);
+        Assert.Equal(2, log.Entries.Count);
+        var (nameless, absent) = (log.Entries.First(), log.Entries.Last());
+        Assert.Contains("is not available (", nameless.Text, StringComparison.Ordinal);
+        // Nobody foresaw it: where it comes from is worth knowing.
+        Assert.IsType<ArgumentException>(nameless.Error);
+        Assert.Contains(missing, absent.Text, StringComparison.Ordinal);
+        Assert.Null(absent.Error);
     }
 
     [Fact]

@@ -86,6 +86,28 @@ public class RoutingTraceTests
         Assert.Contains("cover 1 of 2", Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Memory_is_taken_for_what_a_file_can_hold_and_not_for_what_it_says()
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "trace");
+        BinaryFile.Write(file, "MOEBTRC1"u8, 1, writer =>
+        {
+            writer.Write("toy");
+            // Layers, experts, top-k, horizon, vocabulary; bytes of an expert and of the rest; tokens and chunks.
+            foreach (var number in new[] { 1, 2, 1, 0, 4 })
+                writer.Write(number);
+            writer.Write(8L);
+            writer.Write(8L);
+            writer.Write(1 << 24);
+            writer.Write(1 << 24);
+        });
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var message = Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message;
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 4 << 20);
+        Assert.Contains("tokens is 16777216; it must be from 0 to ", message, StringComparison.Ordinal);
+    }
+
     private static RoutingTrace Record(int[] chunks)
     {
         var recorder = new TraceRecorder(2);

@@ -215,6 +215,16 @@ public class ApiTests
         Assert.Equal("config.json: not found", error.Message);
     }
 
+    [Theory]
+    [InlineData(100L << 40, "serving.kvMemory: 100 TiB hold 6871947673600 blocks of 16 bytes; an engine counts at most 536870911: write at most 8589934576")]
+    [InlineData(20, "serving.kvMemory: 20 bytes hold 1 blocks of 16 bytes: at least 32 are needed")]
+    public async Task Memory_for_keys_and_values_that_cannot_be_used_is_refused(long bytes, string says)
+    {
+        await using var harness = await ServerHarness.StartAsync(ServerHarness.Options with { KVMemoryBytes = bytes }, wait: false);
+        var error = await Assert.ThrowsAsync<UserInputException>(() => harness.Server.RunAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(says, error.Message);
+    }
+
     [Fact]
     public async Task Stopping_lets_a_running_request_end()
     {

@@ -1,5 +1,8 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using Moebius.Inference.Server;
 using Moebius.Inference.Tests.Engine;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Tests.Server;
 
@@ -8,6 +11,7 @@ public sealed class TemplateCheckTests : IDisposable
 {
     // As the templates of models without tools are: roles that they do not know are passed over.
     private const string Plain = "{% for m in messages %}{% if m['role'] in ['system', 'user', 'assistant'] %}{{ m['role'] }}: {{ m['content'] | trim }}\n{% endif %}{% endfor %}";
+    private const string Opened = Plain + "{% if add_generation_prompt %}assistant:{% endif %}";
     private const string Tools = "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c | tojson }}{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 
     private const string Now = """ "tools":[{"type":"function","function":{"name":"now"}}]""";
@@ -24,7 +28,9 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(User + ",\"add_generation_prompt\":false", "add_generation_prompt")]
     [InlineData(User + ",\"reasoning_effort\":\"high\"", "reasoning_effort")]
     [InlineData(User + ",\"chat_template_kwargs\":{\"enable_thinking\":false}", "chat_template_kwargs.enable_thinking")]
-    [InlineData(""" "messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"a"}]""", "messages[0]")]
+    // Short enough to stand in what the template writes by itself: behind the last message, and between two.
+    [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"ss"}],"add_generation_prompt":true""", "messages[1]")]
+    [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"ss"},{"role":"assistant","content":"Good day."}]""", "messages[1]")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"tool","content":"noon","tool_call_id":"1"}]""", "messages[1]")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},CALLED]""", "messages[1].tool_calls")]
     [InlineData(""" "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","prefix":true}]""", "messages[1].prefix")]
@@ -32,7 +38,7 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(""" "messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}]""", "messages[0].content[0].cache_control")]
     public async Task What_the_template_drops_is_refused_by_name(string fields, string param)
     {
-        await using var harness = await StartAsync(Plain);
+        await using var harness = await StartAsync(fields.Contains("\"add_generation_prompt\":true", StringComparison.Ordinal) ? Opened : Plain);
         var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request(fields));
         Assert.Equal((400, param), ((int)status, (string?)body["error"]!["param"]));
         Assert.Equal("invalid_request_error", (string?)body["error"]!["type"]);
@@ -43,6 +49,7 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(Plain, User + ",\"add_generation_prompt\":true")]
     [InlineData(Plain, User + "," + Now + ",\"tool_choice\":\"none\"")]
     [InlineData(Plain, User + ",\"tools\":[]")]
+    [InlineData(Plain, """ "messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"a"}]""")]
     [InlineData(Plain, """ "messages":[{"role":"user","content":" \n "},{"role":"user","content":"  a  ","name":"Emma"}]""")]
     [InlineData(Plain, """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning":"Hm.","refusal":null,"annotations":[],"audio":null,"tool_calls":null},{"role":"user","content":"a"}]""")]
     [InlineData(Tools, User + "," + Now)]
@@ -64,6 +71,16 @@ public sealed class TemplateCheckTests : IDisposable
         Assert.True((int)status == 200, body.ToJsonString());
     }
 
+    [Theory]
+    [InlineData("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}", "[system]Be brief.[user]a")]
+    [InlineData("{% for m in messages %}[{{ 'developer' if m.role in ['system', 'developer'] else m.role }}]{{ m.content }}{% endfor %}", "[developer]Be brief.[user]a")]
+    public void A_developer_is_the_system_to_a_template_that_knows_none(string template, string prompt)
+    {
+        using var request = JsonDocument.Parse("""{"messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"a"}]}""");
+        var body = new RequestBody(request.RootElement);
+        Assert.Equal(prompt, ChatPrompt.Render(ChatTemplate.Create(template, null, [], "t"), body, ChatMessages.Read(body), null, false, null, TimeProvider.System));
+    }
+
     [Fact]
     public async Task A_call_that_is_asked_for_needs_no_template()
     {
@@ -79,7 +96,7 @@ public sealed class TemplateCheckTests : IDisposable
         await using var harness = await StartAsync(Plain, new ToyModel(context: 400_000, blockTokens: 4));
         var messages = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = new string('a', 2_000_000) });
         for (var i = 0; i < 50_000; i++)
-            messages.Add(new JsonObject { ["role"] = i < 49_999 ? "user" : "developer", ["content"] = $"b{i}" });
+            messages.Add(new JsonObject { ["role"] = i < 49_999 ? "user" : "tool", ["content"] = $"b{i}" });
         var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request($"\"messages\":{messages.ToJsonString()}"));
         Assert.Equal((400, "messages[50000]"), ((int)status, (string?)body["error"]!["param"]));
     }

@@ -71,7 +71,14 @@ public class TenantTests
         Write("X-Second");
         identity.Reload();
         Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a", ["X-Second"] = "b" }).Name);
-        foreach (var bad in new[] { "kind: Nonsense", "kind: 5", "kind: [KVPrivacyPolicy]", "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}", "kind: KVPrivacyPolicy\nspec: {identity: {tenantHeader: ''}}" })
+        const string Kind = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}";
+        string[] refused =
+        [
+            "kind: Nonsense", "kind: 5", "kind: [KVPrivacyPolicy]", Kind, $"{Kind}\nspec: {{identity: {{tenantHeader: ''}}}}",
+            // What the sidecar refuses, read with it from the same file.
+            "kind: KVPrivacyPolicy\nspec: {}", $"{Kind}\nspec: {{publicPrefixes: [{{name: a, configMapRef: {{name: c, key: k}}}}]}}",
+        ];
+        foreach (var bad in refused)
         {
             File.WriteAllText(path, bad);
             identity.Reload();
@@ -80,6 +87,31 @@ public class TenantTests
         }
 
         void Write(string header) => File.WriteAllText(path, $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    tenantHeader: {header}\n");
+    }
+
+    [Fact]
+    public void A_key_that_no_policy_asks_for_is_told_of_without_the_key()
+    {
+        const string Unsigned = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "policy.yaml");
+        var log = new CollectingLogger();
+        new PolicyIdentity(null, "secret", TimeProvider.System, log).Dispose();
+        Assert.StartsWith("MOEBIUS_TENANT_SIGNATURE_KEY is set, but no policy asks for", Assert.Single(log.Messages), StringComparison.Ordinal);
+
+        File.WriteAllText(path, Unsigned.Replace("spec: {}", "spec: {identity: {signature: {secretRef: {name: gateway, key: hmac}}}}", StringComparison.Ordinal));
+        log = new CollectingLogger();
+        using var identity = new PolicyIdentity(path, "secret", TimeProvider.System, log);
+        Assert.Empty(log.Messages);
+        File.WriteAllText(path, Unsigned);
+        identity.Reload();
+        Assert.Contains("but the policy asks for no signatures", log.Messages.First(), StringComparison.Ordinal);
+        Assert.DoesNotContain(log.Messages, message => message.Contains("secret", StringComparison.Ordinal));
+
+        log = new CollectingLogger();
+        new PolicyIdentity(path, null, TimeProvider.System, log).Dispose();
+        new PolicyIdentity(null, "", TimeProvider.System, log).Dispose();
+        Assert.Empty(log.Messages);
     }
 
     [Fact]

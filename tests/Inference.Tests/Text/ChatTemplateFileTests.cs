@@ -15,6 +15,11 @@ public class ChatTemplateFileTests
     [InlineData("""{"chat_template": [{"name": "default", "template": 5}]}""", "chat_template[0]: must have the texts 'name' and 'template'")]
     [InlineData("""{"chat_template": [{"name": "default", "template": "x"}, {"name": "default", "template": "y"}]}""", "chat_template[1]: the name 'default' stands twice")]
     [InlineData("""{"chat_template": [{"name": "tool_use", "template": "x"}]}""", "chat_template: none of the templates is named 'default'")]
+    [InlineData("""{"bos_token": 5, "chat_template": "x"}""", "bos_token: must be a text, an object with the text 'content', or null")]
+    [InlineData("""{"eos_token": ["</s>"]}""", "eos_token: must be a text")]
+    [InlineData("""{"pad_token": false}""", "pad_token: must be a text")]
+    [InlineData("""{"unk_token": {"content": 5}}""", "unk_token: must be a text")]
+    [InlineData("""{"cls_token": {"lstrip": true}}""", "cls_token: must be a text")]
     public void A_damaged_file_is_refused_by_field(string json, string message)
     {
         using var directory = new TemporaryDirectory();
@@ -26,8 +31,8 @@ public class ChatTemplateFileTests
     }
 
     [Theory]
-    [InlineData("""{"bos_token": 5, "eos_token": {"content": "</s>"}, "chat_template": "{{ bos_token }}{{ eos_token }}"}""", "None</s>")]
-    [InlineData("""{"bos_token": {"content": 5}, "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]}""", "dNone")]
+    [InlineData("""{"bos_token": null, "eos_token": {"content": "</s>"}, "chat_template": "{{ bos_token }}{{ eos_token }}"}""", "None</s>")]
+    [InlineData("""{"bos_token": null, "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]}""", "dNone")]
     public void Tokens_are_texts_and_the_default_is_taken(string json, string expected)
     {
         using var directory = new TemporaryDirectory();

@@ -27,6 +27,25 @@ public class VerifyCommandTests
         Assert.Contains("FAILED", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("int8")]
+    [InlineData("int4")]
+    public void Quantised_experts_are_judged_by_what_they_may_change(string quantization)
+    {
+        foreach (var family in Directory.GetDirectories(Path.Combine(TestModels.Data, "golden")).Select(Path.GetFileName))
+        {
+            var (code, output) = ModelCommands.Run("verify", TestModels.Golden(family!), "--threads", "1", "--quantize", quantization);
+            Assert.True(code == 0, output);
+            Assert.Contains($"with experts in {quantization}", output, StringComparison.Ordinal);
+        }
+
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        model.EditConfig(config => config["rms_norm_eps"] = 1e3);
+        var (failed, words) = ModelCommands.Run("verify", model.Path, "--threads", "1", "--quantize", quantization);
+        Assert.Equal(1, failed);
+        Assert.Contains("FAILED", words, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Bad_input_is_refused()
     {

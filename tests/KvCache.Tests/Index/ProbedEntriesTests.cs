@@ -28,5 +28,17 @@ public sealed class ProbedEntriesTests
         Assert.Equal((1, 0), (probed.First(IndexHarness.Tenant(1), [Key(0)]), probed.First(IndexHarness.Tenant(1), [Key(1)])));
     }
 
+    [Fact]
+    public void What_is_probed_again_is_as_new()
+    {
+        var probed = new ProbedEntries();
+        probed.Add(IndexHarness.Tenant(1), Key(0));
+        probed.Add(IndexHarness.Tenant(1), Key(1));
+        probed.Add(IndexHarness.Tenant(1), Key(0));
+        for (var entry = 2; entry <= ProbedEntries.Most; entry++)
+            probed.Add(IndexHarness.Tenant(1), Key(entry));
+        Assert.Equal((0, 1), (probed.First(IndexHarness.Tenant(1), [Key(0)]), probed.First(IndexHarness.Tenant(1), [Key(1)])));
+    }
+
     private static BlockKey Key(int number) => new(7, (ulong)number);
 }

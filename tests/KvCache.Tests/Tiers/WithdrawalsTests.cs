@@ -28,5 +28,18 @@ public sealed class WithdrawalsTests
         Assert.Equal([1L], withdrawals.Along([Key(1)])!);
     }
 
+    [Fact]
+    public void What_is_withdrawn_again_is_as_new()
+    {
+        var withdrawals = new Withdrawals();
+        withdrawals.Add(Key(0), 10);
+        withdrawals.Add(Key(1), 20);
+        withdrawals.Add(Key(0), 30);
+        for (var entry = 2; entry <= Withdrawals.Most; entry++)
+            withdrawals.Add(Key(entry), 40);
+        Assert.Equal([30L], withdrawals.Along([Key(0)])!);
+        Assert.Null(withdrawals.Along([Key(1)]));
+    }
+
     private static BlockKey Key(int number) => new(7, (ulong)number);
 }
