@@ -40,9 +40,6 @@ internal static class PredictorTraining
                 var routing = source.Routing(step, layer, horizon);
                 for (var distance = 1; distance <= routing.Ahead.Count; distance++)
                     predictor.Predict(routing, distance, use);
-                // What the layer uses in the next step, by which the cache evicts.
-                if (horizon < source.Shape.Layers)
-                    predictor.Predict(routing, source.Shape.Layers, use);
             }
         }
     }

@@ -21,7 +21,7 @@ internal sealed record RoutingShape(int Layers, int Experts, int TopK, int Vocab
 internal class RoutingPredictor
 {
     /// <summary>Rows of a step that predictions are made of; more tokens than this are represented by a sample.</summary>
-    public const int MostRows = 32;
+    private const int MostRows = 32;
 
     /// <summary>Rows of a step that are learned from, for each pair of layers.</summary>
     private const int LearnedRows = 4;
@@ -141,10 +141,7 @@ internal class RoutingPredictor
     /// Predicts a later layer from before the first layer (<paramref name="routing"/> null, source -1) or from a layer.
     /// </summary>
     /// <param name="routing">The source layer's routing.</param>
-    /// <param name="distance">
-    /// Layers from the source to the target, 1..Layers; past the last it is of the next step. At the largest a layer's own gate stands for
-    /// the later one, which it is.
-    /// </param>
+    /// <param name="distance">Layers from the source to the target, 1..Layers; past the last it is of the next step.</param>
     /// <param name="use">Receives each expert's probability of being used by at least one token.</param>
     public virtual void Predict(LayerRouting? routing, int distance, Span<float> use)
     {
@@ -233,7 +230,7 @@ internal class RoutingPredictor
         var n = _shape.Experts;
         if (routing is not null)
         {
-            LogRatio((distance == _shape.Layers ? routing.Gate : routing.Ahead[distance - 1].Probabilities).AsSpan(row * n, n), x[..n]);
+            LogRatio(routing.Ahead[distance - 1].Probabilities.AsSpan(row * n, n), x[..n]);
             _own.AsSpan(sample * n, n).CopyTo(x[n..]);
         }
         Last(target, row, x[^n..]);

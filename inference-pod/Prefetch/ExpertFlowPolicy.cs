@@ -115,7 +115,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         if (LooksAhead)
             _predictor.Learn(routing.Layer, routing.Chosen, postpone: !PlanningIsFree);
         _reuse.Used(routing.Layer, routing.Chosen);
-        ForetellNext(routing);
         _used = 0;
         _runs++;
         foreach (var expert in routing.Chosen)
@@ -127,15 +126,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _used++;
         }
         return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _predictor.Shape.Layers - 1 - routing.Layer));
-    }
-
-    /// <summary>What the layer uses in the step that follows, for eviction. A prompt's part says nothing of that, and would cost much.</summary>
-    private void ForetellNext(LayerRouting routing)
-    {
-        if (routing.Gate.Length == 0 || routing.Tokens > RoutingPredictor.MostRows)
-            return;
-        _predictor.Predict(routing, _predictor.Shape.Layers, _use);
-        _reuse.Foretold(routing.Layer, _use);
     }
 
     public void Observe(PrefetchFeedback feedback)

@@ -4,8 +4,8 @@ using Moebius.Inference.Experts;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// How much each expert will be used: from the predictor for layers inside the horizon and for layers that have run, and from how
-/// often it was used, recently and over a longer time, for all others and later steps. The cache evicts what is expected least, and a load
+/// How much each expert will be used: from the predictor for layers inside the horizon, and from how often it was used,
+/// recently and over a longer time, for all others and later steps. The cache evicts what is expected least, and a load
 /// ahead replaces only what is expected less than itself.
 /// </summary>
 internal sealed class ReuseEstimate
@@ -20,8 +20,8 @@ internal sealed class ReuseEstimate
     private const float After = 1;
 
     private readonly float[][][] _means;
-    private readonly float[][] _near, _next;
-    private readonly long[] _predicted, _foretold, _ran, _steps;
+    private readonly float[][] _near;
+    private readonly long[] _predicted, _ran, _steps;
     private readonly float[] _used;
     private readonly float _floor;
     private long _now;
@@ -34,12 +34,11 @@ internal sealed class ReuseEstimate
     {
         _floor = 0.002f * topK / experts;
         _means = [.. Weights.Select(_ => Filled(layers, experts, topK / (float)experts))];
-        (_near, _next) = (Filled(layers, experts, 0), Filled(layers, experts, 0));
+        _near = Filled(layers, experts, 0);
         _steps = new long[layers];
         _used = new float[experts];
-        (_predicted, _foretold, _ran) = (new long[layers], new long[layers], new long[layers]);
+        (_predicted, _ran) = (new long[layers], new long[layers]);
         Array.Fill(_predicted, -2);
-        Array.Fill(_foretold, -2);
         Array.Fill(_ran, -1);
     }
 
@@ -65,16 +64,6 @@ internal sealed class ReuseEstimate
         _predicted[layer] = _now;
     }
 
-    /// <summary>
-    /// The layer that ran last was foretold for the step that follows: probabilities that it uses each expert, as long as nothing nearer
-    /// is known. They are for eviction only: nothing is loaded ahead for them.
-    /// </summary>
-    public void Foretold(int layer, ReadOnlySpan<float> use)
-    {
-        use.CopyTo(_next[layer]);
-        _foretold[layer] = _now;
-    }
-
     /// <summary>Whether there is a prediction that was not made before the layer last ran.</summary>
     public bool IsPredicted(int layer) => _predicted[layer] >= _ran[layer];
 
@@ -95,8 +84,7 @@ internal sealed class ReuseEstimate
         foreach (var means in _means)
             sum += means[layer][expert];
         var rate = Math.Max(_floor, sum / _means.Length);
-        var next = IsPredicted(layer) ? _near[layer][expert] : _foretold[layer] == _ran[layer] ? _next[layer][expert] : rate;
-        return next + ((After - (wait / (float)layers)) * rate);
+        return (IsPredicted(layer) ? _near[layer][expert] : rate) + ((After - (wait / (float)layers)) * rate);
     }
 
     /// <summary>The fewest uses that are expected of any expert that is there.</summary>

@@ -282,68 +282,6 @@ public class PolicyTests
         Assert.True(reuse.NextUse(new ExpertKey(1, 2)) > reuse.NextUse(new ExpertKey(3, 1)));
     }
 
-    [Fact]
-    public void What_a_layer_was_foretold_to_use_next_counts_until_it_runs_or_is_predicted()
-    {
-        var reuse = new ReuseEstimate(2, 4, 1);
-        for (var step = 0; step < 50; step++)
-        {
-            reuse.Used(0, [0]);
-            reuse.Used(1, [0]);
-        }
-        reuse.Used(0, [0]);
-        reuse.Foretold(0, [0.1f, 0, 0, 0.9f]);
-        reuse.Used(1, [0]);
-        Assert.True(reuse.NextUse(new ExpertKey(0, 3)) < reuse.NextUse(new ExpertKey(0, 0)));
-        Assert.False(reuse.IsPredicted(0));
-
-        reuse.Predicted(0, [1, 0, 0, 0]);
-        Assert.True(reuse.NextUse(new ExpertKey(0, 3)) > reuse.NextUse(new ExpertKey(0, 0)));
-
-        // It has run, and nobody foretold the step after.
-        reuse.Used(0, [3]);
-        reuse.Used(1, [0]);
-        Assert.True(reuse.NextUse(new ExpertKey(0, 3)) > reuse.NextUse(new ExpertKey(0, 0)));
-    }
-
-    [Fact]
-    public void Of_what_is_used_as_often_the_cache_keeps_what_comes_in_the_next_step()
-    {
-        // A layer uses 0 and 1 in one step, 2 and 3 in the next: what was used last is the farthest.
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), horizon: 1, threshold: 0.2f);
-        for (var step = 0; step < 400; step++)
-        {
-            policy.Begin([step % 2]);
-            for (var layer = 0; layer < 3; layer++)
-            {
-                var first = 2 * (step % 2);
-                policy.Plan(Routing(layer, 1, 1, [0.25f, 0.25f, 0.25f, 0.25f]) with { Chosen = [first, first + 1] });
-                while (policy.WhileWaiting())
-                {
-                }
-                // Two layers on, nothing nearer is known of it than what it used.
-                if (step > 300 && layer == 1)
-                    Assert.True(policy.NextUse!(new ExpertKey(0, 2 - first)) < policy.NextUse(new ExpertKey(0, first)), $"step {step}");
-            }
-        }
-    }
-
-    [Fact]
-    public void A_prompt_foretells_nothing_of_the_step_that_follows()
-    {
-        var policy = new ExpertFlowPolicy(new RoutingPredictor(Shape), new HorizonLimits(8, 4, 8), horizon: 1, threshold: 0.2f);
-        var reuse = new ReuseEstimate(3, 4, 2);
-        policy.Begin(new int[RoutingPredictor.MostRows + 1]);
-        for (var layer = 0; layer < 2; layer++)
-        {
-            var routing = Routing(layer, RoutingPredictor.MostRows + 1, 0, [.. Enumerable.Repeat(0.25f, 4 * (RoutingPredictor.MostRows + 1))]);
-            policy.Plan(routing);
-            reuse.Used(layer, routing.Chosen);
-        }
-        foreach (var expert in Enumerable.Range(0, 4))
-            Assert.Equal(reuse.NextUse(new ExpertKey(0, expert)), policy.NextUse!(new ExpertKey(0, expert)));
-    }
-
     private static LayerRouting Routing(int layer, int tokens, int horizon, float[] gate) => new(
         layer, tokens, [.. Enumerable.Range(0, tokens).SelectMany(_ => new[] { 0, 1 })], gate,
         [.. Enumerable.Range(1, horizon).Select(distance => new PreGate((layer + distance) % 3, gate))]);
