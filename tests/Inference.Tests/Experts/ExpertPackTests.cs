@@ -3,6 +3,7 @@ using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
+using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Tests.Experts;
 
@@ -68,6 +69,22 @@ public class ExpertPackTests
         weights[^1] ^= 1;
         File.WriteAllBytes(model.File_("model.safetensors"), weights);
         Assert.Contains("was made from other weights", Refused(model.Path), StringComparison.Ordinal);
+    }
+
+    /// <summary>Of the same weights and the same size: only the order of an expert's parts is other.</summary>
+    [Fact]
+    public void A_pack_that_orders_the_parts_of_an_expert_otherwise_is_refused_by_name()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+        var path = Pack(model.Path).Path;
+        ExpertPack pack;
+        using (var file = StoredFile.Open(path, SlowTier.DirectIO))
+            pack = ExpertPack.Read(file);
+        var other = string.Concat(pack.Description.Layout.Reverse());
+        var head = (pack with { Description = pack.Description with { Layout = other } }).Head();
+        using (var file = File.OpenWrite(path))
+            file.Write(head);
+        Assert.StartsWith($"{path}: holds experts as {other}; the model is loaded as {pack.Description.Layout}", Refused(model.Path), StringComparison.Ordinal);
     }
 
     /// <summary>A byte changed anywhere, or a file cut anywhere, is noticed: at load in the head, at the latest when an expert is read.</summary>
