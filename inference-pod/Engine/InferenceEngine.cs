@@ -245,8 +245,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _waiting.Add(sequence.Id, sequence);
         _preempted.Add(sequence.Id);
         sequence.DropKv();
+        sequence.PrefixCounted |= !sequence.LookingUp;
         sequence.LookingUp = false;
-        sequence.WasPreempted = true;
         _observer.Preempted();
     }
 
@@ -258,7 +258,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (!sequence.Started)
             _observer.Started(_clock.GetElapsedTime(sequence.Arrived));
         sequence.Kv = _model.CreateSequence();
-        _exchange.BeginLookup(sequence, first: !sequence.Started);
+        _exchange.BeginLookup(sequence, first: !sequence.PrefixCounted);
         if (!sequence.Started)
             sequence.Began = _clock.GetTimestamp();
     }

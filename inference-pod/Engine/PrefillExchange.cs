@@ -73,7 +73,7 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
         var copied = kv.Length - before;
         observer.PrefillShared(copied);
         // What is computed again after a preemption was counted before.
-        if (!target.WasPreempted)
+        if (!target.PrefixCounted)
             target.Generation.CachedTokens += copied;
     }
 }

@@ -20,7 +20,8 @@ internal sealed class PrefixExchange(
     /// <summary>While an answer grows, blocks are offered in lots: each offer sends the whole prefix.</summary>
     private const int LotBlocks = 8;
 
-    private readonly bool _enabled = cache is not NoPrefixCache;
+    // Keys that depend on the length of their sequence are of no use to another, nor to the same one later.
+    private readonly bool _enabled = cache is not NoPrefixCache && !model.Info.KvDependsOnLength;
 
     private int BlockTokens => model.Info.BlockTokens;
 

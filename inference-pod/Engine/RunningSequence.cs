@@ -37,8 +37,8 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     /// <summary>An earlier sequence computes blocks that this one then copies: left out of the next step.</summary>
     public bool AwaitsPrefill { get; set; }
 
-    /// <summary>It lost its keys and values once and computes them again.</summary>
-    public bool WasPreempted { get; set; }
+    /// <summary>It was preempted after what it found in the cache was counted: what it finds or copies now, it had before.</summary>
+    public bool PrefixCounted { get; set; }
 
     /// <summary>The end has been told; only its blocks may still be on their way into the cache.</summary>
     public bool Finished { get; set; }

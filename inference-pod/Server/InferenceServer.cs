@@ -180,6 +180,8 @@ internal sealed class InferenceServer : IAsyncDisposable
 
         _cache = _options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, _clock, _logger) : null;
         _cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
+        if (_cache is not null && model.Info.KvDependsOnLength)
+            _logger.LogWarning("The prefix cache is not used: the rotary scaling of this model makes keys depend on the length of their sequence, so that no other can use them");
         var engine = new InferenceEngine(model, tokenizer, _cache is null ? new NoPrefixCache() : _cache, _metrics, limits, _options.MaxQueued, _clock, _logger);
         _metrics.Watch(() => model.Experts.Since(warmUp), () => _cache is { Connected: true }, limits);
         engine.Start();

@@ -148,6 +148,40 @@ public class PrefixReuseTests
         Assert.True(harness.Model.PeakTokens <= 24 * 4);
     }
 
+    // A model whose keys depend on how long the sequence becomes (longrope) refuses blocks of others.
+    [Fact]
+    public async Task Blocks_that_belong_to_one_sequence_are_neither_offered_nor_looked_up()
+    {
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(cache: cache, model: new ToyModel(kvDependsOnLength: true));
+        for (var time = 0; time < 2; time++)
+        {
+            var generation = harness.Submit(EngineHarness.Greedy(Prompt, 12, "alice"));
+            Assert.Equal(ToyModel.Continue(Prompt, 12), (await EngineHarness.CollectAsync(generation)).Tokens);
+            await Settled(harness, cache);
+            Assert.Equal((0, 0), (generation.CachedTokens, cache.Count));
+        }
+    }
+
+    [Fact]
+    public async Task What_was_preempted_while_it_was_looked_up_counts_what_it_finds_then()
+    {
+        var answer = new TaskCompletionSource();
+        var cache = new MemoryPrefixCache();
+        await using var harness = new EngineHarness(blocks: 24, cache: cache);
+        await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        await Settled(harness, cache);
+        cache.BeforeLookup = () => answer.Task;
+        // The first is too short to be looked up, and grows until the memory is its own.
+        int[] other = [7, 8, 9];
+        var generations = harness.Engine.Submit([EngineHarness.Greedy(other, 90, "alice"), EngineHarness.Greedy(Prompt, 4, "alice")]);
+        await Eventually.TrueAsync(async () => !(await harness.Metrics.ExportAsync(TestContext.Current.CancellationToken)).Contains("num_preemptions_total{model_name=\"toy\"} 0", StringComparison.Ordinal));
+        answer.SetResult();
+        Assert.Equal(ToyModel.Continue(other, 90), (await EngineHarness.CollectAsync(generations[0])).Tokens);
+        Assert.Equal(ToyModel.Continue(Prompt, 4), (await EngineHarness.CollectAsync(generations[1])).Tokens);
+        Assert.Equal(20, generations[1].CachedTokens);
+    }
+
     // The last offer of a finished answer is under way for a moment.
     private static Task Settled(EngineHarness harness, MemoryPrefixCache cache) =>
         Eventually.TrueAsync(() => harness.Model.Live == 0 && Volatile.Read(ref cache.Open) == 0);

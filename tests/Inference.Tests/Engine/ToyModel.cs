@@ -15,8 +15,11 @@ internal sealed class ToyModel : ICausalModel
     private int _live;
     private long _liveBytes;
 
-    public ToyModel(int context = 512, int blockTokens = 4) =>
-        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]));
+    public ToyModel(int context = 512, int blockTokens = 4, bool kvDependsOnLength = false) =>
+        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]))
+        {
+            KvDependsOnLength = kvDependsOnLength,
+        };
 
     public ModelInfo Info { get; }
 
@@ -143,6 +146,8 @@ internal sealed class ToyModel : ICausalModel
 
         public void ImportBlock(ReadOnlySpan<byte> source)
         {
+            if (model.Info.KvDependsOnLength)
+                throw new NotSupportedException("these blocks belong to one sequence");
             Assert.Equal(0, _tokens.Count % model.Info.BlockTokens);
             for (var i = 0; i < model.Info.BlockTokens; i++)
                 Append([BinaryPrimitives.ReadInt32LittleEndian(source[(i * 4)..])]);
