@@ -27,6 +27,8 @@ internal static class Architectures
         if (type is null || !Families.TryGetValue(type, out var describe))
             throw config.Bad("model_type", string.Join(", ", Names));
         var fp8 = StoredQuantization.Read(config);
-        return describe(config) with { Fp8 = fp8 };
+        var spec = describe(config) with { Fp8 = fp8 };
+        UnreadSwitches.Refuse(config);
+        return spec;
     }
 }

@@ -13,12 +13,14 @@ internal sealed class ModelConfig
 
     private readonly JsonElement _root;
     private readonly JsonElement? _defaults;
+    private readonly HashSet<string> _read;
 
-    private ModelConfig(string path, JsonElement root, JsonElement? defaults = null)
+    private ModelConfig(string path, JsonElement root, JsonElement? defaults = null, HashSet<string>? read = null)
     {
         File = path;
         _root = root;
         _defaults = defaults;
+        _read = read ?? new(StringComparer.Ordinal);
     }
 
     /// <summary>Path of the file (or of the object inside it), for messages.</summary>
@@ -57,10 +59,21 @@ internal sealed class ModelConfig
     public ModelConfig WithDefaults(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json);
-        return new ModelConfig(File, _root, JsonElement.ParseValue(ref reader));
+        return new ModelConfig(File, _root, JsonElement.ParseValue(ref reader), _read);
     }
 
+    /// <summary>Whether the field is there and not null.</summary>
     public bool Has(string name) => Find([name]) is not null;
+
+    /// <summary>Whether somebody has asked for the field, here or in the same fields with defaults.</summary>
+    public bool WasRead(string name) => _read.Contains(name);
+
+    /// <summary>Counts fields as read that are of no interest for the other values.</summary>
+    public void MayHave(params ReadOnlySpan<string> names)
+    {
+        foreach (var name in names)
+            _read.Add(name);
+    }
 
     public int Int(params ReadOnlySpan<string> names) => IntOrNull(names) ?? throw Missing(names[0]);
 
@@ -171,6 +184,7 @@ internal sealed class ModelConfig
 
     private (string Name, JsonElement Value)? Find(ReadOnlySpan<string> names)
     {
+        MayHave(names);
         foreach (var name in names)
         {
             if (_root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)

@@ -35,18 +35,20 @@ internal static class CommonFields
         return topK <= experts ? (experts, topK) : throw config.Bad("num_experts_per_tok", $"at most the number of experts, {experts}");
     }
 
-    /// <summary>The same window in every layer, or none.</summary>
+    /// <summary>The same window in every layer, or none; the width of one that is off may stay.</summary>
     public static int?[] SameWindow(this ModelConfig config, bool inUse)
     {
+        config.MayHave("sliding_window");
         int? window = inUse && config.IntOrNull("sliding_window") is not null ? config.Size("sliding_window") : null;
         return [.. Enumerable.Repeat(window, config.Size("num_hidden_layers"))];
     }
 
     public static int?[] NoWindow(this ModelConfig config) => new int?[config.Size("num_hidden_layers")];
 
-    /// <summary>A window in the layers whose type is sliding_attention.</summary>
+    /// <summary>A window in the layers whose type is sliding_attention; its width may stay where there are none.</summary>
     public static int?[] WindowByLayerType(this ModelConfig config, Func<int, bool> defaultIsSliding)
     {
+        config.MayHave("sliding_window");
         var layers = config.Size("num_hidden_layers");
         var types = config.Texts("layer_types");
         if (types is not null && (types.Count != layers || types.Any(t => t is not ("sliding_attention" or "full_attention"))))
@@ -60,24 +62,18 @@ internal static class CommonFields
         return windows;
     }
 
-    /// <summary>Refuses switches that this family does not have, where they are set to something that would matter.</summary>
-    public static void Refuse(this ModelConfig config, params ReadOnlySpan<string> names)
+    /// <summary>Refuses any other value than the only one that the family knows, where one is given.</summary>
+    public static void Only(this ModelConfig config, string name, string value)
     {
-        foreach (var name in names)
-        {
-            if (!config.Has(name))
-                continue;
-            var harmless = name switch
-            {
-                "sliding_window" => config.IntOrNull(name) == 0,
-                "clip_qkv" or "attn_logit_softcapping" or "final_logit_softcapping" => false,
-                "routed_scaling_factor" or "embedding_multiplier" or "residual_multiplier" or "logits_scaling" => config.NumberOrNull(name) == 1,
-                "n_shared_experts" or "shared_expert_intermediate_size" or "first_k_dense_replace" => config.IntOrNull(name) == 0,
-                _ => !config.Flag(false, name),
-            };
-            if (!harmless)
-                throw config.Bad(name, $"its absence: {config.Text("model_type")} has no such switch");
-        }
+        if (config.Text(name) is not null && config.Text(name) != value)
+            throw config.Bad(name, value);
+    }
+
+    /// <inheritdoc cref="Only(ModelConfig, string, string)"/>
+    public static void On(this ModelConfig config, string name)
+    {
+        if (!config.Flag(true, name))
+            throw config.Bad(name, "true");
     }
 
     /// <summary>Experts in every layer.</summary>
@@ -147,6 +143,8 @@ internal static class CommonFields
     /// <summary>Experts behind sigmoid gates with a correction bias, chosen within groups, beside shared ones (DeepSeek-V3, section 2.1.2).</summary>
     public static MoeSpec SigmoidExperts(this ModelConfig config, double defaultScale)
     {
+        config.Only("scoring_func", "sigmoid");
+        config.Only("topk_method", "noaux_tc");
         var (experts, topK) = config.ExpertCounts("n_routed_experts", "num_local_experts", "num_experts");
         var (groups, topGroups) = config.ExpertGroups(experts, topK);
         return new MoeSpec

@@ -14,9 +14,10 @@ internal static class DeepseekV2
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("clip_qkv", "sliding_window");
-        if (config.Text("scoring_func") is not (null or "softmax"))
-            throw config.Bad("scoring_func", "softmax");
+        config.Only("scoring_func", "softmax");
+        config.On("rope_interleave");
+        // The groups of another method than the one in use may stay.
+        config.MayHave("n_group", "topk_group");
         var method = config.Text("topk_method") ?? "greedy";
         if (method is not ("greedy" or "group_limited_greedy"))
             throw config.Bad("topk_method", "greedy or group_limited_greedy");

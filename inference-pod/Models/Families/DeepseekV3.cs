@@ -10,11 +10,6 @@ internal static class DeepseekV3
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "sliding_window");
-        if (config.Text("scoring_func") is not (null or "sigmoid"))
-            throw config.Bad("scoring_func", "sigmoid");
-        if (config.Text("topk_method") is not (null or "noaux_tc"))
-            throw config.Bad("topk_method", "noaux_tc");
         var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: config.Flag(true, "rope_interleave"));
         var attention = config.LatentAttention(softmaxScale: rope.SoftmaxScale);
         var moe = config.SigmoidExperts(defaultScale: 2.5);

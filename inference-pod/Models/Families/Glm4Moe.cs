@@ -10,7 +10,6 @@ internal static class Glm4Moe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "sliding_window");
         var headDim = config.HeadDim();
         var attention = new GroupedAttentionSpec
         {

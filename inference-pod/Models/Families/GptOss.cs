@@ -16,7 +16,6 @@ internal static class GptOss
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts");
         if (config.NumberOrNull("swiglu_limit") is not (null or 7))
             throw config.Bad("swiglu_limit", "7");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");

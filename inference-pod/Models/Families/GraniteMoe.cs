@@ -12,7 +12,6 @@ internal static class GraniteMoe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "sliding_window");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         var headDim = config.HeadDim();
         var bias = config.Flag(false, "attention_bias");

@@ -10,7 +10,7 @@ internal static class Olmoe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "n_shared_experts", "sliding_window");
+        config.On("use_qk_norm");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
         var headDim = config.HeadDim();
         var bias = config.Flag(false, "attention_bias");

@@ -10,7 +10,6 @@ internal static class Phimoe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         if (topK != 2)
             throw config.Bad("num_experts_per_tok", "2: SparseMixer chooses two experts");

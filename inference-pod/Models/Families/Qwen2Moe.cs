@@ -10,7 +10,6 @@ internal static class Qwen2Moe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("attention_bias", "mlp_bias", "clip_qkv", "n_shared_experts");
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
         var headDim = config.HeadDim();
         var sliding = config.Flag(false, "use_sliding_window");

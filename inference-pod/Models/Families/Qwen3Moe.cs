@@ -10,7 +10,7 @@ internal static class Qwen3Moe
     public static DecoderSpec Describe(ModelConfig config)
     {
         config = config.WithDefaults(Defaults);
-        config.Refuse("mlp_bias", "clip_qkv", "n_shared_experts", "shared_expert_intermediate_size");
+        config.On("use_qk_norm");
         var (experts, topK) = config.ExpertCounts("num_local_experts", "num_experts");
         var headDim = config.HeadDim();
         var bias = config.Flag(false, "attention_bias");

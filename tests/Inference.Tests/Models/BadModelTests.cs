@@ -41,6 +41,64 @@ public class BadModelTests
     }
 
     [Theory]
+    [InlineData("mixtral", "final_logit_softcapping", "30")]
+    [InlineData("qwen3_moe", "attn_logit_softcapping", "50.0")]
+    [InlineData("mixtral", "routed_scaling_factor", "2.5")]
+    [InlineData("gpt_oss", "logits_scaling", "2")]
+    [InlineData("olmoe", "embedding_multiplier", "12")]
+    [InlineData("phimoe", "residual_multiplier", "0.2")]
+    [InlineData("qwen2_moe", "attention_multiplier", "0.1")]
+    [InlineData("gpt_oss", "hidden_act", "\"gelu\"")]
+    [InlineData("mixtral", "layer_types", "[\"sliding_attention\"]")]
+    [InlineData("olmoe", "scoring_func", "\"sigmoid\"")]
+    [InlineData("granitemoe", "topk_method", "\"noaux_tc\"")]
+    [InlineData("granitemoe", "shared_intermediate_size", "64")]
+    [InlineData("qwen3_moe", "n_group", "2")]
+    [InlineData("mixtral", "decoder_sparse_step", "2")]
+    [InlineData("phimoe", "mlp_only_layers", "[1]")]
+    [InlineData("qwen3_moe", "swiglu_limit", "7.0")]
+    [InlineData("deepseek_v2", "sliding_window", "16")]
+    [InlineData("mixtral", "use_qk_norm", "true")]
+    public void A_switch_that_the_family_does_not_have_is_refused_by_name(string family, string field, string value)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config => config[field] = JsonNode.Parse(value));
+        Refused(model.Path, $"{field} is {value}; supported is its absence: {family} has no such switch");
+    }
+
+    [Theory]
+    [InlineData("glm4_moe", "scoring_func", "\"softmax\"", "sigmoid")]
+    [InlineData("glm4_moe", "topk_method", "\"greedy\"", "noaux_tc")]
+    [InlineData("deepseek_v2", "rope_interleave", "false", "true")]
+    [InlineData("qwen3_moe", "use_qk_norm", "false", "true")]
+    public void A_switch_that_the_family_has_at_one_value_only_is_refused_at_another(string family, string field, string value, string only)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config => config[field] = JsonNode.Parse(value));
+        Refused(model.Path, $"{field} is {value}; supported is {only}");
+        model.EditConfig(config => config[field] = JsonNode.Parse(only is "true" ? only : $"\"{only}\""));
+        TestModels.Load(model.Path).Dispose();
+    }
+
+    // What published configurations carry along: at the value that changes nothing, or beside the switch that is off.
+    [Theory]
+    [InlineData("mixtral", "layer_types", "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]")]
+    [InlineData("mixtral", "routed_scaling_factor", "1.0")]
+    [InlineData("olmoe", "attention_multiplier", "null")]
+    [InlineData("qwen2_moe", "sliding_window", "4096")]
+    [InlineData("qwen3_moe", "sliding_window", "4096")]
+    [InlineData("qwen3_moe", "use_qk_norm", "true")]
+    [InlineData("deepseek_v2", "n_group", "3")]
+    [InlineData("gpt_oss", "layer_types", "[\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]")]
+    [InlineData("mixtral", "a_switch_of_tomorrow", "true")]
+    public void A_switch_that_changes_nothing_may_stay(string family, string field, string value)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config => config[field] = JsonNode.Parse(value));
+        TestModels.Load(model.Path).Dispose();
+    }
+
+    [Theory]
     [InlineData("deepseek_v3", 1, null, true)]
     [InlineData("glm4_moe", 1, null, true)]
     [InlineData("glm4_moe", 2, null, false)]
