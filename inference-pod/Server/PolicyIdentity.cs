@@ -46,7 +46,11 @@ internal sealed class PolicyIdentity : IDisposable
         {
             var text = Manifests.ReadText(_path!);
             if (text == _seen)
+            {
+                _refused = null;
                 return;
+            }
+
             _seen = text;
             _current = Rules(PolicyManifest.Parse(text, _path!).Spec);
             _refused = null;

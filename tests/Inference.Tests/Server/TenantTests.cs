@@ -90,6 +90,26 @@ public class TenantTests
     }
 
     [Fact]
+    public void A_file_that_cannot_be_read_is_told_of_once_each_time()
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "policy.yaml");
+        var text = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
+        File.WriteAllText(path, text);
+        var log = new CollectingLogger();
+        using var identity = new PolicyIdentity(path, null, TimeProvider.System, log);
+        for (var time = 1; time <= 2; time++)
+        {
+            File.Delete(path);
+            identity.Reload();
+            identity.Reload();
+            Assert.Equal(time, log.Messages.Count(message => message.StartsWith("The changed policy is refused", StringComparison.Ordinal)));
+            File.WriteAllText(path, text);
+            identity.Reload();
+        }
+    }
+
+    [Fact]
     public void A_key_that_no_policy_asks_for_is_told_of_without_the_key()
     {
         const string Unsigned = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
