@@ -146,6 +146,20 @@ internal static class RelativePath
     public const string InImage = "path must be relative and stay inside the image";
 }
 
+/// <summary>
+/// The rule of a header that names a tenant or proves who named it: not one that HTTP frames a message with, nor one
+/// that holds credentials, which would become names in logs.
+/// </summary>
+internal static class FreeHeader
+{
+    public const string Rule = "!(self.lowerAscii() in ['authorization', 'proxy-authorization', 'cookie', 'connection', 'content-length', 'content-type', 'transfer-encoding'])";
+
+    public const string Message = "must be a header of its own: HTTP or a client's credentials use this one";
+
+    public static bool Holds(string header) =>
+        header.ToLowerInvariant() is not ("authorization" or "proxy-authorization" or "cookie" or "connection" or "content-length" or "content-type" or "transfer-encoding");
+}
+
 /// <summary>The rule of a duration that may not be zero.</summary>
 internal static class PositiveDuration
 {

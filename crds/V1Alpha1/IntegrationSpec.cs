@@ -4,6 +4,7 @@ namespace Moebius.Crds.V1Alpha1;
 
 /// <summary>Objects of other operators.</summary>
 [CelRule("self.inferencePool != 'Required' || has(self.endpointPickerRef)", "endpointPickerRef must be set for inferencePool Required")]
+[CelRule("self.inferencePool != 'Disabled' || !has(self.endpointPickerRef)", "endpointPickerRef has no effect with inferencePool Disabled: remove it, or write Auto")]
 public sealed class IntegrationSpec
 {
     /// <summary>A PodMonitor of the Prometheus operator. Auto makes none where one for all inference pods exists (--shared-pod-monitor of the operator).</summary>

@@ -33,7 +33,10 @@ public sealed class KVPrivacyPolicySpec
     /// <summary>How a request's tenant is found.</summary>
     public IdentitySpec Identity { get; set; } = new();
 
-    /// <summary>Texts, such as system prompts, that are public by declaration. Matched from the start of a prompt.</summary>
+    /// <summary>
+    /// Texts, such as system prompts, that are public by declaration. Matched from the start of a prompt. They may stay
+    /// when mode is Isolate or Share, where they have no effect.
+    /// </summary>
     [Size(0, 64)]
     [ListMap("name")]
     public List<PublicPrefix>? PublicPrefixes { get; set; }
@@ -80,6 +83,7 @@ public sealed class IdentitySpec
     /// <summary>HTTP header, set by a trusted gateway, that names the tenant.</summary>
     [Size(1, 128)]
     [Pattern(Patterns.Header)]
+    [CelRule(FreeHeader.Rule, FreeHeader.Message)]
     public string TenantHeader { get; set; } = "X-Moebius-Tenant";
 
     /// <summary>Proof that the gateway set the header. A request whose proof is missing or wrong is refused.</summary>
@@ -98,6 +102,7 @@ public sealed class SignatureSpec
     /// <summary>HTTP header that carries the signature.</summary>
     [Size(1, 128)]
     [Pattern(Patterns.Header)]
+    [CelRule(FreeHeader.Rule, FreeHeader.Message)]
     public string Header { get; set; } = "X-Moebius-Signature";
 
     /// <summary>The shared key.</summary>

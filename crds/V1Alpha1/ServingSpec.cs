@@ -5,6 +5,7 @@ namespace Moebius.Crds.V1Alpha1;
 /// <summary>The engine's limits.</summary>
 [CelRule("self.reasoningParser != 'Harmony' || self.toolCallParser in ['Auto', 'None', 'Harmony']", "reasoningParser Harmony goes with toolCallParser Auto, None or Harmony only")]
 [CelRule("self.toolCallParser != 'Harmony' || self.reasoningParser in ['Auto', 'None', 'Harmony']", "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only")]
+[CelRule("self.maxBatchTokens >= self.maxConcurrentSequences", "maxBatchTokens must be at least maxConcurrentSequences: every running sequence takes a token of a step")]
 public sealed class ServingSpec
 {
     /// <summary>Most compute threads.</summary>
@@ -22,7 +23,7 @@ public sealed class ServingSpec
     [Range(0, 100000)]
     public int MaxQueuedRequests { get; set; } = 128;
 
-    /// <summary>Tokens of one step, decodes and prefill chunks together.</summary>
+    /// <summary>Tokens of one step, decodes and prefill chunks together; at least maxConcurrentSequences.</summary>
     [Range(16, 65536)]
     public int MaxBatchTokens { get; set; } = 512;
 

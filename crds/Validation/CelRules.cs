@@ -31,6 +31,7 @@ internal static class CelRules
         Add<string>(RelativePath.InVolume, StaysInside);
         Add<string>(RelativePath.InImage, StaysInside);
         Add<string>("must not climb with '..'", path => !path.Split('/').Contains(".."));
+        Add<string>(FreeHeader.Message, FreeHeader.Holds);
         Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
         Add<string>(CallDuration.Message, duration => Durations.Parse(duration, "") is var call && call >= TimeSpan.FromMilliseconds(10) && call <= TimerDuration.Longest);
         Add<string>(TimerDuration.Message, duration => Durations.Parse(duration, "") <= TimerDuration.Longest);
@@ -50,10 +51,16 @@ internal static class CelRules
         Add<ServingSpec>(
             "toolCallParser Harmony goes with reasoningParser Auto, None or Harmony only",
             serving => serving.ToolCallParser != ToolCallParser.Harmony || serving.ReasoningParser is ReasoningParser.Auto or ReasoningParser.None or ReasoningParser.Harmony);
+        Add<ServingSpec>(
+            "maxBatchTokens must be at least maxConcurrentSequences: every running sequence takes a token of a step",
+            serving => serving.MaxBatchTokens >= serving.MaxConcurrentSequences);
         Add<PrefetchSpec>("horizon must be set for mode Fixed and only then", prefetch => prefetch.Mode == PrefetchMode.Fixed == prefetch.Horizon is not null);
         Add<AutoscalingSpec>("minReplicas must not exceed maxReplicas", scaling => scaling.MinReplicas <= scaling.MaxReplicas);
         Add<AutoscalingSpec>("prometheusAddress must be set for autoscaler Keda and only then", scaling => scaling.Autoscaler == Autoscaler.Keda == scaling.PrometheusAddress is not null);
         Add<IntegrationSpec>("endpointPickerRef must be set for inferencePool Required", integrations => integrations.InferencePool != IntegrationMode.Required || integrations.EndpointPickerRef is not null);
+        Add<IntegrationSpec>(
+            "endpointPickerRef has no effect with inferencePool Disabled: remove it, or write Auto",
+            integrations => integrations.InferencePool != IntegrationMode.Disabled || integrations.EndpointPickerRef is null);
         Add<PublicPrefix>("exactly one of text and configMapRef must be set", prefix => prefix.Text is not null != prefix.ConfigMapRef is not null);
         Add<KVPrivacyPolicySpec>(
             "contextCheck judges what the classifier leaves open: set classifier.type to BuiltIn or Onnx",

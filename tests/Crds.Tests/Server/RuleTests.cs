@@ -12,6 +12,8 @@ public sealed partial class RuleTests(CrdServer server)
 
     private const string NoRollout = "maxSurge and maxUnavailable must not both be 0: no pod could be replaced";
 
+    private const string TakenHeader = "must be a header of its own: HTTP or a client's credentials use this one";
+
     /// <summary>Kind, what breaks the rule, where the server reports it, the rule's message.</summary>
     public static TheoryData<string, string, string, string> Broken { get; } = new()
     {
@@ -26,6 +28,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "MoEDeployment", "{model: {source: {hostPath: null, s3: {uri: 's3://b/p'}}}}", "spec.model.source", "store must be set for s3, http and huggingFace and only then: it is where the download is kept" },
         { "MoEDeployment", "{autoscaling: {maxReplicas: 4, autoscaler: Keda}}", "spec.autoscaling", "prometheusAddress must be set for autoscaler Keda and only then" },
         { "MoEDeployment", "{integrations: {inferencePool: Required}}", "spec.integrations", "endpointPickerRef must be set for inferencePool Required" },
+        { "MoEDeployment", "{integrations: {inferencePool: Disabled, endpointPickerRef: {name: epp}}}", "spec.integrations", "endpointPickerRef has no effect with inferencePool Disabled: remove it, or write Auto" },
+        { "MoEDeployment", "{serving: {maxBatchTokens: 16, maxConcurrentSequences: 17}}", "spec.serving", "maxBatchTokens must be at least maxConcurrentSequences: every running sequence takes a token of a step" },
         { "MoEDeployment", "{experts: {prefetch: {mode: Fixed}}}", "spec.experts.prefetch", "horizon must be set for mode Fixed and only then" },
         { "MoEDeployment", "{experts: {prefetch: {horizon: 2}}}", "spec.experts.prefetch", "horizon must be set for mode Fixed and only then" },
         { "MoEDeployment", "{autoscaling: {minReplicas: 5, maxReplicas: 4}}", "spec.autoscaling", "minReplicas must not exceed maxReplicas" },
@@ -50,6 +54,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "KVPrivacyPolicy", "{promotion: {maxDelay: 24h1ms}}", "spec.promotion.maxDelay", "must be 24h or shorter" },
         { "MemorySchedulingProfile", "{telemetry: {interval: 1441m}}", "spec.telemetry.interval", "must be 24h or shorter" },
         { "KVPrivacyPolicy", "{identity: {tenantHeader: X-Sig, signature: {header: x-sig, secretRef: {name: s, key: k}}}}", "spec.identity", "signature.header must be another one than tenantHeader" },
+        { "KVPrivacyPolicy", "{identity: {tenantHeader: Authorization}}", "spec.identity.tenantHeader", TakenHeader },
+        { "KVPrivacyPolicy", "{identity: {signature: {header: content-LENGTH, secretRef: {name: s, key: k}}}}", "spec.identity.signature.header", TakenHeader },
         { "KVPrivacyPolicy", "{identity: {signature: {maxAge: 0s, secretRef: {name: s, key: k}}}}", "spec.identity.signature.maxAge", "must be longer than 0s" },
         { "KVPrivacyPolicy", "{monitor: {window: 0h0s}}", "spec.monitor.window", "must be longer than 0s" },
         { "KVPrivacyPolicy", "{retention: {privateIdle: 0m}}", "spec.retention.privateIdle", "must be longer than 0s" },
@@ -80,6 +86,7 @@ public sealed partial class RuleTests(CrdServer server)
         { "MoEDeployment", "{serving: {reasoningParser: Harmony, toolCallParser: None}}" },
         { "MoEDeployment", "{serving: {reasoningParser: Think, toolCallParser: Hermes}}" },
         { "MoEDeployment", "{serving: {reasoningParser: Granite, toolCallParser: Granite}}" },
+        { "MoEDeployment", "{serving: {maxBatchTokens: 17, maxConcurrentSequences: 17}}" },
         { "MoEDeployment", "{kvCache: {enabled: false}}" },
         { "MoEDeployment", "{kvCache: {policyRef: {name: p}}}" },
         { "MoEDeployment", "{model: {source: {hostPath: null, persistentVolumeClaim: {claimName: c, path: a/b}}}}" },
@@ -91,6 +98,9 @@ public sealed partial class RuleTests(CrdServer server)
         { "KVPrivacyPolicy", "{classifier: {type: Onnx, onnx: {image: {reference: i}, path: a/b}}, contextCheck: {endpoint: {url: 'http://a/v1', model: m}}}" },
         { "KVPrivacyPolicy", "{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://a/v1', model: m}}}" },
         { "KVPrivacyPolicy", "{publicPrefixes: [{name: a, configMapRef: {name: c, key: k}}]}" },
+        { "KVPrivacyPolicy", "{mode: Isolate, publicPrefixes: [{name: a, text: x}]}" },
+        { "KVPrivacyPolicy", "{identity: {tenantHeader: Host}}" },
+        { "MoEDeployment", "{integrations: {endpointPickerRef: {name: epp}}}" },
         { "MoEDeployment", "{model: {source: {hostPath: {path: /a..b/.c}}}}" },
         { "MoEDeployment", "{networkPolicy: {allowFrom: [{podSelector: {}}]}}" },
         { "MoEDeployment", "{rollout: {maxSurge: 0%, maxUnavailable: 1}}" },
