@@ -307,7 +307,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         var from = sequence.Kv!.Length;
         var last = from + tokens == sequence.Tokens.Count;
-        return new SequenceChunk(sequence.Kv, CollectionsMarshal.AsSpan(sequence.Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None);
+        return new SequenceChunk(sequence.Kv, CollectionsMarshal.AsSpan(sequence.Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None) { Prompt = sequence.Request.Prompt.Length };
     }
 
     private static Choice Choose(RunningSequence sequence, Span<float> logits)

@@ -154,10 +154,12 @@ internal sealed unsafe class Decoder : ICausalModel
                 if ((uint)token >= (uint)_spec.Vocabulary)
                     throw new ArgumentException($"token {token} is outside the vocabulary of {_spec.Vocabulary}", nameof(chunks));
             }
-            var restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.Length <= limit && kv.Length + count > limit;
+            var end = kv.Length + count;
+            var whole = chunk.Prompt == 0 || _spec.Rope.RestartsBeyond is not null ? Math.Max(chunk.Prompt, end) : chunk.Prompt;
+            var restart = _spec.Rope.RestartsBeyond is int limit && kv.Length > 0 && kv.RotatedFor <= limit != whole <= limit;
             var tokens = restart ? kv.TokensWith(chunk.Tokens.Span) : chunk.Tokens;
-            var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length);
-            step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin));
+            var (cos, sin) = _spec.Rope.Angles(restart ? 0 : kv.Length, tokens.Length, whole);
+            step.Add(new StepChunk(kv, offset, tokens.Length, tokens, count, cos, sin, whole));
             offset += tokens.Length;
         }
         // Only once every chunk is known to be good, so that a refused step changes nothing.
@@ -166,6 +168,7 @@ internal sealed unsafe class Decoder : ICausalModel
             if (chunk.New < chunk.Count)
                 chunk.Kv.Truncate(0);
             chunk.Kv.Reserve(chunk.Count);
+            chunk.Kv.RotatedFor = chunk.Whole;
         }
         return step;
     }

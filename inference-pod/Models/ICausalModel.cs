@@ -15,7 +15,7 @@ public interface ICausalModel : IDisposable
     /// <summary>
     /// Runs one step: every chunk's tokens are appended to its sequence and attended causally. A chunk's result does
     /// not depend on the other chunks of the step, nor on how its sequence was cut into chunks before, by a single bit
-    /// (the cut matters where <see cref="ModelInfo.KvDependsOnLength"/> is true).
+    /// (where <see cref="ModelInfo.KvDependsOnLength"/> is true, that takes <see cref="SequenceChunk.Prompt"/>).
     /// </summary>
     /// <param name="chunks">At most one chunk per sequence; each has at least one token and fits the context.</param>
     /// <returns>
@@ -94,7 +94,15 @@ public enum LogitsFor
 /// <param name="Kv">The sequence.</param>
 /// <param name="Tokens">Token ids, 1..context.</param>
 /// <param name="Logits">Which logits are wanted.</param>
-public sealed record SequenceChunk(ISequenceKv Kv, ReadOnlyMemory<int> Tokens, LogitsFor Logits);
+public sealed record SequenceChunk(ISequenceKv Kv, ReadOnlyMemory<int> Tokens, LogitsFor Logits)
+{
+    /// <summary>
+    /// Leading tokens of the sequence that are computed as if they came at once, however they are cut, and each later one
+    /// as if it came alone; 0: what is stored came as it did, and this chunk comes at once. It matters where
+    /// <see cref="ModelInfo.KvDependsOnLength"/> is true.
+    /// </summary>
+    public int Prompt { get; init; }
+}
 
 /// <summary>Keys and values of one sequence.</summary>
 public interface ISequenceKv : IDisposable

@@ -135,22 +135,29 @@ internal sealed class Rope
     }
 
     /// <summary>Cosines and sines for positions [start, start + count), [count, Pairs] each; not to be changed. One thread asks.</summary>
-    public (float[] Cos, float[] Sin) Angles(int start, int count)
+    /// <param name="start">First position.</param>
+    /// <param name="count">Positions.</param>
+    /// <param name="whole">Length of the sequence that the positions below it are rotated for; others each for its own.</param>
+    public (float[] Cos, float[] Sin) Angles(int start, int count, int whole)
     {
         if (count > 1 || start >= _known.Length)
-            return Computed(start, count);
+            return Computed(start, count, whole);
         ref var known = ref _known[start];
         if (known.Cos is null)
-            known = Computed(start, 1);
+            known = Computed(start, 1, whole);
         return known;
     }
 
-    private (float[] Cos, float[] Sin) Computed(int start, int count)
+    private (float[] Cos, float[] Sin) Computed(int start, int count, int whole)
     {
-        var (frequencies, scale) = DependsOnLength ? Compute(start + count) : _fixed;
+        var (frequencies, scale) = _fixed;
+        var last = 0;
         float[] cos = new float[count * Pairs], sin = new float[count * Pairs];
         for (var t = 0; t < count; t++)
         {
+            var length = Math.Max(start + t + 1, whole);
+            if (DependsOnLength && length != last)
+                (frequencies, scale) = Compute(last = length);
             for (var i = 0; i < Pairs; i++)
             {
                 var angle = (start + t) * frequencies[i];

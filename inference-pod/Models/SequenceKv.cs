@@ -42,6 +42,9 @@ internal sealed unsafe class SequenceKv : ISequenceKv
 
     public int Length { get; private set; }
 
+    /// <summary>The length that the last rows were rotated for.</summary>
+    public int RotatedFor { get; set; }
+
     /// <summary>The last step of its model that it is in.</summary>
     public long Step { get; set; }
 

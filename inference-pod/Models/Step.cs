@@ -10,7 +10,8 @@ namespace Moebius.Inference.Models;
 /// <param name="New">The last rows that the caller gave; rows before them are computed again.</param>
 /// <param name="Cos">Rotary cosines [Count, pairs].</param>
 /// <param name="Sin">Rotary sines [Count, pairs].</param>
-internal sealed record StepChunk(SequenceKv Kv, int Offset, int Count, ReadOnlyMemory<int> Tokens, int New, float[] Cos, float[] Sin)
+/// <param name="Whole">The length that its rows are rotated for; those beyond it each for its own.</param>
+internal sealed record StepChunk(SequenceKv Kv, int Offset, int Count, ReadOnlyMemory<int> Tokens, int New, float[] Cos, float[] Sin, int Whole)
 {
     /// <summary>Splits the rows of all chunks over the threads at once: sixteen chunks that decode are not sixteen pieces of work.</summary>
     /// <param name="kernels">Threads.</param>

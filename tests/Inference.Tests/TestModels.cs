@@ -47,14 +47,14 @@ internal static class TestModels
     public static TemporaryModel Copy(string directory) => new(directory);
 
     /// <summary>The logits after a prompt that is computed in chunks of some tokens, in a sequence of its own.</summary>
-    public static float[] Prefill(ICausalModel model, int[] prompt, int chunk)
+    public static float[] Prefill(ICausalModel model, int[] prompt, int chunk, int atOnce = 0)
     {
         using var kv = model.CreateSequence();
         float[] logits = [];
         for (var at = 0; at < prompt.Length; at += chunk)
         {
             var count = Math.Min(chunk, prompt.Length - at);
-            logits = model.Forward([new SequenceChunk(kv, prompt.AsMemory(at, count), at + count == prompt.Length ? LogitsFor.Last : LogitsFor.None)])[0];
+            logits = model.Forward([new SequenceChunk(kv, prompt.AsMemory(at, count), at + count == prompt.Length ? LogitsFor.Last : LogitsFor.None) { Prompt = atOnce }])[0];
         }
         return logits;
     }

@@ -174,7 +174,7 @@ public class BadModelTests
                 config["rope_parameters"] = JsonNode.Parse(scaling.Replace("ORIGINAL", original.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal));
                 config["original_max_position_embeddings"] = beside;
             });
-            return Architectures.Describe(ModelConfig.Read(model.Path)).Rope.Angles(100, 1).Cos;
+            return Architectures.Describe(ModelConfig.Read(model.Path)).Rope.Angles(100, 1, 101).Cos;
         }
     }
 
