@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Engine;
@@ -12,12 +13,9 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
     {
         foreach (var sequence in running)
             sequence.AwaitsPrefill = false;
-        // Where keys and values depend on a sequence's length, another one's are of no use.
-        if (model.Info.KvDependsOnLength || running.Length < 2)
+        if (running.Length < 2 || !Prefills(running))
             return;
-        if (!Prefills(running))
-            return;
-        var ready = running.ToArray().Where(static sequence => !sequence.LookingUp).ToList();
+        var ready = running.ToArray().Where(sequence => !sequence.LookingUp && Shares(sequence)).ToList();
         if (ready.Count < 2)
             return;
 
@@ -34,17 +32,20 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
     /// </summary>
     public void Leave(RunningSequence leaving, ReadOnlySpan<RunningSequence> running)
     {
-        if (leaving.Kv is not { } kv || model.Info.KvDependsOnLength)
+        if (leaving.Kv is not { } kv)
             return;
         foreach (var sequence in running)
         {
-            if (!Prefills(sequence))
+            if (!Prefills(sequence) || !Shares(sequence))
                 continue;
-            var blocks = Math.Min(kv.Length / model.Info.BlockTokens, PrefillPlanner.CommonBlocks(sequence.PrefillView, leaving.PrefillView, model.Info.BlockTokens));
+            var blocks = Math.Min(kv.SharedLength / model.Info.BlockTokens, PrefillPlanner.CommonBlocks(sequence.PrefillView, leaving.PrefillView, model.Info.BlockTokens));
             if (blocks > sequence.Kv!.Length / model.Info.BlockTokens)
                 Copy(kv, sequence, blocks);
         }
     }
+
+    /// <summary>Where keys and values depend on a sequence's length, another one's are of no use.</summary>
+    private bool Shares(RunningSequence sequence) => sequence.Tokens.Count <= model.Info.KvSharedUpTo;
 
     private static bool Prefills(ReadOnlySpan<RunningSequence> running)
     {
@@ -67,7 +68,7 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
         for (var next = before / tokens; next < blocks; next++)
         {
             source.ExportBlock(next, _block);
-            kv.ImportBlock(_block);
+            kv.ImportBlock(_block, CollectionsMarshal.AsSpan(target.Tokens).Slice(next * tokens, tokens));
         }
 
         var copied = kv.Length - before;

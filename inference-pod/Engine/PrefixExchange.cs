@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
@@ -20,8 +21,7 @@ internal sealed class PrefixExchange(
     /// <summary>While an answer grows, blocks are offered in lots: each offer sends the whole prefix.</summary>
     private const int LotBlocks = 8;
 
-    // Keys that depend on the length of their sequence are of no use to another, nor to the same one later.
-    private readonly bool _enabled = cache is not NoPrefixCache && !model.Info.KvDependsOnLength;
+    private readonly bool _enabled = cache is not NoPrefixCache;
 
     private int BlockTokens => model.Info.BlockTokens;
 
@@ -30,7 +30,7 @@ internal sealed class PrefixExchange(
     {
         // At least the last token must be computed: its logits are what the request is about.
         var usable = (sequence.Tokens.Count - 1) / BlockTokens;
-        if (!_enabled || usable == 0)
+        if (!_enabled || usable == 0 || sequence.Tokens.Count > model.Info.KvSharedUpTo)
             return;
         sequence.LookingUp = true;
         var kv = sequence.Kv;
@@ -49,7 +49,7 @@ internal sealed class PrefixExchange(
         if (!_enabled || sequence.Offering || sequence.Refused || sequence.Kv is not { } kv)
             return;
         var first = sequence.OfferedBlocks;
-        var count = (kv.Length / BlockTokens) - first;
+        var count = (kv.SharedLength / BlockTokens) - first;
         var afterPrefill = sequence.Generated == 1;
         if (count <= 0 || !(final || afterPrefill || count >= LotBlocks))
             return;
@@ -80,7 +80,7 @@ internal sealed class PrefixExchange(
                     break;
                 }
 
-                kv.ImportBlock(found);
+                kv.ImportBlock(found, CollectionsMarshal.AsSpan(sequence.Tokens).Slice(block * BlockTokens, BlockTokens));
             }
 
             if (blocks == 0 || !lease!.StillValid)
@@ -99,9 +99,9 @@ internal sealed class PrefixExchange(
 
     private void Export(RunningSequence sequence, ISequenceKv kv, IBlockReservation? room, int first, int count)
     {
-        if (!ReferenceEquals(sequence.Kv, kv))
+        if (!ReferenceEquals(sequence.Kv, kv) || kv.SharedLength < (first + count) * BlockTokens)
         {
-            // Preempted meanwhile: the cache has refused nothing, and what is computed again may be offered again.
+            // Preempted meanwhile: the cache has refused nothing, and what is computed again may be offered again. Or so long by now that all was computed anew.
             room?.Dispose();
             EndOffer(sequence);
             return;

@@ -92,7 +92,7 @@ internal sealed unsafe class Decoder : ICausalModel
         _ => throw new NotSupportedException(spec.Attention.GetType().Name),
     };
 
-    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _blocks, Info.BlockTokens, _spec.Rope.DependsOnLength);
+    public ISequenceKv CreateSequence() => new SequenceKv(this, _kvShape, _blocks, Info.BlockTokens, Info.KvSharedUpTo);
 
     public IReadOnlyList<float[]> Forward(IReadOnlyList<SequenceChunk> chunks)
     {

@@ -61,11 +61,14 @@ public sealed record ModelInfo(
     Lazy<ReadOnlyMemory<byte>> Fingerprint)
 {
     /// <summary>
-    /// The keys and values of a token depend on how long its sequence becomes (dynamic and LongRoPE scaling): blocks
-    /// must not be shared between sequences, and <see cref="ISequenceKv.ImportBlock"/> throws
-    /// <see cref="NotSupportedException"/>.
+    /// The longest sequence whose keys and values are those of every other one with the same tokens, in tokens. With
+    /// dynamic and LongRoPE scaling a longer one has others: its blocks must not be shared, and beyond this length
+    /// <see cref="ISequenceKv.ImportBlock"/> throws <see cref="NotSupportedException"/>.
     /// </summary>
-    public bool KvDependsOnLength { get; init; }
+    public int KvSharedUpTo { get; init; } = int.MaxValue;
+
+    /// <summary>The keys and values of a token depend on how long its sequence is.</summary>
+    public bool KvDependsOnLength => KvSharedUpTo < int.MaxValue;
 
     /// <summary>Routed experts of all layers.</summary>
     public int ExpertCount { get; init; }
@@ -110,6 +113,9 @@ public interface ISequenceKv : IDisposable
     /// <summary>Tokens stored.</summary>
     int Length { get; }
 
+    /// <summary>Leading tokens whose keys and values are those of every sequence that begins with the same tokens.</summary>
+    int SharedLength => Length;
+
     /// <summary>
     /// Copies full block <paramref name="block"/> (tokens [block * BlockTokens, (block + 1) * BlockTokens)) out.
     /// </summary>
@@ -119,7 +125,8 @@ public interface ISequenceKv : IDisposable
 
     /// <summary>Appends a full block that <see cref="ExportBlock"/> wrote. Length must be a multiple of the block size.</summary>
     /// <param name="source">Exactly <see cref="ModelInfo.BlockBytes"/> bytes.</param>
-    void ImportBlock(ReadOnlySpan<byte> source);
+    /// <param name="tokens">Its tokens, <see cref="ModelInfo.BlockTokens"/> of them.</param>
+    void ImportBlock(ReadOnlySpan<byte> source, ReadOnlySpan<int> tokens);
 
     /// <summary>Forgets all tokens from <paramref name="length"/> on.</summary>
     void Truncate(int length);

@@ -140,7 +140,7 @@ public static class ModelLoader
             SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
             KvFingerprint(config, fingerprint, options))
         {
-            KvDependsOnLength = spec.Rope.DependsOnLength,
+            KvSharedUpTo = spec.Rope.SharedUpTo,
         };
     }
 

@@ -74,6 +74,9 @@ internal sealed class Rope
     /// <summary>The frequencies change once a sequence is longer than the length that the model was trained for.</summary>
     public bool DependsOnLength => Type is "dynamic" or "longrope" || _mscales is not null;
 
+    /// <summary>The longest sequence that is rotated like every shorter one.</summary>
+    public int SharedUpTo => !DependsOnLength ? int.MaxValue : Type is "dynamic" && _mscales is null ? _context : _original;
+
     /// <summary>
     /// The length beyond which the family computes a sequence anew with other frequencies; null where it does not.
     /// </summary>

@@ -13,6 +13,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     private readonly int _blockTokens;
     private readonly List<nint> _blocks = [];
     private nint[] _table = [];
+    private readonly int _sharedUpTo;
     private readonly List<int>? _tokens;
     private bool _disposed;
 
@@ -20,13 +21,14 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <param name="shape">What a token stores in a layer.</param>
     /// <param name="memory">Of blocks of as many <see cref="Bytes"/>.</param>
     /// <param name="blockTokens">Tokens of a block.</param>
-    /// <param name="dependsOnLength">
-    /// Keys and values change once the sequence passes a length: tokens are remembered so that they can be computed
-    /// again, and blocks of other sequences are refused.
+    /// <param name="sharedUpTo">
+    /// Keys and values change once the sequence passes this length, if it is one that can be passed: tokens are remembered
+    /// so that they can be computed again, and blocks of other sequences are refused beyond it.
     /// </param>
-    public SequenceKv(object owner, AttentionShape shape, KvBlocks memory, int blockTokens, bool dependsOnLength)
+    public SequenceKv(object owner, AttentionShape shape, KvBlocks memory, int blockTokens, int sharedUpTo)
     {
-        _tokens = dependsOnLength ? [] : null;
+        _sharedUpTo = sharedUpTo;
+        _tokens = sharedUpTo < int.MaxValue ? [] : null;
         Owner = owner;
         _shape = shape;
         _memory = memory;
@@ -41,6 +43,8 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     public int BlockBytes => _memory.Bytes;
 
     public int Length { get; private set; }
+
+    public int SharedLength { get; private set; }
 
     /// <summary>The length that the last rows were rotated for.</summary>
     public int RotatedFor { get; set; }
@@ -60,17 +64,20 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         new ReadOnlySpan<byte>((void*)_blocks[block], BlockBytes).CopyTo(destination);
     }
 
-    public void ImportBlock(ReadOnlySpan<byte> source)
+    public void ImportBlock(ReadOnlySpan<byte> source, ReadOnlySpan<int> tokens)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (Length % _blockTokens != 0)
             throw new InvalidOperationException($"a block can be imported only at a multiple of {_blockTokens} tokens; the sequence has {Length}");
         CheckSize(source.Length, nameof(source));
-        if (_tokens is not null)
-            throw new NotSupportedException("this model's keys and values depend on the length of their sequence (ModelInfo.KvDependsOnLength); blocks of another sequence would change the result");
+        if (tokens.Length != _blockTokens)
+            throw new ArgumentException($"{tokens.Length} tokens given; a block has {_blockTokens}", nameof(tokens));
+        if (Length + _blockTokens > _sharedUpTo)
+            throw new NotSupportedException($"this model's keys and values depend on the length of their sequence beyond {_sharedUpTo} tokens; blocks of another sequence would change the result");
         Reserve(_blockTokens);
         source.CopyTo(new Span<byte>((void*)_blocks[Length / _blockTokens], BlockBytes));
-        Length += _blockTokens;
+        RotatedFor = Length + _blockTokens;
+        Commit(tokens);
     }
 
     public void Truncate(int length)
@@ -79,6 +86,7 @@ internal sealed unsafe class SequenceKv : ISequenceKv
         if (length < 0 || length > Length)
             throw new ArgumentOutOfRangeException(nameof(length), length, $"the sequence has {Length} tokens");
         Length = length;
+        SharedLength = Math.Min(SharedLength, length);
         _tokens?.RemoveRange(length, _tokens.Count - length);
         var keep = (length + _blockTokens - 1) / _blockTokens;
         for (var i = _blocks.Count - 1; i >= keep; i--)
@@ -104,6 +112,8 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <summary>Counts tokens whose keys and values all layers have written.</summary>
     public void Commit(ReadOnlySpan<int> tokens)
     {
+        if (SharedLength == Length && RotatedFor <= _sharedUpTo)
+            SharedLength = Math.Min(Length + tokens.Length, _sharedUpTo);
         Length += tokens.Length;
         _tokens?.AddRange(tokens);
     }

@@ -181,7 +181,7 @@ internal sealed class InferenceServer : IAsyncDisposable
         _cache = _options.KVSocket is { } socket ? new SidecarCache(socket, model.Info, _clock, _logger) : null;
         _cache?.FirstAttemptAsync(CachePatience).GetAwaiter().GetResult();
         if (_cache is not null && model.Info.KvDependsOnLength)
-            _logger.LogWarning("The prefix cache is not used: the rotary scaling of this model makes keys depend on the length of their sequence, so that no other can use them");
+            _logger.LogInformation("Sequences of more than {Tokens} tokens share no blocks: the rotary scaling of this model makes their keys depend on their length", model.Info.KvSharedUpTo);
         var engine = new InferenceEngine(model, tokenizer, _cache is null ? new NoPrefixCache() : _cache, _metrics, limits, _options.MaxQueued, _clock, _logger);
         _metrics.Watch(() => model.Experts.Since(warmUp), () => _cache is { Connected: true }, limits);
         engine.Start();

@@ -10,44 +10,46 @@ public class ModelReuseTests
 {
     private const int Outputs = 24;
 
-    /// <summary>Two sequences that both fit at first, and of which one has to go before the other ends.</summary>
-    private const int TightBlocks = 7;
-
-    // The smallest of their vocabularies has 96 tokens.
-    private static readonly int[] Prompt = [.. Enumerable.Range(0, 40).Select(i => 3 + (i * 37 % 90))];
-
-    private static readonly int[] Other = [.. Prompt.Reverse()];
-
-    public static TheoryData<string> Models => TestModels.All();
+    public static MatrixTheoryData<string, int> Models => new(TestModels.All().Select(row => row.Data), [40, 20]);
 
     [Theory]
     [MemberData(nameof(Models))]
-    public async Task Reuse_and_preemption_change_no_token(string name)
+    public async Task Reuse_and_preemption_change_no_token(string name, int length)
     {
         using var model = TestModels.Load(Path.Combine(TestModels.Data, name));
+        // The smallest of their vocabularies has 96 tokens.
+        int[] prompt = [.. Enumerable.Range(0, length).Select(i => 3 + (i * 37 % 90))], other = [.. prompt.Reverse()];
         var alone = new Dictionary<int[], List<int>>();
         await using (var engine = Start(model, new NoPrefixCache(), 100))
         {
-            foreach (var prompt in new[] { Prompt, Other })
-                alone[prompt] = await RunAsync(engine, prompt);
+            foreach (var each in new[] { prompt, other })
+                alone[each] = await CollectAsync(engine.Submit([Request(each)])[0]);
         }
 
-        var cache = new MemoryPrefixCache { BlockTokens = model.Info.BlockTokens, BlockBytes = model.Info.BlockBytes };
-        await using (var engine = Start(model, cache, TightBlocks))
+        var tokens = model.Info.BlockTokens;
+        // With its first token the prompt is offered; one that is too long then is not.
+        var shared = length < model.Info.KvSharedUpTo;
+        var cache = new MemoryPrefixCache { BlockTokens = tokens, BlockBytes = model.Info.BlockBytes };
+        // Both fit at first, and one has to go before the other ends.
+        await using (var engine = Start(model, cache, blocks: 2 * ((length + Outputs) / tokens) - 1))
         {
-            for (var round = 0; round < 2; round++)
+            await RoundAsync();
+            // An answer of one token ends before it is too long to be shared, however late the cache has room.
+            foreach (var each in new[] { prompt, other })
+                await CollectAsync(engine.Submit([Request(each, 1)])[0]);
+            await Eventually.TrueAsync(() => Volatile.Read(ref cache.Open) == 0 && (!shared || cache.Count >= 2 * (length / tokens)));
+            Assert.Equal(shared ? (length - 1) / tokens * tokens : 0, await RoundAsync());
+
+            async Task<int> RoundAsync()
             {
-                var generations = engine.Submit([Request(Prompt), Request(Other)]);
-                Assert.Equal(alone[Prompt], await CollectAsync(generations[0]));
-                Assert.Equal(alone[Other], await CollectAsync(generations[1]));
-                // Two full blocks of each prompt at least; the last offer follows the end of the answer.
-                await Eventually.TrueAsync(() => Volatile.Read(ref cache.Open) == 0 && (model.Info.KvDependsOnLength || cache.Count >= 4));
-                var reusable = model.Info.KvDependsOnLength || round == 0 ? 0 : 2 * model.Info.BlockTokens;
-                Assert.Equal(reusable, generations[0].CachedTokens);
+                var generations = engine.Submit([Request(prompt), Request(other)]);
+                Assert.Equal(alone[prompt], await CollectAsync(generations[0]));
+                Assert.Equal(alone[other], await CollectAsync(generations[1]));
+                return generations[0].CachedTokens;
             }
         }
 
-        Assert.Equal(model.Info.KvDependsOnLength, cache.Count == 0);
+        Assert.Equal(shared, cache.Count > 0);
     }
 
     private static InferenceEngine Start(ICausalModel model, IPrefixCache cache, int blocks)
@@ -58,9 +60,7 @@ public class ModelReuseTests
         return engine;
     }
 
-    private static EngineRequest Request(int[] prompt) => EngineHarness.Greedy(prompt, Outputs, "alice");
-
-    private static async Task<List<int>> RunAsync(InferenceEngine engine, int[] prompt) => await CollectAsync(engine.Submit([Request(prompt)])[0]);
+    private static EngineRequest Request(int[] prompt, int outputs = Outputs) => EngineHarness.Greedy(prompt, outputs, "alice");
 
     private static async Task<List<int>> CollectAsync(Generation generation)
     {

@@ -148,18 +148,22 @@ public class PrefixReuseTests
         Assert.True(harness.Model.PeakTokens <= 24 * 4);
     }
 
-    // A model whose keys depend on how long the sequence becomes (longrope) refuses blocks of others.
-    [Fact]
-    public async Task Blocks_that_belong_to_one_sequence_are_neither_offered_nor_looked_up()
+    // A model whose keys depend on the length of a sequence beyond some tokens (longrope) refuses blocks of others there.
+    [Theory]
+    [InlineData(23, 0, 0)]
+    [InlineData(24, 20, 6)]
+    [InlineData(30, 20, 7)]
+    public async Task Sequences_too_long_to_share_are_neither_offered_nor_looked_up(int sharedUpTo, int reused, int offered)
     {
         var cache = new MemoryPrefixCache();
-        await using var harness = new EngineHarness(cache: cache, model: new ToyModel(kvDependsOnLength: true));
+        await using var harness = new EngineHarness(cache: cache, model: new ToyModel(kvSharedUpTo: sharedUpTo));
         for (var time = 0; time < 2; time++)
         {
             var generation = harness.Submit(EngineHarness.Greedy(Prompt, 12, "alice"));
             Assert.Equal(ToyModel.Continue(Prompt, 12), (await EngineHarness.CollectAsync(generation)).Tokens);
             await Settled(harness, cache);
-            Assert.Equal((0, 0), (generation.CachedTokens, cache.Count));
+            Assert.Equal(time * reused, generation.CachedTokens);
+            Assert.Equal(offered, cache.Count);
         }
     }
 

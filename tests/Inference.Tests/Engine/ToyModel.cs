@@ -15,10 +15,10 @@ internal sealed class ToyModel : ICausalModel
     private int _live;
     private long _liveBytes;
 
-    public ToyModel(int context = 512, int blockTokens = 4, bool kvDependsOnLength = false) =>
+    public ToyModel(int context = 512, int blockTokens = 4, int kvSharedUpTo = int.MaxValue) =>
         Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]))
         {
-            KvDependsOnLength = kvDependsOnLength,
+            KvSharedUpTo = kvSharedUpTo,
         };
 
     public ModelInfo Info { get; }
@@ -77,6 +77,7 @@ internal sealed class ToyModel : ICausalModel
         {
             var kv = (Kv)chunk.Kv;
             Assert.True(chunk.Tokens.Length > 0);
+            kv.Prompt = chunk.Prompt;
             kv.Append(chunk.Tokens.Span);
             Computed += chunk.Tokens.Length;
             var logits = chunk.Logits == LogitsFor.None ? [] : Logits(kv.Tokens);
@@ -123,6 +124,10 @@ internal sealed class ToyModel : ICausalModel
 
         public int Length => _tokens.Count;
 
+        public int Prompt { get; set; }
+
+        public int SharedLength => Prompt <= model.Info.KvSharedUpTo ? Math.Min(Length, model.Info.KvSharedUpTo) : 0;
+
         /// <summary>Tokens after the first that logits were asked for.</summary>
         public int Said()
         {
@@ -144,11 +149,10 @@ internal sealed class ToyModel : ICausalModel
                 BinaryPrimitives.WriteInt32LittleEndian(destination[(i * 4)..], _tokens[(block * model.Info.BlockTokens) + i]);
         }
 
-        public void ImportBlock(ReadOnlySpan<byte> source)
+        public void ImportBlock(ReadOnlySpan<byte> source, ReadOnlySpan<int> tokens)
         {
-            if (model.Info.KvDependsOnLength)
-                throw new NotSupportedException("these blocks belong to one sequence");
             Assert.Equal(0, _tokens.Count % model.Info.BlockTokens);
+            Assert.True(Length + model.Info.BlockTokens <= model.Info.KvSharedUpTo);
             for (var i = 0; i < model.Info.BlockTokens; i++)
                 Append([BinaryPrimitives.ReadInt32LittleEndian(source[(i * 4)..])]);
         }

@@ -84,7 +84,7 @@ public class DeterminismTests
         for (var block = 0; block < blocks; block++)
         {
             original.ExportBlock(block, bytes);
-            copy.ImportBlock(bytes);
+            copy.ImportBlock(bytes, Prompt.AsSpan(block * model.Info.BlockTokens, model.Info.BlockTokens));
         }
         Assert.Equal(blocks * model.Info.BlockTokens, copy.Length);
         var continued = model.Forward([new SequenceChunk(copy, Prompt.AsMemory(copy.Length), LogitsFor.Last)])[0];

@@ -45,21 +45,25 @@ public class SequenceTests
         var block = new byte[model.Info.BlockBytes];
         model.Forward([new SequenceChunk(kv, Tokens, LogitsFor.None)]);
         Assert.Throws<ArgumentOutOfRangeException>(() => kv.ExportBlock(0, block));
-        Assert.Throws<InvalidOperationException>(() => kv.ImportBlock(block));
+        Assert.Throws<InvalidOperationException>(() => kv.ImportBlock(block, new int[model.Info.BlockTokens]));
         Assert.Throws<ArgumentOutOfRangeException>(() => kv.Truncate(5));
         kv.Truncate(0);
-        Assert.Throws<ArgumentException>(() => kv.ImportBlock(block.AsSpan(1)));
+        Assert.Throws<ArgumentException>(() => kv.ImportBlock(block.AsSpan(1), new int[model.Info.BlockTokens]));
+        Assert.Throws<ArgumentException>(() => kv.ImportBlock(block, new int[1]));
         kv.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => kv.ImportBlock(block));
+        Assert.Throws<ObjectDisposedException>(() => kv.ImportBlock(block, new int[model.Info.BlockTokens]));
     }
 
     [Fact]
-    public void Blocks_that_depend_on_their_sequence_are_refused()
+    public void Blocks_beyond_the_length_that_they_depend_on_are_refused()
     {
         using var model = TestModels.Load(Path.Combine(TestModels.Data, "variants", "phimoe-longrope-crossing"));
-        Assert.True(model.Info.KvDependsOnLength);
+        Assert.Equal(28, model.Info.KvSharedUpTo);
         using var kv = model.CreateSequence();
-        Assert.Throws<NotSupportedException>(() => kv.ImportBlock(new byte[model.Info.BlockBytes]));
+        var block = new byte[model.Info.BlockBytes];
+        kv.ImportBlock(block, new int[model.Info.BlockTokens]);
+        Assert.Throws<NotSupportedException>(() => kv.ImportBlock(block, new int[model.Info.BlockTokens]));
+        Assert.Equal(model.Info.BlockTokens, kv.Length);
     }
 
     [Fact]
