@@ -105,7 +105,6 @@ internal sealed class ApiRoutes(
         }
         catch (QueueFullException error)
         {
-            metrics.Rejected();
             var rounds = Math.Clamp(error.Waiting / options.MaxSequences, 1, 30);
             throw new ApiException(429, "rate_limit_error", "The server is busy: its queue is full. Try again later.", null, "queue_full") { RetryAfter = rounds };
         }
@@ -187,6 +186,9 @@ internal sealed class ApiRoutes(
             return;
         }
 
+        // Here, whoever refused: what clients are answered is what an operator of the server has to see.
+        if (failure.Status == StatusCodes.Status429TooManyRequests)
+            metrics.Rejected();
         context.Response.Clear();
         context.Response.StatusCode = failure.Status;
         if (failure.RetryAfter is { } seconds)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -26,7 +27,10 @@ public class RequestBodiesTests
             var (status, body, response) = await harness.PostAsync("v1/completions", large);
             Assert.Equal((HttpStatusCode.TooManyRequests, "bodies_full"), (status, (string?)body["error"]!["code"]));
             Assert.True(response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+            var counted = await RejectedAsync(harness);
+            Assert.True(counted >= 1, "what was refused is counted");
             Assert.Equal(HttpStatusCode.TooManyRequests, await ChunkedAsync(harness, large));
+            Assert.Equal(counted + 1, await RejectedAsync(harness));
             Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", Hello)).Status);
             Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, Hello));
         }
@@ -118,6 +122,9 @@ public class RequestBodiesTests
         await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n{{" + new string(' ', bytes - 2)), TestContext.Current.CancellationToken);
         return client;
     }
+
+    private static async Task<int> RejectedAsync(ServerHarness harness) =>
+        int.Parse((await harness.GetAsync("metrics")).Split('\n').Single(line => line.StartsWith("moebius_requests_rejected_total{", StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture);
 
     /// <summary>Without saying how long it is.</summary>
     private static async Task<HttpStatusCode> ChunkedAsync(ServerHarness harness, string json)
