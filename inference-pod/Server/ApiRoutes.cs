@@ -78,7 +78,7 @@ internal sealed class ApiRoutes(
         var tenant = rules.Identity.Of(context.Request.Headers);
         // A flood must not cost what reading its prompts does.
         AskForRoom(() => model.Engine.CheckRoom(tenant));
-        var request = await _bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
+        var request = await _bodies.ReadAsync(context.Request, tenant.Party, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
         var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
         IReadOnlyList<Generation> generations = [];
