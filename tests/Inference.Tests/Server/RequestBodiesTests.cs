@@ -44,6 +44,18 @@ public class RequestBodiesTests
     }
 
     [Fact]
+    public async Task A_body_may_be_as_large_as_the_largest_and_no_larger()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        // Another body of the same tenant leaves just the room that it needs.
+        using var open = await BeginAsync(harness, RequestBodies.LargestBytes - (1 << 20));
+        var largest = Hello[..^1] + new string(' ', RequestBodies.LargestBytes - Hello.Length) + "}";
+        Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, largest));
+        Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", largest)).Status);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, await ChunkedAsync(harness, largest + " "));
+    }
+
+    [Fact]
     public async Task A_tenant_that_holds_all_the_room_leaves_the_others_their_share()
     {
         await using var harness = await ServerHarness.StartAsync();
