@@ -20,6 +20,17 @@ public class FairRoomTests
     }
 
     [Fact]
+    public void While_there_is_room_nobody_is_held_to_a_share()
+    {
+        var room = new FairRoom(10);
+        Assert.True(room.TryEnter("a", 8, out _));
+        Assert.True(room.TryEnter("b", 1, out _));
+        Assert.False(room.Fits("a", 2, out _));
+        Assert.True(room.TryEnter("a", 1, out var inside));
+        Assert.Equal(10, inside);
+    }
+
+    [Fact]
     public void Each_that_comes_later_has_its_share_of_a_full_room()
     {
         var room = new FairRoom(12);
