@@ -170,6 +170,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
             _sequences.Add(generation, sequence);
             _waiting.Add(sequence.Id, sequence);
             _shares.Join(sequence.Party);
+            // Who drains has been told that nothing is left: this came past the look at it before, and is too late.
+            if (_idle.Task.IsCompleted)
+                End(sequence, FinishReason.Abort);
         }
     }
 

@@ -16,10 +16,15 @@ internal sealed class CacheSession : IDisposable
     /// <summary>How long a lookup may wait for blocks that come from the sidecar's disk or from another pod: less than computing them takes.</summary>
     private static readonly TimeSpan StagingWait = TimeSpan.FromSeconds(1);
 
+    /// <summary>Calls that may be unanswered after their time. A sidecar that owes so many answers is asked for nothing more until it has given some.</summary>
+    public const int MostLate = 16;
+
     private readonly KvCache.KvCacheClient _client;
     private readonly HotChannel? _hot;
     private readonly string _id;
     private readonly uint _slots;
+    private readonly CancellationTokenSource _ended = new();
+    private int _late;
 
     /// <param name="client">The calls.</param>
     /// <param name="attached">The sidecar's answer to Attach.</param>
@@ -96,7 +101,7 @@ internal sealed class CacheSession : IDisposable
     public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop)
     {
         var request = new ReserveRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Count = Math.Min((uint)blocks, _slots) };
-        var reserved = await _client.ReserveAsync(request, Options(stop)).ConfigureAwait(false);
+        var reserved = await InTimeAsync(options => _client.ReserveAsync(request, options), late => Release(new ReleaseRequest { Slots = { late.Slots } }), stop).ConfigureAwait(false);
         return reserved.Slots.Count > 0 && Arena.TryHold() ? new BlockReservation(this, tenant, reserved) : null;
     }
 
@@ -134,6 +139,9 @@ internal sealed class CacheSession : IDisposable
     public void Dispose()
     {
         Alive = false;
+        // What is late now was given back with the session.
+        _ended.Cancel();
+        _ended.Dispose();
         _hot?.Dispose();
         Arena.Dispose();
     }
@@ -179,7 +187,48 @@ internal sealed class CacheSession : IDisposable
         var request = new LookupRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
         foreach (var token in tokens.Span)
             request.Tokens.Add((uint)token);
-        return FoundBlocks.Of(await _client.LookupAsync(request, Options(stop)).ConfigureAwait(false));
+        return FoundBlocks.Of(await InTimeAsync(options => _client.LookupAsync(request, options), late => Release(FoundBlocks.Of(late)), stop).ConfigureAwait(false));
+    }
+
+    /// <summary>
+    /// Waits for an answer as long as a request does. The call itself goes on: what the sidecar keeps for it is only known
+    /// from its answer, and would stay taken until the session ends.
+    /// </summary>
+    /// <param name="begin">Makes the call.</param>
+    /// <param name="giveBack">Told about an answer that comes too late.</param>
+    /// <param name="stop">Ends the waiting.</param>
+    /// <exception cref="RpcException">The sidecar's answer, or there is none.</exception>
+    private async Task<T> InTimeAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> begin, Action<T> giveBack, CancellationToken stop)
+    {
+        if (Volatile.Read(ref _late) >= MostLate)
+            throw new RpcException(new Status(StatusCode.Unavailable, $"the sidecar owes {MostLate} answers"));
+        var answer = begin(new CallOptions(cancellationToken: _ended.Token)).ResponseAsync;
+        try
+        {
+            return await answer.WaitAsync(Deadline, stop).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+        {
+            _ = LateAsync(answer, giveBack);
+            throw new RpcException(new Status(error is TimeoutException ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, "the sidecar did not answer in time"));
+        }
+    }
+
+    private async Task LateAsync<T>(Task<T> answer, Action<T> giveBack)
+    {
+        Interlocked.Increment(ref _late);
+        try
+        {
+            giveBack(await answer.ConfigureAwait(false));
+        }
+        catch (Exception error) when (error is RpcException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            // It has kept nothing, or the session has ended.
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _late);
+        }
     }
 
     private async Task ReleaseAsync(ReleaseRequest request)

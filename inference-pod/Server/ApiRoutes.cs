@@ -78,7 +78,7 @@ internal sealed class ApiRoutes(
         var tenant = rules.Identity.Of(context.Request.Headers);
         // A flood must not cost what reading its prompts does.
         AskForRoom(() => model.Engine.CheckRoom(tenant));
-        var request = await _bodies.ReadAsync(context.Request, root => read(root, model), stop).ConfigureAwait(false);
+        var request = await _bodies.ReadAsync(context.Request, tenant.Party, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
         var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
         IReadOnlyList<Generation> generations = [];
@@ -105,7 +105,6 @@ internal sealed class ApiRoutes(
         }
         catch (QueueFullException error)
         {
-            metrics.Rejected();
             var rounds = Math.Clamp(error.Waiting / options.MaxSequences, 1, 30);
             throw new ApiException(429, "rate_limit_error", "The server is busy: its queue is full. Try again later.", null, "queue_full") { RetryAfter = rounds };
         }
@@ -187,6 +186,9 @@ internal sealed class ApiRoutes(
             return;
         }
 
+        // Here, whoever refused: what clients are answered is what an operator of the server has to see.
+        if (failure.Status == StatusCodes.Status429TooManyRequests)
+            metrics.Rejected();
         context.Response.Clear();
         context.Response.StatusCode = failure.Status;
         if (failure.RetryAfter is { } seconds)

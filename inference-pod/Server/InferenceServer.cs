@@ -73,7 +73,8 @@ internal sealed class InferenceServer : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = RequestBodies.LargestBytes;
+            // RequestBodies looks at the body itself; this counts what frames its chunks as well.
+            kestrel.Limits.MaxRequestBodySize = 2 * RequestBodies.LargestBytes;
             kestrel.Listen(options.Listen);
         });
         var app = builder.Build();

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Unicode;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using Moebius.Inference.Engine;
 using MinDataRate = Microsoft.AspNetCore.Server.Kestrel.Core.MinDataRate;
 
 namespace Moebius.Inference.Server;
@@ -9,7 +10,9 @@ namespace Moebius.Inference.Server;
 /// <summary>
 /// Reads the bodies of requests, and bounds what they take: a large one, and what is made of it while it is checked, is
 /// many times a small one, and any client may send some at once. Those up to <see cref="SmallBytes"/> always come in;
-/// larger ones while those that are read and checked are within <see cref="Room"/>. For any thread.
+/// larger ones while those that are read and checked are within <see cref="Room"/>, and beyond it those of a party that
+/// has less than its share of it: one that announces much and sends slowly keeps nobody else out. What counts is what is
+/// announced: a body that comes in has room to its end. For any thread.
 /// </summary>
 internal sealed class RequestBodies
 {
@@ -18,6 +21,9 @@ internal sealed class RequestBodies
 
     /// <summary>Bytes of all larger ones at one time.</summary>
     public const long Room = 2L * LargestBytes;
+
+    /// <summary>Bytes that they never go over, whoever comes: as many as some ten parties take that come one after another.</summary>
+    public const long Bound = 3 * Room;
 
     /// <summary>Most objects, arrays, names and values of a body: each takes several bytes, however short it is.</summary>
     public const int MostValues = 1_000_000;
@@ -37,20 +43,21 @@ internal sealed class RequestBodies
     /// <summary>Of two fields of one name, a gateway may have looked at the one and the server use the other.</summary>
     private static readonly JsonDocumentOptions NoDuplicates = new() { AllowDuplicateProperties = false, MaxDepth = DeepestLevel };
 
-    private long _taken;
+    private readonly FairRoom _room = new(Room, Bound);
 
     /// <summary>Reads a body and makes something of it.</summary>
     /// <param name="request">Its request.</param>
+    /// <param name="party">Whose it is.</param>
     /// <param name="make">May keep nothing of what it is given.</param>
     /// <param name="stop">Ends the reading.</param>
     /// <exception cref="ApiException">It is no JSON object, too large, or there is no room for it now.</exception>
-    public async Task<T> ReadAsync<T>(HttpRequest request, Func<JsonElement, T> make, CancellationToken stop)
+    public async Task<T> ReadAsync<T>(HttpRequest request, string party, Func<JsonElement, T> make, CancellationToken stop)
     {
         if (request.ContentType is { } type && !type.Contains("json", StringComparison.OrdinalIgnoreCase))
             throw new ApiException(415, "invalid_request_error", $"The content type is '{type}': send application/json.");
         if (request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding && !encoding.Equals("identity", StringComparison.OrdinalIgnoreCase))
             throw new ApiException(415, "invalid_request_error", $"The content encoding is '{encoding}': send the body as it is.");
-        using var place = new Place(this);
+        using var place = new Place(_room, party);
         var body = await ReadAsync(request, place, stop).ConfigureAwait(false);
         using var document = Parse(body);
         return make(document.RootElement);
@@ -128,7 +135,7 @@ internal sealed class RequestBodies
     private static ApiException TooLarge() => new(413, "invalid_request_error", $"The body is larger than {LargestBytes} bytes.");
 
     /// <summary>What one body takes.</summary>
-    private sealed class Place(RequestBodies bodies) : IDisposable
+    private sealed class Place(FairRoom room, string party) : IDisposable
     {
         private long _held;
 
@@ -137,16 +144,15 @@ internal sealed class RequestBodies
         {
             if (bytes <= SmallBytes)
                 return;
-            var more = bytes - _held;
-            if (Interlocked.Add(ref bodies._taken, more) > Room)
-            {
-                Interlocked.Add(ref bodies._taken, -more);
+            if (!room.TryEnter(party, bytes - _held, out _))
                 throw new ApiException(429, "rate_limit_error", "The server is busy with other large requests. Try again later.", null, "bodies_full") { RetryAfter = RetrySeconds };
-            }
-
             _held = bytes;
         }
 
-        public void Dispose() => Interlocked.Add(ref bodies._taken, -_held);
+        public void Dispose()
+        {
+            if (_held > 0)
+                room.Leave(party, _held);
+        }
     }
 }

@@ -88,7 +88,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
         _choices = Histogram(VllmPrefix + "request_params_n", "Outputs asked for with one prompt.", ChoiceBuckets);
         _stepTokens = Histogram(VllmPrefix + "iteration_tokens_total", "Tokens computed in one step.", CountBuckets);
         _stepTime = Histogram("moebius_engine_step_seconds", "Duration of one step.", TokenBuckets);
-        _rejected = Counter("moebius_requests_rejected_total", "Requests answered 429 because the queue was full.");
+        _rejected = Counter("moebius_requests_rejected_total", "Requests answered 429: the queue was full, or there was no room for a large body.");
         _cacheConnected = Gauge("moebius_prefix_cache_connected", "Whether the SafeKV sidecar answers: 1 or 0.");
         foreach (var reason in Enum.GetValues<FinishReason>())
             _finished.WithLabels(model, Label(reason));

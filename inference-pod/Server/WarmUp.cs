@@ -79,8 +79,9 @@ internal static class WarmUp
     {
         var context = new DefaultHttpContext();
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(body.ToJsonString()));
-        var request = await new RequestBodies().ReadAsync(context.Request, root => read(root, served), CancellationToken.None).ConfigureAwait(false);
-        var generations = served.Engine.Submit(request.Sequences(served, Tenant.Unknown(), new PublicText(null), 1));
+        var nobody = Tenant.Unknown();
+        var request = await new RequestBodies().ReadAsync(context.Request, nobody.Party, root => read(root, served), CancellationToken.None).ConfigureAwait(false);
+        var generations = served.Engine.Submit(request.Sequences(served, nobody, new PublicText(null), 1));
         try
         {
             await new AnswerWriter(request, shape, generations).WriteStreamAsync(context, patience).ConfigureAwait(false);

@@ -141,19 +141,21 @@ internal static class SimulateCommand
             $"{setup.Slots} of {setup.Shape.Layers * setup.Shape.Experts} experts fit; one takes {times.Transfer * 1e6:0} us to load and {times.Expert(1) * 1e6:0} us to run; a layer's other weights {times.Dense * 1e6:0} us"));
         to.WriteLine();
         to.WriteLine($"{"policy",-20} {"tokens/s",9} {"stall",7} {"of on-demand",13} {"hit rate",9} {"over-fetch",11} {"horizon",8} {"recall",7} {"precision",10}");
-        foreach (var (name, run) in runs)
+        foreach (var policy in runs)
         {
-            var plans = name.StartsWith("fixed", StringComparison.Ordinal) || name is SimulationStudy.NextLayer or SimulationStudy.TokenIds or SimulationStudy.ExpertFlow;
+            var (name, run) = policy;
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{name,-20} {run.TokensPerSecond,9:0.00} {run.StallSeconds / run.Seconds,7:0.0%} {OfOnDemand(run, runs)?.ToString("0.0%", CultureInfo.InvariantCulture) ?? "-",13} {run.HitRate,9:0.0%} {run.OverFetchRate,11:0.0%} {Planned(run.MeanHorizon, "0.0"),8} {Planned(run.Recall, "0.000"),7} {Planned(run.Precision, "0.000"),10}"));
 
-            string Planned(double value, string format) => plans ? value.ToString(format, CultureInfo.InvariantCulture) : "-";
+            string Planned(double value, string format) => policy.Foretells ? value.ToString(format, CultureInfo.InvariantCulture) : "-";
         }
     }
 
     /// <summary>Stall as a share of that on demand, which comes first; null where on demand has none.</summary>
     internal static double? OfOnDemand(SimulatedRun run, IReadOnlyList<SimulatedPolicy> runs) =>
         runs[0].Run.StallSeconds > 0 ? run.StallSeconds / runs[0].Run.StallSeconds : null;
+
+    private static double? Foretold(SimulatedPolicy policy, double figure) => policy.Foretells ? figure : null;
 
     private static object Result(SimulationSetup setup, string trace, List<SimulatedPolicy> runs) => new
     {
@@ -174,9 +176,9 @@ internal static class SimulateCommand
             policy.Run.HitRate,
             policy.Run.OverFetchRate,
             policy.Run.Loaded,
-            policy.Run.MeanHorizon,
-            policy.Run.Recall,
-            policy.Run.Precision,
+            MeanHorizon = Foretold(policy, policy.Run.MeanHorizon),
+            Recall = Foretold(policy, policy.Run.Recall),
+            Precision = Foretold(policy, policy.Run.Precision),
         }),
     };
 }

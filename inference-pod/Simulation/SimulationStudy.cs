@@ -6,7 +6,11 @@ namespace Moebius.Inference.Simulation;
 /// <summary>One way to load experts, simulated.</summary>
 /// <param name="Name">What it is.</param>
 /// <param name="Run">What it cost.</param>
-internal sealed record SimulatedPolicy(string Name, SimulatedRun Run);
+internal sealed record SimulatedPolicy(string Name, SimulatedRun Run)
+{
+    /// <summary>It plans by what it foretells: on demand nothing is planned, and an oracle knows.</summary>
+    public bool Foretells => Name is not (SimulationStudy.OnDemand or SimulationStudy.Oracle or SimulationStudy.Belady);
+}
 
 /// <summary>What a simulation is of.</summary>
 /// <param name="Hardware">The machine.</param>

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Collections.ObjectModel;
 using Moebius.Inference.Engine;
 
@@ -214,6 +215,23 @@ public class InferenceEngineTests
     }
 
     [Fact]
+    public async Task What_comes_in_while_a_drain_ends_is_ended_too()
+    {
+        await using var harness = new EngineHarness(sequences: 1, queued: 0);
+        var request = EngineHarness.Greedy([1, 2], 1);
+        // It looks at the requests after it has seen that nothing drains, and is held there until the drain is over.
+        using var slow = new HeldList(request);
+        var submitting = Task.Run(() => harness.Engine.Submit(slow), TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(slow.Reached);
+        await Eventually.EndsAsync(harness.Engine.DrainAsync(TestContext.Current.CancellationToken));
+        slow.GoOn();
+        var generation = Assert.Single(await Eventually.EndsAsync(submitting));
+        Assert.Equal(FinishReason.Abort, (await EngineHarness.CollectAsync(generation)).Finish);
+        // Its room is free again.
+        harness.Engine.CheckRoom(request.Tenant);
+    }
+
+    [Fact]
     public async Task A_drain_that_takes_too_long_cancels()
     {
         await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => Thread.Sleep(1) });
@@ -259,5 +277,31 @@ public class InferenceEngineTests
         }
 
         IEnumerator<KeyValuePair<int, float>> IEnumerable<KeyValuePair<int, float>>.GetEnumerator() => throw new InvalidOperationException("broken");
+    }
+
+    /// <summary>One request, which whoever goes through the list waits for.</summary>
+    private sealed class HeldList(EngineRequest request) : IReadOnlyList<EngineRequest>, IDisposable
+    {
+        private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly ManualResetEventSlim _go = new();
+
+        public Task Reached => _reached.Task;
+
+        public int Count => 1;
+
+        public EngineRequest this[int index] => request;
+
+        public void GoOn() => _go.Set();
+
+        public IEnumerator<EngineRequest> GetEnumerator()
+        {
+            _reached.TrySetResult();
+            _go.Wait(Eventually.Limit);
+            yield return request;
+        }
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+        public void Dispose() => _go.Dispose();
     }
 }

@@ -24,6 +24,27 @@ public class PlanningTests
     }
 
     [Fact]
+    public void Memory_that_is_just_enough_takes_nothing_from_anybody()
+    {
+        var plan = Plan([View(1, 40, 39), View(2, 40, 39)], []);
+        Assert.Empty(plan.Preempt);
+        Assert.Equal([(1, 1), (2, 1)], plan.Chunks);
+    }
+
+    [Fact]
+    public void What_is_still_copied_into_the_cache_halts_only_whom_it_leaves_no_memory()
+    {
+        Assert.Equal([(1, 1)], StepPlanner.Plan([View(1, 40, 39)], [], new HashSet<long>(), new Dictionary<string, long>(), 10, Limits).Chunks);
+        var plan = StepPlanner.Plan([View(1, 40, 39)], [], new HashSet<long>(), new Dictionary<string, long>(), 11, Limits);
+        Assert.Empty(plan.Chunks);
+        Assert.Empty(plan.Preempt);
+    }
+
+    [Fact]
+    public void A_prompt_of_two_tokens_is_computed_in_one_step() =>
+        Assert.Equal([(1, 2)], Plan([View(1, 2, 0)], []).Chunks);
+
+    [Fact]
     public void The_least_served_party_is_admitted_first_and_preempted_ones_before_all()
     {
         var waiting = new[] { View(5, 4, 0, "busy"), View(6, 4, 0, "idle"), View(4, 4, 0, "busy") };
@@ -67,6 +88,10 @@ public class PlanningTests
         Assert.Equal([1, 3, 2], Plan([], [View(1, 4, 0, "a"), View(2, 4, 0, "a"), View(3, 4, 0, "b")]).Admit);
 
     [Fact]
+    public void Who_is_admitted_is_charged_for_all_its_tokens() =>
+        Assert.Equal([1, 3, 4, 2], Plan([], [View(1, 12, 0, "a"), View(2, 4, 0, "a"), View(3, 4, 0, "b"), View(4, 4, 0, "b")]).Admit);
+
+    [Fact]
     public void A_sequence_whose_prefix_is_looked_up_waits() =>
         Assert.Empty(Plan([new SequenceView(1, "", 8, 0, false)], []).Chunks);
 
@@ -105,6 +130,18 @@ public class PlanningTests
         shares.Leave("a");
         shares.Join("a");
         Assert.Equal(507, shares.Served["a"]);
+    }
+
+    [Fact]
+    public void Level_is_with_the_least_served_of_those_that_are_there()
+    {
+        var shares = new FairShare();
+        shares.Join("a");
+        shares.Join("b");
+        shares.Charge("a", 500);
+        shares.Charge("b", 7);
+        shares.Join("c");
+        Assert.Equal(7, shares.Served["c"]);
     }
 
     private static StepPlan Plan(SequenceView[] running, SequenceView[] waiting) =>

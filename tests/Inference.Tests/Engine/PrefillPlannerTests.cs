@@ -29,6 +29,26 @@ public class PrefillPlannerTests
     }
 
     [Fact]
+    public void Two_requests_that_name_nobody_share_only_what_is_public()
+    {
+        // They are one party to fairness, and still strangers to one another.
+        var (one, other) = (View(1, "", [.. System, 1, 2], stored: 21) with { Tenant = Tenant.Unknown() }, View(2, "", [.. System, 1, 2], 0) with { Tenant = Tenant.Unknown() });
+        var plan = Plan(one, other);
+        Assert.Empty(plan.Copies);
+        Assert.Empty(plan.Waiting);
+        Assert.Equal([(2, 1, 2)], Plan(one with { PublicTokens = 11 }, other with { PublicTokens = 11 }).Copies);
+    }
+
+    [Fact]
+    public void Nobody_waits_for_one_that_has_its_prompt_behind_it()
+    {
+        // Its next token completes a block of the other's; that one goes on by itself all the same.
+        var plan = Plan(View(1, "alice", System[..8], stored: 7), View(2, "alice", System, 0));
+        Assert.Equal([(2, 1, 1)], plan.Copies);
+        Assert.Empty(plan.Waiting);
+    }
+
+    [Fact]
     public void Nobody_waits_for_another_tenants_private_prompt()
     {
         var plan = Plan(View(1, "alice", [.. System, 1, 2], 0), View(2, "bob", [.. System, 1, 2], 0));
@@ -39,6 +59,10 @@ public class PrefillPlannerTests
     [Fact]
     public void The_last_token_is_always_computed() =>
         Assert.Equal([(2, 1, 4)], Plan(View(1, "alice", [.. System, 1], stored: 20), View(2, "alice", System, 0)).Copies);
+
+    [Fact]
+    public void A_single_block_is_shared_too() =>
+        Assert.Equal([(2, 1, 1)], Plan(View(1, "alice", [.. System[..Block], 1], stored: 4), View(2, "alice", [.. System[..Block], 2], 0)).Copies);
 
     [Fact]
     public void One_that_is_further_on_does_not_wait_but_is_copied_from()

@@ -56,6 +56,9 @@ public class SamplerTests
         var presence = new Sampler(new() { Temperature = 0, PresencePenalty = 2 }, []);
         Assert.Equal([1, 4, 2], Enumerable.Range(0, 3).Select(_ => presence.Next((float[])Logits.Clone()).Chosen.Token));
         Assert.Equal(4, new Sampler(new() { Temperature = 0, RepetitionPenalty = 2 }, [1]).Next((float[])Logits.Clone()).Chosen.Token);
+        // Of what the output has as well as of the prompt.
+        var repetition = new Sampler(new() { Temperature = 0, RepetitionPenalty = 2 }, []);
+        Assert.Equal([1, 4, 2, 1], Enumerable.Range(0, 4).Select(_ => repetition.Next((float[])Logits.Clone()).Chosen.Token));
         Assert.Equal(3, Choose(new() { Temperature = 0, LogitBias = new Dictionary<int, float> { [3] = 50, [99] = 100 } }));
         var frequency = new Sampler(new() { Temperature = 0, FrequencyPenalty = 0.3 }, []);
         Assert.Equal([1, 1, 4], Enumerable.Range(0, 3).Select(_ => frequency.Next((float[])Logits.Clone()).Chosen.Token));
@@ -69,6 +72,14 @@ public class SamplerTests
         Assert.Equal(-1 - sum, chosen.Chosen.Logprob, 1e-5);
         Assert.Equal([1, 4], chosen.Top.Select(token => token.Token));
         Assert.Equal(3 - sum, chosen.Top[0].Logprob, 1e-5);
+    }
+
+    [Fact]
+    public void A_logit_that_is_no_number_leaves_the_others_their_logprobs()
+    {
+        var chosen = new Sampler(new() { Temperature = 0, Logprobs = 1 }, []).Next(new[] { 1, float.NaN, 2 });
+        Assert.Equal(2, chosen.Chosen.Token);
+        Assert.Equal(2 - Math.Log(Math.Exp(1) + Math.Exp(2)), chosen.Chosen.Logprob, 1e-5);
     }
 
     [Fact]

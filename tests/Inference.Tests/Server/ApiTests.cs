@@ -150,6 +150,9 @@ public class ApiTests
             Assert.Equal("queue_full", (string?)refused.Body["error"]!["code"]);
         }
 
+        // Each of them once.
+        Assert.Contains("moebius_requests_rejected_total{model_name=\"toy\"} 16\n", await harness.GetAsync("metrics"), StringComparison.Ordinal);
+
         harness.Model.Gate.Release(1000);
         foreach (var answer in answers)
             Assert.Equal(HttpStatusCode.OK, (await answer).Status);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -26,7 +27,10 @@ public class RequestBodiesTests
             var (status, body, response) = await harness.PostAsync("v1/completions", large);
             Assert.Equal((HttpStatusCode.TooManyRequests, "bodies_full"), (status, (string?)body["error"]!["code"]));
             Assert.True(response.Headers.RetryAfter!.Delta > TimeSpan.Zero);
+            var counted = await RejectedAsync(harness);
+            Assert.True(counted >= 1, "what was refused is counted");
             Assert.Equal(HttpStatusCode.TooManyRequests, await ChunkedAsync(harness, large));
+            Assert.Equal(counted + 1, await RejectedAsync(harness));
             Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", Hello)).Status);
             Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, Hello));
         }
@@ -37,6 +41,43 @@ public class RequestBodiesTests
 
         await Eventually.TrueAsync(async () => (await harness.PostAsync("v1/completions", large)).Status == HttpStatusCode.OK, "the room is free again");
         Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, large));
+    }
+
+    [Fact]
+    public async Task A_body_may_be_as_large_as_the_largest_and_no_larger()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        // Another body of the same tenant leaves just the room that it needs.
+        using var open = await BeginAsync(harness, RequestBodies.LargestBytes - (1 << 20));
+        var largest = Hello[..^1] + new string(' ', RequestBodies.LargestBytes - Hello.Length) + "}";
+        Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, largest));
+        Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", largest)).Status);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, await ChunkedAsync(harness, largest + " "));
+    }
+
+    [Fact]
+    public async Task A_tenant_that_holds_all_the_room_leaves_the_others_their_share()
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var large = Hello[..^1] + ",\"user\":\"" + new string('a', 1 << 20) + "\"}";
+        var open = new List<TcpClient>();
+        try
+        {
+            for (var i = 0; i < RequestBodies.Room / RequestBodies.LargestBytes; i++)
+                open.Add(await BeginAsync(harness, RequestBodies.LargestBytes, "slow"));
+            await Eventually.TrueAsync(async () => (await harness.PostAsync("v1/completions", large, "slow")).Status == HttpStatusCode.TooManyRequests, "its own bodies are refused");
+            Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", large, "quick")).Status);
+            Assert.Equal(HttpStatusCode.OK, await ChunkedAsync(harness, large, "quick"));
+            Assert.Equal(HttpStatusCode.OK, (await harness.PostAsync("v1/completions", large)).Status);
+            Assert.Equal(HttpStatusCode.TooManyRequests, await ChunkedAsync(harness, large, "slow"));
+        }
+        finally
+        {
+            open.ForEach(client => client.Dispose());
+        }
+
+        // Nothing that came in beside it is counted any more.
+        await Eventually.TrueAsync(async () => (await harness.PostAsync("v1/completions", large, "slow")).Status == HttpStatusCode.OK, "the room is free again");
     }
 
     [Theory]
@@ -111,19 +152,23 @@ public class RequestBodiesTests
     }
 
     /// <summary>A body without its end. What has come so far came fast enough for the server to wait a minute for the rest.</summary>
-    private static async Task<TcpClient> BeginAsync(ServerHarness harness, int bytes)
+    private static async Task<TcpClient> BeginAsync(ServerHarness harness, int bytes, string tenant = "")
     {
         var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
-        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n{{" + new string(' ', bytes - 2)), TestContext.Current.CancellationToken);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Moebius-Tenant: {tenant}\r\nContent-Length: {bytes}\r\n\r\n{{" + new string(' ', bytes - 2)), TestContext.Current.CancellationToken);
         return client;
     }
 
+    private static async Task<int> RejectedAsync(ServerHarness harness) =>
+        int.Parse((await harness.GetAsync("metrics")).Split('\n').Single(line => line.StartsWith("moebius_requests_rejected_total{", StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture);
+
     /// <summary>Without saying how long it is.</summary>
-    private static async Task<HttpStatusCode> ChunkedAsync(ServerHarness harness, string json)
+    private static async Task<HttpStatusCode> ChunkedAsync(ServerHarness harness, string json, string tenant = "")
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("v1/completions", UriKind.Relative)) { Content = new StringContent(json, Encoding.UTF8, "application/json") };
         request.Headers.TransferEncodingChunked = true;
+        request.Headers.Add("X-Moebius-Tenant", tenant);
         using var response = await harness.Http.SendAsync(request, TestContext.Current.CancellationToken);
         return response.StatusCode;
     }

@@ -37,6 +37,21 @@ public sealed class SimulateCommandTests : IDisposable
     }
 
     [Fact]
+    public void What_foretells_nothing_has_no_figures_of_foretelling()
+    {
+        string[] without = [SimulationStudy.OnDemand, SimulationStudy.Oracle, SimulationStudy.Belady];
+        using var json = JsonDocument.Parse(Run("--hardware", "nvme", "--budget", "50%", "-o", "json"));
+        Assert.All(json.RootElement.GetProperty("policies").EnumerateArray(), policy =>
+        {
+            var kind = without.Contains(policy.GetProperty("name").GetString()) ? JsonValueKind.Null : JsonValueKind.Number;
+            foreach (var figure in new[] { "meanHorizon", "recall", "precision" })
+                Assert.Equal(kind, policy.GetProperty(figure).ValueKind);
+        });
+        var table = Run("--hardware", "nvme", "--budget", "50%").Split('\n');
+        Assert.All(without, name => Assert.Equal(["-", "-", "-"], table.Single(line => line.StartsWith(name + "  ", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^3..]));
+    }
+
+    [Fact]
     public void Where_nothing_waits_on_demand_there_is_nothing_to_compare_with()
     {
         var plot = Path.Combine(_folder.Path, "plot.svg");
