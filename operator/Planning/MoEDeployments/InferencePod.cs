@@ -77,28 +77,12 @@ internal static class InferencePod
             mounts.Add(Containers.Mount("arena", PodPaths.Arena, readOnly: false));
         }
 
-        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        var resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null);
+        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port);
+        container.Lifecycle = new V1Lifecycle { PreStop = PreStop(server) };
         if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
-            environment.Add(Containers.FromSecret(SignatureKey, key));
-
-        return new V1Container
-        {
-            Name = InferenceContainer,
-            Image = image,
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env = environment,
-            Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Serving.Port, Protocol = "TCP" }],
-            Resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null),
-            StartupProbe = Containers.Startup("http"),
-            LivenessProbe = Containers.Liveness("http"),
-            ReadinessProbe = Containers.Readiness("http"),
-            Lifecycle = new V1Lifecycle { PreStop = PreStop(server) },
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts = mounts,
-        };
+            container.Env.Add(Containers.FromSecret(SignatureKey, key));
+        return container;
     }
 
     private static V1LifecycleHandler PreStop(ServerCapabilities server) => server.SleepAction

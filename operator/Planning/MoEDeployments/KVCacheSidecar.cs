@@ -83,15 +83,10 @@ internal static class KVCacheSidecar
             },
         };
 
-    private static V1Container Base(MoEDeploymentSpec spec, string image, ServerCapabilities server) => new()
+    private static V1Container Base(MoEDeploymentSpec spec, string image, ServerCapabilities server)
     {
-        Name = InferencePod.KVCacheContainer,
-        RestartPolicy = server.NativeSidecars ? "Always" : null,
-        Image = image,
-        ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-        Command = [PodPaths.Program],
-        Args = new List<string>
-        {
+        List<string> args =
+        [
             "kvcache",
             "serve",
             $"--config={PodPaths.Config}/{InferenceConfiguration.KVCacheFile}",
@@ -100,21 +95,17 @@ internal static class KVCacheSidecar
             $"--arena-size={spec.KVCache.Memory.CanonicalizeString()}",
             $"--policy={PodPaths.Policy}/{PodPaths.PolicyFile}",
             $"--listen=0.0.0.0:{PodPaths.KVCacheMetricsPort}",
-        },
-        Env = new List<V1EnvVar> { Containers.NoDiagnostics() },
-        Ports = [new V1ContainerPort { Name = "metrics", ContainerPort = PodPaths.KVCacheMetricsPort, Protocol = "TCP" }],
-        Resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec),
-        StartupProbe = Containers.Startup("metrics"),
-        LivenessProbe = Containers.Liveness("metrics"),
-        ReadinessProbe = Containers.Readiness("metrics"),
-        TerminationMessagePolicy = "FallbackToLogsOnError",
-        SecurityContext = Containers.Restricted(),
-        VolumeMounts = new List<V1VolumeMount>
-        {
+        ];
+        List<V1VolumeMount> mounts =
+        [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
             Containers.Mount("policy", PodPaths.Policy, readOnly: true),
             Containers.Mount("run", PodPaths.Run, readOnly: false),
             Containers.Mount("arena", PodPaths.Arena, readOnly: false),
-        },
-    };
+        ];
+        var resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec);
+        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("metrics", PodPaths.KVCacheMetricsPort);
+        container.RestartPolicy = server.NativeSidecars ? "Always" : null;
+        return container;
+    }
 }

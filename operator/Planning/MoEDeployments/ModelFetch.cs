@@ -57,7 +57,7 @@ internal static class ModelFetch
     {
         var source = spec.Model.Source;
         List<string> args = ["model", "fetch", $"--to={PodPaths.Model}/{Revision(source)}", $"--report={PodPaths.TerminationLog}"];
-        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        List<V1EnvVar> secrets = [];
         switch (source)
         {
             case { S3: { } s3 }:
@@ -66,10 +66,10 @@ internal static class ModelFetch
                     args.Add($"--endpoint={endpoint}");
                 if (s3.Region is { } region)
                     args.Add($"--region={region}");
-                if (s3.CredentialsSecretRef is { Name: var secret })
+                if (s3.CredentialsSecretRef is { Name: var name })
                 {
-                    environment.Add(Containers.FromSecret(AwsKeyId, new SecretKeyReference { Name = secret, Key = AwsKeyId }));
-                    environment.Add(Containers.FromSecret(AwsSecret, new SecretKeyReference { Name = secret, Key = AwsSecret }));
+                    secrets.Add(Containers.FromSecret(AwsKeyId, new SecretKeyReference { Name = name, Key = AwsKeyId }));
+                    secrets.Add(Containers.FromSecret(AwsSecret, new SecretKeyReference { Name = name, Key = AwsSecret }));
                 }
 
                 break;
@@ -79,7 +79,7 @@ internal static class ModelFetch
             case { HuggingFace: { } hub }:
                 args.AddRange([$"--hugging-face={hub.Repository}", $"--revision={hub.Revision}", $"--endpoint={hub.Endpoint}"]);
                 if (hub.TokenSecretRef is { } token)
-                    environment.Add(Containers.FromSecret(HubToken, token));
+                    secrets.Add(Containers.FromSecret(HubToken, token));
                 break;
         }
 
@@ -88,19 +88,16 @@ internal static class ModelFetch
             args.Add("--pack");
         if (spec.Experts.Quantization != ExpertQuantization.None)
             args.Add($"--quantize={spec.Experts.Quantization.ToString().ToLowerInvariant()}");
-        return new V1Container
-        {
-            Name = ContainerName,
-            Image = spec.Image ?? settings.ImageOf(Components.Inference),
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env = environment,
-            Resources = new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts = [Containers.Mount(Volume, PodPaths.Model, readOnly: false)],
-        };
+        var container = Containers.Moebius(
+            ContainerName,
+            spec.Image ?? settings.ImageOf(Components.Inference),
+            spec.ImagePullPolicy,
+            args,
+            new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
+            [Containers.Mount(Volume, PodPaths.Model, readOnly: false)]);
+        foreach (var variable in secrets)
+            container.Env.Add(variable);
+        return container;
     }
 
     private static V1PersistentVolumeClaim Claim(MoEDeployment resource, ChildBuilder child)

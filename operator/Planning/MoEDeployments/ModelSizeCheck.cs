@@ -26,30 +26,13 @@ internal static class ModelSizeCheck
             $"--arena-size={(spec.KVCache.Enabled ? spec.KVCache.Memory.CanonicalizeString() : "0")}",
             $"--report={PodPaths.TerminationLog}",
         ];
-        return new V1Container
+        List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true), Containers.Mount("model", PodPaths.Model, readOnly: true)];
+        var container = Containers.Moebius(ContainerName, image, spec.ImagePullPolicy, args, PodMemory.Preparing(spec), mounts);
+        container.Env.Add(new V1EnvVar
         {
-            Name = ContainerName,
-            Image = image,
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env =
-            [
-                Containers.NoDiagnostics(),
-                new V1EnvVar
-                {
-                    Name = LimitVariable,
-                    ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
-                },
-            ],
-            Resources = PodMemory.Preparing(spec),
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts =
-            [
-                Containers.Mount("config", PodPaths.Config, readOnly: true),
-                Containers.Mount("model", PodPaths.Model, readOnly: true),
-            ],
-        };
+            Name = LimitVariable,
+            ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
+        });
+        return container;
     }
 }
