@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Moebius.Crds.Host;
 using Moebius.Cxl.Kernel;
 
 namespace Moebius.Cxl.Topology;
@@ -80,30 +82,19 @@ internal sealed class WeightRecord : IDisposable
     /// <summary>Writes the record; it is on disk when this returns.</summary>
     public void Write(FoundWeights found)
     {
-        var part = Path + ".part";
-        using (var file = new FileStream(part, FileMode.Create, FileAccess.Write))
-        {
-            using (var text = new StreamWriter(file, leaveOpen: true))
-            {
-                text.Write($"boot {_boot}\n");
-                if (found.Automatic is { } automatic)
-                    text.Write(automatic ? "auto true\n" : "auto false\n");
-                foreach (var (node, weight) in found.Weights.OrderBy(pair => pair.Key))
-                    text.Write(string.Create(CultureInfo.InvariantCulture, $"node {node} {weight}\n"));
-            }
-
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(part, Path, overwrite: true);
-        LibC.SyncDirectory(_directory);
+        var text = new StringBuilder($"boot {_boot}\n");
+        if (found.Automatic is { } automatic)
+            text.Append(automatic ? "auto true\n" : "auto false\n");
+        foreach (var (node, weight) in found.Weights.OrderBy(pair => pair.Key))
+            text.Append(CultureInfo.InvariantCulture, $"node {node} {weight}\n");
+        DurableFile.Replace(Path, file => file.Write(Encoding.UTF8.GetBytes(text.ToString())));
     }
 
     /// <summary>Forgets what was found: it is in force again.</summary>
     public void Delete()
     {
         File.Delete(Path);
-        LibC.SyncDirectory(_directory);
+        DurableFile.SyncDirectory(_directory);
     }
 
     /// <inheritdoc/>
