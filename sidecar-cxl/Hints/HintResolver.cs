@@ -54,7 +54,7 @@ internal static class HintResolver
             return result;
         foreach (var (id, path) in paths)
         {
-            if (PodCgroup.Parse(path) is { } pod && intents.TryGetValue(pod.PodUid, out var intent))
+            if (PodCgroup.PodUid(path) is { } pod && intents.TryGetValue(pod, out var intent))
                 result[id] = intent;
         }
 
