@@ -80,7 +80,7 @@ internal sealed record ServeOptions
             Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port),
             KVSocket = flags.KVSocket is { } socket ? SocketPath(Path.GetFullPath(socket)) : null,
             PolicyFile = flags.Policy,
-            SignatureKey = environment(TenantIdentity.KeyVariable),
+            SignatureKey = environment(ContainerVariables.TenantSignatureKey),
             Experts = flags.Experts.Over(config.Experts, source),
             Threads = flags.Threads is { } threads ? Range(threads, 1, ServingSpec.MostThreads, "--threads") : serving.Threads,
             BlockTokens = config.BlockTokens,

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
@@ -11,9 +12,6 @@ internal static class InferencePod
     public const string InferenceContainer = "inference";
     public const string KVCacheContainer = "kvcache";
     public const string SocketFile = PodPaths.Run + "/kvcache.sock";
-
-    /// <summary>Holds the key that the gateway signs tenants with; the engine refuses a policy with signatures without it.</summary>
-    public const string SignatureKey = "MOEBIUS_TENANT_SIGNATURE_KEY";
 
     /// <summary>Time for the endpoints to forget the pod before the engine stops taking requests.</summary>
     private const int PreStopSeconds = 5;
@@ -81,7 +79,7 @@ internal static class InferencePod
         var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port);
         container.Lifecycle = new V1Lifecycle { PreStop = PreStop(server) };
         if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
-            container.Env.Add(Containers.FromSecret(SignatureKey, key));
+            container.Env.Add(Containers.FromSecret(ContainerVariables.TenantSignatureKey, key));
         return container;
     }
 

@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -9,12 +10,6 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 internal static class KVCacheSidecar
 {
-    /// <summary>Holds the password of the tier between pods.</summary>
-    public const string PasswordVariable = "MOEBIUS_KV_SHARED_PASSWORD";
-
-    /// <summary>Holds the bearer token of a policy's context check.</summary>
-    public const string ContextKeyVariable = "MOEBIUS_CONTEXT_CHECK_KEY";
-
     public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
     {
         var container = Base(spec, image, server);
@@ -25,7 +20,7 @@ internal static class KVCacheSidecar
         }
 
         if (spec.KVCache.Shared?.PasswordSecretRef is { } password)
-            container.Env.Add(Containers.FromSecret(PasswordVariable, password));
+            container.Env.Add(Containers.FromSecret(ContainerVariables.SharedPassword, password));
         if (policy?.Spec.Encryption is not null && LeavesArena(spec))
         {
             container.Args.Add($"--encryption-key={PodPaths.KVKey}/{PodPaths.KVKeyFile}");
@@ -33,7 +28,7 @@ internal static class KVCacheSidecar
         }
 
         if (policy?.Spec.ContextCheck?.Endpoint.ApiKeySecretRef is { } token)
-            container.Env.Add(Containers.FromSecret(ContextKeyVariable, token));
+            container.Env.Add(Containers.FromSecret(ContainerVariables.ContextCheckKey, token));
         if (ClassifierVolume.Of(policy) is not null)
         {
             container.Args.Add($"--classifier-root={PodPaths.Classifier}");

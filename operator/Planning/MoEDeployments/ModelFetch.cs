@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s;
 using k8s.Models;
 using Moebius.Crds;
@@ -13,9 +14,6 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 internal static class ModelFetch
 {
     public const string ContainerName = "fetch";
-    public const string AwsKeyId = "AWS_ACCESS_KEY_ID";
-    public const string AwsSecret = "AWS_SECRET_ACCESS_KEY";
-    public const string HubToken = "HF_TOKEN";
 
     private const string Volume = "model";
 
@@ -68,8 +66,8 @@ internal static class ModelFetch
                     args.Add($"--region={region}");
                 if (s3.CredentialsSecretRef is { Name: var name })
                 {
-                    secrets.Add(Containers.FromSecret(AwsKeyId, new SecretKeyReference { Name = name, Key = AwsKeyId }));
-                    secrets.Add(Containers.FromSecret(AwsSecret, new SecretKeyReference { Name = name, Key = AwsSecret }));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.AwsKeyId, new SecretKeyReference { Name = name, Key = ContainerVariables.AwsKeyId }));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.AwsSecret, new SecretKeyReference { Name = name, Key = ContainerVariables.AwsSecret }));
                 }
 
                 break;
@@ -79,7 +77,7 @@ internal static class ModelFetch
             case { HuggingFace: { } hub }:
                 args.AddRange([$"--hugging-face={hub.Repository}", $"--revision={hub.Revision}", $"--endpoint={hub.Endpoint}"]);
                 if (hub.TokenSecretRef is { } token)
-                    secrets.Add(Containers.FromSecret(HubToken, token));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.HubToken, token));
                 break;
         }
 

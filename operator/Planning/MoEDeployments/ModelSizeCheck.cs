@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -11,9 +12,6 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 internal static class ModelSizeCheck
 {
     public const string ContainerName = "size";
-
-    /// <summary>Environment variable with the memory limit in bytes.</summary>
-    public const string LimitVariable = "MOEBIUS_MEMORY_LIMIT";
 
     public static V1Container Container(MoEDeploymentSpec spec, string image)
     {
@@ -30,7 +28,7 @@ internal static class ModelSizeCheck
         var container = Containers.Moebius(ContainerName, image, spec.ImagePullPolicy, args, PodMemory.Preparing(spec), mounts);
         container.Env.Add(new V1EnvVar
         {
-            Name = LimitVariable,
+            Name = ContainerVariables.MemoryLimit,
             ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
         });
         return container;

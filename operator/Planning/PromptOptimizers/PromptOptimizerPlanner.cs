@@ -182,9 +182,9 @@ public static class PromptOptimizerPlanner
         var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port);
         foreach (var (variable, endpoint) in new[]
         {
-            ("MOEBIUS_LLM_API_KEY", spec.LanguageModel.Endpoint),
-            ("MOEBIUS_SCORER_API_KEY", spec.Scorer.Endpoint),
-            ("MOEBIUS_IMAGE_API_KEY", spec.ImageModel?.Endpoint),
+            (ContainerVariables.LanguageModelKey, spec.LanguageModel.Endpoint),
+            (ContainerVariables.ScorerKey, spec.Scorer.Endpoint),
+            (ContainerVariables.ImageModelKey, spec.ImageModel?.Endpoint),
         })
         {
             if (endpoint?.ApiKeySecretRef is { } key)
