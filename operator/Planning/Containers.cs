@@ -1,3 +1,4 @@
+using Moebius.Crds.Host;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -46,10 +47,12 @@ internal static class Containers
         VolumeMounts = mounts,
     };
 
-    /// <summary>Gives a container a port, at which its probes ask.</summary>
+    /// <summary>Gives a container a port, at which its probes ask, and the operator's way to write a log.</summary>
     /// <returns>The container.</returns>
-    public static V1Container Serving(this V1Container container, string name, int port)
+    public static V1Container Serving(this V1Container container, string name, int port, OperatorSettings settings)
     {
+        if (settings.LogFormat == LogFormat.Json)
+            container.Args.Add($"{ConsoleLog.OptionName}={ConsoleLog.Json}");
         container.Ports = [new V1ContainerPort { Name = name, ContainerPort = port, Protocol = "TCP" }];
         container.StartupProbe = Http("/healthz", name, periodSeconds: 2, failureThreshold: StartupChecks);
         container.LivenessProbe = Http("/healthz", name, periodSeconds: 10, failureThreshold: 6);

@@ -24,15 +24,16 @@ internal static class AgentCommand
         var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
         var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
         var output = CommonOptions.Output();
+        var logFormat = ConsoleLog.Option();
         var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
         {
-            config, sysfs, procfs, cgroups, state, listen, node, kubeconfig, top, once, output,
+            config, sysfs, procfs, cgroups, state, listen, node, kubeconfig, top, once, output, logFormat,
         };
         command.SetAction(async (parse, cancellation) =>
         {
             var json = CommonOptions.IsJson(parse, output);
             var reports = parse.GetValue(once);
-            foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig] : [output])
+            foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig, logFormat] : [output])
             {
                 if (parse.GetResult(option) is { Implicit: false })
                     throw new UserInputException($"{option.Name}: has no effect {(reports ? "with" : "without")} --once: leave it out");
@@ -49,6 +50,7 @@ internal static class AgentCommand
                 NodeName = parse.GetValue(node),
                 Kubeconfig = parse.GetValue(kubeconfig),
                 TopCgroups = parse.GetRequiredValue(top),
+                LogFormat = ConsoleLog.Parse(parse.GetRequiredValue(logFormat)),
             };
             if (parse.GetValue(config) is { } path)
                 options = options with { Config = AgentOptions.LoadConfig(path) };

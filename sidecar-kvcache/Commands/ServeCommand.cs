@@ -28,7 +28,8 @@ internal static class ServeCommand
         var key = new Option<string?>("--encryption-key") { Description = "File with at least 32 random bytes, from which tenants' keys are derived. Without it private blocks do not leave the arena.", HelpName = "FILE" };
         var shared = new Option<string?>("--shared") { Description = $"Server that speaks the Redis protocol, for a tier between pods; its password comes in {ContainerVariables.SharedPassword}. Default: kvCache.shared of the configuration.", HelpName = "HOST:PORT" };
         var classifiers = ClassifierRoot();
-        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared, classifiers };
+        var logFormat = ConsoleLog.Option();
+        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared, classifiers, logFormat };
         command.SetAction((result, cancel) => ServeAsync(
             Options(
                 result.GetValue(socket)!,
@@ -40,6 +41,7 @@ internal static class ServeCommand
                 new TierArguments(result.GetValue(ssd), result.GetValue(ssdSize), result.GetValue(key), result.GetValue(shared))) with
             {
                 ClassifierRoot = result.GetValue(classifiers)!,
+                LogFormat = ConsoleLog.Parse(result.GetValue(logFormat)!),
                 ContextKey = Environment.GetEnvironmentVariable(ContainerVariables.ContextCheckKey),
             },
             cancel));

@@ -23,8 +23,8 @@ internal static class InferencePod
     {
         var spec = resource.Spec;
         var image = spec.Image ?? settings.ImageOf(Components.Inference);
-        var inference = Inference(resource, references, image, server);
-        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, references.Policy, spec.Image ?? settings.ImageOf(KVCacheContainer), server) : null;
+        var inference = Inference(resource, references, image, settings, server);
+        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, references.Policy, settings, server) : null;
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
         var check = ModelFetch.IsRemote(spec.Model.Source) ? null : ModelSizeCheck.Container(spec, image);
         var fetch = references.Preparation.State == FetchState.Inline && ModelFetch.IsRemote(spec.Model.Source) ? ModelFetch.Container(spec, settings) : null;
@@ -49,7 +49,7 @@ internal static class InferencePod
         return pod;
     }
 
-    private static V1Container Inference(MoEDeployment resource, MoEReferences references, string image, ServerCapabilities server)
+    private static V1Container Inference(MoEDeployment resource, MoEReferences references, string image, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec;
         List<string> args =
@@ -76,7 +76,7 @@ internal static class InferencePod
         }
 
         var resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null);
-        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port);
+        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port, settings);
         container.Lifecycle = new V1Lifecycle { PreStop = PreStop(server) };
         if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
             container.Env.Add(Containers.FromSecret(ContainerVariables.TenantSignatureKey, key));

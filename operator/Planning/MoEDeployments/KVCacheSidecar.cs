@@ -10,9 +10,9 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 internal static class KVCacheSidecar
 {
-    public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
+    public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, OperatorSettings settings, ServerCapabilities server)
     {
-        var container = Base(spec, image, server);
+        var container = Base(spec, settings, server);
         if (spec.KVCache.Ssd is not null)
         {
             container.Args.Add($"--ssd={PodPaths.KVDisk}");
@@ -78,7 +78,7 @@ internal static class KVCacheSidecar
             },
         };
 
-    private static V1Container Base(MoEDeploymentSpec spec, string image, ServerCapabilities server)
+    private static V1Container Base(MoEDeploymentSpec spec, OperatorSettings settings, ServerCapabilities server)
     {
         List<string> args =
         [
@@ -99,7 +99,8 @@ internal static class KVCacheSidecar
             Containers.Mount("arena", PodPaths.Arena, readOnly: false),
         ];
         var resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec);
-        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("metrics", PodPaths.KVCacheMetricsPort);
+        var image = spec.Image ?? settings.ImageOf(InferencePod.KVCacheContainer);
+        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("metrics", PodPaths.KVCacheMetricsPort, settings);
         container.RestartPolicy = server.NativeSidecars ? "Always" : null;
         return container;
     }

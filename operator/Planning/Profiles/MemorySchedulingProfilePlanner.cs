@@ -129,7 +129,7 @@ public static class MemorySchedulingProfilePlanner
             Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
             Containers.Mount("state", PodPaths.Run, readOnly: false),
         ];
-        var container = Containers.Moebius(ContainerName, agent.Image ?? settings.ImageOf(Components.NodeAgent), agent.ImagePullPolicy, args, agent.Resources, mounts).Serving("http", agent.Port);
+        var container = Containers.Moebius(ContainerName, agent.Image ?? settings.ImageOf(Components.NodeAgent), agent.ImagePullPolicy, args, agent.Resources, mounts).Serving("http", agent.Port, settings);
         container.Env.Insert(0, new V1EnvVar { Name = ContainerVariables.NodeName, ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { ApiVersion = "v1", FieldPath = "spec.nodeName" } } });
         container.SecurityContext = Security(agent.Privilege, server);
         return container;

@@ -179,7 +179,7 @@ public static class PromptOptimizerPlanner
             $"--listen=0.0.0.0:{spec.Port}",
         ];
         List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true), Containers.Mount("data", PodPaths.Data, readOnly: false)];
-        var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port);
+        var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port, settings);
         foreach (var (variable, endpoint) in new[]
         {
             (ContainerVariables.LanguageModelKey, spec.LanguageModel.Endpoint),
