@@ -38,7 +38,7 @@ internal static class InferencePod
             ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
             TerminationGracePeriodSeconds = PreStopSeconds + (long)Math.Ceiling(drain.TotalSeconds) + ExitSeconds,
             Containers = [inference],
-            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
+            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. fetch is null ? [] : ModelFetch.Volumes(spec.Model.Source), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
         };
         var classifier = kvCache is null ? null : ClassifierVolume.Copy(ClassifierVolume.Of(references.Policy), PodMemory.Preparing(spec), server);
         var before = new[] { fetch, copy, check, classifier, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
