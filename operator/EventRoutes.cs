@@ -26,20 +26,8 @@ internal sealed class EventRoutes : IDisposable
         _deployments = deployments;
         _optimizers = optimizers;
         _jobs = jobs;
-        Children(informers.Deployments.Cache);
-        Children(informers.DaemonSets.Cache);
-        Children(informers.Services.Cache);
-        Children(informers.ServiceAccounts.Cache);
-        Children(informers.ConfigMaps.Cache);
-        Children(informers.Claims.Cache);
-        Children(informers.NetworkPolicies.Cache);
-        Children(informers.DisruptionBudgets.Cache);
-        Children(informers.BatchJobs.Cache);
-        Children(informers.Autoscalers.Cache);
-        Children(informers.PodMonitors.Cache);
-        Children(informers.InferencePools.Cache);
-        Children(informers.InferencePoolsAlpha.Cache);
-        Children(informers.ScaledObjects.Cache);
+        foreach (var kind in informers.Children)
+            _undo.Add(kind.OnChange(OnChild));
         On(informers.Pods.Cache, OnPod);
         On(informers.Policies.Cache, OnPolicy);
         On(informers.Profiles.Cache, OnProfile);
@@ -54,15 +42,8 @@ internal sealed class EventRoutes : IDisposable
             action();
     }
 
-    private void Children<T>(SharedCache<T> cache)
-        where T : class, IKubernetesObject<V1ObjectMeta> => On(cache, (before, after) =>
-        {
-            foreach (var child in new[] { before, after }.OfType<T>())
-            {
-                if (SharedCache<T>.Controller(child) is { } owner)
-                    LoopOf(owner.Kind)?.Enqueue(new ObjectKey(owner.Kind == MemorySchedulingProfile.KindName ? null : child.Metadata.NamespaceProperty, owner.Name));
-            }
-        });
+    private void OnChild(V1OwnerReference owner, string? @namespace) =>
+        LoopOf(owner.Kind)?.Enqueue(new ObjectKey(owner.Kind == MemorySchedulingProfile.KindName ? null : @namespace, owner.Name));
 
     private void On<T>(SharedCache<T> cache, Action<T?, T?> handler)
         where T : class, IKubernetesObject<V1ObjectMeta>

@@ -37,17 +37,22 @@ public static partial class OperatorCommands
         var webhookService = new Option<string>("--webhook-service") { Description = "Namespace and name of the webhook's Service, for its certificate.", DefaultValueFactory = _ => $"{OperatorSettings.DefaultNamespace}/{CertificateKeeper.SecretName}" };
         var webhookConfiguration = new Option<string>("--webhook-configuration") { Description = "ValidatingWebhookConfiguration whose caBundle is kept up to date.", DefaultValueFactory = _ => WebhookOptions.DefaultConfiguration };
         var webhookCertificates = new Option<string?>("--webhook-cert-dir") { Description = "Directory with tls.crt and tls.key that somebody else renews, such as cert-manager. Default: the operator keeps a certificate of its own." };
-        var logFormat = new Option<string>("--log-format") { Description = "How log lines are written: 'text', or 'json' with one object a line.", DefaultValueFactory = _ => "text" };
+        var logFormat = ConsoleLog.Option();
         var identity = new Option<string>("--identity") { Description = "Name of this process among the replicas.", DefaultValueFactory = _ => $"{Environment.MachineName}_{Guid.NewGuid().ToString("N", CultureInfo.InvariantCulture)[..8]}" };
         var command = new Command("run", "Reconciles Moebius resources until stopped.") { kubeconfig, @namespace, operatorNamespace, listen, image, leaderElect, workers, sharedPodMonitor, logFormat, identity, webhookListen, webhookService, webhookConfiguration, webhookCertificates };
         command.SetAction((parsed, cancellationToken) =>
         {
             var one = Namespace(parsed.GetValue(@namespace)!, "--namespace");
+            var log = ConsoleLog.Parse(parsed.GetValue(logFormat)!);
             if (parsed.GetValue(webhookListen) is null && new Option[] { webhookService, webhookConfiguration, webhookCertificates }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } idle)
                 throw new UserInputException($"{idle.Name}: has no effect without a webhook: give --webhook-listen too, or leave it out");
             var (images, name) = (NotBlank(parsed.GetValue(image)!, "--image"), NotBlank(parsed.GetValue(identity)!, "--identity"));
             var configuration = Configuration(parsed.GetValue(kubeconfig));
-            var settings = new OperatorSettings(images, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) { SharedPodMonitor = parsed.GetValue(sharedPodMonitor) };
+            var settings = new OperatorSettings(images, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) 
+            {
+                SharedPodMonitor = parsed.GetValue(sharedPodMonitor),
+                LogFormat = log,
+            };
             var options = new OperatorOptions(
                 // A service account says in which namespace the pod is; a kubeconfig's namespace is where its user likes to work.
                 parsed.GetValue(kubeconfig) is null && KubernetesClientConfiguration.IsInCluster() ? settings with { PodNamespace = configuration.Namespace } : settings,
@@ -61,7 +66,7 @@ public static partial class OperatorCommands
                     ? new WebhookOptions(ListenAddress.Parse(address, "--webhook-listen"), WebhookOptions.NamesOf(parsed.GetValue(webhookService)!), parsed.GetValue(webhookConfiguration)!, Directory(parsed.GetValue(webhookCertificates)))
                     : null,
             };
-            return RunAsync(options, configuration, IsJson(parsed.GetValue(logFormat)!), cancellationToken);
+            return RunAsync(options, configuration, cancellationToken);
         });
         return command;
     }
@@ -88,22 +93,11 @@ public static partial class OperatorCommands
         return command;
     }
 
-    private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, bool json, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, CancellationToken cancellationToken)
     {
-        const string Timestamp = "yyyy-MM-ddTHH:mm:ss.fffZ";
-        using var loggers = LoggerFactory.Create(builder => (json
-            ? builder.AddJsonConsole(console => (console.TimestampFormat, console.UseUtcTimestamp) = (Timestamp, true))
-            : builder.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, Timestamp + " ", true)))
-            .SetMinimumLevel(LogLevel.Information));
+        using var loggers = LoggerFactory.Create(builder => builder.AddLines(options.Settings.LogFormat, ConsoleLog.Timestamp, utc: true).SetMinimumLevel(LogLevel.Information));
         return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(cancellationToken).ConfigureAwait(false) ? 0 : 1;
     }
-
-    private static bool IsJson(string format) => format switch
-    {
-        "text" => false,
-        "json" => true,
-        _ => throw new UserInputException($"--log-format: '{format}' is not known: write text or json"),
-    };
 
     private static KubernetesClientConfiguration Configuration(string? kubeconfig)
     {

@@ -46,10 +46,10 @@ internal sealed record OptimizerSettings(
             throw new UserInputException($"{source}: imageModel.api: '{image.Api}' is not supported by this version: write OpenAI");
 
         return new(
-            Endpoint(config.LanguageModel, "languageModel", "MOEBIUS_LLM_API_KEY", source, environment),
-            config.Scorer.Endpoint is { } vision ? Endpoint(vision, "scorer.endpoint", "MOEBIUS_SCORER_API_KEY", source, environment) : null,
+            Endpoint(config.LanguageModel, "languageModel", ContainerVariables.LanguageModelKey, source, environment),
+            config.Scorer.Endpoint is { } vision ? Endpoint(vision, "scorer.endpoint", ContainerVariables.ScorerKey, source, environment) : null,
             config.ImageModel is { } images
-                ? new(Endpoint(images.Endpoint, "imageModel.endpoint", "MOEBIUS_IMAGE_API_KEY", source, environment), images.Size)
+                ? new(Endpoint(images.Endpoint, "imageModel.endpoint", ContainerVariables.ImageModelKey, source, environment), images.Size)
                 : null,
             config.Rounds.AcceptScorePercent,
             new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.ParsePositive(config.DefaultBudget.Deadline, $"{source}: defaultBudget.deadline")),

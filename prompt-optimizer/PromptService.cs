@@ -7,6 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.PromptOptimizer.Api;
 using Moebius.PromptOptimizer.Jobs;
 using Moebius.PromptOptimizer.Models;
@@ -17,12 +18,12 @@ namespace Moebius.PromptOptimizer;
 /// <summary>Puts the service together.</summary>
 internal static class PromptService
 {
-    public static WebApplication Build(OptimizerSettings settings, string dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null)
+    public static WebApplication Build(OptimizerSettings settings, string dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null, LogFormat log = LogFormat.Text)
     {
         // Opened first: what is wrong with it is the user's to mend, and is said in one line.
         var database = new Database(dataFolder);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.Logging.ClearProviders().AddSimpleConsole(options => options.SingleLine = true);
+        builder.Logging.ClearProviders().AddLines(log);
         WebApplication? app = null;
         // What keeps the host from starting is thrown, and told in one line.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning)

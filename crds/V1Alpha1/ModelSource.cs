@@ -157,6 +157,9 @@ public sealed class ModelStore
     [Size(1, 253)]
     [Pattern(Patterns.ObjectName)]
     public string? StorageClassName { get; set; }
+
+    /// <summary>How the download runs and reaches its source.</summary>
+    public ModelDownload? Download { get; set; }
 }
 
 /// <summary>Who may mount a claim at once.</summary>

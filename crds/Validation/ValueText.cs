@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace Moebius.Crds.Validation;
 
-/// <summary>Shows a manifest's values in messages: short, on one line.</summary>
+/// <summary>Shows a manifest's values in messages: short, on one line, and without the user and password of a URL.</summary>
 internal static class ValueText
 {
     private const int Longest = 60;
@@ -23,7 +23,11 @@ internal static class ValueText
 
     private static string Short(string text)
     {
-        var line = string.Concat(text.Select(character => char.IsControl(character) ? ' ' : character));
+        var line = string.Concat(WithoutPassword(text).Select(character => char.IsControl(character) ? ' ' : character));
         return line.Length <= Longest ? line : line[..Longest] + "...";
     }
+
+    // Generous: what stands before the last @ of something like a URL may be part of a password.
+    private static string WithoutPassword(string text) =>
+        text.IndexOf("//", StringComparison.Ordinal) is var start and >= 0 && text.LastIndexOf('@') is var end && end > start ? $"{text[..(start + 2)]}...{text[end..]}" : text;
 }

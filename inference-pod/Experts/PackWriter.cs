@@ -1,6 +1,6 @@
 using System.IO.Hashing;
 using Moebius.Crds;
-using Moebius.Inference.Storage;
+using Moebius.Crds.Host;
 
 namespace Moebius.Inference.Experts;
 
@@ -19,29 +19,16 @@ internal static class PackWriter
     /// <exception cref="UserInputException">The file cannot be written: no room, no permission, another writer.</exception>
     public static void Write(string path, ExpertCatalog catalog, IExpertSource source, string fingerprint, Action<int>? progress, CancellationToken stop)
     {
-        var part = path + ".part";
         var pack = new ExpertPack(PackDescription.Of(catalog, fingerprint), new ulong[catalog.Count]);
         try
         {
-            using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, bufferSize: 0))
+            DurableFile.Replace(path, file =>
             {
-                try
-                {
-                    CheckRoom(file, path, pack.FileBytes);
-                    WriteExperts(file, catalog, source, pack, progress, stop);
-                    file.Position = 0;
-                    file.Write(pack.Head());
-                    file.Flush(flushToDisk: true);
-                    File.Move(part, path, overwrite: true);
-                }
-                catch
-                {
-                    // While the file is still locked, so that it is not another writer's.
-                    File.Delete(part);
-                    throw;
-                }
-            }
-            FlushDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+                CheckRoom(path, pack.FileBytes);
+                WriteExperts(file, catalog, source, pack, progress, stop);
+                file.Position = 0;
+                file.Write(pack.Head());
+            });
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -50,9 +37,8 @@ internal static class PackWriter
     }
 
     /// <summary>Says at the beginning, not after minutes, that there is no room. It takes none: another writer may be faster.</summary>
-    private static void CheckRoom(FileStream file, string path, long bytes)
+    private static void CheckRoom(string path, long bytes)
     {
-        file.SetLength(0);
         var free = new DriveInfo(Path.GetDirectoryName(Path.GetFullPath(path))!).AvailableFreeSpace;
         if (free < bytes)
             throw new IOException($"it needs {bytes} bytes and its file system has {free} left");
@@ -76,13 +62,5 @@ internal static class PackWriter
                 progress?.Invoke(index);
             }
         }
-    }
-
-    /// <summary>Makes the new name itself last through a power cut.</summary>
-    private static void FlushDirectory(string directory)
-    {
-        using var handle = LibC.OpenDirectory(directory);
-        if (!handle.IsInvalid)
-            _ = LibC.fsync(handle);
     }
 }

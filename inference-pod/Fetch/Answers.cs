@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Authentication;
 using Moebius.Crds;
 
 namespace Moebius.Inference.Fetch;
@@ -9,7 +10,24 @@ internal static class Answers
     /// <summary>Sends a request and reads the headers of the answer.</summary>
     /// <inheritdoc cref="Check" path="/exception"/>
     public static async Task<HttpResponseMessage> SendAsync(HttpClient http, HttpRequestMessage request, string what, CancellationToken cancellationToken) =>
-        Check(await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false), request, what);
+        Check(await OpenAsync(http, request, cancellationToken).ConfigureAwait(false), request, what);
+
+    /// <summary>Sends a request and reads the headers of the answer, whatever it is.</summary>
+    /// <exception cref="HttpRequestException">There is no answer.</exception>
+    public static async Task<HttpResponseMessage> OpenAsync(HttpClient http, HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HttpRequestException error) when (error.InnerException is AuthenticationException why)
+        {
+            // The outer message says only that there is an inner one.
+            throw new HttpRequestException(
+                $"no TLS connection to {request.RequestUri!.Host}: {why.Message.TrimEnd('.')}: where its authority is a private one, give that in store.download.caConfigMapRef, or in a directory that SSL_CERT_DIR names",
+                error);
+        }
+    }
 
     /// <summary>The answer, if it is a success.</summary>
     /// <exception cref="UserInputException">Refused, or not there.</exception>

@@ -60,7 +60,7 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
         if (from > file.Size)
             from = 0;
         using var request = origin.Request(file, from);
-        using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
+        using var response = await Answers.OpenAsync(http, request, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             File.Delete(part);

@@ -13,7 +13,6 @@ namespace Moebius.Inference.Fetch;
 /// <summary><c>moebius model</c>: bring a model here, and say how much memory it takes.</summary>
 public static class ModelCommands
 {
-    private const string LimitVariable = "MOEBIUS_MEMORY_LIMIT";
 
     /// <summary>The commands to add to <c>moebius</c>.</summary>
     public static IEnumerable<Command> Create()
@@ -52,7 +51,7 @@ public static class ModelCommands
             {
                 ({ } bucket, null, null) => new S3Origin(http, bucket, parsed.GetValue(endpoint), parsed.GetValue(region), Credentials(), TimeProvider.System),
                 (null, { } archive, null) => new ArchiveOrigin(archive, parsed.GetValue(sha256) ?? throw new UserInputException("--sha256: missing: an archive is only taken with its checksum")),
-                (null, null, { } repository) => (IModelOrigin)new HubOrigin(http, parsed.GetValue(endpoint) ?? "https://huggingface.co", repository, parsed.GetValue(revision)!, Variable("HF_TOKEN")),
+                (null, null, { } repository) => (IModelOrigin)new HubOrigin(http, parsed.GetValue(endpoint) ?? "https://huggingface.co", repository, parsed.GetValue(revision)!, Variable(ContainerVariables.HubToken)),
                 _ => throw new UserInputException("--s3, --http, --hugging-face: give exactly one of them"),
             };
             var directory = parsed.GetValue(to)!;
@@ -79,7 +78,7 @@ public static class ModelCommands
         var model = new Option<string>("--model") { Description = "Directory of the model, in Hub layout.", HelpName = "DIR", Required = true };
         var config = new Option<string?>("--config") { Description = "Configuration file of serve: its budgets are held against the model.", HelpName = "FILE" };
         var arena = new Option<string>("--arena-size") { Description = "Size of the prefix cache's arena.", HelpName = "QUANTITY", DefaultValueFactory = _ => "0" };
-        var limit = new Option<string?>("--memory-limit") { Description = $"Memory that may be used. Default: {LimitVariable}, or no limit.", HelpName = "QUANTITY" };
+        var limit = new Option<string?>("--memory-limit") { Description = $"Memory that may be used. Default: {ContainerVariables.MemoryLimit}, or no limit.", HelpName = "QUANTITY" };
         var report = Report();
         var command = new Command("size", "Say how much memory a model takes, and refuse it when it does not fit.") { model, config, arena, limit, report };
         command.SetAction(parsed =>
@@ -90,7 +89,7 @@ public static class ModelCommands
                 serve.Experts.FastMemory is { } memory ? Quantities.Bytes(memory, "experts.fastMemory") : null,
                 Quantities.Bytes(serve.Serving.KVMemory, "serving.kvMemory"),
                 Quantities.ParseBytes(parsed.GetValue(arena)!, "--arena-size"),
-                (parsed.GetValue(limit) ?? Variable(LimitVariable)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null,
+                (parsed.GetValue(limit) ?? Variable(ContainerVariables.MemoryLimit)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null,
                 serve.Serving.MaxBatchTokens);
             var need = MemorySizing.Plan(facts, budget);
             WriteReport(parsed.GetValue(report), facts, need.Refusal);
@@ -116,11 +115,11 @@ public static class ModelCommands
             File.WriteAllText(file, refusal is null ? facts.ToLine() : $"{facts.ToLine()}\nmoebius: {refusal}");
     }
 
-    private static S3Credentials? Credentials() => (Variable("AWS_ACCESS_KEY_ID"), Variable("AWS_SECRET_ACCESS_KEY")) switch
+    private static S3Credentials? Credentials() => (Variable(ContainerVariables.AwsKeyId), Variable(ContainerVariables.AwsSecret)) switch
     {
         ({ } id, { } secret) => new S3Credentials(id, secret, Variable("AWS_SESSION_TOKEN")),
         (null, null) => null,
-        _ => throw new UserInputException("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: one of them is set and the other is not: set both, or none"),
+        _ => throw new UserInputException($"{ContainerVariables.AwsKeyId}, {ContainerVariables.AwsSecret}: one of them is set and the other is not: set both, or none"),
     };
 
     private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;

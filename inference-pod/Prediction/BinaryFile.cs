@@ -3,6 +3,7 @@ using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 
 namespace Moebius.Inference.Prediction;
 
@@ -31,22 +32,16 @@ internal static class BinaryFile
         BinaryPrimitives.WriteInt32LittleEndian(header.AsSpan(8), version);
         BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(12), bytes.Length);
         SHA256.HashData(bytes, header.AsSpan(20));
-        var temporary = path + ".partial";
         try
         {
-            using (var file = File.Create(temporary))
+            DurableFile.Replace(path, file =>
             {
                 file.Write(header);
-                file.Write(bytes);
-                file.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, path, overwrite: true);
+                file.Write(content.GetBuffer(), 0, (int)content.Length);
+            });
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            if (File.Exists(temporary))
-                File.Delete(temporary);
             throw new UserInputException($"{path} cannot be written ({error.Message})", error);
         }
     }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Engine;
 using Moebius.Inference.KvClient;
@@ -68,7 +69,10 @@ internal sealed class InferenceServer : IAsyncDisposable
     {
         // Nothing but the server: no settings from files or variables of the host framework, and no watchers of such files.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        (logging ?? Console)(builder.Logging);
+        if (logging is null)
+            Console(builder.Logging, options.LogFormat);
+        else
+            logging(builder.Logging);
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
@@ -146,13 +150,9 @@ internal sealed class InferenceServer : IAsyncDisposable
         }
     }
 
-    private static void Console(ILoggingBuilder logging)
+    private static void Console(ILoggingBuilder logging, LogFormat format)
     {
-        logging.AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.TimestampFormat = "HH:mm:ss ";
-        });
+        logging.AddLines(format, "HH:mm:ss");
         // What keeps the host from starting is thrown, and told in one line.
         logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
     }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Config;
 using Moebius.Crds.Privacy;
 using Moebius.Crds.V1Alpha1;
 
@@ -69,7 +70,7 @@ internal sealed class PolicyIdentity : IDisposable
     {
         var rules = new PolicyRules(new TenantIdentity(policy?.Identity ?? new IdentitySpec(), _key, _clock), new PublicText(policy));
         if (!string.IsNullOrEmpty(_key) && policy?.Identity.Signature is null)
-            _logger.LogWarning("{Variable} is set, but {Policy} asks for no signatures (spec.identity.signature): every request is the tenant that its header names", TenantIdentity.KeyVariable, policy is null ? "no policy" : "the policy");
+            _logger.LogWarning("{Variable} is set, but {Policy} asks for no signatures (spec.identity.signature): every request is the tenant that its header names", ContainerVariables.TenantSignatureKey, policy is null ? "no policy" : "the policy");
         return rules;
     }
 }

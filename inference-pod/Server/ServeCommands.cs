@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
 using Moebius.Inference.Storage;
@@ -21,7 +22,8 @@ public static class ServeCommands
         var threads = new Option<int?>("--threads") { Description = "Compute threads. Default: serving.threads, or one per processor.", HelpName = "N" };
         var parser = new Option<string?>("--tool-call-parser") { Description = $"How the model writes calls of tools: {string.Join(", ", Enum.GetNames<ToolCallParser>())}. Default: serving.toolCallParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
         var reasoning = new Option<string?>("--reasoning-parser") { Description = $"How the model writes its reasoning: {string.Join(", ", Enum.GetNames<ReasoningParser>())}. Default: serving.reasoningParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser, reasoning };
+        var logFormat = ConsoleLog.Option();
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser, reasoning, logFormat };
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
@@ -37,7 +39,8 @@ public static class ServeCommands
                     parsed.GetValue(threads),
                     experts.Read(parsed),
                     parsed.GetValue(parser),
-                    parsed.GetValue(reasoning)),
+                    parsed.GetValue(reasoning),
+                    ConsoleLog.Parse(parsed.GetValue(logFormat)!)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {

@@ -53,11 +53,14 @@ internal sealed record ServeOptions
     /// <summary>How the model writes its reasoning.</summary>
     public ReasoningParser ReasoningParser { get; init; }
 
+    /// <summary>How log lines are written.</summary>
+    public LogFormat LogFormat { get; init; }
+
     /// <summary>Answer made-up requests before the first real one.</summary>
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null, string? ReasoningParser = null);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null, string? ReasoningParser = null, LogFormat LogFormat = LogFormat.Text);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -80,8 +83,9 @@ internal sealed record ServeOptions
             Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port),
             KVSocket = flags.KVSocket is { } socket ? SocketPath(Path.GetFullPath(socket)) : null,
             PolicyFile = flags.Policy,
-            SignatureKey = environment(TenantIdentity.KeyVariable),
+            SignatureKey = environment(ContainerVariables.TenantSignatureKey),
             Experts = flags.Experts.Over(config.Experts, source),
+            LogFormat = flags.LogFormat,
             Threads = flags.Threads is { } threads ? Range(threads, 1, ServingSpec.MostThreads, "--threads") : serving.Threads,
             BlockTokens = config.BlockTokens,
             ContextLength = serving.ContextLength,

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Moebius.Crds;
+using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Engine;
 
@@ -11,9 +12,6 @@ namespace Moebius.Inference.Server;
 /// <summary>Finds a request's tenant, as the policy's <c>identity</c> says.</summary>
 internal sealed class TenantIdentity
 {
-    /// <summary>Environment variable with the signature key.</summary>
-    public const string KeyVariable = "MOEBIUS_TENANT_SIGNATURE_KEY";
-
     private const int LongestName = 256;
 
     private readonly IdentitySpec _spec;
@@ -29,7 +27,7 @@ internal sealed class TenantIdentity
         if (spec.Signature is not { } signature)
             return;
         if (string.IsNullOrEmpty(key))
-            throw new UserInputException($"{KeyVariable}: not set, but the policy's spec.identity.signature asks for signed tenants: set it to the value of Secret '{signature.SecretRef.Name}', key '{signature.SecretRef.Key}'");
+            throw new UserInputException($"{ContainerVariables.TenantSignatureKey}: not set, but the policy's spec.identity.signature asks for signed tenants: set it to the value of Secret '{signature.SecretRef.Name}', key '{signature.SecretRef.Key}'");
         _key = Encoding.UTF8.GetBytes(key);
         _maxAge = Durations.Parse(signature.MaxAge, "spec.identity.signature.maxAge");
     }

@@ -26,9 +26,6 @@ internal static unsafe partial class LibC
     public static partial int fcntl(SafeFileHandle file, int command, nint argument);
 
     [LibraryImport(Library, SetLastError = true)]
-    public static partial int fsync(SafeFileHandle file);
-
-    [LibraryImport(Library, SetLastError = true)]
     public static partial void* mmap(void* address, nuint bytes, int protection, int flags, int file, nint offset);
 
     [LibraryImport(Library, SetLastError = true)]
@@ -57,10 +54,4 @@ internal static unsafe partial class LibC
 
     private static nint Function(string name) =>
         NativeLibrary.TryLoad(Library, out var library) && NativeLibrary.TryGetExport(library, name, out var function) ? function : 0;
-
-    /// <summary>Opens a directory, which .NET does not; the handle is invalid where that fails.</summary>
-    public static SafeFileHandle OpenDirectory(string path) => new(open(path, 0), ownsHandle: true);
-
-    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
-    private static partial int open(string path, int flags);
 }

@@ -1,3 +1,4 @@
+using Moebius.Crds.Host;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -8,6 +9,9 @@ internal static class Containers
 {
     /// <summary>User and group of every container but the node agent's.</summary>
     private const long User = 65532;
+
+    /// <summary>A loading program is never killed: it has two hours to answer.</summary>
+    private const int StartupChecks = 3600;
 
     /// <summary>As the Pod Security level "restricted" asks for.</summary>
     public static V1PodSecurityContext RestrictedPod() => new()
@@ -28,8 +32,36 @@ internal static class Containers
         Capabilities = new V1Capabilities { Drop = ["ALL"] },
     };
 
+    /// <summary>A container of one of Moebius' programs, which is allowed what the level "restricted" allows.</summary>
+    public static V1Container Moebius(string name, string image, ImagePullPolicy pullPolicy, IList<string> args, V1ResourceRequirements? resources, IList<V1VolumeMount> mounts) => new()
+    {
+        Name = name,
+        Image = image,
+        ImagePullPolicy = pullPolicy.ToString(),
+        Command = [PodPaths.Program],
+        Args = args,
+        Env = [NoDiagnostics()],
+        Resources = resources,
+        TerminationMessagePolicy = "FallbackToLogsOnError",
+        SecurityContext = Restricted(),
+        VolumeMounts = mounts,
+    };
+
+    /// <summary>Gives a container a port, at which its probes ask, and the operator's way to write a log.</summary>
+    /// <returns>The container.</returns>
+    public static V1Container Serving(this V1Container container, string name, int port, OperatorSettings settings)
+    {
+        if (settings.LogFormat == LogFormat.Json)
+            container.Args.Add($"{ConsoleLog.OptionName}={ConsoleLog.Json}");
+        container.Ports = [new V1ContainerPort { Name = name, ContainerPort = port, Protocol = "TCP" }];
+        container.StartupProbe = Http("/healthz", name, periodSeconds: 2, failureThreshold: StartupChecks);
+        container.LivenessProbe = Http("/healthz", name, periodSeconds: 10, failureThreshold: 6);
+        container.ReadinessProbe = Http("/readyz", name, periodSeconds: 5, failureThreshold: 2);
+        return container;
+    }
+
     /// <summary>The .NET runtime's diagnostic sockets need a writable /tmp, which there is not.</summary>
-    public static V1EnvVar NoDiagnostics() => new() { Name = "DOTNET_EnableDiagnostics", Value = "0" };
+    private static V1EnvVar NoDiagnostics() => new() { Name = "DOTNET_EnableDiagnostics", Value = "0" };
 
     public static V1EnvVar FromSecret(string name, SecretKeyReference secret) => new()
     {
@@ -39,13 +71,6 @@ internal static class Containers
 
     public static List<V1LocalObjectReference>? PullSecrets(List<LocalReference>? secrets) =>
         secrets is { Count: > 0 } ? [.. secrets.Select(secret => new V1LocalObjectReference { Name = secret.Name })] : null;
-
-    /// <summary>A loading program is never killed: it has two hours to answer.</summary>
-    public static V1Probe Startup(string port) => Http("/healthz", port, periodSeconds: 2, failureThreshold: 3600);
-
-    public static V1Probe Liveness(string port) => Http("/healthz", port, periodSeconds: 10, failureThreshold: 6);
-
-    public static V1Probe Readiness(string port) => Http("/readyz", port, periodSeconds: 5, failureThreshold: 2);
 
     public static V1VolumeMount Mount(string volume, string path, bool readOnly) =>
         new() { Name = volume, MountPath = path, ReadOnlyProperty = readOnly ? true : null };

@@ -30,9 +30,6 @@ public static class Labels
     /// <summary>Annotation of a pod: hash of the model source that its containers read, and of how experts are stored.</summary>
     public const string ModelSource = "moebius.dev/model-source";
 
-    /// <summary>Annotation of a pod that its user may set: how it uses memory, for the node agent.</summary>
-    public const string MemoryIntent = "moebius.dev/memory-intent";
-
     /// <summary>Annotation of a resource: <c>"true"</c> keeps the operator from changing anything for it.</summary>
     public const string Paused = "moebius.dev/paused";
 

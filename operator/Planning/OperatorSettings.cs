@@ -1,3 +1,5 @@
+using Moebius.Crds.Host;
+
 namespace Moebius.Operator.Planning;
 
 /// <summary>What the operator was started with, as far as plans depend on it.</summary>
@@ -22,6 +24,9 @@ public sealed record OperatorSettings(string Image, string Namespace)
     /// it requires one, so that nothing is scraped twice.
     /// </summary>
     public bool SharedPodMonitor { get; init; }
+
+    /// <summary>How the operator writes its log, and every container that it makes.</summary>
+    public LogFormat LogFormat { get; init; }
 
     /// <summary>Image of the containers of one component.</summary>
     /// <param name="component">Such as <see cref="Components.Inference"/>.</param>

@@ -14,6 +14,7 @@ internal static class PodPaths
     public const string KVDisk = "/var/lib/moebius/kv";
     public const string KVKey = "/etc/moebius/kv-key";
     public const string KVKeyFile = "key";
+    public const string Authorities = "/etc/moebius/authorities";
     public const string Classifier = "/var/lib/moebius/classifier";
 
     /// <summary>Made by the kubelet; what is written there becomes the container's termination message.</summary>

@@ -12,29 +12,10 @@ namespace Moebius.Operator.Runtime;
 /// Makes the world follow a plan: creates children that are missing, applies those that have lost a planned field, removes
 /// those that are not planned any more, and touches nothing else. What has not drifted costs no request.
 /// </summary>
-internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
+internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
 {
     /// <summary>How long the removal of an earlier child may take before it is told.</summary>
     private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
-
-    private readonly IChildKind[] _kinds =
-    [
-        new ChildKind<V1ServiceAccount>(api, informers.ServiceAccounts.Cache),
-        new ChildKind<V1ConfigMap>(api, informers.ConfigMaps.Cache),
-        new ChildKind<V1Service>(api, informers.Services.Cache),
-        new ChildKind<V1NetworkPolicy>(api, informers.NetworkPolicies.Cache),
-        new ChildKind<V1PodDisruptionBudget>(api, informers.DisruptionBudgets.Cache),
-        // Data outlives a change of mind: a claim goes only with its owner.
-        new ChildKind<V1PersistentVolumeClaim>(api, informers.Claims.Cache) { Prunable = false },
-        new ChildKind<V1Job>(api, informers.BatchJobs.Cache),
-        new ChildKind<V1Deployment>(api, informers.Deployments.Cache),
-        new ChildKind<V1DaemonSet>(api, informers.DaemonSets.Cache),
-        new ChildKind<V2HorizontalPodAutoscaler>(api, informers.Autoscalers.Cache),
-        new ChildKind<PodMonitor>(api, informers.PodMonitors.Cache),
-        new ChildKind<InferencePool>(api, informers.InferencePools.Cache),
-        new ChildKind<InferencePoolAlpha>(api, informers.InferencePoolsAlpha.Cache),
-        new ChildKind<ScaledObject>(api, informers.ScaledObjects.Cache),
-    ];
 
     /// <summary>Applies a plan.</summary>
     /// <returns>What stands in the way and needs a person, and how many children are new.</returns>
@@ -101,7 +82,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     private IEnumerable<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> Strays(IKubernetesObject<V1ObjectMeta> owner, Plan plan)
     {
         var planned = plan.Children.Select(child => (child.ApiVersion, child.Kind, ObjectKey.Of(child))).ToHashSet();
-        return from kind in _kinds
+        return from kind in kinds
                where kind.Prunable
                from stray in kind.OwnedBy(owner.Metadata.Uid)
                where !planned.Contains((kind.Type.ApiVersion, kind.Type.Kind, ObjectKey.Of(stray))) && stray.Metadata.DeletionTimestamp is null
@@ -109,7 +90,7 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     }
 
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
-        _kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
+        kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
 
     private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
     {
@@ -212,66 +193,4 @@ internal sealed class ChildApplier(ApiClient api, Informers informers, OperatorM
     // `conflict with "helm"` is an applier, `conflict with "kubectl-edit" using apps/v1` an updater.
     private static bool IsApplier(ApiErrorCause cause) =>
         cause.Reason == "FieldManagerConflict" && !cause.Message.Contains(" using ", StringComparison.Ordinal);
-
-    private interface IChildKind
-    {
-        Type Entity { get; }
-
-        ResourceType Type { get; }
-
-        bool Prunable { get; }
-
-        IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key);
-
-        /// <summary>Whether this state of an object is known to have everything that the plan of this hash asks for.</summary>
-        bool IsAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash);
-
-        void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash);
-
-        IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
-
-        Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken);
-
-        Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken);
-
-        /// <summary>Makes the fields that creating an object gave its creator the applier's, so that an apply can drop them.</summary>
-        /// <returns>The version that the object has now.</returns>
-        Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken);
-
-        Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken);
-
-        Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken);
-    }
-
-    private sealed class ChildKind<T>(ApiClient api, SharedCache<T> cache) : IChildKind
-        where T : class, IKubernetesObject<V1ObjectMeta>
-    {
-        public Type Entity => typeof(T);
-
-        public ResourceType Type { get; } = ResourceType.Of<T>();
-
-        public bool Prunable { get; init; } = true;
-
-        public IKubernetesObject<V1ObjectMeta>? Cached(ObjectKey key) => cache.Find(key);
-
-        public bool IsAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => cache.IsMarked((T)live, hash);
-
-        public void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => cache.Mark((T)live, hash);
-
-        public IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid) => cache.OwnedBy(uid);
-
-        public async Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken) =>
-            await api.FindAsync<T>(key, cancellationToken).ConfigureAwait(false);
-
-        public Task CreateAsync(ObjectKey key, JsonObject body, CancellationToken cancellationToken) =>
-            cache.WriteAsync(key, async () => await api.CreateAsync<T>(Type.Collection(key.Namespace), body, cancellationToken).ConfigureAwait(false));
-
-        public Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken) =>
-            FieldOwnership.BecomeApplierAsync(api, Type.Item(ObjectKey.Of(live)), live.Metadata.ResourceVersion, cancellationToken);
-
-        public Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
-            cache.WriteAsync(key, async () => await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
-
-        public Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken) => api.DeleteAsync((T)resource, cancellationToken);
-    }
 }

@@ -8,60 +8,74 @@ using Moebius.Operator.Planning.External;
 namespace Moebius.Operator.Runtime;
 
 /// <summary>Everything the operator watches. Of built-in types only the objects that it has made itself.</summary>
-internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers)
+internal sealed class Informers
 {
     private const string Own = $"{Labels.ManagedBy}={Labels.Manager}";
 
     private readonly Dictionary<IInformer, (Task Task, CancellationTokenSource Stop)> _running = [];
 
-    public Informer<MoEDeployment> MoEDeployments { get; } = New<MoEDeployment>(api, @namespace, null, time, metrics, loggers);
+    public Informers(ApiClient api, string? @namespace, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers)
+    {
+        MoEDeployments = New<MoEDeployment>(@namespace, null);
+        Policies = New<KVPrivacyPolicy>(@namespace, null);
+        Profiles = New<MemorySchedulingProfile>(null, null);
+        Optimizers = New<PromptOptimizer>(@namespace, null);
+        Jobs = New<PromptOptimizationJob>(@namespace, null);
+        Pods = New<V1Pod>(
+            @namespace,
+            Own,
+            pod => pod.Metadata.Labels is { } labels && labels.TryGetValue(Labels.Component, out var component) && labels.TryGetValue(Labels.Instance, out var instance) ? $"{component}/{instance}" : null,
+            pod => pod.Spec = pod.Spec is null ? null : new V1PodSpec { NodeName = pod.Spec.NodeName });
+        BatchJobs = New<V1Job>(@namespace, Own);
+        Deployments = New<V1Deployment>(@namespace, Own);
+        DaemonSets = New<V1DaemonSet>(@namespace, Own);
+        Children =
+        [
+            Child(New<V1ServiceAccount>(@namespace, Own)),
+            Child(New<V1ConfigMap>(@namespace, Own)),
+            Child(New<V1Service>(@namespace, Own)),
+            Child(New<V1NetworkPolicy>(@namespace, Own), server => server.NetworkPolicies),
+            Child(New<V1PodDisruptionBudget>(@namespace, Own), server => server.PodDisruptionBudgets),
+            // Data outlives a change of mind: a claim goes only with its owner.
+            new ChildKind<V1PersistentVolumeClaim>(api, New<V1PersistentVolumeClaim>(@namespace, Own)) { Prunable = false },
+            Child(BatchJobs),
+            Child(Deployments),
+            Child(DaemonSets),
+            Child(New<V2HorizontalPodAutoscaler>(@namespace, Own), server => server.HorizontalPodAutoscalers),
+            Child(New<PodMonitor>(@namespace, Own), server => server.PodMonitors),
+            Child(New<InferencePool>(@namespace, Own), server => server.InferencePools),
+            Child(New<InferencePoolAlpha>(@namespace, Own), server => server.InferencePoolsAlpha),
+            Child(New<ScaledObject>(@namespace, Own), server => server.ScaledObjects),
+        ];
 
-    public Informer<KVPrivacyPolicy> Policies { get; } = New<KVPrivacyPolicy>(api, @namespace, null, time, metrics, loggers);
+        Informer<T> New<T>(string? scope, string? selector, Func<T, string?>? indexer = null, Action<T>? trim = null)
+            where T : class, IKubernetesObject<V1ObjectMeta> => new(api, scope, selector, time, metrics, loggers.CreateLogger<Informer<T>>(), indexer, trim);
 
-    public Informer<MemorySchedulingProfile> Profiles { get; } = New<MemorySchedulingProfile>(api, null, null, time, metrics, loggers);
+        ChildKind<T> Child<T>(Informer<T> informer, Func<ServerCapabilities, bool>? isServed = null)
+            where T : class, IKubernetesObject<V1ObjectMeta> => new(api, informer) { IsServed = isServed ?? (_ => true) };
+    }
 
-    public Informer<PromptOptimizer> Optimizers { get; } = New<PromptOptimizer>(api, @namespace, null, time, metrics, loggers);
+    public Informer<MoEDeployment> MoEDeployments { get; }
 
-    public Informer<PromptOptimizationJob> Jobs { get; } = New<PromptOptimizationJob>(api, @namespace, null, time, metrics, loggers);
+    public Informer<KVPrivacyPolicy> Policies { get; }
 
-    public Informer<V1Deployment> Deployments { get; } = New<V1Deployment>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<MemorySchedulingProfile> Profiles { get; }
 
-    public Informer<V1DaemonSet> DaemonSets { get; } = New<V1DaemonSet>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<PromptOptimizer> Optimizers { get; }
 
-    public Informer<V1Service> Services { get; } = New<V1Service>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<PromptOptimizationJob> Jobs { get; }
 
-    public Informer<V1ServiceAccount> ServiceAccounts { get; } = New<V1ServiceAccount>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<V1Deployment> Deployments { get; }
 
-    public Informer<V1ConfigMap> ConfigMaps { get; } = New<V1ConfigMap>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<V1DaemonSet> DaemonSets { get; }
 
-    public Informer<V1PersistentVolumeClaim> Claims { get; } = New<V1PersistentVolumeClaim>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<V1NetworkPolicy> NetworkPolicies { get; } = New<V1NetworkPolicy>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<V1PodDisruptionBudget> DisruptionBudgets { get; } = New<V1PodDisruptionBudget>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<V2HorizontalPodAutoscaler> Autoscalers { get; } = New<V2HorizontalPodAutoscaler>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<V1Job> BatchJobs { get; } = New<V1Job>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<PodMonitor> PodMonitors { get; } = New<PodMonitor>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<InferencePool> InferencePools { get; } = New<InferencePool>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<InferencePoolAlpha> InferencePoolsAlpha { get; } = New<InferencePoolAlpha>(api, @namespace, Own, time, metrics, loggers);
-
-    public Informer<ScaledObject> ScaledObjects { get; } = New<ScaledObject>(api, @namespace, Own, time, metrics, loggers);
+    public Informer<V1Job> BatchJobs { get; }
 
     /// <summary>Pods, to be found by component and instance. Of what they were asked to be only their node is kept.</summary>
-    public Informer<V1Pod> Pods { get; } = New<V1Pod>(
-        api,
-        @namespace,
-        Own,
-        time,
-        metrics,
-        loggers,
-        pod => pod.Metadata.Labels is { } labels && labels.TryGetValue(Labels.Component, out var component) && labels.TryGetValue(Labels.Instance, out var instance) ? $"{component}/{instance}" : null,
-        pod => pod.Spec = pod.Spec is null ? null : new V1PodSpec { NodeName = pod.Spec.NodeName });
+    public Informer<V1Pod> Pods { get; }
+
+    /// <summary>Every kind of object that a plan may hold, in the order in which what is not planned any more is removed.</summary>
+    public IReadOnlyList<IChildKind> Children { get; }
 
     /// <summary>Starts what the server serves and is not started yet, and ends what it does not serve any more.</summary>
     public async Task StartAsync(ServerCapabilities server, CancellationToken cancellationToken)
@@ -95,38 +109,6 @@ internal sealed class Informers(ApiClient api, string? @namespace, TimeProvider 
         _running.Clear();
     }
 
-    private IEnumerable<IInformer> Wanted(ServerCapabilities server)
-    {
-        yield return Policies;
-        yield return Profiles;
-        yield return MoEDeployments;
-        yield return Optimizers;
-        yield return Jobs;
-        yield return Deployments;
-        yield return DaemonSets;
-        yield return Services;
-        yield return ServiceAccounts;
-        yield return ConfigMaps;
-        yield return Claims;
-        yield return Pods;
-        yield return BatchJobs;
-        if (server.NetworkPolicies)
-            yield return NetworkPolicies;
-        if (server.PodDisruptionBudgets)
-            yield return DisruptionBudgets;
-        if (server.HorizontalPodAutoscalers)
-            yield return Autoscalers;
-        if (server.PodMonitors)
-            yield return PodMonitors;
-        if (server.InferencePools)
-            yield return InferencePools;
-        if (server.InferencePoolsAlpha)
-            yield return InferencePoolsAlpha;
-        if (server.ScaledObjects)
-            yield return ScaledObjects;
-    }
-
-    private static Informer<T> New<T>(ApiClient api, string? @namespace, string? selector, TimeProvider time, OperatorMetrics metrics, ILoggerFactory loggers, Func<T, string?>? indexer = null, Action<T>? trim = null)
-        where T : class, IKubernetesObject<V1ObjectMeta> =>
-        new(api, @namespace, selector, time, metrics, loggers.CreateLogger<Informer<T>>(), indexer, trim);
+    private IEnumerable<IInformer> Wanted(ServerCapabilities server) =>
+        [Policies, Profiles, MoEDeployments, Optimizers, Jobs, Pods, .. Children.Where(kind => kind.IsServed(server)).Select(kind => kind.Informer)];
 }

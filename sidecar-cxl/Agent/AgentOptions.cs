@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.Host;
 using Moebius.Crds.Validation;
 
 namespace Moebius.Cxl.Agent;
@@ -33,6 +34,9 @@ internal sealed record AgentOptions
 
     /// <summary>Cgroups listed in a report, busiest first.</summary>
     public int TopCgroups { get; init; } = 20;
+
+    /// <summary>How log lines are written.</summary>
+    public LogFormat LogFormat { get; init; }
 
     /// <summary>How often counters are read.</summary>
     public TimeSpan Interval => Durations.Parse(Config.Telemetry.Interval, "telemetry.interval");

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Moebius.Crds.Host;
 using k8s;
 using k8s.Exceptions;
 using Microsoft.AspNetCore.Builder;
@@ -46,7 +47,7 @@ internal static class AgentServer
         WebApplication? app = null;
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(listen));
-        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
+        builder.Logging.ClearProviders().AddLines(options.LogFormat)
             .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
             // What keeps the host from starting is thrown, and told in one line.
             .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);

@@ -24,21 +24,9 @@ internal static class ObserverLoader
         {
             return Load(wanted, options, objectBytes!);
         }
-        catch (DllNotFoundException error)
+        catch (Exception error) when (BpfRefusal.Of(error, rejected: "ProgramRejected", failed: "LoadFailed") is { } refusal)
         {
-            return Failed("LibbpfMissing", $"libbpf.so.1 cannot be loaded (Debian: apt-get install libbpf1): {error.Message.Split('\n')[0]}");
-        }
-        catch (EntryPointNotFoundException error)
-        {
-            return Failed("LibbpfTooOld", error.Message.Split('\n')[0]);
-        }
-        catch (BpfException error)
-        {
-            var rejected = error.Log.Contains("BEGIN PROG LOAD LOG", StringComparison.Ordinal);
-            return Failed(
-                rejected ? "ProgramRejected" : error.Error is BpfException.EPERM or BpfException.EACCES ? "NotPermitted" : "LoadFailed",
-                error.Message,
-                error.Log.Length > 0 ? error.Log : null);
+            return Failed(refusal.Reason, refusal.Message, refusal.Log);
         }
     }
 

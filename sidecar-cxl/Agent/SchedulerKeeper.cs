@@ -229,17 +229,10 @@ internal sealed class SchedulerKeeper : IDisposable
                 DuplexScheduler.Check(_program);
             return null;
         }
-        catch (DllNotFoundException error)
+        catch (Exception error) when (BpfRefusal.Of(error, rejected: "SchedulerRejected", failed: "SchedulerLoadFailed") is { } refusal)
         {
-            return new SchedulerState(false, "LibbpfMissing", $"libbpf.so.1 cannot be loaded (Debian: apt-get install libbpf1): {error.Message.Split('\n')[0]}");
-        }
-        catch (BpfException error)
-        {
-            var reason = error.Log.Contains("BEGIN PROG LOAD LOG", StringComparison.Ordinal) ? "SchedulerRejected"
-                : error.Error is BpfException.EPERM or BpfException.EACCES ? "NotPermitted"
-                : error.Error == BpfException.EBUSY ? "OtherSchedulerLoaded"
-                : "SchedulerLoadFailed";
-            return new SchedulerState(false, reason, error.Message, error.Log.Length > 0 ? error.Log : null);
+            var isTaken = error is BpfException { Error: BpfException.EBUSY } && refusal.Reason == "SchedulerLoadFailed";
+            return new SchedulerState(false, isTaken ? "OtherSchedulerLoaded" : refusal.Reason, refusal.Message, refusal.Log);
         }
     }
 

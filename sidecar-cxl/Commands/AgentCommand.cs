@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Config;
 using Moebius.Crds.Host;
 using Moebius.Cxl.Agent;
 
@@ -18,20 +19,21 @@ internal static class AgentCommand
         var cgroups = new Option<string?>("--cgroups") { Description = "Where the cgroup hierarchy is mounted. Without it: found below sysfs." };
         var state = CommonOptions.State();
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz, /metrics and /status.", DefaultValueFactory = _ => "0.0.0.0:9402" };
-        var node = new Option<string?>("--node-name") { Description = "This node's name, to look up its pods. Without it: NODE_NAME; without that, pods are not looked up.", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("NODE_NAME") is { Length: > 0 } name ? name : null };
+        var node = new Option<string?>("--node-name") { Description = $"This node's name, to look up its pods. Without it: {ContainerVariables.NodeName}; without that, pods are not looked up.", DefaultValueFactory = _ => Environment.GetEnvironmentVariable(ContainerVariables.NodeName) is { Length: > 0 } name ? name : null };
         var kubeconfig = new Option<string?>("--kubeconfig") { Description = "How to reach the cluster. Without it: the pod's own account, else KUBECONFIG, else ~/.kube/config." };
         var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
         var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
         var output = CommonOptions.Output();
+        var logFormat = ConsoleLog.Option();
         var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
         {
-            config, sysfs, procfs, cgroups, state, listen, node, kubeconfig, top, once, output,
+            config, sysfs, procfs, cgroups, state, listen, node, kubeconfig, top, once, output, logFormat,
         };
         command.SetAction(async (parse, cancellation) =>
         {
             var json = CommonOptions.IsJson(parse, output);
             var reports = parse.GetValue(once);
-            foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig] : [output])
+            foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig, logFormat] : [output])
             {
                 if (parse.GetResult(option) is { Implicit: false })
                     throw new UserInputException($"{option.Name}: has no effect {(reports ? "with" : "without")} --once: leave it out");
@@ -48,6 +50,7 @@ internal static class AgentCommand
                 NodeName = parse.GetValue(node),
                 Kubeconfig = parse.GetValue(kubeconfig),
                 TopCgroups = parse.GetRequiredValue(top),
+                LogFormat = ConsoleLog.Parse(parse.GetRequiredValue(logFormat)),
             };
             if (parse.GetValue(config) is { } path)
                 options = options with { Config = AgentOptions.LoadConfig(path) };

@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -7,7 +8,7 @@ namespace Moebius.Cxl.Hints;
 /// <param name="Uid">The pod's UID as its cgroup is named: a static pod goes by its configuration's hash.</param>
 /// <param name="Namespace">Its namespace.</param>
 /// <param name="Labels">Its labels.</param>
-/// <param name="Annotation">The value of moebius.dev/memory-intent; null without it.</param>
+/// <param name="Annotation">The value of <see cref="PodAnnotations.MemoryIntent"/>; null without it.</param>
 internal sealed record PodInfo(string Uid, string Namespace, IReadOnlyDictionary<string, string> Labels, string? Annotation);
 
 /// <summary>Intents by pod UID, and what could not be honoured.</summary>
@@ -18,9 +19,6 @@ internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Inte
 /// <summary>Decides every pod's intent: its annotation, else the first workload of the profile that selects it. Pure.</summary>
 internal static class HintResolver
 {
-    /// <summary>The annotation on pods.</summary>
-    public const string Annotation = "moebius.dev/memory-intent";
-
     /// <summary>The extended attribute on cgroups, for what is no pod.</summary>
     public const string Attribute = "user.moebius.memory-intent";
 
@@ -54,7 +52,7 @@ internal static class HintResolver
             return result;
         foreach (var (id, path) in paths)
         {
-            if (PodCgroup.Parse(path) is { } pod && intents.TryGetValue(pod.PodUid, out var intent))
+            if (PodCgroup.PodUid(path) is { } pod && intents.TryGetValue(pod, out var intent))
                 result[id] = intent;
         }
 

@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s;
 using k8s.Models;
 using Microsoft.Extensions.Hosting;
@@ -36,7 +37,7 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
                 workloads,
                 namespaces.ToDictionary(item => item.Metadata.Name, item => Labels(item.Metadata)));
             Warning = Current.Refused > 0
-                ? $"{Current.Refused} pods have an annotation {HintResolver.Annotation} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}"
+                ? $"{Current.Refused} pods have an annotation {PodAnnotations.MemoryIntent} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}"
                 : null;
         }
         catch (Exception error) when (error is HttpRequestException or k8s.Autorest.HttpOperationException or TaskCanceledException && !cancellation.IsCancellationRequested)
@@ -68,7 +69,7 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
         pod.Metadata.Annotations?.TryGetValue(StaticPodHash, out var hash) == true && hash.Length == 32 && hash.All(char.IsAsciiHexDigitLower) ? hash : pod.Metadata.Uid,
         pod.Metadata.NamespaceProperty,
         Labels(pod.Metadata),
-        pod.Metadata.Annotations?.TryGetValue(HintResolver.Annotation, out var intent) == true ? intent : null);
+        pod.Metadata.Annotations?.TryGetValue(PodAnnotations.MemoryIntent, out var intent) == true ? intent : null);
 
     private static IReadOnlyDictionary<string, string> Labels(V1ObjectMeta metadata) =>
         metadata.Labels is { } labels ? new Dictionary<string, string>(labels) : new Dictionary<string, string>();

@@ -27,27 +27,4 @@ internal static unsafe partial class LibC
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int ioctl(int descriptor, nuint request, nint argument);
-
-    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
-    private static partial int open(string path, int flags);
-
-    [LibraryImport(Library, SetLastError = true)]
-    private static partial int fsync(int descriptor);
-
-    /// <summary>Returns when the names in a directory are on disk.</summary>
-    /// <exception cref="IOException">They cannot be written.</exception>
-    public static void SyncDirectory(string path)
-    {
-        const int ReadOnly = 0;
-        var descriptor = open(path, ReadOnly);
-        if (descriptor < 0 || fsync(descriptor) < 0)
-        {
-            var error = Marshal.GetLastPInvokeError();
-            if (descriptor >= 0)
-                _ = close(descriptor);
-            throw new IOException($"{path}: cannot be written to disk: {Marshal.GetPInvokeErrorMessage(error)}");
-        }
-
-        _ = close(descriptor);
-    }
 }

@@ -1,4 +1,7 @@
-using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Cxl.Kernel;
 
 namespace Moebius.Cxl.Topology;
@@ -50,29 +53,23 @@ internal sealed class WeightRecord : IDisposable
     {
         if (!File.Exists(Path))
             return null;
-        var weights = new Dictionary<int, int>();
-        bool? automatic = null;
-        string? writtenIn = null;
-        foreach (var line in File.ReadAllLines(Path))
+        Content content;
+        try
         {
-            switch (line.Split(' '))
+            content = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(Path), Manifests.Json) is { Boot: not null, Weights: not null } read ? read : throw new JsonException("boot or weights are null");
+            foreach (var (node, weight) in content.Weights)
             {
-                case ["boot", var id]:
-                    writtenIn = id;
-                    break;
-                case ["auto", var value] when bool.TryParse(value, out var on):
-                    automatic = on;
-                    break;
-                case ["node", var node, var weight] when Number(node, 0, int.MaxValue) is { } id && Number(weight, WeightedInterleave.MinimumWeight, WeightedInterleave.MaximumWeight) is { } value:
-                    weights[id] = value;
-                    break;
-                default:
-                    throw new IOException($"{Path}: '{line}' makes no sense; delete the file if the weights are right");
+                if (node < 0 || weight is < WeightedInterleave.MinimumWeight or > WeightedInterleave.MaximumWeight)
+                    throw new JsonException($"node {node} has the weight {weight}");
             }
         }
+        catch (JsonException error)
+        {
+            throw new IOException($"{Path} makes no sense ({error.Message}); delete the file if the weights are right", error);
+        }
 
-        if (writtenIn == _boot)
-            return new FoundWeights(weights, automatic);
+        if (content.Boot == _boot)
+            return new FoundWeights(content.Weights, content.Automatic);
         Delete();
         return null;
     }
@@ -80,35 +77,19 @@ internal sealed class WeightRecord : IDisposable
     /// <summary>Writes the record; it is on disk when this returns.</summary>
     public void Write(FoundWeights found)
     {
-        var part = Path + ".part";
-        using (var file = new FileStream(part, FileMode.Create, FileAccess.Write))
-        {
-            using (var text = new StreamWriter(file, leaveOpen: true))
-            {
-                text.Write($"boot {_boot}\n");
-                if (found.Automatic is { } automatic)
-                    text.Write(automatic ? "auto true\n" : "auto false\n");
-                foreach (var (node, weight) in found.Weights.OrderBy(pair => pair.Key))
-                    text.Write(string.Create(CultureInfo.InvariantCulture, $"node {node} {weight}\n"));
-            }
-
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(part, Path, overwrite: true);
-        LibC.SyncDirectory(_directory);
+        var content = new Content(_boot, found.Automatic, found.Weights.ToDictionary());
+        DurableFile.Replace(Path, file => JsonSerializer.Serialize(file, content, Manifests.Json));
     }
 
     /// <summary>Forgets what was found: it is in force again.</summary>
     public void Delete()
     {
         File.Delete(Path);
-        LibC.SyncDirectory(_directory);
+        DurableFile.SyncDirectory(_directory);
     }
 
     /// <inheritdoc/>
     public void Dispose() => _hold.Dispose();
 
-    private static int? Number(string text, int minimum, int maximum) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= minimum && number <= maximum ? number : null;
+    private sealed record Content([property: JsonRequired] string Boot, bool? Automatic, [property: JsonRequired] Dictionary<int, int> Weights);
 }

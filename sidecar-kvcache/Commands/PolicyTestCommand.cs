@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.Config;
 using Moebius.Crds.Host;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Policy;
@@ -36,7 +37,7 @@ internal static class PolicyTestCommand
         var policy = PolicyCompiler.Default;
         if (policyFile is not null)
         {
-            var tiers = new TierFactory(classifierRoot, Environment.GetEnvironmentVariable(TierFactory.KeyVariable), null, TimeProvider.System);
+            var tiers = new TierFactory(classifierRoot, Environment.GetEnvironmentVariable(ContainerVariables.ContextCheckKey), null, TimeProvider.System);
             policy = tiers.Equip(PolicyCompiler.Load(policyFile), policyFile);
         }
 

@@ -15,9 +15,6 @@ namespace Moebius.KvCache.Commands;
 /// <summary><c>moebius kvcache serve</c>.</summary>
 internal static class ServeCommand
 {
-    /// <summary>Environment variable with the password of the tier between pods.</summary>
-    public const string PasswordVariable = "MOEBIUS_KV_SHARED_PASSWORD";
-
     public static Command Create()
     {
         var socket = new Option<string>("--socket") { Description = "Unix socket to serve the engine on.", Required = true, HelpName = "PATH" };
@@ -29,9 +26,10 @@ internal static class ServeCommand
         var ssd = new Option<string?>("--ssd") { Description = "Folder for a second tier on disk. Its size is --ssd-size, or kvCache.ssd.size of the configuration.", HelpName = "FOLDER" };
         var ssdSize = new Option<string?>("--ssd-size") { Description = "Bytes that the second tier may use, such as 20Gi.", HelpName = "QUANTITY" };
         var key = new Option<string?>("--encryption-key") { Description = "File with at least 32 random bytes, from which tenants' keys are derived. Without it private blocks do not leave the arena.", HelpName = "FILE" };
-        var shared = new Option<string?>("--shared") { Description = $"Server that speaks the Redis protocol, for a tier between pods; its password comes in {PasswordVariable}. Default: kvCache.shared of the configuration.", HelpName = "HOST:PORT" };
+        var shared = new Option<string?>("--shared") { Description = $"Server that speaks the Redis protocol, for a tier between pods; its password comes in {ContainerVariables.SharedPassword}. Default: kvCache.shared of the configuration.", HelpName = "HOST:PORT" };
         var classifiers = ClassifierRoot();
-        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared, classifiers };
+        var logFormat = ConsoleLog.Option();
+        var command = new Command("serve", "Serve the KV cache to an inference engine.") { socket, arena, arenaSize, config, policy, listen, ssd, ssdSize, key, shared, classifiers, logFormat };
         command.SetAction((result, cancel) => ServeAsync(
             Options(
                 result.GetValue(socket)!,
@@ -43,7 +41,8 @@ internal static class ServeCommand
                 new TierArguments(result.GetValue(ssd), result.GetValue(ssdSize), result.GetValue(key), result.GetValue(shared))) with
             {
                 ClassifierRoot = result.GetValue(classifiers)!,
-                ContextKey = Environment.GetEnvironmentVariable(TierFactory.KeyVariable),
+                LogFormat = ConsoleLog.Parse(result.GetValue(logFormat)!),
+                ContextKey = Environment.GetEnvironmentVariable(ContainerVariables.ContextCheckKey),
             },
             cancel));
         return new Command("kvcache", "The KV cache beside an inference engine (SafeKV).") { command };
@@ -115,7 +114,7 @@ internal static class ServeCommand
         return new SharedTierOptions
         {
             Address = address,
-            Password = Environment.GetEnvironmentVariable(PasswordVariable) is { Length: > 0 } password ? password : null,
+            Password = Environment.GetEnvironmentVariable(ContainerVariables.SharedPassword) is { Length: > 0 } password ? password : null,
             Tls = config?.Shared?.Tls ?? false,
             Timeout = Durations.ParsePositive(config?.Shared?.Timeout ?? "50ms", $"{configFile}: kvCache.shared.timeout"),
         };

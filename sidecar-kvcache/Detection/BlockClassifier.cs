@@ -68,15 +68,6 @@ internal sealed class BlockClassifier
             _stop = CollectPassages((int)Math.Max(start, declaredBytes), declaredBytes, firstFinding);
     }
 
-    /// <summary>A verdict by the rules and the classifier alone.</summary>
-    public static BlockVerdict Classify(
-        CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
-    {
-        var reading = new BlockClassifier(policy, text, tokenBytes, blockTokens, firstUndecided);
-        var scores = policy.Tiers.Classifier?.Score([.. reading.Passages.Select(reading.TextOf)]) ?? [];
-        return reading.Decide([.. scores.Select(score => policy.Judge(score.Probability) == PassageVerdict.Public)]);
-    }
-
     /// <summary>What the tiers above the rules must judge, in order: up to the first passage with a finding.</summary>
     public IReadOnlyList<Passage> Passages => _passages;
 

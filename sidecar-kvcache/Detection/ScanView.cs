@@ -56,17 +56,9 @@ internal sealed class ScanView
                 if (char.IsHighSurrogate(character) && index + 1 < text.Length && char.IsLowSurrogate(text[index + 1]))
                 {
                     var start = index++;
-                    if (Folding.FoldAstral(char.ConvertToUtf32(character, text[index])) is var ascii and not '\0')
-                    {
-                        (origin[length], ends[length]) = (start, index + 1);
-                        folded[length++] = ascii;
-                    }
-                    else
-                    {
-                        (origin[length], ends[length]) = (start, index + 1);
-                        folded[length++] = '\uFFFD';
-                    }
-
+                    var ascii = Folding.FoldAstral(char.ConvertToUtf32(character, text[index]));
+                    (origin[length], ends[length]) = (start, index + 1);
+                    folded[length++] = ascii == '\0' ? '\uFFFD' : ascii;
                     continue;
                 }
 

@@ -1,4 +1,5 @@
 using Moebius.Crds;
+using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Detection.Classifier;
 using Moebius.KvCache.Detection.Classifier.BuiltIn;
@@ -19,9 +20,6 @@ namespace Moebius.KvCache.Detection;
 /// <param name="time">The clock.</param>
 internal sealed class TierFactory(string classifierRoot, string? contextKey, CacheMetrics? metrics, TimeProvider time)
 {
-    /// <summary>Environment variable with the bearer token of <c>contextCheck.endpoint.apiKeySecretRef</c>.</summary>
-    public const string KeyVariable = "MOEBIUS_CONTEXT_CHECK_KEY";
-
     /// <summary>Where the operator mounts <c>classifier.onnx.claimName</c>.</summary>
     public const string DefaultClassifierRoot = "/var/lib/moebius/classifier";
 
@@ -62,7 +60,7 @@ internal sealed class TierFactory(string classifierRoot, string? contextKey, Cac
     private ContextChecker Checker(ContextCheckSettings settings, string source)
     {
         if (settings.NeedsKey && string.IsNullOrEmpty(contextKey))
-            throw new UserInputException($"{source}: spec.contextCheck.endpoint.apiKeySecretRef: {KeyVariable} is not set: set it to the secret's value");
+            throw new UserInputException($"{source}: spec.contextCheck.endpoint.apiKeySecretRef: {ContainerVariables.ContextCheckKey} is not set: set it to the secret's value");
         if (_checker is null || _asked != settings)
             (_checker, _asked) = (new ContextChecker(settings, settings.NeedsKey ? contextKey : null, metrics, time), settings);
         return _checker;

@@ -80,7 +80,7 @@ internal sealed partial class PrefixIndex
     }
 
     /// <summary>Drops every block of one tree that no lease pins.</summary>
-    public int EvictUnpinned(IndexRoot root) => Sweep(root, static (_, _) => true, trim: true);
+    public int EvictUnpinned(IndexRoot root) => Sweep(root, static _ => true, trim: true);
 
     /// <summary>Drops what has not been used since a moment.</summary>
     /// <param name="privateBefore">Milliseconds; private entries last used before go.</param>
@@ -92,7 +92,7 @@ internal sealed partial class PrefixIndex
             roots = [.. _roots.Values];
         return roots.Sum(root => Sweep(
             root,
-            (node, _) => Volatile.Read(ref node.LastUse) < (node.Visibility == Visibility.Public ? publicBefore : privateBefore),
+            node => Volatile.Read(ref node.LastUse) < (node.Visibility == Visibility.Public ? publicBefore : privateBefore),
             trim: false));
     }
 
@@ -103,25 +103,17 @@ internal sealed partial class PrefixIndex
             return (_owners.Values.Sum(owner => (long)owner.Blocks), _public.Blocks);
     }
 
-    private int Sweep(IndexRoot root, Func<IndexNode, int, bool> drop, bool trim)
+    private int Sweep(IndexRoot root, Func<IndexNode, bool> drop, bool trim)
     {
         using (_lock.Write())
         {
-            // Parents before children in this list, so children are done first when it is read backwards.
-            var order = new List<IndexNode>();
-            var pending = new Stack<IndexNode>(root.Node.Children?.Values ?? Enumerable.Empty<IndexNode>());
-            while (pending.TryPop(out var node))
-            {
-                order.Add(node);
-                foreach (var child in node.Children?.Values ?? Enumerable.Empty<IndexNode>())
-                    pending.Push(child);
-            }
-
             var dropped = 0;
-            for (var index = order.Count - 1; index >= 0; index--)
+            var nodes = Subtree(root.Node);
+            // Children before their parents, and without the root itself.
+            for (var index = nodes.Count - 1; index > 0; index--)
             {
-                var node = order[index];
-                if (!node.IsLeaf || !drop(node, node.Count))
+                var node = nodes[index];
+                if (!node.IsLeaf || !drop(node))
                     continue;
                 if (trim || node.Pin.UpTo == 0)
                     dropped += TrimLeaf(node, int.MaxValue);

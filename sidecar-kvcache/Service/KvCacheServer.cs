@@ -7,6 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.KvCache.Arena;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Hot;
@@ -131,7 +132,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
     private static void AddConsole(ILoggingBuilder logging, ServerOptions options)
     {
         if (!options.IsSilent)
-            logging.AddSimpleConsole(console => console.SingleLine = true);
+            logging.AddLines(options.LogFormat);
     }
 
     private static WebApplicationBuilder Builder(ServerOptions options)

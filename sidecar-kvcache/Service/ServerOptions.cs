@@ -1,4 +1,5 @@
 using System.Net;
+using Moebius.Crds.Host;
 using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Service;
@@ -39,6 +40,9 @@ internal sealed record ServerOptions
 
     /// <summary>Nothing is logged.</summary>
     public bool IsSilent { get; init; }
+
+    /// <summary>How log lines are written.</summary>
+    public LogFormat LogFormat { get; init; }
 
     /// <summary>Health and metrics; null: none.</summary>
     public IPEndPoint? Listen { get; init; }

@@ -47,6 +47,53 @@ internal sealed record SegmentRecord
         (reason?.Declaration is null || reason.Clearance is null)
         && ((reason?.Declaration ?? reason?.Clearance) is not { } digest || (digest.Length == 64 && digest.All(char.IsAsciiHexDigitLower)));
 
+    /// <summary>Writes a block's body as it is stored: a public one as it is, a private one sealed.</summary>
+    /// <param name="block">What it is.</param>
+    /// <param name="body">Its KV bytes.</param>
+    /// <param name="secret">The owner's keys; required for a private block.</param>
+    /// <param name="stored">As long as the body.</param>
+    /// <param name="writtenAt">Milliseconds since 1970.</param>
+    /// <param name="sequence">Its number among records.</param>
+    /// <returns>What says so, for a body at the beginning of the data.</returns>
+    public static SegmentRecord Store(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, Span<byte> stored, long writtenAt, ulong sequence = 0)
+    {
+        byte[] seal = [];
+        if (block.IsPublic)
+        {
+            body.CopyTo(stored);
+        }
+        else
+        {
+            seal = new byte[BlockCipher.NonceSize + BlockCipher.TagSize];
+            BlockCipher.Seal(secret!, block.Id, body, stored, seal.AsSpan(0, BlockCipher.NonceSize), seal.AsSpan(BlockCipher.NonceSize));
+        }
+
+        return new SegmentRecord
+        {
+            Block = block,
+            Sequence = sequence,
+            Offset = 0,
+            Length = body.Length,
+            BodyCrc = Crc32C.Compute(stored),
+            WrittenAt = writtenAt,
+            Seal = seal,
+        };
+    }
+
+    /// <summary>Reads a body that <see cref="Store"/> wrote. False: it is damaged, or sealed with other keys.</summary>
+    /// <param name="stored">The body as it is stored.</param>
+    /// <param name="secret">The owner's keys; required for a private block.</param>
+    /// <param name="target">As long as the body.</param>
+    public bool TryRestore(ReadOnlySpan<byte> stored, TenantSecret? secret, Span<byte> target)
+    {
+        if (Crc32C.Compute(stored) != BodyCrc)
+            return false;
+        if (!Block.IsPublic)
+            return secret is not null && BlockCipher.TryOpen(secret, Block.Id, stored, Seal.AsSpan(0, BlockCipher.NonceSize), Seal.AsSpan(BlockCipher.NonceSize), target);
+        stored.CopyTo(target);
+        return true;
+    }
+
     public void Encode(Span<byte> target)
     {
         target[..Size].Clear();

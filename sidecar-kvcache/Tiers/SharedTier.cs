@@ -215,28 +215,7 @@ internal sealed class SharedTier : IAsyncDisposable
     private byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body)
     {
         var value = GC.AllocateUninitializedArray<byte>(SegmentRecord.Size + body.Length);
-        var stored = value.AsSpan(SegmentRecord.Size);
-        byte[] seal = [];
-        if (block.IsPublic)
-        {
-            body.CopyTo(stored);
-        }
-        else
-        {
-            seal = new byte[BlockCipher.NonceSize + BlockCipher.TagSize];
-            BlockCipher.Seal(secret!, block.Id, body, stored, seal.AsSpan(0, BlockCipher.NonceSize), seal.AsSpan(BlockCipher.NonceSize));
-        }
-
-        new SegmentRecord
-        {
-            Block = block,
-            Sequence = 0,
-            Offset = 0,
-            Length = body.Length,
-            BodyCrc = Crc32C.Compute(stored),
-            WrittenAt = _time.GetUtcNow().ToUnixTimeMilliseconds(),
-            Seal = seal,
-        }.Encode(value);
+        SegmentRecord.Store(block, body, secret, value.AsSpan(SegmentRecord.Size), _time.GetUtcNow().ToUnixTimeMilliseconds()).Encode(value);
         return value;
     }
 
@@ -246,19 +225,9 @@ internal sealed class SharedTier : IAsyncDisposable
         if (value.Length == SegmentRecord.Size + blockBytes && SegmentRecord.Decode(value) is { } record
             && record.Block.Id == id && record.Length == blockBytes && record.Block.IsPublic == secret is null)
         {
-            var body = value[SegmentRecord.Size..];
             block = StagedBlock.Of(record);
-            if (Crc32C.Compute(body) == record.BodyCrc)
-            {
-                if (secret is null)
-                {
-                    body.CopyTo(target);
-                    return true;
-                }
-
-                if (BlockCipher.TryOpen(secret, id, body, record.Seal.AsSpan(0, BlockCipher.NonceSize), record.Seal.AsSpan(BlockCipher.NonceSize), target))
-                    return true;
-            }
+            if (record.TryRestore(value[SegmentRecord.Size..], secret, target))
+                return true;
         }
 
         _metrics.Damaged.WithLabels("shared").Inc();

@@ -194,8 +194,7 @@ internal sealed partial class SsdTier : IDisposable
             return false;
         }
 
-        var body = stored[..record.Length];
-        if (Crc32C.Compute(body) != record.BodyCrc || !Unseal(record, secret, body, target))
+        if (!record.TryRestore(stored[..record.Length], secret, target))
         {
             Discard(entry, damaged: true);
             return false;
@@ -247,18 +246,6 @@ internal sealed partial class SsdTier : IDisposable
         }
     }
 
-    private static bool Unseal(SegmentRecord record, TenantSecret? secret, ReadOnlySpan<byte> body, Span<byte> target)
-    {
-        if (record.Block.IsPublic)
-        {
-            body.CopyTo(target);
-            return true;
-        }
-
-        return secret is not null && BlockCipher.TryOpen(
-            secret, record.Block.Id, body, record.Seal.AsSpan(0, BlockCipher.NonceSize), record.Seal.AsSpan(BlockCipher.NonceSize), target);
-    }
-
     private void Recover()
     {
         foreach (var number in Segment.List(_folder))
@@ -291,28 +278,8 @@ internal sealed partial class SsdTier : IDisposable
     {
         var segment = SegmentWithRoom(stored);
         var buffer = _buffer.Take(stored);
-        byte[] seal = [];
-        if (block.IsPublic)
-        {
-            body.CopyTo(buffer);
-        }
-        else
-        {
-            seal = new byte[BlockCipher.NonceSize + BlockCipher.TagSize];
-            BlockCipher.Seal(secret!, block.Id, body, buffer[..body.Length], seal.AsSpan(0, BlockCipher.NonceSize), seal.AsSpan(BlockCipher.NonceSize));
-        }
-
+        var template = SegmentRecord.Store(block, body, secret, buffer[..body.Length], Now(), _nextSequence++);
         buffer[body.Length..].Clear();
-        var template = new SegmentRecord
-        {
-            Block = block,
-            Sequence = _nextSequence++,
-            Offset = 0,
-            Length = body.Length,
-            BodyCrc = Crc32C.Compute(buffer[..body.Length]),
-            WrittenAt = Now(),
-            Seal = seal,
-        };
         Place(segment, buffer, template, hits: 0, lastUse: template.WrittenAt);
         Interlocked.Increment(ref _written);
     }

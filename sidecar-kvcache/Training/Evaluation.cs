@@ -9,7 +9,7 @@ internal static class Evaluation
 
     public static void Print(ClassifierModel model, NameBank bank, string dataFolder, int seed, int wrong)
     {
-        using var classifier = new BuiltInClassifier(model);
+        var classifier = new BuiltInClassifier(model);
         var positives = Corpora.HeldOutPrivate(bank, PerTemplate, seed + 1);
         foreach (var group in positives.GroupBy(text => text.Labels.Min(label => label.Class)))
             Print($"held-out, {group.Key}", [.. group.Select(text => text.Text)]);

@@ -27,6 +27,11 @@ public sealed class BadInputTests
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --quantize int8", "--quantize: goes with --pack or --report only: leave it out")]
     [InlineData("serve --model samples/models/austen-moe --config ", "--config: is empty: give a value, or leave it out")]
     [InlineData("cxl topology -o xml", "--output xml: must be text or json")]
+    [InlineData("cxl agent --state FOLDER --once --log-format json", "--log-format: has no effect with --once: leave it out")]
+    [InlineData("serve --model samples/models/austen-moe --log-format xml", "--log-format: 'xml' is not known: write text or json")]
+    [InlineData("kvcache serve --socket FOLDER/s --arena FOLDER --arena-size 16Mi --log-format JSON", "--log-format: 'JSON' is not known: write text or json")]
+    [InlineData("prompt-optimizer serve --config FOLDER/optimizer.yaml --data FOLDER --log-format xml", "--log-format: 'xml' is not known: write text or json")]
+    [InlineData("operator run --log-format xml", "--log-format: 'xml' is not known: write text or json")]
     [InlineData("operator check --timeout 30", "--timeout: '30' is not a duration: ")]
     public async Task A_mistake_is_one_line(string line, string message)
     {

@@ -33,11 +33,16 @@ internal sealed partial class MoebiusProcess : IDisposable
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    public static MoebiusProcess Start(params string[] arguments)
+    public static MoebiusProcess Start(params string[] arguments) => Start(new Dictionary<string, string>(), arguments);
+
+    /// <summary>Starts it with variables beside those of this process.</summary>
+    public static MoebiusProcess Start(IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         // Scripts and build tools have more open than the standard streams: what stays behind must not hold any of it.
         // A test run in the background has SIGINT ignored, and children inherit that; a user's shell does not.
         var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add("exec 9>&1; exec env --default-signal=INT \"$0\" \"$@\"");
         start.ArgumentList.Add(Program);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
@@ -12,9 +13,6 @@ internal static class InferencePod
     public const string KVCacheContainer = "kvcache";
     public const string SocketFile = PodPaths.Run + "/kvcache.sock";
 
-    /// <summary>Holds the key that the gateway signs tenants with; the engine refuses a policy with signatures without it.</summary>
-    public const string SignatureKey = "MOEBIUS_TENANT_SIGNATURE_KEY";
-
     /// <summary>Time for the endpoints to forget the pod before the engine stops taking requests.</summary>
     private const int PreStopSeconds = 5;
 
@@ -25,8 +23,8 @@ internal static class InferencePod
     {
         var spec = resource.Spec;
         var image = spec.Image ?? settings.ImageOf(Components.Inference);
-        var inference = Inference(resource, references, image, server);
-        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, references.Policy, spec.Image ?? settings.ImageOf(KVCacheContainer), server) : null;
+        var inference = Inference(resource, references, image, settings, server);
+        var kvCache = spec.KVCache.Enabled ? KVCacheSidecar.Plan(spec, references.Policy, settings, server) : null;
         var drain = Durations.Parse(spec.Serving.DrainTimeout, "spec.serving.drainTimeout");
         var check = ModelFetch.IsRemote(spec.Model.Source) ? null : ModelSizeCheck.Container(spec, image);
         var fetch = references.Preparation.State == FetchState.Inline && ModelFetch.IsRemote(spec.Model.Source) ? ModelFetch.Container(spec, settings) : null;
@@ -40,7 +38,7 @@ internal static class InferencePod
             ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
             TerminationGracePeriodSeconds = PreStopSeconds + (long)Math.Ceiling(drain.TotalSeconds) + ExitSeconds,
             Containers = [inference],
-            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
+            Volumes = [.. Volumes(resource, server, writableModel: fetch is not null), .. fetch is null ? [] : ModelFetch.Volumes(spec.Model.Source), .. kvCache is null ? [] : KVCacheSidecar.Volumes(spec, references.Policy, server)],
         };
         var classifier = kvCache is null ? null : ClassifierVolume.Copy(ClassifierVolume.Of(references.Policy), PodMemory.Preparing(spec), server);
         var before = new[] { fetch, copy, check, classifier, server.NativeSidecars ? kvCache : null }.OfType<V1Container>().ToList();
@@ -51,7 +49,7 @@ internal static class InferencePod
         return pod;
     }
 
-    private static V1Container Inference(MoEDeployment resource, MoEReferences references, string image, ServerCapabilities server)
+    private static V1Container Inference(MoEDeployment resource, MoEReferences references, string image, OperatorSettings settings, ServerCapabilities server)
     {
         var spec = resource.Spec;
         List<string> args =
@@ -77,28 +75,12 @@ internal static class InferencePod
             mounts.Add(Containers.Mount("arena", PodPaths.Arena, readOnly: false));
         }
 
-        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        var resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null);
+        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port, settings);
+        container.Lifecycle = new V1Lifecycle { PreStop = PreStop(server) };
         if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
-            environment.Add(Containers.FromSecret(SignatureKey, key));
-
-        return new V1Container
-        {
-            Name = InferenceContainer,
-            Image = image,
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env = environment,
-            Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Serving.Port, Protocol = "TCP" }],
-            Resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null),
-            StartupProbe = Containers.Startup("http"),
-            LivenessProbe = Containers.Liveness("http"),
-            ReadinessProbe = Containers.Readiness("http"),
-            Lifecycle = new V1Lifecycle { PreStop = PreStop(server) },
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts = mounts,
-        };
+            container.Env.Add(Containers.FromSecret(ContainerVariables.TenantSignatureKey, key));
+        return container;
     }
 
     private static V1LifecycleHandler PreStop(ServerCapabilities server) => server.SleepAction

@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -9,15 +10,9 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 internal static class KVCacheSidecar
 {
-    /// <summary>Holds the password of the tier between pods.</summary>
-    public const string PasswordVariable = "MOEBIUS_KV_SHARED_PASSWORD";
-
-    /// <summary>Holds the bearer token of a policy's context check.</summary>
-    public const string ContextKeyVariable = "MOEBIUS_CONTEXT_CHECK_KEY";
-
-    public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, string image, ServerCapabilities server)
+    public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, OperatorSettings settings, ServerCapabilities server)
     {
-        var container = Base(spec, image, server);
+        var container = Base(spec, settings, server);
         if (spec.KVCache.Ssd is not null)
         {
             container.Args.Add($"--ssd={PodPaths.KVDisk}");
@@ -25,7 +20,7 @@ internal static class KVCacheSidecar
         }
 
         if (spec.KVCache.Shared?.PasswordSecretRef is { } password)
-            container.Env.Add(Containers.FromSecret(PasswordVariable, password));
+            container.Env.Add(Containers.FromSecret(ContainerVariables.SharedPassword, password));
         if (policy?.Spec.Encryption is not null && LeavesArena(spec))
         {
             container.Args.Add($"--encryption-key={PodPaths.KVKey}/{PodPaths.KVKeyFile}");
@@ -33,7 +28,7 @@ internal static class KVCacheSidecar
         }
 
         if (policy?.Spec.ContextCheck?.Endpoint.ApiKeySecretRef is { } token)
-            container.Env.Add(Containers.FromSecret(ContextKeyVariable, token));
+            container.Env.Add(Containers.FromSecret(ContainerVariables.ContextCheckKey, token));
         if (ClassifierVolume.Of(policy) is not null)
         {
             container.Args.Add($"--classifier-root={PodPaths.Classifier}");
@@ -83,15 +78,10 @@ internal static class KVCacheSidecar
             },
         };
 
-    private static V1Container Base(MoEDeploymentSpec spec, string image, ServerCapabilities server) => new()
+    private static V1Container Base(MoEDeploymentSpec spec, OperatorSettings settings, ServerCapabilities server)
     {
-        Name = InferencePod.KVCacheContainer,
-        RestartPolicy = server.NativeSidecars ? "Always" : null,
-        Image = image,
-        ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-        Command = [PodPaths.Program],
-        Args = new List<string>
-        {
+        List<string> args =
+        [
             "kvcache",
             "serve",
             $"--config={PodPaths.Config}/{InferenceConfiguration.KVCacheFile}",
@@ -100,21 +90,18 @@ internal static class KVCacheSidecar
             $"--arena-size={spec.KVCache.Memory.CanonicalizeString()}",
             $"--policy={PodPaths.Policy}/{PodPaths.PolicyFile}",
             $"--listen=0.0.0.0:{PodPaths.KVCacheMetricsPort}",
-        },
-        Env = new List<V1EnvVar> { Containers.NoDiagnostics() },
-        Ports = [new V1ContainerPort { Name = "metrics", ContainerPort = PodPaths.KVCacheMetricsPort, Protocol = "TCP" }],
-        Resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec),
-        StartupProbe = Containers.Startup("metrics"),
-        LivenessProbe = Containers.Liveness("metrics"),
-        ReadinessProbe = Containers.Readiness("metrics"),
-        TerminationMessagePolicy = "FallbackToLogsOnError",
-        SecurityContext = Containers.Restricted(),
-        VolumeMounts = new List<V1VolumeMount>
-        {
+        ];
+        List<V1VolumeMount> mounts =
+        [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
             Containers.Mount("policy", PodPaths.Policy, readOnly: true),
             Containers.Mount("run", PodPaths.Run, readOnly: false),
             Containers.Mount("arena", PodPaths.Arena, readOnly: false),
-        },
-    };
+        ];
+        var resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec);
+        var image = spec.Image ?? settings.ImageOf(InferencePod.KVCacheContainer);
+        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("metrics", PodPaths.KVCacheMetricsPort, settings);
+        container.RestartPolicy = server.NativeSidecars ? "Always" : null;
+        return container;
+    }
 }

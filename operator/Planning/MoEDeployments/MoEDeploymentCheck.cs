@@ -38,9 +38,12 @@ internal static class MoEDeploymentCheck
 
         if (spec.Model.Source.Store is { Size: var store })
         {
-            foreach (var error in NameCheck.Positive(store, "spec.model.source.store.size"))
+            foreach (var error in NameCheck.Positive(store, "spec.model.source.store.size").Concat(ResourcesCheck.Errors(spec.Model.Source.Store.Download?.Resources, "spec.model.source.store.download.resources")))
                 yield return error;
         }
+
+        if (spec.Model.Source.Store?.Download?.Proxy is { Url: var proxy } && (!Uri.TryCreate(proxy, UriKind.Absolute, out var uri) || uri.Port < 1))
+            yield return $"spec.model.source.store.download.proxy.url: '{proxy}' is not a URL with a host and a port: write one such as http://proxy.example.com:3128";
 
         foreach (var error in PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector")
             .Concat(PlacementCheck.Tolerations(spec.Placement?.Tolerations, "spec.placement.tolerations"))

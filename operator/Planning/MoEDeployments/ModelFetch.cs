@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s;
 using k8s.Models;
 using Moebius.Crds;
@@ -13,11 +14,8 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 internal static class ModelFetch
 {
     public const string ContainerName = "fetch";
-    public const string AwsKeyId = "AWS_ACCESS_KEY_ID";
-    public const string AwsSecret = "AWS_SECRET_ACCESS_KEY";
-    public const string HubToken = "HF_TOKEN";
 
-    private const string Volume = "model";
+    private const string Volume = "model", Authorities = "authorities";
 
     public static bool IsRemote(ModelSource source) => source.S3 is not null || source.Http is not null || source.HuggingFace is not null;
 
@@ -57,7 +55,7 @@ internal static class ModelFetch
     {
         var source = spec.Model.Source;
         List<string> args = ["model", "fetch", $"--to={PodPaths.Model}/{Revision(source)}", $"--report={PodPaths.TerminationLog}"];
-        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        List<V1EnvVar> secrets = [];
         switch (source)
         {
             case { S3: { } s3 }:
@@ -66,10 +64,10 @@ internal static class ModelFetch
                     args.Add($"--endpoint={endpoint}");
                 if (s3.Region is { } region)
                     args.Add($"--region={region}");
-                if (s3.CredentialsSecretRef is { Name: var secret })
+                if (s3.CredentialsSecretRef is { Name: var name })
                 {
-                    environment.Add(Containers.FromSecret(AwsKeyId, new SecretKeyReference { Name = secret, Key = AwsKeyId }));
-                    environment.Add(Containers.FromSecret(AwsSecret, new SecretKeyReference { Name = secret, Key = AwsSecret }));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.AwsKeyId, new SecretKeyReference { Name = name, Key = ContainerVariables.AwsKeyId }));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.AwsSecret, new SecretKeyReference { Name = name, Key = ContainerVariables.AwsSecret }));
                 }
 
                 break;
@@ -79,7 +77,7 @@ internal static class ModelFetch
             case { HuggingFace: { } hub }:
                 args.AddRange([$"--hugging-face={hub.Repository}", $"--revision={hub.Revision}", $"--endpoint={hub.Endpoint}"]);
                 if (hub.TokenSecretRef is { } token)
-                    environment.Add(Containers.FromSecret(HubToken, token));
+                    secrets.Add(Containers.FromSecret(ContainerVariables.HubToken, token));
                 break;
         }
 
@@ -88,20 +86,55 @@ internal static class ModelFetch
             args.Add("--pack");
         if (spec.Experts.Quantization != ExpertQuantization.None)
             args.Add($"--quantize={spec.Experts.Quantization.ToString().ToLowerInvariant()}");
-        return new V1Container
-        {
-            Name = ContainerName,
-            Image = spec.Image ?? settings.ImageOf(Components.Inference),
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env = environment,
-            Resources = new V1ResourceRequirements { Requests = new Dictionary<string, ResourceQuantity> { ["memory"] = new("128Mi") } },
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts = [Containers.Mount(Volume, PodPaths.Model, readOnly: false)],
-        };
+        var container = Containers.Moebius(
+            ContainerName,
+            spec.Image ?? settings.ImageOf(Components.Inference),
+            spec.ImagePullPolicy,
+            args,
+            source.Store?.Download?.Resources ?? DefaultResources(),
+            [Containers.Mount(Volume, PodPaths.Model, readOnly: false)]);
+        foreach (var variable in secrets)
+            container.Env.Add(variable);
+        if (source.Store?.Download is { } download)
+            Reach(container, download);
+        return container;
     }
+
+    /// <summary>What the container needs beside the store.</summary>
+    public static IEnumerable<V1Volume> Volumes(ModelSource source)
+    {
+        if (source.Store?.Download?.CaConfigMapRef is { } authorities)
+            yield return Containers.ConfigMapVolume(Authorities, authorities.Name, authorities.Key);
+    }
+
+    // The same variables that other programs know: .NET and OpenSSL read them by themselves.
+    private static void Reach(V1Container container, ModelDownload download)
+    {
+        if (download.Proxy is { } proxy)
+        {
+            container.Env.Add(new V1EnvVar { Name = "HTTP_PROXY", Value = proxy.Url });
+            container.Env.Add(new V1EnvVar { Name = "HTTPS_PROXY", Value = proxy.Url });
+            if (proxy.NoProxy is { Count: > 0 } direct)
+                container.Env.Add(new V1EnvVar { Name = "NO_PROXY", Value = string.Join(',', direct) });
+        }
+
+        if (download.CaConfigMapRef is not null)
+        {
+            // Beside the file of public authorities, which the image names in SSL_CERT_FILE.
+            container.Env.Add(new V1EnvVar { Name = "SSL_CERT_DIR", Value = PodPaths.Authorities });
+            container.VolumeMounts.Add(Containers.Mount(Authorities, PodPaths.Authorities, readOnly: true));
+        }
+    }
+
+    /// <summary>
+    /// The program takes 70 MiB and one expert as it reads and as it packs it. Limits are far above: they are for a namespace
+    /// with a quota, which refuses a pod without.
+    /// </summary>
+    private static V1ResourceRequirements DefaultResources() => new()
+    {
+        Requests = new Dictionary<string, ResourceQuantity> { ["cpu"] = new("100m"), ["memory"] = new("128Mi") },
+        Limits = new Dictionary<string, ResourceQuantity> { ["cpu"] = new("2"), ["memory"] = new("4Gi") },
+    };
 
     private static V1PersistentVolumeClaim Claim(MoEDeployment resource, ChildBuilder child)
     {
@@ -111,8 +144,13 @@ internal static class ModelFetch
 
     private static V1NetworkPolicy NetworkPolicy(MoEDeployment resource, ChildBuilder child)
     {
-        List<V1NetworkPolicyPort> ports = [.. Traffic.NameServers.Ports, .. Ports(resource.Spec.Model.Source).Select(port => Traffic.Port(port))];
-        return child.NetworkPolicy(Names.ModelStore(resource.Metadata.Name), null, [new V1NetworkPolicyEgressRule { Ports = ports }]);
+        var source = resource.Spec.Model.Source;
+        var proxy = source.Store?.Download?.Proxy;
+        // A proxy for everything leaves no other way out.
+        var direct = proxy is null || proxy.NoProxy is { Count: > 0 } ? Ports(source) : [];
+        List<V1NetworkPolicyPort> ports = [.. Traffic.NameServers.Ports, .. direct.Select(port => Traffic.Port(port))];
+        var through = proxy is null ? [] : Traffic.Out(new Uri(proxy.Url), resource.Metadata.NamespaceProperty);
+        return child.NetworkPolicy(Names.ModelStore(resource.Metadata.Name), null, [new V1NetworkPolicyEgressRule { Ports = ports }, .. through]);
     }
 
     // Stores redirect to other hosts over HTTPS.
@@ -138,7 +176,7 @@ internal static class ModelFetch
             SecurityContext = Containers.RestrictedPod(),
             ImagePullSecrets = Containers.PullSecrets(spec.ImagePullSecrets),
             Containers = [Container(spec, settings)],
-            Volumes = [ModelVolume.Store(resource, readOnly: false)],
+            Volumes = [ModelVolume.Store(resource, readOnly: false), .. Volumes(spec.Model.Source)],
         };
         InferencePod.Place(pod, resource, references.Profile, spread: false);
         ProfileNodes.Keep(pod, references.ProfilePlan);

@@ -1,3 +1,4 @@
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
@@ -12,9 +13,6 @@ internal static class ModelSizeCheck
 {
     public const string ContainerName = "size";
 
-    /// <summary>Environment variable with the memory limit in bytes.</summary>
-    public const string LimitVariable = "MOEBIUS_MEMORY_LIMIT";
-
     public static V1Container Container(MoEDeploymentSpec spec, string image)
     {
         List<string> args =
@@ -26,30 +24,13 @@ internal static class ModelSizeCheck
             $"--arena-size={(spec.KVCache.Enabled ? spec.KVCache.Memory.CanonicalizeString() : "0")}",
             $"--report={PodPaths.TerminationLog}",
         ];
-        return new V1Container
+        List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true), Containers.Mount("model", PodPaths.Model, readOnly: true)];
+        var container = Containers.Moebius(ContainerName, image, spec.ImagePullPolicy, args, PodMemory.Preparing(spec), mounts);
+        container.Env.Add(new V1EnvVar
         {
-            Name = ContainerName,
-            Image = image,
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args = args,
-            Env =
-            [
-                Containers.NoDiagnostics(),
-                new V1EnvVar
-                {
-                    Name = LimitVariable,
-                    ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
-                },
-            ],
-            Resources = PodMemory.Preparing(spec),
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts =
-            [
-                Containers.Mount("config", PodPaths.Config, readOnly: true),
-                Containers.Mount("model", PodPaths.Model, readOnly: true),
-            ],
-        };
+            Name = ContainerVariables.MemoryLimit,
+            ValueFrom = new V1EnvVarSource { ResourceFieldRef = new V1ResourceFieldSelector { ContainerName = InferencePod.InferenceContainer, Resource = "limits.memory" } },
+        });
+        return container;
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds;
 
@@ -48,7 +49,7 @@ internal static class PodTemplateOverride
         ["ephemeralContainers"] = "a template cannot have them",
     };
 
-    private static readonly HashSet<string> Environment = ["DOTNET_EnableDiagnostics", InferencePod.SignatureKey, KVCacheSidecar.PasswordVariable, KVCacheSidecar.ContextKeyVariable, ModelSizeCheck.LimitVariable];
+    private static readonly HashSet<string> Environment = ["DOTNET_EnableDiagnostics", ContainerVariables.TenantSignatureKey, ContainerVariables.SharedPassword, ContainerVariables.ContextCheckKey, ContainerVariables.MemoryLimit];
 
     /// <summary>What is wrong with a patch by itself.</summary>
     public static IEnumerable<string> Errors(JsonObject patch)
@@ -142,7 +143,7 @@ internal static class PodTemplateOverride
             foreach (var key in (metadata[field] as JsonObject ?? []).Select(one => one.Key).Where(key => key.StartsWith("app.kubernetes.io/", StringComparison.Ordinal) || key.StartsWith("moebius.dev/", StringComparison.Ordinal)))
             {
                 // The node agent reads this one, and only a user knows it.
-                if (key != Labels.MemoryIntent)
+                if (key != PodAnnotations.MemoryIntent)
                     yield return $"{Path}.metadata.{field}[{key}]: belongs to Moebius: choose another name";
             }
         }

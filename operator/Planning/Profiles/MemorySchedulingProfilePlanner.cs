@@ -109,13 +109,9 @@ public static class MemorySchedulingProfilePlanner
         };
     }
 
-    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings, ServerCapabilities server) => new()
+    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings, ServerCapabilities server)
     {
-        Name = ContainerName,
-        Image = agent.Image ?? settings.ImageOf(Components.NodeAgent),
-        ImagePullPolicy = agent.ImagePullPolicy.ToString(),
-        Command = [PodPaths.Program],
-        Args =
+        List<string> args =
         [
             "cxl",
             "agent",
@@ -123,20 +119,8 @@ public static class MemorySchedulingProfilePlanner
             "--sysfs=/sys",
             "--cgroups=/sys/fs/cgroup",
             $"--listen=0.0.0.0:{agent.Port}",
-        ],
-        Env =
-        [
-            new V1EnvVar { Name = "NODE_NAME", ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { ApiVersion = "v1", FieldPath = "spec.nodeName" } } },
-            Containers.NoDiagnostics(),
-        ],
-        Ports = [new V1ContainerPort { Name = "http", ContainerPort = agent.Port, Protocol = "TCP" }],
-        Resources = agent.Resources,
-        StartupProbe = Containers.Startup("http"),
-        LivenessProbe = Containers.Liveness("http"),
-        ReadinessProbe = Containers.Readiness("http"),
-        TerminationMessagePolicy = "FallbackToLogsOnError",
-        SecurityContext = Security(agent.Privilege, server),
-        VolumeMounts =
+        ];
+        List<V1VolumeMount> mounts =
         [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
             // Interleave weights are written there.
@@ -144,8 +128,12 @@ public static class MemorySchedulingProfilePlanner
             Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
             Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
             Containers.Mount("state", PodPaths.Run, readOnly: false),
-        ],
-    };
+        ];
+        var container = Containers.Moebius(ContainerName, agent.Image ?? settings.ImageOf(Components.NodeAgent), agent.ImagePullPolicy, args, agent.Resources, mounts).Serving("http", agent.Port, settings);
+        container.Env.Insert(0, new V1EnvVar { Name = ContainerVariables.NodeName, ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { ApiVersion = "v1", FieldPath = "spec.nodeName" } } });
+        container.SecurityContext = Security(agent.Privilege, server);
+        return container;
+    }
 
     /// <summary>
     /// Three capabilities are what the kernel asks for. The runtimes' default seccomp profiles know them only in newer

@@ -170,45 +170,27 @@ public static class PromptOptimizerPlanner
 
     private static V1Container Container(PromptOptimizerSpec spec, OperatorSettings settings)
     {
-        List<V1EnvVar> environment = [Containers.NoDiagnostics()];
+        List<string> args =
+        [
+            "prompt-optimizer",
+            "serve",
+            $"--config={PodPaths.Config}/{ConfigFile}",
+            $"--data={PodPaths.Data}",
+            $"--listen=0.0.0.0:{spec.Port}",
+        ];
+        List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true), Containers.Mount("data", PodPaths.Data, readOnly: false)];
+        var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port, settings);
         foreach (var (variable, endpoint) in new[]
         {
-            ("MOEBIUS_LLM_API_KEY", spec.LanguageModel.Endpoint),
-            ("MOEBIUS_SCORER_API_KEY", spec.Scorer.Endpoint),
-            ("MOEBIUS_IMAGE_API_KEY", spec.ImageModel?.Endpoint),
+            (ContainerVariables.LanguageModelKey, spec.LanguageModel.Endpoint),
+            (ContainerVariables.ScorerKey, spec.Scorer.Endpoint),
+            (ContainerVariables.ImageModelKey, spec.ImageModel?.Endpoint),
         })
         {
             if (endpoint?.ApiKeySecretRef is { } key)
-                environment.Add(Containers.FromSecret(variable, key));
+                container.Env.Add(Containers.FromSecret(variable, key));
         }
 
-        return new V1Container
-        {
-            Name = "optimizer",
-            Image = spec.Image ?? settings.ImageOf(Components.PromptOptimizer),
-            ImagePullPolicy = spec.ImagePullPolicy.ToString(),
-            Command = [PodPaths.Program],
-            Args =
-            [
-                "prompt-optimizer",
-                "serve",
-                $"--config={PodPaths.Config}/{ConfigFile}",
-                $"--data={PodPaths.Data}",
-                $"--listen=0.0.0.0:{spec.Port}",
-            ],
-            Env = environment,
-            Ports = [new V1ContainerPort { Name = "http", ContainerPort = spec.Port, Protocol = "TCP" }],
-            Resources = spec.Resources,
-            StartupProbe = Containers.Startup("http"),
-            LivenessProbe = Containers.Liveness("http"),
-            ReadinessProbe = Containers.Readiness("http"),
-            TerminationMessagePolicy = "FallbackToLogsOnError",
-            SecurityContext = Containers.Restricted(),
-            VolumeMounts =
-            [
-                Containers.Mount("config", PodPaths.Config, readOnly: true),
-                Containers.Mount("data", PodPaths.Data, readOnly: false),
-            ],
-        };
+        return container;
     }
 }

@@ -19,7 +19,7 @@ internal sealed record PassageScore(double Probability, IReadOnlyList<ScoredSpan
 /// Tier 2 (SafeKV, arXiv 2508.08438, section 4.1): a small classifier of what the rules let through. Called in batches,
 /// beside the requests, by one thread at a time.
 /// </summary>
-internal interface IPrivacyClassifier : IDisposable
+internal interface IPrivacyClassifier
 {
     /// <summary>One score for each passage, in their order.</summary>
     IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages);

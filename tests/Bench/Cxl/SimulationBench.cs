@@ -1,6 +1,7 @@
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Policy;
 using Moebius.Cxl.Simulation;
+using Moebius.Cxl.Tests.Simulation;
 
 namespace Moebius.Bench.Cxl;
 
@@ -25,7 +26,7 @@ internal static class SimulationBench
             foreach (var strategy in Simulator.Strategies)
             {
                 var shares = Enumerable.Range(0, Mixes)
-                    .Select(seed => new Simulator(curve, Workload.RandomMix(new Random(seed), Threads, Cores, curve.At(curve.BestShare)), seed).Run(strategy, Slices).OfOracle)
+                    .Select(seed => new Simulator(curve, RandomWorkload.Mix(new Random(seed), Threads, Cores, curve.At(curve.BestShare)), seed).Run(strategy, Slices).OfOracle)
                     .ToList();
                 var bar = strategy != MemoryStrategy.Auto ? "" : shares.Average() >= 0.95 && shares.Min() >= 0.90 ? "met" : "NOT met";
                 Report.Row(curve.Name, strategy == MemoryStrategy.Observe ? "none (fair)" : $"{strategy}", $"{shares.Average():P1}", $"{shares.Min():P1}", $"{shares.Max():P1}", bar);

@@ -113,6 +113,8 @@ public sealed class ManifestValidatorTests
         var manifest = "{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {name: a}, spec: {model: {store: {size: 1Gi}, source: {http: {url: \"" + url + "\", sha256: \"" + new string('0', 64) + "\"}}}}}";
         var errors = ManifestValidator.Validate(Parse(manifest)).Select(error => error.ToString()).ToList();
         Assert.Equal(!valid, errors.Any(error => error.StartsWith("spec.model.source.http.url: ", StringComparison.Ordinal)));
+        // What refuses a password does not show it either.
+        Assert.All(errors, error => Assert.DoesNotContain("user", error, StringComparison.Ordinal));
     }
 
     private static void AssertError(string manifest, string more, string expected) =>

@@ -18,6 +18,8 @@ internal sealed class RandomManifest(int seed)
         [SchemaGenerator.BytesPattern] = ["0", "512Mi", "1.5Gi", "3k"],
         [SchemaGenerator.QuantityPattern] = ["100m", "1.5", "2Gi", "1e3"],
         [Patterns.Percentage] = ["0%", "25%", "100%"],
+        ["^https?://([^\\s/?#@:\\[\\]]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?/?$"] = ["http://proxy:3128", "https://proxy.example.com/", "http://[fd00::7]:80"],
+        ["^[.]?[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"] = ["localhost", ".svc", "10.0.0.9"],
         [Patterns.ServiceName] = ["a", "a-1"],
         ["^[A-Za-z0-9-]+$"] = ["X", "X-Tenant"],
         ["^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"] = ["a", "a-1", "x0"],

@@ -18,7 +18,7 @@ public class SimulatorTests
         var shares = new List<double>();
         for (var seed = 0; seed < 50; seed++)
         {
-            var workload = Workload.RandomMix(new Random(seed), threads: 48, cores: 16, curve.At(curve.BestShare));
+            var workload = RandomWorkload.Mix(new Random(seed), threads: 48, cores: 16, curve.At(curve.BestShare));
             shares.Add(new Simulator(curve, workload, seed).Run(MemoryStrategy.Auto, Slices).OfOracle);
         }
 
@@ -61,7 +61,7 @@ public class SimulatorTests
     [Fact]
     public void The_same_seed_gives_the_same_result()
     {
-        var workload = Workload.RandomMix(new Random(3), 32, 8, 33);
+        var workload = RandomWorkload.Mix(new Random(3), 32, 8, 33);
         Assert.Equal(new Simulator(LinkCurve.CxlA, workload, 3).Run(MemoryStrategy.Auto, 300), new Simulator(LinkCurve.CxlA, workload, 3).Run(MemoryStrategy.Auto, 300));
     }
 }

@@ -108,15 +108,25 @@ public sealed class WeightedInterleaveTests : IDisposable
     }
 
     [Theory]
-    [InlineData("node 0 256")]
-    [InlineData("node 0 0")]
-    [InlineData("node x 1")]
-    [InlineData("auto perhaps")]
-    public void A_record_that_makes_no_sense_changes_nothing_and_is_said(string line)
+    [InlineData("{\"boot\":\"x\",\"weights\":{\"0\":256}}", "node 0 has the weight 256")]
+    [InlineData("{\"boot\":\"x\",\"weights\":{\"0\":0}}", "node 0 has the weight 0")]
+    [InlineData("{\"boot\":\"x\",\"weights\":{\"-1\":7}}", "node -1 has the weight 7")]
+    [InlineData("{\"boot\":\"x\",\"weights\":{\"x\":1}}", "$.weights.x")]
+    [InlineData("{\"boot\":\"x\",\"weights\":null}", "boot or weights are null")]
+    [InlineData("{\"boot\":\"x\"}", "weights")]
+    [InlineData("{\"weights\":{}}", "boot")]
+    [InlineData("{\"boot\":\"x\",\"automatic\":\"perhaps\",\"weights\":{}}", "automatic")]
+    [InlineData("null", "boot or weights are null")]
+    [InlineData("boot x\nnode 0 7\n", "'b' is an invalid start")]
+    [InlineData("", "makes no sense")]
+    public void A_record_that_makes_no_sense_changes_nothing_and_is_said(string text, string why)
     {
         using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/node0 = 9");
-        File.WriteAllText(Path.Combine(_state, "interleave-weights"), $"boot x\n{line}\n");
-        Assert.Contains($"'{line}' makes no sense", Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, _record).RestoreLeft()).Message, StringComparison.Ordinal);
+        var path = Path.Combine(_state, "interleave-weights");
+        File.WriteAllText(path, text);
+        var message = Assert.Throws<IOException>(() => new WeightedInterleave(sysfs.Root, _record).RestoreLeft()).Message;
+        Assert.StartsWith($"{path} makes no sense (", message, StringComparison.Ordinal);
+        Assert.Contains(why, message, StringComparison.Ordinal);
         Assert.Equal("9", sysfs[$"{Folder}/node0"]);
     }
 }

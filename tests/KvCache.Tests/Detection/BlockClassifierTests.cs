@@ -15,7 +15,7 @@ public sealed class BlockClassifierTests
     public void A_secret_across_a_block_edge_keeps_the_block_it_begins_in_private()
     {
         const string text = "please write to jane@example.com";
-        var verdict = BlockClassifier.Classify(PolicyCompiler.Default, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 10, 0);
+        var verdict = Classify(PolicyCompiler.Default, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 10, 0);
         Assert.Equal(1, verdict.PrivateFrom);
     }
 
@@ -23,7 +23,7 @@ public sealed class BlockClassifierTests
     public void A_secret_that_ends_in_a_later_commit_is_found_from_where_it_begins()
     {
         const string text = "my card is 4111 1111 1111 1111";
-        var verdict = BlockClassifier.Classify(PolicyCompiler.Default, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 5, 5);
+        var verdict = Classify(PolicyCompiler.Default, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 5, 5);
         Assert.Equal(2, verdict.PrivateFrom);
     }
 
@@ -34,7 +34,7 @@ public sealed class BlockClassifierTests
         const string first = "system\nBe kind to all.";
         const string second = "4111111111111111";
         uint[] bytes = [0, .. first.Select(_ => 1u), 0, .. second.Select(_ => 1u), 0, 1];
-        var verdict = BlockClassifier.Classify(Policy, Encoding.UTF8.GetBytes(first + second + "1"), bytes, 1, 0);
+        var verdict = Classify(Policy, Encoding.UTF8.GetBytes(first + second + "1"), bytes, 1, 0);
         Assert.Equal(1 + first.Length, verdict.PublicUpTo);
         Assert.Equal(1 + first.Length + 1, verdict.PrivateFrom);
     }
@@ -46,9 +46,9 @@ public sealed class BlockClassifierTests
             new KVPrivacyPolicySpec { PublicPrefixes = [new PublicPrefix { Name = "p", Text = "Ask help@example.com" }] }, 1, "test");
         Assert.Contains("Email", Assert.Single(policy.Warnings), StringComparison.Ordinal);
         const string inside = "Ask help@example.com about it";
-        Assert.Equal(20, BlockClassifier.Classify(policy, Encoding.UTF8.GetBytes(inside), [.. inside.Select(_ => 1u)], 1, 0).PublicUpTo);
+        Assert.Equal(20, Classify(policy, Encoding.UTF8.GetBytes(inside), [.. inside.Select(_ => 1u)], 1, 0).PublicUpTo);
         const string beyond = "Ask help@example.community now";
-        Assert.Equal(4, BlockClassifier.Classify(policy, Encoding.UTF8.GetBytes(beyond), [.. beyond.Select(_ => 1u)], 1, 0).PublicUpTo);
+        Assert.Equal(4, Classify(policy, Encoding.UTF8.GetBytes(beyond), [.. beyond.Select(_ => 1u)], 1, 0).PublicUpTo);
     }
 
     private static readonly CompiledPolicy Classifying = new TierFactory("/", null, null, TimeProvider.System).Equip(
@@ -78,7 +78,7 @@ public sealed class BlockClassifierTests
         BlockVerdict Read(string prompt, int firstUndecided)
         {
             var blocks = prompt.Length / block;
-            return BlockClassifier.Classify(Classifying, Encoding.UTF8.GetBytes(prompt), [.. prompt.Select(_ => 1u)], block, Math.Min(firstUndecided, blocks));
+            return Classify(Classifying, Encoding.UTF8.GetBytes(prompt), [.. prompt.Select(_ => 1u)], block, Math.Min(firstUndecided, blocks));
         }
     }
 
@@ -89,7 +89,7 @@ public sealed class BlockClassifierTests
     [InlineData("Explain how a motor works. What is inflation?\n", 46, int.MaxValue)]
     public void Text_is_cleared_up_to_the_first_passage_that_is_private_or_not_complete(string text, int publicUpTo, int privateFrom)
     {
-        var verdict = BlockClassifier.Classify(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 1, 0);
+        var verdict = Classify(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 1, 0);
         Assert.Equal((publicUpTo, privateFrom), (verdict.PublicUpTo, verdict.PrivateFrom));
         Assert.Equal(0, verdict.Declared);
     }
@@ -114,5 +114,14 @@ public sealed class BlockClassifierTests
             var start = lengths.Take(token).Sum(length => length);
             Assert.InRange(text.ByteAt(index), start, start + lengths[token] - 1);
         }
+    }
+
+    /// <summary>A verdict by the rules and the classifier alone.</summary>
+    private static BlockVerdict Classify(
+        CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
+    {
+        var reading = new BlockClassifier(policy, text, tokenBytes, blockTokens, firstUndecided);
+        var scores = policy.Tiers.Classifier?.Score([.. reading.Passages.Select(reading.TextOf)]) ?? [];
+        return reading.Decide([.. scores.Select(score => policy.Judge(score.Probability) == PassageVerdict.Public)]);
     }
 }

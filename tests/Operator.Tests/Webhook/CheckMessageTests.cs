@@ -97,6 +97,7 @@ public sealed partial class CheckMessageTests
     {
         { "KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: '(?<=a)b'}]}}", "spec.rules.custom[a].pattern: '(?<=a)b' is not usable: look-around, back-references and atomic groups cannot be matched in linear time: write it without them" },
         { "KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: 'b*'}]}}", "spec.rules.custom[a].pattern: 'b*' matches the empty text: every text would be private" },
+        { "MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi, download: {proxy: {url: 'http://proxy:99999'}}}}}}", "spec.model.source.store.download.proxy.url: 'http://proxy:99999' is not a URL with a host and a port: write one such as http://proxy.example.com:3128" },
         { "MemorySchedulingProfile", "{nodeSelector: {zone: a}}", "spec.nodeSelector: every node that it selects belongs to the older profile 'elder': select other nodes, or delete one of the two" },
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://[::', model: m}}}", "spec.languageModel.endpoint.url: 'http://[::' is not a URL with a host: write one such as http://host:8000/v1" },
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://u:p@a/v1', model: m}}}", "spec.languageModel.endpoint.url: must not hold a user or password: give the key with apiKeySecretRef" },

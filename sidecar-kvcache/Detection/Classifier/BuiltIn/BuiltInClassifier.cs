@@ -51,10 +51,6 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
         return new PassageScore(most, spans);
     }
 
-    public void Dispose()
-    {
-    }
-
     private static string Kind(ReadOnlySpan<double> probabilities)
     {
         var best = WordClass.Name;

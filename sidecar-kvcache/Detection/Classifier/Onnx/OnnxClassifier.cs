@@ -10,7 +10,7 @@ namespace Moebius.KvCache.Detection.Classifier.Onnx;
 /// <c>input_ids</c>, <c>attention_mask</c> and, if it has it, <c>token_type_ids</c> (int64, batch by length); output
 /// logits (float32, batch by length by labels). <c>config.json</c> names the labels; <c>O</c> is "nothing private".
 /// </summary>
-internal sealed class OnnxClassifier : IPrivacyClassifier
+internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
 {
     /// <summary>Longest row in tokens, with the two that frame it.</summary>
     public const int MaxTokens = 512;

@@ -15,7 +15,7 @@ internal static class ClassifierBench
 
     private static void Run()
     {
-        using var classifier = new BuiltInClassifier(ClassifierModel.Load());
+        var classifier = new BuiltInClassifier(ClassifierModel.Load());
         var bank = new NameBank(Seed);
         Report.Title("Built-in classifier, held out (thresholds 0.3 and 0.7)", "text", "passages", "private", "open", "public", "bar", "");
         var texts = Corpora.HeldOutPrivate(bank, PerTemplate, Seed + 1);

@@ -11,7 +11,7 @@ public sealed class BuiltInClassifierTests
     [Fact]
     public void Names_and_addresses_that_training_never_saw_are_found()
     {
-        using var classifier = new BuiltInClassifier(Model);
+        var classifier = new BuiltInClassifier(Model);
         var texts = Corpora.HeldOutPrivate(Bank, perTemplate: 20, seed: 2);
         foreach (var group in texts.GroupBy(text => text.Labels[0].Class))
         {
@@ -23,7 +23,7 @@ public sealed class BuiltInClassifierTests
     [Fact]
     public void Instructions_and_prose_that_training_never_saw_are_left_alone()
     {
-        using var classifier = new BuiltInClassifier(Model);
+        var classifier = new BuiltInClassifier(Model);
         var harmless = Scores.Of(classifier, [.. Corpora.HeldOutPublic(Bank, perTemplate: 10, seed: 3).Select(text => text.Text)]);
         Assert.True(harmless.Private <= 0.1, harmless.ToString());
         var prose = Scores.Of(classifier, [.. Corpora.Prose(Path.Combine(AppContext.BaseDirectory, "Data"), Corpora.TrainingShare, 1)]);
@@ -36,7 +36,7 @@ public sealed class BuiltInClassifierTests
     [InlineData("I live at 12 Thornbury Crescent, Millfield.", "Address", "12 Thornbury Crescent")]
     public void A_span_has_its_kind_and_its_characters(string text, string kind, string expected)
     {
-        using var classifier = new BuiltInClassifier(Model);
+        var classifier = new BuiltInClassifier(Model);
         var score = classifier.Score(text);
         Assert.True(score.Probability > 0.7, score.ToString());
         Assert.Contains(score.Spans, span => span.Kind == kind && text[span.Start..span.End].Contains(expected, StringComparison.Ordinal));
@@ -45,7 +45,7 @@ public sealed class BuiltInClassifierTests
     [Fact]
     public void A_language_that_it_does_not_know_is_left_to_the_next_tier()
     {
-        using var classifier = new BuiltInClassifier(Model);
+        var classifier = new BuiltInClassifier(Model);
         Assert.InRange(classifier.Score("Az ősz szépsége megnyugtatja azt, aki lassan sétál.").Probability, 0.3, 1);
     }
 
