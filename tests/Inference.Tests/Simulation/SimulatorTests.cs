@@ -129,7 +129,7 @@ public class SimulatorTests
         var shape = new TraceShape("toy", layers, experts, 1, layers, 4, 8, 8);
         ushort[] chosen = [.. steps.SelectMany(step => step.Select(expert => (ushort)expert))];
         var gates = new byte[steps.Length * layers * shape.GateValues];
-        return new TraceReplay(new RoutingTrace(shape, [new TraceChunk(0, 0, 0, steps.Length)], new int[steps.Length], chosen, gates), 1);
+        return new TraceReplay(new RoutingTrace(shape, new int[steps.Length], chosen, gates), 1);
     }
 
     /// <summary>Gates that drift from layer to layer; pre-gates that see the drift less the farther it is.</summary>
@@ -155,6 +155,6 @@ public class SimulatorTests
                 }
             }
         }
-        return new RoutingTrace(shape, [new TraceChunk(0, 0, 0, tokens)], [.. Enumerable.Range(0, tokens).Select(token => token % 16)], [.. chosen], [.. gates]);
+        return new RoutingTrace(shape, [.. Enumerable.Range(0, tokens).Select(token => token % 16)], [.. chosen], [.. gates]);
     }
 }
