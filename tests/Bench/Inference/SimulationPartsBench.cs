@@ -24,7 +24,6 @@ internal static class SimulationPartsBench
         Row("prediction: what the layers inside the horizon use is known", item => item.Run(Known(item)));
         Row("eviction: what is used last goes, and nothing is loaded in place of what is used sooner", item => item.Run(new TrueEviction(Flow(item), item.Source)));
         Row("link: loads ahead take no time", item => item.Run(Flow(item), ahead: 0));
-        Row("link: a load ahead gives way to what is demanded after 1 MiB", item => item.Run(Flow(item), part: 1 << 20));
         Row("horizon: the best fixed one", item => Best(item, horizon => item.Run(Flow(item, horizon))));
         Row("prediction and horizon", item => Best(item, horizon => item.Run(Known(item, horizon))));
         Row("prediction and eviction", item => item.Run(new TrueEviction(Known(item), item.Source)));
