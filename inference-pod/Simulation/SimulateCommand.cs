@@ -81,7 +81,7 @@ internal static class SimulateCommand
     }
 
     /// <summary>What is replayed: the trace as it is, or stretched to a larger model.</summary>
-    private static IRoutingSource Source(RoutingTrace trace, ModelShape? larger, int batch, int? steps, out ModelShape model, out int maxStep)
+    private static RoutingReplay Source(RoutingTrace trace, ModelShape? larger, int batch, int? steps, out ModelShape model, out int maxStep)
     {
         if (batch < 1 || trace.Tokens.Length / batch < LeastSteps)
             throw new UserInputException($"--batch is {batch}; it must be from 1 to {trace.Tokens.Length / LeastSteps}, a share of {LeastSteps} tokens of the trace's {trace.Tokens.Length} for each sequence");

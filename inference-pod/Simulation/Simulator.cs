@@ -43,7 +43,7 @@ internal sealed record SimulatedRun(long Tokens, double Seconds, double StallSec
 /// </summary>
 internal sealed class Simulator
 {
-    private readonly IRoutingSource _source;
+    private readonly RoutingReplay _source;
     private readonly SimulatedTimes _times;
     private readonly IPrefetchPolicy _policy;
     private readonly ExpertScheduler _scheduler;
@@ -59,7 +59,7 @@ internal sealed class Simulator
     /// <param name="times">The machine.</param>
     /// <param name="policy">Decides what to load ahead.</param>
     /// <param name="slots">Experts that fit; at least 1.</param>
-    public Simulator(IRoutingSource source, SimulatedTimes times, IPrefetchPolicy policy, int slots)
+    public Simulator(RoutingReplay source, SimulatedTimes times, IPrefetchPolicy policy, int slots)
     {
         (_source, _times, _policy) = (source, times, policy);
         _scheduler = new ExpertScheduler(new ExpertCache(slots, policy.NextUse, policy.Residency));

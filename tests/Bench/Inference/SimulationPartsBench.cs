@@ -44,7 +44,7 @@ internal static class SimulationPartsBench
         Horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
 
     /// <summary>Says what will be used.</summary>
-    private sealed class TruePredictor(IRoutingSource source) : RoutingPredictor(source.Shape)
+    private sealed class TruePredictor(RoutingReplay source) : RoutingPredictor(source.Shape)
     {
         public override void Predict(LayerRouting? routing, int distance, Span<float> use)
         {
@@ -58,7 +58,7 @@ internal static class SimulationPartsBench
     }
 
     /// <summary>A policy whose cache knows when each expert is used next.</summary>
-    private sealed class TrueEviction(ExpertFlowPolicy policy, IRoutingSource source) : IPrefetchPolicy
+    private sealed class TrueEviction(ExpertFlowPolicy policy, RoutingReplay source) : IPrefetchPolicy
     {
         private readonly FutureUses _future = new(source);
         private int _step = -1;

@@ -118,6 +118,15 @@ public class SimulatorTests
         }
     }
 
+    /// <summary>Otherwise values of another gate would be taken for theirs.</summary>
+    [Fact]
+    public void Layers_farther_ahead_than_was_recorded_have_no_gates()
+    {
+        var shape = new TraceShape("toy", 4, 2, 1, 1, 4, 8, 8);
+        var replay = new TraceReplay(new RoutingTrace(shape, [0, 1], new ushort[8], new byte[2 * 4 * shape.GateValues]), 1);
+        Assert.Equal([1], replay.Routing(0, 0, 3).Ahead.Select(gate => gate.Layer));
+    }
+
     /// <summary>Top-1 routing of one sequence: for each step, the expert of each layer.</summary>
     private static TraceReplay Source(int layers, int experts, int[][] steps)
     {
