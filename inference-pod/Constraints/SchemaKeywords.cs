@@ -1,5 +1,5 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Constraints;
 
@@ -15,8 +15,6 @@ internal sealed class SchemaKeywords
         ["string"] = ["minLength", "maxLength"],
         ["integer"] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"],
     };
-
-    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly Dictionary<string, JsonElement> _keywords;
 
@@ -41,7 +39,7 @@ internal sealed class SchemaKeywords
     }
 
     /// <summary>A value as JSON without blanks, with no more escapes than it needs.</summary>
-    public static string Json<T>(T value) => JsonSerializer.Serialize(value, Plain);
+    public static string Json<T>(T value) => JsonSerializer.Serialize(value, JsonStyles.Plain);
 
     public JsonElement? Get(string keyword) => _keywords.TryGetValue(keyword, out var value) ? value : null;
 

@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+
 namespace Moebius.Inference.Engine;
 
 /// <summary>
@@ -6,6 +9,9 @@ namespace Moebius.Inference.Engine;
 /// </summary>
 internal static class TokenKeys
 {
+    /// <summary>So many are sorted rather than parted.</summary>
+    private const int Few = 8;
+
     /// <param name="value">Its logit; not NaN.</param>
     /// <param name="token">Its id.</param>
     public static ulong Of(float value, int token)
@@ -17,6 +23,31 @@ internal static class TokenKeys
     }
 
     public static int Token(ulong key) => (int)~(uint)key;
+
+    /// <summary>Makes the keys of some tokens, in the order of their ids; returns how many.</summary>
+    /// <param name="values">Of all tokens.</param>
+    /// <param name="measures">As many: those tokens are taken whose measure is not below the bound, nor NaN.</param>
+    /// <param name="bound">The bound.</param>
+    /// <param name="keys">Receives the keys.</param>
+    public static int Collect(ReadOnlySpan<float> values, ReadOnlySpan<float> measures, float bound, Span<ulong> keys)
+    {
+        int count = 0, i = 0;
+        for (; i + 16 <= measures.Length; i += 16)
+        {
+            var found = Vector512.GreaterThanOrEqual(Vector512.Create(measures.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits();
+            for (; found != 0; found &= found - 1)
+            {
+                var at = i + BitOperations.TrailingZeroCount(found);
+                keys[count++] = Of(values[at], at);
+            }
+        }
+        for (; i < measures.Length; i++)
+        {
+            if (measures[i] >= bound)
+                keys[count++] = Of(values[i], i);
+        }
+        return count;
+    }
 
     /// <summary>Parts keys at the middle one of three; returns its place. Larger ones come before it.</summary>
     public static int Part(Span<ulong> keys)
@@ -57,6 +88,46 @@ internal static class TokenKeys
                 from = place + 1;
         }
         Sort(keys[..count]);
+    }
+
+    /// <summary>Parts keys until that one is found with which the mass exceeds a target, or the last where it never does.</summary>
+    /// <param name="keys">At least one. Larger ones come before the one that is found.</param>
+    /// <param name="weights">Of all tokens.</param>
+    /// <param name="target">0 or more.</param>
+    /// <param name="before">The mass of all larger ones.</param>
+    /// <returns>Its place.</returns>
+    public static int Reach(Span<ulong> keys, ReadOnlySpan<float> weights, double target, out double before)
+    {
+        before = 0;
+        int from = 0, to = keys.Length;
+        while (to - from > Few)
+        {
+            var pivot = from + Part(keys[from..to]);
+            var larger = before;
+            foreach (var key in keys[from..pivot])
+                larger += weights[Token(key)];
+            if (larger > target)
+            {
+                to = pivot;
+                continue;
+            }
+            var with = larger + weights[Token(keys[pivot])];
+            if (with > target || pivot == to - 1)
+            {
+                before = larger;
+                return pivot;
+            }
+            (from, before) = (pivot + 1, with);
+        }
+        Sort(keys[from..to]);
+        for (; from < to - 1; from++)
+        {
+            var with = before + weights[Token(keys[from])];
+            if (with > target)
+                break;
+            before = with;
+        }
+        return from;
     }
 
     /// <summary>Sorts keys, the largest first.</summary>

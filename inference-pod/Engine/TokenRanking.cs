@@ -77,7 +77,7 @@ internal static class TokenRanking
     private static int[] Ranked(ReadOnlySpan<float> values, int count)
     {
         var rented = ArrayPool<ulong>.Shared.Rent(values.Length);
-        var keys = rented.AsSpan(0, Keys(values, Bound(values, count), rented));
+        var keys = rented.AsSpan(0, TokenKeys.Collect(values, values, Bound(values, count), rented));
         var best = new int[Math.Min(count, keys.Length)];
         TokenKeys.Rank(keys, best.Length);
         for (var i = 0; i < best.Length; i++)
@@ -125,27 +125,6 @@ internal static class TokenRanking
             count += BitOperations.PopCount(Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits());
         for (; i < values.Length; i++)
             count += values[i] >= bound ? 1 : 0;
-        return count;
-    }
-
-    /// <summary>Keys of the values that are not below a bound; returns how many.</summary>
-    private static int Keys(ReadOnlySpan<float> values, float bound, Span<ulong> keys)
-    {
-        int count = 0, i = 0;
-        for (; i + 16 <= values.Length; i += 16)
-        {
-            var found = Vector512.GreaterThanOrEqual(Vector512.Create(values.Slice(i, 16)), Vector512.Create(bound)).ExtractMostSignificantBits();
-            for (; found != 0; found &= found - 1)
-            {
-                var at = i + BitOperations.TrailingZeroCount(found);
-                keys[count++] = TokenKeys.Of(values[at], at);
-            }
-        }
-        for (; i < values.Length; i++)
-        {
-            if (values[i] >= bound)
-                keys[count++] = TokenKeys.Of(values[i], i);
-        }
         return count;
     }
 

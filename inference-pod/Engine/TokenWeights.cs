@@ -138,19 +138,14 @@ internal readonly ref struct TokenWeights
         var needed = share * Total;
         // Of N tokens, those that have less than an Nth of what is left out are outside.
         var least = (float)Math.Max(((Total * Slack) - needed) / _weights.Length, float.Epsilon);
-        var memory = ArrayPool<float>.Shared.Rent(HeaviestFirst.Memory(_weights.Length));
-        try
-        {
-            var likeliest = new HeaviestFirst(_logits, _weights, least, memory);
-            // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
-            var cut = likeliest.Find(Math.BitDecrement(needed), out var before);
-            var kept = before + _weights[TokenKeys.Token(cut)];
-            return TokenKeys.Token(Math.Max(cut, likeliest.Find(uniform * kept, out _)));
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(memory);
-        }
+        var rented = ArrayPool<ulong>.Shared.Rent(_weights.Length);
+        var keys = rented.AsSpan(0, TokenKeys.Collect(_logits, _weights, least, rented));
+        // The cut is where the mass reaches what is needed; a draw ends where it exceeds its target.
+        var cut = TokenKeys.Reach(keys, _weights, Math.BitDecrement(needed), out var before);
+        var kept = before + _weights[TokenKeys.Token(keys[cut])];
+        var drawn = TokenKeys.Token(keys[TokenKeys.Reach(keys[..(cut + 1)], _weights, uniform * kept, out _)]);
+        ArrayPool<ulong>.Shared.Return(rented);
+        return drawn;
     }
 
     /// <summary>Gives back the memory.</summary>

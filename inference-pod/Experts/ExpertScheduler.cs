@@ -91,9 +91,6 @@ internal sealed class ExpertScheduler(ExpertCache cache, int aheadAtOnce = int.M
         return false;
     }
 
-    /// <summary>The running layer waits for an expert, which has not come yet.</summary>
-    public bool IsWanted(ExpertKey key) => _wanted.Contains(key);
-
     public void Release(ExpertKey key) => cache.Unpin(key);
 
     /// <summary>Uses of a layer begin when those of another end; a model with one MoE layer counts as running it once.</summary>

@@ -25,7 +25,7 @@ internal static class PredictorTraining
     /// <param name="source">Routing.</param>
     /// <param name="predictor">Learns.</param>
     /// <param name="horizon">Layers ahead, 1 or more.</param>
-    public static void Run(IRoutingSource source, RoutingPredictor predictor, int horizon)
+    public static void Run(RoutingReplay source, RoutingPredictor predictor, int horizon)
     {
         var use = new float[source.Shape.Experts];
         horizon = Math.Min(horizon, source.Shape.Layers);

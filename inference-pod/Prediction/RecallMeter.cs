@@ -21,7 +21,7 @@ internal static class RecallMeter
     /// <param name="predictor">It goes on learning.</param>
     /// <param name="threshold">Probability from which an expert is in the predicted set.</param>
     /// <param name="count">False: only learn.</param>
-    public static IReadOnlyList<HorizonRecall> Measure(IRoutingSource source, RoutingPredictor predictor, float threshold, bool count = true)
+    public static IReadOnlyList<HorizonRecall> Measure(RoutingReplay source, RoutingPredictor predictor, float threshold, bool count = true)
     {
         var layers = source.Shape.Layers;
         var tallies = Enumerable.Range(0, layers).Select(distance => new Tally(distance)).ToArray();

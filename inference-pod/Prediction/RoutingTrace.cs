@@ -15,13 +15,6 @@ internal sealed record TraceShape(string Architecture, int Layers, int Experts, 
     public int GateValues => (Horizon + 1) * Experts;
 }
 
-/// <summary>Tokens of one sequence that were computed in one step.</summary>
-/// <param name="Step">Number of the step.</param>
-/// <param name="Sequence">Number of the sequence.</param>
-/// <param name="First">Index of the first token in the trace.</param>
-/// <param name="Count">Tokens.</param>
-internal readonly record struct TraceChunk(int Step, int Sequence, int First, int Count);
-
 /// <summary>
 /// The routing of many tokens: for each token and MoE layer what the router chose, and the probabilities of the layer's
 /// own gate and of later layers' gates on the same hidden state. It holds token ids, which a tokenizer turns back into
@@ -35,20 +28,17 @@ internal sealed class RoutingTrace
     private static readonly float[] Probability = [.. Enumerable.Range(0, 256).Select(code => MathF.Exp(-code / Resolution))];
 
     /// <param name="shape">What it is of.</param>
-    /// <param name="chunks">In order of steps; together they cover the tokens once, in order.</param>
     /// <param name="tokens">Token ids.</param>
     /// <param name="chosen">[tokens, layers, top-k].</param>
     /// <param name="gates">[tokens, layers, horizon + 1, experts], coded.</param>
-    public RoutingTrace(TraceShape shape, IReadOnlyList<TraceChunk> chunks, int[] tokens, ushort[] chosen, byte[] gates)
+    public RoutingTrace(TraceShape shape, int[] tokens, ushort[] chosen, byte[] gates)
     {
-        (Shape, Chunks, Tokens, Chosen, Gates) = (shape, chunks, tokens, chosen, gates);
+        (Shape, Tokens, Chosen, Gates) = (shape, tokens, chosen, gates);
         if (chosen.LongLength != (long)tokens.Length * shape.Layers * shape.TopK || gates.LongLength != (long)tokens.Length * shape.Layers * shape.GateValues)
             throw new ArgumentException("the arrays do not have the sizes that the shape says", nameof(shape));
     }
 
     public TraceShape Shape { get; }
-
-    public IReadOnlyList<TraceChunk> Chunks { get; }
 
     public int[] Tokens { get; }
 
@@ -74,10 +64,6 @@ internal sealed class RoutingTrace
     public RoutingTrace Slice(int first, int count)
     {
         int chosen = Shape.Layers * Shape.TopK, gates = Shape.Layers * Shape.GateValues;
-        var chunks = Chunks
-            .Select(chunk => (chunk, From: Math.Max(chunk.First, first), To: Math.Min(chunk.First + chunk.Count, first + count)))
-            .Where(part => part.From < part.To)
-            .Select(part => part.chunk with { First = part.From - first, Count = part.To - part.From });
-        return new RoutingTrace(Shape, [.. chunks], Tokens[first..(first + count)], Chosen[(first * chosen)..((first + count) * chosen)], Gates[(first * gates)..((first + count) * gates)]);
+        return new RoutingTrace(Shape, Tokens[first..(first + count)], Chosen[(first * chosen)..((first + count) * chosen)], Gates[(first * gates)..((first + count) * gates)]);
     }
 }

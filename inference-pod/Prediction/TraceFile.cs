@@ -4,14 +4,11 @@ namespace Moebius.Inference.Prediction;
 
 /// <summary>
 /// A routing trace on disk: <c>MOEBTRC1</c>, a version, the length and SHA-256 of what follows, and a deflated body:
-/// the shape, the chunks, then token ids, choices and gates. Numbers are little-endian.
+/// the shape, then token ids, choices and gates. Numbers are little-endian.
 /// </summary>
 internal static class TraceFile
 {
-    private const int Version = 1;
-
-    /// <summary>Bytes of a chunk: step, sequence, count.</summary>
-    private const int ChunkBytes = 3 * sizeof(int);
+    private const int Version = 2;
 
     private static ReadOnlySpan<byte> Magic => "MOEBTRC1"u8;
 
@@ -31,14 +28,6 @@ internal static class TraceFile
         writer.Write(shape.ExpertBytes);
         writer.Write(shape.DenseBytes);
         writer.Write(trace.Tokens.Length);
-        writer.Write(trace.Chunks.Count);
-        foreach (var chunk in trace.Chunks)
-        {
-            writer.Write(chunk.Step);
-            writer.Write(chunk.Sequence);
-            writer.Write(chunk.Count);
-        }
-
         foreach (var token in trace.Tokens)
             writer.Write(token);
         foreach (var expert in trace.Chosen)
@@ -67,17 +56,6 @@ internal static class TraceFile
         // What a token takes: its id, and for each layer its choices and gates.
         var each = sizeof(int) + ((long)layers * ((sizeof(ushort) * shape.TopK) + ((shape.Horizon + 1L) * experts)));
         var tokens = new int[Number(reader, "tokens", 0, (int)Math.Min(int.MaxValue, most / each))];
-        var chunks = new TraceChunk[Number(reader, "chunks", 0, (int)Math.Min(tokens.Length, most / ChunkBytes))];
-        var first = 0;
-        for (var i = 0; i < chunks.Length; i++)
-        {
-            var (step, sequence) = (Number(reader, "step", i == 0 ? 0 : chunks[i - 1].Step, int.MaxValue), Number(reader, "sequence", 0, int.MaxValue));
-            chunks[i] = new TraceChunk(step, sequence, first, Number(reader, "chunk", 1, tokens.Length - first));
-            first += chunks[i].Count;
-        }
-
-        if (first != tokens.Length)
-            throw new InvalidDataException($"chunks cover {first} of {tokens.Length} tokens");
         for (var i = 0; i < tokens.Length; i++)
             tokens[i] = Number(reader, "token", 0, shape.Vocabulary - 1);
         var chosen = new ushort[checked(tokens.Length * layers * shape.TopK)];
@@ -90,7 +68,7 @@ internal static class TraceFile
 
         var gates = new byte[checked(tokens.Length * layers * shape.GateValues)];
         reader.BaseStream.ReadExactly(gates);
-        return new RoutingTrace(shape, chunks, tokens, chosen, gates);
+        return new RoutingTrace(shape, tokens, chosen, gates);
     }
 
     private static int Number(BinaryReader reader, string what, int least, int most)

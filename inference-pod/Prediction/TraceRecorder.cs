@@ -4,44 +4,22 @@ using Moebius.Inference.Prefetch;
 namespace Moebius.Inference.Prediction;
 
 /// <summary>
-/// A policy that asks for every pre-gate, loads nothing and writes down what it sees. The caller names the sequences of
-/// each step before it runs.
+/// A policy that asks for every pre-gate, loads nothing and writes down what it sees.
 /// </summary>
 /// <param name="horizon">Layers ahead to record, 0..64.</param>
 internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
 {
-    private readonly List<TraceChunk> _chunks = [];
     private readonly List<int> _tokens = [];
     private readonly List<ushort[]> _chosen = [];
     private readonly List<byte[]> _gates = [];
     private int _layers;
     private int _experts;
     private int _topK;
-    private int _first;
-    private int _step;
-
-    public int Tokens => _tokens.Count;
 
     public int Horizon(int layer) => horizon;
 
-    /// <summary>Names the sequences of the step that just ran, in its order.</summary>
-    public void EndStep(IReadOnlyList<(int Sequence, int Count)> parts)
-    {
-        var at = _first;
-        foreach (var (sequence, count) in parts)
-        {
-            _chunks.Add(new TraceChunk(_step, sequence, at, count));
-            at += count;
-        }
-
-        if (at != _tokens.Count)
-            throw new InvalidOperationException($"the step had {_tokens.Count - _first} tokens; {at - _first} were named");
-        _step++;
-    }
-
     public IReadOnlyList<PrefetchRequest> Begin(ReadOnlySpan<int> step)
     {
-        _first = _tokens.Count;
         _tokens.AddRange(step);
         return [];
     }
@@ -92,7 +70,7 @@ internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
             }
         }
 
-        return new RoutingTrace(shape, [.. _chunks], [.. CollectionsMarshal.AsSpan(_tokens)], allChosen, allGates);
+        return new RoutingTrace(shape, [.. CollectionsMarshal.AsSpan(_tokens)], allChosen, allGates);
     }
 
     private IEnumerable<(int Index, int First, int Count)> Steps()

@@ -28,8 +28,8 @@ internal static class TraceRun
         var tokens = Tokenizer.Load(directory).Encode(text, false, Vocabulary(directory), "--text");
         if (tokens.Count == 0)
             throw new UserInputException("the text has no tokens; there is nothing to trace");
-        return Record(directory, horizon, options, (model, recorder) =>
-            Read(model, recorder, tokens.Take(maxTokens).Chunk(Math.Min(WindowTokens, model.Info.ContextLength))));
+        return Record(directory, horizon, options, model =>
+            Read(model, tokens.Take(maxTokens).Chunk(Math.Min(WindowTokens, model.Info.ContextLength))));
     }
 
     /// <summary>Records the routing of sequences, each read from its beginning, in several traces one after the other.</summary>
@@ -43,22 +43,19 @@ internal static class TraceRun
             var piece = new List<int[]>();
             for (var size = 0; at < sequences.Count && size < PieceTokens; size += sequences[at++].Length)
                 piece.Add(sequences[at]);
-            yield return Record(directory, null, options, (model, recorder) => Read(model, recorder, piece));
+            yield return Record(directory, null, options, model => Read(model, piece));
         }
     }
 
-    private static void Read(ICausalModel model, TraceRecorder recorder, IEnumerable<int[]> sequences)
+    private static void Read(ICausalModel model, IEnumerable<int[]> sequences)
     {
         using var kv = model.CreateSequence();
-        foreach (var (number, tokens) in sequences.Index())
+        foreach (var tokens in sequences)
         {
             kv.Truncate(0);
             // Where keys depend on the length, a cut would change them: the sequence goes in whole.
             foreach (var chunk in model.Info.KvDependsOnLength ? [tokens] : tokens.Chunk(ChunkTokens))
-            {
                 model.Forward([new SequenceChunk(kv, chunk, LogitsFor.None)]);
-                recorder.EndStep([(number, chunk.Length)]);
-            }
         }
     }
 
@@ -66,7 +63,7 @@ internal static class TraceRun
     public static RoutingTrace OfPrompt(string directory, string prompt, int? maxTokens, int? horizon, ModelLoadOptions options)
     {
         var tokens = Tokenizer.Load(directory).Encode(prompt, true, Vocabulary(directory), "--prompt");
-        return Record(directory, horizon, options, (model, recorder) =>
+        return Record(directory, horizon, options, model =>
         {
             if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
                 throw new UserInputException($"--prompt has {tokens.Count} tokens; it must have from 1 to {model.Info.ContextLength}, the model's context");
@@ -78,9 +75,8 @@ internal static class TraceRun
             while (true)
             {
                 var logits = model.Forward([new SequenceChunk(kv, step, LogitsFor.Last)])[0];
-                recorder.EndStep([(0, step.Length)]);
                 var next = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(logits);
-                if (recorder.Tokens >= most || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
+                if (kv.Length >= most || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
                     return;
                 step = [next];
             }
@@ -106,7 +102,7 @@ internal static class TraceRun
 
     private static int Vocabulary(string directory) => Architectures.Describe(ModelConfig.Read(directory)).Vocabulary;
 
-    private static RoutingTrace Record(string directory, int? horizon, ModelLoadOptions options, Action<ICausalModel, TraceRecorder> run)
+    private static RoutingTrace Record(string directory, int? horizon, ModelLoadOptions options, Action<ICausalModel> run)
     {
         var layers = Architectures.Describe(ModelConfig.Read(directory)).FeedForward.Count(part => part is MoeSpec);
         if (layers == 0)
@@ -115,7 +111,7 @@ internal static class TraceRun
             throw new UserInputException($"--horizon is {asked}; it must be from 0 to {layers}, the model's MoE layers");
         var recorder = new TraceRecorder(horizon ?? Math.Min(8, layers));
         using var model = (Decoder)ModelLoader.Load(directory, options with { Prefetch = recorder });
-        run(model, recorder);
+        run(model);
         using var checkpoint = Checkpoint.Open(directory);
         var stored = checkpoint.Files.Sum(file => file.Entries.Where(entry => !entry.Name.Contains(".experts.", StringComparison.Ordinal)).Sum(entry => entry.Length));
         return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes, stored);

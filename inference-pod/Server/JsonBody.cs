@@ -1,16 +1,14 @@
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Server;
 
 /// <summary>Writes an answer's JSON.</summary>
 internal static class JsonBody
 {
-    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     /// <summary>Sends an object; the status is the caller's.</summary>
     public static async Task WriteAsync(HttpResponse response, JsonObject body)
     {
@@ -21,7 +19,7 @@ internal static class JsonBody
     }
 
     /// <summary>The object on one line, with letters of all scripts as they are.</summary>
-    public static string Text(JsonObject body) => body.ToJsonString(Plain);
+    public static string Text(JsonObject body) => body.ToJsonString(JsonStyles.Plain);
 
     /// <summary>JSON can escape half a surrogate pair; reading such a text later would fail at any place.</summary>
     internal static bool IsText(JsonElement element)

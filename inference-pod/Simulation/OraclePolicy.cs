@@ -7,7 +7,7 @@ namespace Moebius.Inference.Simulation;
 /// <param name="source">The routing.</param>
 /// <param name="horizon">Layers ahead.</param>
 /// <param name="future">Told which layer runs; null when nobody asks.</param>
-internal sealed class OraclePolicy(IRoutingSource source, int horizon, FutureUses? future = null) : IPrefetchPolicy
+internal sealed class OraclePolicy(RoutingReplay source, int horizon, FutureUses? future = null) : IPrefetchPolicy
 {
     private int _step = -1;
     private int _layer;
@@ -55,7 +55,7 @@ internal sealed class FutureUses
     private readonly int _layers;
     private long _now = -1;
 
-    public FutureUses(IRoutingSource source)
+    public FutureUses(RoutingReplay source)
     {
         _layers = source.Shape.Layers;
         for (var step = 0; step < source.Steps; step++)

@@ -22,12 +22,12 @@ public static class PlannerCommands
         var output = new Option<string>("--out") { Description = "Where to write the trace.", HelpName = "FILE", Required = true };
         var tokens = new Option<int?>("--max-tokens") { Description = "Tokens to record. Default: the whole text, or 256 with --prompt.", HelpName = "N" };
         var horizon = new Option<int?>("--horizon") { Description = "Layers ahead to record pre-gates for. Default: the model's MoE layers, at most 8.", HelpName = "N" };
-        var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
-        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads };
+        var load = new LoadFlags();
         var command = new Command("trace", "Record which experts a model's routers choose, token by token, for moebius simulate. The file holds token ids: keep it as confidential as the text.")
         {
-            directory, text, prompt, output, tokens, horizon, budget, threads,
+            directory, text, prompt, output, tokens, horizon,
         };
+        load.AddTo(command);
         command.SetAction(parsed =>
         {
             var (file, start) = (parsed.GetValue(text), parsed.GetValue(prompt));
@@ -36,11 +36,7 @@ public static class PlannerCommands
             var most = parsed.GetValue(tokens);
             if (most is < 1)
                 throw new UserInputException($"--max-tokens is {most}; it must be 1 or more");
-            var options = new ModelLoadOptions
-            {
-                Threads = parsed.GetValue(threads),
-                ExpertBudgetBytes = parsed.GetValue(budget) is { } quantity ? Quantities.ParseBytes(quantity, "--expert-budget") : null,
-            };
+            var options = load.Read(parsed);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetRequiredValue(output);
             OutputFiles.CheckReplaceable("--out", to);
             var trace = file is not null

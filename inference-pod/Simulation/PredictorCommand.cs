@@ -26,12 +26,12 @@ internal static class PredictorCommand
         var tokens = new Option<int>("--max-tokens") { Description = "Tokens of --text to read, at most.", DefaultValueFactory = _ => 40_000 };
         var own = new Option<int>("--own-tokens") { Description = "Tokens that the model is to write by itself, with temperature 1, and that are learned before --text or in place of it.", HelpName = "N" };
         var output = new Option<string?>("--out") { Description = $"Where to write the predictor. Default: {PredictorFile.DefaultName} in the model's directory, where 'serve' looks for it.", HelpName = "FILE" };
-        var budget = new Option<string?>("--expert-budget") { Description = "Limit of the memory that holds experts: bytes or a quantity such as 4Mi. All experts when absent.", HelpName = "QUANTITY" };
-        var threads = new Option<int>("--threads") { Description = "Compute threads.", DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads };
+        var load = new LoadFlags();
         var command = new Command("predictor", "Teach a routing predictor on a text, or on what the model writes itself, for 'serve --prefetch': it foresees better from the first request on. The file holds statistics of token ids and routing.")
         {
-            directory, text, tokens, own, output, budget, threads,
+            directory, text, tokens, own, output,
         };
+        load.AddTo(command);
         command.SetAction(parsed =>
         {
             var (most, written, file) = (parsed.GetValue(tokens), parsed.GetValue(own), parsed.GetValue(text));
@@ -46,11 +46,7 @@ internal static class PredictorCommand
             if (parsed.GetValue(output) is { } given)
                 OutputFiles.CheckReplaceable("--out", given);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetValue(output) ?? Path.Combine(model, PredictorFile.DefaultName);
-            var options = new ModelLoadOptions
-            {
-                Threads = parsed.GetValue(threads),
-                ExpertBudgetBytes = parsed.GetValue(budget) is { } quantity ? Quantities.ParseBytes(quantity, "--expert-budget") : null,
-            };
+            var options = load.Read(parsed);
             var trace = file is null ? null : TraceRun.OfText(model, TraceRun.ReadText(file), most, null, options);
             if (trace?.Tokens.Length < LeastTokens)
                 throw new UserInputException($"--text has {trace.Tokens.Length} tokens; a predictor needs {LeastTokens} or more");

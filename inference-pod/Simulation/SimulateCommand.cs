@@ -4,6 +4,7 @@ using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Simulation;
 
@@ -12,8 +13,6 @@ internal static class SimulateCommand
 {
     /// <summary>Fewer steps say nothing after the warm-up.</summary>
     private const int LeastSteps = 16;
-
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     public static Command Create()
     {
@@ -26,7 +25,7 @@ internal static class SimulateCommand
         var maxHorizon = new Option<int>("--max-horizon") { Description = "Largest horizon of ExpertFlow.", DefaultValueFactory = _ => 8 };
         var predictor = new Option<string?>("--predictor") { Description = "What ExpertFlow's predictor has learned before. Default: nothing.", HelpName = "FILE" };
         var save = new Option<string?>("--save-predictor") { Description = "Train a predictor on the whole trace and write it.", HelpName = "FILE" };
-        var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
+        var output = new OutputFormat();
         var plot = new Option<string?>("--plot") { Description = "Draw the result as SVG.", HelpName = "FILE" };
         var command = new Command("simulate", "SIMULATION: replay recorded routing on a simulated machine with every way to load experts, through the engine's own planner.")
         {
@@ -34,12 +33,7 @@ internal static class SimulateCommand
         };
         command.SetAction(parsed =>
         {
-            var json = parsed.GetRequiredValue(output) switch
-            {
-                "text" => false,
-                "json" => true,
-                var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
-            };
+            var json = output.IsJson(parsed);
             var horizon = parsed.GetValue(maxHorizon);
             if (horizon is < 1 or > 64)
                 throw new UserInputException($"--max-horizon is {horizon}; it must be from 1 to 64");
@@ -64,7 +58,7 @@ internal static class SimulateCommand
             var runs = SimulationStudy.Run(setup, source, maxStep, learned is null ? null : () => PredictorFile.Read(learned, source.Shape)).ToList();
             var to = parsed.InvocationConfiguration.Output;
             if (json)
-                to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), Json));
+                to.WriteLine(JsonSerializer.Serialize(Result(setup, file, runs), JsonStyles.Printed));
             else
                 Print(to, setup, file, source.Steps, runs);
             if (parsed.GetValue(plot) is { } drawing)
@@ -81,7 +75,7 @@ internal static class SimulateCommand
     }
 
     /// <summary>What is replayed: the trace as it is, or stretched to a larger model.</summary>
-    private static IRoutingSource Source(RoutingTrace trace, ModelShape? larger, int batch, int? steps, out ModelShape model, out int maxStep)
+    private static RoutingReplay Source(RoutingTrace trace, ModelShape? larger, int batch, int? steps, out ModelShape model, out int maxStep)
     {
         if (batch < 1 || trace.Tokens.Length / batch < LeastSteps)
             throw new UserInputException($"--batch is {batch}; it must be from 1 to {trace.Tokens.Length / LeastSteps}, a share of {LeastSteps} tokens of the trace's {trace.Tokens.Length} for each sequence");

@@ -44,7 +44,7 @@ internal static class SimulationStudy
     /// <param name="source">Routing.</param>
     /// <param name="maxStep">Largest distance for which the routing has pre-gates.</param>
     /// <param name="predictor">Where ExpertFlow begins; null: knowing nothing.</param>
-    public static IEnumerable<SimulatedPolicy> Run(SimulationSetup setup, IRoutingSource source, int maxStep, Func<RoutingPredictor>? predictor = null)
+    public static IEnumerable<SimulatedPolicy> Run(SimulationSetup setup, RoutingReplay source, int maxStep, Func<RoutingPredictor>? predictor = null)
     {
         predictor ??= () => new RoutingPredictor(source.Shape);
         yield return One(OnDemand, new OnDemandPolicy());

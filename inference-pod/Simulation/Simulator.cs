@@ -13,9 +13,6 @@ internal sealed record SimulatedTimes(double Transfer, double Dense, Func<int, d
     /// <summary>Of an expert that is loaded ahead: a study may make it shorter.</summary>
     public double TransferAhead { get; init; } = Transfer;
 
-    /// <summary>Of a part of a load ahead, after which it gives way to what compute waits for. The engine's loads do not: this is for a study.</summary>
-    public double Part { get; init; } = double.PositiveInfinity;
-
     /// <summary>By the roofline: weights are read once, or the arithmetic takes longer.</summary>
     public static SimulatedTimes Of(HardwareProfile hardware, ModelShape shape, int batch)
     {
@@ -46,16 +43,13 @@ internal sealed record SimulatedRun(long Tokens, double Seconds, double StallSec
 /// </summary>
 internal sealed class Simulator
 {
-    private readonly IRoutingSource _source;
+    private readonly RoutingReplay _source;
     private readonly SimulatedTimes _times;
     private readonly IPrefetchPolicy _policy;
     private readonly ExpertScheduler _scheduler;
     private double _now;
     private Transfer? _moving;
-    private double _began, _arrival;
-
-    /// <summary>A load ahead that was interrupted, and seconds that are left of it. It goes on before another begins, so that there is one at most.</summary>
-    private (Transfer Transfer, double Left)? _interrupted;
+    private double _arrival;
     private long _loaded, _begun;
     private readonly Queue<ExpertKey> _arrived = new();
     private readonly HashSet<ExpertKey> _plan = [];
@@ -65,7 +59,7 @@ internal sealed class Simulator
     /// <param name="times">The machine.</param>
     /// <param name="policy">Decides what to load ahead.</param>
     /// <param name="slots">Experts that fit; at least 1.</param>
-    public Simulator(IRoutingSource source, SimulatedTimes times, IPrefetchPolicy policy, int slots)
+    public Simulator(RoutingReplay source, SimulatedTimes times, IPrefetchPolicy policy, int slots)
     {
         (_source, _times, _policy) = (source, times, policy);
         _scheduler = new ExpertScheduler(new ExpertCache(slots, policy.NextUse, policy.Residency));
@@ -127,7 +121,7 @@ internal sealed class Simulator
             {
                 if (_moving is null)
                     throw new InvalidOperationException("compute waits for an expert that is not on its way");
-                stall += Math.Max(0, Free - _now);
+                stall += Math.Max(0, _arrival - _now);
                 Proceed();
             }
             var key = _arrived.Dequeue();
@@ -178,56 +172,28 @@ internal sealed class Simulator
     private void Advance(double seconds)
     {
         var until = _now + seconds;
-        while (_moving is not null && Free <= until)
+        while (_moving is not null && _arrival <= until)
             Proceed();
         _now = until;
     }
 
-    /// <summary>When the load under way ends, or gives way.</summary>
-    private double Free
-    {
-        get
-        {
-            if (_moving!.Request.Demanded || _scheduler.Demanded == 0 || _scheduler.IsWanted(_moving.Key))
-                return _arrival;
-            var parts = Math.Max(1, Math.Ceiling((_now - _began) / _times.Part));
-            return Math.Min(_arrival, _began + (parts * _times.Part));
-        }
-    }
-
-    /// <summary>The load under way ends or gives way, and the next begins.</summary>
+    /// <summary>The load under way ends, and the next begins.</summary>
     private void Proceed()
     {
-        _now = Math.Max(_now, Free);
+        _now = Math.Max(_now, _arrival);
         var transfer = _moving!;
         _moving = null;
-        if (_now < _arrival)
-        {
-            _interrupted = (transfer, _arrival - _now);
-        }
-        else
-        {
-            _loaded++;
-            if (_scheduler.Complete(transfer.Key))
-                _arrived.Enqueue(transfer.Key);
-        }
+        _loaded++;
+        if (_scheduler.Complete(transfer.Key))
+            _arrived.Enqueue(transfer.Key);
         Pump();
     }
 
     private void Pump()
     {
-        if (_moving is not null)
+        if (_moving is not null || !_scheduler.TryBegin(out _moving))
             return;
-        var goesOn = _interrupted is var (waiting, _) && (_scheduler.Demanded == 0 || _scheduler.IsWanted(waiting.Key));
-        if (!goesOn && _scheduler.TryBegin(out _moving))
-        {
-            _begun++;
-            (_began, _arrival) = (_now, _now + (_moving.Request.Demanded ? _times.Transfer : _times.TransferAhead));
-        }
-        else if (_interrupted is var (transfer, left))
-        {
-            (_moving, _interrupted) = (transfer, null);
-            (_began, _arrival) = (_now, _now + left);
-        }
+        _begun++;
+        _arrival = _now + (_moving.Request.Demanded ? _times.Transfer : _times.TransferAhead);
     }
 }

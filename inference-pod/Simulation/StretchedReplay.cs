@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using Moebius.Inference.Prediction;
-using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Simulation;
 
@@ -17,23 +16,19 @@ namespace Moebius.Inference.Simulation;
 /// <item>Choice: the top k of these logits. Experts of different layers are numbered independently of each other.</item>
 /// </list>
 /// </summary>
-internal sealed class StretchedReplay : IRoutingSource
+internal sealed class StretchedReplay : RoutingReplay
 {
     /// <summary>How strongly the unrelated expert decides between the parts of a split one.</summary>
     private const float Split = 0.5f;
 
-    private readonly RoutingTrace _trace;
-    private readonly int _batch;
     private readonly int[][] _labels;
-    private readonly int[]?[] _chosen;
 
     /// <param name="trace">With pre-gates for all its layers: recorded with the horizon that the model allows.</param>
     /// <param name="shape">The larger model; its vocabulary is that of the trace.</param>
     /// <param name="batch">Sequences decoded together.</param>
     public StretchedReplay(RoutingTrace trace, RoutingShape shape, int batch)
+        : base(trace, batch, shape with { Vocabulary = trace.Shape.Vocabulary })
     {
-        (_trace, _batch, Shape, Steps) = (trace, batch, shape with { Vocabulary = trace.Shape.Vocabulary }, trace.Tokens.Length / batch);
-        _chosen = new int[Steps * shape.Layers][];
         var random = new Random(20251026);
         _labels = new int[shape.Layers][];
         for (var layer = 0; layer < shape.Layers; layer++)
@@ -43,67 +38,35 @@ internal sealed class StretchedReplay : IRoutingSource
         }
     }
 
-    public RoutingShape Shape { get; }
-
-    public int Steps { get; }
-
-    /// <summary>Layers ahead for which the trace holds what is needed.</summary>
-    public int MaxHorizon(int layer)
+    public override int MaxHorizon(int layer)
     {
         var horizon = 0;
-        while (horizon < Shape.Layers && Depth(layer + horizon + 1).Later - (int)Depth(layer).Position <= _trace.Shape.Horizon)
+        while (horizon < Shape.Layers && Depth(layer + horizon + 1).Later - (int)Depth(layer).Position <= Trace.Shape.Horizon)
             horizon++;
         return horizon;
     }
 
-    public int[] Tokens(int step) => [.. Rows(step).Select(row => _trace.Tokens[row])];
-
-    public int[] Chosen(int step, int layer) => _chosen[step * Shape.Layers + layer] ??= Choose(step, layer);
-
-    private int[] Choose(int step, int layer)
+    protected override void Choose(int row, int layer, Span<int> chosen)
     {
         var logits = new float[Shape.Experts];
-        var chosen = new int[_batch * Shape.TopK];
-        var at = 0;
-        foreach (var row in Rows(step))
-        {
-            Logits(row, layer, 0, logits);
-            int[] order = [.. Enumerable.Range(0, Shape.Experts)];
-            Array.Sort([.. logits.Select(v => -v)], order);
-            order.AsSpan(0, Shape.TopK).CopyTo(chosen.AsSpan(at));
-            at += Shape.TopK;
-        }
-        return chosen;
+        Logits(row, layer, 0, logits);
+        int[] order = [.. Enumerable.Range(0, Shape.Experts)];
+        Array.Sort([.. logits.Select(v => -v)], order);
+        order.AsSpan(0, Shape.TopK).CopyTo(chosen);
     }
 
-    public LayerRouting Routing(int step, int layer, int horizon)
+    protected override void Gate(int row, int layer, int distance, Span<float> probabilities)
     {
-        horizon = Math.Min(horizon, MaxHorizon(layer));
-        var ahead = new PreGate[horizon];
-        for (var distance = 1; distance <= horizon; distance++)
-            ahead[distance - 1] = new PreGate((layer + distance) % Shape.Layers, Gate(step, layer, distance));
-        return new LayerRouting(layer, _batch, Chosen(step, layer), Gate(step, layer, 0), ahead);
-    }
-
-    private float[] Gate(int step, int layer, int distance)
-    {
-        var gate = new float[_batch * Shape.Experts];
-        var at = 0;
-        foreach (var row in Rows(step))
-        {
-            var part = gate.AsSpan(at++ * Shape.Experts, Shape.Experts);
-            Logits(row, layer, distance, part);
-            TensorPrimitives.SoftMax(part, part);
-        }
-        return gate;
+        Logits(row, layer, distance, probabilities);
+        TensorPrimitives.SoftMax(probabilities, probabilities);
     }
 
     /// <summary>Logits of the layer at a distance, as the hidden state of <paramref name="layer"/> has them.</summary>
     private void Logits(int row, int layer, int distance, Span<float> logits)
     {
-        int from = (int)Depth(layer).Position, n = _trace.Shape.Experts;
+        int from = (int)Depth(layer).Position, n = Trace.Shape.Experts;
         var (position, later) = Depth(layer + distance);
-        int near = (int)position, source = Math.Min(from, _trace.Shape.Layers - 1);
+        int near = (int)position, source = Math.Min(from, Trace.Shape.Layers - 1);
         Span<float> first = stackalloc float[n], second = stackalloc float[n];
         // A layer's own gate is known exactly: it may look at both of its neighbours as they really are.
         Recorded(row, distance == 0 ? near : source, distance == 0 ? 0 : near - source, first);
@@ -127,19 +90,17 @@ internal sealed class StretchedReplay : IRoutingSource
     /// <summary>Logarithms of a recorded gate.</summary>
     private void Recorded(int row, int layer, int distance, Span<float> logits)
     {
-        _trace.GateAt(row, layer, distance, logits);
+        Trace.GateAt(row, layer, distance, logits);
         TensorPrimitives.Log(logits, logits);
     }
 
     /// <summary>Where a layer lies among the layers of the trace, and the later of the two around it.</summary>
     private (double Position, int Later) Depth(int layer)
     {
-        int layers = _trace.Shape.Layers, step = layer / Shape.Layers;
+        int layers = Trace.Shape.Layers, step = layer / Shape.Layers;
         var within = (double)(layer % Shape.Layers) * layers / Shape.Layers;
         // The last layer's neighbour would be of the next step: it is its own.
         var later = Math.Min((int)within + 1, layers - 1);
         return (within + step * layers, later + step * layers);
     }
-
-    private IEnumerable<int> Rows(int step) => Enumerable.Range(0, _batch).Select(sequence => sequence * Steps + step);
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Tools;
 
@@ -6,8 +7,6 @@ namespace Moebius.Inference.Tools;
 internal sealed class ToolSchemas(JsonElement? tools)
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
-
-    private static readonly JsonSerializerOptions Readable = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The JSON of a value that is not known to be a text: itself, where it can be read so.</summary>
     public static string Json(string value)
@@ -24,7 +23,7 @@ internal sealed class ToolSchemas(JsonElement? tools)
     }
 
     /// <summary>The JSON of a text.</summary>
-    public static string Quoted(string text) => JsonSerializer.Serialize(text, Readable);
+    public static string Quoted(string text) => JsonSerializer.Serialize(text, JsonStyles.Plain);
 
     /// <summary>Whether the request calls a parameter a text.</summary>
     /// <param name="tool">The tool's name.</param>

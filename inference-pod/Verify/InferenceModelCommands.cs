@@ -4,14 +4,13 @@ using System.Text.Json;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Models;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Verify;
 
 /// <summary>The command line of the models: <c>verify</c> and <c>perplexity</c>.</summary>
 public static class InferenceModelCommands
 {
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
-
     /// <summary>
     /// The commands to add to <c>moebius</c>. They throw <see cref="UserInputException"/> on bad input.
     /// </summary>
@@ -25,9 +24,9 @@ public static class InferenceModelCommands
         common.AddTo(command);
         command.SetAction(parsed =>
         {
-            var json = common.Json(parsed);
+            var json = common.IsJson(parsed);
             var result = ModelVerifier.Verify(parsed.GetRequiredValue(directory), common.Load(parsed));
-            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : Text(result));
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, JsonStyles.Printed) : Text(result));
             return result.Passed ? 0 : 1;
         });
         return command;
@@ -44,10 +43,10 @@ public static class InferenceModelCommands
         common.AddTo(command);
         command.SetAction(parsed =>
         {
-            var json = common.Json(parsed);
+            var json = common.IsJson(parsed);
             var result = PerplexityMeter.Measure(
                 parsed.GetRequiredValue(directory), parsed.GetRequiredValue(text), parsed.GetValue(window), parsed.GetValue(stride), common.Load(parsed), TimeProvider.System);
-            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, Json) : Text(result));
+            parsed.InvocationConfiguration.Output.WriteLine(json ? JsonSerializer.Serialize(result, JsonStyles.Printed) : Text(result));
             return 0;
         });
         return command;
@@ -89,7 +88,7 @@ public static class InferenceModelCommands
             DefaultValueFactory = _ => ModelLoadOptions.DefaultThreads,
         };
 
-        private readonly Option<string> _output = new("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text" };
+        private readonly OutputFormat _output = new();
 
         public void AddTo(Command command)
         {
@@ -98,12 +97,7 @@ public static class InferenceModelCommands
             command.Add(_output);
         }
 
-        public bool Json(ParseResult parsed) => parsed.GetRequiredValue(_output) switch
-        {
-            "text" => false,
-            "json" => true,
-            var other => throw new UserInputException($"--output is \"{other}\"; it must be text or json"),
-        };
+        public bool IsJson(ParseResult parsed) => _output.IsJson(parsed);
 
         public ModelLoadOptions Load(ParseResult parsed) =>
             _experts.Read(parsed).Over(new ExpertSpec(), "defaults").Apply(new ModelLoadOptions { Threads = parsed.GetValue(_threads) });

@@ -23,7 +23,7 @@ internal static class AgentCommand
         var kubeconfig = new Option<string?>("--kubeconfig") { Description = "How to reach the cluster. Without it: the pod's own account, else KUBECONFIG, else ~/.kube/config." };
         var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
         var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
-        var output = CommonOptions.Output();
+        var output = new OutputFormat();
         var logFormat = ConsoleLog.Option();
         var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
         {
@@ -31,7 +31,7 @@ internal static class AgentCommand
         };
         command.SetAction(async (parse, cancellation) =>
         {
-            var json = CommonOptions.IsJson(parse, output);
+            var json = output.IsJson(parse);
             var reports = parse.GetValue(once);
             foreach (var option in reports ? (ReadOnlySpan<Option>)[listen, node, kubeconfig, logFormat] : [output])
             {

@@ -25,11 +25,11 @@ internal static class BenchCommand
         var locked = new Option<bool>("--lock") { Description = "Lock the memory." };
         var huge = new Option<bool>("--huge-pages") { Description = "Ask for transparent huge pages." };
         var nonTemporal = new Option<bool>("--non-temporal") { Description = "Write past the caches." };
-        var output = CommonOptions.Output();
+        var output = new OutputFormat();
         var command = new Command("bench", "Measure this machine's memory bandwidth by share of reads.") { node, threads, size, ratios, duration, repeats, locked, huge, nonTemporal, output };
         command.SetAction((parse, cancellation) =>
         {
-            var json = CommonOptions.IsJson(parse, output);
+            var json = output.IsJson(parse);
             var options = new BenchOptions
             {
                 Threads = InRange(parse.GetRequiredValue(threads), 1, 4096, "--threads"),

@@ -21,7 +21,7 @@ internal static class SimulateCommand
         var demand = new Option<double?>("--demand") { Description = "GiB/s that a thread asks for on a core. Without it: together twice the link's peak." };
         var slices = Count("--slices", "Slices of 2 ms to run.", 5000);
         var seed = Count("--seed", "Seed of what chance decides.", 1);
-        var output = CommonOptions.Output();
+        var output = new OutputFormat();
         var plot = new Option<string?>("--plot") { Description = "Draw the result as SVG.", HelpName = "FILE" };
         var command = new Command("simulate", "Simulate the strategies on the published bandwidth curves of CXLAimPod. A simulation, not a measurement.")
         {
@@ -29,7 +29,7 @@ internal static class SimulateCommand
         };
         command.SetAction(parse =>
         {
-            var json = CommonOptions.IsJson(parse, output);
+            var json = output.IsJson(parse);
             var name = parse.GetRequiredValue(curve);
             var link = LinkCurve.Published.FirstOrDefault(curve => curve.Name == name)
                 ?? throw new UserInputException($"--curve {name}: no such curve; give one of {string.Join(", ", LinkCurve.Published.Select(curve => curve.Name))}");

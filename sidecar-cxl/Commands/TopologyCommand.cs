@@ -13,11 +13,11 @@ internal static class TopologyCommand
     public static Command Create()
     {
         var sysfs = CommonOptions.Sysfs();
-        var output = CommonOptions.Output();
+        var output = new OutputFormat();
         var command = new Command("topology", "Show NUMA nodes, CXL devices and regions, DAX devices and interleave weights.") { sysfs, output };
         command.SetAction(parse =>
         {
-            var json = CommonOptions.IsJson(parse, output);
+            var json = output.IsJson(parse);
             var topology = TopologyReader.Read(parse.GetRequiredValue(sysfs));
             var console = parse.InvocationConfiguration.Output;
             if (json)

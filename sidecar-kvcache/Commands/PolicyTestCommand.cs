@@ -19,18 +19,14 @@ internal static class PolicyTestCommand
     public static Command Create()
     {
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest. Default: the policy that holds without one.", HelpName = "FILE" };
-        var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = _ => "text", HelpName = "FORMAT" };
-        output.CompletionSources.Add("text", "json");
+        var output = new OutputFormat();
         var files = new Argument<string[]>("TEXTFILE") { Description = "UTF-8 text, read as a prompt from its first character on.", Arity = ArgumentArity.OneOrMore };
         var classifiers = ServeCommand.ClassifierRoot();
         var command = new Command("test", "Say what a privacy policy finds in texts, and whether they would be shared.") { policy, classifiers, output, files };
         command.SetAction((result, cancel) => RunAsync(
-            result.GetValue(policy), result.GetValue(classifiers)!, IsJson(result.GetValue(output)!), result.GetValue(files)!, result.InvocationConfiguration.Output, cancel));
+            result.GetValue(policy), result.GetValue(classifiers)!, output.IsJson(result), result.GetValue(files)!, result.InvocationConfiguration.Output, cancel));
         return new Command("policy", "Work with privacy policies.") { command };
     }
-
-    private static bool IsJson(string format) =>
-        format is "text" or "json" ? format == "json" : throw new UserInputException($"-o: '{format}', must be text or json");
 
     internal static async Task<int> RunAsync(string? policyFile, string classifierRoot, bool json, IReadOnlyList<string> files, TextWriter output, CancellationToken cancel)
     {

@@ -100,11 +100,9 @@ internal sealed record SimulationCase(string Name, SimulationSetup Setup, Stretc
 
     /// <param name="policy">Decides what is loaded ahead.</param>
     /// <param name="ahead">Seconds that a load ahead takes; null: as any load.</param>
-    /// <param name="part">Bytes of a load ahead after which it gives way to what is demanded; null: it does not.</param>
-    public SimulatedRun Run(IPrefetchPolicy policy, double? ahead = null, int? part = null)
+    public SimulatedRun Run(IPrefetchPolicy policy, double? ahead = null)
     {
         var times = SimulatedTimes.Of(Setup.Hardware, Setup.Shape, Setup.Batch);
-        times = times with { TransferAhead = ahead ?? times.Transfer, Part = part is { } bytes ? bytes / (Setup.Hardware.LinkGBs * 1e9) : times.Part };
-        return new Simulator(Source, times, policy, Setup.Slots).Run(Setup.WarmUp);
+        return new Simulator(Source, times with { TransferAhead = ahead ?? times.Transfer }, policy, Setup.Slots).Run(Setup.WarmUp);
     }
 }

@@ -24,7 +24,6 @@ internal static class SimulationPartsBench
         Row("prediction: what the layers inside the horizon use is known", item => item.Run(Known(item)));
         Row("eviction: what is used last goes, and nothing is loaded in place of what is used sooner", item => item.Run(new TrueEviction(Flow(item), item.Source)));
         Row("link: loads ahead take no time", item => item.Run(Flow(item), ahead: 0));
-        Row("link: a load ahead gives way to what is demanded after 1 MiB", item => item.Run(Flow(item), part: 1 << 20));
         Row("horizon: the best fixed one", item => Best(item, horizon => item.Run(Flow(item, horizon))));
         Row("prediction and horizon", item => Best(item, horizon => item.Run(Known(item, horizon))));
         Row("prediction and eviction", item => item.Run(new TrueEviction(Known(item), item.Source)));
@@ -45,7 +44,7 @@ internal static class SimulationPartsBench
         Horizons.Where(horizon => horizon <= item.MaxStep).Select(run).MinBy(result => result.StallSeconds)!;
 
     /// <summary>Says what will be used.</summary>
-    private sealed class TruePredictor(IRoutingSource source) : RoutingPredictor(source.Shape)
+    private sealed class TruePredictor(RoutingReplay source) : RoutingPredictor(source.Shape)
     {
         public override void Predict(LayerRouting? routing, int distance, Span<float> use)
         {
@@ -59,7 +58,7 @@ internal static class SimulationPartsBench
     }
 
     /// <summary>A policy whose cache knows when each expert is used next.</summary>
-    private sealed class TrueEviction(ExpertFlowPolicy policy, IRoutingSource source) : IPrefetchPolicy
+    private sealed class TrueEviction(ExpertFlowPolicy policy, RoutingReplay source) : IPrefetchPolicy
     {
         private readonly FutureUses _future = new(source);
         private int _step = -1;

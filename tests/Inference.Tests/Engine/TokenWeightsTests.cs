@@ -54,19 +54,27 @@ public class TokenWeightsTests
         var different = kinds % 3 == 0 ? 5 : 100_000;
         float[] weights = [.. Enumerable.Range(0, 1 + (length % 5000)).Select(_ => MathF.Exp(-12f * random.Next(different + 1) / different))];
         int[] sorted = [.. Enumerable.Range(0, weights.Length).OrderByDescending(i => weights[i]).ThenBy(i => i)];
-        var search = new HeaviestFirst(weights, weights, 1e-30f, new float[HeaviestFirst.Memory(weights.Length)]);
+        var keys = new ulong[weights.Length];
         double mass = 0;
         for (var i = 0; i < sorted.Length; i += 1 + random.Next(1 + sorted.Length / 20))
         {
             mass = sorted[..i].Sum(token => (double)weights[token]);
             // Sums in another order end in other bits: at the very edge either neighbour is right.
-            var token = TokenKeys.Token(search.Find(mass, out var before));
+            var (token, before) = Find(mass);
             var place = Array.IndexOf(sorted, token);
             Assert.InRange(place, i - 1, i);
             Assert.Equal(sorted[..place].Sum(other => (double)weights[other]), before, 1e-9);
-            Assert.Equal(sorted[i], TokenKeys.Token(search.Find(mass + (0.5 * weights[sorted[i]]), out _)));
+            Assert.Equal(sorted[i], Find(mass + (0.5 * weights[sorted[i]])).Token);
         }
-        Assert.Equal(sorted[^1], TokenKeys.Token(search.Find(double.PositiveInfinity, out _)));
+        Assert.Equal(sorted[^1], Find(double.PositiveInfinity).Token);
+
+        (int Token, double Before) Find(double target)
+        {
+            Assert.Equal(keys.Length, TokenKeys.Collect(weights, weights, 1e-30f, keys));
+            var place = TokenKeys.Reach(keys, weights, target, out var before);
+            Assert.All(keys[..place], key => Assert.True(key > keys[place]));
+            return (TokenKeys.Token(keys[place]), before);
+        }
     }
 
     [Fact]

@@ -112,7 +112,7 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.StartsWith($"--plot: {_folder.Path}/plot.png is named as another kind of picture", Refused("--hardware", "nvme", "--plot", $"{_folder.Path}/plot.png"), StringComparison.Ordinal);
         Assert.StartsWith("--save-predictor: /dev/null is a device", Refused("--hardware", "nvme", "--save-predictor", "/dev/null"), StringComparison.Ordinal);
         Assert.StartsWith($"--save-predictor: {_folder.Path} is a directory", Refused("--hardware", "nvme", "--save-predictor", _folder.Path), StringComparison.Ordinal);
-        Assert.StartsWith("--output is \"xml\"", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
+        Assert.StartsWith("--output xml: must be text or json", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -51,7 +51,7 @@ public class VerifyCommandTests
     {
         var model = TestModels.Golden("mixtral");
         Assert.StartsWith("--expert-budget: '4MiB' is not a quantity", Refused("verify", model, "--expert-budget", "4MiB"), StringComparison.Ordinal);
-        Assert.StartsWith("--output is \"yaml\"", Refused("verify", model, "-o", "yaml"), StringComparison.Ordinal);
+        Assert.StartsWith("--output yaml: must be text or json", Refused("verify", model, "-o", "yaml"), StringComparison.Ordinal);
         using var copy = TestModels.Copy(model);
         File.Delete(copy.File_("expected.safetensors"));
         Assert.Contains("expected.safetensors: is missing", Refused("verify", copy.Path), StringComparison.Ordinal);

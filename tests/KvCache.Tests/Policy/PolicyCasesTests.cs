@@ -95,6 +95,6 @@ public sealed class PolicyCasesTests
         var parsed = PolicyTestCommand.Create().Parse(["test", "-o", "xml", "file.txt"]);
         Assert.Empty(parsed.Errors);
         var error = await Assert.ThrowsAsync<Crds.UserInputException>(() => parsed.InvokeAsync(new System.CommandLine.InvocationConfiguration { EnableDefaultExceptionHandler = false }, TestContext.Current.CancellationToken));
-        Assert.Equal("-o: 'xml', must be text or json", error.Message);
+        Assert.Equal("--output xml: must be text or json", error.Message);
     }
 }

@@ -1,0 +1,14 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace Moebius.Inference.Text;
+
+/// <summary>How JSON is written.</summary>
+internal static class JsonStyles
+{
+    /// <summary>For models and clients: only what must be is escaped.</summary>
+    public static JsonSerializerOptions Plain { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>For what a command prints.</summary>
+    public static JsonSerializerOptions Printed { get; } = new(JsonSerializerDefaults.Web) { WriteIndented = true };
+}
