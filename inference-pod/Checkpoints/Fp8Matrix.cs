@@ -80,8 +80,7 @@ internal sealed class Fp8Matrix : QuantizedMatrix
         var stored = _scales.Type == TensorType.F32 ? MemoryMarshal.AsBytes(scales) : halves;
         _scalesFile.Read(_scales, start, stored);
         FiniteWeights.Check(_scalesFile.Path, _scales.Name, FiniteWeights.CountOthers(stored, _scales.Type), scales.Length);
-        for (var i = 0; i < halves.Length / sizeof(ushort); i++)
-            scales[i] = HalfTypes.ToSingle(MemoryMarshal.Cast<byte, ushort>(halves)[i], _scales.Type);
+        HalfTypes.ToSingle(MemoryMarshal.Cast<byte, ushort>(halves), _scales.Type, scales);
     }
 
     public override void Row(ReadOnlySpan<byte> scratch, int row, Span<ushort> to)

@@ -10,6 +10,16 @@ internal static class HalfTypes
         ? BitConverter.UInt32BitsToSingle((uint)bits << 16)
         : (float)BitConverter.UInt16BitsToHalf(bits);
 
+    /// <summary>Widens many.</summary>
+    /// <param name="bits">What is widened.</param>
+    /// <param name="type">Its type.</param>
+    /// <param name="to">As long at least.</param>
+    public static void ToSingle(ReadOnlySpan<ushort> bits, TensorType type, Span<float> to)
+    {
+        for (var i = 0; i < bits.Length; i++)
+            to[i] = ToSingle(bits[i], type);
+    }
+
     /// <summary>To the nearest, ties to even.</summary>
     public static ushort ToBFloat16(float value)
     {

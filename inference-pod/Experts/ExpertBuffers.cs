@@ -1,5 +1,3 @@
-using System.ComponentModel;
-using System.Runtime.InteropServices;
 using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Experts;
@@ -10,10 +8,8 @@ namespace Moebius.Inference.Experts;
 /// </summary>
 internal sealed unsafe class ExpertBuffers : IDisposable
 {
-    private const long HugePage = 2 << 20;
-    private readonly nuint _bytes;
     private readonly long _stride;
-    private byte* _mapped;
+    private HugePages? _pages;
     private byte* _first;
 
     /// <param name="count">Buffers.</param>
@@ -23,17 +19,9 @@ internal sealed unsafe class ExpertBuffers : IDisposable
         _stride = bytes;
         if (count == 0)
             return;
-        var total = count * bytes;
-        _bytes = (nuint)(total + HugePage);
-        _mapped = (byte*)LibC.mmap(null, _bytes, LibC.ProtectRead | LibC.ProtectWrite, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve, -1, 0);
-        if ((nint)_mapped == -1)
-        {
-            _mapped = null;
-            throw new InsufficientMemoryException($"{count} expert buffers of {bytes} bytes: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-        }
-        _first = (byte*)(((nint)_mapped + HugePage - 1) / (nint)HugePage * (nint)HugePage);
-        // Only whole huge pages: the last part of one would be memory beyond the budget.
-        _ = LibC.madvise(_first, (nuint)(total / HugePage * HugePage), LibC.AdviseHugePage);
+        var pages = HugePages.Map(count * bytes, $"{count} expert buffers of {bytes} bytes");
+        _pages = pages;
+        _first = (byte*)pages.First;
     }
 
     public byte* this[int slot] => _first + slot * _stride;
@@ -42,8 +30,8 @@ internal sealed unsafe class ExpertBuffers : IDisposable
 
     public void Dispose()
     {
-        if (_mapped != null)
-            _ = LibC.munmap(_mapped, _bytes);
-        _mapped = _first = null;
+        _pages?.Free();
+        _pages = null;
+        _first = null;
     }
 }

@@ -36,9 +36,6 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
     /// <summary>Experts loaded ahead that lost their buffer before anything used them.</summary>
     public long OverFetched { get; private set; }
 
-    /// <summary>Experts loaded ahead that were used.</summary>
-    public long PrefetchesUsed { get; private set; }
-
     /// <summary>The buffer of an expert that has one.</summary>
     public int SlotOf(ExpertKey key) => _byKey[key].Slot;
 
@@ -49,8 +46,6 @@ internal sealed class ExpertCache(int slots, Func<ExpertKey, long>? nextUse = nu
         if (!_byKey.TryGetValue(key, out var entry) || entry.Loading)
             return false;
         entry.Pins++;
-        if (entry.Unused)
-            PrefetchesUsed++;
         entry.Unused = false;
         if (nextUse is null)
         {

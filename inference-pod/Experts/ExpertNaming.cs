@@ -8,7 +8,7 @@ internal abstract record ExpertNaming
 {
     public virtual bool HasBiases => false;
 
-    /// <summary>A tensor of the layer whose type stands for all its experts.</summary>
+    /// <summary>The tensors that hold a layer's experts; the scales of an fp8 matrix go with its weights.</summary>
     public abstract IEnumerable<string> Tensors(string layer, int experts);
 
     /// <summary>The reads that fill one expert's buffer; shapes are checked against the layout.</summary>

@@ -64,6 +64,7 @@ internal sealed unsafe class ExpertStore : IDisposable
         EvictedEarly = scheduler.EvictedEarly,
         OverFetched = scheduler.Cache.OverFetched,
         BytesPerSecond = meter.BytesPerSecond,
+        LatencySeconds = meter.LatencySeconds,
         SecondsPerExpert = meter.SecondsPerTransfer,
     });
 

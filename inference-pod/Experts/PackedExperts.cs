@@ -41,7 +41,7 @@ internal sealed class PackedExperts : IExpertSource
             var expected = PackDescription.Of(catalog, fingerprint.Text);
             if (pack.Description.Layout != expected.Layout || pack.Description.ExpertBytes != expected.ExpertBytes)
                 throw ExpertPack.Bad(file, $"holds experts as {pack.Description.Layout}; the model is loaded as {expected.Layout}");
-            if (!fingerprint.Matches(pack.Description.Source) || !pack.Description.Layers.SequenceEqual(expected.Layers))
+            if (pack.Description.Source != expected.Source || !pack.Description.Layers.SequenceEqual(expected.Layers))
                 throw ExpertPack.Bad(file, "was made from other weights than those in the model's directory");
             return new PackedExperts(file, pack);
         }

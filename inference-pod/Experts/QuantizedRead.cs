@@ -32,8 +32,7 @@ internal sealed record QuantizedRead(QuantizedMatrix Matrix, WeightFormat Format
             // What is refused in the end is not quantised anew: that is for finite numbers.
             if (Format == WeightFormat.BFloat16 || bad > 0)
                 continue;
-            for (var c = 0; c < wide.Length; c++)
-                wide[c] = HalfTypes.ToSingle(values[c], TensorType.BF16);
+            HalfTypes.ToSingle(values, TensorType.BF16, wide);
             if (Format == WeightFormat.Float32)
                 MemoryMarshal.AsBytes<float>(wide).CopyTo(destination);
             else

@@ -24,7 +24,7 @@ internal sealed class TransferMeter
     /// <summary>Seconds from one finished load to the next on the busy link; 0 until something was measured.</summary>
     public double SecondsPerTransfer { get; private set; }
 
-    /// <summary>Seconds that a load takes from its beginning to its end, others at the same time included.</summary>
+    /// <summary>Seconds that a load takes from its beginning to its end, others at the same time included; 0 until something was measured.</summary>
     public double LatencySeconds { get; private set; }
 
     /// <summary>A load begins.</summary>

@@ -29,8 +29,9 @@ internal static class ModelSizer
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         using var checkpoint = Checkpoint.Open(directory, fp8: spec.Fp8);
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
-        if (catalog.Count > 0 && !File.Exists(ExpertPack.DefaultPath(directory, catalog.Layout)))
-            ModelPacker.Pack(directory, null, quantization, null, stop);
+        var path = ExpertPack.DefaultPath(directory, catalog.Layout);
+        if (catalog.Count > 0 && !File.Exists(path))
+            ModelPacker.Write(path, catalog, checkpoint, null, stop);
     }
 
     // bf16 matrices stay bf16, and those in fp8 become it, but for the one that latent attention splits; vectors, and everything else, become fp32.

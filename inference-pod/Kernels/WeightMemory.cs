@@ -1,5 +1,3 @@
-using System.ComponentModel;
-using System.Runtime.InteropServices;
 using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Kernels;
@@ -12,11 +10,10 @@ namespace Moebius.Inference.Kernels;
 /// </summary>
 internal sealed unsafe class WeightMemory : IDisposable
 {
-    private const long HugePage = 2 << 20;
     private const long RangeBytes = 256 << 20;
     private const long Alignment = 64;
 
-    private readonly List<(nint Address, nuint Bytes)> _ranges = [];
+    private readonly List<HugePages> _ranges = [];
     private byte* _next;
     private long _left;
 
@@ -51,20 +48,16 @@ internal sealed unsafe class WeightMemory : IDisposable
 
     private void AddRange(long bytes)
     {
-        var mapped = (nuint)((bytes + HugePage - 1) / HugePage * HugePage + HugePage);
-        var address = LibC.mmap(null, mapped, LibC.ProtectRead | LibC.ProtectWrite, LibC.MapPrivate | LibC.MapAnonymous | LibC.MapNoReserve, -1, 0);
-        if ((nint)address == -1)
-            throw new InsufficientMemoryException($"{bytes} bytes for weights: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-        _ranges.Add(((nint)address, mapped));
-        _next = (byte*)(((nint)address + HugePage - 1) / (nint)HugePage * (nint)HugePage);
+        var range = HugePages.Map(bytes, $"{bytes} bytes for weights");
+        _ranges.Add(range);
+        _next = (byte*)range.First;
         _left = bytes;
-        _ = LibC.madvise(_next, (nuint)bytes, LibC.AdviseHugePage);
     }
 
     private void Free()
     {
-        foreach (var (address, bytes) in _ranges)
-            _ = LibC.munmap((void*)address, bytes);
+        foreach (var range in _ranges)
+            range.Free();
         _ranges.Clear();
         _next = null;
         _left = 0;

@@ -107,9 +107,6 @@ internal sealed record LatentAttentionSpec : AttentionSpec
 
     /// <summary>Biases on the two down-projections and the output.</summary>
     public bool Bias { get; init; }
-
-    /// <summary>The norms on the compressed vectors keep their own epsilon, whatever the configuration says.</summary>
-    public float InnerNormEpsilon { get; init; } = 1e-6f;
 }
 
 /// <summary>What follows attention in a layer.</summary>

@@ -170,6 +170,9 @@ public readonly record struct ExpertStatistics(
     /// <summary>Seconds from one expert to the next on the busy link; 0 before the first load.</summary>
     public double SecondsPerExpert { get; init; }
 
+    /// <summary>Seconds that a load takes from its beginning to its end, others at the same time included; 0 before the first.</summary>
+    public double LatencySeconds { get; init; }
+
     /// <summary>Expert uses, one for each expert of a layer and step, that a policy could have foreseen.</summary>
     public long Uses { get; init; }
 

@@ -12,6 +12,9 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
     /// <summary>The up-projection, held in fp32 and in parts whatever it is stored as.</summary>
     public const string SplitWeight = "kv_b_proj.weight";
 
+    /// <summary>The norms on the compressed vectors keep their own epsilon, whatever the configuration says.</summary>
+    private const float InnerNormEpsilon = 1e-6f;
+
     private readonly TensorKernels _kernels;
     private readonly LatentAttentionSpec _spec;
     private readonly AttentionShape _shape;
@@ -76,7 +79,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
         {
             var down = _kernels.Take(x.Count, _qDown!.Outputs);
             _kernels.Products(x, new Product(_qDown, down), new Product(_kvDown, kv));
-            _kernels.RmsNorm(down, down, _qNorm!.Value, _spec.InnerNormEpsilon);
+            _kernels.RmsNorm(down, down, _qNorm!.Value, InnerNormEpsilon);
             _kernels.Products(down, new Product(_qUp!, q));
         }
         _kernels.Profile?.Mark(StepPart.Projections);
@@ -108,7 +111,7 @@ internal sealed unsafe class LatentAttention : IAttentionLayer
             for (var t = from; t < to; t++)
             {
                 var row = chunk.Offset + t;
-                TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvNorm.Data, rank, _spec.InnerNormEpsilon);
+                TensorKernels.RmsNorm(kv[row], kv[row], rank, _kvNorm.Data, rank, InnerNormEpsilon);
                 Rotary.Rotate(q[row], _spec.Heads, nope + rope, nope, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
                 Rotary.Rotate(kv[row], 1, rank + rope, rank, cos + t * _rope.Pairs, sin + t * _rope.Pairs, _rope.Pairs, _rope.Interleaved);
                 chunk.Kv.Write(rows, chunk.Kv.Length + t, kv[row], null);

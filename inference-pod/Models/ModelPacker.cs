@@ -32,7 +32,12 @@ internal static class ModelPacker
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)
             throw new UserInputException($"{directory}: the model has no routed experts to pack");
-        var path = Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout));
+        return Write(Path.Combine(output ?? directory, ExpertPack.FileName(catalog.Layout)), catalog, checkpoint, progress, stop);
+    }
+
+    /// <summary>Packs the experts of a checkpoint that is open; see <see cref="Pack"/>.</summary>
+    public static PackResult Write(string path, ExpertCatalog catalog, Checkpoint checkpoint, Action<int, int>? progress, CancellationToken stop)
+    {
         using var source = new CheckpointExperts(catalog, checkpoint);
         PackWriter.Write(path, catalog, source, new WeightFingerprint(checkpoint).Text, done => progress?.Invoke(done, catalog.Count), stop);
         return new PackResult(path, catalog.Count, catalog.Layout.Bytes, new FileInfo(path).Length, catalog.Layout.Format.Name());

@@ -24,6 +24,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
     private ExpertStatistics _before;
     private long _layerBegan;
     private long _uses, _foreseen, _horizons, _layers;
+    private int _used;
     private double _planSeconds;
     private bool _stands;
 
@@ -60,6 +61,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
                 _foreseen += _stands && _plannedIn[At(layer, group.Expert)] == _plans ? 1 : 0;
             _uses += groups.Count;
         }
+        _used = groups.Count;
         _horizons += horizon;
         _layers++;
         Take(policy.Plan(new LayerRouting(layer, x.Count, chosen, gate, Ahead(layer, x, horizon))));
@@ -77,6 +79,7 @@ internal sealed class RoutingTap(IPrefetchPolicy policy, TensorKernels kernels, 
         policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(now.OverFetched - _before.OverFetched), Math.Max(0, elapsed - stall), now.SecondsPerExpert,
             (int)(now.Prefetched - _before.Prefetched + (now.Misses - _before.Misses) - (now.Late - _before.Late)))
         {
+            Used = _used,
             Ahead = (int)(now.Prefetched - _before.Prefetched),
             Late = (int)(now.Late - _before.Late),
             Queued = (int)(now.Queued - _before.Queued),

@@ -131,9 +131,7 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
                 file.Read(entry, at, buffer.AsSpan(0, bytes));
                 others += FiniteWeights.CountOthers(buffer.AsSpan(0, bytes), entry.Type);
                 var halves = MemoryMarshal.Cast<byte, ushort>(buffer.AsSpan(0, bytes));
-                var floats = (float*)destination + at / 2;
-                for (var i = 0; i < halves.Length; i++)
-                    floats[i] = HalfTypes.ToSingle(halves[i], entry.Type);
+                HalfTypes.ToSingle(halves, entry.Type, new Span<float>((float*)destination + at / 2, halves.Length));
             }
             at += bytes;
         }
@@ -159,8 +157,8 @@ internal sealed unsafe class WeightReader(Checkpoint checkpoint, WeightMemory me
                 var values = keep ? new Span<ushort>(to, columns) : row;
                 band.Row(scratch, r, values);
                 others += FiniteWeights.CountOthers(MemoryMarshal.AsBytes(values), TensorType.BF16);
-                for (var c = 0; c < columns && !keep; c++)
-                    ((float*)to)[c] = HalfTypes.ToSingle(values[c], TensorType.BF16);
+                if (!keep)
+                    HalfTypes.ToSingle(values, TensorType.BF16, new Span<float>(to, columns));
             }
         }
         FiniteWeights.Check(matrix.Path, matrix.Name, others, (long)matrix.Rows * columns);

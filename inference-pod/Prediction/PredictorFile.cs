@@ -5,7 +5,7 @@ namespace Moebius.Inference.Prediction;
 /// <summary>What a predictor has learned, on disk: one file for each model, <c>MOEBPRD1</c> in a <see cref="BinaryFile"/>.</summary>
 internal static class PredictorFile
 {
-    private const int Version = 3;
+    private const int Version = 4;
 
     /// <summary>Name of the file beside a model that its server begins with.</summary>
     public const string DefaultName = "predictor.moebius";

@@ -3,7 +3,7 @@ using Moebius.Crds;
 namespace Moebius.Inference.Prediction;
 
 /// <summary>
-/// A routing trace on disk: <c>MOEBTRC1</c>, a version, the length and SHA-256 of what follows, and a deflated body:
+/// A routing trace on disk: <c>MOEBTRC1</c>, a version, the length and hash of what follows, and a deflated body:
 /// the shape, then token ids, choices and gates. Numbers are little-endian.
 /// </summary>
 internal static class TraceFile

@@ -1,6 +1,7 @@
 using System.Text;
 using Moebius.Crds;
 using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
 using Decoder = Moebius.Inference.Models.Decoder;
@@ -75,7 +76,7 @@ internal static class TraceRun
             while (true)
             {
                 var logits = model.Forward([new SequenceChunk(kv, step, LogitsFor.Last)])[0];
-                var next = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(logits);
+                var next = Math.Max(0, TokenRanking.Largest(logits));
                 if (kv.Length >= most || kv.Length == model.Info.ContextLength || model.Info.EndOfSequence.Contains(next))
                     return;
                 step = [next];

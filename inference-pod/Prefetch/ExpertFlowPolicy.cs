@@ -31,11 +31,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
     /// <summary>For each request of the plan that is not in memory, the probability that it is loaded in vain.</summary>
     private readonly List<float> _risks = [];
 
-    /// <summary>For each layer's experts, the number of the last layer run that used them.</summary>
-    private readonly long[] _usedIn;
-    private long _runs;
-    private int _used;
-
     /// <summary>
     /// What an expert one layer farther counts of one that is as likely: it may still be loaded later, and what is known of it
     /// then is surer.
@@ -58,7 +53,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         _controller = _controllers.Length > 0 ? _controllers[0] : null;
         _fixed = Math.Min(horizon ?? 0, predictor.Shape.Layers);
         _fixedThreshold = threshold;
-        _usedIn = new long[predictor.Shape.Layers * predictor.Shape.Experts];
         _use = new float[predictor.Shape.Experts];
         _reach = new LayerReach(predictor.Shape.Layers, limits.MaxHorizon);
         _reuse = new ReuseEstimate(predictor.Shape.Layers, predictor.Shape.Experts, predictor.Shape.TopK);
@@ -115,16 +109,6 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         if (LooksAhead)
             _predictor.Learn(routing.Layer, routing.Chosen, postpone: !PlanningIsFree);
         _reuse.Used(routing.Layer, routing.Chosen);
-        _used = 0;
-        _runs++;
-        foreach (var expert in routing.Chosen)
-        {
-            var at = At(routing.Layer, expert);
-            if (_usedIn[at] == _runs)
-                continue;
-            _usedIn[at] = _runs;
-            _used++;
-        }
         return routing.Ahead.Count == 0 ? null : Plan(routing, Math.Max(routing.Ahead.Count, _predictor.Shape.Layers - 1 - routing.Layer));
     }
 
@@ -135,7 +119,7 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
             _reach.Observe(feedback.Layer, CurrentHorizon, feedback.Late + feedback.Queued);
         // Loads begin in the plan's order.
         var ahead = Math.Min(feedback.Ahead, _risks.Count);
-        _controller?.Observe(feedback, _used, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));
+        _controller?.Observe(feedback, TensorPrimitives.Sum<float>(CollectionsMarshal.AsSpan(_risks)[..ahead]));
         _risks.RemoveRange(0, ahead);
     }
 
@@ -205,6 +189,4 @@ internal sealed class ExpertFlowPolicy : IPrefetchPolicy
         }
         CollectionsMarshal.SetCount(_plan, kept);
     }
-
-    private int At(int layer, int expert) => (layer * _predictor.Shape.Experts) + expert;
 }

@@ -99,11 +99,10 @@ internal sealed class HorizonController(HorizonLimits limits)
 
     /// <summary>Takes in what happened in a layer.</summary>
     /// <param name="feedback">Costs of the layer.</param>
-    /// <param name="used">Distinct experts that it used.</param>
     /// <param name="expectedInVain">How many of what was loaded ahead were expected to be in vain, by their probabilities.</param>
-    public void Observe(PrefetchFeedback feedback, int used, double expectedInVain = 0)
+    public void Observe(PrefetchFeedback feedback, double expectedInVain = 0)
     {
-        var seconds = Measure(feedback, used);
+        var seconds = Measure(feedback);
         _layers++;
         _regular.Pass();
         _asked.Pass();
@@ -180,14 +179,14 @@ internal sealed class HorizonController(HorizonLimits limits)
     }
 
     /// <summary>Takes in the figures of a layer; returns its time without what other programs have added.</summary>
-    private double Measure(PrefetchFeedback feedback, int used)
+    private double Measure(PrefetchFeedback feedback)
     {
         if (feedback.ComputeSeconds > 0)
             _compute.Add(feedback.ComputeSeconds);
         if (feedback.ExpertSeconds > 0)
             _transfer.Add(feedback.ExpertSeconds);
-        if (used > 0)
-            _loadedShare.Add(Math.Min(1, (double)feedback.Loaded / used));
+        if (feedback.Used > 0)
+            _loadedShare.Add(Math.Min(1, (double)feedback.Loaded / feedback.Used));
         if (Horizon > 0)
             _plan.Add(feedback.PlanSeconds);
         else if (Horizon == 0)

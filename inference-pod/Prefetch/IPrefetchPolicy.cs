@@ -86,6 +86,9 @@ internal readonly record struct PrefetchRequest(ExpertKey Key, float Score);
 /// <param name="Loaded">Experts whose load began since the layer before, ahead or on demand.</param>
 internal readonly record struct PrefetchFeedback(int Layer, double StallSeconds, int Misses, int OverFetched, double ComputeSeconds, double ExpertSeconds, int Loaded)
 {
+    /// <summary>Experts that the layer used, each counted once.</summary>
+    public int Used { get; init; }
+
     /// <summary>Those of <see cref="Loaded"/> that were loaded ahead.</summary>
     public int Ahead { get; init; }
 

@@ -68,7 +68,7 @@ internal sealed class ChoiceAnswer(IAnswerReader reader, bool manyCalls)
                     break;
                 case CallBegin call:
                     _open = true;
-                    Last().Calls.Add(new CallDelta(_calls++, System.Security.Cryptography.RandomNumberGenerator.GetString(IdCharacters, IdLength), call.Name));
+                    Last().Calls.Add(new CallDelta(_calls++, Random.Shared.GetString(IdCharacters, IdLength), call.Name));
                     // What it is called with comes apart from what is called.
                     deltas.Add(new AnswerDelta());
                     break;

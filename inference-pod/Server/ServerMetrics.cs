@@ -126,6 +126,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
         var horizon = Gauge("moebius_expert_horizon_layers", "Layers ahead that the prefetch policy looked in the last step, averaged over its layers; 0 on demand.");
         var looksAhead = Gauge("moebius_expert_prefetch_active", "Whether experts were planned to be loaded ahead in the last step: 1 or 0; 0 on demand, and while looking ahead does not pay.");
         var bandwidth = Gauge("moebius_expert_bandwidth_bytes_per_second", "Bytes a second that loads of experts get while any is on its way, as measured lately.");
+        var latency = Gauge("moebius_expert_load_latency_seconds", "Seconds from the beginning of an expert's load to its end, others at the same time included, as measured lately; 0 before the first.");
         var budget = Gauge("moebius_expert_budget_bytes", "Hard limit of the bytes of experts in fast memory.");
         _experts = now =>
         {
@@ -145,6 +146,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
             horizon.Set(now.Horizon);
             looksAhead.Set(now.LooksAhead ? 1 : 0);
             bandwidth.Set(now.BytesPerSecond);
+            latency.Set(now.LatencySeconds);
         };
         _connected = cache;
         _source = statistics;

@@ -129,6 +129,7 @@ internal sealed class Simulator
         }
         _policy.Observe(new PrefetchFeedback(layer, stall, missing, (int)(_scheduler.Cache.OverFetched - overFetched), compute, _times.Transfer, (int)(_begun - begun))
         {
+            Used = rows.Count,
             Ahead = (int)(_scheduler.Prefetched - ahead),
             Late = (int)(_scheduler.Late - late),
             Queued = (int)(_scheduler.Queued - queued),

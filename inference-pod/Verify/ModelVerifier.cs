@@ -1,6 +1,7 @@
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Experts;
+using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Verify;
@@ -82,12 +83,8 @@ internal static class ModelVerifier
         while (tokens.Count < length)
         {
             var logits = model.Forward([new SequenceChunk(kv, next, LogitsFor.Last)])[0];
-            var best = 0;
-            for (var i = 1; i < logits.Length; i++)
-            {
-                if (logits[i] > logits[best])
-                    best = i;
-            }
+            // Without a number among them any token is wrong.
+            var best = Math.Max(0, TokenRanking.Largest(logits));
             tokens.Add(best);
             next = new[] { best };
         }
@@ -120,7 +117,7 @@ internal static class ModelVerifier
     /// <summary>Kullback-Leibler divergence of a distribution from the reference's, in nats.</summary>
     private static double Divergence(ReadOnlySpan<float> reference, ReadOnlySpan<float> logits)
     {
-        var (all, ours) = (LogSum(reference), LogSum(logits));
+        var (all, ours) = (PerplexityMeter.LogSum(reference), PerplexityMeter.LogSum(logits));
         double sum = 0;
         for (var i = 0; i < reference.Length; i++)
         {
@@ -129,17 +126,6 @@ internal static class ModelVerifier
         }
 
         return double.IsNaN(sum) ? double.PositiveInfinity : sum;
-    }
-
-    private static double LogSum(ReadOnlySpan<float> logits)
-    {
-        var largest = double.NegativeInfinity;
-        foreach (var logit in logits)
-            largest = Math.Max(largest, logit);
-        double sum = 0;
-        foreach (var logit in logits)
-            sum += Math.Exp(logit - largest);
-        return largest + Math.Log(sum);
     }
 
     private static void Check(string directory, ModelInfo info, ExpectedOutputs expected)

@@ -114,12 +114,16 @@ internal static class PerplexityMeter
     }
 
     /// <summary>Of one token, from the logits before it.</summary>
-    internal static double NegativeLogLikelihood(ReadOnlySpan<float> logits, int token)
+    internal static double NegativeLogLikelihood(ReadOnlySpan<float> logits, int token) =>
+        LogSum(logits) - logits[token];
+
+    /// <summary>The logarithm of the sum of the exponentials.</summary>
+    internal static double LogSum(ReadOnlySpan<float> logits)
     {
         var max = TensorPrimitives.Max(logits);
         double sum = 0;
         foreach (var logit in logits)
             sum += Math.Exp((double)logit - max);
-        return Math.Log(sum) + max - logits[token];
+        return Math.Log(sum) + max;
     }
 }

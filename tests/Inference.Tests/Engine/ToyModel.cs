@@ -23,7 +23,7 @@ internal sealed class ToyModel : ICausalModel
 
     public ModelInfo Info { get; }
 
-    public ExpertStatistics Experts => new(10, 3, 2, 0.5, 100, 50, 60) { Prefetched = 7, Late = 1, OverFetched = 4, BytesPerSecond = 5e8, Uses = 13, Foreseen = 12, Horizon = 2.5, LooksAhead = true };
+    public ExpertStatistics Experts => new(10, 3, 2, 0.5, 100, 50, 60) { Prefetched = 7, Late = 1, OverFetched = 4, BytesPerSecond = 5e8, LatencySeconds = 0.25, Uses = 13, Foreseen = 12, Horizon = 2.5, LooksAhead = true };
 
     /// <summary>Runs before each step, on the engine's thread.</summary>
     public Action<IReadOnlyList<SequenceChunk>>? BeforeStep { get; set; }

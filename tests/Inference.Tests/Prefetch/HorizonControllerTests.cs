@@ -105,7 +105,7 @@ public class HorizonControllerTests
             {
                 controller.Begin();
                 controller.Expect(4);
-                controller.Observe(Feedback(late ? 1 : 0, 2, 1e-3, 1e-3, 2), 4, expectedInVain);
+                controller.Observe(Feedback(late ? 1 : 0, 2, 1e-3, 1e-3, 2) with { Used = 4 }, expectedInVain);
             }
         }
     }
@@ -218,7 +218,7 @@ public class HorizonControllerTests
             wasted += cost;
             controller.Expect(1);
             var late = layer % 2 * 2;
-            controller.Observe(new PrefetchFeedback(0, late * 80e-6, late, 0, Compute + cost, 90e-6, 2) { Ahead = 2, Late = late, PlanSeconds = cost }, 4);
+            controller.Observe(new PrefetchFeedback(0, late * 80e-6, late, 0, Compute + cost, 90e-6, 2) { Ahead = 2, Late = late, PlanSeconds = cost, Used = 4 });
         }
         Assert.Equal(HorizonController.Off, controller.Horizon);
         Assert.InRange(wasted, 0, MostWasted(Layers, Cost * 9));
@@ -248,7 +248,7 @@ public class HorizonControllerTests
             // Now and then another program has the processor.
             var noise = random.NextDouble() < 0.01 ? 2e-3 : 5e-6 * random.NextDouble();
             controller.Expect(1);
-            controller.Observe(new PrefetchFeedback(layer % 6, late * Expert, late, 0, Compute(horizon) + plan + noise, Expert, 1) { Ahead = 1, Late = late, PlanSeconds = plan }, 4);
+            controller.Observe(new PrefetchFeedback(layer % 6, late * Expert, late, 0, Compute(horizon) + plan + noise, Expert, 1) { Ahead = 1, Late = late, PlanSeconds = plan, Used = 4 });
         }
         Assert.InRange(wasted, 0, 0.05 * Whole(3));
     }
@@ -359,7 +359,7 @@ public class HorizonControllerTests
                     Gained += gains;
                     Stalled += stall - gains;
                     controller.Expect(4);
-                    controller.Observe(new PrefetchFeedback(0, stall - gains, 3, 0, Compute + costs, Expert, 3) { Ahead = 1, PlanSeconds = costs }, 4);
+                    controller.Observe(new PrefetchFeedback(0, stall - gains, 3, 0, Compute + costs, Expert, 3) { Ahead = 1, PlanSeconds = costs, Used = 4 });
                     continue;
                 }
                 var wanted = stall / Expert;
@@ -378,7 +378,7 @@ public class HorizonControllerTests
                 Gained += ahead * Expert;
                 Stalled += waits;
                 controller.Expect(4);
-                controller.Observe(new PrefetchFeedback(0, Math.Max(0, waits - cost), missing, 0, Compute + cost, Expert, ahead + missing) { Ahead = ahead, Late = late, PlanSeconds = cost }, 4);
+                controller.Observe(new PrefetchFeedback(0, Math.Max(0, waits - cost), missing, 0, Compute + cost, Expert, ahead + missing) { Ahead = ahead, Late = late, PlanSeconds = cost, Used = 4 });
             }
             return on;
         }
@@ -390,7 +390,7 @@ public class HorizonControllerTests
 
     private static void Step(HorizonController controller, PrefetchFeedback feedback, int used)
     {
-        controller.Observe(feedback, used);
+        controller.Observe(feedback with { Used = used });
         controller.Begin();
     }
 

@@ -100,7 +100,7 @@ public class PolicyTests
             for (var step = 0; step < count; step++)
             {
                 Run(policy, step % 16, layer =>
-                    policy.Observe(new PrefetchFeedback(layer, 90e-6, 1, 0, 1e-3, 90e-6, 1) { Ahead = 1, Late = 1, PlanSeconds = plan }));
+                    policy.Observe(new PrefetchFeedback(layer, 90e-6, 1, 0, 1e-3, 90e-6, 1) { Ahead = 1, Late = 1, PlanSeconds = plan, Used = 2 }));
             }
         }
     }
@@ -160,7 +160,7 @@ public class PolicyTests
                 Run(policy, step % 16, layer =>
                 {
                     var seconds = policy.CurrentHorizon > 0 ? 30e-6 : 0;
-                    policy.Observe(new PrefetchFeedback(layer, seconds > 0 ? 0 : stall, 4, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds });
+                    policy.Observe(new PrefetchFeedback(layer, seconds > 0 ? 0 : stall, 4, 0, 30e-6 + seconds, 90e-6, 0) { PlanSeconds = seconds, Used = 2 });
                 });
             }
         }

@@ -260,7 +260,7 @@ public class ApiTests
         foreach (var (name, value) in new[]
         {
             ("hits_total", "10"), ("misses_total", "3"), ("stall_seconds_total", "0.5"), ("prefetched_total", "7"), ("prefetched_late_total", "1"), ("overfetched_total", "4"),
-            ("predictable_uses_total", "13"), ("predicted_uses_total", "12"), ("horizon_layers", "2.5"), ("prefetch_active", "1"), ("bandwidth_bytes_per_second", "500000000"), ("resident_bytes", "50"), ("budget_bytes", "60"),
+            ("predictable_uses_total", "13"), ("predicted_uses_total", "12"), ("horizon_layers", "2.5"), ("prefetch_active", "1"), ("bandwidth_bytes_per_second", "500000000"), ("load_latency_seconds", "0.25"), ("resident_bytes", "50"), ("budget_bytes", "60"),
         })
             Assert.Contains($"\nmoebius_expert_{name}{{model_name=\"toy\"}} {value}\n", metrics, StringComparison.Ordinal);
         Assert.Contains("\nmoebius_expert_predictor_recall_ratio{model_name=\"toy\"} 0.923", metrics, StringComparison.Ordinal);
