@@ -54,9 +54,8 @@ internal static class TraceRun
         foreach (var tokens in sequences)
         {
             kv.Truncate(0);
-            // Where keys depend on the length, a cut would change them: the sequence goes in whole.
-            foreach (var chunk in model.Info.KvDependsOnLength ? [tokens] : tokens.Chunk(ChunkTokens))
-                model.Forward([new SequenceChunk(kv, chunk, LogitsFor.None)]);
+            foreach (var chunk in tokens.Chunk(ChunkTokens))
+                model.Forward([new SequenceChunk(kv, chunk, LogitsFor.None) { Prompt = tokens.Length }]);
         }
     }
 

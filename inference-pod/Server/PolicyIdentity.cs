@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.Crds.Config;
@@ -31,7 +32,7 @@ internal sealed class PolicyIdentity : IDisposable
         _clock = clock;
         _logger = logger;
         _seen = path is null ? null : Manifests.ReadText(path);
-        _current = Rules(_seen is null ? null : PolicyManifest.Parse(_seen, path!).Spec);
+        _current = Rules(_seen is null ? null : Read(_seen, path!));
         if (path is not null)
             _timer = clock.CreateTimer(_ => Reload(), null, Period, Period);
     }
@@ -53,7 +54,7 @@ internal sealed class PolicyIdentity : IDisposable
             }
 
             _seen = text;
-            _current = Rules(PolicyManifest.Parse(text, _path!).Spec);
+            _current = Rules(Read(text, _path!));
             _refused = null;
             _logger.LogInformation("The policy has changed; its rules for tenants and public texts are in force");
         }
@@ -65,6 +66,10 @@ internal sealed class PolicyIdentity : IDisposable
             _logger.LogError("The changed policy is refused, the old one stays in force: {Reason}", error.Message);
         }
     }
+
+    /// <summary>In a method of its own: a policy's base class is the Kubernetes client's, which a server without one then need not load.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static KVPrivacyPolicySpec Read(string text, string path) => PolicyManifest.Parse(text, path).Spec;
 
     private PolicyRules Rules(KVPrivacyPolicySpec? policy)
     {

@@ -99,10 +99,9 @@ internal static class PerplexityMeter
         {
             var wanted = at >= window.Scored - 1;
             var until = wanted ? window.End - 1 : window.Scored - 1;
-            // Where keys depend on the length, a cut would change them: the window goes in whole.
-            var count = model.Info.KvDependsOnLength ? window.End - 1 - at : Math.Min(until - at, wanted ? limit : MostTokensAtOnce);
-            wanted |= model.Info.KvDependsOnLength;
-            var logits = model.Forward([new SequenceChunk(kv, tokens.AsMemory(at, count), wanted ? LogitsFor.All : LogitsFor.None)])[0];
+            var count = Math.Min(until - at, wanted ? limit : MostTokensAtOnce);
+            var chunk = new SequenceChunk(kv, tokens.AsMemory(at, count), wanted ? LogitsFor.All : LogitsFor.None) { Prompt = window.End - 1 - window.Begin };
+            var logits = model.Forward([chunk])[0];
             for (var i = 0; wanted && i < count; i++)
             {
                 if (at + i + 1 >= window.Scored)

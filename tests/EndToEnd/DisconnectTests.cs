@@ -43,6 +43,8 @@ public sealed partial class DisconnectTests : IDisposable
         await ReadyAsync(_sidecar, sidecar);
         using var server = MoebiusProcess.Start("serve", "--model", "samples/models/austen-moe", "--kv-socket", socket, "--threads", "1", "--listen", _server.BaseAddress!.Authority);
         await ReadyAsync(_server, server);
+        // Megabytes that only a server with a policy needs.
+        Assert.DoesNotContain("KubernetesClient", server.Maps(), StringComparison.Ordinal);
         var calm = new Dictionary<string, string>();
         foreach (var prompt in Prompts)
             calm[prompt] = await CompleteAsync(prompt, Tenants[0]);

@@ -75,6 +75,9 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public bool HasExited => _process.HasExited;
 
+    /// <summary>What it has mapped, libraries among it.</summary>
+    public string Maps() => File.ReadAllText($"/proc/{_process.Id}/maps");
+
     /// <summary>Ends it without a chance to do anything more.</summary>
     public void Kill()
     {

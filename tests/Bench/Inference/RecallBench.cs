@@ -48,7 +48,7 @@ internal static class RecallBench
         var four = recalls.First(recall => recall.Distance == 4);
         Report.Line("");
         Report.Line($"Bar: recall at the controller's own horizon (simulated NVMe, half of the experts in memory: {horizon}) at least {Percent(Bar)}: {Percent(own.Recall)} with a set of {own.SetSize:F2}, {Report.AtLeast(own.Recall, Bar)}.");
-        Report.Line($"The link is so busy there that only what has a probability of {threshold:F2} is loaded ahead: recall of that {Percent(strict.Recall)} with {strict.SetSize:F2} experts.");
+        Report.Line($"What it loads ahead there has a probability of {threshold:F2} or more: recall of that {Percent(strict.Recall)} with {strict.SetSize:F2} experts.");
         Report.Line($"Bar: at least 2x the pre-gate's at distance 4: {four.RecallAtK / four.PreGateAtK:F2}x, {Report.AtLeast(four.RecallAtK / four.PreGateAtK, 2)}.");
         Report.Line($"Cost, one prediction and its lesson, one thread: {warm.TotalMicroseconds / predictions:F1} us.");
     }
