@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Moebius.Crds;
 using Moebius.Crds.Host;
 using Moebius.Cxl.Kernel;
 
@@ -56,7 +55,7 @@ internal sealed class WeightRecord : IDisposable
         Content content;
         try
         {
-            content = JsonSerializer.Deserialize<Content>(File.ReadAllBytes(Path), Manifests.Json) is { Boot: not null, Weights: not null } read ? read : throw new JsonException("boot or weights are null");
+            content = JsonSerializer.Deserialize(File.ReadAllBytes(Path), WeightRecordJson.Default.Content) is { Boot: not null, Weights: not null } read ? read : throw new JsonException("boot or weights are null");
             foreach (var (node, weight) in content.Weights)
             {
                 if (node < 0 || weight is < WeightedInterleave.MinimumWeight or > WeightedInterleave.MaximumWeight)
@@ -78,7 +77,7 @@ internal sealed class WeightRecord : IDisposable
     public void Write(FoundWeights found)
     {
         var content = new Content(_boot, found.Automatic, found.Weights.ToDictionary());
-        DurableFile.Replace(Path, file => JsonSerializer.Serialize(file, content, Manifests.Json));
+        DurableFile.Replace(Path, file => JsonSerializer.Serialize(file, content, WeightRecordJson.Default.Content));
     }
 
     /// <summary>Forgets what was found: it is in force again.</summary>
@@ -91,5 +90,12 @@ internal sealed class WeightRecord : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _hold.Dispose();
 
-    private sealed record Content([property: JsonRequired] string Boot, bool? Automatic, [property: JsonRequired] Dictionary<int, int> Weights);
+    internal sealed record Content([property: JsonRequired] string Boot, bool? Automatic, [property: JsonRequired] Dictionary<int, int> Weights);
 }
+
+/// <summary>Made when the project is built: the virtual machine's driver is compiled ahead of time, without reflection.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web, PropertyNameCaseInsensitive = false, NumberHandling = JsonNumberHandling.Strict,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(WeightRecord.Content))]
+internal sealed partial class WeightRecordJson : JsonSerializerContext;
