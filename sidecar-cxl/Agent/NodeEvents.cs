@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Threading.Channels;
 using k8s;
-using k8s.Autorest;
 using k8s.Models;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -22,7 +21,7 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
     private readonly Channel<NodeEvent> _pending = Channel.CreateBounded<NodeEvent>(new BoundedChannelOptions(256) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly Dictionary<NodeEvent, DateTimeOffset> _written = [];
+    private readonly Dictionary<NodeEvent, long> _written = [];
 
     /// <summary>What is wrong; null if nothing is.</summary>
     public string? Warning { get; private set; }
@@ -47,7 +46,7 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
     private async Task WriteAsync(NodeEvent happened, CancellationToken cancellation)
     {
         var now = time.GetUtcNow();
-        foreach (var old in _written.Where(pair => now - pair.Value >= SameFor).Select(pair => pair.Key).ToList())
+        foreach (var old in _written.Where(pair => time.GetElapsedTime(pair.Value) >= SameFor).Select(pair => pair.Key).ToList())
             _written.Remove(old);
         if (_written.ContainsKey(happened))
             return;
@@ -72,10 +71,10 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
                 },
                 Namespace,
                 cancellationToken: cancellation).ConfigureAwait(false);
-            _written[happened] = now;
+            _written[happened] = time.GetTimestamp();
             Warning = null;
         }
-        catch (Exception error) when (error is HttpRequestException or HttpOperationException || (error is OperationCanceledException && !cancellation.IsCancellationRequested))
+        catch (Exception error) when (ApiFailure.Is(error, cancellation))
         {
             if (Warning is null)
                 LogFailure(error.Message);

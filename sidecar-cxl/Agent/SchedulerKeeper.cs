@@ -43,7 +43,7 @@ internal sealed class SchedulerKeeper : IDisposable
     private readonly int _cpus;
     private DuplexScheduler? _scheduler;
     private DuplexParameters _parameters;
-    private DateTimeOffset _lastTick;
+    private TimeSpan _lastTick;
 
     /// <summary>Has the kernel check the program, and stands by; or says in <see cref="State"/> why not.</summary>
     /// <param name="program">The compiled program.</param>
@@ -77,7 +77,7 @@ internal sealed class SchedulerKeeper : IDisposable
     public int Failures => _backoff.Failures;
 
     /// <summary>The earliest moment of the next attempt after a failure.</summary>
-    public DateTimeOffset NextAttempt => _backoff.Next;
+    public DateTimeOffset NextAttempt { get; private set; }
 
     /// <summary>The strategy in force.</summary>
     public MemoryStrategy Strategy => _auto?.Current ?? (_config.Policy.Strategy == MemoryStrategy.Auto ? MemoryStrategy.DuplexPair : _config.Policy.Strategy);
@@ -94,6 +94,9 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <summary>The cgroups with a class in the kernel.</summary>
     internal IReadOnlyList<ulong> HintsInKernel => _scheduler?.Hints() ?? [];
 
+    /// <summary>Since some moment in the past; whoever sets the wall clock neither stops attempts nor stretches a window.</summary>
+    private TimeSpan Now => _clock.GetElapsedTime(0);
+
     /// <inheritdoc cref="DuplexScheduler.Inject"/>
     internal void Inject(uint fault) => _scheduler!.Inject(fault);
 
@@ -105,14 +108,14 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <exception cref="BpfException">A map could not be read or written.</exception>
     public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ClassLoads loads, double traffic)
     {
-        var now = _clock.GetUtcNow();
+        var now = Now;
         var engaged = _engagement.Next(loads);
         if (_scheduler?.Exit is { } exit)
         {
             LastExit = exit;
             Unload();
-            _backoff.Failed(now);
-            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {_backoff.Next:HH:mm:ss} UTC");
+            CountFailure();
+            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {NextAttempt:HH:mm:ss} UTC");
         }
 
         if (!engaged && _scheduler is not null)
@@ -180,7 +183,7 @@ internal sealed class SchedulerKeeper : IDisposable
         }
     }
 
-    private DirectionLoad Measure(DateTimeOffset now)
+    private DirectionLoad Measure(TimeSpan now)
     {
         var window = Math.Max((now - _lastTick).TotalNanoseconds, 1);
         Span<double> load = stackalloc double[Classes.Length];
@@ -199,18 +202,24 @@ internal sealed class SchedulerKeeper : IDisposable
     {
         if (LoadOrReason(attach) is { } failure)
             return Failed(failure);
-        var now = _clock.GetUtcNow();
-        _lastTick = now;
+        _lastTick = Now;
         if (!attach)
             return SchedulerState.StandingBy;
-        _backoff.Started(now);
+        _backoff.Started(_lastTick);
         return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
     }
 
     private SchedulerState Failed(SchedulerState failure)
     {
-        _backoff.Failed(_clock.GetUtcNow());
+        CountFailure();
         return failure;
+    }
+
+    private void CountFailure()
+    {
+        var now = Now;
+        _backoff.Failed(now);
+        NextAttempt = _clock.GetUtcNow() + (_backoff.Next - now);
     }
 
     /// <summary>Has the kernel check the program, and puts it to work if asked to; null if it did.</summary>

@@ -4,6 +4,7 @@ using k8s.Models;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Agent;
 
 namespace Moebius.Cxl.Hints;
 
@@ -40,7 +41,7 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
                 ? $"{Current.Refused} pods have an annotation {PodAnnotations.MemoryIntent} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}"
                 : null;
         }
-        catch (Exception error) when (error is HttpRequestException or k8s.Autorest.HttpOperationException or TaskCanceledException && !cancellation.IsCancellationRequested)
+        catch (Exception error) when (ApiFailure.Is(error, cancellation))
         {
             if (Warning is null || !Warning.StartsWith("pods: cannot", StringComparison.Ordinal))
                 LogFailure(error.Message);

@@ -2,7 +2,7 @@ namespace Moebius.Cxl.Policy;
 
 /// <summary>
 /// When to try again after a failure: after a second, then after twice as long each time, up to five minutes. A run that
-/// was long enough starts over. Pure: the caller says what time it is.
+/// was long enough starts over. Pure: the caller says what time it is, by a clock that nobody sets.
 /// </summary>
 internal sealed class RetryBackoff
 {
@@ -11,20 +11,20 @@ internal sealed class RetryBackoff
 
     private static readonly TimeSpan LongRun = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan First = TimeSpan.FromSeconds(1);
-    private DateTimeOffset? _started;
+    private TimeSpan? _started;
     private TimeSpan _pause = First;
 
     /// <summary>Failures since the last long run.</summary>
     public int Failures { get; private set; }
 
     /// <summary>The earliest moment of the next attempt.</summary>
-    public DateTimeOffset Next { get; private set; } = DateTimeOffset.MinValue;
+    public TimeSpan Next { get; private set; } = TimeSpan.MinValue;
 
     /// <summary>It runs.</summary>
-    public void Started(DateTimeOffset now) => _started = now;
+    public void Started(TimeSpan now) => _started = now;
 
     /// <summary>It failed, or could not start.</summary>
-    public void Failed(DateTimeOffset now)
+    public void Failed(TimeSpan now)
     {
         if (_started is { } since && now - since >= LongRun)
             (_pause, Failures) = (First, 0);

@@ -17,15 +17,15 @@ public sealed class NodeEventsTests
     {
         var cancellation = TestContext.Current.CancellationToken;
         var written = new ConcurrentQueue<JsonNode>();
-        var refuse = false;
+        IResult? refusal = null;
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         await using var server = builder.Build();
         server.MapPost("/api/v1/namespaces/default/events", async (HttpRequest request) =>
         {
-            if (refuse)
-                return Results.StatusCode(403);
+            if (refusal is not null)
+                return refusal;
             var body = (await JsonNode.ParseAsync(request.Body, cancellationToken: cancellation))!;
             written.Enqueue(body);
             return Results.Text(body.ToJsonString(), "application/json", statusCode: 201);
@@ -43,14 +43,18 @@ public sealed class NodeEventsTests
         Assert.All(written, one => Assert.Equal(("Node", "node-7"), ((string?)one["involvedObject"]!["kind"], (string?)one["involvedObject"]!["name"])));
         Assert.Null(events.Warning);
 
-        refuse = true;
-        events.Add(new NodeEvent(true, "SchedulerBackOff", "again"));
-        await UntilAsync(() => events.Warning is not null);
-        Assert.StartsWith("events: cannot be written", events.Warning, StringComparison.Ordinal);
-        refuse = false;
-        events.Add(new NodeEvent(true, "SchedulerBackOff", "again"));
-        await UntilAsync(() => events.Warning is null);
-        Assert.Equal(3, written.Count);
+        IResult[] refusals = [Results.StatusCode(403), Results.Text("<html>a proxy's page</html>", "text/html")];
+        foreach (var each in refusals)
+        {
+            refusal = each;
+            events.Add(new NodeEvent(true, "SchedulerBackOff", $"again {written.Count}"));
+            await UntilAsync(() => events.Warning is not null);
+            Assert.StartsWith("events: cannot be written", events.Warning, StringComparison.Ordinal);
+            refusal = null;
+            events.Add(new NodeEvent(true, "SchedulerBackOff", $"again {written.Count}"));
+            await UntilAsync(() => events.Warning is null);
+        }
+        Assert.Equal(4, written.Count);
         await events.StopAsync(cancellation);
 
         static async Task UntilAsync(Func<bool> holds)

@@ -23,16 +23,16 @@ public sealed class PodWatchTests
     public async Task Pods_of_this_node_are_listed_and_a_failure_keeps_the_last_answer()
     {
         var cancellation = TestContext.Current.CancellationToken;
-        var fail = false;
+        Func<HttpContext, Task>? fail = null;
         string? query = null;
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         await using var server = builder.Build();
-        server.MapGet("/api/v1/pods", (HttpRequest request) =>
+        server.MapGet("/api/v1/pods", (HttpContext context) =>
         {
-            query = request.Query["fieldSelector"];
-            return fail ? Results.StatusCode(500) : Results.Text(Pods, "application/json");
+            query = context.Request.Query["fieldSelector"];
+            return fail?.Invoke(context) ?? Results.Text(Pods, "application/json").ExecuteAsync(context);
         });
         await server.StartAsync(cancellation);
         using var client = new Kubernetes(new KubernetesClientConfiguration { Host = server.Urls.First() });
@@ -47,9 +47,27 @@ public sealed class PodWatchTests
         Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["u4"]);
         Assert.StartsWith("1 pods have an annotation moebius.dev/memory-intent", watch.Warning, StringComparison.Ordinal);
 
-        fail = true;
-        await watch.RefreshAsync(cancellation);
-        Assert.StartsWith("pods: cannot be listed", watch.Warning, StringComparison.Ordinal);
-        Assert.Equal(3, watch.Current.Intents.Count);
+        Func<HttpContext, Task>[] failures =
+        [
+            context => Results.StatusCode(500).ExecuteAsync(context),
+            context => Results.Text("<html>a proxy's page</html>", "text/html").ExecuteAsync(context),
+            async context =>
+            {
+                context.Response.ContentLength = Pods.Length;
+                await context.Response.WriteAsync(Pods[..20], cancellation);
+                await context.Response.Body.FlushAsync(cancellation);
+                context.Abort();
+            },
+        ];
+        foreach (var failure in failures)
+        {
+            fail = failure;
+            await watch.RefreshAsync(cancellation);
+            Assert.StartsWith("pods: cannot be listed", watch.Warning, StringComparison.Ordinal);
+            Assert.Equal(3, watch.Current.Intents.Count);
+            fail = null;
+            await watch.RefreshAsync(cancellation);
+            Assert.StartsWith("1 pods", watch.Warning, StringComparison.Ordinal);
+        }
     }
 }

@@ -4,7 +4,7 @@ namespace Moebius.Cxl.Tests.Policy;
 
 public sealed class RetryBackoffTests
 {
-    private readonly DateTimeOffset _start = DateTimeOffset.UnixEpoch;
+    private readonly TimeSpan _start = TimeSpan.FromHours(3);
 
     [Fact]
     public void Pauses_double_up_to_the_longest()
@@ -27,10 +27,10 @@ public sealed class RetryBackoffTests
         var backoff = new RetryBackoff();
         backoff.Failed(_start);
         backoff.Started(_start);
-        backoff.Failed(_start.AddMinutes(1));
-        Assert.Equal(2, (backoff.Next - _start.AddMinutes(1)).TotalSeconds);
+        backoff.Failed(_start + TimeSpan.FromMinutes(1));
+        Assert.Equal(2, (backoff.Next - _start - TimeSpan.FromMinutes(1)).TotalSeconds);
         backoff.Started(_start);
-        backoff.Failed(_start.AddMinutes(11));
-        Assert.Equal((1.0, 1), ((backoff.Next - _start.AddMinutes(11)).TotalSeconds, backoff.Failures));
+        backoff.Failed(_start + TimeSpan.FromMinutes(11));
+        Assert.Equal((1.0, 1), ((backoff.Next - _start - TimeSpan.FromMinutes(11)).TotalSeconds, backoff.Failures));
     }
 }
