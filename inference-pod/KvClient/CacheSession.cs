@@ -16,6 +16,9 @@ internal sealed class CacheSession : IDisposable
     /// <summary>How long a lookup may wait for blocks that come from the sidecar's disk or from another pod: less than computing them takes.</summary>
     private static readonly TimeSpan StagingWait = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long the stream may outlive the hot socket.</summary>
+    private static readonly TimeSpan Parting = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Calls that may be unanswered after their time. A sidecar that owes so many answers is asked for nothing more until it has given some.</summary>
     public const int MostLate = 16;
 
@@ -53,20 +56,46 @@ internal sealed class CacheSession : IDisposable
     public bool Alive { get; private set; } = true;
 
     /// <summary>Waits until the session has ended; says when the sidecar has accepted it.</summary>
+    /// <exception cref="IOException">
+    /// The hot socket's connection broke. With it go leases whose answers or releases were on their way: only the session's end gives
+    /// them back.
+    /// </exception>
     public async Task HoldAsync(Func<Task> accepted, CancellationToken stop)
     {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var held = HoldStreamAsync(accepted, over.Token);
         try
         {
-            using var call = _client.Hold(new HoldRequest { Session = _id }, cancellationToken: stop);
-            while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
+            if (await Task.WhenAny(held, HotBrokenAsync()).ConfigureAwait(false) == held)
             {
-                await accepted().ConfigureAwait(false);
-                _ = Task.Run(() => Populate(stop), CancellationToken.None);
+                await held.ConfigureAwait(false);
+                return;
             }
+
+            await over.CancelAsync().ConfigureAwait(false);
+            await Task.WhenAny(held).ConfigureAwait(false);
+            throw new IOException("the connection for lookups broke");
         }
         finally
         {
             Alive = false;
+        }
+    }
+
+    /// <summary>Never ends where there is no hot socket. A sidecar that ends closes the stream too, a moment later, and its end says more.</summary>
+    private async Task HotBrokenAsync()
+    {
+        await (_hot?.Ended ?? Task.Delay(Timeout.Infinite, _ended.Token)).ConfigureAwait(false);
+        await Task.Delay(Parting, _ended.Token).ConfigureAwait(false);
+    }
+
+    private async Task HoldStreamAsync(Func<Task> accepted, CancellationToken stop)
+    {
+        using var call = _client.Hold(new HoldRequest { Session = _id }, cancellationToken: stop);
+        while (await call.ResponseStream.MoveNext(stop).ConfigureAwait(false))
+        {
+            await accepted().ConfigureAwait(false);
+            _ = Task.Run(() => Populate(stop), CancellationToken.None);
         }
     }
 

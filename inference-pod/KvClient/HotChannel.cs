@@ -47,8 +47,11 @@ internal sealed class HotChannel : IDisposable
             throw;
         }
 
-        _ = Task.Run(ReadAsync);
+        Ended = Task.Run(ReadAsync);
     }
+
+    /// <summary>Ends, without an error, when the connection has broken or was closed.</summary>
+    public Task Ended { get; }
 
     /// <summary>False once the connection has broken; calls then fail.</summary>
     public bool Alive { get; private set; } = true;
@@ -173,7 +176,7 @@ internal sealed class HotChannel : IDisposable
         }
         catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidProtocolBufferException)
         {
-            // The session notices by its own stream; here only the calls under way end.
+            // Here the calls under way end; who waits for the end of this ends the session.
         }
 
         Alive = false;

@@ -13,6 +13,9 @@ internal sealed class HotServer : IDisposable
     private const int ListenerNumber = 0;
     private const int StopNumber = 1;
 
+    /// <summary>Milliseconds until connections are taken again after there was no descriptor for one.</summary>
+    private const int FullPause = 100;
+
     private readonly CacheStore _store;
     private readonly ILogger _logger;
     private readonly string _path;
@@ -77,9 +80,17 @@ internal sealed class HotServer : IDisposable
     private void Run()
     {
         Span<Ready> ready = stackalloc Ready[64];
+        // When to take connections again; null: at any time.
+        long? pausedUntil = null;
         while (true)
         {
-            var count = _epoll.Wait(ready, -1);
+            var count = _epoll.Wait(ready, pausedUntil is null ? -1 : FullPause);
+            if (Environment.TickCount64 >= pausedUntil)
+            {
+                pausedUntil = null;
+                _epoll.Again(_listener, ListenerNumber, writable: false);
+            }
+
             for (var index = 0; index < count; index++)
             {
                 switch (ready[index].Number)
@@ -87,8 +98,11 @@ internal sealed class HotServer : IDisposable
                     case StopNumber:
                         return;
                     case ListenerNumber:
-                        Accept();
-                        _epoll.Again(_listener, ListenerNumber, writable: false);
+                        // Who waits for a descriptor would be reported again at once.
+                        if (TryAccept())
+                            _epoll.Again(_listener, ListenerNumber, writable: false);
+                        else
+                            pausedUntil = Environment.TickCount64 + FullPause;
                         break;
                     case var number when _connections.TryGetValue(number, out var connection):
                         if (!Serve(connection, ready[index].Ended))
@@ -103,19 +117,27 @@ internal sealed class HotServer : IDisposable
         }
     }
 
-    private void Accept()
+    /// <summary>False: the process or the machine has no room for one more connection. What is open goes on.</summary>
+    private bool TryAccept()
     {
+        Socket? socket = null;
         try
         {
-            var socket = _listener.Accept();
+            socket = _listener.Accept();
             socket.Blocking = false;
             var number = ++_nextNumber;
-            _connections[number] = new HotConnection(socket, number, _epoll, _store, _buffers);
             _epoll.Watch(socket, number);
+            _connections[number] = new HotConnection(socket, number, _epoll, _store, _buffers);
+            return true;
+        }
+        catch (SocketException error) when (error.SocketErrorCode is SocketError.WouldBlock or SocketError.ConnectionAborted)
+        {
+            return true;
         }
         catch (Exception error) when (error is SocketException or IOException)
         {
-            // The other side has gone already, or there are no more descriptors: what is open goes on.
+            socket?.Dispose();
+            return false;
         }
     }
 

@@ -16,8 +16,8 @@ internal static class EvictionPolicy
     /// Recency in milliseconds, plus a minute for each doubling of the hits, plus ten seconds for each doubling of the
     /// depth: a block deep in a conversation costs more to compute again, because attention reads all that is before it.
     /// </summary>
-    public static double Score(long lastUse, int hits, int depth) =>
-        lastUse + (hits == 0 ? 0 : MillisecondsPerDoubledUse * Math.Log2(1 + hits)) + (MillisecondsPerDoubledDepth * Math.Log2(1 + depth));
+    public static double Score(long lastUse, long hits, int depth) =>
+        lastUse + (hits == 0 ? 0 : MillisecondsPerDoubledUse * Math.Log2(1.0 + hits)) + (MillisecondsPerDoubledDepth * Math.Log2(1 + depth));
 
     /// <summary>How many of the slots one tenant may hold, cached and reserved.</summary>
     public static int Quota(int slots, int maxTenantPercent) => Math.Max(1, (int)((long)slots * maxTenantPercent / 100));

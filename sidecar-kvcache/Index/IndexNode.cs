@@ -75,7 +75,7 @@ internal sealed class IndexNode
     public long LastUse;
 
     /// <summary>Lookups that came through here.</summary>
-    public int Hits;
+    public long Hits;
 
     public bool Removed { get; set; }
 

@@ -14,12 +14,17 @@ internal sealed class PolicySource : IAsyncDisposable
 {
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
+    /// <summary>Polls until a refused file is looked at again: what it names may come later, and a large model takes a while to read.</summary>
+    public const int RetryEvery = 15;
+
     private readonly string? _path;
     private readonly CacheMetrics _metrics;
     private readonly ILogger _logger;
     private readonly TierFactory? _tiers;
     private readonly object _gate = new();
     private string _digest = "";
+    private string _refused = "";
+    private int _polls;
     private State _state;
     private ITimer? _timer;
 
@@ -67,15 +72,17 @@ internal sealed class PolicySource : IAsyncDisposable
     {
         lock (_gate)
         {
-            string digest;
             try
             {
                 var text = Manifests.ReadText(_path!);
-                digest = Digest(text);
-                if (digest == _digest)
+                var digest = Digest(text);
+                if (digest == _digest && Error.Length == 0)
                     return;
-                _digest = digest;
+                if (digest == _refused && ++_polls < RetryEvery)
+                    return;
+                (_refused, _polls) = (digest, 0);
                 var policy = Load(text, _path!);
+                (_digest, _refused) = (digest, "");
                 Volatile.Write(ref _state, new State(policy, ""));
                 _metrics.PolicyReloads.Inc();
                 _metrics.PolicyInvalid.Set(0);
@@ -86,9 +93,6 @@ internal sealed class PolicySource : IAsyncDisposable
             {
                 if (Error == error.Message)
                     return;
-                // A file that cannot be read now and comes back unchanged must be looked at again.
-                if (error.InnerException is IOException or UnauthorizedAccessException)
-                    _digest = "";
                 Volatile.Write(ref _state, new State(Current, error.Message));
                 _metrics.PolicyErrors.Inc();
                 _metrics.PolicyInvalid.Set(1);

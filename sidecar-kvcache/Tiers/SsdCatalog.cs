@@ -18,7 +18,7 @@ internal sealed class SsdEntry(Segment segment, int position, SegmentRecord reco
     /// <summary>Milliseconds since 1970.</summary>
     public long LastUse { get; set; } = record.WrittenAt;
 
-    public int Hits { get; set; }
+    public long Hits { get; set; }
 
     public bool Removed { get; set; }
 }

@@ -284,7 +284,7 @@ internal sealed partial class SsdTier : IDisposable
         Interlocked.Increment(ref _written);
     }
 
-    private void Place(Segment segment, ReadOnlySpan<byte> stored, SegmentRecord template, int hits, long lastUse)
+    private void Place(Segment segment, ReadOnlySpan<byte> stored, SegmentRecord template, long hits, long lastUse)
     {
         var (position, record) = segment.Append(stored, offset => template with { Offset = offset });
         lock (_gate)

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -63,6 +64,60 @@ public class SidecarCacheTests
         Assert.IsType<ArgumentException>(nameless.Error);
         Assert.Contains(missing, absent.Text, StringComparison.Ordinal);
         Assert.Null(absent.Error);
+    }
+
+    [Fact]
+    public async Task A_broken_connection_for_lookups_ends_the_session_and_another_begins()
+    {
+        using var directory = new TemporaryDirectory();
+        var (socket, arena, hot) = (Path.Combine(directory.Path, "sidecar.sock"), Path.Combine(directory.Path, "arena"), Path.Combine(directory.Path, "hot"));
+        await File.WriteAllBytesAsync(arena, new byte[4096], TestContext.Current.CancellationToken);
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(hot));
+        listener.Listen();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(socket, listen => listen.Protocols = HttpProtocols.Http2));
+        await using var sidecar = builder.Build();
+        var (attached, held) = (0, 0);
+        sidecar.Run(async context =>
+        {
+            context.Response.ContentType = "application/grpc";
+            if (context.Request.Path.Value!.EndsWith("/Attach", StringComparison.Ordinal))
+            {
+                Interlocked.Increment(ref attached);
+                await SendAsync(context, new AttachResponse { Session = "s", ArenaPath = arena, ArenaBytes = 4096, SlotBytes = 4096, SlotCount = 1, HotSocketPath = hot });
+                context.Response.AppendTrailer("grpc-status", "0");
+            }
+            else if (context.Request.Path.Value!.EndsWith("/Hold", StringComparison.Ordinal))
+            {
+                Interlocked.Increment(ref held);
+                await SendAsync(context, new HoldResponse());
+                await context.Response.Body.FlushAsync();
+                await Task.WhenAny(Task.Delay(Timeout.Infinite, context.RequestAborted));
+                Interlocked.Decrement(ref held);
+            }
+            else
+            {
+                context.Response.AppendTrailer("grpc-status", "12");
+            }
+        });
+        await sidecar.StartAsync(TestContext.Current.CancellationToken);
+        var log = new CollectingLogger();
+        await using var cache = new SidecarCache(socket, new ToyModel().Info, TimeProvider.System, log);
+        using (await listener.AcceptAsync(TestContext.Current.CancellationToken))
+            await Eventually.TrueAsync(() => Volatile.Read(ref held) == 1);
+        using var second = await Eventually.EndsAsync(listener.AcceptAsync(TestContext.Current.CancellationToken).AsTask());
+        // The sidecar takes back what the first one had only if that has ended.
+        await Eventually.TrueAsync(() => (Volatile.Read(ref attached), Volatile.Read(ref held)) == (2, 1));
+        Assert.Contains(log.Messages, message => message.Contains("(the connection for lookups broke)", StringComparison.Ordinal));
+
+        static async Task SendAsync(HttpContext context, IMessage message)
+        {
+            var body = message.ToByteArray();
+            await context.Response.Body.WriteAsync(new byte[] { 0, 0, 0, 0, (byte)body.Length });
+            await context.Response.Body.WriteAsync(body);
+        }
     }
 
     [Fact]

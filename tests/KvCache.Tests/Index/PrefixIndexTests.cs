@@ -289,4 +289,11 @@ public sealed class PrefixIndexTests
         harness.Index.EvictUnpinned(harness.Root);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
     }
+
+    [Theory]
+    [InlineData(int.MaxValue)]
+    [InlineData((1L << 31) + 5)]
+    [InlineData(long.MaxValue)]
+    public void More_use_never_makes_a_block_go_sooner(long hits) =>
+        Assert.True(EvictionPolicy.Score(0, hits, 3) > EvictionPolicy.Score(0, 1_000_000, 3));
 }

@@ -202,6 +202,17 @@ public sealed class PolicyTests : IDisposable
         source.Poll();
         Assert.Equal(1, source.Current.Generation);
         Assert.Contains("spec.classifier.onnx: '" + Path.Combine(_folder, "models", "model.onnx") + "' does not exist", source.Error, StringComparison.Ordinal);
+        // The manifest is the same and what it names comes later: it is looked at again.
+        Directory.CreateDirectory(Path.Combine(_folder, "models"));
+        Write(Path.Combine("models", "model.onnx"), "no model");
+        for (var poll = 0; poll < PolicySource.RetryEvery; poll++)
+            source.Poll();
+        Assert.NotEmpty(source.Error);
+        Assert.DoesNotContain("model.onnx' does not exist", source.Error, StringComparison.Ordinal);
+        // The one in force comes back.
+        Write("policy.yaml", Manifest("mode: Share", 1));
+        source.Poll();
+        Assert.Equal("", source.Error);
         Write("policy.yaml", Manifest("classifier: {type: BuiltIn}\n  contextCheck: {endpoint: {url: 'http://x/v1', model: m, apiKeySecretRef: {name: s, key: k}}}", 3));
         source.Poll();
         Assert.Contains("spec.contextCheck.endpoint.apiKeySecretRef: MOEBIUS_CONTEXT_CHECK_KEY is not set", source.Error, StringComparison.Ordinal);
