@@ -5,7 +5,8 @@ namespace Moebius.KvCache.Index;
 /// <param name="Slots">Where they lie.</param>
 /// <param name="Visibility">Who may see them.</param>
 /// <param name="Reason">Why they are public; null when they are not.</param>
-internal sealed record CachedRun(int Start, int[] Slots, Visibility Visibility, PublicReason? Reason);
+/// <param name="Origin">Who committed them, when they are public; null: nobody known.</param>
+internal sealed record CachedRun(int Start, int[] Slots, Visibility Visibility, PublicReason? Reason, TenantKey? Origin);
 
 // Reading the tree for other tiers' sake.
 internal sealed partial class PrefixIndex
@@ -27,7 +28,7 @@ internal sealed partial class PrefixIndex
             {
                 node.Pin.Take(within);
                 pins.Add(node.Pin);
-                runs.Add(new CachedRun(node.Start, node.Run.ToArray(0, within), node.Visibility, node.Reason));
+                runs.Add(new CachedRun(node.Start, node.Run.ToArray(0, within), node.Visibility, node.Reason, node.Origin));
             }
 
             lease = new IndexLease(pins.ToArray());

@@ -41,6 +41,9 @@ internal sealed record CompiledPolicy
     /// <summary>The policy asks for private blocks outside the arena, encrypted.</summary>
     public bool HasEncryption { get; init; }
 
+    /// <summary>Whether anything can become public at all.</summary>
+    public bool MakesPublic => Mode == SharingMode.Share || (Mode == SharingMode.SafeKV && (Prefixes.Count > 0 || Classifier.IsEnabled));
+
     /// <summary>Private blocks, encrypted, may go into the tier between pods.</summary>
     public bool SharePrivate { get; init; }
 

@@ -73,7 +73,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
         _tenants = new TenantKeys(master?.TenantSalt ?? RandomNumberGenerator.GetBytes(32));
         _tierMetrics = new TierMetrics(metrics.Registry);
         _tiers = new TierSet(
-            new TierContext(arena, () => policy.Current, TryBeginCopy, EndCopy), ssd, shared?.Invoke(_tierMetrics), master, _tierMetrics, time, logger);
+            new TierContext(arena, () => policy.Current, TryBeginCopy, EndCopy, master), ssd, shared?.Invoke(_tierMetrics), _tierMetrics, time, logger);
         policy.Changed += OnPolicyChanged;
         metrics.Registry.AddBeforeCollectCallback(Observe);
     }

@@ -8,17 +8,20 @@ namespace Moebius.KvCache.Tiers;
 
 /// <summary>
 /// The blocks of one prompt, named. Block i's digest is SHA-256 over the digest before it and the block's tokens; the
-/// first one follows the model's. A name is an HMAC of the digest: under a fixed key in the public domain, under the
-/// tenant's own key in a private one, so that names say nothing about texts to who has not that key.
+/// first one follows the model's. A name is an HMAC of the digest: in the public domain under a key of the mounted secret,
+/// or a fixed one without a secret; in a private one under the tenant's own key. So names say nothing about texts to who
+/// has not that key.
 /// </summary>
 internal sealed class BlockChain
 {
     private readonly byte[] _digests;
+    private readonly byte[]? _publicKey;
 
-    private BlockChain(BlockId model, byte[] digests)
+    private BlockChain(BlockId model, byte[] digests, byte[]? publicKey)
     {
         Model = model;
         _digests = digests;
+        _publicKey = publicKey;
     }
 
     /// <summary>Names the model and the block layout.</summary>
@@ -27,7 +30,7 @@ internal sealed class BlockChain
     /// <summary>Blocks in the chain.</summary>
     public int Count => _digests.Length / SHA256.HashSizeInBytes;
 
-    private static ReadOnlySpan<byte> PublicKey => "moebius kv cache: public block"u8;
+    private static ReadOnlySpan<byte> FixedKey => "moebius kv cache: public block"u8;
 
     /// <summary>Names a model.</summary>
     public static BlockId NameOf(ModelKey model)
@@ -40,7 +43,8 @@ internal sealed class BlockChain
     /// <summary>Names the full blocks of a prompt.</summary>
     /// <param name="model">The model whose blocks they are.</param>
     /// <param name="tokens">Token ids from position 0; a trailing partial block is ignored.</param>
-    public static BlockChain Of(ModelKey model, ReadOnlySpan<uint> tokens)
+    /// <param name="master">The mounted secret; null: there is none.</param>
+    public static BlockChain Of(ModelKey model, ReadOnlySpan<uint> tokens, MasterSecret? master = null)
     {
         var name = NameOf(model);
         var blocks = tokens.Length / model.BlockTokens;
@@ -55,11 +59,11 @@ internal sealed class BlockChain
             digest.CopyTo(input);
         }
 
-        return new BlockChain(name, digests);
+        return new BlockChain(name, digests, master?.PublicNameKey);
     }
 
     /// <summary>The block's name where every tenant may see it.</summary>
-    public BlockId Public(int block) => Name(PublicKey, block);
+    public BlockId Public(int block) => Name(_publicKey ?? FixedKey, block);
 
     /// <summary>The block's name where only one tenant may see it.</summary>
     public BlockId Private(int block, TenantSecret tenant) => Name(tenant.NameKey, block);

@@ -22,11 +22,19 @@ internal sealed class MasterSecret
         _key = new byte[SHA256.HashSizeInBytes];
         HKDF.Extract(HashAlgorithmName.SHA256, material, "moebius kv cache 1"u8, _key);
         TenantSalt = HKDF.Expand(HashAlgorithmName.SHA256, _key, 32, "tenant salt"u8.ToArray());
+        PublicNameKey = HKDF.Expand(HashAlgorithmName.SHA256, _key, 32, "public names"u8.ToArray());
+        Origins = new TenantSecret([], HKDF.Expand(HashAlgorithmName.SHA256, _key, 32, "origins"u8.ToArray()));
         Check = BinaryPrimitives.ReadUInt64LittleEndian(HKDF.Expand(HashAlgorithmName.SHA256, _key, 8, "check"u8.ToArray()));
     }
 
     /// <summary>Salt for tenants' names in memory and on disk: the same after a restart.</summary>
     public byte[] TenantSalt { get; }
+
+    /// <summary>What public blocks are named with.</summary>
+    public byte[] PublicNameKey { get; }
+
+    /// <summary>What the origins of public blocks are sealed with.</summary>
+    public TenantSecret Origins { get; }
 
     /// <summary>Tells whether stored blocks belong to this secret; reveals nothing about it.</summary>
     public ulong Check { get; }

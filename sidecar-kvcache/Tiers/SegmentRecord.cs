@@ -19,6 +19,14 @@ internal sealed record SegmentRecord
     private const byte HasClearance = 8;
     private const byte IsUndecided = 16;
 
+    /// <summary>Where in a record its flags are.</summary>
+    public const int FlagsOffset = 100;
+
+    // Written since public blocks have an origin. Who does not know it reads the record as one without.
+    private const byte HasOrigin = 32;
+    private const int OriginSize = 2 * sizeof(ulong);
+    private const int SealSize = BlockCipher.NonceSize + BlockCipher.TagSize;
+
     public required TierBlock Block { get; init; }
 
     /// <summary>Grows with every record: of two with the same name the later counts.</summary>
@@ -36,7 +44,7 @@ internal sealed record SegmentRecord
     /// <summary>Milliseconds since 1970.</summary>
     public required long WrittenAt { get; init; }
 
-    /// <summary>Nonce and tag of a private block; empty for a public one.</summary>
+    /// <summary>Nonce and tag of a private block; of a public one those of its origin and the origin itself, or nothing.</summary>
     public required byte[] Seal { get; init; }
 
     /// <summary>Bytes that the body takes in the data file.</summary>
@@ -50,7 +58,7 @@ internal sealed record SegmentRecord
     /// <summary>Writes a block's body as it is stored: a public one as it is, a private one sealed.</summary>
     /// <param name="block">What it is.</param>
     /// <param name="body">Its KV bytes.</param>
-    /// <param name="secret">The owner's keys; required for a private block.</param>
+    /// <param name="secret">The owner's keys, required for a private block; for a public one those of origins, without which it has none.</param>
     /// <param name="stored">As long as the body.</param>
     /// <param name="writtenAt">Milliseconds since 1970.</param>
     /// <param name="sequence">Its number among records.</param>
@@ -61,10 +69,12 @@ internal sealed record SegmentRecord
         if (block.IsPublic)
         {
             body.CopyTo(stored);
+            if (block.Origin is { } origin && secret is not null)
+                seal = SealOrigin(secret, block.Id, origin);
         }
         else
         {
-            seal = new byte[BlockCipher.NonceSize + BlockCipher.TagSize];
+            seal = new byte[SealSize];
             BlockCipher.Seal(secret!, block.Id, body, stored, seal.AsSpan(0, BlockCipher.NonceSize), seal.AsSpan(BlockCipher.NonceSize));
         }
 
@@ -94,6 +104,21 @@ internal sealed record SegmentRecord
         return true;
     }
 
+    /// <summary>Whether a record with these flags is of a private block about whose text nothing was known.</summary>
+    public static bool SaysUndecided(byte flags) => (flags & IsUndecided) != 0;
+
+    /// <summary>Who committed a public block. Null: nobody known, or sealed with another secret.</summary>
+    /// <param name="origins">What origins are sealed with; null: a block of this process's own still says.</param>
+    public TenantKey? OriginUnder(TenantSecret? origins)
+    {
+        if (Block.Origin is not null || !Block.IsPublic || Seal.Length == 0 || origins is null)
+            return Block.Origin;
+        Span<byte> plain = stackalloc byte[OriginSize];
+        return BlockCipher.TryOpen(origins, Block.Id, Seal.AsSpan(SealSize), Seal.AsSpan(0, BlockCipher.NonceSize), Seal.AsSpan(BlockCipher.NonceSize, BlockCipher.TagSize), plain)
+            ? new TenantKey(BinaryPrimitives.ReadUInt64LittleEndian(plain), BinaryPrimitives.ReadUInt64LittleEndian(plain[sizeof(ulong)..]))
+            : null;
+    }
+
     public void Encode(Span<byte> target)
     {
         target[..Size].Clear();
@@ -107,14 +132,15 @@ internal sealed record SegmentRecord
         BinaryPrimitives.WriteInt32LittleEndian(target[96..], Block.Depth);
         if (Block.Reason is { } reason)
         {
-            target[100] = (byte)(IsPublic | (reason.IsCleared ? IsCleared : 0) | (reason.Declaration is null ? 0 : IsDeclared) | (reason.Clearance is null ? 0 : HasClearance));
+            target[FlagsOffset] = (byte)(IsPublic | (reason.IsCleared ? IsCleared : 0) | (reason.Declaration is null ? 0 : IsDeclared) | (reason.Clearance is null ? 0 : HasClearance)
+                | (Seal.Length == 0 ? 0 : HasOrigin));
             if ((reason.Declaration ?? reason.Clearance) is { } digest)
                 Convert.FromHexString(digest, target[104..136], out _, out _);
         }
 
         else if (Block.IsUndecided)
         {
-            target[100] = IsUndecided;
+            target[FlagsOffset] = IsUndecided;
         }
 
         BinaryPrimitives.WriteInt64LittleEndian(target[136..], Offset);
@@ -132,7 +158,7 @@ internal sealed record SegmentRecord
             || BinaryPrimitives.ReadUInt16LittleEndian(source[4..]) != Version
             || BinaryPrimitives.ReadUInt32LittleEndian(source[(Size - 4)..]) != Crc32C.Compute(source[..(Size - 4)]))
             return null;
-        var flags = source[100];
+        var flags = source[FlagsOffset];
         var digest = (flags & (IsDeclared | HasClearance)) == 0 ? null : Convert.ToHexStringLower(source[104..136]);
         var reason = (flags & IsPublic) == 0 ? null : new PublicReason(
             (flags & IsDeclared) == 0 ? null : digest, (flags & IsCleared) != 0, (flags & HasClearance) == 0 ? null : digest);
@@ -150,8 +176,18 @@ internal sealed record SegmentRecord
             Length = BinaryPrimitives.ReadInt32LittleEndian(source[144..]),
             BodyCrc = BinaryPrimitives.ReadUInt32LittleEndian(source[148..]),
             WrittenAt = BinaryPrimitives.ReadInt64LittleEndian(source[152..]),
-            Seal = reason is null ? source.Slice(160, BlockCipher.NonceSize + BlockCipher.TagSize).ToArray() : [],
+            Seal = source.Slice(160, reason is null ? SealSize : (flags & HasOrigin) != 0 ? SealSize + OriginSize : 0).ToArray(),
         };
         return record.Length > 0 && record.Offset >= 0 && record.Offset % DirectFile.Alignment == 0 ? record : null;
+    }
+
+    private static byte[] SealOrigin(TenantSecret origins, BlockId id, TenantKey origin)
+    {
+        var seal = new byte[SealSize + OriginSize];
+        Span<byte> plain = stackalloc byte[OriginSize];
+        BinaryPrimitives.WriteUInt64LittleEndian(plain, origin.High);
+        BinaryPrimitives.WriteUInt64LittleEndian(plain[sizeof(ulong)..], origin.Low);
+        BlockCipher.Seal(origins, id, plain, seal.AsSpan(SealSize), seal.AsSpan(0, BlockCipher.NonceSize), seal.AsSpan(BlockCipher.NonceSize, BlockCipher.TagSize));
+        return seal;
     }
 }

@@ -96,22 +96,23 @@ internal sealed class SharedTier : IAsyncDisposable
 
     /// <summary>Stores blocks that the server lacks, and lets it keep those it has for longer.</summary>
     /// <param name="blocks">Public ones, and private ones if the policy lets them out.</param>
-    /// <param name="secret">The owner's keys; required when a private block is among them.</param>
+    /// <param name="secretFor">The owner's keys for a private block; those of origins for a public one.</param>
     /// <param name="bytes">Their KV bytes, stable until this returns.</param>
     /// <param name="keep">How long unused private and public blocks are kept.</param>
     /// <param name="cancel">Ends it early.</param>
-    public async Task WriteAsync(IReadOnlyList<TierBlock> blocks, TenantSecret? secret, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
+    public async Task WriteAsync(IReadOnlyList<TierBlock> blocks, Func<TierBlock, TenantSecret?> secretFor, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
     {
         for (var start = 0; start < blocks.Count; start += WriteLot)
         {
             var lot = blocks.Skip(start).Take(WriteLot).ToArray();
-            // Extending the life of a key also tells whether it is there.
             var known = await TryAsync(
-                database => Task.WhenAll(lot.Select(block => database.KeyExpireAsync(KeyOf(block), block.IsPublic ? keep.Public : keep.Private))), cancel);
-            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secret, bytes(start + index))).ToArray();
+                database => Task.WhenAll(lot.Select(block => IsStoredAsync(database, block, block.IsPublic ? keep.Public : keep.Private))), cancel);
+            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secretFor(block), bytes(start + index))).ToArray();
+            // What has been judged takes the place of what had not.
             var written = known is null ? null : await TryAsync(
                 database => Task.WhenAll(lot.Zip(values).Where(static item => item.Second is not null).Select(item =>
-                    database.StringSetAsync(KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private, When.NotExists))),
+                    database.StringSetAsync(
+                        KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private, item.First is { IsPublic: false, IsUndecided: false } ? When.Always : When.NotExists))),
                 cancel);
             if (written is null)
             {
@@ -130,19 +131,20 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <param name="isPublic">All before are public, and the tenant may see public ones.</param>
     /// <param name="tenant">Whose private ones.</param>
     /// <param name="secret">Its keys; null: public ones only.</param>
+    /// <param name="origins">What the origins of public ones are sealed with; null: nobody's is known.</param>
     /// <param name="bytes">Where they go.</param>
     /// <param name="policy">The policy in force.</param>
     /// <param name="blockBytes">Bytes of each.</param>
     public async Task<List<StagedBlock>> ReadAsync(
-        BlockChain chain, int from, int count, bool isPublic, TenantKey tenant, TenantSecret? secret, BlockBytes bytes, CompiledPolicy policy, long blockBytes)
+        BlockChain chain, int from, int count, bool isPublic, TenantKey tenant, TenantSecret? secret, TenantSecret? origins, BlockBytes bytes, CompiledPolicy policy, long blockBytes)
     {
         var found = new List<StagedBlock>();
-        if (isPublic)
-            await ReadRunAsync(found, block => (chain.Public(block), KeyOf(chain.Public(block))), null, from, count, bytes, policy, blockBytes);
+        if (isPublic && policy.MakesPublic)
+            await ReadRunAsync(found, block => (chain.Public(block), KeyOf(chain.Public(block))), null, origins, from, count, bytes, policy, blockBytes);
         if (found.Count < count && secret is not null && policy.SharePrivate)
         {
             await ReadRunAsync(
-                found, block => (chain.Private(block, secret), $"{TenantPrefix(tenant)}{chain.Private(block, secret)}"), secret, from, count, bytes, policy, blockBytes);
+                found, block => (chain.Private(block, secret), $"{TenantPrefix(tenant)}{chain.Private(block, secret)}"), secret, null, from, count, bytes, policy, blockBytes);
         }
 
         return found;
@@ -190,6 +192,7 @@ internal sealed class SharedTier : IAsyncDisposable
         List<StagedBlock> found,
         Func<int, (BlockId Id, string Key)> nameOf,
         TenantSecret? secret,
+        TenantSecret? origins,
         int from,
         int count,
         BlockBytes bytes,
@@ -205,11 +208,20 @@ internal sealed class SharedTier : IAsyncDisposable
             using var value = values[index];
             var block = default(StagedBlock);
             missing = missing || value is null
-                || !TryDecode(value.Span, names[index].Id, secret, bytes(first + index), blockBytes, out block)
+                || !TryDecode(value.Span, names[index].Id, secret, origins, bytes(first + index), blockBytes, out block)
                 || (block.Reason is { } reason && !PublicRules.Holds(policy, reason));
             if (!missing)
                 found.Add(block);
         }
+    }
+
+    /// <summary>Whether the server has a block as it is known here. Extending the life of its key tells whether it is there.</summary>
+    private static async Task<bool> IsStoredAsync(IDatabaseAsync database, TierBlock block, TimeSpan keep)
+    {
+        var key = KeyOf(block);
+        var there = database.KeyExpireAsync(key, keep);
+        var flags = block.IsPublic || block.IsUndecided ? null : database.StringGetRangeAsync(key, SegmentRecord.FlagsOffset, SegmentRecord.FlagsOffset);
+        return await there && (flags is null || !((byte[]?)await flags is [var judged] && SegmentRecord.SaysUndecided(judged)));
     }
 
     private byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body)
@@ -219,13 +231,13 @@ internal sealed class SharedTier : IAsyncDisposable
         return value;
     }
 
-    private bool TryDecode(ReadOnlySpan<byte> value, BlockId id, TenantSecret? secret, Span<byte> target, long blockBytes, out StagedBlock block)
+    private bool TryDecode(ReadOnlySpan<byte> value, BlockId id, TenantSecret? secret, TenantSecret? origins, Span<byte> target, long blockBytes, out StagedBlock block)
     {
         block = default;
         if (value.Length == SegmentRecord.Size + blockBytes && SegmentRecord.Decode(value) is { } record
             && record.Block.Id == id && record.Length == blockBytes && record.Block.IsPublic == secret is null)
         {
-            block = StagedBlock.Of(record);
+            block = StagedBlock.Of(record, origins);
             if (record.TryRestore(value[SegmentRecord.Size..], secret, target))
                 return true;
         }

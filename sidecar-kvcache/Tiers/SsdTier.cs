@@ -139,7 +139,7 @@ internal sealed partial class SsdTier : IDisposable
     /// <summary>Stores a block. False: it is not stored, and <see cref="Statistics"/> says why if the disk is the reason.</summary>
     /// <param name="block">What it is.</param>
     /// <param name="body">Its KV bytes.</param>
-    /// <param name="secret">The owner's keys; required for a private block.</param>
+    /// <param name="secret">The owner's keys, required for a private block; for a public one those of origins.</param>
     /// <param name="quota">Bytes that the owner's private blocks may take.</param>
     public bool TryWrite(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, long quota)
     {

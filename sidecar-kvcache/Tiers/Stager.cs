@@ -35,13 +35,15 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         var end = (job.Tenant, keys[^1]);
         if (_running.TryGetValue(end, out var running))
             return running;
-        var chain = BlockChain.Of(job.Root.Model, job.Tokens);
+        var chain = BlockChain.Of(job.Root.Model, job.Tokens, context.Master);
         var policy = context.Policy();
         var withdrawn = writer.Withdrawals.Along(keys);
         var entries = ssd is null ? [] : TierPlan.Continue(
             chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null,
-            (block, entry) => PublicRules.Holds(policy, entry.Block.Reason!) && !IsWithdrawn(withdrawn, block, StagedBlock.Of(entry.Record)));
-        var asksShared = shared is { IsAvailable: true } && from + entries.Count < chain.Count && (job.View == View.Shared || policy.SharePrivate);
+            (block, entry) => PublicRules.Holds(policy, entry.Block.Reason!) && !IsWithdrawn(withdrawn, block, entry.Record.WrittenAt));
+        // What cannot be there is not asked for: names tell whoever reads the server that somebody asks.
+        var asksShared = shared is { IsAvailable: true } && from + entries.Count < chain.Count
+            && ((job.View == View.Shared && policy.MakesPublic) || (job.Secret is not null && policy.SharePrivate));
         if (entries.Count == 0 && !asksShared)
             return null;
         if (_running.Count >= MaxStagings)
@@ -99,7 +101,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             for (var known = Volatile.Read(ref arrived); index < known;)
                 known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
         });
-        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(static entry => StagedBlock.Of(entry.Record))], index => !entries[index].Removed);
+        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(entry => StagedBlock.Of(entry.Record, context.Master?.Origins))], index => !entries[index].Removed);
         metrics.Staged.WithLabels("ssd").Inc(staged);
         return staged;
     }
@@ -115,7 +117,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             var found = new List<StagedBlock>();
             try
             {
-                found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, job.Secret, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
+                found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, job.Secret, context.Master?.Origins, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
             }
             finally
             {
@@ -123,7 +125,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
                 metrics.Staged.WithLabels("shared").Inc(staged);
                 // What was taken back would stay in the way of what is public anew.
                 var withdrawn = writer.Withdrawals.Along(keys);
-                shared!.Forget([.. Enumerable.Range(staged, found.Count - staged).Where(index => IsWithdrawn(withdrawn, from + index, found[index])).Select(index => found[index].Id)]);
+                shared!.Forget([.. Enumerable.Range(staged, found.Count - staged).Where(index => found[index].Reason is not null && IsWithdrawn(withdrawn, from + index, found[index].WrittenAt)).Select(index => found[index].Id)]);
                 from += staged;
                 isPublic &= found.TrueForAll(static block => block.Reason is not null);
                 if (staged < slots.Length)
@@ -145,12 +147,14 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         var index = job.Layout.Index;
         var policy = context.Policy();
         var withdrawn = writer.Withdrawals.Along(keys);
-        bool IsWanted(int block) => isWanted(block) && !IsWithdrawn(withdrawn, from + block, blocks[block]);
+        bool IsWanted(int block) => isWanted(block) && (blocks[block].Reason is null || !IsWithdrawn(withdrawn, from + block, blocks[block].WrittenAt));
+        bool AreAlike(int one, int other) =>
+            Equals(blocks[one].Reason, blocks[other].Reason) && blocks[one].IsUndecided == blocks[other].IsUndecided && blocks[one].Origin == blocks[other].Origin;
         var done = 0;
         while (done < blocks.Count && (blocks[done].Reason is not { } reason || (IsWanted(done) && PublicRules.Holds(policy, reason))))
         {
             var group = done + 1;
-            while (group < blocks.Count && Equals(blocks[group].Reason, blocks[done].Reason) && blocks[group].IsUndecided == blocks[done].IsUndecided && IsWanted(group))
+            while (group < blocks.Count && AreAlike(group, done) && IsWanted(group))
                 group++;
             if (blocks[done].Reason is not null)
             {
@@ -159,7 +163,8 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
 
             var cached = index.Insert(
-                job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View, blocks[done].Reason, null, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
+                job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View,
+                blocks[done].Reason, blocks[done].Origin, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
             withdrawn = writer.Withdrawals.Along(keys);
             if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var gone and >= 0)
@@ -181,8 +186,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
     }
 
     /// <summary>Whether a public block was written before it, or something before it, was taken back.</summary>
-    private static bool IsWithdrawn(long[]? withdrawn, int block, in StagedBlock staged) =>
-        withdrawn is not null && staged.Reason is not null && staged.WrittenAt <= withdrawn[block];
+    private static bool IsWithdrawn(long[]? withdrawn, int block, long writtenAt) => withdrawn is not null && writtenAt <= withdrawn[block];
 
     private Span<byte> Bytes(TierJob job, int slot) => context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
 }

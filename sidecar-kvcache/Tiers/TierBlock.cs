@@ -9,7 +9,9 @@ namespace Moebius.KvCache.Tiers;
 /// <param name="Reason">Why it is public; null: private.</param>
 /// <param name="Depth">Blocks before it in its prompt.</param>
 /// <param name="IsUndecided">A private one about whose text nothing is known yet.</param>
-internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey Owner, PublicReason? Reason, int Depth, bool IsUndecided = false)
+/// <param name="Origin">Who committed a public one; null: nobody known.</param>
+internal readonly record struct TierBlock(
+    BlockId Id, BlockId Model, TenantKey Owner, PublicReason? Reason, int Depth, bool IsUndecided = false, TenantKey? Origin = null)
 {
     public bool IsPublic => Reason is not null;
 }
@@ -19,7 +21,11 @@ internal readonly record struct TierBlock(BlockId Id, BlockId Model, TenantKey O
 /// <param name="Reason">Why it is public; null: it is not.</param>
 /// <param name="IsUndecided">A private one about whose text nothing is known yet.</param>
 /// <param name="WrittenAt">Milliseconds since 1970.</param>
-internal readonly record struct StagedBlock(BlockId Id, PublicReason? Reason, bool IsUndecided, long WrittenAt)
+/// <param name="Origin">Who committed a public one; null: nobody known.</param>
+internal readonly record struct StagedBlock(BlockId Id, PublicReason? Reason, bool IsUndecided, long WrittenAt, TenantKey? Origin)
 {
-    public static StagedBlock Of(SegmentRecord record) => new(record.Block.Id, record.Block.Reason, record.Block.IsUndecided, record.WrittenAt);
+    /// <param name="record">The block's.</param>
+    /// <param name="origins">What origins are sealed with; null: none can be read.</param>
+    public static StagedBlock Of(SegmentRecord record, TenantSecret? origins) =>
+        new(record.Block.Id, record.Block.Reason, record.Block.IsUndecided, record.WrittenAt, record.OriginUnder(origins));
 }

@@ -10,7 +10,9 @@ namespace Moebius.KvCache.Tiers;
 /// <param name="Policy">The policy in force.</param>
 /// <param name="TryBeginCopy">Keeps the arena's division until <paramref name="EndCopy"/>; false when it has changed already.</param>
 /// <param name="EndCopy">Ends what <paramref name="TryBeginCopy"/> began.</param>
-internal sealed record TierContext(ArenaFile Arena, Func<CompiledPolicy> Policy, Func<Layout, bool> TryBeginCopy, Action<Layout> EndCopy);
+/// <param name="Master">The mounted secret; null: there is none.</param>
+internal sealed record TierContext(
+    ArenaFile Arena, Func<CompiledPolicy> Policy, Func<Layout, bool> TryBeginCopy, Action<Layout> EndCopy, MasterSecret? Master = null);
 
 /// <summary>A prompt whose blocks are to be copied, and on whose behalf.</summary>
 /// <param name="Secret">The tenant's keys; null: its private blocks stay in the arena.</param>

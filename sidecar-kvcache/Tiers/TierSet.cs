@@ -18,11 +18,11 @@ internal sealed class TierSet : IAsyncDisposable
     private readonly ILogger _logger;
     private long _swept;
 
-    public TierSet(TierContext context, SsdTier? ssd, SharedTier? shared, MasterSecret? master, TierMetrics metrics, TimeProvider time, ILogger logger)
+    public TierSet(TierContext context, SsdTier? ssd, SharedTier? shared, TierMetrics metrics, TimeProvider time, ILogger logger)
     {
         _ssd = ssd;
         _shared = shared;
-        _master = master;
+        _master = context.Master;
         _time = time;
         _logger = logger;
         _swept = time.GetTimestamp();

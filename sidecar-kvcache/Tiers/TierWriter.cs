@@ -145,7 +145,7 @@ internal sealed class TierWriter : IAsyncDisposable
         try
         {
             var keys = job.Root.Keys(job.Tokens);
-            var chain = BlockChain.Of(job.Root.Model, job.Tokens);
+            var chain = BlockChain.Of(job.Root.Model, job.Tokens, _context.Master);
             // Names first, then a second look: a withdrawal in between is seen by one or the other.
             var publicBlocks = Inspect(job, keys, out var first).TakeWhile(static run => run.Reason is not null).Sum(static run => run.Slots.Length);
             first.Release();
@@ -168,7 +168,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 if (_shared is not null && sharing.Count > 0)
                 {
                     await _shared.WriteAsync(
-                        [.. sharing.Select(static item => item.Block)], job.Secret, index => Bytes(job, sharing[index].Slot),
+                        [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), index => Bytes(job, sharing[index].Slot),
                         (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
                 }
 
@@ -195,7 +195,7 @@ internal sealed class TierWriter : IAsyncDisposable
     private static TierBlock? BlockOf(TierJob job, BlockChain chain, CachedRun run, int block)
     {
         if (run.Reason is { } reason)
-            return new TierBlock(chain.Public(block), chain.Model, default, reason, block);
+            return new TierBlock(chain.Public(block), chain.Model, default, reason, block, Origin: run.Origin);
         return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
@@ -210,8 +210,10 @@ internal sealed class TierWriter : IAsyncDisposable
         if (_ssd is not null && (block.IsPublic ? _ssd.WasWritten(block.Id, withdrawnAt) : !block.IsUndecided && _ssd.IsUndecided(block.Id)))
             _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
-            _ssd.TryWrite(block, Bytes(job, slot), job.Secret, _ssd.Bytes / 100 * policy.MaxTenantPercent);
+            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent);
     }
+
+    private TenantSecret? SecretFor(TierJob job, in TierBlock block) => block.IsPublic ? _context.Master?.Origins : job.Secret;
 
     private Span<byte> Bytes(TierJob job, int slot) => _context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
 

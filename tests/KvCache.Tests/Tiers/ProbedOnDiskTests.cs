@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Moebius.KvCache.Tests.Service;
 
 namespace Moebius.KvCache.Tests.Tiers;
@@ -23,11 +24,12 @@ public sealed class ProbedOnDiskTests
 
     private static int AllBlocks => Both.Length / TestServer.BlockTokens;
 
-    [Fact]
-    public async Task What_follows_it_does_not_come_back_when_it_is_public_anew_and_is_stored_afresh()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_follows_it_does_not_come_back_when_it_is_public_anew_and_is_stored_afresh(bool withKey)
     {
-        await using var server = await TestServer.StartAsync(
-            slots: 128, Policy, configure: (folder, options) => options with { SsdPath = Path.Combine(folder, "ssd"), SsdBytes = 16 << 20 });
+        await using var server = await StartAsync(withKey);
         using (var client = await server.Connect().AttachAsync())
             await CacheAsync(server, client, "alice", Both);
         await server.RestartAsync();
@@ -46,14 +48,60 @@ public sealed class ProbedOnDiskTests
             Assert.Equal(0u, (await client.LookupAsync("carol", Both)).StagingBlocks);
             Assert.Equal(FirstBlocks, await client.ReadsAsync("carol", Both));
 
+            // Where its tenant is known, it is private for good; without a key nobody knows whose it was.
             await CacheAsync(server, client, "alice", Both);
-            Assert.Equal(AllBlocks, await client.ReadsAsync("bob", Both));
+            Assert.Equal(withKey ? FirstBlocks : AllBlocks, await client.ReadsAsync("bob", Both));
         }
 
+        // What was probed is remembered until a restart.
         await server.RestartAsync();
         using (var client = await server.Connect().AttachAsync())
             Assert.Equal(AllBlocks, await client.ReadsAsync("bob", Both));
     }
+
+    [Fact]
+    public async Task What_comes_back_knows_its_tenant_whose_own_reuse_is_no_probing()
+    {
+        await using var server = await StartAsync(withKey: true);
+        using (var client = await server.Connect().AttachAsync())
+            await CacheAsync(server, client, "alice", First);
+        await server.RestartAsync();
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            for (var hit = 0; hit < 50; hit++)
+                Assert.Equal(FirstBlocks, await client.ReadsAsync("alice", First));
+            Assert.Equal(0, server.Server.Metrics.ProbingVerdicts.Value);
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("bob", First));
+        }
+    }
+
+    [Fact]
+    public async Task What_comes_back_and_is_taken_back_is_its_tenants_again()
+    {
+        await using var server = await StartAsync(withKey: true);
+        using (var client = await server.Connect().AttachAsync())
+            await CacheAsync(server, client, "alice", First);
+        await server.RestartAsync();
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            for (var hit = 0; hit < 15; hit++)
+                await client.ReadsAsync("mallory", First);
+            Assert.Equal(1, server.Server.Metrics.ProbingVerdicts.Value);
+            Assert.Equal((0, FirstBlocks), (await client.ReadsAsync("bob", First), await client.HitsAsync("alice", First)));
+        }
+    }
+
+    private static Task<TestServer> StartAsync(bool withKey) => TestServer.StartAsync(
+        slots: 128,
+        Policy,
+        configure: (folder, options) =>
+        {
+            var key = Path.Combine(folder, "key");
+            File.WriteAllBytes(key, RandomNumberGenerator.GetBytes(32));
+            return options with { SsdPath = Path.Combine(folder, "ssd"), SsdBytes = 16 << 20, EncryptionKeyPath = withKey ? key : null };
+        });
 
     private static async Task CacheAsync(TestServer server, TestClient client, string tenant, string text)
     {

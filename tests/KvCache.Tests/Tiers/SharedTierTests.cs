@@ -143,10 +143,103 @@ public sealed class SharedTierTests
         await WaitForKeysAsync(redis, FirstBlocks);
     }
 
+    [Theory]
+    [InlineData("mode: Isolate", false, 0)]
+    [InlineData("mode: SafeKV", false, 0)]
+    [InlineData("mode: SafeKV", true, 1)]
+    [InlineData("classifier: {type: BuiltIn}", false, 1)]
+    [InlineData("mode: Share", false, 1)]
+    [InlineData("publicPrefixes: [{name: a, text: 'Once upon a time'}]", false, 1)]
+    public async Task The_server_is_asked_only_for_what_it_can_have(string spec, bool sharePrivate, int asked)
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var pod = await PodAsync(redis, sharePrivate, spec, declares: false);
+        using var client = await pod.Connect().AttachAsync();
+        // The client library has asked for something of its own.
+        var before = await GetsAsync(redis);
+        Assert.Equal(0, await client.ReadsAsync("alice", Question));
+        Assert.Equal(asked, Math.Min(1, await GetsAsync(redis) - before));
+    }
+
+    [Fact]
+    public async Task Without_the_key_nobody_can_tell_which_text_a_public_block_is_of()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var pod = await PodAsync(redis, sharePrivate: false);
+        using var client = await pod.Connect().AttachAsync();
+        await client.CacheBytesAsync("alice", Question);
+        await pod.ClassifiedAsync();
+        await pod.CopiedAsync();
+        await WaitForKeysAsync(redis, DeclaredBlocks);
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        var model = new KvCache.Index.ModelKey(Convert.ToHexStringLower(SHA256.HashData("model"u8)), TestServer.BlockTokens, TestServer.BlockBytes);
+        var chain = BlockChain.Of(model, [.. TestClient.Tokens(Question)]);
+        Assert.False(await connection.GetDatabase().KeyExistsAsync(SharedTier.KeyOf(new TierBlock(chain.Public(0), chain.Model, default, SsdHarness.Declared, 0))));
+    }
+
+    [Fact]
+    public async Task What_comes_from_another_pod_knows_its_tenant_whose_own_reuse_is_no_probing()
+    {
+        const string Prompt = "Explain how a motor works, in simple words.\n";
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var one = await PodAsync(redis, sharePrivate: false, "classifier: {type: BuiltIn}");
+        await using var two = await PodAsync(redis, sharePrivate: false, "classifier: {type: BuiltIn}");
+        using var first = await one.Connect().AttachAsync();
+        await first.CacheBytesAsync("alice", Prompt);
+        await one.ClassifiedAsync();
+        await one.CopiedAsync();
+        await WaitForKeysAsync(redis, Prompt.Length / TestServer.BlockTokens);
+        using var second = await two.Connect().AttachAsync();
+        for (var hit = 0; hit < 50; hit++)
+            Assert.Equal(Prompt.Length / TestServer.BlockTokens, await second.ReadsAsync("alice", Prompt));
+        Assert.Equal(0, two.Server.Metrics.ProbingVerdicts.Value);
+    }
+
+    [Fact]
+    public async Task A_verdict_reaches_what_another_pod_has_from_before_it()
+    {
+        const string Rule = "rules: {custom: [{name: order, pattern: my order}]}";
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using (var one = await PodAsync(redis, sharePrivate: true, "mode: Isolate", declares: false))
+        {
+            using var client = await one.Connect().AttachAsync();
+            // Where nothing is shared, nothing is judged.
+            await client.CacheBytesAsync("alice", Question);
+            await one.CopiedAsync();
+            await WaitForKeysAsync(redis, AllBlocks);
+        }
+
+        await using (var two = await PodAsync(redis, sharePrivate: true, Rule, declares: false))
+        {
+            using var client = await two.Connect().AttachAsync();
+            Assert.Equal(AllBlocks, await client.ReadsAsync("alice", Question));
+            await client.CacheBytesAsync("alice", Question + " It is late.");
+            await two.ClassifiedAsync();
+            // What is copied with the next commit has its verdict, however long that took.
+            await client.CacheBytesAsync("alice", Question + " It is late. Please hurry.");
+            await two.ClassifiedAsync();
+            await two.CopiedAsync();
+        }
+
+        await using var three = await PodAsync(redis, sharePrivate: true, $"publicPrefixes: [{{name: shop, text: '{Question}'}}]", declares: false);
+        using var last = await three.Connect().AttachAsync();
+        Assert.Equal(AllBlocks, await last.ReadsAsync("alice", Question));
+        await last.CacheBytesAsync("alice", Question + " Or is it not sent yet?");
+        await three.ClassifiedAsync();
+        Assert.Equal(0, await last.HitsAsync("bob", Question));
+    }
+
+    private static async Task<int> GetsAsync(PeerServer redis)
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address + ",allowAdmin=true,tiebreaker=");
+        var gets = (await connection.GetServers().Single().InfoAsync("commandstats")).SelectMany(static group => group).FirstOrDefault(static entry => entry.Key == "cmdstat_get").Value;
+        return gets is null ? 0 : int.Parse(gets.Split(',')[0]["calls=".Length..], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
     private static string KeyOf(int block)
     {
         var model = new KvCache.Index.ModelKey(Convert.ToHexStringLower(SHA256.HashData("model"u8)), TestServer.BlockTokens, TestServer.BlockBytes);
-        var chain = BlockChain.Of(model, [.. TestClient.Tokens(Question)]);
+        var chain = BlockChain.Of(model, [.. TestClient.Tokens(Question)], new MasterSecret(Key));
         return SharedTier.KeyOf(new TierBlock(chain.Public(block), chain.Model, default, SsdHarness.Declared, block));
     }
 
@@ -169,8 +262,9 @@ public sealed class SharedTierTests
         await Eventually.TrueAsync(() => connection.GetServers().Single().Keys(pattern: "moebius:*").Count() == count);
     }
 
-    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate, string more = "")
+    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate, string more = "", bool declares = true)
     {
+        var declared = declares ? $"publicPrefixes: [{{name: shop, text: '{SystemPrompt}'}}]" : "";
         var pod = await TestServer.StartAsync(
             slots: 128,
             policy: $$"""
@@ -180,9 +274,7 @@ public sealed class SharedTierTests
               name: test
             spec:
               {{more}}
-              publicPrefixes:
-              - name: shop
-                text: "{{SystemPrompt}}"
+              {{declared}}
               promotion:
                 maxDelay: 1ms
               encryption:

@@ -143,6 +143,37 @@ public sealed class SsdServiceTests
     }
 
     [Fact]
+    public async Task What_is_stored_before_its_verdict_is_sealed_and_its_tenants_alone_until_it_is_judged()
+    {
+        const string Secret = "Mail me: jane.roe@example.org, any time.\n";
+        // The verdict does not come before the end.
+        var slow = PolicyHead.Replace("1ms", "60s", StringComparison.Ordinal) + "\n  classifier: {type: BuiltIn}";
+        await using var server = await StartAsync(slots: 128, policy: slow);
+        using (var client = await server.Connect().AttachAsync())
+        {
+            await client.CacheBytesAsync("alice", Secret);
+            await server.CopiedAsync();
+        }
+
+        await server.RestartAsync(() =>
+        {
+            var stored = Directory.GetFiles(server.Options.SsdPath!).SelectMany(File.ReadAllBytes).ToArray().AsSpan();
+            for (var block = 1; block <= Secret.Length / TestServer.BlockTokens; block++)
+                Assert.Equal(-1, stored.IndexOf(TestClient.BytesOf(Secret[..(block * TestServer.BlockTokens)]).AsSpan(0, 32)));
+            File.WriteAllText(server.Options.PolicyPath!, slow.Replace("60s", "1ms", StringComparison.Ordinal));
+        });
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            Assert.Equal(0, await client.ReadsAsync("bob", Secret));
+            Assert.Equal(Secret.Length / TestServer.BlockTokens, await client.ReadsAsync("alice", Secret));
+            await client.CacheBytesAsync("alice", Secret + "Thank you.\n");
+            await server.ClassifiedAsync();
+            Assert.Equal(0, await client.ReadsAsync("bob", Secret));
+        }
+    }
+
+    [Fact]
     public async Task What_an_anonymous_request_leaves_private_is_not_stored()
     {
         // Not judged before it is copied.
