@@ -11,6 +11,9 @@ internal sealed class RecentMap<TKey, TValue>(int most) where TKey : notnull
     /// <summary>Entries there are.</summary>
     public int Count => _nodes.Count;
 
+    /// <summary>The keys, the first to be forgotten first.</summary>
+    public IEnumerable<TKey> Keys => _byAge.Select(static entry => entry.Key);
+
     /// <summary>Sets a key's value and makes it the last to be forgotten.</summary>
     public void Set(TKey key, TValue value)
     {
@@ -41,6 +44,17 @@ internal sealed class RecentMap<TKey, TValue>(int most) where TKey : notnull
         if (!_nodes.TryGetValue(key, out var node))
             return false;
         Renew(node);
+        value = node.Value.Value;
+        return true;
+    }
+
+    /// <summary>Forgets a key. False: it is not there.</summary>
+    public bool TryRemove(TKey key, out TValue? value)
+    {
+        value = default;
+        if (!_nodes.Remove(key, out var node))
+            return false;
+        _byAge.Remove(node);
         value = node.Value.Value;
         return true;
     }

@@ -45,6 +45,8 @@ internal sealed class SharedTier : IAsyncDisposable
     private readonly ResiliencePipeline _pipeline;
     private readonly CircuitBreakerStateProvider _breaker = new();
     private readonly Task<ConnectionMultiplexer> _connecting;
+    private readonly Removals _removals = new();
+    private int _removing;
     private bool _reported;
 
     private SharedTier(SharedTierOptions options, TierMetrics metrics, TimeProvider time, ILogger logger)
@@ -153,24 +155,65 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <summary>Takes public blocks away from all pods, without waiting.</summary>
     public void Forget(IReadOnlyList<BlockId> names)
     {
-        if (names.Count > 0)
-            _ = TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None);
+        if (names.Count == 0)
+            return;
+        _removals.Add(names);
+        _ = RemoveAsync();
     }
 
     /// <summary>Takes a tenant's private blocks away from all pods, without waiting.</summary>
-    public void ForgetTenant(TenantKey tenant) => _ = TryAsync(
-        async database =>
+    public void ForgetTenant(TenantKey tenant)
+    {
+        _removals.Add(tenant);
+        _ = RemoveAsync();
+    }
+
+    /// <summary>Takes away what is to be taken away; what the server does not answer is left for the next time.</summary>
+    public async Task RemoveAsync()
+    {
+        while (!_removals.IsEmpty && Interlocked.Exchange(ref _removing, 1) == 0)
         {
-            foreach (var server in database.Multiplexer.GetServers().Where(static server => server is { IsConnected: true, IsReplica: false }))
+            var (names, tenants) = _removals.Next();
+            var done = false;
+            try
             {
-                await foreach (var key in server.KeysAsync(pattern: $"{TenantPrefix(tenant)}*"))
-                    await database.KeyDeleteAsync(key);
+                done = await RemoveAsync(names, tenants);
+                if (done)
+                    _removals.Done(names, tenants);
+            }
+            finally
+            {
+                Volatile.Write(ref _removing, 0);
             }
 
-            return Array.Empty<bool>();
-        },
-        CancellationToken.None,
-        limited: false);
+            if (!done)
+                return;
+        }
+    }
+
+    private async Task<bool> RemoveAsync(IReadOnlyList<BlockId> names, IReadOnlyList<TenantKey> tenants)
+    {
+        if (names.Count > 0 && await TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None) is null)
+            return false;
+        foreach (var tenant in tenants)
+        {
+            if (await TryAsync(database => RemoveAsync(database, tenant), CancellationToken.None, limited: false) is null)
+                return false;
+        }
+
+        return true;
+    }
+
+    private static async Task<bool[]> RemoveAsync(IDatabase database, TenantKey tenant)
+    {
+        foreach (var server in database.Multiplexer.GetServers().Where(static server => server is { IsReplica: false }))
+        {
+            await foreach (var key in server.KeysAsync(pattern: $"{TenantPrefix(tenant)}*"))
+                await database.KeyDeleteAsync(key);
+        }
+
+        return [];
+    }
 
     public async ValueTask DisposeAsync()
     {

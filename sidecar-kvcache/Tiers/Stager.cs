@@ -65,6 +65,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         }
 
         var copied = keys.ToArray();
+        var begun = writer.Evictions.Count;
         _ = Task.Run(async () =>
         {
             try
@@ -72,6 +73,8 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
                 var reached = from + StageFromDisk(job, copied, from, entries);
                 if (asksShared && reached == from + entries.Count)
                     await StageFromSharedAsync(job, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
+                if (writer.Evictions.HasSince(job.Tenant, begun))
+                    job.Layout.Index.EvictTenant(job.Root, job.Tenant);
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
@@ -159,7 +162,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             if (blocks[done].Reason is not null)
             {
                 for (var block = done; block < group; block++)
-                    writer.Know(keys[from + block], blocks[block].Id);
+                    writer.Names.Know(keys[from + block], blocks[block].Id);
             }
 
             var cached = index.Insert(
@@ -167,7 +170,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
                 blocks[done].Reason, blocks[done].Origin, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
             withdrawn = writer.Withdrawals.Along(keys);
-            if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.IsKnown(keys[from + block]), -1) is var gone and >= 0)
+            if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.Names.IsKnown(keys[from + block]), -1) is var gone and >= 0)
                 index.DemotePath(job.Root, keys, from + gone);
             done = group;
             if (cached < from + group)

@@ -80,10 +80,8 @@ internal sealed class TierSet : IAsyncDisposable
     /// <summary>Drops a tenant's private blocks of a model; a null tenant: all blocks of the model.</summary>
     public int Evict(IndexRoot root, TenantKey? tenant)
     {
-        var model = BlockChain.NameOf(root.Model);
-        if (tenant is { } key)
-            _shared?.ForgetTenant(key);
-        return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
+        _writer?.Evictions.Add(tenant);
+        return _writer?.Evict(root, tenant) ?? 0;
     }
 
     /// <summary>Drops what has been idle for longer than the policy keeps it.</summary>
@@ -94,7 +92,7 @@ internal sealed class TierSet : IAsyncDisposable
         _swept = _time.GetTimestamp();
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         _ssd?.Drop(entry => now - entry.LastUse > (entry.Block.IsPublic ? policy.PublicIdle : policy.PrivateIdle).TotalMilliseconds);
-        _writer.Sweep();
+        _ = _shared?.RemoveAsync();
     }
 
     public void Observe(TierMetrics metrics)

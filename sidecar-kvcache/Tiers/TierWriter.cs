@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Moebius.KvCache.Index;
@@ -16,10 +15,8 @@ internal sealed class TierWriter : IAsyncDisposable
     public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(250);
 
     private const int MaxWaiting = 1024;
-    private const int MaxNames = 1 << 20;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly ConcurrentDictionary<BlockKey, BlockId> _publicNames = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly TierContext _context;
     private readonly SsdTier? _ssd;
@@ -59,6 +56,12 @@ internal sealed class TierWriter : IAsyncDisposable
     /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
     public Withdrawals Withdrawals { get; } = new();
 
+    /// <summary>Under which names public blocks are in a tier.</summary>
+    public PublicNames Names { get; } = new();
+
+    /// <summary>What was evicted on request while blocks are copied.</summary>
+    public Evictions Evictions { get; } = new();
+
     /// <summary>Takes blocks that are no longer public out of the tiers.</summary>
     /// <param name="keys">The blocks.</param>
     /// <param name="probed">The first that was probed; null: none was.</param>
@@ -66,40 +69,9 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         if (probed is { } first)
             Withdrawals.Add(first, _time.GetUtcNow().ToUnixTimeMilliseconds());
-        var names = new List<BlockId>();
-        foreach (var key in keys)
-        {
-            if (_publicNames.TryRemove(key, out var name))
-                names.Add(name);
-        }
-
+        var names = Names.Withdraw(keys);
         _ssd?.Drop(names);
         _shared?.Forget(names);
-    }
-
-    /// <summary>Notes under which name a public block is in a tier, so that it can be withdrawn.</summary>
-    /// <returns>False: too many are known; the block must stay where it is.</returns>
-    public bool Know(BlockKey key, BlockId name)
-    {
-        if (_publicNames.Count >= MaxNames && !_publicNames.ContainsKey(key))
-            return false;
-        _publicNames[key] = name;
-        return true;
-    }
-
-    /// <summary>Whether the block has not been withdrawn since it was known.</summary>
-    public bool IsKnown(BlockKey key) => _publicNames.ContainsKey(key);
-
-    /// <summary>Forgets names of blocks that no tier has any more.</summary>
-    public void Sweep()
-    {
-        if (_shared is not null)
-            return;
-        foreach (var (key, name) in _publicNames)
-        {
-            if (_ssd?.Contains(name) != true)
-                _publicNames.TryRemove(key, out _);
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -146,11 +118,12 @@ internal sealed class TierWriter : IAsyncDisposable
         {
             var keys = job.Root.Keys(job.Tokens);
             var chain = BlockChain.Of(job.Root.Model, job.Tokens, _context.Master);
+            var begun = Evictions.Count;
             // Names first, then a second look: a withdrawal in between is seen by one or the other.
             var publicBlocks = Inspect(job, keys, out var first).TakeWhile(static run => run.Reason is not null).Sum(static run => run.Slots.Length);
             first.Release();
             for (var block = 0; block < publicBlocks; block++)
-                Know(keys[block], chain.Public(block));
+                Names.Know(keys[block], chain.Public(block));
             var runs = Inspect(job, keys, out var lease);
             try
             {
@@ -160,7 +133,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 {
                     for (var index = 0; index < run.Slots.Length; index++)
                     {
-                        if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || IsKnown(keys[block.Depth])))
+                        if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
                             Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, sharing);
                     }
                 }
@@ -174,9 +147,12 @@ internal sealed class TierWriter : IAsyncDisposable
 
                 for (var block = 0; block < publicBlocks; block++)
                 {
-                    if (!IsKnown(keys[block]))
+                    if (!Names.IsKnown(keys[block]))
                         Forget(chain.Public(block));
                 }
+
+                if (Evictions.HasSince(job.Tenant, begun))
+                    Evict(job.Root, job.Tenant);
             }
             finally
             {
@@ -216,6 +192,16 @@ internal sealed class TierWriter : IAsyncDisposable
     private TenantSecret? SecretFor(TierJob job, in TierBlock block) => block.IsPublic ? _context.Master?.Origins : job.Secret;
 
     private Span<byte> Bytes(TierJob job, int slot) => _context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
+
+    /// <summary>Drops a tenant's private blocks of a model; a null tenant: what this pod's disk has of the model.</summary>
+    /// <returns>Blocks dropped from the disk.</returns>
+    public int Evict(IndexRoot root, TenantKey? tenant)
+    {
+        var model = BlockChain.NameOf(root.Model);
+        if (tenant is { } key)
+            _shared?.ForgetTenant(key);
+        return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
+    }
 
     private void Forget(BlockId name)
     {

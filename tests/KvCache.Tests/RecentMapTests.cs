@@ -37,4 +37,17 @@ public sealed class RecentMapTests
         map.Set("a", 1);
         Assert.Equal((0, false), (map.Count, map.Contains("a")));
     }
+
+    [Fact]
+    public void What_is_removed_is_gone_and_the_others_keep_their_age()
+    {
+        var map = new RecentMap<string, int>(2);
+        map.Set("a", 1);
+        map.Set("b", 2);
+        Assert.True(map.TryRemove("a", out var removed));
+        Assert.Equal(1, removed);
+        Assert.False(map.TryRemove("a", out _));
+        map.Set("c", 3);
+        Assert.Equal(["b", "c"], map.Keys);
+    }
 }

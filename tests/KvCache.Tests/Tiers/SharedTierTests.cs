@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
+using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Kvcache.V1;
+using Moebius.KvCache.Index;
 using Moebius.KvCache.Tests.Service;
 using Moebius.KvCache.Tiers;
 using StackExchange.Redis;
@@ -76,6 +78,34 @@ public sealed class SharedTierTests
             await one.CopiedAsync();
             await Task.Delay(100);
         }
+    }
+
+    [Fact]
+    public async Task What_is_taken_back_while_the_server_is_away_goes_when_it_is_there_again()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var tier = SharedTier.Open(new SharedTierOptions { Address = redis.Address }, new TierMetrics(Prometheus.Metrics.NewCustomRegistry()), TimeProvider.System, NullLogger.Instance);
+        await Eventually.TrueAsync(() => tier.IsAvailable);
+        redis.Kill();
+        await Eventually.TrueAsync(() => !tier.IsAvailable);
+        var tenant = new TenantKey(1, 2);
+        var block = new TierBlock(new BlockId(1, 2, 3, 4), default, tenant, null, 0);
+        var (publicKey, privateKey) = (SharedTier.KeyOf(block with { Reason = new PublicReason("shop") }), SharedTier.KeyOf(block));
+        tier.Forget([block.Id]);
+        tier.ForgetTenant(tenant);
+
+        // A server with persistence, or a replica that takes over, still has them.
+        await redis.StartAsync();
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        var database = connection.GetDatabase();
+        await database.StringSetAsync([new(publicKey, "x"), new(privateKey, "x"), new("another", "x")]);
+        await Eventually.TrueAsync(() => tier.IsAvailable);
+        await Eventually.TrueAsync(async () =>
+        {
+            await tier.RemoveAsync();
+            return await database.KeyExistsAsync([publicKey, privateKey]) == 0;
+        }, "both are taken away");
+        Assert.True(await database.KeyExistsAsync("another"));
     }
 
     [Fact]

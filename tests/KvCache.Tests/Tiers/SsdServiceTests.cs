@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Moebius.Kvcache.V1;
 using Moebius.KvCache.Tests.Service;
+using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Tests.Tiers;
 
@@ -301,4 +302,21 @@ public sealed class SsdServiceTests
         File.WriteAllBytes(key, RandomNumberGenerator.GetBytes(32));
         return options with { SsdPath = Path.Combine(folder, "ssd"), SsdBytes = 16 << 20, EncryptionKeyPath = withKey ? key : null };
     });
+
+    [Fact]
+    public async Task What_is_evicted_while_it_is_copied_does_not_come_back()
+    {
+        await using var server = await StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        // The eviction comes now before, now in the midst of and now after the copy.
+        for (var round = 0; round < 24; round++)
+        {
+            var text = $"{round:00} {new string('x', (50 * TestServer.BlockTokens) - 3)}";
+            await client.CacheBytesAsync("alice", text);
+            await Task.Delay(TierWriter.Settle + TimeSpan.FromMilliseconds(round - 4), TestContext.Current.CancellationToken);
+            await client.Api.EvictAsync(new EvictRequest { Session = client.Session, Tenant = "alice" });
+            await server.CopiedAsync();
+            Assert.Equal(0, await client.ReadsAsync("alice", text));
+        }
+    }
 }
