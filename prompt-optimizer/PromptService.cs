@@ -32,6 +32,7 @@ internal static class PromptService
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
+            kestrel.Limits.MaxConcurrentConnections = ServerLimits.Clients;
             kestrel.Listen(listen);
         });
         // Jobs are put back at once; this bounds the answers still on their way to clients.
@@ -52,7 +53,7 @@ internal static class PromptService
         var pulse = app.Services.GetRequiredService<Pulse>();
         store.Changed += _ => pulse.Beat();
         metrics.ReadJobsFrom(store);
-        Map(app, metrics);
+        Map(app, metrics, listen.Address);
         return app;
     }
 
@@ -73,10 +74,13 @@ internal static class PromptService
         }
     }
 
-    private static void Map(WebApplication app, PromptMetrics metrics)
+    private static void Map(WebApplication app, PromptMetrics metrics, IPAddress address)
     {
         app.Use((context, next) => WebPage.AddHeaders(context, next));
         app.Use((context, next) => ProblemsAsync(context, next, app.Logger));
+        app.Use((context, next) => LocalHosts.Accepts(address, context.Request.Host.Host)
+            ? next(context)
+            : throw new ProblemException(new(StatusCodes.Status421MisdirectedRequest, "Misdirected request", $"Host: {LocalHosts.Right}")));
         app.UseStatusCodePages(context => Wire.Json(ForStatus(context.HttpContext)).ExecuteAsync(context.HttpContext));
         app.UseRouting();
         app.MapGet("/healthz", () => Results.Text("ok"));

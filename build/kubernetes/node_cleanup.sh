@@ -54,7 +54,6 @@ for folder in /sys/fs/cgroup/*/kubepods /sys/fs/cgroup/kubepods; do
 done
 # Values that kubelet and the network plugins change.
 [[ -f $state/sysctl ]] && sed 's/ = /=/' "$state/sysctl" | xargs -r sysctl -q -w
-if [[ -f $state/mounted-bpf ]]; then umount /sys/fs/bpf; fi
 
 if grep -q " $state/" /proc/mounts; then
     echo "node_cleanup.sh: something under $state is still mounted; it is left alone" >&2

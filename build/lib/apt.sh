@@ -28,7 +28,9 @@ apt_mirror() {
 # apt_private FOLDER STATUS SUITE...: from here on, apt-get and apt-cache of this shell know those suites of `mirror` and
 # nothing else, and keep everything in FOLDER; downloads are in FOLDER/cache/archives. STATUS: `machine` leaves out
 # libraries that the machine has; with `empty` every library comes along. apt_source=1 adds the sources of packages,
-# apt_security=ARCHIVE the security updates of an archive. Lists are fetched by `apt-get update`.
+# apt_security=ARCHIVE the security updates of an archive. apt_stale=1 takes lists that are past their Valid-Until, which
+# else are refused, as somebody between here and the archive may hold updates back; a machine whose own configuration
+# sets Acquire::Check-Valid-Until, as for a snapshot, has it so here too. Lists are fetched by `apt-get update`.
 apt_private() {
     local folder=$1 status=$2 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options= suite
     shift 2
@@ -39,7 +41,6 @@ apt_private() {
         [[ -z ${apt_source:-} ]] || echo "deb-src $options$mirror $suite main"
         [[ -z ${apt_security:-} ]] || echo "deb $options$apt_security $suite-security main"
     done >"$folder/sources.list"
-    # Snapshots and mirrors of sid carry an old Valid-Until; the signature is still verified.
     cat >"$folder/apt.conf" <<CONF
 Dir::State "$folder";
 Dir::State::Lists "$folder/lists";
@@ -50,7 +51,6 @@ Dir::Etc::Preferences "$folder/none/file";
 Dir::Etc::PreferencesParts "$folder/none";
 APT::Install-Recommends "false";
 APT::Sandbox::User "root";
-Acquire::Check-Valid-Until "false";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Debug::NoLocking "true";
 CONF
@@ -60,5 +60,7 @@ CONF
     else
         echo 'Dir::State::status "/var/lib/dpkg/status";' >>"$folder/apt.conf"
     fi
+    # The signature is still verified.
+    [[ -z ${apt_stale:-} ]] || echo 'Acquire::Check-Valid-Until "false";' >>"$folder/apt.conf"
     export APT_CONFIG=$folder/apt.conf
 }

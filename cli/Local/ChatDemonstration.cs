@@ -11,7 +11,7 @@ namespace Moebius.Cli.Local;
 /// Talks to a running server as a client would: one prompt twice from one tenant and once from another, and shows
 /// what the prefix cache and the expert store made of it. Every figure is measured here or read from the server.
 /// </summary>
-internal sealed partial class ChatDemonstration(Uri server) : IDisposable
+internal sealed partial class ChatDemonstration(Uri server, Uri metricsServer) : IDisposable
 {
     private const int MaxTokens = 96;
 
@@ -41,7 +41,7 @@ internal sealed partial class ChatDemonstration(Uri server) : IDisposable
         Row(table, "bob, same words", other, first);
         AnsiConsole.Write(table);
 
-        var metrics = await _http.GetStringAsync(new Uri("metrics", UriKind.Relative), stop).ConfigureAwait(false);
+        var metrics = await _http.GetStringAsync(new Uri(metricsServer, "metrics"), stop).ConfigureAwait(false);
         var hits = Sum(metrics, "moebius_expert_hits_total");
         var misses = Sum(metrics, "moebius_expert_misses_total");
         var resident = Sum(metrics, "moebius_expert_resident_bytes");

@@ -135,11 +135,13 @@ internal sealed class UpAction(
         }
     }
 
+    private static Uri Loopback(int port) => new($"http://127.0.0.1:{port}");
+
     private static async Task<bool> ChatAsync(LocalPlan plan, string prompt, CancellationToken stop)
     {
         var server = plan.Pods.SelectMany(pod => pod.Containers).FirstOrDefault(container => container.Arguments is ["serve", ..])
             ?? throw new UserInputException("--chat: the manifests have no MoEDeployment to talk to");
-        using var demonstration = new ChatDemonstration(new Uri($"http://127.0.0.1:{server.Ports.Values.First()}"));
+        using var demonstration = new ChatDemonstration(Loopback(server.Ports["http"]), Loopback(server.Ports["engine-metrics"]));
         return await demonstration.RunAsync(prompt, stop).ConfigureAwait(false);
     }
 }

@@ -13,7 +13,10 @@ public sealed class IntegrationSpec
     /// <summary>An InferencePool of the Gateway API inference extension. Auto also needs endpointPickerRef.</summary>
     public IntegrationMode InferencePool { get; set; } = IntegrationMode.Auto;
 
-    /// <summary>The Service of the endpoint picker that an InferencePool has to name.</summary>
+    /// <summary>
+    /// The Service of the endpoint picker that an InferencePool has to name. It chooses by the engines' metrics, which are on
+    /// port 9400: it needs --model-server-metrics-port=9400, and its pods a place in networkPolicy.allowMetricsFrom.
+    /// </summary>
     public EndpointPickerReference? EndpointPickerRef { get; set; }
 }
 

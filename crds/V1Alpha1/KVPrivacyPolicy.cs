@@ -105,10 +105,10 @@ public sealed class SignatureSpec
     [CelRule(FreeHeader.Rule, FreeHeader.Message)]
     public string Header { get; set; } = "X-Moebius-Signature";
 
-    /// <summary>The shared key.</summary>
+    /// <summary>The shared key, 32 random bytes or more. A signature is good at every deployment that has it.</summary>
     public required SecretKeyReference SecretRef { get; set; }
 
-    /// <summary>How far the signature's time may lie from now.</summary>
+    /// <summary>How far the signature's time may lie from now. Until then whoever sees a signed header can send it again.</summary>
     [Duration]
     [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
     public string MaxAge { get; set; } = "5m";

@@ -10,7 +10,7 @@ public delegate IEnumerable<(object Resource, string Problem)> ResourceCheck(IRe
 /// <summary>Writes what <c>moebius validate</c> finds in files.</summary>
 internal static class ManifestReport
 {
-    /// <summary>Checks every document; errors go to <paramref name="error"/>, one a line. False when there are any.</summary>
+    /// <summary>Checks every document; errors and warnings go to <paramref name="error"/>, one a line. False when there are errors.</summary>
     /// <exception cref="UserInputException">A file cannot be read or is not YAML.</exception>
     public static bool Write(IEnumerable<string> paths, ResourceCheck check, TextWriter output, TextWriter error)
     {
@@ -20,6 +20,8 @@ internal static class ManifestReport
         {
             if (entry.Resource is { } resource)
                 entry.Errors.AddRange(problems[resource]);
+            foreach (var advice in entry is { Resource: { } valid, Errors.Count: 0 } ? Advice.Of(valid) : [])
+                error.WriteLine($"{entry.Name}: warning: {advice}");
             foreach (var problem in entry.Errors)
                 error.WriteLine($"{entry.Name}: {problem}");
             if (entry.Errors.Count == 0)

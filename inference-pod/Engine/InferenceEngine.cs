@@ -202,8 +202,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         catch (Exception error)
         {
             // A bug here would leave clients waiting for ever.
-            _logger.LogCritical(error, "The engine failed");
-            Environment.FailFast("the engine failed", error);
+            _logger.LogCritical("The engine failed: {Failure}", FailureText.Of(error));
+            Environment.FailFast("the engine failed");
         }
     }
 
@@ -277,7 +277,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         catch (Exception error)
         {
             // Keys and values may be half written: none of the step's sequences can go on.
-            _logger.LogError(error, "A step of {Sequences} sequences failed", work.Length);
+            _logger.LogError("A step of {Sequences} sequences failed: {Failure}", work.Length, FailureText.Of(error));
             foreach (var (sequence, _) in work)
                 End(sequence, FinishReason.Error);
             return;
@@ -334,7 +334,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         if (made.Said is not { } said)
         {
-            _logger.LogError(made.Failure, "A sequence of {Tokens} tokens failed", sequence.Tokens.Count);
+            _logger.LogError("A sequence of {Tokens} tokens failed: {Failure}", sequence.Tokens.Count, FailureText.Of(made.Failure!));
             End(sequence, made.Why);
             return;
         }

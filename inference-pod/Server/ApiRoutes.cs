@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using Moebius.Crds.Host;
 using Moebius.Inference.Engine;
 
 namespace Moebius.Inference.Server;
@@ -39,17 +40,23 @@ internal sealed class ApiRoutes(
     private Task DispatchAsync(HttpContext context)
     {
         var path = context.Request.Path.Value ?? "/";
+        var ofMetrics = MetricsConnection.Is(context);
+        if (!LocalHosts.Accepts((ofMetrics ? options.MetricsListen! : options.Listen).Address, context.Request.Host.Host))
+            throw new ApiException(421, "invalid_request_error", $"The host is '{Shown(context.Request.Host.Host)}': {LocalHosts.Right}.", null, "wrong_host");
         return path switch
         {
             "/healthz" => Get(() => TextAsync(context, "ok\n")),
             "/readyz" => Get(() => unready() is { } reason ? TextAsync(context, reason + "\n", StatusCodes.Status503ServiceUnavailable) : TextAsync(context, "ok\n")),
-            "/metrics" => Get(() => WriteMetricsAsync(context)),
+            "/metrics" when ofMetrics == options.MetricsListen is not null => Get(() => WriteMetricsAsync(context)),
+            _ when ofMetrics => throw Nowhere(),
             "/v1/models" => Get(() => JsonBody.WriteAsync(context.Response, new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) })),
             Completions => Post(PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
             ChatCompletions => Post((root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
             _ when path.StartsWith(OneModel, StringComparison.Ordinal) => Get(() => JsonBody.WriteAsync(context.Response, Describe(Named(Unescaped(path[OneModel.Length..]), "model")))),
-            _ => throw new ApiException(404, "invalid_request_error", $"There is no {context.Request.Method} {path} here.", null, "unknown_url"),
+            _ => throw Nowhere(),
         };
+
+        ApiException Nowhere() => new(404, "invalid_request_error", $"There is no {context.Request.Method} {path} here.", null, "unknown_url");
 
         Task Get(Func<Task> answer)
         {
@@ -175,8 +182,8 @@ internal sealed class ApiRoutes(
         }
         catch (Exception error)
         {
-            // The message of an unforeseen error may hold anything: it goes to the log, not to the client.
-            logger.LogError(error, "A request failed");
+            // The message of an unforeseen error may hold anything: it goes neither to the client nor to the log.
+            logger.LogError("A request failed: {Failure}", FailureText.Of(error));
             failure = new ApiException(500, "server_error", "The server failed to answer this request.");
         }
 

@@ -52,6 +52,9 @@ internal sealed class InferenceServer : IAsyncDisposable
     /// <summary>Base address that clients on this machine can use.</summary>
     public Uri Address { get; private set; } = new("http://127.0.0.1");
 
+    /// <summary>Where the metrics are.</summary>
+    public Uri MetricsAddress { get; private set; } = new("http://127.0.0.1");
+
     /// <summary>Ends when the model is ready; fails when it cannot be loaded.</summary>
     public Task Loaded => _loading;
 
@@ -79,7 +82,10 @@ internal sealed class InferenceServer : IAsyncDisposable
             kestrel.AddServerHeader = false;
             // RequestBodies looks at the body itself; this counts what frames its chunks as well.
             kestrel.Limits.MaxRequestBodySize = 2 * RequestBodies.LargestBytes;
+            kestrel.Limits.MaxConcurrentConnections = options.MostConnections;
             kestrel.Listen(options.Listen);
+            if (options.MetricsListen is { } metrics)
+                kestrel.Listen(metrics, MetricsConnection.Mark);
         });
         var app = builder.Build();
         InferenceServer server;
@@ -100,10 +106,12 @@ internal sealed class InferenceServer : IAsyncDisposable
         catch (Exception error) when (error is IOException or System.Net.Sockets.SocketException)
         {
             await server.DisposeAsync().ConfigureAwait(false);
-            throw new UserInputException($"--listen: cannot listen on {options.Listen}: {error.Message}", error);
+            var where = options.MetricsListen is { } metrics && error.Message.Contains($"{metrics}", StringComparison.Ordinal) ? $"--metrics-listen: cannot listen on {metrics}" : $"--listen: cannot listen on {options.Listen}";
+            throw new UserInputException($"{where}: {error.Message}", error);
         }
 
-        server.Address = new Uri(app.Urls.First().Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "[::1]", StringComparison.Ordinal));
+        server.Address = Local(app.Urls.First());
+        server.MetricsAddress = Local(app.Urls.Last());
         server._logger.LogInformation("Listening on {Address}; loading {Model} from {Directory}", app.Urls.First(), options.ModelName, options.ModelDirectory);
         return server;
     }
@@ -149,6 +157,8 @@ internal sealed class InferenceServer : IAsyncDisposable
             model.Model.Dispose();
         }
     }
+
+    private static Uri Local(string url) => new(url.Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal).Replace("[::]", "[::1]", StringComparison.Ordinal));
 
     private static void Console(ILoggingBuilder logging, LogFormat format)
     {

@@ -1,8 +1,10 @@
 using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Engine;
+using Moebius.Inference.Text.Tokenization;
 using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Server;
@@ -181,7 +183,18 @@ internal sealed record PreparedRequest(
     private static int[] Encode(ServedModel model, string text, bool special, string name)
     {
         var most = (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
-        if (!model.Tokenizer.TryEncode(text, special, most, out var ids))
+        List<int> ids;
+        bool fits;
+        try
+        {
+            fits = model.Tokenizer.TryEncode(text, special, most, out ids);
+        }
+        catch (RegexMatchTimeoutException)
+        {
+            throw ApiException.Invalid(name, $"'{name}' cannot be cut into tokens within {PatternTime.Most.TotalSeconds:0} seconds: the model's tokenizer has an expression for which this text is too hard. Send another text, or token ids.", "text_too_hard");
+        }
+
+        if (!fits)
             throw ApiException.Invalid(name, $"'{name}' has more than {most} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
         // A tokenizer may have tokens that the model was never given; one of them would fail the step with all that is in it.
         var strange = ids.FindIndex(id => id >= model.Vocabulary);

@@ -29,6 +29,7 @@ internal sealed class RequestBodies
     public const int MostValues = 1_000_000;
 
     private const int SmallBytes = 64 << 10;
+    private const int FirstBytes = 4 << 10;
     private const int RetrySeconds = 1;
 
     /// <summary>
@@ -53,8 +54,9 @@ internal sealed class RequestBodies
     /// <exception cref="ApiException">It is no JSON object, too large, or there is no room for it now.</exception>
     public async Task<T> ReadAsync<T>(HttpRequest request, string party, Func<JsonElement, T> make, CancellationToken stop)
     {
-        if (request.ContentType is { } type && !type.Contains("json", StringComparison.OrdinalIgnoreCase))
-            throw new ApiException(415, "invalid_request_error", $"The content type is '{type}': send application/json.");
+        // A page of another origin can send a body without asking, but not of this type.
+        if (!request.HasJsonContentType())
+            throw new ApiException(415, "invalid_request_error", request.ContentType is { Length: > 0 } type ? $"The content type is '{type}': send application/json." : "The content type is missing: send application/json.");
         if (request.Headers.ContentEncoding.ToString() is { Length: > 0 } encoding && !encoding.Equals("identity", StringComparison.OrdinalIgnoreCase))
             throw new ApiException(415, "invalid_request_error", $"The content encoding is '{encoding}': send the body as it is.");
         using var place = new Place(_room, party);
@@ -70,8 +72,10 @@ internal sealed class RequestBodies
         place.Take(request.ContentLength ?? 0);
         if ((request.ContentLength ?? LargestBytes) > SmallBytes && request.HttpContext.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
             rate.MinDataRate = Pace;
-        // One byte more than is announced: the end is found without a larger buffer.
-        var buffer = new byte[(request.ContentLength ?? 4095) + 1];
+        // One byte more than is announced: the end is found without a larger buffer. A small body has no room of its own, so
+        // that what it announces takes nothing before it comes.
+        var most = (request.ContentLength ?? LargestBytes) + 1;
+        var buffer = new byte[request.ContentLength > SmallBytes ? most : Math.Min(most, FirstBytes)];
         var length = 0;
         try
         {
@@ -82,8 +86,9 @@ internal sealed class RequestBodies
                     continue;
                 if (length > LargestBytes)
                     throw TooLarge();
-                var larger = Math.Min(2 * length, LargestBytes + 1);
-                place.Take(larger);
+                var larger = (int)Math.Min(2 * length, most);
+                if (request.ContentLength is null)
+                    place.Take(larger);
                 Array.Resize(ref buffer, larger);
             }
         }

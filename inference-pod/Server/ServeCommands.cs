@@ -16,6 +16,7 @@ public static class ServeCommands
         var config = new Option<string?>("--config") { Description = "Configuration file (YAML); flags override it.", HelpName = "FILE" };
         var name = new Option<string?>("--served-model-name") { Description = "Name that clients ask for. Default: modelName of the configuration, or the directory's name.", HelpName = "NAME" };
         var listen = new Option<string?>("--listen") { Description = "Address and port of the HTTP API. Default: 0.0.0.0 and serving.port (8000).", HelpName = "HOST:PORT" };
+        var metrics = new Option<string?>("--metrics-listen") { Description = "Address and port of /metrics, which clients of the API then do not see. Default: with the API.", HelpName = "HOST:PORT" };
         var socket = new Option<string?>("--kv-socket") { Description = "Unix socket of the SafeKV sidecar. Default: no prefix cache.", HelpName = "PATH" };
         var policy = new Option<string?>("--policy") { Description = "KVPrivacyPolicy manifest that says how tenants are told apart; taken up again when it changes.", HelpName = "FILE" };
         var experts = new ExpertFlags();
@@ -23,7 +24,7 @@ public static class ServeCommands
         var parser = new Option<string?>("--tool-call-parser") { Description = $"How the model writes calls of tools: {string.Join(", ", Enum.GetNames<ToolCallParser>())}. Default: serving.toolCallParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
         var reasoning = new Option<string?>("--reasoning-parser") { Description = $"How the model writes its reasoning: {string.Join(", ", Enum.GetNames<ReasoningParser>())}. Default: serving.reasoningParser, or Auto (as its chat template shows).", HelpName = "FORMAT" };
         var logFormat = ConsoleLog.Option();
-        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, socket, policy, threads, parser, reasoning, logFormat };
+        var command = new Command("serve", "Serve a model over the OpenAI-compatible HTTP API.") { model, config, name, listen, metrics, socket, policy, threads, parser, reasoning, logFormat };
         experts.AddTo(command);
         command.SetAction(async (parsed, stop) =>
         {
@@ -40,7 +41,8 @@ public static class ServeCommands
                     experts.Read(parsed),
                     parsed.GetValue(parser),
                     parsed.GetValue(reasoning),
-                    ConsoleLog.Parse(parsed.GetValue(logFormat)!)),
+                    ConsoleLog.Parse(parsed.GetValue(logFormat)!),
+                    parsed.GetValue(metrics)),
                 Environment.GetEnvironmentVariable);
             var load = (IProgress<ModelLoadProgress> progress) => ModelLoader.Load(options.ModelDirectory, options.Experts.Apply(new ModelLoadOptions
             {

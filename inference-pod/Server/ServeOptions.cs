@@ -21,6 +21,9 @@ internal sealed record ServeOptions
 
     public required IPEndPoint Listen { get; init; }
 
+    /// <summary>Where the metrics are, instead of beside the API; null: beside it.</summary>
+    public IPEndPoint? MetricsListen { get; init; }
+
     /// <summary>The sidecar's socket; null: no prefix cache.</summary>
     public string? KVSocket { get; init; }
 
@@ -56,11 +59,14 @@ internal sealed record ServeOptions
     /// <summary>How log lines are written.</summary>
     public LogFormat LogFormat { get; init; }
 
+    /// <summary>Most connections at one time; more are closed unanswered.</summary>
+    public long MostConnections { get; init; } = ServerLimits.Clients;
+
     /// <summary>Answer made-up requests before the first real one.</summary>
     public bool WarmUp { get; init; } = true;
 
     /// <summary>Flags as given; null where absent.</summary>
-    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null, string? ReasoningParser = null, LogFormat LogFormat = LogFormat.Text);
+    internal sealed record Flags(string? Model, string? Config, string? Name, string? Listen, string? KVSocket, string? Policy, int? Threads, ExpertFlags.Given Experts, string? ToolCallParser = null, string? ReasoningParser = null, LogFormat LogFormat = LogFormat.Text, string? MetricsListen = null);
 
     /// <summary>Flags override the configuration file.</summary>
     /// <exception cref="UserInputException">Something is missing or cannot be honoured; the message names it.</exception>
@@ -76,11 +82,15 @@ internal sealed record ServeOptions
         Refuse(serving.ComputeType != ComputeType.Float32, $"{source}: serving.computeType: {serving.ComputeType} is not available in this version: use Float32");
         var name = flags.Name ?? config.ModelName;
         Refuse(string.IsNullOrWhiteSpace(name), $"{(flags.Name is null ? $"{source}: modelName" : "--served-model-name")}: is empty");
+        var address = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port);
+        var metrics = flags.MetricsListen is { } own ? ListenAddress.Parse(own, "--metrics-listen") : null;
+        Refuse(metrics is not null && Overlap(metrics, address), $"--metrics-listen: {metrics} is where the API listens ({address}): give another port, or leave the flag out to have the metrics beside the API");
         return new ServeOptions
         {
             ModelDirectory = Path.GetFullPath(directory),
             ModelName = name,
-            Listen = flags.Listen is { } listen ? ListenAddress.Parse(listen, "--listen") : new IPEndPoint(IPAddress.Any, serving.Port),
+            Listen = address,
+            MetricsListen = metrics,
             KVSocket = flags.KVSocket is { } socket ? SocketPath(Path.GetFullPath(socket)) : null,
             PolicyFile = flags.Policy,
             SignatureKey = environment(ContainerVariables.TenantSignatureKey),
@@ -91,6 +101,8 @@ internal sealed record ServeOptions
             ContextLength = serving.ContextLength,
             MaxSequences = serving.MaxConcurrentSequences,
             MaxQueued = serving.MaxQueuedRequests,
+            // Clients with a place, as many that ask for one, and idle connections of either.
+            MostConnections = Math.Max(ServerLimits.Clients, 4L * (serving.MaxConcurrentSequences + serving.MaxQueuedRequests)),
             MaxBatchTokens = serving.MaxBatchTokens,
             KVMemoryBytes = Quantities.Bytes(serving.KVMemory, $"{source}: serving.kvMemory"),
             ToolCallParser = flags.ToolCallParser is { } parser ? ExpertFlags.Given.Named<ToolCallParser>(parser, "--tool-call-parser") : serving.ToolCallParser,
@@ -107,6 +119,9 @@ internal sealed record ServeOptions
         SpecCheck.Require(config, "", file);
         return config;
     }
+
+    private static bool Overlap(IPEndPoint one, IPEndPoint other) =>
+        one.Port != 0 && one.Port == other.Port && (one.Address.Equals(other.Address) || new[] { one.Address, other.Address }.Any(address => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any)));
 
     private static string SocketPath(string path) => Encoding.UTF8.GetByteCount(path) is var bytes && bytes <= MostSocketBytes
         ? path

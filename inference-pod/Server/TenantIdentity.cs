@@ -14,12 +14,15 @@ internal sealed class TenantIdentity
 {
     private const int LongestName = 256;
 
+    /// <summary>As many as the signature itself has.</summary>
+    private const int LeastKeyBytes = 32;
+
     private readonly IdentitySpec _spec;
     private readonly byte[]? _key;
     private readonly TimeSpan _maxAge;
     private readonly TimeProvider _clock;
 
-    /// <exception cref="UserInputException">The policy asks for signatures and there is no key.</exception>
+    /// <exception cref="UserInputException">The policy asks for signatures, and there is no key or a short one.</exception>
     public TenantIdentity(IdentitySpec spec, string? key, TimeProvider clock)
     {
         _spec = spec;
@@ -29,6 +32,8 @@ internal sealed class TenantIdentity
         if (string.IsNullOrEmpty(key))
             throw new UserInputException($"{ContainerVariables.TenantSignatureKey}: not set, but the policy's spec.identity.signature asks for signed tenants: set it to the value of Secret '{signature.SecretRef.Name}', key '{signature.SecretRef.Key}'");
         _key = Encoding.UTF8.GetBytes(key);
+        if (_key.Length < LeastKeyBytes)
+            throw new UserInputException($"{ContainerVariables.TenantSignatureKey}: has {_key.Length} bytes, must have at least {LeastKeyBytes} random ones, as what signs a tenant can be guessed offline from one signature: put a longer text into Secret '{signature.SecretRef.Name}', key '{signature.SecretRef.Key}', for example from 'openssl rand -hex 32'");
         _maxAge = Durations.Parse(signature.MaxAge, "spec.identity.signature.maxAge");
     }
 

@@ -78,6 +78,7 @@ internal static class WarmUp
     private static async Task AnswerAsync(ServedModel served, JsonObject body, Func<System.Text.Json.JsonElement, ServedModel, PreparedRequest> read, AnswerShape shape, CancellationToken patience)
     {
         var context = new DefaultHttpContext();
+        context.Request.ContentType = "application/json";
         context.Request.Body = new MemoryStream(Encoding.UTF8.GetBytes(body.ToJsonString()));
         var nobody = Tenant.Unknown();
         var request = await new RequestBodies().ReadAsync(context.Request, nobody.Party, root => read(root, served), CancellationToken.None).ConfigureAwait(false);

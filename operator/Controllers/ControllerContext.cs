@@ -1,8 +1,12 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using k8s;
 using k8s.Models;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Crds.Validation;
 using Moebius.Operator.Planning;
 using Moebius.Operator.Runtime;
 
@@ -19,6 +23,8 @@ internal sealed class ControllerContext(
     PodReports pods,
     TimeProvider time)
 {
+    private readonly ConcurrentDictionary<string, long> _advised = [];
+
     public OperatorSettings Settings { get; } = settings;
 
     public ApiClient Api { get; } = api;
@@ -31,6 +37,9 @@ internal sealed class ControllerContext(
     public PodReports Reports { get; } = pods;
 
     public TimeProvider Time { get; } = time;
+
+    /// <summary>Where what is no condition is told.</summary>
+    public ILogger Log { get; init; } = NullLogger.Instance;
 
     /// <summary>What the API server can do; replaced when that changes.</summary>
     public ServerCapabilities Server { get; set; } = new(new Version(0, 0), []);
@@ -86,6 +95,17 @@ internal sealed class ControllerContext(
             return;
         await cache.WriteAsync(ObjectKey.Of(resource), async () => await Api.ReplaceStatusAsync(with(resource, after), cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
         events.Transitions(resource, conditions(before), conditions(after));
+    }
+
+    /// <summary>Logs what the author of a resource should know, once for each of its generations.</summary>
+    public void Advise(IKubernetesObject<V1ObjectMeta> resource)
+    {
+        var (uid, generation) = (resource.Metadata.Uid ?? "", resource.Metadata.Generation ?? 0);
+        if (_advised.TryGetValue(uid, out var before) && before == generation)
+            return;
+        _advised[uid] = generation;
+        foreach (var advice in Advice.Of(resource))
+            Log.LogWarning("{Kind} {Key}: {Advice}", resource.Kind ?? resource.GetType().Name, ObjectKey.Of(resource), advice);
     }
 
     /// <summary>Reports what no condition can tell any more.</summary>

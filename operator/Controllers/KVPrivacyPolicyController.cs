@@ -25,6 +25,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     public async Task<ReconciliationResult<KVPrivacyPolicy>> ReconcileAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken)
     {
         var maps = await ConfigMapsAsync(context.Api, entity, cancellationToken).ConfigureAwait(false);
+        context.Advise(entity);
         var plan = context.UnlessPaused(entity, context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps)));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var users = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);

@@ -11,7 +11,10 @@ namespace Moebius.Operator.Controllers;
 [EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Read | RbacVerbs.Patch)]
 [EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Update, Subresource = "status")]
 [EntityRbac(typeof(MemorySchedulingProfile), Verbs = RbacVerbs.Update, Subresource = "finalizers")]
-[EntityRbac(typeof(V1DaemonSet), typeof(V1ConfigMap), typeof(V1ServiceAccount), Verbs = RbacVerbs.Own)]
+[EntityRbac(typeof(V1ConfigMap), typeof(V1ServiceAccount), Verbs = RbacVerbs.Own)]
+// Anywhere else they are only removed: those of an operator whose namespace was another one.
+[EntityRbac(typeof(V1DaemonSet), Verbs = RbacVerbs.Read | RbacVerbs.Delete)]
+[EntityRbac(typeof(V1DaemonSet), Verbs = RbacVerbs.Create | RbacVerbs.Patch, OperatorNamespaceOnly = true)]
 [EntityRbac(typeof(V1Pod), Verbs = RbacVerbs.Read)]
 internal sealed class MemorySchedulingProfileController(ControllerContext context) : IEntityController<MemorySchedulingProfile>, IEntityFinalizer<MemorySchedulingProfile>
 {

@@ -27,6 +27,7 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
     public async Task<ReconciliationResult<MoEDeployment>> ReconcileAsync(MoEDeployment entity, CancellationToken cancellationToken)
     {
         var key = ObjectKey.Of(entity);
+        context.Advise(entity);
         var references = await ReferencesAsync(entity, cancellationToken).ConfigureAwait(false);
         var plan = context.UnlessPaused(entity, context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server)));
         var (applying, created) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);

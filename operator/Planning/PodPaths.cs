@@ -20,4 +20,7 @@ internal static class PodPaths
     /// <summary>Made by the kubelet; what is written there becomes the container's termination message.</summary>
     public const string TerminationLog = "/dev/termination-log";
     public const int KVCacheMetricsPort = 9401;
+
+    /// <summary>The engine's metrics have a port of their own: who may call the API is not to see them.</summary>
+    public const int InferenceMetricsPort = 9400;
 }

@@ -15,8 +15,8 @@ internal static class Traffic
     /// <summary>Callers reach the API; the operator and whoever is allowed the metrics reach these.</summary>
     /// <param name="spec">Who may come.</param>
     /// <param name="settings">Where the operator is.</param>
-    /// <param name="api">Port of the API, which serves metrics too.</param>
-    /// <param name="metrics">Further ports of metrics.</param>
+    /// <param name="api">Port of the API.</param>
+    /// <param name="metrics">Ports of metrics.</param>
     public static IList<V1NetworkPolicyIngressRule> In(NetworkPolicySpec spec, OperatorSettings settings, int api, params IEnumerable<int> metrics)
     {
         var callers = spec.AllowFrom ?? [new V1NetworkPolicyPeer { PodSelector = new V1LabelSelector() }];
@@ -24,7 +24,7 @@ internal static class Traffic
         // A rule without peers would allow everybody; an empty list means nobody.
         if (callers.Count > 0)
             rules.Add(new V1NetworkPolicyIngressRule { FromProperty = [.. callers], Ports = [Port(api)] });
-        rules.Add(new V1NetworkPolicyIngressRule { FromProperty = [Namespace(settings.PodNamespace), .. spec.AllowMetricsFrom ?? []], Ports = [Port(api), .. metrics.Select(port => Port(port))] });
+        rules.Add(new V1NetworkPolicyIngressRule { FromProperty = [Namespace(settings.PodNamespace), .. spec.AllowMetricsFrom ?? []], Ports = [.. metrics.Select(port => Port(port))] });
         return rules;
     }
 

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Prometheus;
 
 namespace Moebius.Operator.Runtime;
@@ -17,7 +18,11 @@ internal static class HealthServer
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(server => server.Listen(listen));
+        builder.WebHost.ConfigureKestrel(server =>
+        {
+            server.Limits.MaxConcurrentConnections = ServerLimits.Programs;
+            server.Listen(listen);
+        });
         var app = builder.Build();
         app.MapGet("/healthz", () => Results.Text("ok\n"));
         app.MapGet("/readyz", () => isReady() ? Results.Text("ok\n") : Results.Text("the caches are not filled yet\n", statusCode: StatusCodes.Status503ServiceUnavailable));

@@ -40,7 +40,8 @@ internal sealed class Informers
             new ChildKind<V1PersistentVolumeClaim>(api, New<V1PersistentVolumeClaim>(@namespace, Own)) { Prunable = false },
             Child(BatchJobs),
             Child(Deployments),
-            Child(DaemonSets),
+            // Of node agents, which an operator of one namespace has not.
+            Child(DaemonSets, _ => @namespace is null),
             Child(New<V2HorizontalPodAutoscaler>(@namespace, Own), server => server.HorizontalPodAutoscalers),
             Child(New<PodMonitor>(@namespace, Own), server => server.PodMonitors),
             Child(New<InferencePool>(@namespace, Own), server => server.InferencePools),

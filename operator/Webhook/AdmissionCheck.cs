@@ -52,7 +52,8 @@ internal static class AdmissionCheck
             return AdmissionVerdict.Admitted;
         try
         {
-            return Sorted(Problems(after, settings, view));
+            var verdict = Sorted(Problems(after, settings, view, out var resource));
+            return verdict.Errors.Count > 0 || resource is null ? verdict : verdict with { Warnings = [.. verdict.Warnings, .. Advice.Of(resource)] };
         }
         catch (UserInputException error)
         {
@@ -70,9 +71,10 @@ internal static class AdmissionCheck
 
     private static bool IsFinal(Problem problem) => problem.Reason is Reasons.InvalidSpec or Reasons.InsufficientMemory;
 
-    private static IReadOnlyList<Problem> Problems(JsonObject document, OperatorSettings settings, IAdmissionView view)
+    private static IReadOnlyList<Problem> Problems(JsonObject document, OperatorSettings settings, IAdmissionView view, out object? resource)
     {
         const string Source = "object";
+        resource = null;
         var kind = (string?)document["kind"];
         // Only what a user writes is judged; the rest may be of a newer version.
         var written = new JsonObject { ["apiVersion"] = document["apiVersion"]?.DeepClone(), ["kind"] = kind, ["metadata"] = document["metadata"]?.DeepClone(), ["spec"] = document["spec"]?.DeepClone() };
@@ -80,13 +82,18 @@ internal static class AdmissionCheck
         switch (kind)
         {
             case MoEDeployment.KindName:
-                return Deployment(Manifests.Convert<MoEDeployment>(written, Source), document["status"], settings, view);
+                var deployment = Manifests.Convert<MoEDeployment>(written, Source);
+                resource = deployment;
+                return Deployment(deployment, document["status"], settings, view);
             case KVPrivacyPolicy.KindName:
-                return [.. KVPrivacyPolicyPlanner.Problems(Manifests.Convert<KVPrivacyPolicy>(written, Source))];
+                var policy = Manifests.Convert<KVPrivacyPolicy>(written, Source);
+                resource = policy;
+                return [.. KVPrivacyPolicyPlanner.Problems(policy)];
             case MemorySchedulingProfile.KindName:
                 return MemorySchedulingProfilePlanner.Plan(Manifests.Convert<MemorySchedulingProfile>(written, Source), view.Profiles, settings, view.Server).Problems;
             case PromptOptimizer.KindName:
                 var optimizer = Manifests.Convert<PromptOptimizer>(written, Source);
+                resource = optimizer;
                 return PromptOptimizerPlanner.Plan(optimizer, Find<MoEDeployment>(view, optimizer.Metadata.NamespaceProperty, optimizer.Spec?.LanguageModel?.MoeDeploymentRef), settings, view.Server).Problems;
             case PromptOptimizationJob.KindName:
                 var job = Manifests.Convert<PromptOptimizationJob>(written, Source);

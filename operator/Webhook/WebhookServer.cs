@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Controllers;
 using Moebius.Operator.Planning;
@@ -43,6 +44,7 @@ internal static class WebhookServer
         builder.WebHost.UseKestrelHttpsConfiguration().ConfigureKestrel(server =>
         {
             server.Limits.MaxRequestBodySize = MaxBody;
+            server.Limits.MaxConcurrentConnections = ServerLimits.Programs;
             server.Listen(options.Listen, listen => listen.UseHttps(https => https.ServerCertificateSelector = (_, _) => certificates.Current));
         });
         var app = builder.Build();

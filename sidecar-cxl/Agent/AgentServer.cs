@@ -46,7 +46,11 @@ internal static class AgentServer
     {
         WebApplication? app = null;
         var builder = WebApplication.CreateSlimBuilder();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(listen));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxConcurrentConnections = ServerLimits.Programs;
+            kestrel.Listen(listen);
+        });
         builder.Logging.ClearProviders().AddLines(options.LogFormat)
             .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
             // What keeps the host from starting is thrown, and told in one line.

@@ -147,6 +147,8 @@ internal sealed class KvCacheServer : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = null;
+            // Of each listener: on the socket an engine has one or two.
+            kestrel.Limits.MaxConcurrentConnections = ServerLimits.Programs;
             kestrel.ListenUnixSocket(options.SocketPath, socket => socket.Protocols = HttpProtocols.Http2);
             if (options.Listen is not null)
                 kestrel.Listen(options.Listen, port => port.Protocols = HttpProtocols.Http1);

@@ -13,9 +13,26 @@ public sealed class RightsTests
         var rendered = await Rendered.ChartAsync();
 
         Assert.Equal(Grants(Generated.One<V1ClusterRole>().Rules), Grants(rendered.One<V1ClusterRole>("moebius-operator").Rules));
-        var lease = rendered.One<V1Role>("moebius-operator-leader-election");
-        Assert.Equal(Grants(Generated.One<V1Role>().Rules), Grants(lease.Rules));
-        Assert.Equal("moebius-node-agents", lease.Metadata.NamespaceProperty);
+        var own = rendered.One<V1Role>("moebius-operator-own-namespace");
+        Assert.Equal(Grants(Generated.One<V1Role>().Rules), Grants(own.Rules));
+        Assert.Equal("moebius-node-agents", own.Metadata.NamespaceProperty);
+    }
+
+    [Fact]
+    public async Task DaemonSets_are_made_in_the_namespace_of_the_node_agents_alone()
+    {
+        var all = Grants(Generated.One<V1ClusterRole>().Rules).Where(grant => grant.Contains("/daemonsets", StringComparison.Ordinal));
+        Assert.Equal(["apps/daemonsets delete", "apps/daemonsets get", "apps/daemonsets list", "apps/daemonsets watch"], all);
+        foreach (var leaders in new[] { "true", "false" })
+        {
+            var own = Grants((await Rendered.ChartAsync("--set", $"leaderElection.enabled={leaders},replicas=1")).One<V1Role>("moebius-operator-own-namespace").Rules);
+            Assert.Superset(new HashSet<string> { "apps/daemonsets create", "apps/daemonsets patch" }, own.ToHashSet());
+            Assert.Equal(leaders == "true", own.Any(grant => grant.Contains("/leases", StringComparison.Ordinal)));
+        }
+
+        var alone = await Rendered.ChartAsync("--set", "watchNamespace=shop");
+        Assert.DoesNotContain(alone.All<V1Role>().SelectMany(role => Grants(role.Rules)).Concat(alone.All<V1ClusterRole>().SelectMany(role => Grants(role.Rules ?? []))), grant => grant.Contains("/daemonsets", StringComparison.Ordinal));
+        Assert.DoesNotContain((await Rendered.ChartAsync("--set", "watchNamespace=shop,leaderElection.enabled=false,replicas=1")).All<V1Role>(), role => role.Metadata.Name.EndsWith("-own-namespace", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -28,7 +45,7 @@ public sealed class RightsTests
         Assert.NotEmpty(profiles);
         var inside = rendered.One<V1Role>("moebius-operator");
         Assert.Equal("shop", inside.Metadata.NamespaceProperty);
-        Assert.Equal(all.Except(profiles).Order(StringComparer.Ordinal), Grants(inside.Rules));
+        Assert.Equal(all.Except(profiles).Where(grant => !grant.Contains("/daemonsets", StringComparison.Ordinal)).Order(StringComparer.Ordinal), Grants(inside.Rules));
         var group = "moebius.dev/memoryschedulingprofiles";
         Assert.Equal([$"{group} get", $"{group} list", $"{group} watch"], Grants(rendered.One<V1ClusterRole>("moebius-operator-shop").Rules));
     }

@@ -106,7 +106,7 @@ public sealed class TemplateTests
         Assert.Contains("--image=w:1", container.Args);
         Assert.Equal("moebius-operator@sha256:" + new string('a', 64), container.Image);
         Assert.Empty(rendered.All<V1Namespace>());
-        Assert.Equal("moebius-system", rendered.One<V1Role>("moebius-operator-leader-election").Metadata.NamespaceProperty);
+        Assert.Equal("moebius-system", rendered.One<V1Role>("moebius-operator-own-namespace").Metadata.NamespaceProperty);
     }
 
     [Theory]
@@ -217,7 +217,7 @@ public sealed class TemplateTests
         Assert.Contains((await Rendered.ChartAsync()).All<V1Role>(), HasLeases);
         var alone = await Rendered.ChartAsync("--set", "leaderElection.enabled=false,replicas=1");
         Assert.DoesNotContain(alone.All<V1Role>(), HasLeases);
-        Assert.DoesNotContain(alone.All<V1RoleBinding>(), binding => binding.Metadata.Name.EndsWith("-leader-election", StringComparison.Ordinal));
+        Assert.All(alone.One<V1Role>("moebius-operator-own-namespace").Rules, rule => Assert.Equal(["daemonsets"], rule.Resources));
 
         static bool HasLeases(V1Role role) => role.Rules.Any(rule => rule.Resources.Contains("leases"));
     }
@@ -277,6 +277,17 @@ public sealed class TemplateTests
         var named = await Rendered.ChartAsync("--set", "webhook.enabled=true,webhook.certManager.enabled=true,webhook.certManager.issuerRef.name=ca,webhook.certManager.issuerRef.kind=ClusterIssuer");
         Assert.Empty(named.OfKind("Issuer"));
         Assert.Equal("ca", (string?)named.OfKind("Certificate").Single()["spec"]!["issuerRef"]!["name"]);
+    }
+
+    [Fact]
+    public async Task One_PodMonitor_asks_each_program_where_its_metrics_are()
+    {
+        var endpoints = (await Rendered.ChartAsync("--set", "metrics.podMonitor.enabled=true")).OfKind("PodMonitor").Single()["spec"]!["podMetricsEndpoints"]!.AsArray();
+        Assert.Equal(["http", "engine-metrics", "metrics"], endpoints.Select(one => (string?)one!["port"]));
+        // An engine answers its clients there, and 404 to whoever asks for metrics.
+        var left = Assert.Single(endpoints[0]!["relabelings"]!.AsArray())!;
+        Assert.Equal(("drop", "inference"), ((string?)left["action"], (string?)left["regex"]));
+        Assert.All(endpoints.Skip(1), one => Assert.Null(one!["relabelings"]));
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed class ChatDemonstrationTests
 
 
             """);
-        using var demonstration = new ChatDemonstration(address);
+        using var demonstration = new ChatDemonstration(address, address);
         var error = await Assert.ThrowsAsync<HttpRequestException>(() => demonstration.RunAsync("hello", TestContext.Current.CancellationToken));
         Assert.Equal("the server ended its answer: The model failed.", error.Message);
         await Eventually.EndsAsync(answering);

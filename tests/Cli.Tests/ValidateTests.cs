@@ -44,6 +44,25 @@ public sealed class ValidateTests : IDisposable
         Assert.Equal((0, $"{_file}: document 1: MoEDeployment/a: valid\n{_file}: document 2: KVPrivacyPolicy/p: valid\n", ""), (code, output, error));
     }
 
+    [Theory]
+    [InlineData("MoEDeployment", "model: {source: {hostPath: {path: /m}}}, kvCache: {shared: {address: 'valkey:6379', passwordSecretRef: {name: s, key: k}}}", "spec.kvCache.shared.tls: is false, and the password")]
+    [InlineData("MoEDeployment", "model: {source: {huggingFace: {repository: a/b, endpoint: 'http://hub', tokenSecretRef: {name: s, key: k}}, store: {size: 1Gi}}}", "spec.model.source.huggingFace.endpoint: 'http://hub' has no TLS")]
+    [InlineData("MoEDeployment", "model: {source: {hostPath: {path: /m}}}, integrations: {endpointPickerRef: {name: epp}}", "spec.networkPolicy.allowMetricsFrom: names nobody, and the endpoint picker 'epp'")]
+    [InlineData("KVPrivacyPolicy", "classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://judge/v1', model: m, apiKeySecretRef: {name: s, key: k}}}", "spec.contextCheck.endpoint.url: has no TLS, and the key")]
+    [InlineData("PromptOptimizer", "languageModel: {endpoint: {url: 'http://m/v1', model: m, apiKeySecretRef: {name: s, key: k}}}", "spec.languageModel.endpoint.url: has no TLS, and the key")]
+    public void What_is_valid_and_still_should_be_known_is_a_warning(string kind, string spec, string says)
+    {
+        var manifest = $"apiVersion: moebius.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{{spec}}}\n";
+        var (code, output, error) = Validate(manifest);
+        Assert.Equal((0, $"{_file}: document 1: {kind}/a: valid\n"), (code, output));
+        Assert.StartsWith($"{_file}: document 1: {kind}/a: warning: {says}", error, StringComparison.Ordinal);
+        Assert.Single(error.TrimEnd().Split('\n'));
+
+        // What is encrypted, or has no secret, is not told of.
+        foreach (var right in new[] { manifest.Replace("http://", "https://", StringComparison.OrdinalIgnoreCase).Replace("passwordSecretRef", "tls: true, passwordSecretRef", StringComparison.Ordinal).Replace("endpointPickerRef: {name: epp}", "inferencePool: Auto", StringComparison.Ordinal) })
+            Assert.Equal((0, ""), (Validate(right).Code, Validate(right).Error));
+    }
+
     private (int Code, string Output, string Error) Validate(string yaml)
     {
         File.WriteAllText(_file, yaml);

@@ -44,7 +44,7 @@ public sealed class DashboardTests(NodeCluster cluster)
         .Replace("$model", ".*", StringComparison.Ordinal)
         .Replace("$pod", ".*", StringComparison.Ordinal);
 
-    /// <summary>All ports named http or metrics of Moebius' pods, as the chart's monitors choose them.</summary>
+    /// <summary>All ports of metrics of Moebius' pods, as the chart's monitors choose them.</summary>
     private async Task<List<ScrapeTarget>> TargetsAsync()
     {
         var pods = JsonNode.Parse((await cluster.KubectlAsync("get", "pods", "-A", "-l", "app.kubernetes.io/part-of=moebius", "-o", "json")).EnsureSuccess().StandardOutput)!["items"]!.AsArray();
@@ -54,7 +54,8 @@ public sealed class DashboardTests(NodeCluster cluster)
                where NodeCluster.IsReady(pod)
                from container in pod!["spec"]!["containers"]!.AsArray()
                from port in container!["ports"]?.AsArray() ?? []
-               where (string?)port!["name"] is "http" or "metrics"
+               let http = (string?)pod["metadata"]!["labels"]!["app.kubernetes.io/component"] == "inference" ? "engine-metrics" : "http"
+               where (string?)port!["name"] is "metrics" || (string?)port["name"] == http
                select new ScrapeTarget(
                    $"{pod["status"]!["podIP"]}:{port["containerPort"]}",
                    (string)pod["metadata"]!["namespace"]!,

@@ -8,6 +8,10 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
     private const int LargestOutput = 1 << 24;
     private const int LongestRange = 100_000;
 
+    /// <summary>A conversation takes milliseconds. Loops in one another can take hours, and nobody else's request may wait for them.</summary>
+    private const int MostMilliseconds = 10_000;
+
+    private readonly long _end = Environment.TickCount64 + MostMilliseconds;
     private StringBuilder _output = new();
     private int _macroDepth;
 
@@ -71,6 +75,8 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
     private Flow Execute(Statement statement, Scope scope)
     {
         Bounds.Nesting(statement.Line);
+        if (Environment.TickCount64 > _end)
+            throw new JinjaException($"the template takes more than {MostMilliseconds / 1000} seconds", statement.Line);
         switch (statement)
         {
             case TextOutput text:

@@ -59,8 +59,10 @@ internal sealed class SplitPreTokenizer(Regex pattern, SplitBehavior behavior, b
     private int Find(string text, int from, List<(int Start, int End, bool Match)> parts)
     {
         var end = from;
+        var time = new PatternTime();
         foreach (var match in pattern.EnumerateMatches(text, from))
         {
+            time.Check();
             if (match.Length == 0)
                 continue;
             if (match.Index > end)

@@ -64,7 +64,7 @@ internal sealed class Tokenizer
     /// <param name="addSpecialTokens">Put <see cref="Prefix"/> and <see cref="Suffix"/> around it.</param>
     public List<int> Encode(string text, bool addSpecialTokens)
     {
-        TryEncode(text, addSpecialTokens, int.MaxValue, out var ids);
+        TryEncode(text, addSpecialTokens, int.MaxValue, PatternTime.OfOneMatch, out var ids);
         return ids;
     }
 
@@ -87,7 +87,11 @@ internal sealed class Tokenizer
     /// <param name="most">Largest number of tokens.</param>
     /// <param name="ids">The tokens; when they are too many, some of them.</param>
     /// <returns>Whether there are at most <paramref name="most"/>.</returns>
-    public bool TryEncode(string text, bool addSpecialTokens, int most, out List<int> ids)
+    /// <exception cref="System.Text.RegularExpressions.RegexMatchTimeoutException">It takes longer than <see cref="PatternTime.Most"/>.</exception>
+    public bool TryEncode(string text, bool addSpecialTokens, int most, out List<int> ids) =>
+        TryEncode(text, addSpecialTokens, most, new PatternTime(), out ids);
+
+    private bool TryEncode(string text, bool addSpecialTokens, int most, PatternTime time, out List<int> ids)
     {
         ids = new List<int>(Math.Min((text.Length / 3) + 4, most));
         if (addSpecialTokens)
@@ -96,7 +100,7 @@ internal sealed class Tokenizer
         {
             if (token is not null)
                 ids.Add(token.Id);
-            else if (!EncodeNormalized(_normalizer?.Normalize(piece) ?? piece, ids, most))
+            else if (!EncodeNormalized(_normalizer?.Normalize(piece) ?? piece, ids, most, time))
                 return false;
             if (ids.Count > most)
                 return false;
@@ -131,7 +135,7 @@ internal sealed class Tokenizer
         return Encoding.UTF8.GetString([.. buffer[start..]]);
     }
 
-    private bool EncodeNormalized(Piece text, List<int> ids, int most)
+    private bool EncodeNormalized(Piece text, List<int> ids, int most, PatternTime time)
     {
         foreach (var (piece, token) in _normalized.Split(text))
         {
@@ -143,6 +147,7 @@ internal sealed class Tokenizer
 
             foreach (var word in _preTokenizer?.Split(piece) ?? [piece])
             {
+                time.Check();
                 if (ids.Count + _model.FewestTokens(word.Text) > most)
                     return false;
                 _model.Encode(word.Text, ids);

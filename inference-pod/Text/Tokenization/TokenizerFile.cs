@@ -246,7 +246,7 @@ internal sealed partial class TokenizerFile
         var expression = Text(element, "Regex") ?? Regex.Escape(NeededText(element, "String"));
         try
         {
-            return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled);
+            return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled, PatternTime.Most);
         }
         catch (ArgumentException error)
         {

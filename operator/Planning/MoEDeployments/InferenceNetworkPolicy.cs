@@ -22,7 +22,7 @@ internal static class InferenceNetworkPolicy
             egress.AddRange(Traffic.Out(EndpointUrl.Parse(judge, "spec.contextCheck.endpoint"), resource.Metadata.NamespaceProperty));
         return child.NetworkPolicy(
             Names.Inference(resource.Metadata.Name),
-            Traffic.In(spec.NetworkPolicy, settings, spec.Serving.Port, cache.Enabled ? [PodPaths.KVCacheMetricsPort] : []),
+            Traffic.In(spec.NetworkPolicy, settings, spec.Serving.Port, cache.Enabled ? [PodPaths.InferenceMetricsPort, PodPaths.KVCacheMetricsPort] : [PodPaths.InferenceMetricsPort]),
             egress);
     }
 

@@ -11,6 +11,7 @@ internal static class InferencePod
 {
     public const string InferenceContainer = "inference";
     public const string KVCacheContainer = "kvcache";
+    public const string MetricsPort = "engine-metrics";
     public const string SocketFile = PodPaths.Run + "/kvcache.sock";
 
     /// <summary>Time for the endpoints to forget the pod before the engine stops taking requests.</summary>
@@ -58,6 +59,7 @@ internal static class InferencePod
             $"--config={PodPaths.Config}/{InferenceConfiguration.InferenceFile}",
             $"--model={ModelVolume.Directory(spec.Model.Source)}",
             $"--listen=0.0.0.0:{spec.Serving.Port.ToString(CultureInfo.InvariantCulture)}",
+            $"--metrics-listen=0.0.0.0:{PodPaths.InferenceMetricsPort}",
         ];
         if (spec.KVCache.Enabled)
             args.Add($"--kv-socket={SocketFile}");
@@ -77,6 +79,9 @@ internal static class InferencePod
 
         var resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null);
         var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port, settings);
+        container.Ports.Add(new V1ContainerPort { Name = MetricsPort, ContainerPort = PodPaths.InferenceMetricsPort, Protocol = "TCP" });
+        // Clients can use up the connections of the API: a pod to which that happens is not ready, but not to be killed.
+        container.StartupProbe.HttpGet.Port = container.LivenessProbe.HttpGet.Port = MetricsPort;
         container.Lifecycle = new V1Lifecycle { PreStop = PreStop(server) };
         if (references.Policy?.Spec.Identity.Signature is { SecretRef: var key })
             container.Env.Add(Containers.FromSecret(ContainerVariables.TenantSignatureKey, key));

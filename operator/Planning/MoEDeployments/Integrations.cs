@@ -36,7 +36,7 @@ internal static class Integrations
 
     private static PodMonitor Monitor(MoEDeployment resource, ChildBuilder child)
     {
-        var endpoints = new JsonArray(new JsonObject { ["port"] = "http", ["path"] = "/metrics" });
+        var endpoints = new JsonArray(new JsonObject { ["port"] = InferencePod.MetricsPort, ["path"] = "/metrics" });
         if (resource.Spec.KVCache.Enabled)
             endpoints.Add(new JsonObject { ["port"] = "metrics", ["path"] = "/metrics" });
         return new PodMonitor

@@ -26,6 +26,8 @@ internal static class MoEDeploymentCheck
         foreach (var error in PodMemory.Errors(spec))
             yield return error;
 
+        if (spec.Serving.Port == PodPaths.InferenceMetricsPort)
+            yield return $"spec.serving.port: {spec.Serving.Port} is the port of the engine's metrics: choose another one, such as 8000";
         if (spec.KVCache.Enabled && spec.Serving.Port == PodPaths.KVCacheMetricsPort)
             yield return $"spec.serving.port: {spec.Serving.Port} is the port of the cache's metrics: choose another one, such as 8000";
         if (spec.KVCache.Shared is { Address: var address } && (!int.TryParse(address[(address.LastIndexOf(':') + 1)..], out var port) || port is < 1 or > 65535))

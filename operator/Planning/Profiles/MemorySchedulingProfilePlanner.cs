@@ -93,13 +93,12 @@ public static class MemorySchedulingProfilePlanner
                         // The observer walks the tasks of its PID namespace.
                         HostPID = true,
                         SecurityContext = new V1PodSecurityContext { SeccompProfile = new V1SeccompProfile { Type = "RuntimeDefault" } },
-                        Containers = [Agent(agent, settings, server)],
+                        Containers = [Agent(profile.Spec, settings, server)],
                         Volumes =
                         [
                             Containers.ConfigMapVolume("config", Names.NodeAgentConfig(profile.Metadata.Name)),
                             HostPath("sys", "/sys", "Directory"),
                             HostPath("cgroup", "/sys/fs/cgroup", "Directory"),
-                            HostPath("bpf", "/sys/fs/bpf", "Directory"),
                             // What the agent must undo if it is killed; gone with a boot, as the weights are.
                             HostPath("state", PodPaths.Run, "DirectoryOrCreate"),
                         ],
@@ -109,8 +108,9 @@ public static class MemorySchedulingProfilePlanner
         };
     }
 
-    private static V1Container Agent(NodeAgentSpec agent, OperatorSettings settings, ServerCapabilities server)
+    private static V1Container Agent(MemorySchedulingProfileSpec profile, OperatorSettings settings, ServerCapabilities server)
     {
+        var agent = profile.Agent;
         List<string> args =
         [
             "cxl",
@@ -123,10 +123,9 @@ public static class MemorySchedulingProfilePlanner
         List<V1VolumeMount> mounts =
         [
             Containers.Mount("config", PodPaths.Config, readOnly: true),
-            // Interleave weights are written there.
-            Containers.Mount("sys", "/sys", readOnly: false),
-            Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: false),
-            Containers.Mount("bpf", "/sys/fs/bpf", readOnly: false),
+            // Interleave weights are written there, by every strategy but one: others fall back to them.
+            Containers.Mount("sys", "/sys", readOnly: profile.Policy.Strategy == MemoryStrategy.Observe),
+            Containers.Mount("cgroup", "/sys/fs/cgroup", readOnly: true),
             Containers.Mount("state", PodPaths.Run, readOnly: false),
         ];
         var container = Containers.Moebius(ContainerName, agent.Image ?? settings.ImageOf(Components.NodeAgent), agent.ImagePullPolicy, args, agent.Resources, mounts).Serving("http", agent.Port, settings);

@@ -24,7 +24,7 @@ internal static class OptimizerNetworkPolicy
         }
 
         egress.AddRange(Endpoints(resource.Spec).SelectMany(one => Traffic.Out(EndpointUrl.Parse(one.Endpoint, one.Field), resource.Metadata.NamespaceProperty)));
-        return child.NetworkPolicy(Names.PromptOptimizer(resource.Metadata.Name), Traffic.In(resource.Spec.NetworkPolicy, settings, resource.Spec.Port), egress);
+        return child.NetworkPolicy(Names.PromptOptimizer(resource.Metadata.Name), Traffic.In(resource.Spec.NetworkPolicy, settings, resource.Spec.Port, resource.Spec.Port), egress);
     }
 
     /// <summary>The endpoints that a spec names, and their fields.</summary>

@@ -34,7 +34,7 @@ internal sealed class ChatMode : IAsyncDisposable
         _systems = systems;
     }
 
-    public static async Task<ChatMode> StartAsync(string mode, IReadOnlyList<string> systems)
+    public static async Task<ChatMode> StartAsync(string mode, IReadOnlyList<string> systems, params string[] serve)
     {
         var folder = MemoryFolder.Create();
         var policy = Path.Combine(folder.FullName, "policy.json");
@@ -60,7 +60,7 @@ internal sealed class ChatMode : IAsyncDisposable
         var sidecar = ProductProcess.Start("kvcache", "serve", "--socket", socket, "--arena", folder.FullName, "--arena-size", "512Mi", "--policy", policy);
         await sidecar.SaysAsync("Serving on");
         var server = ProductProcess.Start(
-            "serve", "--model", Path.Combine("samples", "models", "austen-moe"), "--listen", $"127.0.0.1:{port}", "--kv-socket", socket, "--policy", policy);
+            ["serve", "--model", Path.Combine("samples", "models", "austen-moe"), "--listen", $"127.0.0.1:{port}", "--kv-socket", socket, "--policy", policy, .. serve]);
         await server.SaysAsync("The prefix cache is connected");
         var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(1) };
         for (var patience = Stopwatch.StartNew(); (await client.GetAsync("/readyz")).StatusCode != HttpStatusCode.OK; await Task.Delay(20))

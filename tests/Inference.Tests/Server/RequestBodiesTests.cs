@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Moebius.Inference.Server;
 
@@ -88,7 +89,7 @@ public class RequestBodiesTests
         await using var harness = await ServerHarness.StartAsync();
         using var slow = new TcpClient();
         await slow.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
-        await slow.GetStream().WriteAsync(Encoding.ASCII.GetBytes("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + announced), TestContext.Current.CancellationToken);
+        await slow.GetStream().WriteAsync(Encoding.ASCII.GetBytes("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + announced), TestContext.Current.CancellationToken);
         using var reader = new StreamReader(slow.GetStream());
         var answer = reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask();
         // Some kilobytes a second, for a minute at most.
@@ -111,6 +112,40 @@ public class RequestBodiesTests
         Assert.True(answer.IsCompleted, "the server waits for the rest");
         Assert.Equal("HTTP/1.1 408 Request Timeout", await answer);
         Assert.Contains("too slowly", await Eventually.EndsAsync(reader.ReadToEndAsync(TestContext.Current.CancellationToken)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(60_000)]
+    [InlineData(50_100)]
+    public async Task What_a_small_body_announces_takes_no_memory_before_it_comes(int announced)
+    {
+        var body = new RecordingStream(Encoding.ASCII.GetBytes(Hello + new string(' ', 50_000)));
+        var context = new DefaultHttpContext();
+        context.Request.Body = body;
+        context.Request.ContentType = "application/json";
+        context.Request.ContentLength = announced;
+        Assert.Equal("toy", await new RequestBodies().ReadAsync(context.Request, "", root => root.GetProperty("model").GetString(), CancellationToken.None));
+        // Room for as many bytes as have come, and 4 KiB at the beginning.
+        Assert.All(body.Reads, read => Assert.InRange(read.Room, 1, Math.Max(4096, read.Before + 1)));
+    }
+
+    [Fact]
+    public async Task A_server_keeps_a_bounded_number_of_connections()
+    {
+        await using var harness = await ServerHarness.StartAsync(ServerHarness.Options with { MostConnections = 3 });
+        var open = new List<TcpClient>();
+        try
+        {
+            for (var i = 0; i < 3; i++)
+                open.Add(await BeginAsync(harness, 60_000));
+            await Eventually.TrueAsync(async () => !await IsAnsweredAsync(harness), "a connection beyond the bound is closed");
+        }
+        finally
+        {
+            open.ForEach(client => client.Dispose());
+        }
+
+        await Eventually.TrueAsync(() => IsAnsweredAsync(harness), "there is room for a connection again");
     }
 
     [Fact]
@@ -141,7 +176,7 @@ public class RequestBodiesTests
         {
             using var client = new TcpClient();
             await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
-            await client.GetStream().WriteAsync("POST /v1/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
+            await client.GetStream().WriteAsync("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
             // It is told to go on when the body is waited for.
             Assert.NotEqual(0, await Eventually.EndsAsync(client.GetStream().ReadAsync(new byte[100], TestContext.Current.CancellationToken).AsTask()));
             // Not in order, which would be the end of a body that is too short.
@@ -151,12 +186,26 @@ public class RequestBodiesTests
         Assert.Empty(log.Entries.Where(entry => entry.Level >= LogLevel.Error).Select(entry => entry.Text));
     }
 
+    /// <summary>Over a connection of its own.</summary>
+    private static async Task<bool> IsAnsweredAsync(ServerHarness harness)
+    {
+        using var http = new HttpClient { BaseAddress = harness.Server.Address };
+        try
+        {
+            return (await http.GetAsync(new Uri("healthz", UriKind.Relative), TestContext.Current.CancellationToken)).IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A body without its end. What has come so far came fast enough for the server to wait a minute for the rest.</summary>
     private static async Task<TcpClient> BeginAsync(ServerHarness harness, int bytes, string tenant = "")
     {
         var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, harness.Server.Address.Port, TestContext.Current.CancellationToken);
-        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Moebius-Tenant: {tenant}\r\nContent-Length: {bytes}\r\n\r\n{{" + new string(' ', bytes - 2)), TestContext.Current.CancellationToken);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Moebius-Tenant: {tenant}\r\nContent-Length: {bytes}\r\n\r\n{{" + new string(' ', bytes - 2)), TestContext.Current.CancellationToken);
         return client;
     }
 
@@ -171,5 +220,17 @@ public class RequestBodiesTests
         request.Headers.Add("X-Moebius-Tenant", tenant);
         using var response = await harness.Http.SendAsync(request, TestContext.Current.CancellationToken);
         return response.StatusCode;
+    }
+
+    /// <summary>A body that comes in pieces of 1,000 bytes and remembers how much room each read had.</summary>
+    private sealed class RecordingStream(byte[] content) : MemoryStream(content)
+    {
+        public List<(long Before, int Room)> Reads { get; } = [];
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            Reads.Add((Position, buffer.Length));
+            return ValueTask.FromResult(Read(buffer.Span[..Math.Min(buffer.Length, 1000)]));
+        }
     }
 }

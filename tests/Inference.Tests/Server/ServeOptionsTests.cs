@@ -19,6 +19,10 @@ public class ServeOptionsTests
         Assert.Equal((ReasoningParser.Auto, ReasoningParser.Think, ReasoningParser.None), (options.ReasoningParser, Resolve("modelName: a\nserving:\n  reasoningParser: Think\n").ReasoningParser, Resolve("modelName: a\nserving:\n  reasoningParser: Think\n", flags => flags with { ReasoningParser = "None" }).ReasoningParser));
         Assert.StartsWith("--reasoning-parser: 'qwen3' is not one of Auto, None, Think, ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { ReasoningParser = "qwen3" })).Message, StringComparison.Ordinal);
         Assert.StartsWith("--tool-call-parser: 'hermes' is not one of Auto, None, Hermes, ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { ToolCallParser = "hermes" })).Message, StringComparison.Ordinal);
+        Assert.Null(options.MetricsListen);
+        Assert.Equal("127.0.0.1:9400", Resolve("modelName: a\n", flags => flags with { MetricsListen = "localhost:9400" }).MetricsListen?.ToString());
+        Assert.StartsWith("--metrics-listen: 127.0.0.1:8000 is where the API listens (0.0.0.0:8000): ", Assert.Throws<UserInputException>(() => Resolve("modelName: a\n", flags => flags with { MetricsListen = "localhost:8000" })).Message, StringComparison.Ordinal);
+        Assert.Equal((2048, 4L * 4096), (options.MostConnections, Resolve("modelName: a\nserving:\n  maxConcurrentSequences: 96\n  maxQueuedRequests: 4000\n").MostConnections));
         Assert.Equal(("named", "127.0.0.1:7000", 4L << 20, 1), (overridden.ModelName, overridden.Listen.ToString(), overridden.Experts.BudgetBytes, overridden.Threads));
     }
 

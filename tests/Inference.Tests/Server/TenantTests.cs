@@ -12,6 +12,8 @@ namespace Moebius.Inference.Tests.Server;
 
 public class TenantTests
 {
+    private const string Key = "0123456789abcdef0123456789abcdef";
+
     private static readonly SignatureSpec Signature = new() { SecretRef = new SecretKeyReference { Name = "gateway", Key = "hmac" } };
 
     [Fact]
@@ -43,10 +45,10 @@ public class TenantTests
     [Fact]
     public void Only_the_gateway_s_signature_names_a_tenant()
     {
-        var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, "key", TimeProvider.System);
+        var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, Key, TimeProvider.System);
         var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        Assert.Equal("alice", identity.Of(Signed("alice", "alice", now, "key")).Name);
-        foreach (var forged in new[] { Signed("bob", "alice", now, "key"), Signed("alice", "alice", now, "other"), Signed("alice", "alice", now - 301, "key"), Signed("alice", "alice", now + 301, "key") })
+        Assert.Equal("alice", identity.Of(Signed("alice", "alice", now, Key)).Name);
+        foreach (var forged in new[] { Signed("bob", "alice", now, Key), Signed("alice", "alice", now, "other"), Signed("alice", "alice", now - 301, Key), Signed("alice", "alice", now + 301, Key) })
             Assert.Equal(401, Assert.Throws<ApiException>(() => identity.Of(forged)).Status);
         foreach (var broken in new[] { "", "t=1", "t=x,v1=00", $"t={now},v1={new string('z', 64)}", $"t={now}" })
             Assert.Throws<ApiException>(() => identity.Of(new HeaderDictionary { ["X-Moebius-Tenant"] = "alice", ["X-Moebius-Signature"] = broken }));
@@ -58,6 +60,15 @@ public class TenantTests
         var error = Assert.Throws<UserInputException>(() => new TenantIdentity(new IdentitySpec { Signature = Signature }, null, TimeProvider.System));
         Assert.Contains("MOEBIUS_TENANT_SIGNATURE_KEY", error.Message, StringComparison.Ordinal);
         Assert.Contains("gateway", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_key_that_can_be_guessed_is_refused()
+    {
+        var error = Assert.Throws<UserInputException>(() => new TenantIdentity(new IdentitySpec { Signature = Signature }, Key[1..], TimeProvider.System));
+        Assert.StartsWith("MOEBIUS_TENANT_SIGNATURE_KEY: has 31 bytes, must have at least 32 random ones", error.Message, StringComparison.Ordinal);
+        Assert.Contains("Secret 'gateway', key 'hmac'", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(Key[1..], error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -116,17 +127,17 @@ public class TenantTests
         using var directory = new TemporaryDirectory();
         var path = Path.Combine(directory.Path, "policy.yaml");
         var log = new CollectingLogger();
-        new PolicyIdentity(null, "secret", TimeProvider.System, log).Dispose();
+        new PolicyIdentity(null, Key, TimeProvider.System, log).Dispose();
         Assert.StartsWith("MOEBIUS_TENANT_SIGNATURE_KEY is set, but no policy asks for", Assert.Single(log.Messages), StringComparison.Ordinal);
 
         File.WriteAllText(path, Unsigned.Replace("spec: {}", "spec: {identity: {signature: {secretRef: {name: gateway, key: hmac}}}}", StringComparison.Ordinal));
         log = new CollectingLogger();
-        using var identity = new PolicyIdentity(path, "secret", TimeProvider.System, log);
+        using var identity = new PolicyIdentity(path, Key, TimeProvider.System, log);
         Assert.Empty(log.Messages);
         File.WriteAllText(path, Unsigned);
         identity.Reload();
         Assert.Contains("but the policy asks for no signatures", log.Messages.First(), StringComparison.Ordinal);
-        Assert.DoesNotContain(log.Messages, message => message.Contains("secret", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Messages, message => message.Contains(Key, StringComparison.Ordinal));
 
         log = new CollectingLogger();
         new PolicyIdentity(path, null, TimeProvider.System, log).Dispose();

@@ -22,6 +22,15 @@ public class JinjaTests
     }
 
     [Fact]
+    public void A_template_whose_loops_do_not_end_is_ended()
+    {
+        using var messages = JsonDocument.Parse("[]");
+        var template = ChatTemplate.Create("{% for a in range(100000) %}{% for b in range(100000) %}{% set c = b %}{% endfor %}{% endfor %}", null, [], "case");
+        var error = Assert.Throws<JinjaException>(() => template.Render(messages.RootElement, null, false, null, TimeProvider.System));
+        Assert.EndsWith("the template takes more than 10 seconds", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Whole_numbers_keep_their_digits_whatever_their_size()
     {
         var template = ChatTemplate.Create("{{ n }} {{ n | tojson }} {{ [n] }} {{ n is integer }} {{ n is number }} {{ n == n }} {{ n > 1 }} {% if n %}yes{% endif %}", null, [], "case");

@@ -157,6 +157,18 @@ public class TokenizerTests
         Assert.Equal(["𠀀a𝒜", "𝟘", "🙂"], split.Split(new Piece("𠀀a𝒜𝟘🙂", true)).Select(piece => piece.Text));
     }
 
+    [Fact]
+    public void A_text_that_is_too_hard_for_a_pattern_ends_in_time()
+    {
+        var tokenizer = Load(SentencePiece.Replace("\"pre_tokenizer\": null", """
+            "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a|aa)+$"}, "behavior": "Isolated", "invert": false}
+            """, StringComparison.Ordinal));
+        Assert.True(tokenizer.TryEncode(new string('a', 10), false, 1000, out _));
+        var began = System.Diagnostics.Stopwatch.GetTimestamp();
+        Assert.Throws<System.Text.RegularExpressions.RegexMatchTimeoutException>(() => tokenizer.TryEncode(new string('a', 100) + "b", false, 1000, out _));
+        Assert.InRange(System.Diagnostics.Stopwatch.GetElapsedTime(began), TimeSpan.Zero, Eventually.Limit);
+    }
+
     // The reference library splits 'ſab in these ways; the patterns are those of Qwen and of o200k.
     [Theory]
     [InlineData(@"(?i:'s|'t|'re)|\\p{L}+", new[] { 3, 10, 11, 6 })]

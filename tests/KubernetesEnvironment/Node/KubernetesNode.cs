@@ -171,11 +171,6 @@ public sealed class KubernetesNode : IAsyncDisposable
         await RunAsync("ip", "link", "add", NodeNetwork.NodeBridge, "type", "bridge").ConfigureAwait(false);
         await RunAsync("ip", "address", "add", NodeNetwork.NodeAddress + "/32", "dev", NodeNetwork.NodeBridge).ConfigureAwait(false);
         await RunAsync("ip", "link", "set", NodeNetwork.NodeBridge, "up").ConfigureAwait(false);
-        if (!(await File.ReadAllTextAsync("/proc/mounts").ConfigureAwait(false)).Contains(" /sys/fs/bpf ", StringComparison.Ordinal) && Directory.Exists("/sys/fs/bpf"))
-        {
-            await RunAsync("mount", "-t", "bpf", "bpf", "/sys/fs/bpf").ConfigureAwait(false);
-            await File.WriteAllTextAsync(NodeFiles.MountedBpf, "").ConfigureAwait(false);
-        }
     }
 
     private async Task<CommandResult> RunAsync(string program, params string[] arguments) =>

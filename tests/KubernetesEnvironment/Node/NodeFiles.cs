@@ -18,9 +18,6 @@ internal sealed class NodeFiles
 
     public static string Sysctls => Path.Combine(Root, "sysctl");
 
-    /// <summary>Says that the file system at /sys/fs/bpf was mounted for the test.</summary>
-    public static string MountedBpf => Path.Combine(Root, "mounted-bpf");
-
     public static void Write(string tools, string authority, string certificate, string key, string pauseImage)
     {
         Directory.CreateDirectory(Path.Combine(Root, "cni"));

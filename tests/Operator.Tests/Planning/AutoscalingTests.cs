@@ -70,7 +70,7 @@ public sealed class AutoscalingTests
         Assert.DoesNotContain(Plan(Samples.MoE()).Children, child => child is ExternalResource);
         var plan = Plan(Samples.MoE("integrations: {endpointPickerRef: {name: epp}}"), server: Everything);
         Assert.Empty(plan.Problems);
-        Assert.Equal(["http", "metrics"], ((JsonArray)plan.Child<PodMonitor>().Spec!["podMetricsEndpoints"]!).Select(one => (string?)one!["port"]));
+        Assert.Equal(["engine-metrics", "metrics"], ((JsonArray)plan.Child<PodMonitor>().Spec!["podMetricsEndpoints"]!).Select(one => (string?)one!["port"]));
         var pool = plan.Child<InferencePool>().Spec!;
         Assert.Equal(("epp", 9002, 8000), ((string?)pool["endpointPickerRef"]!["name"], (int?)pool["endpointPickerRef"]!["port"]!["number"], (int?)pool["targetPorts"]![0]!["number"]));
         Assert.Empty(plan.Children.OfType<InferencePoolAlpha>());

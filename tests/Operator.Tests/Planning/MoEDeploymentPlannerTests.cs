@@ -32,7 +32,7 @@ public sealed class MoEDeploymentPlannerTests
         var inference = Assert.Single(pod.Containers);
         Assert.Equal(
             [
-                "serve", "--config=/etc/moebius/config/inference.yaml", "--model=/models/model", "--listen=0.0.0.0:8000",
+                "serve", "--config=/etc/moebius/config/inference.yaml", "--model=/models/model", "--listen=0.0.0.0:8000", "--metrics-listen=0.0.0.0:9400",
                 "--kv-socket=/run/moebius/kvcache.sock", "--policy=/etc/moebius/policy/policy.yaml",
             ],
             inference.Args);
@@ -58,6 +58,7 @@ public sealed class MoEDeploymentPlannerTests
             Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
             Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
             // A loading model is never killed: at least an hour.
+            Assert.Equal(container.Name == "inference" ? ("engine-metrics", "engine-metrics", "http") : ("metrics", "metrics", "metrics"), (container.StartupProbe.HttpGet.Port.Value, container.LivenessProbe.HttpGet.Port.Value, container.ReadinessProbe.HttpGet.Port.Value));
             Assert.True(container.StartupProbe.PeriodSeconds * container.StartupProbe.FailureThreshold >= 3600);
         }
     }
@@ -169,6 +170,7 @@ public sealed class MoEDeploymentPlannerTests
     [Theory]
     [InlineData("serving: {port: 70000}", "spec.serving.port: 70000 is out of range: use a whole number from 1 to 65535")]
     [InlineData("serving: {drainTimeout: soon}", "spec.serving.drainTimeout: 'soon' is not a duration")]
+    [InlineData("serving: {port: 9400}\nkvCache: {enabled: false}", "spec.serving.port: 9400 is the port of the engine's metrics: choose another one, such as 8000")]
     [InlineData("serving: {port: 9401}", "spec.serving.port: 9401 is the port of the cache's metrics")]
     [InlineData("serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing")]
     [InlineData("experts: {fastMemory: 1500m}", "spec.experts.fastMemory: '1500m' is not a quantity of bytes")]
@@ -391,6 +393,7 @@ public sealed class MoEDeploymentPlannerTests
         var plan = MoEDeploymentPlanner.Plan(Samples.MoE(), MoEReferences.None, settings, ServerCapabilities.Latest);
         var metrics = plan.Child<V1NetworkPolicy>().Spec.Ingress[^1];
         Assert.Equal("moebius-system", Assert.Single(metrics.FromProperty).NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"]);
-        Assert.Equal(["8000", PodPaths.KVCacheMetricsPort.ToString(System.Globalization.CultureInfo.InvariantCulture)], metrics.Ports.Select(port => port.Port.ToString()));
+        Assert.Equal(["9400", "9401"], metrics.Ports.Select(port => port.Port.ToString()));
+        Assert.Equal("8000", Assert.Single(plan.Child<V1NetworkPolicy>().Spec.Ingress[0].Ports).Port.ToString());
     }
 }

@@ -99,6 +99,19 @@ public sealed class MemorySchedulingProfilePlannerTests
         Assert.Equal("unconfined", older.Metadata.Annotations["container.apparmor.security.beta.kubernetes.io/agent"]);
     }
 
+    [Theory]
+    [InlineData("policy: {strategy: Auto}", false)]
+    [InlineData("policy: {strategy: Interleave}", false)]
+    [InlineData("policy: {strategy: Observe}", true)]
+    public void The_agent_writes_to_no_folder_of_its_node_but_those_that_it_needs(string spec, bool readsOnly)
+    {
+        var pod = Plan(Samples.Profile(spec)).Child<V1DaemonSet>().Spec.Template.Spec;
+        Assert.Equal(["/sys", "/sys/fs/cgroup", "/run/moebius"], pod.Volumes.Where(volume => volume.HostPath is not null).Select(volume => volume.HostPath.Path));
+        Assert.Equal(
+            readsOnly ? ["/run/moebius"] : ["/sys", "/run/moebius"],
+            pod.Containers[0].VolumeMounts.Where(mount => mount.ReadOnlyProperty != true).Select(mount => mount.MountPath));
+    }
+
     [Fact]
     public void What_the_agent_must_undo_outlives_its_container()
     {

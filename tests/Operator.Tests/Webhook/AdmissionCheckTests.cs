@@ -51,6 +51,9 @@ public sealed class AdmissionCheckTests
     [InlineData("PromptOptimizationJob", "{optimizerRef: {name: none}, prompt: x}", 0, 1)]
     [InlineData("PromptOptimizationJob", "{optimizerRef: {name: none}}", 1, 0)]
     [InlineData("PromptOptimizer", "{languageModel: {moeDeploymentRef: {name: none}}}", 0, 1)]
+    [InlineData("PromptOptimizer", "{languageModel: {endpoint: {url: 'http://m/v1', model: m, apiKeySecretRef: {name: s, key: k}}}}", 0, 1)]
+    [InlineData("MoEDeployment", "{model: {source: {hostPath: {path: /m}}}, kvCache: {shared: {address: 'valkey:6379', passwordSecretRef: {name: s, key: k}}}}", 0, 1)]
+    [InlineData("KVPrivacyPolicy", "{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://m/v1', model: m, apiKeySecretRef: {name: s, key: k}}}}", 0, 1)]
     [InlineData("KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: '('}]}}", 1, 0)]
     [InlineData("MemorySchedulingProfile", "{nodeSelectr: {a: b}}", 1, 0)]
     public void Every_kind_is_judged(string kind, string spec, int errors, int warnings)

@@ -21,6 +21,7 @@ public sealed partial class CheckMessageTests
     {
         { "resources: {limits: {memory: 1Gi}}", "spec.resources.limits.memory: 1 GiB is less than the 1.5 GiB of spec.experts.fastMemory, spec.serving.kvMemory and spec.kvCache.memory together: raise it, and leave room for the dense weights" },
         { "kvCache: {memory: 2Gi, resources: {limits: {memory: 1Gi}}}", "spec.kvCache.resources.limits.memory: 1 GiB is less than the arena of 2 GiB (spec.kvCache.memory): raise it" },
+        { "serving: {port: 9400}", "spec.serving.port: 9400 is the port of the engine's metrics: choose another one, such as 8000" },
         { "serving: {port: 9401}", "spec.serving.port: 9401 is the port of the cache's metrics: choose another one, such as 8000" },
         { "serving: {kvMemory: 0}", "spec.serving.kvMemory: '0' is nothing: write a whole, positive quantity such as 512Mi" },
         { "serving: {computeType: Float16}", "spec.serving.computeType: Float16 is not supported yet: write Float32" },

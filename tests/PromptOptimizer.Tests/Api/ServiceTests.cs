@@ -47,6 +47,23 @@ public sealed class ServiceTests : ScriptedServiceTests
         Assert.DoesNotContain("maxLength", format["schema"]!.ToJsonString(), StringComparison.Ordinal);
     }
 
+    /// <summary>A page whose name resolves to 127.0.0.1 is asked for by that name.</summary>
+    [Theory]
+    [InlineData("localhost:1", HttpStatusCode.OK)]
+    [InlineData("[::1]", HttpStatusCode.OK)]
+    [InlineData("rebound.example", HttpStatusCode.MisdirectedRequest)]
+    public async Task A_service_on_loopback_answers_to_its_own_names_only(string host, HttpStatusCode expected)
+    {
+        await using var service = await StartAsync();
+        foreach (var path in new[] { "/v1/jobs", "/metrics", "/" })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, path);
+            request.Headers.Host = host;
+            using var response = await service.Client.SendAsync(request, TestContext.Current.CancellationToken);
+            Assert.Equal(expected, response.StatusCode);
+        }
+    }
+
     [Fact]
     public async Task Without_a_key_no_authorization_is_sent()
     {
