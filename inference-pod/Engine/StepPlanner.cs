@@ -37,7 +37,7 @@ internal sealed record StepPlan(IReadOnlyList<long> Preempt, IReadOnlyList<long>
 /// </summary>
 internal static class StepPlanner
 {
-    /// <param name="running">Admitted sequences.</param>
+    /// <param name="running">Admitted sequences, in order of arrival.</param>
     /// <param name="waiting">The others.</param>
     /// <param name="preempted">Ids of waiting sequences that ran before.</param>
     /// <param name="served">Tokens computed for each party; absent is 0.</param>
@@ -52,8 +52,6 @@ internal static class StepPlanner
         SchedulerLimits limits)
     {
         var kept = running.ToList();
-        if (!InOrder(kept))
-            kept.Sort(static (left, right) => left.Id.CompareTo(right.Id));
         var free = limits.Blocks - heldBlocks;
         foreach (var sequence in kept)
             free -= BlocksOf(sequence.Tokens, limits);
@@ -74,17 +72,6 @@ internal static class StepPlanner
 
     /// <summary>Blocks that a number of tokens needs.</summary>
     public static int BlocksOf(int tokens, SchedulerLimits limits) => (tokens + limits.BlockTokens - 1) / limits.BlockTokens;
-
-    private static bool InOrder(List<SequenceView> sequences)
-    {
-        for (var i = 1; i < sequences.Count; i++)
-        {
-            if (sequences[i].Id < sequences[i - 1].Id)
-                return false;
-        }
-
-        return true;
-    }
 
     private static List<(long Id, int Tokens)> Chunks(List<SequenceView> running, IReadOnlyDictionary<string, long> served, SchedulerLimits limits)
     {

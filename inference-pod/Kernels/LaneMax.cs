@@ -13,7 +13,7 @@ internal static class LaneMax
         // The instruction answers with its second operand where one is NaN: the same in one step.
         Avx512F.IsSupported ? Avx512F.Max(part, most) : Vector512.ConditionalSelect(Vector512.GreaterThan(part, most), part, most);
 
-    /// <summary>The largest lane; minus infinity where all are NaN.</summary>
+    /// <summary>The largest lane of what <see cref="Larger"/> has made from minus infinity: none is NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float One(Vector512<float> most)
     {

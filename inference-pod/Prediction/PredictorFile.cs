@@ -17,13 +17,11 @@ internal static class PredictorFile
 
     /// <summary>Reads what was learned for a model of this shape.</summary>
     /// <exception cref="UserInputException">It is damaged, of another version or of another model.</exception>
-    public static RoutingPredictor Read(string path, RoutingShape shape)
-    {
-        var predictor = BinaryFile.Read(path, "routing predictor", "moebius predictor", Magic, Version, static (reader, _) => RoutingPredictor.Load(reader));
-        return predictor.Shape == shape
-            ? predictor
-            : throw new UserInputException($"{path} is a predictor for {Text(predictor.Shape)}; this model has {Text(shape)}");
-    }
+    public static RoutingPredictor Read(string path, RoutingShape shape) =>
+        BinaryFile.Read(path, "routing predictor", "moebius predictor", Magic, Version, (reader, _) => RoutingPredictor.LoadShape(reader) is var found && found == shape
+            ? RoutingPredictor.Load(reader, shape)
+            // Before any memory is taken for what the file says.
+            : throw new UserInputException($"{path} is a predictor for {Text(found)}; this model has {Text(shape)}"));
 
     private static string Text(RoutingShape shape) => $"{shape.Layers} layers, {shape.Experts} experts, top-{shape.TopK}, {shape.Vocabulary} token ids";
 }

@@ -204,12 +204,13 @@ internal class RoutingPredictor
             memory.Save(writer);
     }
 
+    /// <summary>What a saved predictor was made for, which comes first.</summary>
+    public static RoutingShape LoadShape(BinaryReader reader) => new(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
+
+    /// <summary>What follows the shape.</summary>
     /// <exception cref="InvalidDataException">The numbers make no sense.</exception>
-    public static RoutingPredictor Load(BinaryReader reader)
+    public static RoutingPredictor Load(BinaryReader reader, RoutingShape shape)
     {
-        var shape = new RoutingShape(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
-        if (shape.Layers is < 1 or > ushort.MaxValue || shape.Experts is < 1 or > ushort.MaxValue || shape.TopK < 1 || shape.TopK > shape.Experts || shape.Vocabulary < 1)
-            throw new InvalidDataException($"shape {shape}");
         var predictor = new RoutingPredictor(shape);
         var gates = reader.ReadInt32();
         for (var i = 0; i < gates; i++)

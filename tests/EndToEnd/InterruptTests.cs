@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Moebius.EndToEnd;
 
-/// <summary>Ctrl-C and SIGTERM end every command.</summary>
+/// <summary>Ctrl-C and SIGTERM end every command; of servers <see cref="LogFormatTests"/> says so.</summary>
 [Trait("Category", "Component")]
 public sealed class InterruptTests : IDisposable
 {
@@ -22,39 +22,5 @@ public sealed class InterruptTests : IDisposable
         run.Signal(signal);
         var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
         Assert.Equal((130, "", ""), (code, output, error));
-    }
-
-    [Theory]
-    [InlineData("cxl agent --state FOLDER")]
-    [InlineData("prompt-optimizer serve --config FOLDER/optimizer.yaml --data FOLDER")]
-    public async Task A_server_ends_in_order_and_logs_nothing_for_debugging(string line)
-    {
-        var cancel = TestContext.Current.CancellationToken;
-        var folder = Path.GetDirectoryName(_pipe)!;
-        await File.WriteAllTextAsync(Path.Combine(folder, "optimizer.yaml"), "languageModel: {url: 'http://127.0.0.1:9/v1', model: m}\n", cancel);
-        var address = $"127.0.0.1:{MoebiusProcess.FreePort()}";
-        using var run = MoebiusProcess.Start([.. line.Replace("FOLDER", folder, StringComparison.Ordinal).Split(' '), "--listen", address]);
-        using var http = new HttpClient();
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        patience.CancelAfter(TimeSpan.FromMinutes(1));
-        while (!await AnswersAsync())
-            await Task.Delay(50, patience.Token);
-        run.Signal(15);
-        var (code, output, error) = await run.EndAsync(TimeSpan.FromMinutes(1));
-        Assert.True(code == 0, output + error);
-        Assert.DoesNotContain("dbug:", output, StringComparison.Ordinal);
-
-        async Task<bool> AnswersAsync()
-        {
-            Assert.False(run.HasExited, "the server has ended");
-            try
-            {
-                return (await http.GetAsync(new Uri($"http://{address}/healthz"), cancel)).IsSuccessStatusCode;
-            }
-            catch (HttpRequestException)
-            {
-                return false;
-            }
-        }
     }
 }

@@ -20,6 +20,10 @@ public sealed class KubernetesTestServerTests(KubernetesTestServer server) : ICl
 
         var printed = (await server.KubectlAsync("get", "configmap", "settings", "-n", "objects", "-o", "jsonpath={.data.key}")).EnsureSuccess();
         Assert.Equal("value", printed.StandardOutput);
+        Assert.Equal("value", await server.ReadAsync("objects", "cm/settings", "{.data.key}"));
+        Assert.Equal("", await server.ReadAsync("objects", "configmap/other", "{.data.key}"));
+        Assert.Equal("", await server.ReadAsync("objects", "nonsense/settings", "{.data.key}"));
+        Assert.Equal("settings", await server.ReadAsync("objects", "configmaps", "{.items[?(@.data.key=='value')].metadata.name}"));
     }
 
     [Fact]

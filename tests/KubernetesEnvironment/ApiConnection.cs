@@ -58,6 +58,35 @@ internal sealed class ApiConnection : IDisposable
         return text is null ? null : JsonNode.Parse(text);
     }
 
+    /// <summary>The JSON at a path, or null when there is none, or not yet.</summary>
+    /// <exception cref="InvalidOperationException">The server answers anything else.</exception>
+    public async Task<JsonNode?> FindAsync(string path, CancellationToken cancellationToken)
+    {
+        using var response = await _client.GetAsync(path, cancellationToken).ConfigureAwait(false);
+        var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
+        return response.StatusCode switch
+        {
+            HttpStatusCode.OK => JsonNode.Parse(text),
+            HttpStatusCode.NotFound or HttpStatusCode.ServiceUnavailable => null,
+            var status => throw new InvalidOperationException($"GET {path} was answered {(int)status}: {text}"),
+        };
+    }
+
+    /// <summary>Creates an object.</summary>
+    /// <returns>Why the server refuses it; null when it does not.</returns>
+    /// <exception cref="InvalidOperationException">The server has failed.</exception>
+    public async Task<string?> CreateAsync(string path, string json, CancellationToken cancellationToken)
+    {
+        using var content = new StringContent(json, Encoding.UTF8, "application/json");
+        using var response = await _client.PostAsync(path, content, cancellationToken).ConfigureAwait(false);
+        var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
+        if (response.IsSuccessStatusCode)
+            return null;
+        return (int)response.StatusCode is >= 400 and < 500
+            ? (string?)JsonNode.Parse(text)!["message"] ?? text
+            : throw new InvalidOperationException($"POST {path} was answered {(int)response.StatusCode}: {text}");
+    }
+
     /// <summary>Server-side apply of one object in YAML or JSON; returns the object as stored.</summary>
     public Task<JsonNode> ApplyAsync(string path, string manifest, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Patch, path + "?fieldManager=moebius-test-environment&force=true&fieldValidation=Strict", manifest, "application/apply-patch+yaml", cancellationToken);

@@ -15,7 +15,7 @@ namespace Moebius.KubernetesEnvironment;
 /// skipped with the reason.
 /// </para>
 /// </summary>
-public class KubernetesTestServer : IAsyncLifetime
+public partial class KubernetesTestServer : IAsyncLifetime
 {
     private readonly KubernetesTestServerOptions _options;
     private readonly List<ServerProcess> _processes = [];
@@ -26,6 +26,7 @@ public class KubernetesTestServer : IAsyncLifetime
     private ServerFiles? _files;
     private KubernetesAssets? _assets;
     private ApiConnection? _api;
+    private ResourcePaths? _paths;
     private CustomResources? _customResources;
     private AuditLog? _audit;
     private KubernetesAssetsMissingException? _missing;
@@ -238,6 +239,7 @@ public class KubernetesTestServer : IAsyncLifetime
         var address = new Uri(FormattableString.Invariant($"https://127.0.0.1:{_ports.ApiServer}"));
         await File.WriteAllTextAsync(Files.AdminKubeconfig, Kubeconfig.Render(address, _authority.CertificatePem, _administrator)).ConfigureAwait(false);
         _api = new ApiConnection(_ports.ApiServer, _authority.CertificatePem, _administrator);
+        _paths = new ResourcePaths(_api);
         _audit = new AuditLog(Files.AuditLog, _api, _options.Timeout);
         _customResources = new CustomResources(
             _api,

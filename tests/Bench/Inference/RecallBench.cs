@@ -60,7 +60,7 @@ internal static class RecallBench
             predictor.Save(writer);
         memory.Position = 0;
         using var reader = new BinaryReader(memory);
-        return RoutingPredictor.Load(reader);
+        return RoutingPredictor.Load(reader, RoutingPredictor.LoadShape(reader));
     }
 
     /// <summary>Where the controller settles, and from which probability on it loads.</summary>

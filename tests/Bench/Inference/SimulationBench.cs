@@ -59,7 +59,7 @@ internal static class SimulationBench
     private static RoutingPredictor Read(byte[] learned)
     {
         using var reader = new BinaryReader(new MemoryStream(learned));
-        return RoutingPredictor.Load(reader);
+        return RoutingPredictor.Load(reader, RoutingPredictor.LoadShape(reader));
     }
 
     private static (double OfLru, double OfNothingKept) One(SimulationCase item)

@@ -8,6 +8,8 @@ public sealed class ChartCluster : KubernetesTestServer
 {
     public const string OperatorNamespace = "moebius-system";
 
+    private static readonly string[] Kinds = ["moe", "kvp", "msp", "popt", "pojob"];
+
     /// <summary>What kubectl and helm need for definitions: an old core's schema does not know their CEL rules.</summary>
     internal string[] KubectlLenient => CustomResourcesServedApart ? ["--validate=false"] : [];
 
@@ -44,17 +46,28 @@ public sealed class ChartCluster : KubernetesTestServer
     /// <summary>Applies YAML as a user would, once the resource is served.</summary>
     internal async Task ApplyAsync(string yaml)
     {
-        await Eventually.TrueAsync(async () => (await KubectlAsync("get", "moedeployments,kvprivacypolicies,memoryschedulingprofiles", "-A")).ExitCode == 0);
+        await ServedAsync();
         (await KubectlAsync(["apply", "--validate=false", "-f", "-"], yaml)).EnsureSuccess();
     }
 
-    /// <summary>An object; null when there is none.</summary>
-    internal async Task<JsonNode?> GetAsync(string kind, string name, string? @namespace = null)
+    /// <summary>Waits until every kind of Moebius is served.</summary>
+    internal async Task ServedAsync()
     {
-        var result = await KubectlAsync(["get", kind, name, "-o", "json", "--ignore-not-found", .. @namespace is null ? (string[])[] : ["-n", @namespace]]);
-        var text = result.EnsureSuccess().StandardOutput;
-        return text.Length == 0 ? null : JsonNode.Parse(text);
+        foreach (var kind in Kinds)
+            await Eventually.TrueAsync(async () => await FindAsync("", kind) is not null, $"{kind} are served");
     }
+
+    /// <summary>Every object of Moebius, with the version that changes with each write.</summary>
+    internal async Task<string> WrittenAsync()
+    {
+        List<string> written = [];
+        foreach (var kind in Kinds)
+            written.AddRange((await FindAsync("", kind))!["items"]!.AsArray().Select(one => $"{kind}/{one!["metadata"]!["name"]} {one["metadata"]!["resourceVersion"]}"));
+        return string.Join('\n', written);
+    }
+
+    /// <summary>An object; null when there is none.</summary>
+    internal Task<JsonNode?> GetAsync(string kind, string name, string @namespace = "default") => FindAsync(@namespace, $"{kind}/{name}", TestContext.Current.CancellationToken);
 }
 
 /// <summary>One cluster for all tests that need one.</summary>

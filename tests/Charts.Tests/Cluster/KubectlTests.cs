@@ -14,7 +14,7 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
         await cluster.ClearAsync();
         (await cluster.KubectlAsync("delete", Kinds, "-A", "-l", "app.kubernetes.io/part-of=moebius")).EnsureSuccess();
         // Where a test made the namespace it stays; from now on it is the chart's.
-        if ((await cluster.KubectlAsync("get", "namespace", "moebius-node-agents", "--ignore-not-found", "-o", "name")).EnsureSuccess().StandardOutput.Length == 0)
+        if (await cluster.GetAsync("namespace", "moebius-node-agents") is null)
             return;
         (await cluster.KubectlAsync("annotate", "namespace", "moebius-node-agents", "meta.helm.sh/release-name=moebius", "meta.helm.sh/release-namespace=" + ChartCluster.OperatorNamespace, "kubectl.kubernetes.io/last-applied-configuration-", "--overwrite")).EnsureSuccess();
         (await cluster.KubectlAsync("label", "namespace", "moebius-node-agents", "app.kubernetes.io/managed-by=Helm", "--overwrite")).EnsureSuccess();
@@ -42,13 +42,13 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
     public async Task Applied_resources_have_no_difference_and_are_not_written_again(bool serverSide)
     {
         (await cluster.InstallDefinitionsAsync()).EnsureSuccess();
-        await Eventually.TrueAsync(async () => (await cluster.KubectlAsync("get", "moe,kvp,msp,popt,pojob", "-A")).ExitCode == 0);
+        await cluster.ServedAsync();
         string[] how = serverSide ? ["--server-side"] : [];
         foreach (var file in Directory.GetFiles(RepositoryFiles.At("samples"), "*.yaml"))
         {
             string[] apply = ["apply", .. how, "--validate=false", "-f", file];
             (await cluster.KubectlAsync(apply)).EnsureSuccess();
-            var written = await WrittenAsync();
+            var written = await cluster.WrittenAsync();
             Assert.NotEqual("", written);
 
             var difference = await cluster.KubectlAsync(["diff", .. how, "-f", file]);
@@ -57,16 +57,13 @@ public sealed class KubectlTests(ChartCluster cluster) : IAsyncLifetime
             Assert.True(difference.ExitCode == 0, difference.StandardOutput + difference.StandardError);
             // Nothing is sent: a default inside a list would be, as lists of custom resources are compared whole.
             Assert.DoesNotContain(again.Split('\n'), line => line.EndsWith(" configured", StringComparison.Ordinal));
-            Assert.Equal(written, await WrittenAsync());
+            Assert.Equal(written, await cluster.WrittenAsync());
         }
 
         // No two files say something different of one object.
         var whole = await cluster.KubectlAsync(["diff", .. how, "-f", RepositoryFiles.At("samples")]);
         Assert.True(whole.ExitCode == 0, whole.StandardOutput + whole.StandardError);
     }
-
-    private async Task<string> WrittenAsync() =>
-        (await cluster.KubectlAsync("get", "moe,kvp,msp,popt,pojob", "-A", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{'\\n'}{end}")).EnsureSuccess().StandardOutput;
 
     [Fact]
     public async Task What_helm_installed_has_no_difference_to_what_it_renders()

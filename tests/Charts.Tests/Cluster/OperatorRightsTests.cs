@@ -70,7 +70,7 @@ public sealed class OperatorRightsTests(ChartCluster cluster) : IAsyncLifetime
             });
             await Eventually.TrueAsync(async () => await cluster.GetAsync("deployment", "austen", shop) is not null);
             if (watch.Length == 0)
-                await Eventually.TrueAsync(async () => (await cluster.KubectlAsync("get", "daemonsets", "-n", "moebius-node-agents", "-o", "name")).StandardOutput.Length > 0);
+                await Eventually.TrueAsync(async () => await cluster.FindAsync("moebius-node-agents", "daemonsets") is { } sets && sets["items"]!.AsArray().Count > 0);
 
             var lease = await cluster.GetAsync("lease", "moebius-operator", watch.Length == 0 ? "moebius-node-agents" : ChartCluster.OperatorNamespace);
             Assert.NotNull(lease);

@@ -8,12 +8,12 @@ public sealed class CrdServer : KubernetesTestServer
 {
     protected override Task PrepareAsync() => InstallCrdsAsync(Repository.Path("crds", "manifests"));
 
-    /// <summary>Creates a resource; unknown fields are refused.</summary>
-    public Task<CommandResult> CreateAsync(JsonObject manifest) => KubectlAsync(["create", "-f", "-"], manifest.ToJsonString());
+    /// <summary>Why the server refuses a resource; null when it has created it, or would.</summary>
+    public Task<string?> RefusalAsync(JsonObject manifest, bool dryRun = false) => CreateAsync("default", manifest, dryRun, TestContext.Current.CancellationToken);
 
     /// <summary>Reads a resource back as JSON.</summary>
     public async Task<JsonObject> GetAsync(ResourceKind kind, string name) =>
-        (JsonObject)JsonNode.Parse((await KubectlAsync("get", kind.Plural + ".moebius.dev", name, "-o", "json")).EnsureSuccess().StandardOutput)!;
+        (JsonObject)(await FindAsync("default", $"{kind.Plural}.moebius.dev/{name}", TestContext.Current.CancellationToken))!;
 
     /// <summary>A resource with the required fields only, and what is merged into its spec.</summary>
     public static JsonObject Minimal(string kind, string name, string spec = "{}")

@@ -299,6 +299,44 @@ public class RoutingPredictorTests
         Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape));
     }
 
+    [Theory]
+    [InlineData("0 layers, 8 experts, top-2, 32 token ids; this model has 2 layers, 8 experts, top-2, 32 token ids", 0, 8, 2, 32)]
+    [InlineData("65535 layers, 65535 experts, top-2, 32 token ids; this model has", 65535, 65535, 2, 32)]
+    [InlineData("(layer -2 and distance 1 of 2 layers)", 2, 8, 2, 32, 1, -2, 1)]
+    [InlineData("(layer 2 and distance 1 of 2 layers)", 2, 8, 2, 32, 1, 2, 1)]
+    [InlineData("(layer 0 and distance 0 of 2 layers)", 2, 8, 2, 32, 1, 0, 0)]
+    [InlineData("(layer 0 and distance 3 of 2 layers)", 2, 8, 2, 32, 1, 0, 3)]
+    [InlineData("(row -1 after -1, of 32)", 2, 8, 2, 32, 0, 1, -1)]
+    [InlineData("(row 32 after -1, of 32)", 2, 8, 2, 32, 0, 1, 32)]
+    [InlineData("(row 3 after 3, of 32)", 2, 8, 2, 32, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3)]
+    [InlineData("(a weight is not finite)", 2, 8, 2, 32, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f800000)]
+    public void Numbers_in_a_file_that_make_no_sense_are_named(string message, params int[] numbers)
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "predictor");
+        BinaryFile.Write(file, "MOEBPRD1"u8, 4, writer => Array.ForEach(numbers, writer.Write));
+        Assert.Contains(message, Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_each_layer_says_of_every_later_one_is_saved()
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "predictor");
+        var predictor = new RoutingPredictor(Shape);
+        var use = new float[8];
+        var gates = Enumerable.Range(1, 2).Select(step => Routing(1, step).Gate).ToArray();
+        predictor.Begin([1]);
+        for (var layer = 0; layer < 2; layer++)
+        {
+            for (var distance = 1; distance <= 2; distance++)
+                predictor.Predict(Routing(1, 3) with { Layer = layer, Ahead = [.. gates.Select((gate, i) => new PreGate((layer + 1 + i) % 2, gate))] }, distance, use);
+        }
+        PredictorFile.Write(file, predictor);
+        PredictorFile.Write(file + ".again", PredictorFile.Read(file, Shape));
+        Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(file + ".again"));
+    }
+
     private static double Recall(RoutingPredictor predictor, int first, int steps)
     {
         var use = new float[8];

@@ -20,6 +20,20 @@ public class PolicyTests
         Assert.Equal([2, 2, 2, 0, 0], second!.Select(request => request.Key.Layer));
     }
 
+    [Fact]
+    public void Pre_gate_forgets_what_has_run_counts_the_likeliest_token_and_asks_for_nothing_impossible()
+    {
+        var policy = new PreGatePolicy(1);
+        Assert.Equal(1, policy.Horizon(2));
+        Assert.Empty(policy.Begin([1, 2]));
+        Assert.Equal(
+            [new PrefetchRequest(new ExpertKey(1, 1), 0.7f), new PrefetchRequest(new ExpertKey(1, 0), 0.6f)],
+            policy.Plan(Routing(0, 2, 1, [0.6f, 0.4f, 0, 0, 0.3f, 0.7f, 0, 0])));
+        PrefetchRequest[] last = [new PrefetchRequest(new ExpertKey(2, 3), 1)];
+        Assert.Equal(last, policy.Plan(Routing(1, 1, 1, [0, 0, 0, 1])));
+        Assert.Equal(last, policy.Begin([3]));
+    }
+
     [Property]
     public void A_plan_names_each_expert_once_and_only_of_layers_inside_the_horizon_or_the_step(byte horizon, byte[] noise)
     {

@@ -36,6 +36,8 @@ public sealed class BadRequestTests(ToyServer server) : IClassFixture<ToyServer>
     [InlineData("completions", """{"model":"toy","prompt":"a","logit_bias":{"1":null}}""", 400, "logit_bias.1")]
     [InlineData("completions", """{"model":"toy","prompt":"a","seed":"x"}""", 400, "seed")]
     [InlineData("completions", """{"model":"toy","prompt":"a","suffix":"x"}""", 400, "suffix")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","echo":true,"response_format":{"type":"json_object"}}""", 400, "echo")]
+    [InlineData("completions", """{"model":"toy","prompt":"a","echo":true,"logprobs":1}""", 400, "echo")]
     [InlineData("completions", """{"model":"toy","prompt":"a","temprature":1}""", 400, "temprature")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":"a"}],"max_tokens":5,"max_completion_tokens":6}""", 400, "max_tokens")]
     [InlineData("chat/completions", """{"model":"toy"}""", 400, "messages")]

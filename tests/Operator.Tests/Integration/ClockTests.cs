@@ -8,7 +8,7 @@ using Moebius.Operator.Webhook;
 namespace Moebius.Operator.Tests.Integration;
 
 /// <summary>Clocks of operators and of the API server that do not agree.</summary>
-[Collection(ClusterTests.Name)]
+[Collection(WaitingTests.Name)]
 [Trait("Category", "Cluster")]
 public sealed class ClockTests(OperatorCluster cluster)
 {

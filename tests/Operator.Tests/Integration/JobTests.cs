@@ -90,7 +90,7 @@ public sealed class JobTests(OperatorCluster cluster)
         Assert.Equal("sketches", await cluster.GetAsync(shop, "pojob/sketches", ".metadata.name"));
         (await cluster.KubectlAsync("delete", "-n", shop, "popt/sculptor")).EnsureSuccess();
         (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=30s")).EnsureSuccess();
-        await Eventually.TrueAsync(async () => (await cluster.KubectlAsync("get", "-n", shop, "events", "-o", "jsonpath={range .items[?(@.reason=='PromptsNotRemoved')]}{.message}{end}")).EnsureSuccess().StandardOutput
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "events", ".items[?(@.reason=='PromptsNotRemoved')].message"))
             .StartsWith("PromptOptimizer 'sculptor' is gone: the prompts are in its volume, if that is kept (PersistentVolumeClaim 'sculptor-optimizer-data')", StringComparison.Ordinal));
     }
 

@@ -37,18 +37,24 @@ public sealed class OperatorCluster() : KubernetesTestServer(new KubernetesTestS
         (await KubectlAsync(["apply", "--validate=false", "-f", "-", .. more], yaml)).EnsureSuccess();
 
     /// <summary>A field by JSON path; empty when it or the object is missing.</summary>
-    internal async Task<string> GetAsync(string @namespace, string what, string jsonPath) =>
-        (await KubectlAsync("get", "-n", @namespace, what, "-o", $"jsonpath={{{jsonPath}}}")).StandardOutput;
+    internal Task<string> GetAsync(string @namespace, string what, string jsonPath) => ReadAsync(@namespace, what, $"{{{jsonPath}}}", TestContext.Current.CancellationToken);
 
     internal async Task<string> ConditionAsync(string @namespace, string what, string type, string field = "status") =>
         await GetAsync(@namespace, what, $".status.conditions[?(@.type=='{type}')].{field}");
 }
 
-/// <summary>One cluster for all tests that need one; starting it takes longer than most of them.</summary>
+/// <summary>One cluster for most tests that need one; starting it takes longer than most of them.</summary>
 [CollectionDefinition(Name)]
 public sealed class ClusterTests : ICollectionFixture<OperatorCluster>
 {
     public const string Name = "cluster";
+}
+
+/// <summary>Another one, in which tests mostly wait: for leases, back-offs and what must not happen. Those of the first go on meanwhile.</summary>
+[CollectionDefinition(Name)]
+public sealed class WaitingTests : ICollectionFixture<OperatorCluster>
+{
+    public const string Name = "cluster of those who wait";
 }
 
 /// <summary>An operator inside the test's process.</summary>

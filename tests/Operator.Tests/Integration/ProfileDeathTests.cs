@@ -52,10 +52,12 @@ public sealed class ProfileDeathTests(OperatorCluster cluster) : IClassFixture<O
 
         async Task<bool> IsMadeAsync() =>
             await cluster.GetAsync("default", $"msp/{name}", ".metadata.finalizers[*]} {.status.observedGeneration") == "moebius.dev/restore-nodes 1"
-            && (await cluster.KubectlAsync("get", "-n", "moebius-system", $"daemonset/moebius-agent-{name}", $"configmap/moebius-agent-{name}-config", $"serviceaccount/moebius-agent-{name}")).ExitCode == 0;
+            && await IsThereAsync($"daemonset/moebius-agent-{name}") && await IsThereAsync($"configmap/moebius-agent-{name}-config") && await IsThereAsync($"serviceaccount/moebius-agent-{name}");
+
+        async Task<bool> IsThereAsync(string child) => await cluster.GetAsync("moebius-system", child, ".metadata.name") != "";
 
         async Task<bool> IsGoneAsync() =>
             await cluster.GetAsync("default", $"msp/{name}", ".metadata.name") == ""
-            && await cluster.GetAsync("moebius-system", $"daemonset/moebius-agent-{name}", ".metadata.name") == "";
+            && !await IsThereAsync($"daemonset/moebius-agent-{name}");
     }
 }

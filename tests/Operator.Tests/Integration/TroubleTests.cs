@@ -9,7 +9,7 @@ using Moebius.Operator.Runtime;
 namespace Moebius.Operator.Tests.Integration;
 
 /// <summary>The operator dies, the server forgets, and two believe that they lead.</summary>
-[Collection(ClusterTests.Name)]
+[Collection(WaitingTests.Name)]
 [Trait("Category", "Cluster")]
 public sealed partial class TroubleTests(OperatorCluster cluster)
 {
@@ -230,8 +230,8 @@ public sealed class SlowServerTests(SlowCluster cluster) : IClassFixture<SlowClu
             spec:
               model: {source: {hostPath: {path: /models/austen}}}
             """)).EnsureSuccess();
-        await Eventually.EqualAsync("moe ReplicasNotReady", async () => (await cluster.KubectlAsync("get", "-n", "slow", "moe/moe", "-o", "jsonpath={.metadata.name} {.status.conditions[?(@.type=='Ready')].reason}")).StandardOutput);
-        Assert.Equal("moe", (await cluster.KubectlAsync("get", "-n", "slow", "deployment/moe", "-o", "jsonpath={.metadata.name}")).StandardOutput);
+        await Eventually.EqualAsync("moe ReplicasNotReady", () => cluster.ReadAsync("slow", "moe/moe", "{.metadata.name} {.status.conditions[?(@.type=='Ready')].reason}"));
+        Assert.Equal("moe", await cluster.ReadAsync("slow", "deployment/moe", "{.metadata.name}"));
         Assert.False(running.Completion.IsCompleted);
         cluster.EtcdDelay = TimeSpan.Zero;
     }

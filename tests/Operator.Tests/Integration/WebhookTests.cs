@@ -114,7 +114,7 @@ public sealed class WebhookTests(OperatorCluster cluster)
         Assert.Equal(one.Current!.Thumbprint, two.Current!.Thumbprint);
         (await cluster.KubectlAsync("delete", "validatingwebhookconfiguration", Other)).EnsureSuccess();
 
-        async Task<string> BundleAsync() => Encoding.UTF8.GetString(Convert.FromBase64String((await cluster.KubectlAsync("get", "validatingwebhookconfiguration", Other, "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")).StandardOutput));
+        async Task<string> BundleAsync() => Encoding.UTF8.GetString(Convert.FromBase64String(await cluster.GetAsync("default", $"validatingwebhookconfiguration/{Other}", ".webhooks[0].clientConfig.caBundle")));
     }
 
     [Theory]

@@ -21,6 +21,7 @@ public sealed class DriftTests
     [InlineData("""{"args":["a"]}""", """{"args":["a","b"]}""", "args")]
     [InlineData("""{"limits":{"cpu":"1000m","memory":"2048Mi"}}""", """{"limits":{"cpu":"1","memory":"2Gi"}}""", null)]
     [InlineData("""{"limits":{"memory":"2Gi"}}""", """{"limits":{"memory":"1Gi"}}""", "limits.memory")]
+    [InlineData("""{"emptyDir":{"sizeLimit":"1024Mi"}}""", """{"emptyDir":{"sizeLimit":"1Gi"}}""", null)]
     [InlineData("""{"value":"1000m"}""", """{"value":"1"}""", "value")]
     [InlineData("""{"a":{}}""", """{}""", null)]
     [InlineData("""{"mounts":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}""", """{"mounts":[{"name":"v","mountPath":"/b"},{"name":"v","mountPath":"/a"}]}""", null)]
@@ -207,11 +208,13 @@ public sealed class JobStatusPlannerTests
         Assert.Equal("u", map.Metadata.OwnerReferences.Single().Uid);
     }
 
-    [Fact]
-    public void The_ConfigMap_of_a_long_name_has_a_name_and_labels_that_the_server_takes()
+    [Theory]
+    [InlineData('.')]
+    [InlineData('-')]
+    public void The_ConfigMap_of_a_long_name_has_a_name_and_labels_that_the_server_takes(char separator)
     {
         var job = Job();
-        job.Metadata.Name = string.Join('.', Enumerable.Repeat(new string('a', 62), 4));
+        job.Metadata.Name = string.Join(separator, Enumerable.Repeat(new string('a', 62), 4));
         var done = One("1", ServiceJobState.Succeeded);
         done.Result!.Prompt = new string('x', 300_000);
         var map = JobResults.Of(job, [done]).Map!;
@@ -264,6 +267,19 @@ public sealed class JobStatusPlannerTests
         Assert.Equal("False", Of(job.Status, "Accepted"));
         job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running)], down, Now).Status;
         Assert.Equal("False", Of(job.Status, "Accepted"));
+    }
+
+    [Fact]
+    public void What_is_known_of_a_job_stays_while_the_service_answers_for_fewer()
+    {
+        var job = Job();
+        job.Status = JobStatusPlanner.Plan(job, [One("1", ServiceJobState.Running), One("2", ServiceJobState.Running)], null, Now).Status;
+        var later = One("1", ServiceJobState.Running);
+        later.CreatedAt = Now.AddHours(1);
+        var status = JobStatusPlanner.Plan(job, [later], new Problem(Reasons.ServiceUnreachable, "down", Blocks: false), Now).Status;
+        Assert.Equal(["1", "2"], status.JobIds);
+        Assert.Equal(Now.UtcDateTime, status.StartTime);
+        Assert.Equal((2, 200), (status.Rounds, status.Tokens));
     }
 
     [Theory]

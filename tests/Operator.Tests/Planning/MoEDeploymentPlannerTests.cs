@@ -337,6 +337,7 @@ public sealed class MoEDeploymentPlannerTests
     [InlineData("Valkey.Caches.svc:6379", "caches *")]
     [InlineData("valkey.caches.svc.cluster.local.:6379", "caches *")]
     [InlineData("valkey.caches:6379", "caches *; * 6379")]
+    [InlineData("valkey.:6379", "shop *")]
     [InlineData("cache.example.com:6379", "* 6379")]
     public void The_tier_between_pods_is_the_caches_only_way_out(string address, string ways) =>
         Assert.Equal(ways, WaysOut(Plan(Samples.MoE($"kvCache: {{shared: {{address: '{address}'}}}}"))));

@@ -78,6 +78,7 @@ public sealed class PodTemplateTests
     [InlineData("{args: [a, b]}", "{args: [c]}", "{args: [c]}")]
     [InlineData("{env: [{name: a, value: '1'}, {name: b, value: '2'}]}", "{env: [{name: b, value: '3'}, {name: c, value: '4'}]}", "{env: [{name: a, value: '1'}, {name: b, value: '3'}, {name: c, value: '4'}]}")]
     [InlineData("{env: [{name: a}, {name: b}]}", "{env: [{name: a, $patch: delete}]}", "{env: [{name: b}]}")]
+    [InlineData("{env: [{name: a}]}", "{env: [{name: b, $patch: delete}]}", "{env: [{name: a}]}")]
     [InlineData("{env: [{name: a}]}", "{env: [{$patch: replace}, {name: b}]}", "{env: [{name: b}]}")]
     [InlineData("{tolerations: [{key: a}]}", "{tolerations: [{key: b}]}", "{tolerations: [{key: b}]}")]
     public void Merging_is_strategic(string target, string patch, string expected) =>
