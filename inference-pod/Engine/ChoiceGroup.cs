@@ -12,6 +12,9 @@ internal sealed class ChoiceGroup(int count)
     /// <summary>Tokens of the longest one that has ended.</summary>
     public int Longest { get; private set; }
 
+    /// <summary>Their prompt has been looked up in the prefix cache.</summary>
+    public bool LookedUp { get; set; }
+
     /// <summary>One has ended. True when it was the last.</summary>
     public bool End(int generated)
     {

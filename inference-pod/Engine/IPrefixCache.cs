@@ -7,7 +7,11 @@ namespace Moebius.Inference.Engine;
 internal interface IPrefixCache
 {
     /// <summary>The longest cached prefix this tenant may use. Null when there is none or the cache does not answer.</summary>
-    Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop);
+    /// <param name="tenant">Who asks.</param>
+    /// <param name="tokens">Token ids from position 0.</param>
+    /// <param name="again">The same request has looked up before: it counts as one use, whatever it asks for.</param>
+    /// <param name="stop">Ends the wait.</param>
+    Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop);
 
     /// <summary>Room for new blocks; may be for fewer than asked. Null when there is none.</summary>
     Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop);
@@ -48,7 +52,7 @@ internal interface IBlockReservation : IDisposable
 /// <summary>No cache.</summary>
 internal sealed class NoPrefixCache : IPrefixCache
 {
-    public Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) => Task.FromResult<IPrefixLease?>(null);
+    public Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop) => Task.FromResult<IPrefixLease?>(null);
 
     public Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop) => Task.FromResult<IBlockReservation?>(null);
 }

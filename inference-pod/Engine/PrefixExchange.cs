@@ -34,10 +34,13 @@ internal sealed class PrefixExchange(
             return;
         sequence.LookingUp = true;
         var kv = sequence.Kv;
+        // The choices of a request, and one that was preempted, are one use of what is cached.
+        var again = sequence.Request.Choices.LookedUp;
+        sequence.Request.Choices.LookedUp = true;
         int[] tokens = [.. sequence.Tokens.Take(usable * BlockTokens)];
         _ = Task.Run(async () =>
         {
-            var lease = await Guard(() => cache.LookupAsync(sequence.Request.Tenant, tokens, stop)).ConfigureAwait(false);
+            var lease = await Guard(() => cache.LookupAsync(sequence.Request.Tenant, tokens, again, stop)).ConfigureAwait(false);
             if (!post(() => EndLookup(sequence, kv!, lease, usable, first)))
                 lease?.Dispose();
         }, CancellationToken.None);

@@ -108,7 +108,7 @@ internal sealed class CacheSession : IDisposable
         var nobody = new Tenant("warm-up", Anonymous: true);
         try
         {
-            Release(await LookupFoundAsync(nobody, default, stop).ConfigureAwait(false));
+            Release(await LookupFoundAsync(nobody, default, again: false, stop).ConfigureAwait(false));
             await RefusedAsync(() => _client.ReserveAsync(new ReserveRequest { Session = _id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
             await RefusedAsync(() => _client.CommitAsync(new CommitRequest { Session = _id, Tenant = nobody.Name, Anonymous = true }, Options(stop))).ConfigureAwait(false);
         }
@@ -118,9 +118,9 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
-    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop)
     {
-        var found = await LookupFoundAsync(tenant, tokens, stop).ConfigureAwait(false);
+        var found = await LookupFoundAsync(tenant, tokens, again, stop).ConfigureAwait(false);
         if (found.Slots.Length > 0 && Arena.TryHold())
             return new PrefixLease(this, found);
         Release(found);
@@ -196,9 +196,9 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
-    private Task<FoundBlocks> LookupFoundAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) => _hot is { Alive: true }
-        ? _hot.LookupAsync(_id, tenant, tokens, StagingWait, Deadline, stop)
-        : LookupByGrpcAsync(tenant, tokens, stop);
+    private Task<FoundBlocks> LookupFoundAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop) => _hot is { Alive: true }
+        ? _hot.LookupAsync(_id, tenant, tokens, again, StagingWait, Deadline, stop)
+        : LookupByGrpcAsync(tenant, tokens, again, stop);
 
     private static async Task RefusedAsync<T>(Func<AsyncUnaryCall<T>> call)
     {
@@ -211,9 +211,9 @@ internal sealed class CacheSession : IDisposable
         }
     }
 
-    private async Task<FoundBlocks> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    private async Task<FoundBlocks> LookupByGrpcAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop)
     {
-        var request = new LookupRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
+        var request = new LookupRequest { Session = _id, Tenant = tenant.Name, Anonymous = tenant.Anonymous, Again = again, WaitMilliseconds = (uint)StagingWait.TotalMilliseconds };
         foreach (var token in tokens.Span)
             request.Tokens.Add((uint)token);
         return FoundBlocks.Of(await InTimeAsync(options => _client.LookupAsync(request, options), late => Release(FoundBlocks.Of(late)), stop).ConfigureAwait(false));

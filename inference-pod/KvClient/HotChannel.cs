@@ -20,6 +20,8 @@ internal sealed class HotChannel : IDisposable
     private const byte ErrorKind = 3;
     private const byte LookupKind = 4;
     private const byte ReleaseKind = 5;
+    private const byte AnonymousFlag = 1;
+    private const byte AgainFlag = 2;
     private const int HeaderBytes = 9;
     private const int LookupHeadBytes = 8;
     private const int AnswerHeadBytes = 12;
@@ -58,14 +60,14 @@ internal sealed class HotChannel : IDisposable
 
     /// <summary>Looks a prefix up.</summary>
     /// <exception cref="RpcException">The sidecar's answer, or the connection broke.</exception>
-    public async Task<FoundBlocks> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
+    public async Task<FoundBlocks> LookupAsync(string session, Tenant tenant, ReadOnlyMemory<int> tokens, bool again, TimeSpan wait, TimeSpan deadline, CancellationToken stop)
     {
         var call = Interlocked.Increment(ref _calls);
         var delivered = false;
         var answer = _pending[call] = new TaskCompletionSource<FoundBlocks>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            Send(LookupFrame(call, session, tenant, tokens.Span, wait));
+            Send(LookupFrame(call, session, tenant, tokens.Span, again, wait));
             if (!Alive)
                 throw Broken();
             var found = await answer.Task.WaitAsync(deadline, stop).ConfigureAwait(false);
@@ -110,7 +112,7 @@ internal sealed class HotChannel : IDisposable
         _socket.Dispose();
     }
 
-    private static byte[] LookupFrame(uint call, string session, Tenant tenant, ReadOnlySpan<int> tokens, TimeSpan wait)
+    private static byte[] LookupFrame(uint call, string session, Tenant tenant, ReadOnlySpan<int> tokens, bool again, TimeSpan wait)
     {
         var (sessionBytes, tenantBytes) = (Encoding.UTF8.GetByteCount(session), Encoding.UTF8.GetByteCount(tenant.Name));
         if (sessionBytes > byte.MaxValue || tenantBytes > ushort.MaxValue)
@@ -119,7 +121,7 @@ internal sealed class HotChannel : IDisposable
         var frame = new byte[names + sessionBytes + tenantBytes + (tokens.Length * sizeof(int))];
         WriteHeader(frame, LookupKind, call);
         BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(HeaderBytes), (uint)wait.TotalMilliseconds);
-        frame[HeaderBytes + 4] = tenant.Anonymous ? (byte)1 : (byte)0;
+        frame[HeaderBytes + 4] = (byte)((tenant.Anonymous ? AnonymousFlag : 0) | (again ? AgainFlag : 0));
         frame[HeaderBytes + 5] = (byte)sessionBytes;
         BinaryPrimitives.WriteUInt16LittleEndian(frame.AsSpan(HeaderBytes + 6), (ushort)tenantBytes);
         Encoding.UTF8.GetBytes(session, frame.AsSpan(names));

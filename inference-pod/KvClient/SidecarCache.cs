@@ -60,8 +60,8 @@ internal sealed class SidecarCache : IPrefixCache, IAsyncDisposable
         }
     }
 
-    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop) =>
-        _session is { Alive: true } current ? await Try(() => current.LookupAsync(tenant, tokens, stop)).ConfigureAwait(false) : null;
+    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop) =>
+        _session is { Alive: true } current ? await Try(() => current.LookupAsync(tenant, tokens, again, stop)).ConfigureAwait(false) : null;
 
     public async Task<IBlockReservation?> ReserveAsync(Tenant tenant, int blocks, CancellationToken stop) =>
         _session is { Alive: true } current ? await Try(() => current.ReserveAsync(tenant, blocks, stop)).ConfigureAwait(false) : null;

@@ -11,6 +11,9 @@ internal sealed record ArenaGeometry(long ArenaBytes, long SlotBytes, int SlotCo
     /// <summary>Offset of the generation counters, 8-byte aligned.</summary>
     public long GenerationTableOffset => SlotBytes * SlotCount;
 
+    /// <summary>The smallest arena that holds so many blocks of a size.</summary>
+    public static UInt128 BytesFor(ulong blockBytes, int blocks) => (((UInt128)blockBytes + Page - 1) / Page * Page + sizeof(ulong)) * (UInt128)blocks;
+
     /// <summary>Divides an arena for blocks of a size.</summary>
     /// <returns>Null when not even one block fits.</returns>
     public static ArenaGeometry? For(long arenaBytes, ulong blockBytes)

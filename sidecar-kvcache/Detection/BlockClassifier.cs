@@ -9,7 +9,21 @@ namespace Moebius.KvCache.Detection;
 /// <param name="Declared">Leading blocks that are public by declaration.</param>
 /// <param name="PublicUpTo">Leading blocks that may be shared, declared or cleared.</param>
 /// <param name="Declaration">Digest of the declared text; null when there is none.</param>
-internal readonly record struct BlockVerdict(int PrivateFrom, int Declared, int PublicUpTo, string? Declaration);
+/// <param name="Reason">The tier that gave the earliest cause for privacy; means nothing when there is none.</param>
+internal readonly record struct BlockVerdict(int PrivateFrom, int Declared, int PublicUpTo, string? Declaration, PrivateReason Reason = PrivateReason.Rules);
+
+/// <summary>Which tier keeps text private.</summary>
+internal enum PrivateReason
+{
+    /// <summary>A rule found something.</summary>
+    Rules,
+
+    /// <summary>Tier 2 called it private, or left it open where nobody else is asked.</summary>
+    Classifier,
+
+    /// <summary>Tier 3 called it private, or gave no verdict.</summary>
+    Context,
+}
 
 /// <summary>
 /// Reads the blocks of one commit that nothing is known about and maps what the tiers find in their text onto them:
@@ -41,15 +55,19 @@ internal sealed class BlockClassifier
     /// <param name="text">UTF-8 of the whole prompt so far.</param>
     /// <param name="tokenBytes">How many bytes are each token's own.</param>
     /// <param name="blockTokens">Tokens of a block.</param>
-    /// <param name="firstUndecided">First block that is not public yet.</param>
-    public BlockClassifier(CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
+    /// <param name="undecided">First block that nothing is known about yet.</param>
+    /// <param name="publicBlocks">Leading blocks that are public already.</param>
+    public BlockClassifier(CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int undecided, int publicBlocks)
     {
         (_tokenBytes, _blockTokens, _classifies) = (tokenBytes, blockTokens, policy.Tiers.Classifier is not null);
         _declaration = policy.DeclaredPrefixOf(text, out var declaredBytes)?.Digest;
         _declaredBlocks = DeclaredBlocks(tokenBytes, blockTokens, declaredBytes);
 
+        // Where more may become public, all is read that is not. Where nothing can, what was read before stays as it is:
+        // a conversation without a classifier is not read from its beginning with each turn.
+        var first = _classifies || _declaredBlocks > publicBlocks ? Math.Min(undecided, publicBlocks) : undecided;
         long start = 0;
-        for (var token = 0; token < firstUndecided * blockTokens; token++)
+        for (var token = 0; token < first * blockTokens; token++)
             start += tokenBytes[token];
         _text = TokenText.Create(text, tokenBytes, (int)Math.Max(0, start - LookBehind));
 
@@ -77,9 +95,11 @@ internal sealed class BlockClassifier
     public string ContextOf(Passage passage) => _text.Text[Math.Max(0, passage.Start - Classifier.Passages.MaxLength)..passage.Start];
 
     /// <param name="cleared">For each passage, whether it may be shared; passages after the first that may not need none.</param>
-    public BlockVerdict Decide(IReadOnlyList<bool> cleared)
+    /// <param name="asked">Tier 3 was asked about what tier 2 left open.</param>
+    public BlockVerdict Decide(IReadOnlyList<bool> cleared, bool asked = false)
     {
         var privateFrom = _privateFrom;
+        var reason = PrivateReason.Rules;
         var publicUpTo = _declaredBlocks;
         if (_classifies)
         {
@@ -90,7 +110,9 @@ internal sealed class BlockClassifier
                     continue;
                 end = _passages[index].Start;
                 // Private as a whole, and for good: it has been judged once.
+                // Passages end before the first finding, so what is in the way here comes first.
                 privateFrom = Math.Min(privateFrom, _text.TokenAt(end) / _blockTokens);
+                reason = asked && index < cleared.Count ? PrivateReason.Context : PrivateReason.Classifier;
                 break;
             }
 
@@ -98,7 +120,7 @@ internal sealed class BlockClassifier
         }
 
         publicUpTo = Math.Min(publicUpTo, privateFrom);
-        return new BlockVerdict(privateFrom, Math.Min(_declaredBlocks, publicUpTo), publicUpTo, _declaration);
+        return new BlockVerdict(privateFrom, Math.Min(_declaredBlocks, publicUpTo), publicUpTo, _declaration, reason);
     }
 
     /// <summary>Leading blocks that lie in the first bytes with every token.</summary>

@@ -15,7 +15,14 @@ namespace Moebius.KvCache.Detection;
 internal sealed record ClassificationJob(
     PrefixIndex Index, IndexRoot Root, TenantKey Tenant, bool Anonymous, uint[] Tokens, byte[] Text, uint[] TokenBytes, int Undecided, int Blocks)
 {
+    private int _ended;
+
     public long Bytes => Text.Length + (8L * Tokens.Length);
+
+    public bool HasEnded => Volatile.Read(ref _ended) != 0;
+
+    /// <summary>Ends it. False: it has ended before.</summary>
+    public bool End() => Interlocked.Exchange(ref _ended, 1) == 0;
 }
 
 /// <summary>
@@ -67,11 +74,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         try
         {
             while (await _jobs.Reader.WaitToReadAsync(cancel))
-            {
-                var batch = await FillBatchAsync(cancel);
-                // One policy for the whole of a batch, however long it takes.
-                await JudgeAsync(policy(), batch, cancel);
-            }
+                await ReadBatchAsync(cancel);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
@@ -79,10 +82,26 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         }
     }
 
-    private async Task<List<ClassificationJob>> FillBatchAsync(CancellationToken cancel)
+    /// <summary>Whatever happens to a batch, also a lack of memory: its blocks stay private, and the next one is read.</summary>
+    private async Task ReadBatchAsync(CancellationToken cancel)
+    {
+        var batch = new List<ClassificationJob>();
+        try
+        {
+            await FillBatchAsync(batch, cancel);
+            // One policy for the whole of a batch, however long it takes.
+            await JudgeAsync(policy(), batch, cancel);
+        }
+        catch (Exception error) when (error is not OperationCanceledException || !cancel.IsCancellationRequested)
+        {
+            foreach (var job in batch.Where(static job => !job.HasEnded))
+                Fail(job, error);
+        }
+    }
+
+    private async Task FillBatchAsync(List<ClassificationJob> batch, CancellationToken cancel)
     {
         var current = policy();
-        var batch = new List<ClassificationJob>();
         var blocks = 0;
         using var delay = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         var deadline = Task.Delay(current.MaxDelay, time, delay.Token);
@@ -107,7 +126,6 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         }
 
         await delay.CancelAsync();
-        return batch;
     }
 
     /// <summary>
@@ -119,7 +137,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         var readings = new List<(ClassificationJob Job, BlockClassifier Reading)>();
         foreach (var job in batch)
         {
-            if (Guard(job, () => new BlockClassifier(current, job.Text, job.TokenBytes, job.Root.BlockTokens, Math.Min(job.Undecided, job.Index.PublicBlocks(job.Root, job.Tokens)))) is { } reading)
+            if (Guard(job, () => new BlockClassifier(current, job.Text, job.TokenBytes, job.Root.BlockTokens, job.Undecided, job.Index.PublicBlocks(job.Root, job.Tokens))) is { } reading)
                 readings.Add((job, reading));
         }
 
@@ -129,7 +147,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
             if (current.Tiers.Classifier is { } classifier)
                 scores = classifier.Score([.. readings.SelectMany(read => read.Reading.Passages.Select(read.Reading.TextOf))]);
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
             foreach (var (job, _) in readings)
                 Fail(job, error);
@@ -150,7 +168,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
             if (current.Tiers.ContextCheck is { } check && known.Contains(PassageVerdict.Open))
                 Track(AskAsync(check, current, job, reading, known, cancel));
             else
-                Apply(current, job, reading, [.. known.Select(verdict => verdict == PassageVerdict.Public)]);
+                Apply(current, job, reading, [.. known.Select(verdict => verdict == PassageVerdict.Public)], asked: false);
         }
 
         _asking.RemoveAll(static asking => asking.IsCompleted);
@@ -162,36 +180,37 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
     private async Task AskAsync(
         ContextChecker check, CompiledPolicy current, ClassificationJob job, BlockClassifier reading, PassageVerdict[] verdicts, CancellationToken cancel)
     {
-        var answers = new Task<bool?>?[verdicts.Length];
-        for (var index = 0; index < verdicts.Length; index++)
-        {
-            if (verdicts[index] == PassageVerdict.Open)
-                answers[index] = check.IsPrivateAsync(reading.ContextOf(reading.Passages[index]), reading.TextOf(reading.Passages[index]), cancel);
-        }
-
-        var cleared = new bool[verdicts.Length];
+        bool[] cleared;
         try
         {
+            var answers = new Task<bool?>?[verdicts.Length];
+            for (var index = 0; index < verdicts.Length; index++)
+            {
+                if (verdicts[index] == PassageVerdict.Open)
+                    answers[index] = check.IsPrivateAsync(job.Tenant, reading.ContextOf(reading.Passages[index]), reading.TextOf(reading.Passages[index]), cancel);
+            }
+
+            cleared = new bool[verdicts.Length];
             for (var index = 0; index < cleared.Length; index++)
                 cleared[index] = answers[index] is { } answer ? await answer is false : verdicts[index] == PassageVerdict.Public;
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
             Fail(job, error);
             return;
         }
 
-        Apply(current, job, reading, cleared);
+        Apply(current, job, reading, cleared, asked: true);
     }
 
     private void Track(Task asking) => _asking.Add(asking);
 
-    private void Apply(CompiledPolicy current, ClassificationJob job, BlockClassifier reading, bool[] cleared) => Guard(job, () =>
+    private void Apply(CompiledPolicy current, ClassificationJob job, BlockClassifier reading, bool[] cleared, bool asked) => Guard(job, () =>
     {
-        var verdict = reading.Decide(cleared);
+        var verdict = reading.Decide(cleared, asked);
         if (verdict.PrivateFrom != int.MaxValue)
         {
-            metrics.PrivateVerdicts.Inc();
+            metrics.PrivateVerdicts.WithLabels(Label(verdict.Reason)).Inc();
             job.Index.MarkPrivate(job.Root, job.Tenant, job.Tokens, verdict.PrivateFrom);
         }
 
@@ -224,20 +243,23 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         {
             return work();
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error)
         {
             Fail(job, error);
             return null;
         }
     }
 
-    /// <summary>The blocks stay private. Neither the text nor the exception's message, which may quote it, is logged.</summary>
+    /// <summary>
+    /// The blocks stay private. What it was and where it came from is logged, but neither the text nor the exception's
+    /// message, which may quote it.
+    /// </summary>
     private void Fail(ClassificationJob job, Exception error)
     {
-        if (error is not OperationCanceledException)
+        if (error is not OperationCanceledException || !_stop.IsCancellationRequested)
         {
             metrics.ClassificationsFailed.Inc();
-            logger.LogError("Classification failed with {Error}; its blocks stay private", error.GetType().Name);
+            logger.LogError("Classification failed with {Error}; its blocks stay private. It came from{Stack}", error.GetType().Name, Source(error));
         }
 
         if (job.Anonymous)
@@ -245,11 +267,23 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         Finish(job);
     }
 
+    /// <summary>Names of methods only.</summary>
+    private static string Source(Exception error) => error.StackTrace is { } stack ? $"\n{stack}" : " an unknown place";
+
     private void Finish(ClassificationJob job)
     {
+        if (!job.End())
+            return;
         Interlocked.Add(ref _pendingBytes, -job.Bytes);
         Interlocked.Decrement(ref _pendingJobs);
     }
+
+    private static string Label(PrivateReason reason) => reason switch
+    {
+        PrivateReason.Rules => "rules",
+        PrivateReason.Classifier => "classifier",
+        _ => "context",
+    };
 
     private static string Label(PassageVerdict verdict) => verdict switch
     {

@@ -28,7 +28,7 @@ internal sealed record TextReading(IReadOnlyList<Finding> Findings, bool IsClear
                     break;
                 case PassageVerdict.Open:
                     var before = text[Math.Max(0, passage.Start - Passages.MaxLength)..passage.Start];
-                    var verdict = policy.Tiers.ContextCheck is { } check ? await check.IsPrivateAsync(before, text[passage.Start..passage.End], cancel) : null;
+                    var verdict = policy.Tiers.ContextCheck is { } check ? await check.IsPrivateAsync(default, before, text[passage.Start..passage.End], cancel) : null;
                     if (verdict is true)
                         findings.Add(new Finding(3, "Context", passage.Start, passage.End));
                     cleared &= verdict is false;

@@ -146,7 +146,7 @@ internal sealed class HotConnection(Socket socket, int number, Epoll epoll, Cach
         {
             var session = store.TrySession(request.Session) ?? throw CacheStore.UnknownSession();
             var slots = buffers.Slots(request.Tokens.Length / session.Root.BlockTokens);
-            var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.Tokens, request.WaitMilliseconds, slots, _closed.Token);
+            var answer = store.LookupAsync(session, request.Tenant, request.IsAnonymous, request.IsAgain, request.Tokens, request.WaitMilliseconds, slots, _closed.Token);
             if (!answer.IsCompletedSuccessfully)
             {
                 _ = SendLaterAsync(call, session, answer.AsTask());

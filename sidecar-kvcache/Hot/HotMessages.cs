@@ -34,6 +34,7 @@ internal static class HotMessages
 
     private const int LookupHeadBytes = 8;
     private const byte Anonymous = 1;
+    private const byte Again = 2;
 
     /// <summary>Reads a lookup.</summary>
     /// <exception cref="MalformedFrameException">It is none.</exception>
@@ -44,12 +45,13 @@ internal static class HotMessages
         var flags = body[4];
         var (sessionBytes, tenantBytes) = (body[5], BinaryPrimitives.ReadUInt16LittleEndian(body[6..]));
         var tokens = LookupHeadBytes + sessionBytes + tenantBytes;
-        if (tokens > body.Length || (body.Length - tokens) % sizeof(uint) != 0 || flags > Anonymous)
+        if (tokens > body.Length || (body.Length - tokens) % sizeof(uint) != 0 || (flags & ~(Anonymous | Again)) != 0)
             throw new MalformedFrameException("a lookup whose lengths or flags do not fit");
         return new HotLookup
         {
             WaitMilliseconds = BinaryPrimitives.ReadUInt32LittleEndian(body),
-            IsAnonymous = flags == Anonymous,
+            IsAnonymous = (flags & Anonymous) != 0,
+            IsAgain = (flags & Again) != 0,
             Session = body.Slice(LookupHeadBytes, sessionBytes),
             Tenant = body.Slice(LookupHeadBytes + sessionBytes, tenantBytes),
             Tokens = MemoryMarshal.Cast<byte, uint>(body[tokens..]),
@@ -124,6 +126,9 @@ internal readonly ref struct HotLookup
     public uint WaitMilliseconds { get; init; }
 
     public bool IsAnonymous { get; init; }
+
+    /// <summary>The same request has looked up before.</summary>
+    public bool IsAgain { get; init; }
 
     /// <summary>UTF-8.</summary>
     public ReadOnlySpan<byte> Session { get; init; }

@@ -72,7 +72,8 @@ internal sealed partial class PrefixIndex
 
     /// <summary>The longest prefix that the tenant may use, pinned until the lease is released.</summary>
     /// <param name="slots">Filled with the slots of the leading blocks; as long as <paramref name="keys"/>.</param>
-    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view, Span<SlotRef> slots)
+    /// <param name="counted">Leading blocks that the same request has found before: a hit on them was counted then.</param>
+    public FoundPrefix Lookup(IndexRoot root, TenantKey tenant, ReadOnlySpan<BlockKey> keys, View view, Span<SlotRef> slots, int counted = 0)
     {
         using (_lock.Read())
         {
@@ -93,6 +94,8 @@ internal sealed partial class PrefixIndex
                     pins = node.Pin;
                 node.Run.Reference(_slots, slots.Slice(node.Start, within));
                 Touch(node, now);
+                if (node.Start < counted)
+                    continue;
                 Interlocked.Increment(ref node.Hits);
                 if (node.Visibility == Visibility.Public)
                     OnPublicHit?.Invoke(node, tenant);

@@ -15,7 +15,7 @@ internal sealed class CacheMetrics
         PromotedBlocks = factory.CreateCounter("moebius_kvcache_promoted_blocks_total", "Blocks that became public.");
         DemotedBlocks = factory.CreateCounter("moebius_kvcache_demoted_blocks_total", "Blocks that were public and are not any more.");
         EvictedBlocks = factory.CreateCounter("moebius_kvcache_evicted_blocks_total", "Blocks dropped since start: for room, for age, or on request.");
-        PrivateVerdicts = factory.CreateCounter("moebius_kvcache_private_verdicts_total", "Commits in which a rule found something private.");
+        PrivateVerdicts = factory.CreateCounter("moebius_kvcache_private_verdicts_total", "Commits with text that stays private, by the tier of the first cause: rules, classifier, or context.", "reason");
         ClassificationsDropped = factory.CreateCounter("moebius_kvcache_classifications_dropped_total", "Commits left private because too many were waiting.");
         ClassificationsFailed = factory.CreateCounter("moebius_kvcache_classifications_failed_total", "Commits left private because of an error.");
         ContextChecks = factory.CreateCounter("moebius_kvcache_context_checks_total", "Passages that tier 3 was asked about, by its verdict: private, public, or none.", "verdict");

@@ -30,12 +30,13 @@ internal sealed partial class CacheStore
     /// <param name="tenant">Its name in UTF-8.</param>
     /// <param name="anonymous">The name is this request's only.</param>
     /// <param name="tokens">Token ids from position 0.</param>
+    /// <param name="again">The same request has looked up before: it is one hit, however often it asks.</param>
     /// <param name="waitMilliseconds">How long the answer may wait for staged blocks.</param>
     /// <param name="slots">Memory for the slots of an answer that need not wait; too small: the answer has memory of its own.</param>
     /// <param name="cancel">Ends the wait.</param>
     [SkipLocalsInit]
     public ValueTask<LookupAnswer> LookupAsync(
-        Session session, ReadOnlySpan<byte> tenant, bool anonymous, ReadOnlySpan<uint> tokens, uint waitMilliseconds, Memory<SlotRef> slots, CancellationToken cancel)
+        Session session, ReadOnlySpan<byte> tenant, bool anonymous, bool again, ReadOnlySpan<uint> tokens, uint waitMilliseconds, Memory<SlotRef> slots, CancellationToken cancel)
     {
         if (waitMilliseconds > MaxWaitMilliseconds)
             throw Invalid($"wait_milliseconds: {waitMilliseconds}, must be 0 to {MaxWaitMilliseconds}");
@@ -44,7 +45,7 @@ internal sealed partial class CacheStore
         var keys = session.Root.Keys(tokens, stackalloc BlockKey[KeysOnStack]);
         if (slots.Length < keys.Length)
             slots = new SlotRef[keys.Length];
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots.Span);
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots.Span, again ? int.MaxValue : 0);
         var staging = found.Blocks == keys.Length || !_tiers.MayStage ? null
             : _tiers.Stage(
                 new TierJob(session.Layout, session.Root, key, _tiers.SecretOf(Encoding.UTF8.GetString(tenant), anonymous), tokens.ToArray(), view),
@@ -52,10 +53,10 @@ internal sealed partial class CacheStore
         if (staging is null || waitMilliseconds == 0)
             return ValueTask.FromResult(Answer(session, keys.Length, found, slots, staging?.Blocks ?? 0));
         found.Lease.Release();
-        return WaitAsync(session, key, keys.ToArray(), view, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
+        return WaitAsync(session, key, keys.ToArray(), view, again ? int.MaxValue : found.Blocks, staging, TimeSpan.FromMilliseconds(waitMilliseconds), cancel);
     }
 
-    private async ValueTask<LookupAnswer> WaitAsync(Session session, TenantKey key, BlockKey[] keys, View view, Staging staging, TimeSpan wait, CancellationToken cancel)
+    private async ValueTask<LookupAnswer> WaitAsync(Session session, TenantKey key, BlockKey[] keys, View view, int counted, Staging staging, TimeSpan wait, CancellationToken cancel)
     {
         try
         {
@@ -67,7 +68,7 @@ internal sealed partial class CacheStore
         }
 
         var slots = new SlotRef[keys.Length];
-        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots);
+        var found = session.Layout.Index.Lookup(session.Root, key, keys, view, slots, counted);
         return Answer(session, keys.Length, found, slots, staging.Done.IsCompleted ? 0 : staging.Blocks);
     }
 

@@ -109,8 +109,14 @@ internal sealed partial class CacheStore : IAsyncDisposable
             throw Invalid($"block_tokens: {blockTokens}, must be 1 to {MaxBlockTokens}");
         if (_blockTokens is { } configured && configured != blockTokens)
             throw Invalid($"block_tokens: {blockTokens}, but kvCache.blockTokens is {configured}: use the same on both sides");
+        if (blockBytes == 0)
+            throw Invalid("block_bytes: 0, must be at least 1");
         if (ArenaGeometry.For(_arena.Bytes, blockBytes) is not { } wanted)
-            throw Invalid($"block_bytes: {blockBytes}, must be 1 to what the arena of {_arena.Bytes} bytes holds beside its counters");
+        {
+            throw Invalid(
+                $"block_bytes: {blockBytes}, but kvCache.memory (--arena-size) of {_arena.Bytes} bytes cannot hold one such block: " +
+                $"one takes {ArenaGeometry.BytesFor(blockBytes, 1)}, and a prompt one for every {blockTokens} tokens");
+        }
 
         lock (_layoutGate)
         {

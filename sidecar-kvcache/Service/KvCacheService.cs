@@ -52,7 +52,7 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
         try
         {
             var answer = await store.LookupAsync(
-                store.Session(request.Session), Encoding.UTF8.GetBytes(request.Tenant), request.Anonymous, ToArray(request.Tokens), request.WaitMilliseconds, default,
+                store.Session(request.Session), Encoding.UTF8.GetBytes(request.Tenant), request.Anonymous, request.Again, ToArray(request.Tokens), request.WaitMilliseconds, default,
                 context.CancellationToken);
             var response = new LookupResponse { Lease = answer.Lease.ToString("x16", CultureInfo.InvariantCulture), StagingBlocks = (uint)answer.Staging };
             Add(response.Blocks, answer.Blocks.Span);

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Http.Headers;
+using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
 
@@ -8,7 +9,8 @@ namespace Moebius.KvCache.Detection.Context;
 /// <summary>
 /// Tier 3 (SafeKV, arXiv 2508.08438, section 4.1): asks a language model about passages that tier 2 leaves open. The only
 /// place that text is sent to, and only because the policy names it. No answer in time, or one that is not to the
-/// letter, is no verdict: the text stays private. Verdicts are kept under a keyed hash; no text is.
+/// letter, is no verdict: the text stays private. Verdicts are kept under a keyed
+/// hash, for each tenant its own; no text is.
 /// </summary>
 internal sealed class ContextChecker : IDisposable
 {
@@ -48,11 +50,13 @@ internal sealed class ContextChecker : IDisposable
     }
 
     /// <summary>Whether a passage is private; null: no verdict, so it stays private.</summary>
+    /// <param name="tenant">Whose passage it is: verdicts about another's are not used.</param>
     /// <param name="context">What stands before the passage.</param>
     /// <param name="passage">The passage.</param>
-    public Task<bool?> IsPrivateAsync(string context, string passage, CancellationToken cancel)
+    /// <param name="cancel">Ends the wait.</param>
+    public Task<bool?> IsPrivateAsync(TenantKey tenant, string context, string passage, CancellationToken cancel)
     {
-        var key = _verdicts.KeyOf(context, passage);
+        var key = _verdicts.KeyOf(tenant, context, passage);
         if (_verdicts.TryGet(key, out var known))
             return Task.FromResult<bool?>(known);
         var started = new TaskCompletionSource<bool?>(TaskCreationOptions.RunContinuationsAsynchronously);

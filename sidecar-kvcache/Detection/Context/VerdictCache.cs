@@ -1,12 +1,13 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Detection.Context;
 
 /// <summary>
-/// Verdicts by the HMAC-SHA-256 of their text under a key that lives and dies with this object. The oldest used goes
-/// first. Safe for use by several threads.
+/// Verdicts by the HMAC-SHA-256 of their tenant and text under a key that lives and dies with this object: how soon a
+/// verdict comes must not tell a tenant what another one wrote. The oldest used goes first. Safe for use by several threads.
 /// </summary>
 internal sealed class VerdictCache(int size)
 {
@@ -22,10 +23,10 @@ internal sealed class VerdictCache(int size)
         }
     }
 
-    public UInt128 KeyOf(string context, string passage)
+    public UInt128 KeyOf(TenantKey tenant, string context, string passage)
     {
-        // The length keeps one pair from reading like another.
-        var text = Encoding.UTF8.GetBytes($"{context.Length}:{context}{passage}");
+        // The lengths keep one pair from reading like another.
+        var text = Encoding.UTF8.GetBytes(FormattableString.Invariant($"{tenant.High:x16}{tenant.Low:x16}{context.Length}:{context}{passage}"));
         return BinaryPrimitives.ReadUInt128LittleEndian(HMACSHA256.HashData(_key, text));
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Moebius.Inference.Engine;
 
 namespace Moebius.Inference.Tests.Engine;
@@ -36,8 +37,12 @@ internal sealed class MemoryPrefixCache : IPrefixCache
 
     public List<(string Text, int[] TokenBytes)> Texts { get; } = [];
 
-    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, CancellationToken stop)
+    /// <summary>For each lookup, whether its request had looked up before.</summary>
+    public ConcurrentQueue<bool> Lookups { get; } = [];
+
+    public async Task<IPrefixLease?> LookupAsync(Tenant tenant, ReadOnlyMemory<int> tokens, bool again, CancellationToken stop)
     {
+        Lookups.Enqueue(again);
         if (BeforeLookup is { } wait)
             await wait();
         lock (_gate)

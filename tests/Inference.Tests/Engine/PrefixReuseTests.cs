@@ -186,6 +186,34 @@ public class PrefixReuseTests
         Assert.Equal(20, generations[1].CachedTokens);
     }
 
+    [Fact]
+    public async Task A_request_is_one_use_of_what_is_cached_however_many_choices_it_has_and_however_often_it_is_preempted()
+    {
+        var cache = new MemoryPrefixCache();
+        await using (var harness = new EngineHarness(cache: cache))
+        {
+            var choices = new ChoiceGroup(5);
+            var request = EngineHarness.Greedy(Prompt, 4, "alice") with { Choices = choices };
+            foreach (var generation in harness.Engine.Submit([request, request, request, request, request]))
+                Assert.Equal(ToyModel.Continue(Prompt, 4), (await EngineHarness.CollectAsync(generation)).Tokens);
+            await harness.RunAsync(EngineHarness.Greedy(Prompt, 4, "alice"));
+        }
+
+        Assert.Equal([false, false, true, true, true, true], cache.Lookups.Order());
+        Assert.False(cache.Lookups.Last());
+
+        cache = new MemoryPrefixCache { Room = 0 };
+        await using (var harness = new EngineHarness(blocks: 20, cache: cache))
+        {
+            // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay.
+            foreach (var generation in harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50), EngineHarness.Greedy([9, 8, 7, 6, 5], 50)]))
+                await EngineHarness.CollectAsync(generation);
+        }
+
+        Assert.Equal(2, cache.Lookups.Count(static again => !again));
+        Assert.Contains(true, cache.Lookups);
+    }
+
     // The last offer of a finished answer is under way for a moment.
     private static Task Settled(EngineHarness harness, MemoryPrefixCache cache) =>
         Eventually.TrueAsync(() => harness.Model.Live == 0 && Volatile.Read(ref cache.Open) == 0);

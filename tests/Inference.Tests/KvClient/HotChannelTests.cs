@@ -31,7 +31,7 @@ public sealed class HotChannelTests
                 try
                 {
                     // About as long as an answer takes: now it is in time, now it is not, now it comes in that moment.
-                    var found = await channel.LookupAsync("s", new Tenant("t", false), ReadOnlyMemory<int>.Empty, TimeSpan.Zero, TimeSpan.FromMicroseconds(lookup % 200), stop);
+                    var found = await channel.LookupAsync("s", new Tenant("t", false), ReadOnlyMemory<int>.Empty, again: false, TimeSpan.Zero, TimeSpan.FromMicroseconds(lookup % 200), stop);
                     seen.AddOrUpdate(found.Lease, 1, (_, times) => times + 1);
                 }
                 catch (RpcException error) when (error.StatusCode == StatusCode.DeadlineExceeded)
@@ -60,7 +60,7 @@ public sealed class HotChannelTests
         {
             using var channel = new HotChannel(path);
             using var connection = await listener.AcceptAsync(stop);
-            var lookups = Enumerable.Range(0, 8).Select(_ => Task.Run(() => channel.LookupAsync("s", new Tenant("t", false), new int[1 << 20], TimeSpan.Zero, TimeSpan.FromMilliseconds(10), stop), stop)).ToList();
+            var lookups = Enumerable.Range(0, 8).Select(_ => Task.Run(() => channel.LookupAsync("s", new Tenant("t", false), new int[1 << 20], again: false, TimeSpan.Zero, TimeSpan.FromMilliseconds(10), stop), stop)).ToList();
             foreach (var lookup in lookups)
                 await Assert.ThrowsAsync<RpcException>(() => Eventually.EndsAsync(lookup));
             Assert.False(channel.Alive);

@@ -66,7 +66,7 @@ public sealed class LateAnswerTests : IAsyncLifetime
     [Fact]
     public async Task A_lease_that_comes_too_late_is_ended()
     {
-        Assert.Null(await Eventually.EndsAsync(_cache.LookupAsync(Somebody, new[] { 1, 2, 3, 4 }, TestContext.Current.CancellationToken)));
+        Assert.Null(await Eventually.EndsAsync(_cache.LookupAsync(Somebody, new[] { 1, 2, 3, 4 }, again: false, TestContext.Current.CancellationToken)));
         Assert.Empty(_released);
         _go.SetResult();
         await Eventually.TrueAsync(() => !_released.IsEmpty);
@@ -92,7 +92,7 @@ public sealed class LateAnswerTests : IAsyncLifetime
         var waiting = Enumerable.Range(0, CacheSession.MostLate).Select(_ => _cache.ReserveAsync(Somebody, 2, TestContext.Current.CancellationToken)).ToList();
         Assert.All(await Eventually.EndsAsync(Task.WhenAll(waiting)), Assert.Null);
         Assert.Null(await Eventually.EndsAsync(_cache.ReserveAsync(Somebody, 2, TestContext.Current.CancellationToken)));
-        Assert.Null(await Eventually.EndsAsync(_cache.LookupAsync(Somebody, new[] { 1, 2, 3, 4 }, TestContext.Current.CancellationToken)));
+        Assert.Null(await Eventually.EndsAsync(_cache.LookupAsync(Somebody, new[] { 1, 2, 3, 4 }, again: false, TestContext.Current.CancellationToken)));
         Assert.Equal(CacheSession.MostLate, _asked);
         _go.SetResult();
         await Eventually.TrueAsync(() => _released.Count == CacheSession.MostLate);

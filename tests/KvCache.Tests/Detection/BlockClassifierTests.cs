@@ -51,6 +51,31 @@ public sealed class BlockClassifierTests
         Assert.Equal(4, Classify(policy, Encoding.UTF8.GetBytes(beyond), [.. beyond.Select(_ => 1u)], 1, 0).PublicUpTo);
     }
 
+    [Theory]
+    [InlineData(false, 0, true)]
+    [InlineData(false, 1, false)]
+    [InlineData(true, 1, true)]
+    [InlineData(true, 0, true)]
+    public void What_was_read_before_is_read_again_only_where_more_may_become_public(bool classifies, int publicBlocks, bool isRead)
+    {
+        // The first block is declared; the card is in the second, and long before what is new.
+        const string declared = "Be kind to all. ";
+        var text = declared + "My card is 4111 1111 1111 1111. " + string.Concat(Enumerable.Repeat("and so on ", 1000));
+        var policy = classifies ? Classifying : PolicyCompiler.Compile(new KVPrivacyPolicySpec { PublicPrefixes = [new PublicPrefix { Name = "p", Text = declared }] }, 1, "test");
+        var undecided = (text.Length / declared.Length) - 2;
+        var reading = new BlockClassifier(policy, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], declared.Length, undecided, publicBlocks);
+        // What the classifier has not cleared may come before it.
+        Assert.Equal(isRead, reading.Decide([]).PrivateFrom <= 1);
+    }
+
+    [Fact]
+    public void A_secret_right_before_what_is_new_is_found_also_where_nothing_can_become_public()
+    {
+        const string text = "my card is 4111 1111 1111 1111";
+        var reading = new BlockClassifier(PolicyCompiler.Default, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 5, 5, 0);
+        Assert.Equal(2, reading.Decide([]).PrivateFrom);
+    }
+
     private static readonly CompiledPolicy Classifying = new TierFactory("/", null, null, TimeProvider.System).Equip(
         PolicyCompiler.Compile(new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } }, 1, "test"), "test");
 
@@ -120,7 +145,7 @@ public sealed class BlockClassifierTests
     private static BlockVerdict Classify(
         CompiledPolicy policy, ReadOnlySpan<byte> text, IReadOnlyList<uint> tokenBytes, int blockTokens, int firstUndecided)
     {
-        var reading = new BlockClassifier(policy, text, tokenBytes, blockTokens, firstUndecided);
+        var reading = new BlockClassifier(policy, text, tokenBytes, blockTokens, firstUndecided, firstUndecided);
         var scores = policy.Tiers.Classifier?.Score([.. reading.Passages.Select(reading.TextOf)]) ?? [];
         return reading.Decide([.. scores.Select(score => policy.Judge(score.Probability) == PassageVerdict.Public)]);
     }

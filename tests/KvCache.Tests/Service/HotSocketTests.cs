@@ -223,6 +223,38 @@ public sealed class HotSocketTests
 
     private static string Clean(string text) => new([.. text.Where(static character => !char.IsSurrogate(character))]);
 
+    [Fact]
+    public async Task A_lookup_of_the_same_request_is_no_other_use_of_what_it_finds()
+    {
+        await using var server = await TestServer.StartAsync(policy: """
+            apiVersion: moebius.dev/v1alpha1
+            kind: KVPrivacyPolicy
+            metadata: {name: test}
+            spec:
+              classifier: {type: BuiltIn}
+              promotion: {maxDelay: 1ms}
+            """);
+        using var client = await server.Connect().AttachAsync();
+        const string harmless = "Explain how a motor works, in simple words.\n";
+        await client.CacheAsync("alice", harmless);
+        await server.ClassifiedAsync();
+        using var socket = Connect(client.Attached.HotSocketPath);
+        // One request of sixty-four choices, over both ways.
+        for (var choice = 0; choice < 64; choice++)
+        {
+            var lookup = Lookup(client.Session, "bob", harmless);
+            lookup.Again = choice > 0;
+            var (_, _, message) = await AskAsync(socket, (uint)choice, lookup);
+            Assert.Equal(harmless.Length / TestServer.BlockTokens, Answer(message).Blocks.Count);
+            Assert.Equal(harmless.Length / TestServer.BlockTokens, (await client.LookupAsync("bob", harmless, again: true)).Blocks.Count);
+        }
+
+        Assert.Equal(0, server.Server.Metrics.ProbingVerdicts.Value);
+        for (var request = 1; request < 20; request++)
+            await client.HitsAsync("bob", harmless);
+        Assert.Equal(1, server.Server.Metrics.ProbingVerdicts.Value);
+    }
+
     private static LookupRequest Lookup(string session, string tenant, string text)
     {
         var request = new LookupRequest { Session = session, Tenant = tenant };
@@ -253,7 +285,7 @@ public sealed class HotSocketTests
         writer.Write((byte)4);
         writer.Write(call);
         writer.Write(request.WaitMilliseconds);
-        writer.Write((byte)(request.Anonymous ? 1 : 0));
+        writer.Write((byte)((request.Anonymous ? 1 : 0) | (request.Again ? 2 : 0)));
         writer.Write((byte)session.Length);
         writer.Write((ushort)tenant.Length);
         writer.Write(session);

@@ -202,7 +202,12 @@ public sealed class KvCacheServiceTests
         await FailsAsync(StatusCode.FailedPrecondition, "protocol_version: 2", () => client.Api.AttachAsync(new AttachRequest { ProtocolVersion = 2 }));
         await FailsAsync(StatusCode.InvalidArgument, "fingerprint: 0 bytes", () => client.Api.AttachAsync(new AttachRequest { ProtocolVersion = 1 }));
         await FailsAsync(StatusCode.InvalidArgument, "block_tokens: 0", async () => await client.AttachAsync(blockTokens: 0));
-        await FailsAsync(StatusCode.InvalidArgument, "block_bytes:", async () => await client.AttachAsync(blockBytes: 1 << 30));
+        await FailsAsync(
+            StatusCode.InvalidArgument,
+            $"block_bytes: 1073741824, but kvCache.memory (--arena-size) of {server.Options.ArenaBytes} bytes cannot hold one such block: one takes 1073741832, and a prompt one for every 4 tokens",
+            async () => await client.AttachAsync(blockBytes: 1 << 30));
+        await FailsAsync(StatusCode.InvalidArgument, "block_bytes: 18446744073709551615, but kvCache.memory", async () => await client.AttachAsync(blockBytes: ulong.MaxValue));
+        await FailsAsync(StatusCode.InvalidArgument, "block_bytes: 0", async () => await client.AttachAsync(blockBytes: 0));
         await FailsAsync(StatusCode.FailedPrecondition, "block_bytes:", async () => await client.AttachAsync(blockBytes: 8192));
         // The slot survived all of it.
         Assert.Equal(1u, (await client.Api.CommitAsync(client.Commit("alice", "1234", 0, [slot]))).CachedBlocks);

@@ -77,6 +77,40 @@ public sealed class PromotionTests
     }
 
     [Fact]
+    public async Task What_tier_3_said_about_one_tenants_passage_is_not_known_to_another()
+    {
+        await using var model = await ContextServer.StartAsync();
+        var spec = $"classifier: {{type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 100}}\n  contextCheck: {{endpoint: {{url: '{model.Url}', model: m}}}}";
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec));
+        using var client = await server.Connect().AttachAsync();
+        foreach (var (tenant, asked) in new[] { ("alice", 1), ("bob", 2) })
+        {
+            await client.CacheAsync(tenant, "This one is the secret.\n");
+            await server.ClassifiedAsync();
+            Assert.Equal(asked, model.Requests.Count);
+        }
+    }
+
+    [Theory]
+    [InlineData("mode: SafeKV", "Mail me: jane.roe@example.org, any time.", "rules")]
+    [InlineData("classifier: {type: BuiltIn}", Harmless + Personal + Harmless, "classifier")]
+    [InlineData("classifier: {type: BuiltIn, publicBelowPercent: 0}", Harmless, "classifier")]
+    [InlineData("classifier: {type: BuiltIn}", Personal + "Mail me: jane.roe@example.org, any time.\n", "classifier")]
+    [InlineData("classifier: {type: BuiltIn}", "Mail me: jane.roe@example.org, any time.\n" + Personal, "rules")]
+    [InlineData("classifier: {type: BuiltIn, publicBelowPercent: 0, privateAbovePercent: 100}\n  contextCheck: {endpoint: {url: 'URL', model: m}}", "This one is the secret.\n", "context")]
+    public async Task A_private_verdict_is_counted_by_the_tier_of_its_first_cause(string spec, string prompt, string reason)
+    {
+        await using var model = await ContextServer.StartAsync();
+        await using var server = await TestServer.StartAsync(slots: 128, policy: Policy(spec.Replace("URL", model.Url, StringComparison.Ordinal)));
+        using var client = await server.Connect().AttachAsync();
+        await client.CacheAsync("alice", prompt);
+        await server.ClassifiedAsync();
+        Assert.Equal(
+            [("rules", reason == "rules" ? 1d : 0), ("classifier", reason == "classifier" ? 1d : 0), ("context", reason == "context" ? 1d : 0)],
+            ((string[])["rules", "classifier", "context"]).Select(tier => (tier, server.Server.Metrics.PrivateVerdicts.WithLabels(tier).Value)));
+    }
+
+    [Fact]
     public async Task Tier_3_is_not_told_what_is_private_nor_what_follows_it()
     {
         await using var model = await ContextServer.StartAsync();

@@ -106,9 +106,9 @@ internal sealed class TestClient : IDisposable
         return this;
     }
 
-    public async Task<LookupResponse> LookupAsync(string tenant, string text, bool anonymous = false, uint wait = 0)
+    public async Task<LookupResponse> LookupAsync(string tenant, string text, bool anonymous = false, uint wait = 0, bool again = false)
     {
-        var request = new LookupRequest { Session = Session, Tenant = tenant, Anonymous = anonymous, WaitMilliseconds = wait };
+        var request = new LookupRequest { Session = Session, Tenant = tenant, Anonymous = anonymous, WaitMilliseconds = wait, Again = again };
         request.Tokens.AddRange(Tokens(text));
         return await Api.LookupAsync(request);
     }

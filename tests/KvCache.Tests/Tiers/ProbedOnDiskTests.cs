@@ -93,9 +93,28 @@ public sealed class ProbedOnDiskTests
         }
     }
 
-    private static Task<TestServer> StartAsync(bool withKey) => TestServer.StartAsync(
+    [Fact]
+    public async Task A_lookup_that_waits_counts_once()
+    {
+        await using var server = await StartAsync(withKey: true, Policy.Replace("{minHits: 10}", "{minHits: 3, reuseDiversityPercent: 100}", StringComparison.Ordinal));
+        using (var client = await server.Connect().AttachAsync())
+            await CacheAsync(server, client, "alice", Both);
+        await server.RestartAsync();
+
+        using (var client = await server.Connect().AttachAsync())
+        {
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("bob", First));
+            // The first of it is there at once, the rest is waited for.
+            Assert.Equal(AllBlocks, await client.ReadsAsync("bob", Both));
+            Assert.Equal(0, server.Server.Metrics.ProbingVerdicts.Value);
+            Assert.Equal(FirstBlocks, await client.ReadsAsync("bob", First));
+            Assert.Equal(1, server.Server.Metrics.ProbingVerdicts.Value);
+        }
+    }
+
+    private static Task<TestServer> StartAsync(bool withKey, string policy = Policy) => TestServer.StartAsync(
         slots: 128,
-        Policy,
+        policy,
         configure: (folder, options) =>
         {
             var key = Path.Combine(folder, "key");

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Time.Testing;
 using Moebius.KvCache.Detection.Context;
+using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
 
@@ -8,14 +9,39 @@ namespace Moebius.KvCache.Tests.Detection.Context;
 
 public sealed class ContextCheckerTests
 {
+    private static readonly TenantKey Alice = new(1, 2);
+    private static readonly TenantKey Bob = new(1, 3);
+
+    [Fact]
+    public async Task A_verdict_about_one_tenants_passage_is_none_about_anothers()
+    {
+        await using var server = await ContextServer.StartAsync();
+        var gate = new TaskCompletionSource();
+        server.Say = async _ =>
+        {
+            await gate.Task;
+            return ContextServer.Verdict(false);
+        };
+        using var checker = Checker(server);
+        // Neither while it is asked about nor afterwards.
+        var verdicts = new[] { Alice, Bob, Alice }.Select(tenant => checker.IsPrivateAsync(tenant, "", "same", CancellationToken.None)).ToArray();
+        await Eventually.TrueAsync(() => server.Requests.Count == 2);
+        gate.SetResult();
+        Assert.All(await Task.WhenAll(verdicts), verdict => Assert.False(verdict));
+        Assert.False(await checker.IsPrivateAsync(Bob, "", "same", CancellationToken.None));
+        Assert.Equal(2, server.Requests.Count);
+        Assert.False(await checker.IsPrivateAsync(new TenantKey(0, 2), "", "same", CancellationToken.None));
+        Assert.Equal(3, server.Requests.Count);
+    }
+
     [Fact]
     public async Task A_verdict_is_asked_for_once_with_a_strict_schema_and_no_text_is_kept()
     {
         await using var server = await ContextServer.StartAsync();
         using var checker = Checker(server, key: "k-1");
-        Assert.True(await checker.IsPrivateAsync("before", "a secret", CancellationToken.None));
-        Assert.True(await checker.IsPrivateAsync("before", "a secret", CancellationToken.None));
-        Assert.False(await checker.IsPrivateAsync("before", "the weather", CancellationToken.None));
+        Assert.True(await checker.IsPrivateAsync(Alice, "before", "a secret", CancellationToken.None));
+        Assert.True(await checker.IsPrivateAsync(Alice, "before", "a secret", CancellationToken.None));
+        Assert.False(await checker.IsPrivateAsync(Alice, "before", "the weather", CancellationToken.None));
         Assert.Equal(2, server.Requests.Count);
         Assert.All(server.Authorizations, header => Assert.Equal("Bearer k-1", header));
         var request = server.Requests.First();
@@ -37,9 +63,9 @@ public sealed class ContextCheckerTests
         await using var server = await ContextServer.StartAsync();
         server.Say = _ => Task.FromResult(answer);
         using var checker = Checker(server);
-        Assert.Null(await checker.IsPrivateAsync("", "text", CancellationToken.None));
+        Assert.Null(await checker.IsPrivateAsync(Alice, "", "text", CancellationToken.None));
         server.Say = _ => Task.FromResult(ContextServer.Verdict(false));
-        Assert.False(await checker.IsPrivateAsync("", "text", CancellationToken.None));
+        Assert.False(await checker.IsPrivateAsync(Alice, "", "text", CancellationToken.None));
     }
 
     [Fact]
@@ -55,11 +81,11 @@ public sealed class ContextCheckerTests
                 context.Response.Headers.Location = server.Url + "/elsewhere";
                 return Task.CompletedTask;
             };
-            Assert.Null(await checker.IsPrivateAsync("", passage, CancellationToken.None));
+            Assert.Null(await checker.IsPrivateAsync(Alice, "", passage, CancellationToken.None));
         }
 
         server.Respond = (context, _) => context.Response.WriteAsync(new string('x', 1 << 20));
-        Assert.Null(await checker.IsPrivateAsync("", "flood", CancellationToken.None));
+        Assert.Null(await checker.IsPrivateAsync(Alice, "", "flood", CancellationToken.None));
     }
 
     [Fact]
@@ -75,7 +101,7 @@ public sealed class ContextCheckerTests
         };
         var time = new FakeTimeProvider();
         using var checker = Checker(server, time: time);
-        var verdict = checker.IsPrivateAsync("", "text", CancellationToken.None);
+        var verdict = checker.IsPrivateAsync(Alice, "", "text", CancellationToken.None);
         await arrived.Task;
         time.Advance(TimeSpan.FromSeconds(11));
         Assert.Null(await verdict);
@@ -96,8 +122,8 @@ public sealed class ContextCheckerTests
             return ContextServer.Verdict(false);
         };
         using var checker = Checker(server);
-        var same = Enumerable.Range(0, 20).Select(_ => checker.IsPrivateAsync("", "same", CancellationToken.None));
-        var verdicts = same.Concat(Enumerable.Range(0, 20).Select(number => checker.IsPrivateAsync("", $"text {number}", CancellationToken.None))).ToArray();
+        var same = Enumerable.Range(0, 20).Select(_ => checker.IsPrivateAsync(Alice, "", "same", CancellationToken.None));
+        var verdicts = same.Concat(Enumerable.Range(0, 20).Select(number => checker.IsPrivateAsync(Alice, "", $"text {number}", CancellationToken.None))).ToArray();
         gate.SetResult();
         Assert.All(await Task.WhenAll(verdicts), verdict => Assert.False(verdict));
         Assert.Equal(21, server.Requests.Count);
@@ -108,14 +134,14 @@ public sealed class ContextCheckerTests
     public void The_oldest_used_verdict_goes_first()
     {
         var cache = new VerdictCache(2);
-        var keys = new[] { "a", "b", "c" }.Select(text => cache.KeyOf("", text)).ToArray();
+        var keys = new[] { "a", "b", "c" }.Select(text => cache.KeyOf(Alice, "", text)).ToArray();
         cache.Add(keys[0], true);
         cache.Add(keys[1], false);
         Assert.True(cache.TryGet(keys[0], out var isPrivate) && isPrivate);
         cache.Add(keys[2], false);
         Assert.Equal((true, false, true, 2), (cache.TryGet(keys[0], out _), cache.TryGet(keys[1], out _), cache.TryGet(keys[2], out _), cache.Count));
-        Assert.NotEqual(cache.KeyOf("a", "b"), cache.KeyOf("", "ab"));
-        Assert.NotEqual(cache.KeyOf("", "a"), new VerdictCache(2).KeyOf("", "a"));
+        Assert.NotEqual(cache.KeyOf(Alice, "a", "b"), cache.KeyOf(Alice, "", "ab"));
+        Assert.NotEqual(cache.KeyOf(Alice, "", "a"), new VerdictCache(2).KeyOf(Alice, "", "a"));
     }
 
     private static ContextChecker Checker(ContextServer server, string? key = null, TimeProvider? time = null) =>
