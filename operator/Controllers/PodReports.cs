@@ -61,7 +61,7 @@ internal sealed class PodReports(HttpClient http)
                 Name = name,
                 Level = status.Level,
                 Reason = status.Reason,
-                Message = status.Message is { Length: > NodeMemoryStatus.LongestMessage } ? status.Message[..NodeMemoryStatus.LongestMessage] : status.Message,
+                Message = status.Message is { } message ? Cut(message, NodeMemoryStatus.LongestMessage) : null,
                 TelemetrySource = status.TelemetrySource,
                 Kernel = status.Kernel,
                 Scheduler = status.Scheduler,
@@ -69,6 +69,9 @@ internal sealed class PodReports(HttpClient http)
             };
         }
         catch (JsonException)
+                NotHonoured = status.NotHonoured is { Count: > 0 } settings
+                    ? [.. settings.OfType<string>().Take(NodeMemoryStatus.MostNotHonoured).Select(setting => Cut(setting, NodeMemoryStatus.LongestNotHonoured))]
+                    : null,
         {
             return null;
         }
@@ -77,6 +80,8 @@ internal sealed class PodReports(HttpClient http)
     private async Task<IReadOnlyList<(V1Pod Pod, string Text)>> AskAsync(IReadOnlyList<V1Pod> pods, int port, string path, CancellationToken cancellationToken)
     {
         using var gate = new SemaphoreSlim(AtOnce);
+    private static string Cut(string text, int longest) => text.Length > longest ? text[..longest] : text;
+
         var work = WorkMeter.Pause();
         try
         {
@@ -114,5 +119,5 @@ internal sealed class PodReports(HttpClient http)
         }
     }
 
-    private sealed record Answer(SchedulingLevel? Level, string? Reason, string? Message, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes);
+    private sealed record Answer(SchedulingLevel? Level, string? Reason, string? Message, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes, List<string?>? NotHonoured);
 }

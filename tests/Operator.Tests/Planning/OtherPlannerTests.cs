@@ -120,6 +120,23 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Fact]
+    public void What_nodes_cannot_honour_is_a_condition_too_and_what_failed_comes_first()
+    {
+        List<NodeMemoryStatus> nodes =
+        [
+            new() { Name = "n0", Reason = "StandingBy" },
+            new() { Name = "n1", Reason = "StandingBy", NotHonoured = ["telemetry.source: PerfEvents is not available here"] },
+            new() { Name = "n2", Reason = "NoCxlMemory", NotHonoured = ["workloads: 1 hints are not applied", "moebius.dev/memory-intent: 2 pods have an annotation that is none of ReadHeavy"] },
+        ];
+        Assert.Equal(
+            new PlannedCondition(ConditionTypes.NodesAsExpected, ConditionStatus.False, "SettingNotHonoured", "2 of 3 nodes: n1: SettingNotHonoured: telemetry.source: PerfEvents is not available here; n2: SettingNotHonoured: workloads: 1 hints are not applied (and 1 more)"),
+            Assert.Single(NodeConditions.Of(nodes)));
+        nodes[2].Reason = "NotPermitted";
+        nodes[2].Message = "why";
+        Assert.StartsWith("2 of 3 nodes: n2: NotPermitted: why; n1: ", Assert.Single(NodeConditions.Of(nodes)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_profile_whose_nodes_all_belong_to_an_older_one_is_refused_by_name()
     {
         var plan = Plan(Samples.Profile("nodeSelector: {a: b}", "young", Old.AddDays(1)), Samples.Profile(name: "elder", created: Old));

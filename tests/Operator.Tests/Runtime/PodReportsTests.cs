@@ -22,6 +22,9 @@ public sealed class PodReportsTests
     {
         var node = PodReports.Node(Pod, """{"ready":true,"level":"Observe","reason":"NoCxl","message":"m","kernel":"6.18","scheduler":"none","memoryOnlyNodes":0,"cgroups":[{"x":1}]}""")!;
         Assert.Equal(("node-1", SchedulingLevel.Observe, "NoCxl", "6.18", "none", 0), (node.Name, node.Level, node.Reason, node.Kernel, node.Scheduler, node.MemoryOnlyNodes));
+        Assert.Null(node.NotHonoured);
+        var settings = PodReports.Node(Pod, $$"""{"level":"Observe","notHonoured":["{{new string('x', 300)}}",null{{string.Concat(Enumerable.Repeat(",\"y\"", 20))}}]}""")!.NotHonoured!;
+        Assert.Equal((NodeMemoryStatus.MostNotHonoured, NodeMemoryStatus.LongestNotHonoured), (settings.Count, settings[0].Length));
         Assert.Null(PodReports.Node(Pod, "<html>"));
         Assert.Null(PodReports.Node(new V1Pod { Metadata = new V1ObjectMeta() }, "{}"));
     }
