@@ -75,6 +75,9 @@ public static class Reasons
     /// <summary>The KVPrivacyPolicy breaks a rule.</summary>
     public const string PolicyInvalid = "PolicyInvalid";
 
+    /// <summary>Sidecars refuse the newest KVPrivacyPolicy and go on with an older one.</summary>
+    public const string PolicyRefused = "PolicyRefused";
+
     /// <summary>The MemorySchedulingProfile does not exist.</summary>
     public const string ProfileNotFound = "ProfileNotFound";
 
