@@ -271,6 +271,15 @@ public sealed class PromptOptimizerPlannerTests
         Assert.Equal("1Gi", plan.Child<V1PersistentVolumeClaim>().Spec.Resources.Requests["storage"].ToString());
     }
 
+    [Theory]
+    [InlineData("", "60s")]
+    [InlineData(", timeout: 5m", "5m")]
+    public void A_call_to_a_MoEDeployment_may_take_as_long_as_the_spec_says(string field, string timeout)
+    {
+        var plan = Plan(Samples.Optimizer($"languageModel: {{moeDeploymentRef: {{name: austen}}{field}}}"), Samples.MoE());
+        Assert.Equal(timeout, Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(plan.Child<V1ConfigMap>().Data["optimizer.yaml"], "c")[0], "c").LanguageModel.Timeout);
+    }
+
     [Fact]
     public void A_secret_reaches_the_environment_and_never_the_configuration()
     {
@@ -345,6 +354,8 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {endpoint: {url: 'http://u:p@a/v1', model: m}}", "spec.languageModel.endpoint.url: must not hold a user or password")]
     [InlineData("languageModel: {endpoint: {url: 'http://a/v1?k=v', model: m}}", "spec.languageModel.endpoint.url: 'http://a/v1?k=v' must not have a query")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nnetworkPolicy: {allowFrom: [{}]}", "spec.networkPolicy.allowFrom[0]: must have either ipBlock, or podSelector")]
+    [InlineData("languageModel: {timeout: 5s, endpoint: {url: 'http://a/v1', model: m}}", "spec.languageModel: timeout is for moeDeploymentRef: write endpoint.timeout")]
+    [InlineData("languageModel: {timeout: 1ms, moeDeploymentRef: {name: a}}", "spec.languageModel.timeout: '1ms' must be 10ms to 24h")]
     [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]
