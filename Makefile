@@ -64,6 +64,7 @@ crds: build ## Write crds/manifests, operator/manifests and docs/api.md from the
 	@bin/moebius operator webhook -o operator/manifests/webhook.yaml
 
 charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
+	@bin/moebius operator node-agents -o operator/manifests/node-agents.yaml
 	@charts/sync.sh
 
 images: prerequisites ## Build the container images, without a container engine or a registry, into bin/images.
