@@ -58,10 +58,16 @@ bench-operator: build ## Measure the operator with a thousand MoEDeployments, as
 	@$(DOTNET) build tests/Bench -c $(CONFIGURATION) -v quiet -clp:NoSummary
 	@tests/Bench/bin/$(CONFIGURATION)/net10.0/Moebius.Bench operator
 
+.PHONY: bench chart
+bench: bench-inference bench-kvcache bench-cxl bench-operator ## Measure everything, one after the other; takes hours.
+
 crds: build ## Write crds/manifests, operator/manifests and docs/api.md from the C# types.
 	@bin/moebius crds generate
 	@bin/moebius operator rbac -o operator/manifests/rbac.yaml
+	@bin/moebius operator node-agents -o operator/manifests/node-agents.yaml
 	@bin/moebius operator webhook -o operator/manifests/webhook.yaml
+
+chart: charts
 
 charts: crds ## Bring the charts and the kustomize base up to date with the C# types.
 	@charts/sync.sh

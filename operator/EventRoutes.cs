@@ -30,6 +30,9 @@ internal sealed class EventRoutes : IDisposable
             _undo.Add(kind.OnChange(OnChild));
         On(informers.Pods.Cache, OnPod);
         On(informers.Policies.Cache, OnPolicy);
+        // Whether a policy is usable is in its status, which is the operator's own write.
+        informers.Policies.Cache.Written += OnPolicy;
+        _undo.Add(() => informers.Policies.Cache.Written -= OnPolicy);
         On(informers.Profiles.Cache, OnProfile);
         On(informers.MoEDeployments.Cache, OnDeployment);
         On(informers.Optimizers.Cache, OnOptimizer);
@@ -83,7 +86,8 @@ internal sealed class EventRoutes : IDisposable
 
     private void OnPolicy(KVPrivacyPolicy? before, KVPrivacyPolicy? after)
     {
-        if (IsStatusOnly(before, after))
+        // What the status says tells when a text that the policy takes from elsewhere has come: that is in no other object.
+        if (IsStatusOnly(before, after) && Readiness(before) == Readiness(after))
             return;
         var policy = (after ?? before)!;
         foreach (var user in _informers.MoEDeployments.Cache.List())
@@ -131,6 +135,9 @@ internal sealed class EventRoutes : IDisposable
                 _jobs.Enqueue(ObjectKey.Of(job));
         }
     }
+
+    private static (string?, string?, string?) Readiness(KVPrivacyPolicy? policy) =>
+        policy?.Status?.Conditions?.FirstOrDefault(condition => condition.Type == ConditionTypes.Ready) is { } ready ? (ready.Status, ready.Reason, ready.Message) : default;
 
     private static bool IsStatusOnly(IKubernetesObject<V1ObjectMeta>? before, IKubernetesObject<V1ObjectMeta>? after) =>
         before is not null && after is not null

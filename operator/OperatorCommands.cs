@@ -20,7 +20,7 @@ public static partial class OperatorCommands
     /// <summary><c>moebius operator</c> with its verbs.</summary>
     public static IEnumerable<Command> Create()
     {
-        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), Webhook(), CheckCommand.Create(Configuration) };
+        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), NodeAgents(), Webhook(), CheckCommand.Create(Configuration) };
     }
 
     private static Command Run()
@@ -72,6 +72,8 @@ public static partial class OperatorCommands
     }
 
     private static Command Rbac() => Manifest("rbac", "Writes the rights that the controllers need, from their attributes.", RbacGenerator.Yaml);
+
+    private static Command NodeAgents() => Manifest("node-agents", "Writes the rights of the node agents.", NodeAgentRights.Yaml);
 
     private static Command Webhook() => Manifest("webhook", "Writes the rights, the Service and the configuration of the validating webhook.", WebhookManifests.Yaml);
 

@@ -31,8 +31,16 @@ public static partial class DurableFile
             }
             catch
             {
-                // While the file is still locked, so that it is not another writer's.
-                File.Delete(part);
+                try
+                {
+                    // While the file is still locked, so that it is not another writer's.
+                    File.Delete(part);
+                }
+                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+                {
+                    // The next writer begins it afresh. Why this one failed is what its caller has to know.
+                }
+
                 throw;
             }
         }

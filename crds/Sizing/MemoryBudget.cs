@@ -6,7 +6,8 @@ namespace Moebius.Crds.Sizing;
 /// <param name="Arena"><c>kvCache.memory</c> in bytes; 0 without a cache.</param>
 /// <param name="Limit">Memory limit of the container in bytes; null for none.</param>
 /// <param name="BatchTokens"><c>serving.maxBatchTokens</c>: the largest step.</param>
-public sealed record MemoryBudget(long? FastMemory, long KVMemory, long Arena, long? Limit, int BatchTokens = 0);
+/// <param name="BlockTokens"><c>kvCache.blockTokens</c>: what the arena must hold one of; 0 asks for nothing.</param>
+public sealed record MemoryBudget(long? FastMemory, long KVMemory, long Arena, long? Limit, int BatchTokens = 0, int BlockTokens = 0);
 
 /// <summary>Whether a model fits.</summary>
 /// <param name="Needed">Bytes that the container needs.</param>
@@ -23,6 +24,9 @@ public static class MemorySizing
     /// <summary>What of <see cref="ProgramBytes"/> is for intermediate results; those of many wide heads take more.</summary>
     public const long StepBytes = 96L << 20;
 
+    /// <summary>The arena keeps blocks in whole pages.</summary>
+    private const long ArenaPage = 4096;
+
     /// <summary>Holds a model against a budget.</summary>
     public static MemoryNeed Plan(ModelFacts facts, MemoryBudget budget)
     {
@@ -32,6 +36,8 @@ public static class MemorySizing
         var needed = Sum(fixedBytes, resident);
         if (budget.FastMemory is { } memory && facts.ExpertBytes > 0 && memory < facts.SmallestExpertBytes)
             return new MemoryNeed(needed, Proposal(facts, budget, fixedBytes), $"experts.fastMemory: {Quantities.Format(memory)} is {Quantities.Format(facts.SmallestExpertBytes - memory)} less than the {Quantities.Format(facts.SmallestExpertBytes)} that one token's experts in one layer take: raise it");
+        if (budget.Arena > 0 && budget.BlockTokens > 0 && SmallestArena(facts, budget) is var smallest && budget.Arena < smallest)
+            return new MemoryNeed(needed, null, $"kvCache.memory: {Quantities.Format(budget.Arena)} is less than the {Quantities.Format(smallest)} ({smallest}) that one block of {budget.BlockTokens} tokens takes: raise it, lower kvCache.blockTokens, or set kvCache.enabled to false");
         if (budget.Limit is not { } limit || needed <= limit)
             return new MemoryNeed(needed, Proposal(facts, budget, fixedBytes), null);
 
@@ -40,6 +46,13 @@ public static class MemorySizing
         return Proposal(facts, budget, fixedBytes) is { } proposal && proposal < resident
             ? new MemoryNeed(needed, proposal, $"{message}: raise the limit, or set experts.fastMemory to {proposal} ({Quantities.Format(proposal)}) or less")
             : new MemoryNeed(needed, null, $"{message}: raise the limit to at least {Quantities.Format(Sum(fixedBytes, facts.SmallestExpertBytes))}, or lower serving.kvMemory and kvCache.memory");
+    }
+
+    /// <summary>One block, and its counter.</summary>
+    private static long SmallestArena(ModelFacts facts, MemoryBudget budget)
+    {
+        var pages = (((Int128)facts.KVBytesPerToken * budget.BlockTokens) + ArenaPage - 1) / ArenaPage;
+        return (long)Int128.Min((pages * ArenaPage) + sizeof(long), long.MaxValue);
     }
 
     private static long Program(ModelFacts facts, MemoryBudget budget)

@@ -110,7 +110,7 @@ public sealed class MemoryPolicySpec
     [Range(1, 99)]
     public int TargetReadPercent { get; set; } = 50;
 
-    /// <summary>Interleave weights by NUMA node. Absent: from the measured or reported bandwidth.</summary>
+    /// <summary>Interleave weights by NUMA node, in force at the levels Interleave and SchedExt. Absent: at Interleave from the measured or reported bandwidth, at SchedExt none.</summary>
     [Size(0, 256)]
     [ListMap("node")]
     public List<InterleaveWeight>? InterleaveWeights { get; set; }
@@ -153,7 +153,7 @@ public sealed class InterleaveWeight
 /// <summary>What to do where the node cannot do what the policy asks.</summary>
 public sealed class MemoryFallbackSpec
 {
-    /// <summary>Where the kernel has no sched_ext.</summary>
+    /// <summary>Where the kernel has no sched_ext, or refuses the duplex scheduler.</summary>
     public SchedulerFallback WithoutSchedExt { get; set; } = SchedulerFallback.Interleave;
 
     /// <summary>Where there is no CXL memory.</summary>
@@ -163,7 +163,7 @@ public sealed class MemoryFallbackSpec
 /// <summary>Without sched_ext.</summary>
 public enum SchedulerFallback
 {
-    /// <summary>Weighted interleave and placement only.</summary>
+    /// <summary>Weighted interleave only.</summary>
     Interleave,
 
     /// <summary>Count, change nothing.</summary>
@@ -288,6 +288,12 @@ public sealed class NodeMemoryStatus
     /// <summary>The longest message.</summary>
     public const int LongestMessage = 1024;
 
+    /// <summary>The most settings that are named.</summary>
+    public const int MostNotHonoured = 8;
+
+    /// <summary>The longest word about a setting.</summary>
+    public const int LongestNotHonoured = 256;
+
     /// <summary>The node's name.</summary>
     public required string Name { get; set; }
 
@@ -312,6 +318,11 @@ public sealed class NodeMemoryStatus
 
     /// <summary>NUMA nodes without processors.</summary>
     public int? MemoryOnlyNodes { get; set; }
+
+    /// <summary>Settings, annotations and attributes that the agent cannot honour there, each with its name and why.</summary>
+    [Size(0, MostNotHonoured)]
+    [ItemSize(0, LongestNotHonoured)]
+    public List<string>? NotHonoured { get; set; }
 }
 
 /// <summary>What an agent can do on a node.</summary>
@@ -320,7 +331,7 @@ public enum SchedulingLevel
     /// <summary>Count, change nothing.</summary>
     Observe,
 
-    /// <summary>Weighted interleave and placement.</summary>
+    /// <summary>Weighted interleave.</summary>
     Interleave,
 
     /// <summary>The duplex scheduler.</summary>

@@ -43,12 +43,33 @@ public sealed class PromptOptimizationJobSpec
     [ListSet]
     public List<PromptDialect>? Dialects { get; set; }
 
-    /// <summary>Limits. Absent: the PromptOptimizer's.</summary>
-    public JobBudget? Budget { get; set; }
+    /// <summary>Limits; each that is absent is the PromptOptimizer's.</summary>
+    public RequestedBudget? Budget { get; set; }
 
     /// <summary>How long the job is kept after it has ended. Absent: for ever.</summary>
     [Duration]
     public string? TtlAfterFinished { get; set; }
+}
+
+/// <summary>Limits that a job names itself.</summary>
+public sealed class RequestedBudget
+{
+    /// <summary>Rounds of refining and judging. Absent: the PromptOptimizer's rounds.max.</summary>
+    [Range(1, 20)]
+    public int? Rounds { get; set; }
+
+    /// <summary>Tokens, prompts and answers together. Absent: the PromptOptimizer's.</summary>
+    [Range(1, 100000000)]
+    public int? Tokens { get; set; }
+
+    /// <summary>Images. Absent: the PromptOptimizer's.</summary>
+    [Range(0, 1000)]
+    public int? Images { get; set; }
+
+    /// <summary>Wall-clock time from acceptance. Absent: the PromptOptimizer's.</summary>
+    [Duration]
+    [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
+    public string? Deadline { get; set; }
 }
 
 /// <summary>Dialects of image models.</summary>

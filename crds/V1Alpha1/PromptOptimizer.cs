@@ -72,12 +72,18 @@ public sealed class PromptOptimizerSpec
     public NetworkPolicySpec NetworkPolicy { get; set; } = new();
 }
 
-/// <summary>The language model behind the agents: exactly one of the fields.</summary>
+/// <summary>The language model behind the agents: a MoEDeployment or an endpoint.</summary>
 [CelRule("has(self.moeDeploymentRef) != has(self.endpoint)", "exactly one of moeDeploymentRef and endpoint must be set")]
+[CelRule("!(has(self.timeout) && has(self.endpoint))", "timeout is for moeDeploymentRef: write endpoint.timeout")]
 public sealed class LanguageModelSpec
 {
     /// <summary>A MoEDeployment of the same namespace.</summary>
     public LocalReference? MoeDeploymentRef { get; set; }
+
+    /// <summary>How long one call to the MoEDeployment may take. Absent: 60s. An endpoint has its own.</summary>
+    [Duration]
+    [CelRule(CallDuration.Rule, CallDuration.Message)]
+    public string? Timeout { get; set; }
 
     /// <summary>Any OpenAI-compatible endpoint.</summary>
     public ModelEndpoint? Endpoint { get; set; }

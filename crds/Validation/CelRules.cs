@@ -72,6 +72,7 @@ internal static class CelRules
         // Needs the old object, which only an API server has; on one without CEL the controller notices the generation.
         Add<PromptOptimizationJobSpec>("the spec of a PromptOptimizationJob cannot be changed: make a new job", _ => true);
         Add<LanguageModelSpec>("exactly one of moeDeploymentRef and endpoint must be set", model => model.MoeDeploymentRef is not null != model.Endpoint is not null);
+        Add<LanguageModelSpec>("timeout is for moeDeploymentRef: write endpoint.timeout", model => model.Timeout is null || model.Endpoint is null);
         Add<ScorerSpec>("endpoint must be set for type VisionLanguageModel and only then", scorer => scorer.Type == ScorerType.VisionLanguageModel == scorer.Endpoint is not null);
         Add<ScorerSpec>("clip must be set for type Clip and only then", scorer => scorer.Type == ScorerType.Clip == scorer.Clip is not null);
         Add<JobStoreSpec>("connectionSecretRef must be set for type PostgreSQL and only then", store => store.Type == JobStoreType.PostgreSQL == store.ConnectionSecretRef is not null);

@@ -90,7 +90,8 @@ public static class ModelCommands
                 Quantities.Bytes(serve.Serving.KVMemory, "serving.kvMemory"),
                 Quantities.ParseBytes(parsed.GetValue(arena)!, "--arena-size"),
                 (parsed.GetValue(limit) ?? Variable(ContainerVariables.MemoryLimit)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null,
-                serve.Serving.MaxBatchTokens);
+                serve.Serving.MaxBatchTokens,
+                serve.BlockTokens);
             var need = MemorySizing.Plan(facts, budget);
             WriteReport(parsed.GetValue(report), facts, need.Refusal);
             var output = parsed.InvocationConfiguration.Output;

@@ -1,6 +1,7 @@
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Planning.MoEDeployments;
 using Moebius.Operator.Planning.Policies;
 using Moebius.Operator.Runtime;
 
@@ -28,9 +29,9 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
         context.Advise(entity);
         var plan = context.UnlessPaused(entity, context.Plan(Name, () => KVPrivacyPolicyPlanner.Plan(entity, maps)));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
-        var users = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);
-        // A policy that could not be written is not ready.
-        var problems = plan.Problems.Concat(applying.Select(problem => problem with { Blocks = true })).ToList();
+        var (users, refusals) = await UsersAsync(entity, cancellationToken).ConfigureAwait(false);
+        // A policy that could not be written, or is not taken, is not ready.
+        var problems = plan.Problems.Concat(applying.Concat(refusals).Select(problem => problem with { Blocks = true })).ToList();
         await context.WriteStatusAsync(
             entity,
             context.Informers.Policies.Cache,
@@ -41,15 +42,15 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
             cancellationToken).ConfigureAwait(false);
         if (applying.Count > 0)
             return ControllerContext.Result(entity, applying);
-        if (users.Any(user => user.Generation is { } generation && generation != entity.Metadata.Generation))
+        if (refusals.Count > 0 || users.Any(user => user.Generation is { } generation && generation != entity.Metadata.Generation))
             return ReconciliationResult<KVPrivacyPolicy>.Success(entity, AskAgain);
         return users.Count > 0 || KVPrivacyPolicyPlanner.ConfigMaps(entity).Count > 0
             ? ReconciliationResult<KVPrivacyPolicy>.Success(entity, ReadAgain)
             : ReconciliationResult<KVPrivacyPolicy>.Success(entity);
     }
 
-    /// <summary>MoEDeployments that refer to a policy, by name, and which generation of it their sidecars run.</summary>
-    private async Task<IReadOnlyList<PolicyUser>> UsersAsync(KVPrivacyPolicy policy, CancellationToken cancellationToken)
+    /// <summary>MoEDeployments that refer to a policy, by name, which generation of it their sidecars run, and which sidecars refuse it.</summary>
+    private async Task<(IReadOnlyList<PolicyUser> Users, IReadOnlyList<Problem> Refusals)> UsersAsync(KVPrivacyPolicy policy, CancellationToken cancellationToken)
     {
         var @namespace = policy.Metadata.NamespaceProperty;
         var names = context.Informers.MoEDeployments.Cache.List()
@@ -57,10 +58,15 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
             .Select(user => user.Metadata.Name)
             .Order(StringComparer.Ordinal)
             .ToList();
-        var generations = await Task.WhenAll(names
+        var reports = await Task.WhenAll(names
             .Take(StatusPlanner.MaxUsers)
-            .Select(name => context.Reports.PolicyGenerationAsync(context.Pods(Components.Inference, name, @namespace), cancellationToken))).ConfigureAwait(false);
-        return [.. names.Select((name, index) => new PolicyUser { Name = name, Generation = generations.ElementAtOrDefault(index) })];
+            .Select(name => context.Reports.PolicyAsync(context.Pods(Components.Inference, name, @namespace), cancellationToken))).ConfigureAwait(false);
+        return (
+            [.. names.Select((name, index) => new PolicyUser { Name = name, Generation = reports.ElementAtOrDefault(index)?.Generation })],
+            [.. names.Zip(reports).Where(user => user.Second.Refusals > 0).Select(user => new Problem(
+                Reasons.PolicyRefused,
+                $"{user.Second.Refusals} pods of MoEDeployment '{user.First}' refuse the newest policy and go on with {(user.Second.Generation is { } generation ? $"generation {generation}" : "an older one")}: 'kubectl logs POD -c {InferencePod.KVCacheContainer}' of one says why; correct the policy, or provide the Secret or claim that it names",
+                Blocks: true))]);
     }
 
     /// <inheritdoc />

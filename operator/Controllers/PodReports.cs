@@ -12,6 +12,7 @@ namespace Moebius.Operator.Controllers;
 internal sealed class PodReports(HttpClient http)
 {
     private const string GenerationMetric = "moebius_kvcache_policy_generation";
+    private const string InvalidMetric = "moebius_kvcache_policy_invalid";
     private const int AtOnce = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
@@ -22,11 +23,13 @@ internal sealed class PodReports(HttpClient http)
     /// <summary>A client whose answers cannot fill the operator's memory.</summary>
     public static HttpClient Client(HttpMessageHandler handler) => new(handler, disposeHandler: false) { Timeout = Patience, MaxResponseContentBufferSize = LargestAnswer };
 
-    /// <summary>The oldest generation of its policy that a sidecar among these pods runs; null when none answers.</summary>
-    public async Task<long?> PolicyGenerationAsync(IReadOnlyList<V1Pod> pods, CancellationToken cancellationToken)
+    /// <summary>What the sidecars of these pods say of their policy.</summary>
+    public async Task<PolicyReport> PolicyAsync(IReadOnlyList<V1Pod> pods, CancellationToken cancellationToken)
     {
         var answers = await AskAsync(pods, PodPaths.KVCacheMetricsPort, "/metrics", cancellationToken).ConfigureAwait(false);
-        return answers.Select(answer => Generation(answer.Text)).Where(generation => generation is not null).Min();
+        return new PolicyReport(
+            answers.Select(answer => Value(answer.Text, GenerationMetric)).Where(generation => generation is not null).Min(),
+            answers.Count(answer => Value(answer.Text, InvalidMetric) == 1));
     }
 
     /// <summary>What the node agents say of their nodes, by name.</summary>
@@ -36,11 +39,11 @@ internal sealed class PodReports(HttpClient http)
         return [.. answers.Select(answer => Node(answer.Pod, answer.Text)).OfType<NodeMemoryStatus>().OrderBy(node => node.Name, StringComparer.Ordinal)];
     }
 
-    internal static long? Generation(string metrics)
+    internal static long? Value(string metrics, string metric)
     {
         foreach (var line in metrics.Split('\n'))
         {
-            if (line.StartsWith(GenerationMetric, StringComparison.Ordinal) && line.LastIndexOf(' ') is > 0 and var space
+            if (line.StartsWith(metric, StringComparison.Ordinal) && line.LastIndexOf(' ') is > 0 and var space
                 && double.TryParse(line[(space + 1)..], NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
                 return (long)value;
         }
@@ -61,11 +64,14 @@ internal sealed class PodReports(HttpClient http)
                 Name = name,
                 Level = status.Level,
                 Reason = status.Reason,
-                Message = status.Message is { Length: > NodeMemoryStatus.LongestMessage } ? status.Message[..NodeMemoryStatus.LongestMessage] : status.Message,
+                Message = status.Message is { } message ? Cut(message, NodeMemoryStatus.LongestMessage) : null,
                 TelemetrySource = status.TelemetrySource,
                 Kernel = status.Kernel,
                 Scheduler = status.Scheduler,
                 MemoryOnlyNodes = status.MemoryOnlyNodes,
+                NotHonoured = status.NotHonoured is { Count: > 0 } settings
+                    ? [.. settings.OfType<string>().Take(NodeMemoryStatus.MostNotHonoured).Select(setting => Cut(setting, NodeMemoryStatus.LongestNotHonoured))]
+                    : null,
             };
         }
         catch (JsonException)
@@ -73,6 +79,8 @@ internal sealed class PodReports(HttpClient http)
             return null;
         }
     }
+
+    private static string Cut(string text, int longest) => text.Length > longest ? text[..longest] : text;
 
     private async Task<IReadOnlyList<(V1Pod Pod, string Text)>> AskAsync(IReadOnlyList<V1Pod> pods, int port, string path, CancellationToken cancellationToken)
     {
@@ -114,5 +122,10 @@ internal sealed class PodReports(HttpClient http)
         }
     }
 
-    private sealed record Answer(SchedulingLevel? Level, string? Reason, string? Message, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes);
+    private sealed record Answer(SchedulingLevel? Level, string? Reason, string? Message, TelemetrySource? TelemetrySource, string? Kernel, string? Scheduler, int? MemoryOnlyNodes, List<string?>? NotHonoured);
 }
+
+/// <summary>What sidecars say of their policy.</summary>
+/// <param name="Generation">The oldest generation that one of them runs; null when none answers.</param>
+/// <param name="Refusals">How many refuse a newer one.</param>
+internal sealed record PolicyReport(long? Generation, int Refusals);

@@ -26,7 +26,7 @@ internal sealed class PromptService(HttpClient http)
         if (spec.Dialects is { Count: > 0 } dialects)
             body["dialects"] = new JsonArray([.. dialects.Select(dialect => JsonValue.Create(dialect.ToString()))]);
         if (spec.Budget is { } budget)
-            body["budget"] = new JsonObject { ["tokens"] = budget.Tokens, ["images"] = budget.Images, ["deadline"] = budget.Deadline };
+            body["budget"] = WireJson.ToNode(budget);
         return SendAsync<ServiceJob>(HttpMethod.Post, new Uri(address, "/v1/jobs"), body, cancellationToken);
     }
 

@@ -60,6 +60,9 @@ public static class Reasons
     /// <summary>No node has the labels that the profile selects.</summary>
     public const string NoNodes = "NoNodes";
 
+    /// <summary>A node cannot honour a setting of the profile, or an annotation of a pod.</summary>
+    public const string SettingNotHonoured = "SettingNotHonoured";
+
     /// <summary>No reference is set.</summary>
     public const string NotReferenced = "NotReferenced";
 
@@ -71,6 +74,9 @@ public static class Reasons
 
     /// <summary>The KVPrivacyPolicy breaks a rule.</summary>
     public const string PolicyInvalid = "PolicyInvalid";
+
+    /// <summary>Sidecars refuse the newest KVPrivacyPolicy and go on with an older one.</summary>
+    public const string PolicyRefused = "PolicyRefused";
 
     /// <summary>The MemorySchedulingProfile does not exist.</summary>
     public const string ProfileNotFound = "ProfileNotFound";

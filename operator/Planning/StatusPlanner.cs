@@ -27,7 +27,7 @@ internal static class StatusPlanner
 
     public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
-        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(WhileFetching(condition, plan, seen), plan)).ToList();
+        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhileFetching(condition, plan, seen)).ToList();
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
@@ -37,7 +37,7 @@ internal static class StatusPlanner
         return new MoEDeploymentStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions, resource.Metadata.Generation, now),
+            Conditions = PausedConditions.Merge(resource.Status?.Conditions, conditions, plan, resource.Metadata.Generation, now),
             Replicas = seen.Workload?.Existing ?? 0,
             ReadyReplicas = seen.Workload?.Ready ?? 0,
             Selector = string.Join(',', Labels.Selector(Components.Inference, resource.Metadata.Name).Select(label => $"{label.Key}={label.Value}")),
@@ -51,9 +51,10 @@ internal static class StatusPlanner
     public static PromptOptimizerStatus PromptOptimizer(PromptOptimizer resource, Plan plan, Observation seen, DateTimeOffset now) => new()
     {
         ObservedGeneration = resource.Metadata.Generation,
-        Conditions = Conditions.Merge(
+        Conditions = PausedConditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(condition, plan)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Concat(plan.Conditions),
+            plan,
             resource.Metadata.Generation,
             now),
         Endpoint = plan.IsBlocked || plan.Behind is not null ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
@@ -62,21 +63,16 @@ internal static class StatusPlanner
     public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Plan plan, Observation seen, IReadOnlyList<NodeMemoryStatus> nodes, DateTimeOffset now) => new()
     {
         ObservedGeneration = resource.Metadata.Generation,
-        Conditions = Conditions.Merge(
+        Conditions = PausedConditions.Merge(
             resource.Status?.Conditions,
-            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhilePaused(ForNodes(condition, resource, seen.Workload), plan)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => ForNodes(condition, resource, seen.Workload)).Concat(NodeConditions.Of(nodes)).Concat(plan.Conditions),
+            plan,
             resource.Metadata.Generation,
             now),
         DesiredNodes = seen.Workload?.Desired ?? 0,
         ReadyNodes = seen.Workload?.Ready ?? 0,
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
-
-    /// <summary>What runs well but is not what the current generation asks for is not ready: who waits for that generation would go on.</summary>
-    private static PlannedCondition WhilePaused(PlannedCondition condition, Plan plan) =>
-        plan is { Behind: { } behind, IsBlocked: false } && condition.Type is ConditionTypes.Ready or ConditionTypes.Progressing
-            ? new(condition.Type, ConditionStatus.False, Reasons.Paused, $"{Labels.PausedMessage}, and {behind}")
-            : condition;
 
     /// <summary>Before there is a workload, what is waited for is its model.</summary>
     private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
@@ -111,7 +107,7 @@ internal static class StatusPlanner
         return new KVPrivacyPolicyStatus
         {
             ObservedGeneration = resource.Metadata.Generation,
-            Conditions = Conditions.Merge(resource.Status?.Conditions, conditions.Select(condition => WhilePaused(condition, plan)), resource.Metadata.Generation, now),
+            Conditions = PausedConditions.Merge(resource.Status?.Conditions, conditions, plan, resource.Metadata.Generation, now),
             Users = users.Count == 0 ? null : [.. users.Take(MaxUsers)],
             UserCount = users.Count,
         };

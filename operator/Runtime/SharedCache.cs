@@ -26,6 +26,9 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     /// <summary>An object has appeared, changed or gone: before, after.</summary>
     public event Action<T?, T?>? Changed;
 
+    /// <summary>An own write went through: for others than its writer, whom <see cref="Changed"/> does not tell of it.</summary>
+    public event Action<T?, T?>? Written;
+
     public int Count
     {
         get
@@ -106,6 +109,7 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
     /// <param name="write">Writes; null in place of an answer that is not to be taken in.</param>
     public async Task WriteAsync(ObjectKey key, Func<Task<T?>> write)
     {
+        var before = Find(key);
         lock (_gate)
         {
             if (!_writes.TryGetValue(key, out var own))
@@ -116,12 +120,15 @@ internal sealed class SharedCache<T>(Func<T, string?>? indexer = null)
         try
         {
             if (await write().ConfigureAwait(false) is { } answer)
+            {
                 SetOwn(answer);
+                Written?.Invoke(before, answer);
+            }
         }
         finally
         {
-            if (EndWrite(key) is var (before, now))
-                Changed?.Invoke(before, now);
+            if (EndWrite(key) is var (last, now))
+                Changed?.Invoke(last, now);
         }
     }
 

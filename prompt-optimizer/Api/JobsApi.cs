@@ -3,7 +3,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
-using Moebius.Crds;
 using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer.Api;
@@ -30,8 +29,6 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
     {
         var request = await Wire.ReadAsync<CreateJobRequest>(context).ConfigureAwait(false);
         CheckText("prompt", request.Prompt);
-        if (request.Budget?.Deadline is { } deadline && Durations.Parse(deadline, "budget.deadline") <= TimeSpan.Zero)
-            throw new ProblemException(Problem.Of("budget.deadline", $"'{deadline}' must be longer than 0s"));
         var creation = store.Create(request.ToJob(settings.DefaultLimits));
         if (creation.Job is not { } job)
             return Wire.Json(new Problem(StatusCodes.Status409Conflict, "The key was used for another request",

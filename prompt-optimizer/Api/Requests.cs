@@ -22,7 +22,7 @@ internal sealed class CreateJobRequest
     [Size(1, 8)]
     public List<PromptDialect>? Dialects { get; set; }
 
-    public BudgetRequest? Budget { get; set; }
+    public RequestedBudget? Budget { get; set; }
 
     /// <summary>The job that this asks for, with the service's limits where it names none.</summary>
     public NewJob ToJob(JobLimits defaults)
@@ -39,22 +39,6 @@ internal sealed class CreateJobRequest
                 Budget?.Images ?? defaults.Images,
                 Budget?.Deadline is { } deadline ? Durations.Parse(deadline, "budget.deadline") : defaults.Deadline));
     }
-}
-
-/// <summary>Limits of one job; what is absent is the service's.</summary>
-internal sealed class BudgetRequest
-{
-    [Range(1, 20)]
-    public int? Rounds { get; set; }
-
-    [Range(1, 100000000)]
-    public int? Tokens { get; set; }
-
-    [Range(0, 1000)]
-    public int? Images { get; set; }
-
-    [Duration]
-    public string? Deadline { get; set; }
 }
 
 /// <summary>Body of <c>POST /v1/jobs/{id}/feedback</c>.</summary>

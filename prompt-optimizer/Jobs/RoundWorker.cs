@@ -55,7 +55,7 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
         if (_vision is not null && image is not null)
         {
             store.StepStarted(job.Id, VisionScorer.Name);
-            vision = await _vision.ScoreAsync(job.Intent!, image, meter, cancel).ConfigureAwait(false);
+            vision = await _vision.ScoreAsync(job.Intent!, words, image, meter, cancel).ConfigureAwait(false);
         }
 
         var finished = new Round(number, job.CurrentTurn.Number, agent, draft, Scoring.Combine(text, evaluation, vision),

@@ -19,13 +19,15 @@ internal sealed class VisionScorer(IChatModel model)
 
     private readonly StructuredAgent _agent = new(Name, nameof(VisionScorer));
 
-    public async Task<VisionScore> ScoreAsync(Intent intent, GeneratedImage image, TokenMeter meter, CancellationToken cancel)
+    public async Task<VisionScore> ScoreAsync(Intent intent, string? feedback, GeneratedImage image, TokenMeter meter, CancellationToken cancel)
     {
         var input = new JsonObject
         {
             ["elements"] = SelfEvaluation.NumberedElements(intent),
             ["exclusions"] = JsonSerializer.SerializeToNode(intent.Exclusions, Manifests.Json),
         };
+        if (feedback is not null)
+            input["feedback"] = feedback;
         var answer = await _agent.AskAsync<VisionAnswer>(model, input, meter, cancel, new DataContent(image.Bytes, image.MediaType)).ConfigureAwait(false);
         return Scoring.Verify(intent, answer);
     }

@@ -39,6 +39,10 @@ internal sealed record AgentStatus
     /// <summary>Where the weights come from: policy, firmware or measurement.</summary>
     public required string? InterleaveSource { get; init; }
 
+    /// <summary>Settings, annotations and attributes that cannot be honoured, each with its name, a colon and why.</summary>
+    public required IReadOnlyList<string> NotHonoured { get; init; }
+
+    /// <summary>Everything that somebody may want to look at, what is not honoured first.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
     public required IReadOnlyList<CgroupStatus> Cgroups { get; init; }
 }

@@ -1,4 +1,5 @@
 using Moebius.Crds.V1Alpha1;
+using Moebius.Cxl.Policy;
 
 namespace Moebius.Cxl.Agent;
 
@@ -24,6 +25,10 @@ internal static class EventPlanner
         if (before is { Ready: true } or null && !after.Ready)
             yield return new NodeEvent(true, "LevelNotAccepted", $"the profile {after.Profile} does not accept the level {after.Level}{Why(after)}");
 
+        // One for each setting: what is said of it may hold a number that changes all the time.
+        foreach (var setting in after.NotHonoured.Where(one => before?.NotHonoured.Any(known => Setting(known) == Setting(one)) != true))
+            yield return new NodeEvent(true, "SettingNotHonoured", setting);
+
         if (after.Duplex is not { } duplex)
             yield break;
         var (was, old) = (before?.Duplex?.Reason, before?.Duplex?.Failures ?? 0);
@@ -33,11 +38,14 @@ internal static class EventPlanner
             yield return new NodeEvent(false, "SchedulerReleased", "the kernel's own scheduler runs this machine: there is nobody to pair or to put first");
         if (duplex.Failures > old && duplex.ExitReason is { } reason && duplex.Reason == "SchedulerExited")
             yield return new NodeEvent(true, "SchedulerExited", $"the kernel took the duplex scheduler out: {reason}");
-        else if (duplex.Failures > old)
+        else if (duplex.Failures > old && (duplex.Reason != LevelPlanner.OtherScheduler || was != duplex.Reason))
             yield return new NodeEvent(true, duplex.Reason, $"the duplex scheduler is not loaded: {duplex.Message}");
-        if (duplex.Failures > old && duplex.Failures > 1)
+        // Whoever waits for another's scheduler to go has not failed.
+        if (duplex.Failures > old && duplex.Failures > 1 && duplex.Reason != LevelPlanner.OtherScheduler)
             yield return new NodeEvent(true, "SchedulerBackOff", $"the duplex scheduler failed {duplex.Failures} times; the next attempt is at {duplex.NextAttempt:HH:mm:ss} UTC");
     }
+
+    private static string Setting(string notHonoured) => notHonoured.Split(": ")[0];
 
     private static string Why(AgentStatus status) => status.Level == SchedulingLevel.SchedExt && status.Reason == $"{SchedulingLevel.SchedExt}" ? "" : $" ({status.Reason})";
 }

@@ -61,9 +61,16 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
         }
     }
 
-    /// <summary>Puts back what was found.</summary>
+    /// <summary>Puts back what was found, and lets others set weights.</summary>
     /// <exception cref="IOException">The kernel refused; the record stays for the next agent.</exception>
-    public void Restore() => _interleave?.Restore();
+    /// <exception cref="UnauthorizedAccessException">The same.</exception>
+    public void Restore()
+    {
+        _interleave?.Restore();
+        (_interleave, Weights) = (null, null);
+        _record?.Dispose();
+        _record = null;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _record?.Dispose();

@@ -10,19 +10,9 @@ namespace Moebius.Cxl.Agent;
 /// <content>What the agent says: its report and its log.</content>
 internal sealed partial class NodeAgent
 {
-    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot)
-    {
-        // What is so now: the kernel may have taken the scheduler out since the level was chosen.
-        var now = _keeper is { State: { Failed: true } state }
-            ? _level with
-            {
-                Level = SchedulingLevel.Observe,
-                Acceptable = _options.Config.Fallback.WithoutSchedExt != SchedulerFallback.Fail,
-                Obstacles = [new LevelObstacle(SchedulingLevel.SchedExt, state.Reason, state.Message)],
-            }
-            : _level;
-        return Report(now, _keeper is null ? _kernel : HostKernel.Read(_options.Sysfs, _options.Procfs), activity, snapshot);
-    }
+    // Read afresh: schedulers come and go.
+    private AgentStatus Report(IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) =>
+        Report(Weigh(Decide()), HostKernel.Read(_options.Sysfs, _options.Procfs), activity, snapshot);
 
     private AgentStatus Report(LevelDecision level, HostKernel kernel, IReadOnlyList<CgroupActivity> activity, ObserverSnapshot? snapshot) => new()
     {
@@ -63,15 +53,18 @@ internal sealed partial class NodeAgent
             _topology.CxlNodes.Sum(node => node.MemoryBytes)),
         InterleaveWeights = _interleave.Weights,
         InterleaveSource = _interleave.Weights is null ? null : InterleavePlanner.Plan(_topology, _options.Config.Policy, _measured).Source,
-        Warnings = [.. _warnings, .. new[] { _readFailure, _pods?.Warning, _events?.Warning, _traffic?.Failure, RefusedAttributes }.OfType<string>()],
+        NotHonoured = [.. NotHonouredNow],
+        Warnings = [.. NotHonouredNow, .. _warnings, .. new[] { _readFailure, _pods?.Warning, _events?.Warning, _traffic?.Failure }.OfType<string>()],
         Cgroups = [.. activity.OrderByDescending(cgroup => cgroup.Delta.RunNs).ThenByDescending(cgroup => cgroup.Total.RunNs).Take(_options.TopCgroups).Select(CgroupStatus.Of)],
     };
 
     /// <summary>The level is reached, and there is nothing to do at it.</summary>
     private SchedulerState? StandingBy => _keeper?.State is { Loaded: false, Failed: false } state ? state : null;
 
+    private IEnumerable<string> NotHonouredNow => [.. _notHonoured, .. new[] { _weightsNotHonoured, _pods?.Refused, RefusedAttributes }.OfType<string>()];
+
     private string? RefusedAttributes => _refusedAttributes == 0 ? null
-        : $"{_refusedAttributes} cgroups have an attribute {HintResolver.Attribute} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
+        : $"{HintResolver.Attribute}: {_refusedAttributes} cgroups have an attribute that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
 
     [LoggerMessage(1, Microsoft.Extensions.Logging.LogLevel.Information, "Level {Level}, reason {Reason}: {Message}")]
     private partial void LogLevel(SchedulingLevel level, string reason, string message);

@@ -21,20 +21,24 @@ internal sealed partial class NodeAgent : IDisposable
     private readonly AgentMetrics _metrics;
     private readonly HostKernel _kernel;
     private readonly NodeTopology _topology;
-    private readonly LevelDecision _level;
+    private readonly byte[]? _program = DuplexScheduler.EmbeddedObject();
     private readonly SchedulerKeeper? _keeper;
     private readonly CgroupHierarchy? _hierarchy;
     private readonly ObserverLoad _observer;
     private readonly ActivityTracker _tracker;
     private readonly InterleaveKeeper _interleave;
-    private readonly IReadOnlyDictionary<int, double>? _measured;
     private readonly List<string> _warnings;
+    private readonly List<string> _notHonoured;
     private readonly ITrafficMeter? _traffic;
     private readonly string _trafficWhy;
     private readonly PodWatch? _pods;
     private readonly NodeEvents? _events;
     private readonly Lock _gate = new();
     private IReadOnlyList<TrafficCount> _carried = [];
+    private IReadOnlyDictionary<int, double>? _measured;
+    private IReadOnlyDictionary<int, int>? _weights;
+    private LevelObstacle? _weightsRefused;
+    private string? _weightsNotHonoured;
     private ulong _bursts;
     private int _refusedAttributes;
     private string? _readFailure;
@@ -56,18 +60,6 @@ internal sealed partial class NodeAgent : IDisposable
         _warnings = [.. _topology.Warnings];
         _interleave = new InterleaveKeeper(options);
         RestoreLeft();
-        _level = Decide(null);
-        if (_level.Reason == InterleavePlanner.BandwidthUnknown)
-        {
-            (_measured, var failure) = NodeBandwidth.Measure(_topology.MemoryNodes, options.Config.Policy.TargetReadPercent / 100.0);
-            if (failure is not null)
-                _warnings.Add($"the nodes' bandwidth cannot be measured: {failure}");
-            _level = Decide(_measured);
-        }
-
-        if (_level.Level == SchedulingLevel.Interleave)
-            _level = ApplyInterleave(_level);
-
         _observer = ObserverLoader.Load(_kernel, options.Config.Telemetry.Source, new ObserverOptions
         {
             CgroupV1 = _hierarchy?.Version1 ?? false,
@@ -76,10 +68,11 @@ internal sealed partial class NodeAgent : IDisposable
         }, Observer.EmbeddedObject());
         (_traffic, _trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
         _warnings.AddRange(Shortcomings());
+        _notHonoured = [.. NotHonoured()];
         var policy = options.Config.Policy;
         _tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), _observer.Source == TelemetrySource.PerfEvents);
-        if (_level.Level == SchedulingLevel.SchedExt)
-            _keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, options.Config, [.. _topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], _hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, _traffic is not null || _observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
+        if (Decide().Level == SchedulingLevel.SchedExt)
+            _keeper = new SchedulerKeeper(_program!, options.Config, [.. _topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], _hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, _traffic is not null || _observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
         Status = Report([], null);
         Tell(null);
         metrics.Describe(Status, _topology);
@@ -158,15 +151,7 @@ internal sealed partial class NodeAgent : IDisposable
             _keeper?.Dispose();
             _observer.Observer?.Dispose();
             _traffic?.Dispose();
-            try
-            {
-                _interleave.Restore();
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                LogRestoreFailure(error.Message);
-            }
-
+            PutBack();
             _interleave.Dispose();
         }
     }
@@ -202,27 +187,80 @@ internal sealed partial class NodeAgent : IDisposable
         }
     }
 
-    /// <summary>What the configuration asks for and this machine, or this process, does not have.</summary>
+    /// <summary>What this process does not have, and its pod should give it.</summary>
     private IEnumerable<string> Shortcomings()
     {
-        var config = _options.Config;
-        if (config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && _observer.Source is { } source && source != wanted && _traffic?.Source != wanted)
-            yield return $"telemetry.source: {wanted} is not available here; using {source}: {_observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {_trafficWhy}")}";
         if (_hierarchy is null)
             yield return "no cgroup hierarchy is mounted below sysfs: cgroups have no names; give --cgroups";
         if (_observer.Observer is not null && _kernel.SeesOwnTasksOnly)
             yield return "the agent is in a PID namespace of its own: only its own tasks are counted, apart from page faults and memory events; set hostPID: true";
+    }
+
+    /// <summary>Settings of the profile that this machine, or this process, cannot honour, each with its field first.</summary>
+    private IEnumerable<string> NotHonoured()
+    {
+        var config = _options.Config;
+        if (config.Telemetry.Source is var wanted && wanted != TelemetrySource.Auto && _observer.Source is { } source && source != wanted && _traffic?.Source != wanted)
+            yield return $"telemetry.source: {wanted} is not available here; using {source}: {_observer.SourceMessage}{(wanted == TelemetrySource.Bpf ? "" : $"; {_trafficWhy}")}";
         if (_pods is null && config.Workloads is { Count: > 0 } workloads)
             yield return $"workloads: {workloads.Count} hints are not applied: the agent does not know its node; set NODE_NAME or --node-name";
     }
 
-    private LevelDecision ApplyInterleave(LevelDecision decision) =>
-        _interleave.Apply(InterleavePlanner.Plan(_topology, _options.Config.Policy, _measured).Weights) is { } obstacle
-            ? decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, obstacle] }
-            : decision;
+    /// <summary>The level as things are now: the scheduler may have come or gone since the last report.</summary>
+    private LevelDecision Decide()
+    {
+        var failure = _keeper is { State: { Failed: true } state } ? new LevelObstacle(SchedulingLevel.SchedExt, state.Reason, state.Message) : null;
+        var decision = Decide(failure);
+        if (decision.Reason != InterleavePlanner.BandwidthUnknown || _measured is not null)
+            return decision;
+        (_measured, var why) = NodeBandwidth.Measure(_topology.MemoryNodes, _options.Config.Policy.TargetReadPercent / 100.0);
+        if (why is not null)
+            _warnings.Add($"the nodes' bandwidth cannot be measured: {why}");
+        _measured ??= new Dictionary<int, double>();
+        return Decide(failure);
+    }
 
-    private LevelDecision Decide(IReadOnlyDictionary<int, double>? measured) =>
-        LevelPlanner.Decide(_kernel, _topology, _options.Config, hasScheduler: DuplexScheduler.EmbeddedObject() is not null, measured);
+    private LevelDecision Decide(LevelObstacle? failure) =>
+        LevelPlanner.Decide(_kernel, _topology, _options.Config, hasScheduler: _program is not null, _measured, failure);
+
+    /// <summary>Sets the weights that a level has, or puts back what was found where it has none. What is refused is not tried again.</summary>
+    private LevelDecision Weigh(LevelDecision decision)
+    {
+        // The scheduler comes again in a moment: weights stay.
+        if (decision.Reason == LevelPlanner.SchedulerExited)
+            return decision;
+        var plan = InterleavePlanner.At(decision.Level, _topology, _options.Config.Policy, _measured);
+        var weights = plan is { Obstacle: null } ? plan.Weights : null;
+        if (!Same(weights, _weights))
+        {
+            _weights = weights;
+            if (weights is null)
+                PutBack();
+            else
+                _weightsRefused = _interleave.Apply(weights);
+        }
+
+        var refused = weights is null ? null : _weightsRefused;
+        _weightsNotHonoured = decision.Level == SchedulingLevel.SchedExt && (refused?.Message ?? plan?.Obstacle?.Message) is { } why ? $"policy.interleaveWeights: not set: {why}" : null;
+        return refused is not null && decision.Level == SchedulingLevel.Interleave
+            ? decision with { Level = SchedulingLevel.Observe, Obstacles = [.. decision.Obstacles, refused] }
+            : decision;
+    }
+
+    private static bool Same(IReadOnlyDictionary<int, int>? one, IReadOnlyDictionary<int, int>? other) =>
+        one is null || other is null ? one == other : one.Count == other.Count && one.All(weight => other.TryGetValue(weight.Key, out var value) && value == weight.Value);
+
+    private void PutBack()
+    {
+        try
+        {
+            _interleave.Restore();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            LogRestoreFailure(error.Message);
+        }
+    }
 
     /// <summary>Says it once when the scheduler's state has changed.</summary>
     private void LogScheduler()

@@ -115,7 +115,7 @@ internal sealed class SchedulerKeeper : IDisposable
             LastExit = exit;
             Unload();
             CountFailure();
-            State = new SchedulerState(false, "SchedulerExited", $"the kernel took the scheduler out: {exit}; next attempt at {NextAttempt:HH:mm:ss} UTC");
+            State = new SchedulerState(false, LevelPlanner.SchedulerExited, $"the kernel took the scheduler out: {exit}; next attempt at {NextAttempt:HH:mm:ss} UTC");
         }
 
         if (!engaged && _scheduler is not null)
@@ -226,7 +226,7 @@ internal sealed class SchedulerKeeper : IDisposable
     private SchedulerState? LoadOrReason(bool attach)
     {
         if (HostKernel.Read(_sysfs, _procfs).SchedExtScheduler is { } other)
-            return new SchedulerState(false, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded; there is one per machine");
+            return new SchedulerState(false, LevelPlanner.OtherScheduler, $"the sched_ext scheduler '{other}' is loaded already; there is one per machine");
         try
         {
             if (BpfObject.LibraryVersion < DuplexScheduler.MinimumLibrary)
@@ -241,7 +241,7 @@ internal sealed class SchedulerKeeper : IDisposable
         catch (Exception error) when (BpfRefusal.Of(error, rejected: "SchedulerRejected", failed: "SchedulerLoadFailed") is { } refusal)
         {
             var isTaken = error is BpfException { Error: BpfException.EBUSY } && refusal.Reason == "SchedulerLoadFailed";
-            return new SchedulerState(false, isTaken ? "OtherSchedulerLoaded" : refusal.Reason, refusal.Message, refusal.Log);
+            return new SchedulerState(false, isTaken ? LevelPlanner.OtherScheduler : refusal.Reason, refusal.Message, refusal.Log);
         }
     }
 

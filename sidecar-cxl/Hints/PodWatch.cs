@@ -20,7 +20,11 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
     /// <summary>The last answer.</summary>
     public PodIntents Current { get; private set; } = new(new Dictionary<string, MemoryIntent>(), 0);
 
-    /// <summary>What is wrong; null if nothing is.</summary>
+    /// <summary>Annotations that are no intent; null without any.</summary>
+    public string? Refused => Current.Refused == 0 ? null
+        : $"{PodAnnotations.MemoryIntent}: {Current.Refused} pods have an annotation that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
+
+    /// <summary>Why pods cannot be listed; null if they can.</summary>
     public string? Warning { get; private set; } = "pods: not listed yet";
 
     /// <summary>Lists once.</summary>
@@ -37,9 +41,7 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
                 pods.Items.Select(Describe),
                 workloads,
                 namespaces.ToDictionary(item => item.Metadata.Name, item => Labels(item.Metadata)));
-            Warning = Current.Refused > 0
-                ? $"{Current.Refused} pods have an annotation {PodAnnotations.MemoryIntent} that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}"
-                : null;
+            Warning = null;
         }
         catch (Exception error) when (ApiFailure.Is(error, cancellation))
         {

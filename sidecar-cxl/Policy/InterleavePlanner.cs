@@ -18,6 +18,9 @@ internal static class InterleavePlanner
     /// <summary>A proportion this close (relative) is good enough to keep the round short.</summary>
     private const double Tolerance = 0.03;
 
+    /// <summary>What is said of a kernel without weighted interleave.</summary>
+    public const string KernelLacksIt = "the kernel has no weighted interleave (needs 6.9)";
+
     /// <summary>The reason that a measurement takes away.</summary>
     public const string BandwidthUnknown = "BandwidthUnknown";
 
@@ -43,6 +46,18 @@ internal static class InterleavePlanner
         var weights = Proportional([.. bandwidths.Select(bandwidth => bandwidth!.Value)]);
         return new InterleavePlan(nodes.Select((node, index) => (node.Id, Weight: weights[index])).ToDictionary(pair => pair.Id, pair => pair.Weight), null, measured is null ? "firmware" : "measurement");
     }
+
+    /// <summary>
+    /// The weights that are in force at a level: at Interleave those of the plan, at SchedExt those that the profile names,
+    /// null where none are.
+    /// </summary>
+    public static InterleavePlan? At(SchedulingLevel level, NodeTopology topology, MemoryPolicySpec policy, IReadOnlyDictionary<int, double>? measured = null) => level switch
+    {
+        SchedulingLevel.Interleave => Plan(topology, policy, measured),
+        SchedulingLevel.SchedExt when policy.InterleaveWeights is { Count: > 0 } =>
+            topology.WeightedInterleave is null ? Refuse("WeightedInterleaveMissing", KernelLacksIt) : Plan(topology, policy, measured),
+        _ => null,
+    };
 
     /// <summary>
     /// Whole weights from 1 to 255 in the proportion of positive numbers: the smallest set within the tolerance, else the

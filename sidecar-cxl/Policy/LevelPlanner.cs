@@ -30,44 +30,52 @@ internal sealed record LevelDecision(SchedulingLevel Level, bool Acceptable, IRe
 /// </summary>
 internal static class LevelPlanner
 {
+    /// <summary>The reason while another sched_ext scheduler runs the machine.</summary>
+    public const string OtherScheduler = "OtherSchedulerLoaded";
+
+    /// <summary>The reason while the kernel has taken the scheduler out.</summary>
+    public const string SchedulerExited = "SchedulerExited";
+
+    private const string StrategyForbids = "StrategyForbids";
+    private const string NoCxlMemory = "NoCxlMemory";
+
     /// <summary>
     /// Decides. <paramref name="hasScheduler"/>: the agent was built with a sched_ext scheduler. <paramref name="measured"/>:
-    /// bandwidth by node, where it was measured.
+    /// bandwidth by node, where it was measured. <paramref name="failure"/>: why the scheduler is not in the kernel, from who
+    /// has tried to load it; null while it is, or stands by.
     /// </summary>
-    public static LevelDecision Decide(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler, IReadOnlyDictionary<int, double>? measured = null)
+    public static LevelDecision Decide(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler, IReadOnlyDictionary<int, double>? measured = null, LevelObstacle? failure = null)
     {
-        var obstacles = new List<LevelObstacle>();
-        if (SchedulerObstacle(kernel, topology, config, hasScheduler) is not { } scheduler)
-            return new LevelDecision(SchedulingLevel.SchedExt, true, obstacles);
-        obstacles.Add(scheduler);
-
-        var interleave = InterleaveObstacle(topology, config, measured);
-        if (interleave is not null)
-            obstacles.Add(interleave);
-        var level = interleave is null ? SchedulingLevel.Interleave : SchedulingLevel.Observe;
-        return new LevelDecision(level, Acceptable(topology, config), obstacles);
+        if ((SchedulerObstacle(kernel, topology, config, hasScheduler) ?? failure) is not { } scheduler)
+            return new LevelDecision(SchedulingLevel.SchedExt, true, []);
+        var acceptable = Acceptable(scheduler, topology, config);
+        // A machine that is another scheduler's is left as it is; the own one that was taken out comes again in a moment.
+        if (scheduler.Reason is OtherScheduler or SchedulerExited)
+            return new LevelDecision(SchedulingLevel.Observe, acceptable, [scheduler]);
+        return InterleaveObstacle(topology, config, measured) is { } interleave
+            ? new LevelDecision(SchedulingLevel.Observe, acceptable, [scheduler, interleave])
+            : new LevelDecision(SchedulingLevel.Interleave, acceptable, [scheduler]);
     }
 
-    private static bool Acceptable(NodeTopology topology, NodeAgentConfig config)
+    private static bool Acceptable(LevelObstacle scheduler, NodeTopology topology, NodeAgentConfig config)
     {
         if (config.Policy.Strategy == MemoryStrategy.Observe)
             return true;
         if (!topology.CxlNodes.Any() && config.Fallback.WithoutCxl == CxlFallback.Fail)
             return false;
-        return config.Policy.Strategy == MemoryStrategy.Interleave || config.Fallback.WithoutSchedExt != SchedulerFallback.Fail;
+        // Where the strategy or the memory leaves the scheduler nothing to do, it does not count that it could run.
+        return scheduler.Reason is StrategyForbids or NoCxlMemory || config.Fallback.WithoutSchedExt != SchedulerFallback.Fail;
     }
 
     private static LevelObstacle? SchedulerObstacle(HostKernel kernel, NodeTopology topology, NodeAgentConfig config, bool hasScheduler)
     {
         const SchedulingLevel Level = SchedulingLevel.SchedExt;
         if (config.Policy.Strategy is MemoryStrategy.Observe or MemoryStrategy.Interleave)
-            return new LevelObstacle(Level, "StrategyForbids", $"policy.strategy is {config.Policy.Strategy}");
+            return new LevelObstacle(Level, StrategyForbids, $"policy.strategy is {config.Policy.Strategy}");
         if (kernel.SchedExtState is null)
             return new LevelObstacle(Level, "SchedExtMissing", $"the kernel {kernel.Release} has no sched_ext (needs 6.12 with CONFIG_SCHED_CLASS_EXT)");
-        if (kernel.SchedExtScheduler is { } other)
-            return new LevelObstacle(Level, "OtherSchedulerLoaded", $"the sched_ext scheduler '{other}' is loaded already; there is one per machine");
         if (!topology.CxlNodes.Any())
-            return new LevelObstacle(Level, "NoCxlMemory", "no NUMA node has CXL memory");
+            return new LevelObstacle(Level, NoCxlMemory, "no NUMA node has CXL memory");
         return hasScheduler ? null : new LevelObstacle(Level, "SchedulerNotIncluded", "this agent has no duplex scheduler built in");
     }
 
@@ -75,15 +83,15 @@ internal static class LevelPlanner
     {
         const SchedulingLevel Level = SchedulingLevel.Interleave;
         if (config.Policy.Strategy == MemoryStrategy.Observe)
-            return new LevelObstacle(Level, "StrategyForbids", "policy.strategy is Observe");
+            return new LevelObstacle(Level, StrategyForbids, "policy.strategy is Observe");
         if (config.Policy.Strategy != MemoryStrategy.Interleave && config.Fallback.WithoutSchedExt == SchedulerFallback.Observe)
             return new LevelObstacle(Level, "FallbackForbids", "fallback.withoutSchedExt is Observe");
         if (topology.MemoryNodes.Count() < 2)
             return new LevelObstacle(Level, "SingleMemoryNode", "one NUMA node has all the memory: there is nothing to interleave");
-        if (!topology.MemoryOnlyNodes.Any())
-            return new LevelObstacle(Level, "NoCxlMemory", "no NUMA node has CXL memory or other memory without processors");
+        if (!topology.CxlNodes.Any())
+            return new LevelObstacle(Level, NoCxlMemory, "no NUMA node has CXL memory");
         if (topology.WeightedInterleave is null)
-            return new LevelObstacle(Level, "WeightedInterleaveMissing", "the kernel has no weighted interleave (needs 6.9)");
+            return new LevelObstacle(Level, "WeightedInterleaveMissing", InterleavePlanner.KernelLacksIt);
         return InterleavePlanner.Plan(topology, config.Policy, measured).Obstacle is { } obstacle ? new LevelObstacle(Level, obstacle.Reason, obstacle.Message) : null;
     }
 }

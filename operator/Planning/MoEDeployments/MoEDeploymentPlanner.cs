@@ -27,11 +27,17 @@ public static class MoEDeploymentPlanner
             return Planning.Plan.Blocked(problems, []);
 
         List<PlannedCondition> conditions = [ResolvePolicy(resource, references), ResolveProfile(resource, references)];
+        // Whoever asks for no pods gets none, whatever is missing: it would be missed by pods only.
+        var stops = resource.Spec is { Replicas: 0, Autoscaling: null };
         problems.AddRange(conditions
             .Where(condition => condition.Status != ConditionStatus.True)
-            .Select(condition => new Problem(condition.Reason, condition.Message, Blocks: true)));
+            .Select(condition => new Problem(condition.Reason, condition.Message, Blocks: !stops)));
         if (problems.Any(problem => problem.Blocks))
             return Planning.Plan.Blocked(problems, conditions);
+        if (conditions[0].Status != ConditionStatus.True)
+            references = references with { Policy = null, PolicyPlan = null };
+        if (conditions[1].Status != ConditionStatus.True)
+            references = references with { Profile = null, ProfilePlan = null };
 
         var remote = ModelFetch.IsRemote(resource.Spec.Model.Source) && references.Preparation.State != FetchState.Inline;
         if (remote)

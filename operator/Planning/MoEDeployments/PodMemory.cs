@@ -54,7 +54,8 @@ internal static class PodMemory
         Quantities.Bytes(spec.Serving.KVMemory, "spec.serving.kvMemory"),
         spec.KVCache.Enabled ? Arena(spec) : 0,
         Limit(spec.Resources),
-        spec.Serving.MaxBatchTokens);
+        spec.Serving.MaxBatchTokens,
+        spec.KVCache.BlockTokens);
 
     public static V1ResourceRequirements KVCacheResources(MoEDeploymentSpec spec)
     {

@@ -110,6 +110,8 @@ public static class PromptOptimizerPlanner
         if (SpecCheck.Errors(model.Spec, "spec") is [var error, ..])
             return (null, new(ConditionTypes.ModelResolved, ConditionStatus.False, Reasons.MoEDeploymentInvalid, $"spec.languageModel.moeDeploymentRef.name: MoEDeployment '{name}' is not usable: {error}"));
         var found = new ModelEndpoint { Url = MoEDeploymentPlanner.Endpoint(model), Model = MoEDeploymentPlanner.ModelName(model) };
+        if (language.Timeout is { } timeout)
+            found.Timeout = timeout;
         return (found, new(ConditionTypes.ModelResolved, ConditionStatus.True, Reasons.Resolved, $"model '{found.Model}' of MoEDeployment '{name}'"));
     }
 

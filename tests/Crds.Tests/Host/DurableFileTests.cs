@@ -34,6 +34,18 @@ public sealed class DurableFileTests : IDisposable
     }
 
     [Fact]
+    public void What_a_writer_threw_is_passed_on_though_nothing_can_be_cleared_away_after_it()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_directory, "gone")).FullName;
+        var error = Assert.Throws<InvalidOperationException>(() => DurableFile.Replace(Path.Combine(folder, "file"), _ =>
+        {
+            Directory.Delete(folder, recursive: true);
+            throw new InvalidOperationException("the first");
+        }));
+        Assert.Equal("the first", error.Message);
+    }
+
+    [Fact]
     public void Of_two_that_replace_at_once_the_second_is_told()
     {
         DurableFile.Replace(File, file =>

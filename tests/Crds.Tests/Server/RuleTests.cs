@@ -63,6 +63,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "MemorySchedulingProfile", "{telemetry: {interval: 99ms}}", "spec.telemetry.interval", "must be 100ms or longer" },
         { "PromptOptimizer", "{defaultBudget: {deadline: 0s}}", "spec.defaultBudget.deadline", "must be longer than 0s" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, endpoint: {url: http://a, model: m, timeout: 25h}}}", "spec.languageModel.endpoint.timeout", "must be 10ms to 24h" },
+        { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, timeout: 5s, endpoint: {url: http://a, model: m}}}", "spec.languageModel", "timeout is for moeDeploymentRef: write endpoint.timeout" },
+        { "PromptOptimizer", "{languageModel: {timeout: 25h}}", "spec.languageModel.timeout", "must be 10ms to 24h" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null}}", "spec.languageModel", "exactly one of moeDeploymentRef and endpoint must be set" },
         { "PromptOptimizer", "{languageModel: {endpoint: {url: http://a, model: m}}}", "spec.languageModel", "exactly one of moeDeploymentRef and endpoint must be set" },
         { "PromptOptimizer", "{scorer: {type: VisionLanguageModel}}", "spec.scorer", "endpoint must be set for type VisionLanguageModel and only then" },
@@ -112,6 +114,7 @@ public sealed partial class RuleTests(CrdServer server)
         { "PromptOptimizer", "{scorer: {type: Clip, clip: {claimName: c}}}" },
         { "PromptOptimizer", "{store: {type: PostgreSQL, connectionSecretRef: {name: s, key: k}}}" },
         { "PromptOptimizationJob", "{prompt: null, prompts: [b]}" },
+        { "PromptOptimizer", "{languageModel: {timeout: 24h}}" },
     };
 
     [Theory]

@@ -50,7 +50,23 @@ public sealed class EventPlannerTests
         Assert.Equal(["SchedulerReleased Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = StandingBy }));
         Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Loaded }, _status with { Duplex = Exited }));
         Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(_status with { Duplex = Exited }, _status with { Duplex = Exited with { Failures = 2 } }));
+        var other = StandingBy with { Reason = "OtherSchedulerLoaded", Failures = 1 };
+        Assert.Equal(["OtherSchedulerLoaded Warning"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = other }));
+        Assert.Empty(Told(_status with { Duplex = other }, _status with { Duplex = other with { Failures = 2 } }));
         Assert.Equal(["SchedulerRejected Warning"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = StandingBy with { Reason = "SchedulerRejected", Failures = 1 } }));
+    }
+
+    [Fact]
+    public void A_setting_that_is_not_honoured_is_told_once()
+    {
+        var short1 = _status with { NotHonoured = ["telemetry.source: PerfEvents is not available here"] };
+        var short2 = short1 with { NotHonoured = [.. short1.NotHonoured, "moebius.dev/memory-intent: 1 pods have an annotation that is none of ReadHeavy"] };
+        var short3 = short1 with { NotHonoured = [.. short1.NotHonoured, "moebius.dev/memory-intent: 2 pods have an annotation that is none of ReadHeavy"] };
+        Assert.Equal(["LevelChosen Normal", $"{_status.Observer.Reason} Warning", "SettingNotHonoured Warning"], Told(null, short1));
+        Assert.Empty(Told(short1, short1));
+        Assert.Equal("moebius.dev/memory-intent: 1 pods have an annotation that is none of ReadHeavy", Assert.Single(EventPlanner.Between(short1, short2)).Message);
+        Assert.Empty(Told(short2, short3));
+        Assert.Empty(Told(short2, _status));
     }
 
     [Fact]

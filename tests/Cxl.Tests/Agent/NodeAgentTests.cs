@@ -101,14 +101,41 @@ public sealed class NodeAgentTests
     }
 
     [Fact]
-    public void Another_scheduler_is_left_alone_and_named()
+    public void Another_scheduler_is_left_alone_named_and_waited_for()
     {
+        Assert.SkipUnless(DuplexScheduler.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
         using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = enabled", "kernel/sched_ext/root/ops = lavd_1.0"]);
         using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
         agent.Tick();
-        Assert.Equal((SchedulingLevel.Interleave, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
+        Assert.Equal((SchedulingLevel.Observe, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
         Assert.Contains("'lavd_1.0' is loaded already", agent.Status.Message, StringComparison.Ordinal);
-        Assert.Null(agent.Status.Duplex);
+        Assert.Equal("OtherSchedulerLoaded", agent.Status.Duplex!.Reason);
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
+
+        sysfs.Add("kernel/sched_ext/state = disabled");
+        agent.Tick();
+        Assert.Equal("disabled", agent.Status.Scheduler);
+    }
+
+    [Theory]
+    [InlineData(SchedulerFallback.Interleave, SchedulingLevel.Interleave, true)]
+    [InlineData(SchedulerFallback.Observe, SchedulingLevel.Observe, true)]
+    [InlineData(SchedulerFallback.Fail, SchedulingLevel.Interleave, false)]
+    public void A_scheduler_that_the_kernel_refuses_is_as_good_as_none(SchedulerFallback fallback, SchedulingLevel level, bool ready)
+    {
+        Assert.SkipUnless(DuplexScheduler.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
+        // The tree says that the kernel has sched_ext: the program is refused by the one that runs the test, which lacks it.
+        Assert.SkipWhen(Directory.Exists("/sys/kernel/sched_ext"), "this kernel takes the program");
+        using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = disabled"]);
+        using (var agent = Start(sysfs, new NodeAgentConfig { Profile = "p", Fallback = new MemoryFallbackSpec { WithoutSchedExt = fallback } }))
+        {
+            agent.Tick();
+            Assert.Equal((level, ready), (agent.Status.Level, agent.Status.Ready));
+            Assert.Contains("not SchedExt: ", agent.Status.Message, StringComparison.Ordinal);
+            Assert.Equal(level == SchedulingLevel.Interleave, sysfs[$"{Weights}1"] != "1");
+        }
+
+        Assert.Equal("1", sysfs[$"{Weights}1"]);
     }
 
     [Fact]
@@ -121,6 +148,7 @@ public sealed class NodeAgentTests
             Workloads = [new WorkloadHint { Name = "w", PodSelector = new k8s.Models.V1LabelSelector(), Intent = MemoryIntent.ReadHeavy }],
         });
         Assert.Contains(agent.Status.Warnings, warning => warning.StartsWith("workloads:", StringComparison.Ordinal));
+        Assert.StartsWith("workloads: 1 hints are not applied", Assert.Single(agent.Status.NotHonoured), StringComparison.Ordinal);
     }
 
     [Theory]

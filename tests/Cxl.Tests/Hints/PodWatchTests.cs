@@ -45,7 +45,8 @@ public sealed class PodWatchTests
         Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["0123456789abcdef0123456789abcdef"]);
         // A pod that gives itself for another one speaks for itself all the same.
         Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["u4"]);
-        Assert.StartsWith("1 pods have an annotation moebius.dev/memory-intent", watch.Warning, StringComparison.Ordinal);
+        Assert.StartsWith("moebius.dev/memory-intent: 1 pods have an annotation that is none of ", watch.Refused, StringComparison.Ordinal);
+        Assert.Null(watch.Warning);
 
         Func<HttpContext, Task>[] failures =
         [

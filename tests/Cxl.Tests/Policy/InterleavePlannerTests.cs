@@ -42,6 +42,23 @@ public class InterleavePlannerTests
         Assert.Equal("BandwidthUnknown", InterleavePlanner.Plan(topology, new MemoryPolicySpec(), measured).Obstacle!.Value.Reason);
     }
 
+    [Fact]
+    public void Weights_that_the_profile_names_are_in_force_beside_the_scheduler_too()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", "kernel/mm/mempolicy/weighted_interleave/node1 = 1");
+        var topology = TopologyReader.Read(sysfs.Root);
+        var named = new MemoryPolicySpec { InterleaveWeights = [new InterleaveWeight { Node = 1, Weight = 4 }] };
+        Assert.Equal(4, InterleavePlanner.At(SchedulingLevel.SchedExt, topology, named)!.Weights[1]);
+        Assert.Equal(4, InterleavePlanner.At(SchedulingLevel.Interleave, topology, named)!.Weights[1]);
+        Assert.Null(InterleavePlanner.At(SchedulingLevel.Observe, topology, named));
+        Assert.NotEmpty(InterleavePlanner.At(SchedulingLevel.Interleave, topology, new MemoryPolicySpec())!.Weights);
+        Assert.Null(InterleavePlanner.At(SchedulingLevel.SchedExt, topology, new MemoryPolicySpec()));
+        named.InterleaveWeights![0].Node = 9;
+        Assert.Equal("UnknownNode", InterleavePlanner.At(SchedulingLevel.SchedExt, topology, named)!.Obstacle!.Value.Reason);
+        using var older = new SysfsFixture("cxl-two-way");
+        Assert.Equal("WeightedInterleaveMissing", InterleavePlanner.At(SchedulingLevel.SchedExt, TopologyReader.Read(older.Root), named)!.Obstacle!.Value.Reason);
+    }
+
     [Property]
     public Property Weights_are_legal_and_near_the_proportion() =>
         Prop.ForAll(Gen.Choose(1, 1_000_000).NonEmptyListOf().Where(list => list.Count <= 16).ToArbitrary(), bandwidths =>

@@ -10,6 +10,8 @@ public class LevelPlannerTests
 {
     private const string Weights = "kernel/mm/mempolicy/weighted_interleave/node";
 
+    private static readonly string[] ThreeWeights = [$"{Weights}0 = 1", $"{Weights}1 = 1", $"{Weights}2 = 1"];
+
     private static readonly HostKernel SchedExt = new() { Release = "6.18.0", HasBtf = true, Capabilities = ulong.MaxValue, Lockdown = "none", SchedExtState = "disabled", SchedExtScheduler = null };
     private static readonly HostKernel Plain = SchedExt with { SchedExtState = null };
 
@@ -30,8 +32,21 @@ public class LevelPlannerTests
     [Fact]
     public void Another_scheduler_is_named()
     {
-        var decision = Decide("cxl-two-way", SchedExt with { SchedExtState = "enabled", SchedExtScheduler = "lavd" }, new NodeAgentConfig { Profile = "p" }, hasScheduler: true);
-        Assert.Contains(decision.Obstacles, obstacle => obstacle.Reason == "OtherSchedulerLoaded" && obstacle.Message.Contains("lavd", StringComparison.Ordinal));
+        var other = new LevelObstacle(SchedulingLevel.SchedExt, "OtherSchedulerLoaded", "the sched_ext scheduler 'lavd' is loaded already");
+        var decision = Decide("cxl-two-way", SchedExt, new NodeAgentConfig { Profile = "p" }, hasScheduler: true, other, ThreeWeights);
+        Assert.Equal((SchedulingLevel.Observe, true, "OtherSchedulerLoaded", other), (decision.Level, decision.Acceptable, decision.Reason, Assert.Single(decision.Obstacles)));
+    }
+
+    [Theory]
+    [InlineData("SchedulerExited", SchedulerFallback.Interleave, SchedulingLevel.Observe, true)]
+    [InlineData("SchedulerRejected", SchedulerFallback.Interleave, SchedulingLevel.Interleave, true)]
+    [InlineData("NotPermitted", SchedulerFallback.Observe, SchedulingLevel.Observe, true)]
+    [InlineData("LibbpfTooOld", SchedulerFallback.Fail, SchedulingLevel.Interleave, false)]
+    public void A_scheduler_that_does_not_load_is_as_good_as_none_and_one_that_comes_again_is_waited_for(string reason, SchedulerFallback fallback, SchedulingLevel level, bool acceptable)
+    {
+        var config = new NodeAgentConfig { Profile = "p", Fallback = new MemoryFallbackSpec { WithoutSchedExt = fallback } };
+        var decision = Decide("cxl-two-way", SchedExt, config, hasScheduler: true, new LevelObstacle(SchedulingLevel.SchedExt, reason, "why"), ThreeWeights);
+        Assert.Equal((level, acceptable), (decision.Level, decision.Acceptable));
     }
 
     [Theory]
@@ -64,9 +79,24 @@ public class LevelPlannerTests
         Assert.Equal((SchedulingLevel.Observe, acceptable), (decision.Level, decision.Acceptable));
     }
 
-    private static LevelDecision Decide(string fixture, HostKernel kernel, NodeAgentConfig config, bool hasScheduler, params string[] more)
+    [Fact]
+    public void Without_CXL_memory_the_word_about_the_scheduler_does_not_count_and_nothing_is_changed()
+    {
+        // What has no processors is not CXL memory by that alone.
+        string[] memoryOnly = ["devices/system/node/online = 0-2", "devices/system/node/node2/cpulist = ", "devices/system/node/node2/distance = 30 30 10", "devices/system/node/node2/meminfo = Node 2 MemTotal:       33554432 kB|Node 2 MemFree:        1000000 kB", $"{Weights}2 = 1"];
+        var config = new NodeAgentConfig { Profile = "p", Policy = new MemoryPolicySpec { InterleaveWeights = [new InterleaveWeight { Node = 0, Weight = 2 }] }, Fallback = new MemoryFallbackSpec { WithoutSchedExt = SchedulerFallback.Fail, WithoutCxl = CxlFallback.Observe } };
+        var able = Decide("ddr-only", SchedExt, config, hasScheduler: true, memoryOnly);
+        Assert.Equal((SchedulingLevel.Observe, true, "NoCxlMemory"), (able.Level, able.Acceptable, able.Reason));
+        var unable = Decide("ddr-only", Plain, config, hasScheduler: true, memoryOnly);
+        Assert.Equal((SchedulingLevel.Observe, false, "NoCxlMemory"), (unable.Level, unable.Acceptable, unable.Reason));
+    }
+
+    private static LevelDecision Decide(string fixture, HostKernel kernel, NodeAgentConfig config, bool hasScheduler, params string[] more) =>
+        Decide(fixture, kernel, config, hasScheduler, null, more);
+
+    private static LevelDecision Decide(string fixture, HostKernel kernel, NodeAgentConfig config, bool hasScheduler, LevelObstacle? failure, string[] more)
     {
         using var sysfs = new SysfsFixture(fixture, more);
-        return LevelPlanner.Decide(kernel, TopologyReader.Read(sysfs.Root), config, hasScheduler);
+        return LevelPlanner.Decide(kernel, TopologyReader.Read(sysfs.Root), config, hasScheduler, failure: failure);
     }
 }

@@ -293,6 +293,14 @@ public sealed class FeatureTests(OperatorCluster cluster)
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
         pods.Generation = 2;
         await Eventually.EqualAsync("2", () => cluster.GetAsync(shop, "kvp/strict", ".status.users[0].generation"));
+
+        // A sidecar that cannot honour the next one goes on with this one.
+        pods.Invalid = 1;
+        (await cluster.KubectlAsync("patch", "-n", shop, "kvp/strict", "--type=merge", "-p", """{"spec":{"mode":"SafeKV"}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("False PolicyRefused", () => cluster.GetAsync(shop, "kvp/strict", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
+        Assert.StartsWith("1 pods of MoEDeployment 'austen' refuse the newest policy and go on with generation 2", await cluster.ConditionAsync(shop, "kvp/strict", "Degraded", "message"), StringComparison.Ordinal);
+        (pods.Invalid, pods.Generation) = (0, 3);
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "kvp/strict", "Ready"));
     }
 
     [Fact]
@@ -348,9 +356,11 @@ public sealed class FeatureTests(OperatorCluster cluster)
     {
         public volatile int Generation;
 
+        public volatile int Invalid;
+
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) => Task.FromResult(
             request.RequestUri == new Uri("http://10.1.2.3:9401/metrics")
-                ? new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent($"# TYPE moebius_kvcache_policy_generation gauge\nmoebius_kvcache_policy_generation {Generation}\n") }
+                ? new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent($"# TYPE moebius_kvcache_policy_generation gauge\nmoebius_kvcache_policy_generation {Generation}\nmoebius_kvcache_policy_invalid {Invalid}\n") }
                 : new HttpResponseMessage(HttpStatusCode.NotFound));
     }
 

@@ -49,6 +49,21 @@ public sealed class JobTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task A_limit_that_a_job_does_not_name_is_the_optimizers()
+    {
+        var shop = await cluster.NamespaceAsync("budgets");
+        using var service = new PlayedService();
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer, "-n", shop);
+        foreach (var (name, budget) in new[] { ("some", "budget: {rounds: 5, tokens: 10000}"), ("all", "budget: {rounds: 1, tokens: 2, images: 0, deadline: 5m}"), ("none", "budget: {}") })
+            await cluster.ApplyAsync(Job.Replace("sketches", name, StringComparison.Ordinal).Replace("[a cat, a dog]", $"[{name}]", StringComparison.Ordinal) + $"\n  {budget}\n", "-n", shop);
+        await Eventually.EqualAsync(3, () => Task.FromResult(service.Budgets.Count));
+        Assert.Equal("""{"rounds":5,"tokens":10000}""", service.Budgets["some"]);
+        Assert.Equal("""{"rounds":1,"tokens":2,"images":0,"deadline":"5m"}""", service.Budgets["all"]);
+        Assert.Equal("{}", service.Budgets["none"]);
+    }
+
+    [Fact]
     public async Task Results_too_large_for_a_status_are_in_a_ConfigMap_that_goes_with_the_job()
     {
         var shop = await cluster.NamespaceAsync("large");

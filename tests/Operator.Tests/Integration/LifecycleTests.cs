@@ -52,6 +52,34 @@ public sealed class LifecycleTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task A_paused_resource_stays_ready_when_the_operator_is_upgraded_and_not_when_its_spec_changes()
+    {
+        var shop = await cluster.NamespaceAsync("paused-upgrade");
+        await using (cluster.StartOperator(shop))
+        {
+            await cluster.ApplyAsync(FeatureTests.Deployment("model: {source: {hostPath: {path: /m}}}"), "-n", shop);
+            await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+            await cluster.PatchDeploymentStatusAsync(shop, "austen", """{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1}}""");
+            await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+            (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=true")).EnsureSuccess();
+            await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
+        }
+
+        await using var newer = cluster.StartOperator(shop, configure: options => options with { Settings = options.Settings with { Image = "moebius-{component}:newer" } });
+        await Eventually.EqualAsync("False Paused", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Progressing')].status} {.status.conditions[?(@.type=='Progressing')].reason"));
+        Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        Assert.Contains("1 of 1 pods answer; nothing is changed while the annotation moebius.dev/paused is \"true\", and Deployment 'austen' is not as planned", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
+        // A look that changes nothing remembers.
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "test=now")).EnsureSuccess();
+        await Eventually.EqualAsync("True AllReplicasReady", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
+
+        (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"maxBatchTokens":64}}}""")).EnsureSuccess();
+        await Eventually.EqualAsync("False Paused", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
+        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "test=again", "--overwrite")).EnsureSuccess();
+        Assert.Equal("False", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+    }
+
+    [Fact]
     public async Task A_policy_of_another_name_takes_over_and_one_that_goes_stops_nothing_that_runs()
     {
         var shop = await cluster.NamespaceAsync("renamed");

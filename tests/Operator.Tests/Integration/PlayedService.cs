@@ -15,6 +15,9 @@ internal sealed class PlayedService : HttpMessageHandler
 
     public ConcurrentDictionary<string, string> Prompts { get; } = new();
 
+    /// <summary>Limits that were asked for, by prompt, as JSON; empty: none.</summary>
+    public ConcurrentDictionary<string, string> Budgets { get; } = new();
+
     public volatile string State = "Running";
 
     public string Better { get; init; } = "better";
@@ -36,6 +39,7 @@ internal sealed class PlayedService : HttpMessageHandler
             var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
             id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
             Prompts[id] = (string)body["prompt"]!;
+            Budgets[Prompts[id]] = body["budget"]?.ToJsonString() ?? "";
         }
         else
         {

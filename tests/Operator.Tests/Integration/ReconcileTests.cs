@@ -125,6 +125,24 @@ public sealed class ReconcileTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task A_policy_whose_texts_come_late_sets_free_who_waits_for_it()
+    {
+        var shop = await cluster.NamespaceAsync("late-texts");
+        await using var running = cluster.StartOperator(shop);
+        await cluster.ApplyAsync(Policy.Replace("SafeKV", "SafeKV, publicPrefixes: [{name: system, configMapRef: {name: texts, key: system}}]", StringComparison.Ordinal), "-n", shop);
+        await cluster.ApplyAsync(Deployment, "-n", shop);
+        await Eventually.EqualAsync("PolicyInvalid", () => cluster.ConditionAsync(shop, "moe/austen", "PolicyResolved", "reason"));
+        await Eventually.EqualAsync("ConfigMapNotFound", () => cluster.ConditionAsync(shop, "kvp/strict", "Ready", "reason"));
+
+        (await cluster.KubectlAsync("create", "-n", shop, "configmap", "texts", "--from-literal=system=You are helpful.")).EnsureSuccess();
+        // Foreign ConfigMaps are read once a minute; the annotation has the policy, and nobody else, looked at sooner.
+        (await cluster.KubectlAsync("annotate", "-n", shop, "kvp/strict", "test=now")).EnsureSuccess();
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "kvp/strict", "Ready"));
+        await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "PolicyResolved"));
+        Assert.Equal("austen", await cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
+    }
+
+    [Fact]
     public async Task What_the_scheduler_and_the_engine_refuse_is_told_in_their_own_words()
     {
         var shop = await cluster.NamespaceAsync("refused");

@@ -18,7 +18,8 @@ public sealed class MemorySizingLaws
         from limit in Gen.OneOf(Gen.Constant<long?>(null), Bytes.Select(bytes => (long?)bytes * 4))
         from step in Gen.Choose(0, 1 << 20)
         from tokens in Gen.Choose(16, 4096)
-        select (new ModelFacts(dense, (long)smallest * layers << 16, (long)smallest << 16, 4096, step), new MemoryBudget(fast, kv, arena, limit, tokens))).ToArbitrary();
+        from block in Gen.Choose(0, 1024)
+        select (new ModelFacts(dense, (long)smallest * layers << 16, (long)smallest << 16, 4096, step), new MemoryBudget(fast, kv, arena, limit, tokens, block))).ToArbitrary();
 
     private static Gen<long> Bytes => Gen.Choose(0, 1 << 20).Select(pages => (long)pages << 12);
 
@@ -42,9 +43,9 @@ public sealed class MemorySizingLaws
             Assert.True(budget.Limit is null || need.Needed <= budget.Limit);
         else
             Assert.Matches("(raise|set|lower) ", need.Refusal);
-        // What does not fit with a limit fits without one, unless the expert budget itself is too small.
+        // What does not fit with a limit fits without one, unless the expert budget or the arena itself is too small.
         if (budget.FastMemory is null || budget.FastMemory >= facts.SmallestExpertBytes)
-            Assert.Null(MemorySizing.Plan(facts, budget with { Limit = null }).Refusal);
+            Assert.Null(MemorySizing.Plan(facts, budget with { Limit = null, Arena = budget.Arena == 0 ? 0 : 1L << 33 }).Refusal);
     });
 
     [Fact]
@@ -58,6 +59,26 @@ public sealed class MemorySizingLaws
     [InlineData(1 << 20, 64, 256)]
     public void Wide_steps_need_more_than_the_program(long step, int tokens, long mebibytes) =>
         Assert.Equal(mebibytes << 20, MemorySizing.Plan(new ModelFacts(0, 0, 0, 0, step), new MemoryBudget(null, 0, 0, null, tokens)).Needed);
+
+    [Theory]
+    [InlineData(16 * 4096, 16, true)]
+    [InlineData((16 * 4096) + 8, 16, false)]
+    [InlineData(4096, 1, true)]
+    [InlineData(4104, 1, false)]
+    [InlineData(1, 0, false)]
+    [InlineData(0, 16, false)]
+    public void An_arena_that_holds_no_block_is_refused(long arena, int tokens, bool refused)
+    {
+        var refusal = MemorySizing.Plan(new ModelFacts(0, 0, 0, 4096), new MemoryBudget(null, 0, arena, null, 0, tokens)).Refusal;
+        if (refused)
+            Assert.Matches(@"^kvCache\.memory: .* is less than the .* that one block of \d+ tokens takes: raise it", refusal);
+        else
+            Assert.Null(refusal);
+    }
+
+    [Fact]
+    public void Blocks_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(
+        new ModelFacts(0, 0, 0, long.MaxValue), new MemoryBudget(null, 0, 1L << 62, null, 0, 1024)).Refusal);
 
     [Fact]
     public void Steps_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(

@@ -133,6 +133,23 @@ public sealed class MemorySchedulingProfilePlannerTests
     }
 
     [Fact]
+    public void What_nodes_cannot_honour_is_a_condition_too_and_what_failed_comes_first()
+    {
+        List<NodeMemoryStatus> nodes =
+        [
+            new() { Name = "n0", Reason = "StandingBy" },
+            new() { Name = "n1", Reason = "StandingBy", NotHonoured = ["telemetry.source: PerfEvents is not available here"] },
+            new() { Name = "n2", Reason = "NoCxlMemory", NotHonoured = ["workloads: 1 hints are not applied", "moebius.dev/memory-intent: 2 pods have an annotation that is none of ReadHeavy"] },
+        ];
+        Assert.Equal(
+            new PlannedCondition(ConditionTypes.NodesAsExpected, ConditionStatus.False, "SettingNotHonoured", "2 of 3 nodes: n1: SettingNotHonoured: telemetry.source: PerfEvents is not available here; n2: SettingNotHonoured: workloads: 1 hints are not applied (and 1 more)"),
+            Assert.Single(NodeConditions.Of(nodes)));
+        nodes[2].Reason = "NotPermitted";
+        nodes[2].Message = "why";
+        Assert.StartsWith("2 of 3 nodes: n2: NotPermitted: why; n1: ", Assert.Single(NodeConditions.Of(nodes)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_profile_whose_nodes_all_belong_to_an_older_one_is_refused_by_name()
     {
         var plan = Plan(Samples.Profile("nodeSelector: {a: b}", "young", Old.AddDays(1)), Samples.Profile(name: "elder", created: Old));
@@ -267,6 +284,15 @@ public sealed class PromptOptimizerPlannerTests
         Assert.Equal("1Gi", plan.Child<V1PersistentVolumeClaim>().Spec.Resources.Requests["storage"].ToString());
     }
 
+    [Theory]
+    [InlineData("", "60s")]
+    [InlineData(", timeout: 5m", "5m")]
+    public void A_call_to_a_MoEDeployment_may_take_as_long_as_the_spec_says(string field, string timeout)
+    {
+        var plan = Plan(Samples.Optimizer($"languageModel: {{moeDeploymentRef: {{name: austen}}{field}}}"), Samples.MoE());
+        Assert.Equal(timeout, Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(plan.Child<V1ConfigMap>().Data["optimizer.yaml"], "c")[0], "c").LanguageModel.Timeout);
+    }
+
     [Fact]
     public void A_secret_reaches_the_environment_and_never_the_configuration()
     {
@@ -341,6 +367,8 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {endpoint: {url: 'http://u:p@a/v1', model: m}}", "spec.languageModel.endpoint.url: must not hold a user or password")]
     [InlineData("languageModel: {endpoint: {url: 'http://a/v1?k=v', model: m}}", "spec.languageModel.endpoint.url: 'http://a/v1?k=v' must not have a query")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nnetworkPolicy: {allowFrom: [{}]}", "spec.networkPolicy.allowFrom[0]: must have either ipBlock, or podSelector")]
+    [InlineData("languageModel: {timeout: 5s, endpoint: {url: 'http://a/v1', model: m}}", "spec.languageModel: timeout is for moeDeploymentRef: write endpoint.timeout")]
+    [InlineData("languageModel: {timeout: 1ms, moeDeploymentRef: {name: a}}", "spec.languageModel.timeout: '1ms' must be 10ms to 24h")]
     [InlineData("languageModel: {}", "spec.languageModel: exactly one of moeDeploymentRef and endpoint must be set")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {type: PostgreSQL}", "spec.store: connectionSecretRef must be set for type PostgreSQL and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nstore: {size: 0}", "spec.store.size: '0' is nothing")]

@@ -15,13 +15,16 @@ public sealed class PodReportsTests
     [InlineData("moebius_kvcache_policy_generation{a=\"b c\"} 1e1\n", 10L)]
     [InlineData("other 3\n", null)]
     [InlineData("moebius_kvcache_policy_generation nonsense", null)]
-    public void The_generation_is_read_from_metrics(string metrics, long? generation) => Assert.Equal(generation, PodReports.Generation(metrics));
+    public void The_generation_is_read_from_metrics(string metrics, long? generation) => Assert.Equal(generation, PodReports.Value(metrics, "moebius_kvcache_policy_generation"));
 
     [Fact]
     public void A_node_is_read_from_what_its_agent_says()
     {
         var node = PodReports.Node(Pod, """{"ready":true,"level":"Observe","reason":"NoCxl","message":"m","kernel":"6.18","scheduler":"none","memoryOnlyNodes":0,"cgroups":[{"x":1}]}""")!;
         Assert.Equal(("node-1", SchedulingLevel.Observe, "NoCxl", "6.18", "none", 0), (node.Name, node.Level, node.Reason, node.Kernel, node.Scheduler, node.MemoryOnlyNodes));
+        Assert.Null(node.NotHonoured);
+        var settings = PodReports.Node(Pod, $$"""{"level":"Observe","notHonoured":["{{new string('x', 300)}}",null{{string.Concat(Enumerable.Repeat(",\"y\"", 20))}}]}""")!.NotHonoured!;
+        Assert.Equal((NodeMemoryStatus.MostNotHonoured, NodeMemoryStatus.LongestNotHonoured), (settings.Count, settings[0].Length));
         Assert.Null(PodReports.Node(Pod, "<html>"));
         Assert.Null(PodReports.Node(new V1Pod { Metadata = new V1ObjectMeta() }, "{}"));
     }
@@ -34,7 +37,7 @@ public sealed class PodReportsTests
             using var handler = new Answers(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(text) });
             using var http = PodReports.Client(handler);
             var pod = new V1Pod { Metadata = new V1ObjectMeta { Name = "a" }, Status = new V1PodStatus { PodIP = "10.0.0.1" } };
-            return await new PodReports(http).PolicyGenerationAsync([pod], TestContext.Current.CancellationToken);
+            return (await new PodReports(http).PolicyAsync([pod], TestContext.Current.CancellationToken)).Generation;
         }
 
         const string Metric = "moebius_kvcache_policy_generation 7\n";

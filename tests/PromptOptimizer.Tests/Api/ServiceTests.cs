@@ -329,6 +329,22 @@ public sealed class ServiceTests : ScriptedServiceTests
     }
 
     [Fact]
+    public async Task An_image_is_judged_by_what_feedback_took_away_too()
+    {
+        await using var service = await StartAsync($$"""
+            imageModel: { api: OpenAI, endpoint: {{Endpoint()}} }
+            scorer: { type: VisionLanguageModel, endpoint: {{Endpoint()}} }
+            """);
+        var id = (string)(await service.RunAsync(new { prompt = Lion }))["id"]!;
+        Assert.All(Model.Calls.Where(call => call.Agent == "vision-scorer"), call => Assert.Null(call.Input["feedback"]));
+        await service.PostAsync($"/v1/jobs/{id}/feedback", new { feedback = "remove the lion" }, HttpStatusCode.Accepted);
+        await service.EndAsync(id);
+        var last = Model.Calls.Last(call => call.Agent == "vision-scorer");
+        Assert.Equal("remove the lion", (string?)last.Input["feedback"]);
+        Assert.Contains("An element that the feedback took away counts as visible if the image follows the feedback.", (string?)last.Body["messages"]![0]!["content"], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_prompt_that_an_image_model_refuses_is_judged_by_its_text()
     {
         Model.Override = (call, _) => Reply(call.Agent == "image" ? new("against our rules", 400) : null);
