@@ -44,7 +44,7 @@ public interface ICausalModel : IDisposable
 /// <summary>What callers need to know of a model.</summary>
 /// <param name="Architecture">The <c>model_type</c> of its configuration, for example <c>qwen3_moe</c>.</param>
 /// <param name="VocabularySize">Rows of the output head.</param>
-/// <param name="ContextLength">Largest number of positions, <c>max_position_embeddings</c>.</param>
+/// <param name="ContextLength">Largest number of positions: <c>max_position_embeddings</c>, or as far as a scaling of it reaches.</param>
 /// <param name="Layers">Decoder layers.</param>
 /// <param name="EndOfSequence">Token ids that end a generation (configuration and generation_config.json).</param>
 /// <param name="BlockTokens">Tokens of one KV block.</param>

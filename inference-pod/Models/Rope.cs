@@ -23,6 +23,7 @@ internal sealed class Rope
     private readonly double _factor;
     private readonly int _context;
     private readonly int _original;
+    private readonly bool _originalIsGiven;
     private readonly (double Short, double Long)? _mscales;
     private readonly (float[] Short, float[] Long)? _longrope;
     private readonly (float[] Frequencies, float Scale) _fixed;
@@ -43,6 +44,7 @@ internal sealed class Rope
         _moving = moving;
         _context = config.Size("max_position_embeddings");
         _original = ReadOriginal(config, settings, type, _context, phiScales);
+        _originalIsGiven = settings.Has(Original) || config.Has(Original);
         _factor = type is "default" ? 1
             : type is Proportional ? settings.Number(1, "factor")
             : settings.NumberOrNull("factor") ?? (type is "yarn" or "longrope" ? (double)_context / _original : settings.Number("factor"));
@@ -82,8 +84,16 @@ internal sealed class Rope
     /// </summary>
     public int? RestartsBeyond => _mscales is not null ? _original : null;
 
-    /// <summary>Positions that the scaling reaches.</summary>
-    public int Context => Type is "dynamic" ? (int)Math.Min(int.MaxValue, _context * _factor) : _context;
+    /// <summary>
+    /// Positions that the scaling reaches. For YaRN that is at least the length trained for times the factor: model cards
+    /// say to add the scaling alone, and leave <c>max_position_embeddings</c> as it was without.
+    /// </summary>
+    public int Context => Type switch
+    {
+        "dynamic" => (int)Math.Min(int.MaxValue, _context * _factor),
+        "yarn" when _originalIsGiven => (int)Math.Min(int.MaxValue, Math.Max(_context, _original * _factor)),
+        _ => _context,
+    };
 
     /// <summary>YaRN's factor on the softmax scale, as DeepSeek-V3 squares it (arXiv 2412.19437).</summary>
     public double SoftmaxScale => Type is not "default" && _settings.NumberOrNull("mscale_all_dim") is { } all and not 0
