@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
+using Moebius.Inference.Engine;
 using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Tests.Server;
@@ -24,6 +25,22 @@ public class TenantTests
         Assert.True(first.Anonymous);
         Assert.NotEqual(first.Name, identity.Of(new HeaderDictionary()).Name);
         Assert.Equal("alice", identity.Of(new HeaderDictionary { ["x-moebius-tenant"] = "alice" }).Name);
+    }
+
+    /// <summary>Else who leaves the name out would have a turn for each request, and a place in the queue.</summary>
+    [Fact]
+    public void All_anonymous_requests_have_one_share_together()
+    {
+        var identity = new TenantIdentity(new IdentitySpec(), null, TimeProvider.System);
+        var anonymous = identity.Of(new HeaderDictionary());
+        Assert.Equal(anonymous.Party, identity.Of(new HeaderDictionary()).Party);
+        foreach (var name in new[] { "alice", anonymous.Name })
+            Assert.NotEqual(anonymous.Party, identity.Of(new HeaderDictionary { ["X-Moebius-Tenant"] = name }).Party);
+        var room = new FairRoom(4);
+        for (var i = 0; i < 4; i++)
+            Assert.True(room.TryEnter(identity.Of(new HeaderDictionary()).Party, 1, out _));
+        Assert.False(room.TryEnter(identity.Of(new HeaderDictionary()).Party, 1, out _));
+        Assert.True(room.TryEnter("alice", 1, out _));
     }
 
     [Fact]
