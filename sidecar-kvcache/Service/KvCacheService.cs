@@ -2,13 +2,14 @@ using System.Globalization;
 using System.Text;
 using Google.Protobuf.Collections;
 using Grpc.Core;
+using Microsoft.Extensions.Hosting;
 using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Service;
 
 /// <summary>The gRPC face of the cache: turns messages into calls and errors into status codes, nothing else.</summary>
-internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCacheBase
+internal sealed class KvCacheService(CacheStore store, IHostApplicationLifetime lifetime) : Kvcache.V1.KvCache.KvCacheBase
 {
     public override Task<AttachResponse> Attach(AttachRequest request, ServerCallContext context) => Answer(() =>
     {
@@ -31,12 +32,14 @@ internal sealed class KvCacheService(CacheStore store) : Kvcache.V1.KvCache.KvCa
     {
         var session = await Answer(() => store.Session(request.Session));
         Interlocked.Increment(ref session.Holders);
+        // A host that stops waits half a minute for calls before it cuts them off.
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
         try
         {
             await responseStream.WriteAsync(new HoldResponse());
-            await Task.Delay(Timeout.Infinite, context.CancellationToken);
+            await Task.Delay(Timeout.Infinite, over.Token);
         }
-        catch (OperationCanceledException) when (context.CancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (over.IsCancellationRequested)
         {
             // How a Hold call ends: the engine is gone, or this process stops.
         }

@@ -1,3 +1,4 @@
+using Moebius.Kvcache.V1;
 using Moebius.KvCache.Service;
 
 namespace Moebius.KvCache.Tests.Service;
@@ -16,6 +17,19 @@ public sealed class StopTests
         Assert.False(stopping.IsCompleted);
         time.Release();
         await stopping;
+    }
+
+    [Fact]
+    public async Task A_server_that_stops_ends_its_sessions_in_order()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = await server.Connect().AttachAsync();
+        using var hold = client.Api.Hold(new HoldRequest { Session = client.Session }, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.True(await hold.ResponseStream.MoveNext(TestContext.Current.CancellationToken));
+        await server.RestartAsync();
+        // Cut off, it would be an error.
+        Assert.False(await hold.ResponseStream.MoveNext(TestContext.Current.CancellationToken));
+        Assert.Equal(Grpc.Core.StatusCode.OK, hold.GetStatus().StatusCode);
     }
 
     [Fact]
