@@ -13,9 +13,12 @@ mkdir -p bin && ln -sfn "../cli/bin/$configuration/net10.0/moebius" bin/moebius
 # Servers that speak the Redis protocol, for the cache's tier between pods; tests of those that are missing say so.
 build/peers/servers.sh >/dev/null || echo "The Redis, Valkey and Garnet servers could not be had; their tests will say so." >&2
 
+# Unit tests of two assemblies run beside each other: some compute while others wait. Clusters and virtual machines have the machine to themselves.
+at_once=1
 # The node has a command of its own: make test-cluster.
 filter=(--filter-not-trait "Category=Node")
 if [ "$which" = unit ]; then
+    at_once=2
     filter+=(--filter-not-trait "Category=Cluster" --filter-not-trait "Category=Component" --filter-not-trait "Category=EndToEnd" --filter-not-trait "Category=VirtualMachine")
 elif ! build/kubernetes/assets.sh >/dev/null; then
     echo "The Kubernetes API server could not be had; its tests will say so." >&2
@@ -26,8 +29,7 @@ trap 'rm -rf "$results"' EXIT
 log=$results/log
 # A test that never ends is a failure with a name: an assembly in which none has ended for so long is stopped.
 hang=(--hangdump --hangdump-timeout 10m --hangdump-type Mini --results-directory "$results")
-# Two assemblies run beside each other: some compute while others wait, for a server, a lease or a virtual machine.
-dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules 2 --ignore-exit-code 8 "${hang[@]}" "${filter[@]}" | tee "$log"
+dotnet test --solution Moebius.slnx -c "$configuration" --no-build --max-parallel-test-modules "$at_once" --ignore-exit-code 8 "${hang[@]}" "${filter[@]}" | tee "$log"
 status=${PIPESTATUS[0]}
 for running in "$results"/*_hang.log; do
     [ -e "$running" ] && sed 's/^/Did not end: /' "$running"

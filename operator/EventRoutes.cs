@@ -30,10 +30,12 @@ internal sealed class EventRoutes : IDisposable
             _undo.Add(kind.OnChange(OnChild));
         On(informers.Pods.Cache, OnPod);
         On(informers.Policies.Cache, OnPolicy);
-        // Whether a policy is usable is in its status, which is the operator's own write.
-        informers.Policies.Cache.Written += OnPolicy;
-        _undo.Add(() => informers.Policies.Cache.Written -= OnPolicy);
         On(informers.Profiles.Cache, OnProfile);
+        // Whether a policy is usable, and a profile has agents, is in its status, which is the operator's own write.
+        informers.Policies.Cache.Written += OnPolicy;
+        informers.Profiles.Cache.Written += OnProfile;
+        _undo.Add(() => informers.Policies.Cache.Written -= OnPolicy);
+        _undo.Add(() => informers.Profiles.Cache.Written -= OnProfile);
         On(informers.MoEDeployments.Cache, OnDeployment);
         On(informers.Optimizers.Cache, OnOptimizer);
     }

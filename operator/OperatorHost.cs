@@ -23,6 +23,18 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     /// <returns>False when the leader's Lease was lost: the process should end and be started again.</returns>
     public async Task<bool> RunAsync(CancellationToken cancellationToken)
     {
+        try
+        {
+            return await RunToTheEndAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return true;
+        }
+    }
+
+    private async Task<bool> RunToTheEndAsync(CancellationToken cancellationToken)
+    {
         await using var health = await HealthServer.StartAsync(options.Listen, () => _ready, _metrics.Registry, cancellationToken).ConfigureAwait(false);
         using var kubernetes = new Kubernetes(configuration, options.ApiHandlers());
         using var handler = options.ServiceHandler();
@@ -47,10 +59,6 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
             await using var webhook = await StartWebhookAsync(api, context, life.Token).ConfigureAwait(false);
             _ready = true;
             return await LeadAsync(kubernetes, api, context, events, services, life.Token, cancellationToken).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            return true;
         }
         finally
         {

@@ -156,7 +156,7 @@ public sealed class MemoryFallbackSpec
     /// <summary>Where the kernel has no sched_ext, or refuses the duplex scheduler.</summary>
     public SchedulerFallback WithoutSchedExt { get; set; } = SchedulerFallback.Interleave;
 
-    /// <summary>Where there is no CXL memory.</summary>
+    /// <summary>Where there is no CXL memory. Other memory without processors, which CXL memory that firmware has set up looks like, is interleaved all the same.</summary>
     public CxlFallback WithoutCxl { get; set; } = CxlFallback.Observe;
 }
 

@@ -31,10 +31,12 @@ internal static class HealthServer
         {
             await app.StartAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (error is IOException or SocketException)
+        catch (Exception error)
         {
             await app.DisposeAsync().ConfigureAwait(false);
-            throw new UserInputException($"--listen: cannot listen on {listen}: {error.Message}", error);
+            if (error is IOException or SocketException)
+                throw new UserInputException($"--listen: cannot listen on {listen}: {error.Message}", error);
+            throw;
         }
 
         return app;

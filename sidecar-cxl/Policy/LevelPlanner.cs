@@ -88,8 +88,9 @@ internal static class LevelPlanner
             return new LevelObstacle(Level, "FallbackForbids", "fallback.withoutSchedExt is Observe");
         if (topology.MemoryNodes.Count() < 2)
             return new LevelObstacle(Level, "SingleMemoryNode", "one NUMA node has all the memory: there is nothing to interleave");
-        if (!topology.CxlNodes.Any())
-            return new LevelObstacle(Level, NoCxlMemory, "no NUMA node has CXL memory");
+        // CXL memory that firmware has set up is a node without processors and nothing more.
+        if (!topology.MemoryOnlyNodes.Any())
+            return new LevelObstacle(Level, NoCxlMemory, "no NUMA node has CXL memory or other memory without processors");
         if (topology.WeightedInterleave is null)
             return new LevelObstacle(Level, "WeightedInterleaveMissing", InterleavePlanner.KernelLacksIt);
         return InterleavePlanner.Plan(topology, config.Policy, measured).Obstacle is { } obstacle ? new LevelObstacle(Level, obstacle.Reason, obstacle.Message) : null;

@@ -10,7 +10,7 @@ internal static class UnreadSwitches
     private static readonly string[] Switches =
     [
         "attention_bias", "mlp_bias", "qkv_bias", "lm_head_bias", "use_qk_norm", "use_sliding_window", "rope_interleave",
-        "sliding_window", "layer_types", "clip_qkv", "attention_multiplier", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping",
+        "sliding_window", "layer_types", "clip_qkv", "attention_multiplier", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping", "dual_chunk_attention_config",
         "embedding_multiplier", "residual_multiplier", "logits_scaling",
         "hidden_act", "swiglu_limit", "scoring_func", "topk_method", "routed_scaling_factor", "n_group", "topk_group",
         "n_shared_experts", "num_shared_experts", "shared_expert_intermediate_size", "shared_intermediate_size",

@@ -80,15 +80,16 @@ public class LevelPlannerTests
     }
 
     [Fact]
-    public void Without_CXL_memory_the_word_about_the_scheduler_does_not_count_and_nothing_is_changed()
+    public void Without_CXL_memory_the_word_about_the_scheduler_does_not_count_and_memory_without_processors_is_interleaved()
     {
-        // What has no processors is not CXL memory by that alone.
-        string[] memoryOnly = ["devices/system/node/online = 0-2", "devices/system/node/node2/cpulist = ", "devices/system/node/node2/distance = 30 30 10", "devices/system/node/node2/meminfo = Node 2 MemTotal:       33554432 kB|Node 2 MemFree:        1000000 kB", $"{Weights}2 = 1"];
+        string[] memoryOnly = ["devices/system/node/online = 0-2", "devices/system/node/node2/cpulist = ", "devices/system/node/node2/distance = 30 30 10", "devices/system/node/node2/meminfo = Node 2 MemTotal:       33554432 kB|Node 2 MemFree:        1000000 kB", .. ThreeWeights];
         var config = new NodeAgentConfig { Profile = "p", Policy = new MemoryPolicySpec { InterleaveWeights = [new InterleaveWeight { Node = 0, Weight = 2 }] }, Fallback = new MemoryFallbackSpec { WithoutSchedExt = SchedulerFallback.Fail, WithoutCxl = CxlFallback.Observe } };
         var able = Decide("ddr-only", SchedExt, config, hasScheduler: true, memoryOnly);
-        Assert.Equal((SchedulingLevel.Observe, true, "NoCxlMemory"), (able.Level, able.Acceptable, able.Reason));
+        Assert.Equal((SchedulingLevel.Interleave, true, "NoCxlMemory"), (able.Level, able.Acceptable, able.Reason));
         var unable = Decide("ddr-only", Plain, config, hasScheduler: true, memoryOnly);
-        Assert.Equal((SchedulingLevel.Observe, false, "NoCxlMemory"), (unable.Level, unable.Acceptable, unable.Reason));
+        Assert.Equal((SchedulingLevel.Interleave, false, "SchedExtMissing"), (unable.Level, unable.Acceptable, unable.Reason));
+        var neither = Decide("ddr-only", SchedExt, config, hasScheduler: true);
+        Assert.Equal((SchedulingLevel.Observe, true, "NoCxlMemory"), (neither.Level, neither.Acceptable, neither.Reason));
     }
 
     private static LevelDecision Decide(string fixture, HostKernel kernel, NodeAgentConfig config, bool hasScheduler, params string[] more) =>

@@ -43,6 +43,7 @@ public class BadModelTests
     [Theory]
     [InlineData("mixtral", "final_logit_softcapping", "30")]
     [InlineData("qwen3_moe", "attn_logit_softcapping", "50.0")]
+    [InlineData("qwen3_moe", "dual_chunk_attention_config", "{\"chunk_size\":262144}")]
     [InlineData("mixtral", "routed_scaling_factor", "2.5")]
     [InlineData("gpt_oss", "logits_scaling", "2")]
     [InlineData("olmoe", "embedding_multiplier", "12")]

@@ -374,10 +374,6 @@ public sealed class MoEDeploymentPlannerTests
     }
 
     [Fact]
-    public void A_name_that_cannot_name_a_service_is_refused() =>
-        Assert.StartsWith("metadata.name: 'a.b' must be", Assert.Single(Plan(Samples.MoE(name: "a.b")).Problems).Message, StringComparison.Ordinal);
-
-    [Fact]
     public void Nobody_may_call_when_the_list_of_callers_is_empty()
     {
         var open = Plan(Samples.MoE()).Child<V1NetworkPolicy>().Spec.Ingress;

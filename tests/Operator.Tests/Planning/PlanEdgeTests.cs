@@ -21,6 +21,13 @@ public sealed class PlanEdgeTests
     public void What_is_just_enough_is_enough(string spec) => Assert.Empty(Plan(spec).Problems);
 
     [Fact]
+    public void A_name_that_cannot_name_a_service_is_refused()
+    {
+        var plan = MoEDeploymentPlanner.Plan(Samples.MoE(name: "a.b"), MoEReferences.None, OperatorSettings.Default, ServerCapabilities.Latest);
+        Assert.StartsWith("metadata.name: 'a.b' must be", Assert.Single(plan.Problems).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Memory_is_asked_for_in_whole_mebibytes_and_the_arena_once()
     {
         Assert.Equal("1153Mi", PodMemory.KVCacheResources(Samples.MoE("kvCache: {memory: 1073741825}").Spec).Requests["memory"].ToString());
