@@ -242,17 +242,14 @@ public sealed class FeatureTests(OperatorCluster cluster)
             for (var look = 0; look < 50 && !await IsToldAsync(); look++)
                 await Task.Delay(100, TestContext.Current.CancellationToken);
         }
-
         Assert.True(await IsToldAsync());
         Assert.Equal("lost", await cluster.GetAsync("default", "msp/lost", ".metadata.name"));
-
         clock.Ahead = TimeSpan.FromMinutes(20);
         await Eventually.EqualAsync("", () => cluster.GetAsync("default", "msp/lost", ".metadata.name"));
         await Eventually.TrueAsync(async () => (await EventsAsync()).Contains("1 node agents have not ended within 10 minutes, and are no longer waited for: on nowhere", StringComparison.Ordinal));
         (await cluster.KubectlAsync("delete", "-n", "moebius-system", "pod/lost-agent", "--force", "--grace-period=0")).EnsureSuccess();
 
         async Task<bool> IsToldAsync() => (await EventsAsync()).Contains("1 node agents have not ended yet: on nowhere", StringComparison.Ordinal);
-
         Task<string> EventsAsync() => cluster.GetAsync("default", "events", ".items[?(@.reason=='NodesNotRestored')].message");
     }
 
