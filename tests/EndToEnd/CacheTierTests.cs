@@ -62,7 +62,7 @@ public sealed class CacheTierTests : IDisposable
         var alone = new Dictionary<string, string>();
         using (var server = Serve())
         {
-            await ReadyAsync(_server, server);
+            await server.ReadyAsync(_server);
             foreach (var prompt in Prompts)
                 alone[prompt] = (await CompleteAsync(prompt, "alice")).Text;
         }
@@ -77,8 +77,8 @@ public sealed class CacheTierTests : IDisposable
         for (var life = 0; life < 2; life++)
         {
             using var sidecar = MoebiusProcess.Start(sidecarArguments);
-            await ReadyAsync(_sidecar, sidecar);
-            await ReadyAsync(_server, engine);
+            await sidecar.ReadyAsync(_sidecar);
+            await engine.ReadyAsync(_server);
             await Eventually.TrueAsync(async () => await SumAsync(_server, "moebius_prefix_cache_connected") == 1);
             // The first time Alice's prompts are computed, but for what is declared.
             await AskAsync("alice", life == 0 ? 0 : 2);
@@ -112,19 +112,6 @@ public sealed class CacheTierTests : IDisposable
 
     private MoebiusProcess Serve(params string[] more) =>
         MoebiusProcess.Start(["serve", "--model", "samples/models/austen-moe", "--threads", "1", "--listen", _server.BaseAddress!.Authority, .. more]);
-
-    private static async Task ReadyAsync(HttpClient http, MoebiusProcess process) => await Eventually.TrueAsync(async () =>
-    {
-        Assert.False(process.HasExited, "it has ended");
-        try
-        {
-            return (await http.GetAsync(new Uri("readyz", UriKind.Relative))).IsSuccessStatusCode;
-        }
-        catch (HttpRequestException)
-        {
-            return false;
-        }
-    });
 
     private async Task<(string Text, int Prompted, int Cached)> CompleteAsync(string prompt, string tenant)
     {

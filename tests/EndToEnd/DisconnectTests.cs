@@ -40,9 +40,9 @@ public sealed partial class DisconnectTests : IDisposable
         await File.WriteAllTextAsync(policy, "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {retention: {privateIdle: 2s}}\n");
         // Room for some 80 blocks, less than the prompts and answers take: blocks are evicted while others are pinned.
         using var sidecar = MoebiusProcess.Start("kvcache", "serve", "--socket", socket, "--arena", Path.Combine(_folder, "arena"), "--arena-size", "2Mi", "--policy", policy, "--listen", _sidecar.BaseAddress!.Authority);
-        await ReadyAsync(_sidecar, sidecar);
+        await sidecar.ReadyAsync(_sidecar);
         using var server = MoebiusProcess.Start("serve", "--model", "samples/models/austen-moe", "--kv-socket", socket, "--threads", "1", "--listen", _server.BaseAddress!.Authority);
-        await ReadyAsync(_server, server);
+        await server.ReadyAsync(_server);
         // Megabytes that only a server with a policy needs.
         Assert.DoesNotContain("KubernetesClient", server.Maps(), StringComparison.Ordinal);
         var calm = new Dictionary<string, string>();
@@ -70,19 +70,6 @@ public sealed partial class DisconnectTests : IDisposable
             Assert.DoesNotContain("crit:", output, StringComparison.Ordinal);
         }
     }
-
-    private static async Task ReadyAsync(HttpClient http, MoebiusProcess process) => await Eventually.TrueAsync(async () =>
-    {
-        Assert.False(process.HasExited, "it has ended");
-        try
-        {
-            return (await http.GetAsync(new Uri("readyz", UriKind.Relative))).IsSuccessStatusCode;
-        }
-        catch (HttpRequestException)
-        {
-            return false;
-        }
-    });
 
     /// <summary>Goes away before an answer, after some pieces of one, or stays to its end.</summary>
     private async Task VisitAsync(Client client, string whole)

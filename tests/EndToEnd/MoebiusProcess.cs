@@ -75,6 +75,21 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public bool HasExited => _process.HasExited;
 
+    /// <summary>Waits until it answers that it is ready.</summary>
+    /// <param name="http">With its address.</param>
+    public async Task ReadyAsync(HttpClient http) => await Eventually.TrueAsync(async () =>
+    {
+        Assert.False(HasExited, "it has ended");
+        try
+        {
+            return (await http.GetAsync(new Uri("readyz", UriKind.Relative))).IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    });
+
     /// <summary>What it has mapped, libraries among it.</summary>
     public string Maps() => File.ReadAllText($"/proc/{_process.Id}/maps");
 
