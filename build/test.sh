@@ -46,5 +46,7 @@ if [ -z "$passed" ]; then
     exit 1
 fi
 [ "$status" -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
+# What failed, again and at the end: a log is often read, or kept, from there.
+sed -n '/^failed .* ([0-9]/,/^\//p' "$log" | grep -v '^/'
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
