@@ -204,9 +204,10 @@ public class PrefixReuseTests
 
         cache = new MemoryPrefixCache { Room = 0 };
         var requests = 0;
-        await using (var harness = new EngineHarness(blocks: 20, cache: cache))
+        await using (var harness = new EngineHarness(blocks: 20, cache: cache, model: new ToyModel { BeforeStep = _ => Thread.Sleep(1) }))
         {
-            // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay, unless one has ended before the other begins.
+            // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay, unless one has ended before
+            // the other begins; so steps are slow, and it is tried until they met.
             do
             {
                 requests += 2;
