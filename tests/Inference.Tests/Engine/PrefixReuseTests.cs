@@ -202,22 +202,24 @@ public class PrefixReuseTests
         Assert.Equal([false, false, true, true, true, true], cache.Lookups.Order());
         Assert.False(cache.Lookups.Last());
 
+        // Neither begins before both are looked up, and a sequence alone takes its time: so the two meet in the batch.
+        var both = new TaskCompletionSource();
         cache = new MemoryPrefixCache { Room = 0 };
-        var requests = 0;
-        await using (var harness = new EngineHarness(blocks: 20, cache: cache, model: new ToyModel { BeforeStep = _ => Thread.Sleep(1) }))
+        cache.BeforeLookup = () =>
         {
-            // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay, unless one has ended before
-            // the other begins; so steps are slow, and it is tried until they met.
-            do
-            {
-                requests += 2;
-                foreach (var generation in harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50), EngineHarness.Greedy([9, 8, 7, 6, 5], 50)]))
-                    await EngineHarness.CollectAsync(generation);
-            }
-            while (!cache.Lookups.Contains(true) && requests < 100);
+            if (cache.Lookups.Count >= 2)
+                both.TrySetResult();
+            return both.Task;
+        };
+        var model = new ToyModel { BeforeStep = chunks => Thread.Sleep(chunks.Count == 1 ? 10 : 0) };
+        await using (var harness = new EngineHarness(blocks: 20, cache: cache, model: model))
+        {
+            // 20 blocks of 4 tokens: two sequences that grow to 55 tokens each cannot both stay.
+            foreach (var generation in harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50), EngineHarness.Greedy([9, 8, 7, 6, 5], 50)]))
+                await EngineHarness.CollectAsync(generation);
         }
 
-        Assert.Equal(requests, cache.Lookups.Count(static again => !again));
+        Assert.Equal(2, cache.Lookups.Count(static again => !again));
         Assert.Contains(true, cache.Lookups);
     }
 
