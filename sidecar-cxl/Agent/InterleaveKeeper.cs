@@ -34,7 +34,7 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
             : null;
     }
 
-    /// <summary>Sets weights. Gives what stood in the way; null if nothing did.</summary>
+    /// <summary>Sets weights in place of those set before. Gives what stood in the way; null if nothing did.</summary>
     public LevelObstacle? Apply(IReadOnlyDictionary<int, int> weights)
     {
         try
@@ -49,14 +49,20 @@ internal sealed class InterleaveKeeper(AgentOptions options) : IDisposable
                 Thread.Sleep(Pause);
             }
 
-            _interleave = new WeightedInterleave(options.Sysfs, _record);
+            if (_interleave is null)
+            {
+                // An agent that was killed since this one began leaves weights, too: they are not what is to be found here.
+                var interleave = new WeightedInterleave(options.Sysfs, _record);
+                interleave.RestoreLeft();
+                _interleave = interleave;
+            }
+
             _interleave.Apply(weights);
             Weights = weights;
             return null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            _interleave = null;
             return new LevelObstacle(SchedulingLevel.Interleave, "InterleaveRefused", error.Message);
         }
     }

@@ -52,7 +52,7 @@ internal static class LevelPlanner
         // A machine that is another scheduler's is left as it is; the own one that was taken out comes again in a moment.
         if (scheduler.Reason is OtherScheduler or SchedulerExited)
             return new LevelDecision(SchedulingLevel.Observe, acceptable, [scheduler]);
-        return InterleaveObstacle(topology, config, measured) is { } interleave
+        return InterleaveObstacle(scheduler, topology, config, measured) is { } interleave
             ? new LevelDecision(SchedulingLevel.Observe, acceptable, [scheduler, interleave])
             : new LevelDecision(SchedulingLevel.Interleave, acceptable, [scheduler]);
     }
@@ -79,12 +79,13 @@ internal static class LevelPlanner
         return hasScheduler ? null : new LevelObstacle(Level, "SchedulerNotIncluded", "this agent has no duplex scheduler built in");
     }
 
-    private static LevelObstacle? InterleaveObstacle(NodeTopology topology, NodeAgentConfig config, IReadOnlyDictionary<int, double>? measured)
+    private static LevelObstacle? InterleaveObstacle(LevelObstacle scheduler, NodeTopology topology, NodeAgentConfig config, IReadOnlyDictionary<int, double>? measured)
     {
         const SchedulingLevel Level = SchedulingLevel.Interleave;
         if (config.Policy.Strategy == MemoryStrategy.Observe)
             return new LevelObstacle(Level, StrategyForbids, "policy.strategy is Observe");
-        if (config.Policy.Strategy != MemoryStrategy.Interleave && config.Fallback.WithoutSchedExt == SchedulerFallback.Observe)
+        // Where the strategy or the memory leaves the scheduler nothing to do, what is asked for without one does not count.
+        if (scheduler.Reason is not (StrategyForbids or NoCxlMemory) && config.Fallback.WithoutSchedExt == SchedulerFallback.Observe)
             return new LevelObstacle(Level, "FallbackForbids", "fallback.withoutSchedExt is Observe");
         if (topology.MemoryNodes.Count() < 2)
             return new LevelObstacle(Level, "SingleMemoryNode", "one NUMA node has all the memory: there is nothing to interleave");

@@ -41,7 +41,7 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
         });
     }
 
-    /// <summary>Sets weights. A node that the kernel does not have is an error; nothing is changed then.</summary>
+    /// <summary>Sets weights; nodes that were set before and are not now get what was found. A node that the kernel does not have is an error; nothing is changed then.</summary>
     /// <exception cref="IOException">The kernel refused a weight; those set before are put back.</exception>
     public void Apply(IReadOnlyDictionary<int, int> weights)
     {
@@ -60,8 +60,8 @@ internal sealed class WeightedInterleave(string sysfs, WeightRecord record)
         record.Write(new FoundWeights(_found, _automaticFound));
         try
         {
-            foreach (var (node, weight) in weights)
-                Write($"node{node}", $"{weight}");
+            foreach (var (node, found) in _found)
+                Write($"node{node}", $"{weights.GetValueOrDefault(node, found)}");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

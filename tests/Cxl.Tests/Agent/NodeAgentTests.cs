@@ -101,7 +101,7 @@ public sealed class NodeAgentTests
     }
 
     [Fact]
-    public void Another_scheduler_is_left_alone_named_and_waited_for()
+    public async Task Another_scheduler_is_left_alone_named_and_waited_for()
     {
         Assert.SkipUnless(DuplexScheduler.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
         using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = enabled", "kernel/sched_ext/root/ops = lavd_1.0"]);
@@ -113,7 +113,11 @@ public sealed class NodeAgentTests
         Assert.Equal("1", sysfs[$"{Weights}1"]);
 
         sysfs.Add("kernel/sched_ext/state = disabled");
-        agent.Tick();
+        await Eventually.TrueAsync(() =>
+        {
+            agent.Tick();
+            return agent.Status.Duplex!.Reason != "OtherSchedulerLoaded";
+        });
         Assert.Equal("disabled", agent.Status.Scheduler);
     }
 

@@ -88,6 +88,9 @@ public class LevelPlannerTests
         Assert.Equal((SchedulingLevel.Interleave, true, "NoCxlMemory"), (able.Level, able.Acceptable, able.Reason));
         var unable = Decide("ddr-only", Plain, config, hasScheduler: true, memoryOnly);
         Assert.Equal((SchedulingLevel.Interleave, false, "SchedExtMissing"), (unable.Level, unable.Acceptable, unable.Reason));
+        config.Fallback.WithoutSchedExt = SchedulerFallback.Observe;
+        Assert.Equal(SchedulingLevel.Interleave, Decide("ddr-only", SchedExt, config, hasScheduler: true, memoryOnly).Level);
+        Assert.Equal(SchedulingLevel.Observe, Decide("ddr-only", Plain, config, hasScheduler: true, memoryOnly).Level);
         var neither = Decide("ddr-only", SchedExt, config, hasScheduler: true);
         Assert.Equal((SchedulingLevel.Observe, true, "NoCxlMemory"), (neither.Level, neither.Acceptable, neither.Reason));
     }

@@ -26,7 +26,7 @@ public sealed class WeightedInterleaveTests : IDisposable
         interleave.Apply(new Dictionary<int, int> { [0] = 3, [1] = 2 });
         interleave.Apply(new Dictionary<int, int> { [0] = 9 });
         Assert.Equal("9", sysfs[$"{Folder}/node0"]);
-        Assert.Equal("2", sysfs[$"{Folder}/node1"]);
+        Assert.Equal("1", sysfs[$"{Folder}/node1"]);
         interleave.Restore();
         Assert.Equal("7", sysfs[$"{Folder}/node0"]);
         Assert.Equal("1", sysfs[$"{Folder}/node1"]);
