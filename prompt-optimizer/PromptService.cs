@@ -80,7 +80,7 @@ internal static class PromptService
         app.Use((context, next) => ProblemsAsync(context, next, app.Logger));
         app.Use((context, next) => LocalHosts.Accepts(address, context.Request.Host.Host)
             ? next(context)
-            : throw new ProblemException(new(StatusCodes.Status421MisdirectedRequest, "Misdirected request", $"Host: {LocalHosts.Right}")));
+            : throw new ProblemException(new(StatusCodes.Status421MisdirectedRequest, "Misdirected request", $"Host: {LocalHosts.Right()}")));
         app.UseStatusCodePages(context => Wire.Json(ForStatus(context.HttpContext)).ExecuteAsync(context.HttpContext));
         app.UseRouting();
         app.MapGet("/healthz", () => Results.Text("ok"));

@@ -9,7 +9,9 @@ namespace Moebius.Crds.Host;
 public static class LocalHosts
 {
     /// <summary>What is right, for the answer to a request that is refused.</summary>
-    public const string Right = "this server listens on this machine only, and answers to localhost, 127.0.0.1 and [::1]: use one of them, or give --listen another address";
+    /// <param name="flag">That which says where the server listens.</param>
+    public static string Right(string flag = "--listen") =>
+        $"this server listens on this machine only, and answers to localhost, 127.0.0.1 and [::1]: use one of them, or give {flag} another address";
 
     /// <summary>Whether to answer.</summary>
     /// <param name="listens">Where the server listens. Anywhere but on loopback it may be reached by any name.</param>

@@ -27,6 +27,7 @@ internal sealed class CacheSession : IDisposable
     private readonly string _id;
     private readonly uint _slots;
     private readonly CancellationTokenSource _ended = new();
+    private readonly CancellationToken _end;
     private int _late;
 
     /// <param name="client">The calls.</param>
@@ -41,6 +42,7 @@ internal sealed class CacheSession : IDisposable
         Epoch = attached.ArenaEpoch;
         // First: where it cannot be opened, nobody would close the channel.
         Arena = new ArenaFile(attached.ArenaPath, checked((long)attached.ArenaBytes), checked((long)attached.SlotBytes), attached.SlotCount);
+        _end = _ended.Token;
         _hot = Hot(attached.HotSocketPath);
     }
 
@@ -85,8 +87,8 @@ internal sealed class CacheSession : IDisposable
     /// <summary>Never ends where there is no hot socket. A sidecar that ends closes the stream too, a moment later, and its end says more.</summary>
     private async Task HotBrokenAsync()
     {
-        await (_hot?.Ended ?? Task.Delay(Timeout.Infinite, _ended.Token)).ConfigureAwait(false);
-        await Task.Delay(Parting, _ended.Token).ConfigureAwait(false);
+        await (_hot?.Ended ?? Task.Delay(Timeout.Infinite, _end)).ConfigureAwait(false);
+        await Task.Delay(Parting, _end).ConfigureAwait(false);
     }
 
     private async Task HoldStreamAsync(Func<Task> accepted, CancellationToken stop)
@@ -231,7 +233,7 @@ internal sealed class CacheSession : IDisposable
     {
         if (Volatile.Read(ref _late) >= MostLate)
             throw new RpcException(new Status(StatusCode.Unavailable, $"the sidecar owes {MostLate} answers"));
-        var answer = begin(new CallOptions(cancellationToken: _ended.Token)).ResponseAsync;
+        var answer = begin(new CallOptions(cancellationToken: _end)).ResponseAsync;
         try
         {
             return await answer.WaitAsync(Deadline, stop).ConfigureAwait(false);

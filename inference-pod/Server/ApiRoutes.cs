@@ -42,7 +42,7 @@ internal sealed class ApiRoutes(
         var path = context.Request.Path.Value ?? "/";
         var ofMetrics = MetricsConnection.Is(context);
         if (!LocalHosts.Accepts((ofMetrics ? options.MetricsListen! : options.Listen).Address, context.Request.Host.Host))
-            throw new ApiException(421, "invalid_request_error", $"The host is '{Shown(context.Request.Host.Host)}': {LocalHosts.Right}.", null, "wrong_host");
+            throw new ApiException(421, "invalid_request_error", $"The host is '{Shown(context.Request.Host.Host)}': {LocalHosts.Right(ofMetrics ? "--metrics-listen" : "--listen")}.", null, "wrong_host");
         return path switch
         {
             "/healthz" => Get(() => TextAsync(context, "ok\n")),

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
@@ -103,10 +105,11 @@ internal sealed class InferenceServer : IAsyncDisposable
         {
             await app.StartAsync().ConfigureAwait(false);
         }
-        catch (Exception error) when (error is IOException or System.Net.Sockets.SocketException)
+        catch (Exception error) when (error is IOException or SocketException)
         {
             await server.DisposeAsync().ConfigureAwait(false);
-            var where = options.MetricsListen is { } metrics && error.Message.Contains($"{metrics}", StringComparison.Ordinal) ? $"--metrics-listen: cannot listen on {metrics}" : $"--listen: cannot listen on {options.Listen}";
+            // Which of two could not be had is not in every error.
+            var where = options.MetricsListen is { } metrics && CanBind(options.Listen) ? $"--metrics-listen: cannot listen on {metrics}" : $"--listen: cannot listen on {options.Listen}";
             throw new UserInputException($"{where}: {error.Message}", error);
         }
 
@@ -114,6 +117,20 @@ internal sealed class InferenceServer : IAsyncDisposable
         server.MetricsAddress = Local(app.Urls.Last());
         server._logger.LogInformation("Listening on {Address}; loading {Model} from {Directory}", app.Urls.First(), options.ModelName, options.ModelDirectory);
         return server;
+    }
+
+    private static bool CanBind(IPEndPoint address)
+    {
+        try
+        {
+            using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(address);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Serves until told to stop; then lets running requests end within the drain timeout.</summary>

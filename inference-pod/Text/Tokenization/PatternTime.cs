@@ -15,7 +15,7 @@ internal readonly struct PatternTime
 
     private PatternTime(long end) => _end = end;
 
-    /// <summary>Has no end, but for that of each match: for texts that nobody waits behind.</summary>
+    /// <summary>Has no end, but for that of each match and of each lot of matches: for texts that nobody waits behind.</summary>
     public static PatternTime OfOneMatch { get; } = new(long.MaxValue);
 
     /// <summary>Of one match, and of all matches in a text.</summary>

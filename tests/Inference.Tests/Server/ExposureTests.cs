@@ -42,6 +42,12 @@ public class ExposureTests
         Assert.StartsWith($"--metrics-listen: cannot listen on {taken}: ", error.Message, StringComparison.Ordinal);
         error = await Assert.ThrowsAsync<UserInputException>(async () => await ServerHarness.StartAsync(ServerHarness.Options with { Listen = taken, MetricsListen = new IPEndPoint(IPAddress.Loopback, 0) }));
         Assert.StartsWith($"--listen: cannot listen on {taken}: ", error.Message, StringComparison.Ordinal);
+        // One text is the beginning of the other; and an error that names no address.
+        error = await Assert.ThrowsAsync<UserInputException>(async () => await ServerHarness.StartAsync(ServerHarness.Options with { Listen = taken, MetricsListen = new IPEndPoint(IPAddress.Loopback, taken.Port / 10) }));
+        Assert.StartsWith($"--listen: cannot listen on {taken}: ", error.Message, StringComparison.Ordinal);
+        var elsewhere = new IPEndPoint(IPAddress.Parse("192.0.2.1"), 9400);
+        error = await Assert.ThrowsAsync<UserInputException>(async () => await ServerHarness.StartAsync(ServerHarness.Options with { MetricsListen = elsewhere }));
+        Assert.StartsWith($"--metrics-listen: cannot listen on {elsewhere}: ", error.Message, StringComparison.Ordinal);
     }
 
     /// <summary>A page whose name resolves to 127.0.0.1 is asked for by that name.</summary>
