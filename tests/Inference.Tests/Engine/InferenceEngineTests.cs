@@ -35,10 +35,9 @@ public class InferenceEngineTests
     {
         // 20 blocks of 4 tokens: two sequences that grow to 60 tokens each cannot both stay.
         await using var harness = new EngineHarness(blocks: 20);
-        var first = harness.Submit(EngineHarness.Greedy([1, 2, 3, 4, 5], 50));
-        var second = harness.Submit(EngineHarness.Greedy([9, 8, 7, 6, 5], 50));
-        Assert.Equal(ToyModel.Continue([1, 2, 3, 4, 5], 50), (await EngineHarness.CollectAsync(first)).Tokens);
-        Assert.Equal(ToyModel.Continue([9, 8, 7, 6, 5], 50), (await EngineHarness.CollectAsync(second)).Tokens);
+        var generations = harness.Engine.Submit([EngineHarness.Greedy([1, 2, 3, 4, 5], 50), EngineHarness.Greedy([9, 8, 7, 6, 5], 50)]);
+        Assert.Equal(ToyModel.Continue([1, 2, 3, 4, 5], 50), (await EngineHarness.CollectAsync(generations[0])).Tokens);
+        Assert.Equal(ToyModel.Continue([9, 8, 7, 6, 5], 50), (await EngineHarness.CollectAsync(generations[1])).Tokens);
         var metrics = await harness.Metrics.ExportAsync(TestContext.Current.CancellationToken);
         Assert.DoesNotContain("vllm:num_preemptions_total{model_name=\"toy\"} 0", metrics, StringComparison.Ordinal);
     }
@@ -234,12 +233,13 @@ public class InferenceEngineTests
     [Fact]
     public async Task A_drain_that_takes_too_long_cancels()
     {
-        await using var harness = new EngineHarness(model: new ToyModel { BeforeStep = _ => Thread.Sleep(1) });
+        await using var harness = new EngineHarness(model: new ToyModel { Held = true });
         var running = harness.Submit(EngineHarness.Greedy([1, 2], 500));
         using var patience = new CancellationTokenSource();
         var drain = harness.Engine.DrainAsync(patience.Token);
         await patience.CancelAsync();
-        await drain;
+        harness.Model.Gate.Release(1);
+        await Eventually.EndsAsync(drain);
         Assert.Equal(FinishReason.Abort, (await EngineHarness.CollectAsync(running)).Finish);
     }
 

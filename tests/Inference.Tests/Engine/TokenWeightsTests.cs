@@ -13,8 +13,10 @@ public class TokenWeightsTests
         var largest = logits.Where(logit => !float.IsNaN(logit)).Max();
         double temperature = 0.3 + (share % 7 * 0.3), least = minimum ? 0.02 : 0, p = (1 + (share % 99)) / 100.0, uniform = where / 256.0;
         using var weights = new TokenWeights(logits, largest, temperature, least);
-        Assert.Equal(FromSorted(logits, largest, temperature, least, p, uniform), weights.PickLikeliest(p, uniform));
-        Assert.Equal(InOrder([.. Enumerable.Range(0, logits.Length)], logits, largest, temperature, least, uniform), weights.Pick(uniform));
+        // At the very edge roundings may decide.
+        double[] around = [-1e-5, 0, 1e-5];
+        Assert.Contains(weights.PickLikeliest(p, uniform), around.SelectMany(by => around.Select(off => FromSorted(logits, largest, temperature, least, p + by, uniform + off))));
+        Assert.Contains(weights.Pick(uniform), around.Select(off => InOrder([.. Enumerable.Range(0, logits.Length)], logits, largest, temperature, least, uniform + off)));
     }
 
     [Property(MaxTest = 200)]

@@ -21,7 +21,6 @@ public class TransferLinkTests
         using var buffers = new ExpertBuffers(slots, ExpertBytes);
         var scheduler = new ExpertScheduler(new ExpertCache(slots));
         using var link = new TransferLink(scheduler, source, buffers, readers);
-        var failures = 0;
         for (var pass = 0; pass < 400; pass++)
         {
             var layer = pass % Layers;
@@ -48,12 +47,11 @@ public class TransferLinkTests
             }
             catch (IOException)
             {
-                failures++;
                 link.Abandon(outstanding);
             }
             Assert.InRange(link.Read((s, _, _) => s.Cache.Count), 0, slots);
         }
-        Assert.True(failures > 0);
+        Assert.True(source.Failures > 0);
         Assert.Equal(0, source.Overlaps);
         link.Dispose();
         Assert.Equal(source.Reads.Values.Sum() * (long)ExpertBytes, link.Read((_, _, bytes) => bytes));
@@ -62,23 +60,26 @@ public class TransferLinkTests
     [Fact]
     public async Task The_end_waits_for_loads_on_their_way_and_begins_no_other()
     {
-        using var begun = new CountdownEvent(2);
+        using var both = new ManualResetEventSlim();
         using var go = new ManualResetEventSlim();
-        var ended = 0;
+        int begun = 0, ended = 0;
         using var buffers = new ExpertBuffers(8, ExpertBytes);
         var link = new TransferLink(new ExpertScheduler(new ExpertCache(8)), new Source(_ =>
         {
-            begun.Signal();
+            if (Interlocked.Increment(ref begun) == 2)
+                both.Set();
             go.Wait(Eventually.Limit);
             Interlocked.Increment(ref ended);
         }), buffers, 2);
         link.Plan([.. Enumerable.Range(0, 6).Select(e => new PrefetchRequest(new(1, e), 1))]);
-        Assert.True(begun.Wait(Eventually.Limit));
-        var end = Task.Run(link.Dispose);
-        Assert.False(end.IsCompleted);
+        Assert.True(both.Wait(Eventually.Limit));
+        var end = new Thread(link.Dispose);
+        end.Start();
+        // It waits for the readers: from here on nothing more may begin.
+        await Eventually.TrueAsync(() => (end.ThreadState & ThreadState.WaitSleepJoin) != 0);
         go.Set();
-        await Eventually.EndsAsync(end);
-        Assert.Equal(2, ended);
+        Assert.True(end.Join(Eventually.Limit));
+        Assert.Equal((2, 2), (begun, ended));
     }
 
     [Fact]
@@ -197,11 +198,13 @@ public class TransferLinkTests
     private sealed unsafe class UnreliableSource(int seed) : IExpertSource
     {
         private readonly ConcurrentDictionary<nint, bool> _writing = new();
-        private int _calls = seed;
+        private int _calls = seed, _failures;
 
         public ConcurrentDictionary<ExpertKey, int> Reads { get; } = new();
 
         public int Overlaps { get; private set; }
+
+        public int Failures => _failures;
 
         public string Description => "test";
 
@@ -219,7 +222,11 @@ public class TransferLinkTests
                 if (call % 3 == 0)
                     Thread.Yield();
                 if (call % 11 == 0)
+                {
+                    Interlocked.Increment(ref _failures);
                     throw new IOException($"{key} cannot be read");
+                }
+
                 buffer[(buffer.Length / 2)..].Fill(Pattern(key));
                 Reads.AddOrUpdate(key, 1, (_, n) => n + 1);
                 return buffer.Length;

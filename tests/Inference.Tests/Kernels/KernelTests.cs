@@ -82,6 +82,7 @@ public unsafe class KernelTests
     {
         using var scope = torch.NewDisposeScope();
         using var kernels = new TensorKernels(new Workers(1));
+        torch.manual_seed(1);
         var x = torch.randn([5, 70]) * 3 + 1;
         var w = torch.randn([70]);
         var b = torch.randn([70]);

@@ -62,8 +62,8 @@ public class TenantTests
     [Fact]
     public void Only_the_gateway_s_signature_names_a_tenant()
     {
-        var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, Key, TimeProvider.System);
-        var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var identity = new TenantIdentity(new IdentitySpec { Signature = Signature }, Key, new StoppedClock());
+        var now = StoppedClock.Now.ToUnixTimeSeconds();
         Assert.Equal("alice", identity.Of(Signed("alice", "alice", now, Key)).Name);
         foreach (var forged in new[] { Signed("bob", "alice", now, Key), Signed("alice", "alice", now, "other"), Signed("alice", "alice", now - 301, Key), Signed("alice", "alice", now + 301, Key) })
             Assert.Equal(401, Assert.Throws<ApiException>(() => identity.Of(forged)).Status);
@@ -94,7 +94,7 @@ public class TenantTests
         using var directory = new TemporaryDirectory();
         var path = Path.Combine(directory.Path, "policy.yaml");
         Write("X-First");
-        using var identity = new PolicyIdentity(path, null, TimeProvider.System, NullLogger.Instance);
+        using var identity = new PolicyIdentity(path, null, new StoppedClock(), NullLogger.Instance);
         Assert.Equal("a", identity.Current.Identity.Of(new HeaderDictionary { ["X-First"] = "a" }).Name);
         Write("X-Second");
         identity.Reload();
@@ -111,7 +111,7 @@ public class TenantTests
             File.WriteAllText(path, bad);
             identity.Reload();
             Assert.Equal("b", identity.Current.Identity.Of(new HeaderDictionary { ["X-Second"] = "b" }).Name);
-            Assert.Throws<UserInputException>(() => new PolicyIdentity(path, null, TimeProvider.System, NullLogger.Instance));
+            Assert.Throws<UserInputException>(() => new PolicyIdentity(path, null, new StoppedClock(), NullLogger.Instance));
         }
 
         void Write(string header) => File.WriteAllText(path, $"apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata:\n  name: p\nspec:\n  identity:\n    tenantHeader: {header}\n");
@@ -125,7 +125,7 @@ public class TenantTests
         var text = "apiVersion: moebius.dev/v1alpha1\nkind: KVPrivacyPolicy\nmetadata: {name: p}\nspec: {}\n";
         File.WriteAllText(path, text);
         var log = new CollectingLogger();
-        using var identity = new PolicyIdentity(path, null, TimeProvider.System, log);
+        using var identity = new PolicyIdentity(path, null, new StoppedClock(), log);
         for (var time = 1; time <= 2; time++)
         {
             File.Delete(path);
@@ -149,7 +149,7 @@ public class TenantTests
 
         File.WriteAllText(path, Unsigned.Replace("spec: {}", "spec: {identity: {signature: {secretRef: {name: gateway, key: hmac}}}}", StringComparison.Ordinal));
         log = new CollectingLogger();
-        using var identity = new PolicyIdentity(path, Key, TimeProvider.System, log);
+        using var identity = new PolicyIdentity(path, Key, new StoppedClock(), log);
         Assert.Empty(log.Messages);
         File.WriteAllText(path, Unsigned);
         identity.Reload();
@@ -157,7 +157,7 @@ public class TenantTests
         Assert.DoesNotContain(log.Messages, message => message.Contains(Key, StringComparison.Ordinal));
 
         log = new CollectingLogger();
-        new PolicyIdentity(path, null, TimeProvider.System, log).Dispose();
+        new PolicyIdentity(path, null, new StoppedClock(), log).Dispose();
         new PolicyIdentity(null, "", TimeProvider.System, log).Dispose();
         Assert.Empty(log.Messages);
     }
@@ -181,5 +181,16 @@ public class TenantTests
         var seconds = time.ToString(CultureInfo.InvariantCulture);
         var code = Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(key), Encoding.UTF8.GetBytes($"{seconds}.{signed}")));
         return new HeaderDictionary { ["X-Moebius-Tenant"] = claimed, ["X-Moebius-Signature"] = $"t={seconds},v1={code}" };
+    }
+
+    /// <summary>Neither goes on nor fires, so that a test is not looked over the shoulder by the timer.</summary>
+    private sealed class StoppedClock : TimeProvider
+    {
+        public static readonly DateTimeOffset Now = DateTimeOffset.UnixEpoch.AddDays(20_000);
+
+        public override DateTimeOffset GetUtcNow() => Now;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 }
