@@ -20,12 +20,12 @@ public static partial class OperatorCommands
     /// <summary><c>moebius operator</c> with its verbs.</summary>
     public static IEnumerable<Command> Create()
     {
-        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), NodeAgents(), Webhook(), CheckCommand.Create(Configuration) };
+        yield return new Command("operator", "Runs the Kubernetes operator and writes its manifests.") { Run(), Rbac(), NodeAgents(), Webhook(), CheckCommand.Create(ClusterAccess.Find) };
     }
 
     private static Command Run()
     {
-        var kubeconfig = new Option<string?>("--kubeconfig") { Description = "Kubeconfig file. Without it: the pod's service account, or the user's default." };
+        var kubeconfig = new Option<string?>("--kubeconfig") { Description = "Kubeconfig file. Without it: the pod's own account, else KUBECONFIG, else ~/.kube/config." };
         var @namespace = new Option<string>("--namespace") { Description = "The one namespace to work in, or 'all'.", DefaultValueFactory = _ => AllNamespaces };
         var operatorNamespace = new Option<string>("--operator-namespace") { Description = "Namespace of the operator's Lease and of the node agents.", DefaultValueFactory = _ => OperatorSettings.DefaultNamespace };
         var listen = new Option<string>("--listen") { Description = "Address and port of /healthz, /readyz and /metrics.", DefaultValueFactory = _ => "0.0.0.0:8081" };
@@ -47,7 +47,7 @@ public static partial class OperatorCommands
             if (parsed.GetValue(webhookListen) is null && new Option[] { webhookService, webhookConfiguration, webhookCertificates }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } idle)
                 throw new UserInputException($"{idle.Name}: has no effect without a webhook: give --webhook-listen too, or leave it out");
             var (images, name) = (NotBlank(parsed.GetValue(image)!, "--image"), NotBlank(parsed.GetValue(identity)!, "--identity"));
-            var configuration = Configuration(parsed.GetValue(kubeconfig));
+            var configuration = ClusterAccess.Find(parsed.GetValue(kubeconfig));
             var settings = new OperatorSettings(images, Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace")) 
             {
                 SharedPodMonitor = parsed.GetValue(sharedPodMonitor),
@@ -97,22 +97,8 @@ public static partial class OperatorCommands
 
     private static async Task<int> RunAsync(OperatorOptions options, KubernetesClientConfiguration configuration, CancellationToken cancellationToken)
     {
-        using var loggers = LoggerFactory.Create(builder => builder.AddLines(options.Settings.LogFormat, ConsoleLog.Timestamp, utc: true).SetMinimumLevel(LogLevel.Information));
+        using var loggers = LoggerFactory.Create(builder => builder.AddLines(options.Settings.LogFormat).SetMinimumLevel(LogLevel.Information));
         return await new OperatorHost(options, configuration, TimeProvider.System, loggers).RunAsync(cancellationToken).ConfigureAwait(false) ? 0 : 1;
-    }
-
-    private static KubernetesClientConfiguration Configuration(string? kubeconfig)
-    {
-        try
-        {
-            if (kubeconfig is not null)
-                return KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfig);
-            return KubernetesClientConfiguration.IsInCluster() ? KubernetesClientConfiguration.InClusterConfig() : KubernetesClientConfiguration.BuildConfigFromConfigFile();
-        }
-        catch (Exception error) when (error is k8s.Exceptions.KubeConfigException or IOException or YamlDotNet.Core.YamlException)
-        {
-            throw new UserInputException($"--kubeconfig: {kubeconfig ?? "the default"} cannot be used: {error.Message}", error);
-        }
     }
 
     /// <summary>A name that a namespace can have.</summary>

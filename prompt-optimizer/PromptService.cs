@@ -35,6 +35,7 @@ internal static class PromptService
             kestrel.Limits.MaxConcurrentConnections = ServerLimits.Clients;
             kestrel.Listen(listen);
         });
+        builder.Services.Configure<ConsoleLifetimeOptions>(static console => console.SuppressStatusMessages = true);
         // Jobs are put back at once; this bounds the answers still on their way to clients.
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(10));
 

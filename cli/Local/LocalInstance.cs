@@ -15,13 +15,19 @@ internal static class LocalInstance
     public static LocalStatus? Status(StateDirectory state) =>
         StateDirectory.Read<LocalStatus>(state.StatusFile) is { } status && status.Supervisor.IsAlive ? status : null;
 
-    /// <summary>Writes the plan and starts its supervisor in the background.</summary>
-    public static Process Start(StateDirectory state, LocalPlan plan, string name)
+    /// <exception cref="UserInputException">An instance of this name runs or is being started.</exception>
+    public static void RequireFree(StateDirectory state, string name)
     {
         if (Status(state) is not null)
             throw new UserInputException($"instance '{name}' is already running: stop it with 'moebius local down', or choose another --name");
         if (StateDirectory.Read<Starter>(state.StarterFile) is { Process.IsAlive: true })
             throw new UserInputException($"instance '{name}' is being started by another 'moebius local up': wait for it, or choose another --name");
+    }
+
+    /// <summary>Writes the plan and starts its supervisor in the background.</summary>
+    public static Process Start(StateDirectory state, LocalPlan plan, string name)
+    {
+        RequireFree(state, name);
         state.Remove(); // what a killed supervisor left
         state.Create();
         state.Write(state.StarterFile, new Starter(ProcessIdentity.Find(Environment.ProcessId)!.Value));

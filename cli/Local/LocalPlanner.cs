@@ -206,7 +206,8 @@ internal sealed class LocalPlanner(
         {
             "metadata.name" => pod,
             "metadata.namespace" => @namespace,
-            "spec.nodeName" => Environment.MachineName,
+            // Here is no node of a cluster: who knew one would ask the cluster that the user's kubeconfig names for it.
+            "spec.nodeName" => null,
             "status.podIP" or "status.hostIP" => Loopback,
             var other => throw new UserInputException($"{pod}: environment variable '{variable.Name}' takes its value from '{other ?? "a source"}', which exists only in a cluster"),
         };

@@ -12,7 +12,7 @@ internal static class LocalVolumes
             if (!volume.Owned)
             {
                 if (!Directory.Exists(volume.Directory) && !File.Exists(volume.Directory))
-                    throw new UserInputException($"{pod.Name}: volume '{volume.Name}': {volume.Directory} does not exist: create it, or name another directory with --host-path");
+                    throw new UserInputException($"{pod.Name}: volume '{volume.Name}': {volume.Directory} does not exist: create it, or name another directory with --host-path PATH=DIRECTORY, as --host-path /var/lib/moebius/models=samples/models for the quickstart");
                 continue;
             }
 

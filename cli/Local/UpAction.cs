@@ -24,6 +24,7 @@ internal sealed class UpAction(
             return 0;
         }
 
+        LocalInstance.RequireFree(_state, name);
         var plan = new LocalPlanner(_state.Root, _state.Memory, LocalPorts.IsFree, hostPaths.Resolve).Plan(manifests.Objects);
         foreach (var note in manifests.Notes.Concat(plan.Notes))
             Console.WriteLine($"note: {note}");
@@ -106,9 +107,13 @@ internal sealed class UpAction(
     {
         if (StateDirectory.Read<LocalStatus>(_state.StatusFile) is { Failure: not null } status)
             return status;
-        return supervisor.ExitCode == 0
-            ? new LocalStatus(default, "stopped by 'moebius local down'", ExitCodes.Failed, [])
-            : new LocalStatus(default, $"the supervisor ended with code {supervisor.ExitCode}: {LastLogLine()}", supervisor.ExitCode, []);
+        return supervisor.ExitCode switch
+        {
+            0 => new LocalStatus(default, "stopped by 'moebius local down'", ExitCodes.Failed, []),
+            // It has found what is wrong with what it was asked.
+            ExitCodes.BadInput => new LocalStatus(default, LastLogLine().Replace(ErrorLine.Of(""), "", StringComparison.Ordinal), ExitCodes.BadInput, []),
+            var code => new LocalStatus(default, $"the process that looks after the containers ended with code {code}: {LastLogLine()}", code, []),
+        };
     }
 
     private static async Task<int> SayAsync(LocalStatus failure)

@@ -23,7 +23,7 @@ public static class ConsoleLog
     public const string Json = "json";
 
     /// <summary>The time of a line, to the millisecond.</summary>
-    public const string Timestamp = "yyyy-MM-ddTHH:mm:ss.fffZ";
+    private const string Timestamp = "yyyy-MM-ddTHH:mm:ss.fffZ";
 
     private const string Text = "text";
 
@@ -44,12 +44,10 @@ public static class ConsoleLog
         _ => throw new UserInputException($"{OptionName}: '{format}' is not known: write {Text} or {Json}"),
     };
 
-    /// <summary>Writes log lines to the console. In JSON they carry their time, in UTC.</summary>
+    /// <summary>Writes log lines to the console, each with its time in UTC: the lines of several programs can be put in order.</summary>
     /// <param name="logging">What to add it to.</param>
     /// <param name="format">How.</param>
-    /// <param name="timestamp">Format of the time before a line of text; null: none, whoever collects the lines knows it.</param>
-    /// <param name="utc">Whether that is in UTC.</param>
-    public static ILoggingBuilder AddLines(this ILoggingBuilder logging, LogFormat format, string? timestamp = null, bool utc = false) => format == LogFormat.Json
+    public static ILoggingBuilder AddLines(this ILoggingBuilder logging, LogFormat format) => format == LogFormat.Json
         ? logging.AddJsonConsole(static console => (console.TimestampFormat, console.UseUtcTimestamp) = (Timestamp, true))
-        : logging.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, timestamp is null ? null : timestamp + " ", utc));
+        : logging.AddSimpleConsole(static console => (console.SingleLine, console.TimestampFormat, console.UseUtcTimestamp) = (true, Timestamp + " ", true));
 }

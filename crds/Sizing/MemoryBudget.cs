@@ -45,7 +45,9 @@ public static class MemorySizing
         var message = $"the memory limit of {Quantities.Format(limit)} is {Quantities.Format(needed - limit)} less than the {Quantities.Format(needed)} that is needed ({parts})";
         return Proposal(facts, budget, fixedBytes) is { } proposal && proposal < resident
             ? new MemoryNeed(needed, proposal, $"{message}: raise the limit, or set experts.fastMemory to {proposal} ({Quantities.Format(proposal)}) or less")
-            : new MemoryNeed(needed, null, $"{message}: raise the limit to at least {Quantities.Format(Sum(fixedBytes, facts.SmallestExpertBytes))}, or lower serving.kvMemory and kvCache.memory");
+            : new MemoryNeed(needed, null, $"{message}: raise the limit to that{Least(Sum(fixedBytes, facts.SmallestExpertBytes))}, or lower serving.kvMemory and kvCache.memory");
+
+        string Least(long least) => least < needed ? $", or to {Quantities.Format(least)} and set experts.fastMemory to {facts.SmallestExpertBytes}" : "";
     }
 
     /// <summary>One block, and its counter.</summary>

@@ -179,7 +179,7 @@ internal sealed class InferenceServer : IAsyncDisposable
 
     private static void Console(ILoggingBuilder logging, LogFormat format)
     {
-        logging.AddLines(format, "HH:mm:ss");
+        logging.AddLines(format);
         // What keeps the host from starting is thrown, and told in one line.
         logging.AddFilter("Microsoft", LogLevel.Warning).AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
     }

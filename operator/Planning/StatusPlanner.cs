@@ -43,10 +43,13 @@ internal static class StatusPlanner
             Selector = string.Join(',', Labels.Selector(Components.Inference, resource.Metadata.Name).Select(label => $"{label.Key}={label.Value}")),
             // Of a spec that breaks rules nothing is known for certain.
             Model = isInvalid || plan.Behind is not null ? resource.Status?.Model : MoEDeploymentPlanner.ModelName(resource),
-            Endpoint = isInvalid || plan.Behind is not null ? resource.Status?.Endpoint : MoEDeploymentPlanner.Endpoint(resource),
+            Endpoint = IsServed(plan) ? MoEDeploymentPlanner.Endpoint(resource) : resource.Status?.Endpoint,
             Memory = Memory(resource, preparation.Facts),
         };
     }
+
+    /// <summary>Whether the Service is there, or made now: before that nothing answers at its address.</summary>
+    private static bool IsServed(Plan plan) => plan.Behind is null && plan.Children.OfType<V1Service>().Any();
 
     public static PromptOptimizerStatus PromptOptimizer(PromptOptimizer resource, Plan plan, Observation seen, DateTimeOffset now) => new()
     {
@@ -57,7 +60,7 @@ internal static class StatusPlanner
             plan,
             resource.Metadata.Generation,
             now),
-        Endpoint = plan.IsBlocked || plan.Behind is not null ? resource.Status?.Endpoint : PromptOptimizerPlanner.Endpoint(resource),
+        Endpoint = IsServed(plan) ? PromptOptimizerPlanner.Endpoint(resource) : resource.Status?.Endpoint,
     };
 
     public static MemorySchedulingProfileStatus MemorySchedulingProfile(MemorySchedulingProfile resource, Plan plan, Observation seen, IReadOnlyList<NodeMemoryStatus> nodes, DateTimeOffset now) => new()

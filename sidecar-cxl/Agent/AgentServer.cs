@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using System.Text.Json;
 using Moebius.Crds.Host;
 using k8s;
-using k8s.Exceptions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -28,7 +27,7 @@ internal static class AgentServer
     /// <summary>Runs until SIGTERM or SIGINT.</summary>
     public static async Task RunAsync(AgentOptions options, IPEndPoint listen, CancellationToken cancellation)
     {
-        await using var app = Build(options, listen, options.NodeName is null ? null : Connect(options.Kubeconfig));
+        await using var app = Build(options, listen, options.NodeName is null ? null : new Kubernetes(ClusterAccess.Find(options.Kubeconfig)));
         try
         {
             await app.StartAsync(cancellation).ConfigureAwait(false);
@@ -55,6 +54,7 @@ internal static class AgentServer
             .AddFilter("Microsoft.AspNetCore", LogLevel.Warning)
             // What keeps the host from starting is thrown, and told in one line.
             .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && app?.Lifetime.ApplicationStarted.IsCancellationRequested == true);
+        builder.Services.Configure<ConsoleLifetimeOptions>(static console => console.SuppressStatusMessages = true);
         builder.Services.AddSingleton<AgentMetrics>();
         if (cluster is not null && options.NodeName is { } node)
         {
@@ -75,18 +75,6 @@ internal static class AgentServer
         app.MapGet("/status", () => Results.Json(agent.Status, Json));
         app.MapMetrics(registry: app.Services.GetRequiredService<AgentMetrics>().Registry);
         return app;
-    }
-
-    private static Kubernetes Connect(string? kubeconfig)
-    {
-        try
-        {
-            return new Kubernetes(kubeconfig is null ? KubernetesClientConfiguration.BuildDefaultConfig() : KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfig));
-        }
-        catch (Exception error) when (error is KubeConfigException or FileNotFoundException)
-        {
-            throw new UserInputException($"--node-name: no cluster to ask for this node's pods: {error.Message}", error);
-        }
     }
 
     private sealed class Ticker(NodeAgent agent, TimeProvider? time = null) : BackgroundService

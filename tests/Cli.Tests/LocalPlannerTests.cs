@@ -167,6 +167,15 @@ public sealed class LocalPlannerTests
         Assert.DoesNotContain("LIMIT", Planner().Plan(Objects(Template(container))).Pods[0].Containers[0].Environment.Keys);
     }
 
+    /// <summary>Else the node agent would ask whatever cluster the user's kubeconfig names for the pods of this machine.</summary>
+    [Fact]
+    public void Here_is_no_node_of_a_cluster()
+    {
+        var container = Container("cxl", "agent");
+        container.Env = [new V1EnvVar { Name = "NODE_NAME", ValueFrom = new V1EnvVarSource { FieldRef = new V1ObjectFieldSelector { FieldPath = "spec.nodeName" } } }];
+        Assert.Empty(Planner().Plan(Objects(Template(container))).Pods[0].Containers[0].Environment);
+    }
+
     [Fact]
     public void Native_sidecars_run_on_and_other_init_containers_run_to_completion()
     {

@@ -76,6 +76,18 @@ public sealed class BadInputTests
         }
     }
 
+    /// <summary>Without this the client would ask http://localhost:8080, whoever listens there.</summary>
+    [Theory]
+    [InlineData("", "--kubeconfig: which cluster? This is not a pod, KUBECONFIG is not set and /nowhere/.kube/config is not there: name a file")]
+    [InlineData("/nowhere/config", "--kubeconfig: KUBECONFIG (/nowhere/config) cannot be used: ")]
+    public async Task A_cluster_that_nothing_names_is_asked_for(string kubeconfig, string message)
+    {
+        using var run = MoebiusProcess.Start(new Dictionary<string, string> { ["HOME"] = "/nowhere", ["KUBECONFIG"] = kubeconfig }, "operator", "check", "--timeout", "0s");
+        var (code, _, error) = await run.EndAsync(Eventually.Limit);
+        Assert.StartsWith($"moebius: {message}", error, StringComparison.Ordinal);
+        Assert.Equal((2, 1), (code, error.Count(letter => letter == '\n')));
+    }
+
     [Fact]
     public async Task A_cluster_that_does_not_answer_is_one_line()
     {

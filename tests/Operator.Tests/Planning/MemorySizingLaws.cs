@@ -43,6 +43,8 @@ public sealed class MemorySizingLaws
             Assert.True(budget.Limit is null || need.Needed <= budget.Limit);
         else
             Assert.Matches("(raise|set|lower) ", need.Refusal);
+        if (need.Refusal?.Contains("raise the limit", StringComparison.Ordinal) == true)
+            Assert.Null(MemorySizing.Plan(facts, budget with { Limit = need.Needed }).Refusal);
         // What does not fit with a limit fits without one, unless the expert budget or the arena itself is too small.
         if (budget.FastMemory is null || budget.FastMemory >= facts.SmallestExpertBytes)
             Assert.Null(MemorySizing.Plan(facts, budget with { Limit = null, Arena = budget.Arena == 0 ? 0 : 1L << 33 }).Refusal);
@@ -51,6 +53,12 @@ public sealed class MemorySizingLaws
     [Fact]
     public void Sizes_past_all_numbers_fit_nowhere() => Assert.NotNull(MemorySizing.Plan(
         new ModelFacts(long.MaxValue, long.MaxValue, 1, 1), new MemoryBudget(null, long.MaxValue, 0, long.MaxValue - 1)).Refusal);
+
+    [Fact]
+    public void A_limit_that_is_proposed_says_with_which_budget() => Assert.EndsWith(
+        "(1 GiB dense weights, 3 GiB experts, 0 serving.kvMemory, 0 kvCache.memory, 256 MiB program): raise the limit to that, or to 2.2 GiB and set experts.fastMemory to 1073741824, or lower serving.kvMemory and kvCache.memory",
+        MemorySizing.Plan(new ModelFacts(1L << 30, 4L << 30, 1L << 30, 1), new MemoryBudget(3L << 30, 0, 0, 1L << 30)).Refusal,
+        StringComparison.Ordinal);
 
     [Theory]
     [InlineData(0, 512, 256)]

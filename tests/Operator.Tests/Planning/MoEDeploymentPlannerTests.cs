@@ -228,9 +228,9 @@ public sealed class MoEDeploymentPlannerTests
         Assert.Empty(plan.Children);
         Assert.Equal(reason, plan.Problems[0].Reason);
         Assert.StartsWith(message, plan.Problems[0].Message, StringComparison.Ordinal);
-        // The model's name is known all the same.
+        // The model's name is known all the same; nothing answers anywhere.
         var status = StatusPlanner.MoEDeployment(Samples.MoE(spec), plan, ModelPreparation.None, Observation.Of(plan, [], null, []), DateTimeOffset.UnixEpoch);
-        Assert.Equal("austen", status.Model);
+        Assert.Equal(("austen", null), (status.Model, status.Endpoint));
     }
 
     [Fact]
