@@ -72,7 +72,7 @@ internal static class MoEDeploymentCheck
 
         if (spec.PodTemplate is { Count: > 0 } template)
         {
-            foreach (var error in PodTemplateOverride.Errors(template))
+            foreach (var error in PodTemplateOverride.Errors(template, spec))
                 yield return error;
         }
     }

@@ -66,7 +66,7 @@ public static class MoEDeploymentPlanner
 
         var config = InferenceConfiguration.Render(resource);
         children.Add(child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config));
-        children.Add(child.Service(name, ("http", resource.Spec.Serving.Port)));
+        children.Add(child.Service(name, (InferencePod.ServingPort, resource.Spec.Serving.Port)));
         if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
             children.Add(InferenceNetworkPolicy.Plan(resource, references.Policy, child, settings));
         if (server.PodDisruptionBudgets)
