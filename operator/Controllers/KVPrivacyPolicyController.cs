@@ -70,8 +70,11 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<KVPrivacyPolicy>> DeletedAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken) =>
-        Task.FromResult(ReconciliationResult<KVPrivacyPolicy>.Success(entity));
+    public Task<ReconciliationResult<KVPrivacyPolicy>> DeletedAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken)
+    {
+        context.Forget(entity);
+        return Task.FromResult(ReconciliationResult<KVPrivacyPolicy>.Success(entity));
+    }
 
     /// <summary>The ConfigMaps that a policy takes texts from.</summary>
     internal static async Task<IReadOnlyDictionary<string, V1ConfigMap>> ConfigMapsAsync(ApiClient api, KVPrivacyPolicy policy, CancellationToken cancellationToken)
