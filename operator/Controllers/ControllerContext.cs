@@ -23,7 +23,10 @@ internal sealed class ControllerContext(
     PodReports pods,
     TimeProvider time)
 {
-    private readonly ConcurrentDictionary<string, long> _advised = [];
+    private readonly ConcurrentDictionary<(Type Kind, ObjectKey Key), (string? Uid, long? Generation)> _advised = [];
+
+    /// <summary>Resources whose advice is remembered.</summary>
+    internal int Advised => _advised.Count;
 
     public OperatorSettings Settings { get; } = settings;
 
@@ -100,13 +103,16 @@ internal sealed class ControllerContext(
     /// <summary>Logs what the author of a resource should know, once for each of its generations.</summary>
     public void Advise(IKubernetesObject<V1ObjectMeta> resource)
     {
-        var (uid, generation) = (resource.Metadata.Uid ?? "", resource.Metadata.Generation ?? 0);
-        if (_advised.TryGetValue(uid, out var before) && before == generation)
+        var (key, seen) = ((resource.GetType(), ObjectKey.Of(resource)), (resource.Metadata.Uid, resource.Metadata.Generation));
+        if (_advised.TryGetValue(key, out var before) && before == seen)
             return;
-        _advised[uid] = generation;
+        _advised[key] = seen;
         foreach (var advice in Advice.Of(resource))
             Log.LogWarning("{Kind} {Key}: {Advice}", resource.Kind ?? resource.GetType().Name, ObjectKey.Of(resource), advice);
     }
+
+    /// <summary>Nothing has to be remembered of a resource that is gone.</summary>
+    public void Forget(IKubernetesObject<V1ObjectMeta> resource) => _advised.TryRemove((resource.GetType(), ObjectKey.Of(resource)), out _);
 
     /// <summary>Reports what no condition can tell any more.</summary>
     public void Warn(IKubernetesObject<V1ObjectMeta> about, string reason, string message) => events.Warn(about, reason, message);

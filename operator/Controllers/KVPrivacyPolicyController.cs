@@ -60,7 +60,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
             .ToList();
         var reports = await Task.WhenAll(names
             .Take(StatusPlanner.MaxUsers)
-            .Select(name => context.Reports.PolicyAsync(context.Pods(Components.Inference, name, @namespace), cancellationToken))).ConfigureAwait(false);
+            .Select(name => context.Reports.PolicyAsync(context.Pods(Components.Inference, name, @namespace), policy.Metadata.Generation, cancellationToken))).ConfigureAwait(false);
         return (
             [.. names.Select((name, index) => new PolicyUser { Name = name, Generation = reports.ElementAtOrDefault(index)?.Generation })],
             [.. names.Zip(reports).Where(user => user.Second.Refusals > 0).Select(user => new Problem(
@@ -70,8 +70,11 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<KVPrivacyPolicy>> DeletedAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken) =>
-        Task.FromResult(ReconciliationResult<KVPrivacyPolicy>.Success(entity));
+    public Task<ReconciliationResult<KVPrivacyPolicy>> DeletedAsync(KVPrivacyPolicy entity, CancellationToken cancellationToken)
+    {
+        context.Forget(entity);
+        return Task.FromResult(ReconciliationResult<KVPrivacyPolicy>.Success(entity));
+    }
 
     /// <summary>The ConfigMaps that a policy takes texts from.</summary>
     internal static async Task<IReadOnlyDictionary<string, V1ConfigMap>> ConfigMapsAsync(ApiClient api, KVPrivacyPolicy policy, CancellationToken cancellationToken)

@@ -53,9 +53,12 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<MoEDeployment>> DeletedAsync(MoEDeployment entity, CancellationToken cancellationToken) =>
+    public Task<ReconciliationResult<MoEDeployment>> DeletedAsync(MoEDeployment entity, CancellationToken cancellationToken)
+    {
+        context.Forget(entity);
         // The garbage collector removes the children.
-        Task.FromResult(ReconciliationResult<MoEDeployment>.Success(entity));
+        return Task.FromResult(ReconciliationResult<MoEDeployment>.Success(entity));
+    }
 
     private async Task<MoEReferences> ReferencesAsync(MoEDeployment resource, CancellationToken cancellationToken)
     {

@@ -13,6 +13,7 @@ internal sealed class PodReports(HttpClient http)
 {
     private const string GenerationMetric = "moebius_kvcache_policy_generation";
     private const string InvalidMetric = "moebius_kvcache_policy_invalid";
+    private const string RefusedMetric = "moebius_kvcache_policy_refused_generation";
     private const int AtOnce = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
@@ -23,14 +24,20 @@ internal sealed class PodReports(HttpClient http)
     /// <summary>A client whose answers cannot fill the operator's memory.</summary>
     public static HttpClient Client(HttpMessageHandler handler) => new(handler, disposeHandler: false) { Timeout = Patience, MaxResponseContentBufferSize = LargestAnswer };
 
-    /// <summary>What the sidecars of these pods say of their policy.</summary>
-    public async Task<PolicyReport> PolicyAsync(IReadOnlyList<V1Pod> pods, CancellationToken cancellationToken)
+    /// <summary>What the sidecars of these pods say of their policy, of which this is the newest generation.</summary>
+    public async Task<PolicyReport> PolicyAsync(IReadOnlyList<V1Pod> pods, long? newest, CancellationToken cancellationToken)
     {
         var answers = await AskAsync(pods, PodPaths.KVCacheMetricsPort, "/metrics", cancellationToken).ConfigureAwait(false);
         return new PolicyReport(
             answers.Select(answer => Value(answer.Text, GenerationMetric)).Where(generation => generation is not null).Min(),
-            answers.Count(answer => Value(answer.Text, InvalidMetric) == 1));
+            answers.Count(answer => Value(answer.Text, InvalidMetric) == 1 && Refused(answer.Text) is var refused && (refused is null || refused == newest)));
     }
+
+    /// <summary>
+    /// The generation that a sidecar refuses. Its files change up to two minutes after the policy: until then it refuses what
+    /// may have been corrected. Null when it does not say, as where it cannot read the file: that is counted.
+    /// </summary>
+    private static long? Refused(string metrics) => Value(metrics, RefusedMetric) is > 0 and var generation ? generation : null;
 
     /// <summary>What the node agents say of their nodes, by name.</summary>
     public async Task<IReadOnlyList<NodeMemoryStatus>> NodesAsync(IReadOnlyList<V1Pod> pods, int port, CancellationToken cancellationToken)
@@ -127,5 +134,5 @@ internal sealed class PodReports(HttpClient http)
 
 /// <summary>What sidecars say of their policy.</summary>
 /// <param name="Generation">The oldest generation that one of them runs; null when none answers.</param>
-/// <param name="Refusals">How many refuse a newer one.</param>
+/// <param name="Refusals">How many refuse the newest one.</param>
 internal sealed record PolicyReport(long? Generation, int Refusals);

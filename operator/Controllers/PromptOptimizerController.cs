@@ -43,6 +43,9 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
     }
 
     /// <inheritdoc />
-    public Task<ReconciliationResult<PromptOptimizer>> DeletedAsync(PromptOptimizer entity, CancellationToken cancellationToken) =>
-        Task.FromResult(ReconciliationResult<PromptOptimizer>.Success(entity));
+    public Task<ReconciliationResult<PromptOptimizer>> DeletedAsync(PromptOptimizer entity, CancellationToken cancellationToken)
+    {
+        context.Forget(entity);
+        return Task.FromResult(ReconciliationResult<PromptOptimizer>.Success(entity));
+    }
 }

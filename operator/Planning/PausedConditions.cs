@@ -35,8 +35,16 @@ internal static class PausedConditions
         var known = (before ?? []).Where(condition => condition.ObservedGeneration == generation).DistinctBy(condition => condition.Type).ToDictionary(condition => condition.Type);
         if (!known.TryGetValue(ConditionTypes.Ready, out var ready) || ready.Reason == Reasons.Paused)
             return false;
-        if (known.TryGetValue(ConditionTypes.Progressing, out var progressing) && progressing.Reason == Reasons.Blocked)
+        // What ran while a model was being fetched was that of before; only who asks for no pods does not wait for it.
+        if (known.TryGetValue(ConditionTypes.ModelFetched, out var fetched) && !IsTrue(fetched) && ready.Reason != Reasons.ScaledToZero)
             return false;
-        return ready.Status == nameof(ConditionStatus.True) || (known.TryGetValue(ConditionTypes.Paused, out var paused) && paused.Status == nameof(ConditionStatus.True));
+        if (IsTrue(ready))
+            return true;
+        // Pods that do not answer yet are those of this generation, unless something kept it from being carried out. A
+        // resource without pods has no such condition: what it asks for is there when it is ready.
+        return known.TryGetValue(ConditionTypes.Progressing, out var progressing) && progressing.Reason != Reasons.Blocked
+            && known.TryGetValue(ConditionTypes.Paused, out var paused) && IsTrue(paused);
     }
+
+    private static bool IsTrue(V1Condition condition) => condition.Status == nameof(ConditionStatus.True);
 }

@@ -31,7 +31,7 @@ internal static class StatusPlanner
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
-        var isInvalid = plan.Problems.Any(problem => problem.Reason == Reasons.InvalidSpec);
+        var isInvalid = plan.Problems.Any(problem => problem is { Reason: Reasons.InvalidSpec, Blocks: true });
         conditions.Add(ModelLoaded(seen));
         conditions.Add(KVCacheReady(resource, seen));
         return new MoEDeploymentStatus
@@ -77,11 +77,12 @@ internal static class StatusPlanner
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
 
-    /// <summary>Before there is a workload, what is waited for is its model.</summary>
+    /// <summary>Before there is a workload, or where the one there is was stopped, what is waited for is its model.</summary>
     private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
-        condition is { Type: ConditionTypes.Ready, Reason: Reasons.ReplicasNotReady } && seen.Workload is null
+        condition.Type == ConditionTypes.Ready
+        && (seen.Workload is null ? condition.Reason == Reasons.ReplicasNotReady : plan.IsPartial && condition.Reason == Reasons.ScaledToZero)
         && plan.Conditions.FirstOrDefault(one => one is { Type: ConditionTypes.ModelFetched, Status: ConditionStatus.False }) is { } fetched
-            ? condition with { Reason = fetched.Reason, Message = fetched.Message }
+            ? condition with { Status = ConditionStatus.False, Reason = fetched.Reason, Message = fetched.Message }
             : condition;
 
     /// <summary>A profile asks for no number of pods: its nodes do. A DaemonSet does not say why it cannot make one.</summary>

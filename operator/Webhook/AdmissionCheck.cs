@@ -69,7 +69,7 @@ internal static class AdmissionCheck
             [.. all.Where(problem => !IsFinal(problem)).Select(problem => problem.Message)]);
     }
 
-    private static bool IsFinal(Problem problem) => problem.Reason is Reasons.InvalidSpec or Reasons.InsufficientMemory;
+    private static bool IsFinal(Problem problem) => problem is { Blocks: true, Reason: Reasons.InvalidSpec or Reasons.InsufficientMemory };
 
     private static IReadOnlyList<Problem> Problems(JsonObject document, OperatorSettings settings, IAdmissionView view, out object? resource)
     {

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds;
 using Moebius.KvCache.Detection;
@@ -72,9 +73,10 @@ internal sealed class PolicySource : IAsyncDisposable
     {
         lock (_gate)
         {
+            var text = "";
             try
             {
-                var text = Manifests.ReadText(_path!);
+                text = Manifests.ReadText(_path!);
                 var digest = Digest(text);
                 if (digest == _digest && Error.Length == 0)
                     return;
@@ -86,13 +88,16 @@ internal sealed class PolicySource : IAsyncDisposable
                 Volatile.Write(ref _state, new State(policy, ""));
                 _metrics.PolicyReloads.Inc();
                 _metrics.PolicyInvalid.Set(0);
+                _metrics.PolicyRefusedGeneration.Set(0);
                 Announce(policy);
                 Changed?.Invoke(policy);
             }
             catch (UserInputException error)
             {
-                if (Error == error.Message)
+                var generation = Generation(text);
+                if (Error == error.Message && _metrics.PolicyRefusedGeneration.Value == generation)
                     return;
+                _metrics.PolicyRefusedGeneration.Set(generation);
                 Volatile.Write(ref _state, new State(Current, error.Message));
                 _metrics.PolicyErrors.Inc();
                 _metrics.PolicyInvalid.Set(1);
@@ -108,6 +113,20 @@ internal sealed class PolicySource : IAsyncDisposable
     {
         var policy = PolicyCompiler.Parse(text, path);
         return _tiers?.Equip(policy, path) ?? policy;
+    }
+
+    /// <summary>What a refused file says of itself; 0 when even that cannot be read.</summary>
+    private static long Generation(string text)
+    {
+        try
+        {
+            return Manifests.ParseDocuments(text, "policy") is [var policy, ..] && policy["metadata"] is JsonObject metadata
+                && metadata["generation"] is JsonValue value && value.TryGetValue<long>(out var generation) ? generation : 0;
+        }
+        catch (UserInputException)
+        {
+            return 0;
+        }
     }
 
     private static string Digest(string text) => Convert.ToHexString(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)));

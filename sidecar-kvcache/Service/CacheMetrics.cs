@@ -24,6 +24,7 @@ internal sealed class CacheMetrics
         PolicyReloads = factory.CreateCounter("moebius_kvcache_policy_reloads_total", "Policy files taken up after the first.");
         PolicyErrors = factory.CreateCounter("moebius_kvcache_policy_errors_total", "Policy files refused.");
         PolicyInvalid = factory.CreateGauge("moebius_kvcache_policy_invalid", "1 while the newest policy file is refused and an older one is in force.");
+        PolicyRefusedGeneration = factory.CreateGauge("moebius_kvcache_policy_refused_generation", "metadata.generation of the newest policy file while it is refused; 0 otherwise, and when it cannot be read.");
         PolicyGeneration = factory.CreateGauge("moebius_kvcache_policy_generation", "metadata.generation of the policy in force; 0 without one.");
         SessionsReclaimed = factory.CreateCounter("moebius_kvcache_sessions_reclaimed_total", "Engine sessions that ended and whose leases were reclaimed.");
         Sessions = factory.CreateGauge("moebius_kvcache_sessions", "Engine sessions.");
@@ -65,6 +66,8 @@ internal sealed class CacheMetrics
     public Counter PolicyErrors { get; }
 
     public Gauge PolicyInvalid { get; }
+
+    public Gauge PolicyRefusedGeneration { get; }
 
     public Gauge PolicyGeneration { get; }
 

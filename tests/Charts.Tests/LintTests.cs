@@ -19,6 +19,17 @@ public sealed class LintTests
         Assert.Contains("nodeAgents.podSecurity is baseline: the API server will refuse node agents", notes, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("webhook.enabled=true", "the rights that the operator needs are printed by `moebius operator rbac`, those of the node agents by `moebius operator node-agents`, those of the webhook by `moebius operator webhook`.")]
+    [InlineData("webhook.enabled=false", "the rights that the operator needs are printed by `moebius operator rbac`, those of the node agents by `moebius operator node-agents`.")]
+    [InlineData("webhook.enabled=false,watchNamespace=moebius-system", "the rights that the operator needs are printed by `moebius operator rbac`.")]
+    public async Task Notes_say_where_the_rights_come_from_that_a_release_does_not_make(string values, string expected)
+    {
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", $"rbac.create=false,{values}")).EnsureSuccess().StandardOutput;
+
+        Assert.Contains($"rbac.create is false: {expected}", notes, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Notes_of_one_namespace_say_that_profiles_have_no_effect()
     {

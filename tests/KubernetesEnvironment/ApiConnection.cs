@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Security;
@@ -33,6 +34,9 @@ internal sealed class ApiConnection : IDisposable
         _client.DefaultRequestHeaders.UserAgent.ParseAdd("moebius-test-environment");
     }
 
+    /// <summary>How long a server that cannot answer is asked again.</summary>
+    public TimeSpan Patience { get; set; } = TimeSpan.FromMinutes(1);
+
     public Uri Address => _client.BaseAddress!;
 
     public void Dispose() => _client.Dispose();
@@ -58,18 +62,29 @@ internal sealed class ApiConnection : IDisposable
         return text is null ? null : JsonNode.Parse(text);
     }
 
-    /// <summary>The JSON at a path, or null when there is none, or not yet.</summary>
-    /// <exception cref="InvalidOperationException">The server answers anything else.</exception>
+    /// <summary>
+    /// The JSON at a path, or null when there is none. A server that is busy, begins or has failed says nothing of what there is: it is
+    /// asked again.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The server refuses, or goes on failing.</exception>
     public async Task<JsonNode?> FindAsync(string path, CancellationToken cancellationToken)
     {
-        using var response = await _client.GetAsync(path, cancellationToken).ConfigureAwait(false);
-        var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
-        return response.StatusCode switch
+        for (var since = Stopwatch.GetTimestamp(); ; await Task.Delay(PollInterval, cancellationToken).ConfigureAwait(false))
         {
-            HttpStatusCode.OK => JsonNode.Parse(text),
-            HttpStatusCode.NotFound or HttpStatusCode.ServiceUnavailable => null,
-            var status => throw new InvalidOperationException($"GET {path} was answered {(int)status}: {text}"),
-        };
+            using var response = await _client.GetAsync(path, cancellationToken).ConfigureAwait(false);
+            var text = await response.Content.ReadAsStringAsync(cancellationToken).ConfigureAwait(false);
+            switch (response.StatusCode)
+            {
+                case HttpStatusCode.OK:
+                    return JsonNode.Parse(text);
+                case HttpStatusCode.NotFound:
+                    return null;
+                case HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError when Stopwatch.GetElapsedTime(since) < Patience:
+                    break;
+                case var status:
+                    throw new InvalidOperationException($"GET {path} was answered {(int)status}: {text}");
+            }
+        }
     }
 
     /// <summary>Creates an object.</summary>

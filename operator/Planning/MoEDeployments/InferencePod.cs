@@ -11,6 +11,7 @@ internal static class InferencePod
 {
     public const string InferenceContainer = "inference";
     public const string KVCacheContainer = "kvcache";
+    public const string ServingPort = "http";
     public const string MetricsPort = "engine-metrics";
     public const string SocketFile = PodPaths.Run + "/kvcache.sock";
 
@@ -78,7 +79,7 @@ internal static class InferencePod
         }
 
         var resources = spec.Resources ?? PodMemory.InferenceRequests(spec, ModelFetch.IsRemote(spec.Model.Source) ? references.Preparation.Facts : null);
-        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("http", spec.Serving.Port, settings);
+        var container = Containers.Moebius(InferenceContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving(ServingPort, spec.Serving.Port, settings);
         container.Ports.Add(new V1ContainerPort { Name = MetricsPort, ContainerPort = PodPaths.InferenceMetricsPort, Protocol = "TCP" });
         // Clients can use up the connections of the API: a pod to which that happens is not ready, but not to be killed.
         container.StartupProbe.HttpGet.Port = container.LivenessProbe.HttpGet.Port = MetricsPort;

@@ -38,7 +38,7 @@ internal static class Integrations
     {
         var endpoints = new JsonArray(new JsonObject { ["port"] = InferencePod.MetricsPort, ["path"] = "/metrics" });
         if (resource.Spec.KVCache.Enabled)
-            endpoints.Add(new JsonObject { ["port"] = "metrics", ["path"] = "/metrics" });
+            endpoints.Add(new JsonObject { ["port"] = KVCacheSidecar.MetricsPort, ["path"] = "/metrics" });
         return new PodMonitor
         {
             ApiVersion = "monitoring.coreos.com/v1",

@@ -10,6 +10,8 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// </summary>
 internal static class KVCacheSidecar
 {
+    public const string MetricsPort = "metrics";
+
     public static V1Container Plan(MoEDeploymentSpec spec, KVPrivacyPolicy? policy, OperatorSettings settings, ServerCapabilities server)
     {
         var container = Base(spec, settings, server);
@@ -100,7 +102,7 @@ internal static class KVCacheSidecar
         ];
         var resources = spec.KVCache.Resources ?? PodMemory.KVCacheResources(spec);
         var image = spec.Image ?? settings.ImageOf(InferencePod.KVCacheContainer);
-        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving("metrics", PodPaths.KVCacheMetricsPort, settings);
+        var container = Containers.Moebius(InferencePod.KVCacheContainer, image, spec.ImagePullPolicy, args, resources, mounts).Serving(MetricsPort, PodPaths.KVCacheMetricsPort, settings);
         container.RestartPolicy = server.NativeSidecars ? "Always" : null;
         return container;
     }

@@ -11,12 +11,25 @@ internal static class MoEDeploymentCheck
     {
         var errors = NameCheck.Errors(resource.Metadata.Name, NameCheck.LabelLength).Concat(SpecCheck.Errors(resource.Spec, "spec").Select(error => error.ToString())).ToList();
         if (errors.Count == 0)
-            errors.AddRange(CrossField(resource.Spec, profile));
-        var problems = errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));
-        return errors.Count > 0 ? problems : Missing(resource.Spec, server);
+            errors.AddRange(CrossField(resource.Spec));
+        if (errors.Count > 0)
+            return errors.Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: true));
+        // A profile may have been edited since: that must not keep pods from being stopped.
+        var stops = MoEDeploymentPlanner.Stops(resource.Spec);
+        var torn = Contradictions(resource.Spec, profile).Select(error => new Problem(Reasons.InvalidSpec, error, Blocks: !stops)).ToList();
+        return torn.Count > 0 && !stops ? torn : torn.Concat(Missing(resource.Spec, server));
     }
 
-    private static IEnumerable<string> CrossField(MoEDeploymentSpec spec, MemorySchedulingProfile? profile)
+    private static IEnumerable<string> Contradictions(MoEDeploymentSpec spec, MemorySchedulingProfile? profile)
+    {
+        foreach (var (key, value) in spec.Placement?.NodeSelector ?? [])
+        {
+            if (profile?.Spec?.NodeSelector?.TryGetValue(key, out var other) == true && other != value)
+                yield return $"spec.placement.nodeSelector[{key}]: '{value}' contradicts '{other}' of MemorySchedulingProfile '{profile.Metadata.Name}': no node can have both; remove one of them";
+        }
+    }
+
+    private static IEnumerable<string> CrossField(MoEDeploymentSpec spec)
     {
         var quantities = QuantityErrors(spec).ToList();
         foreach (var error in quantities)
@@ -59,14 +72,8 @@ internal static class MoEDeploymentCheck
 
         if (spec.PodTemplate is { Count: > 0 } template)
         {
-            foreach (var error in PodTemplateOverride.Errors(template))
+            foreach (var error in PodTemplateOverride.Errors(template, spec))
                 yield return error;
-        }
-
-        foreach (var (key, value) in spec.Placement?.NodeSelector ?? [])
-        {
-            if (profile?.Spec?.NodeSelector?.TryGetValue(key, out var other) == true && other != value)
-                yield return $"spec.placement.nodeSelector[{key}]: '{value}' contradicts '{other}' of MemorySchedulingProfile '{profile.Metadata.Name}': no node can have both; remove one of them";
         }
     }
 

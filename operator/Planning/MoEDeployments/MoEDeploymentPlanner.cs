@@ -23,17 +23,18 @@ public static class MoEDeploymentPlanner
     public static Plan Plan(MoEDeployment resource, MoEReferences references, OperatorSettings settings, ServerCapabilities server)
     {
         var problems = MoEDeploymentCheck.Problems(resource, references.Profile, server).ToList();
-        if (problems.Any(problem => problem.Reason == Reasons.InvalidSpec))
+        if (problems.Any(problem => problem is { Reason: Reasons.InvalidSpec, Blocks: true }))
             return Planning.Plan.Blocked(problems, []);
 
         List<PlannedCondition> conditions = [ResolvePolicy(resource, references), ResolveProfile(resource, references)];
-        // Whoever asks for no pods gets none, whatever is missing: it would be missed by pods only.
-        var stops = resource.Spec is { Replicas: 0, Autoscaling: null };
+        var stops = Stops(resource.Spec);
         problems.AddRange(conditions
             .Where(condition => condition.Status != ConditionStatus.True)
             .Select(condition => new Problem(condition.Reason, condition.Message, Blocks: !stops)));
         if (problems.Any(problem => problem.Blocks))
             return Planning.Plan.Blocked(problems, conditions);
+        // The download goes on as it was asked for: its Job is found by what it was made of.
+        var asked = references;
         if (conditions[0].Status != ConditionStatus.True)
             references = references with { Policy = null, PolicyPlan = null };
         if (conditions[1].Status != ConditionStatus.True)
@@ -50,21 +51,22 @@ public static class MoEDeploymentPlanner
         conditions.Add(Fits(resource.Spec, references.Preparation));
         if (conditions[^1].Status == ConditionStatus.False)
         {
-            problems.Add(new Problem(Reasons.InsufficientMemory, conditions[^1].Message, Blocks: true));
-            return Planning.Plan.Blocked(problems, conditions);
+            problems.Add(new Problem(Reasons.InsufficientMemory, conditions[^1].Message, Blocks: !stops));
+            if (!stops)
+                return Planning.Plan.Blocked(problems, conditions);
         }
 
         var name = Names.Inference(resource.Metadata.Name);
         var child = new ChildBuilder(resource, Components.Inference, resource.Metadata.NamespaceProperty);
         var children = new List<IKubernetesObject<V1ObjectMeta>> { child.ServiceAccount(name) };
         if (remote)
-            children.AddRange(ModelFetch.Plan(resource, references, settings, server));
-        if (remote && references.Preparation.State != FetchState.Done)
+            children.AddRange(ModelFetch.Plan(resource, asked, settings, server));
+        if (remote && !stops && references.Preparation.State != FetchState.Done)
             return new Plan(children, problems, conditions) { IsPartial = true };
 
         var config = InferenceConfiguration.Render(resource);
         children.Add(child.ConfigMap(Names.InferenceConfig(resource.Metadata.Name), config));
-        children.Add(child.Service(name, ("http", resource.Spec.Serving.Port)));
+        children.Add(child.Service(name, (InferencePod.ServingPort, resource.Spec.Serving.Port)));
         if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
             children.Add(InferenceNetworkPolicy.Plan(resource, references.Policy, child, settings));
         if (server.PodDisruptionBudgets)
@@ -75,6 +77,9 @@ public static class MoEDeploymentPlanner
         children.AddRange(Integrations.Plan(resource, child, settings, server));
         return new Plan(children, problems, conditions);
     }
+
+    /// <summary>Whoever asks for no pods gets none, whatever is missing: it would be missed by pods only.</summary>
+    internal static bool Stops(MoEDeploymentSpec? spec) => spec is { Replicas: 0, Autoscaling: null };
 
     /// <summary>The name clients ask for.</summary>
     internal static string ModelName(MoEDeployment resource) => resource.Spec.Model.Name ?? resource.Metadata.Name;

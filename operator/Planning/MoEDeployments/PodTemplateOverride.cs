@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Moebius.Crds.Config;
 using k8s.Models;
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
 
@@ -51,14 +52,17 @@ internal static class PodTemplateOverride
 
     private static readonly HashSet<string> Environment = ["DOTNET_EnableDiagnostics", ContainerVariables.TenantSignatureKey, ContainerVariables.SharedPassword, ContainerVariables.ContextCheckKey, ContainerVariables.MemoryLimit];
 
-    /// <summary>What is wrong with a patch by itself.</summary>
-    public static IEnumerable<string> Errors(JsonObject patch)
+    /// <summary>What is wrong with a patch in this spec.</summary>
+    public static IEnumerable<string> Errors(JsonObject patch, MoEDeploymentSpec spec)
     {
-        var errors = Directives(patch, Path).Concat(Protected(patch)).ToList();
+        var errors = Directives(patch, Path).Concat(Protected(patch)).Concat(PodTemplatePorts.Errors(patch, Path, spec)).ToList();
         if (errors.Count == 0 && Type(StrategicMerge.Merge([], patch)) is { } error)
             errors.Add(error);
         return errors;
     }
+
+    /// <summary>Whether Moebius makes a container of this name.</summary>
+    public static bool IsOwnContainer(string name) => OwnContainers.Contains(name);
 
     /// <summary>The planned template with the patch over it; the patch must have no errors.</summary>
     public static V1PodTemplateSpec Apply(V1PodTemplateSpec planned, JsonObject? patch) => patch is not { Count: > 0 }

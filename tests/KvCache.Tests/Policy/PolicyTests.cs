@@ -77,14 +77,23 @@ public sealed class PolicyTests : IDisposable
         source.Poll();
         Assert.Same(old, source.Current);
         Assert.Contains("spec.colour", source.Error, StringComparison.Ordinal);
-        Assert.Equal((1, 1), (metrics.PolicyInvalid.Value, metrics.PolicyErrors.Value));
+        Assert.Equal((1, 1, 3), (metrics.PolicyInvalid.Value, metrics.PolicyErrors.Value, metrics.PolicyRefusedGeneration.Value));
+
+        // One that is bad for the same reason is another one.
+        Swap("three-again", Manifest("mode: Isolate\n  colour: red", 4));
+        source.Poll();
+        Assert.Equal((1, 2, 4), (metrics.PolicyInvalid.Value, metrics.PolicyErrors.Value, metrics.PolicyRefusedGeneration.Value));
 
         File.Delete(Path.Combine(_folder, "..data"));
         source.Poll();
         Assert.Same(old, source.Current);
+        Assert.Equal((1, 0), (metrics.PolicyInvalid.Value, metrics.PolicyRefusedGeneration.Value));
+        Swap("no-policy", "[: nothing that can be read");
+        source.Poll();
+        Assert.Equal((1, 0), (metrics.PolicyInvalid.Value, metrics.PolicyRefusedGeneration.Value));
         Swap("four", Manifest("mode: Isolate", 2));
         source.Poll();
-        Assert.Equal((2L, "", 0d), (source.Current.Generation, source.Error, metrics.PolicyInvalid.Value));
+        Assert.Equal((2L, "", 0d, 0d), (source.Current.Generation, source.Error, metrics.PolicyInvalid.Value, metrics.PolicyRefusedGeneration.Value));
     }
 
     [Fact]

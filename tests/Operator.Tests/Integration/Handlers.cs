@@ -62,8 +62,12 @@ internal sealed class OutageHandler(HttpStatusCode? answer) : DelegatingHandler
     private CancellationTokenSource _cut = new();
     private volatile bool _away;
     private int _requests;
+    private int _refusedLeases;
 
     public int Requests => Volatile.Read(ref _requests);
+
+    /// <summary>Requests for a Lease that came while it was away.</summary>
+    public int RefusedLeases => Volatile.Read(ref _refusedLeases);
 
     public void Begin()
     {
@@ -81,6 +85,8 @@ internal sealed class OutageHandler(HttpStatusCode? answer) : DelegatingHandler
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _requests);
+        if (_away && request.RequestUri!.AbsolutePath.Contains("/leases/", StringComparison.Ordinal))
+            Interlocked.Increment(ref _refusedLeases);
         if (_away)
             return answer is { } status ? new HttpResponseMessage(status) { Content = new StringContent("") } : throw new HttpRequestException("connection refused");
         var response = await base.SendAsync(request, cancellationToken);

@@ -59,7 +59,7 @@ public sealed class LifecycleTests(OperatorCluster cluster)
         {
             await cluster.ApplyAsync(FeatureTests.Deployment("model: {source: {hostPath: {path: /m}}}"), "-n", shop);
             await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "deployment/austen", ".metadata.name"));
-            await cluster.PatchDeploymentStatusAsync(shop, "austen", """{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1}}""");
+            await AnswerAsync(1);
             await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Ready"));
             (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "moebius.dev/paused=true")).EnsureSuccess();
             await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "moe/austen", "Paused"));
@@ -69,14 +69,23 @@ public sealed class LifecycleTests(OperatorCluster cluster)
         await Eventually.EqualAsync("False Paused", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Progressing')].status} {.status.conditions[?(@.type=='Progressing')].reason"));
         Assert.Equal("True", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
         Assert.Contains("1 of 1 pods answer; nothing is changed while the annotation moebius.dev/paused is \"true\", and Deployment 'austen' is not as planned", await cluster.ConditionAsync(shop, "moe/austen", "Ready", "message"), StringComparison.Ordinal);
-        // A look that changes nothing remembers.
-        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "test=now")).EnsureSuccess();
-        await Eventually.EqualAsync("True AllReplicasReady", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
+        // Every look remembers: what changes meanwhile is told of the pods, not of the pause.
+        const string Ready = ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason";
+        await AnswerAsync(0);
+        await Eventually.EqualAsync("False ReplicasNotReady", () => cluster.GetAsync(shop, "moe/austen", Ready));
+        await AnswerAsync(1);
+        await Eventually.EqualAsync("True AllReplicasReady", () => cluster.GetAsync(shop, "moe/austen", Ready));
 
         (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", """{"spec":{"serving":{"maxBatchTokens":64}}}""")).EnsureSuccess();
-        await Eventually.EqualAsync("False Paused", () => cluster.GetAsync(shop, "moe/austen", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
-        (await cluster.KubectlAsync("annotate", "-n", shop, "moe/austen", "test=again", "--overwrite")).EnsureSuccess();
-        Assert.Equal("False", await cluster.ConditionAsync(shop, "moe/austen", "Ready"));
+        await Eventually.EqualAsync("False Paused", () => cluster.GetAsync(shop, "moe/austen", Ready));
+        foreach (var pods in new[] { 0, 1 })
+        {
+            await AnswerAsync(pods);
+            await Eventually.EqualAsync($"{pods}", () => cluster.GetAsync(shop, "moe/austen", ".status.readyReplicas"));
+            Assert.Equal("False Paused", await cluster.GetAsync(shop, "moe/austen", Ready));
+        }
+
+        Task AnswerAsync(int pods) => cluster.PatchDeploymentStatusAsync(shop, "austen", $$$"""{"status":{"observedGeneration":GENERATION,"replicas":1,"updatedReplicas":1,"readyReplicas":{{{pods}}},"availableReplicas":{{{pods}}} }}""");
     }
 
     [Fact]

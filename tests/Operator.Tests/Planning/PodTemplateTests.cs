@@ -72,6 +72,23 @@ public sealed class PodTemplateTests
     }
 
     [Theory]
+    [InlineData("kvCache: {enabled: false}", "[{containerPort: 9401, name: metrics}]")]
+    [InlineData("serving: {port: 8080}", "[{containerPort: 8000}]")]
+    // Another protocol has ports of its own, and who deletes a container listens nowhere.
+    [InlineData("replicas: 1", "[{containerPort: 9400, protocol: UDP}]")]
+    [InlineData("replicas: 1", "[{containerPort: 9400}], $patch: delete")]
+    public void Ports_that_nobody_listens_on_are_free(string spec, string ports) => Assert.Empty(MoEDeploymentPlanner.Plan(
+        Samples.MoE($"{spec}\npodTemplate: {{spec: {{containers: [{{name: mine, image: x, ports: {ports}}}]}}}}"), MoEReferences.None, OperatorSettings.Default, ServerCapabilities.Latest).Problems);
+
+    [Theory]
+    [InlineData("7")]
+    [InlineData("[7]")]
+    [InlineData("[{containerPort: '9400'}]")]
+    [InlineData("[{containerPort: [], name: {}}]")]
+    public void Ports_that_are_none_are_told_by_their_type(string ports) =>
+        Assert.Contains("is not of the type that a pod template has there", Assert.Single(Plan($"{{spec: {{containers: [{{name: mine, image: x, ports: {ports}}}]}}}}").Problems).Message, StringComparison.Ordinal);
+
+    [Theory]
     [InlineData("{a: {b: 1, c: 2}}", "{a: {c: null, d: 3}}", "{a: {b: 1, d: 3}}")]
     [InlineData("{a: {b: 1}}", "{a: {$patch: replace, c: 2}}", "{a: {c: 2}}")]
     [InlineData("{a: {b: 1}, d: 1}", "{a: {$patch: delete}}", "{d: 1}")]

@@ -114,6 +114,13 @@ public sealed class StatusEdgeTests
         var plan = MoEDeploymentPlanner.Plan(resource, MoEReferences.None with { Preparation = preparation }, OperatorSettings.Default, ServerCapabilities.Latest);
         Assert.Equal(Reasons.Fetching, Status(resource, plan, preparation, Observation.Of(plan, [], null, []))["Ready"].Reason);
         Assert.Equal(Reasons.ReplicasNotReady, Status(resource, plan, preparation, Observation.Of(plan, [], Running with { Ready = 0, Available = 0 }, []))["Ready"].Reason);
+        // What was stopped before is not what is asked for now.
+        var stopped = new WorkloadStatus(0, 0, 0, 0, 0, true, false);
+        var ready = Status(resource, plan, preparation, Observation.Of(plan, [], stopped, []))["Ready"];
+        Assert.Equal((nameof(ConditionStatus.False), Reasons.Fetching), (ready.Status, ready.Reason));
+        resource.Spec.Replicas = 0;
+        plan = MoEDeploymentPlanner.Plan(resource, MoEReferences.None with { Preparation = preparation }, OperatorSettings.Default, ServerCapabilities.Latest);
+        Assert.Equal(Reasons.ScaledToZero, Status(resource, plan, preparation, Observation.Of(plan, [], stopped, []))["Ready"].Reason);
     }
 
     [Fact]

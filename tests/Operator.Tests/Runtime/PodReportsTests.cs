@@ -32,17 +32,26 @@ public sealed class PodReportsTests
     [Fact]
     public async Task A_pod_that_answers_without_end_is_left_out()
     {
-        static async Task<long?> AskAsync(string text)
-        {
-            using var handler = new Answers(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(text) });
-            using var http = PodReports.Client(handler);
-            var pod = new V1Pod { Metadata = new V1ObjectMeta { Name = "a" }, Status = new V1PodStatus { PodIP = "10.0.0.1" } };
-            return (await new PodReports(http).PolicyAsync([pod], TestContext.Current.CancellationToken)).Generation;
-        }
-
         const string Metric = "moebius_kvcache_policy_generation 7\n";
-        Assert.Equal(7, await AskAsync(Metric));
-        Assert.Null(await AskAsync(Metric + new string('#', 2 << 20)));
+        Assert.Equal(7, (await AskAsync(Metric)).Generation);
+        Assert.Null((await AskAsync(Metric + new string('#', 2 << 20))).Generation);
+    }
+
+    [Theory]
+    [InlineData("moebius_kvcache_policy_invalid 1\nmoebius_kvcache_policy_refused_generation 8\n", 1)]
+    [InlineData("moebius_kvcache_policy_invalid 1\nmoebius_kvcache_policy_refused_generation 7\n", 0)]
+    [InlineData("moebius_kvcache_policy_invalid 0\nmoebius_kvcache_policy_refused_generation 0\n", 0)]
+    // A file that cannot be read has no generation, and an older sidecar does not say which.
+    [InlineData("moebius_kvcache_policy_invalid 1\nmoebius_kvcache_policy_refused_generation 0\n", 1)]
+    [InlineData("moebius_kvcache_policy_invalid 1\n", 1)]
+    public async Task Only_the_generation_that_is_asked_about_is_refused(string metrics, int refusals) => Assert.Equal(refusals, (await AskAsync(metrics, 8)).Refusals);
+
+    private static async Task<PolicyReport> AskAsync(string text, long? generation = 7)
+    {
+        using var handler = new Answers(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(text) });
+        using var http = PodReports.Client(handler);
+        var pod = new V1Pod { Metadata = new V1ObjectMeta { Name = "a" }, Status = new V1PodStatus { PodIP = "10.0.0.1" } };
+        return await new PodReports(http).PolicyAsync([pod], generation, TestContext.Current.CancellationToken);
     }
 
     [Fact]

@@ -16,7 +16,8 @@ public sealed class AdmissionCheckTests
     private static JsonObject MoE(string spec, string metadata = "name: a, namespace: b") =>
         Manifests.ParseDocuments($"{{apiVersion: moebius.dev/v1alpha1, kind: MoEDeployment, metadata: {{{metadata}}}, spec: {{model: {{source: {{hostPath: {{path: /m}} }} }}, {spec}}} }}", "m")[0];
 
-    private static AdmissionVerdict Judge(JsonObject after, JsonObject? before = null) => AdmissionCheck.Judge(after, before, OperatorSettings.Default, new EmptyCluster());
+    private static AdmissionVerdict Judge(JsonObject after, JsonObject? before = null, MemorySchedulingProfile? profile = null) =>
+        AdmissionCheck.Judge(after, before, OperatorSettings.Default, new PlayedCluster(profile));
 
     [Fact]
     public void A_spec_that_can_never_be_right_is_refused_and_a_missing_reference_is_a_warning()
@@ -38,13 +39,34 @@ public sealed class AdmissionCheckTests
     [Fact]
     public void A_change_to_what_is_known_not_to_fit_is_refused()
     {
-        var after = MoE("resources: {limits: {memory: 4Gi}}");
-        var source = Manifests.Convert<MoEDeployment>((JsonObject)after.DeepClone(), "m").Spec;
-        after["status"] = new JsonObject
+        Assert.Contains("the memory limit of 4 GiB is 6.8 GiB less", Assert.Single(Judge(Measured("resources: {limits: {memory: 4Gi}}"), MoE("replicas: 1")).Errors), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_to_be_stopped_is_warned_of_what_only_pods_would_miss()
+    {
+        var small = Judge(Measured("resources: {limits: {memory: 4Gi}}, replicas: 0"), MoE("replicas: 1"));
+        Assert.Empty(small.Errors);
+        Assert.Contains("the memory limit of 4 GiB is 6.8 GiB less", Assert.Single(small.Warnings), StringComparison.Ordinal);
+
+        const string Torn = "memorySchedulingProfileRef: {name: cxl}, placement: {nodeSelector: {zone: a}}, replicas: ";
+        var profile = Samples.Profile("nodeSelector: {zone: b}");
+        var torn = Judge(MoE(Torn + "0"), MoE(Torn + "1"), profile);
+        Assert.Empty(torn.Errors);
+        Assert.Contains("'a' contradicts 'b'", Assert.Single(torn.Warnings), StringComparison.Ordinal);
+        Assert.Contains("'a' contradicts 'b'", Assert.Single(Judge(MoE(Torn + "2"), MoE(Torn + "1"), profile).Errors), StringComparison.Ordinal);
+    }
+
+    /// <summary>A MoEDeployment whose status knows the sizes of its model.</summary>
+    private static JsonObject Measured(string spec)
+    {
+        var resource = MoE(spec);
+        var source = Manifests.Convert<MoEDeployment>((JsonObject)resource.DeepClone(), "m").Spec;
+        resource["status"] = new JsonObject
         {
             ["memory"] = new JsonObject { ["source"] = ModelFetch.SizeKey(source), ["denseBytes"] = 1L << 30, ["expertBytes"] = 8L << 30, ["smallestExpertBytes"] = 1L << 20, ["kvBytesPerToken"] = 1024 },
         };
-        Assert.Contains("the memory limit of 4 GiB is 6.8 GiB less", Assert.Single(Judge(after, MoE("replicas: 1")).Errors), StringComparison.Ordinal);
+        return resource;
     }
 
     [Theory]
@@ -73,14 +95,14 @@ public sealed class AdmissionCheckTests
         Assert.Equal(256, ((string)answer["response"]!["warnings"]![0]!).Length);
     }
 
-    private sealed class EmptyCluster : IAdmissionView
+    private sealed class PlayedCluster(MemorySchedulingProfile? profile) : IAdmissionView
     {
         public ServerCapabilities Server => ServerCapabilities.Latest;
 
-        public IReadOnlyList<MemorySchedulingProfile> Profiles => [];
+        public IReadOnlyList<MemorySchedulingProfile> Profiles => profile is null ? [] : [profile];
 
         public T? Find<T>(string? @namespace, string name)
-            where T : class, IKubernetesObject<V1ObjectMeta> => null;
+            where T : class, IKubernetesObject<V1ObjectMeta> => profile is T found && profile.Metadata.Name == name ? found : null;
     }
 
     [Theory]
