@@ -54,6 +54,9 @@ internal sealed partial class PrefixIndex
         }
     }
 
+    /// <summary>Drops a tenant's private blocks in one tree; a null tenant: every block of it that no lease pins.</summary>
+    public int Evict(IndexRoot root, TenantKey? tenant) => tenant is { } one ? EvictTenant(root, one) : EvictUnpinned(root);
+
     /// <summary>Drops a tenant's private blocks in one tree; those under a lease as soon as it ends.</summary>
     public int EvictTenant(IndexRoot root, TenantKey tenant)
     {

@@ -236,8 +236,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
     {
         var session = Session(sessionId);
         TenantKey? key = tenant.Length == 0 ? null : _tenants.Derive(Encoding.UTF8.GetBytes(tenant), anonymous: false);
-        var evicted = key is { } one ? session.Layout.Index.EvictTenant(session.Root, one) : session.Layout.Index.EvictUnpinned(session.Root);
-        return evicted + _tiers.Evict(session.Root, key);
+        return _tiers.Evict(session.Layout.Index, session.Root, key);
     }
 
     public StatsResponse Stats(string sessionId)

@@ -2,46 +2,90 @@ using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Tiers;
 
+/// <summary>What was evicted on request while blocks were copied.</summary>
+[Flags]
+internal enum Evicted
+{
+    /// <summary>Nothing that the copy has to do with.</summary>
+    None = 0,
+
+    /// <summary>The tenant's private blocks of this model or of another: those in the tier between pods go whatever their model.</summary>
+    Tenant = 1,
+
+    /// <summary>The tenant's private blocks of this model.</summary>
+    TenantOfModel = 2,
+
+    /// <summary>All blocks of this model that the pod has.</summary>
+    Model = 4,
+}
+
 /// <summary>
-/// Evictions on request. A copy into a tier or back takes a while: it asks at its end whether its tenant was evicted meanwhile, and
-/// then takes away again what it brought.
+/// Evictions on request. A copy into a tier or back takes a while: it asks at its end what was evicted meanwhile, and then takes away
+/// again what it brought.
 /// </summary>
 internal sealed class Evictions
 {
-    private const int Tenants = 4096;
+    /// <summary>Of each kind remembered.</summary>
+    private const int Most = 4096;
 
     private readonly object _gate = new();
-    private readonly RecentMap<TenantKey, long> _last = new(Tenants);
+    private readonly RecentMap<TenantKey, long> _ofTenant = new(Most);
+    private readonly RecentMap<(ModelKey Model, TenantKey Tenant), long> _ofTenantAndModel = new(Most);
+    private readonly RecentMap<ModelKey, long> _ofModel = new(Most);
+    private readonly SortedSet<long> _underWay = [];
     private long _count;
-    private long _ofAll;
 
-    /// <summary>Evictions so far.</summary>
+    /// <summary>
+    /// Evictions so far, up to the first that is still under way: a copy that begins now may find what that one has not dropped yet.
+    /// </summary>
     public long Count
     {
         get
         {
             lock (_gate)
-                return _count;
+                return _underWay.Count > 0 ? _underWay.Min - 1 : _count;
         }
     }
 
-    /// <summary>A tenant is evicted; null: all are. To be noted before anything is dropped.</summary>
-    public void Add(TenantKey? tenant)
+    /// <summary>A tenant's private blocks of a model are evicted; a null tenant: all blocks of it. To be noted before anything is dropped.</summary>
+    /// <returns>To be disposed when all is dropped.</returns>
+    public IDisposable Begin(ModelKey model, TenantKey? tenant)
     {
         lock (_gate)
         {
-            _count++;
+            var number = ++_count;
+            _underWay.Add(number);
             if (tenant is { } one)
-                _last.Set(one, _count);
+            {
+                _ofTenant.Set(one, number);
+                _ofTenantAndModel.Set((model, one), number);
+            }
             else
-                _ofAll = _count;
+            {
+                _ofModel.Set(model, number);
+            }
+
+            return new UnderWay(this, number);
         }
     }
 
-    /// <summary>Whether a tenant was evicted after so many evictions.</summary>
-    public bool HasSince(TenantKey tenant, long count)
+    /// <summary>What was evicted, of what a copy for a tenant may have brought, after so many evictions.</summary>
+    public Evicted Since(ModelKey model, TenantKey tenant, long count)
     {
         lock (_gate)
-            return _ofAll > count || _last.GetValueOrDefault(tenant, 0) > count;
+        {
+            return (_ofTenant.GetValueOrDefault(tenant, 0) > count ? Evicted.Tenant : Evicted.None)
+                | (_ofTenantAndModel.GetValueOrDefault((model, tenant), 0) > count ? Evicted.TenantOfModel : Evicted.None)
+                | (_ofModel.GetValueOrDefault(model, 0) > count ? Evicted.Model : Evicted.None);
+        }
+    }
+
+    private sealed class UnderWay(Evictions evictions, long number) : IDisposable
+    {
+        public void Dispose()
+        {
+            lock (evictions._gate)
+                evictions._underWay.Remove(number);
+        }
     }
 }

@@ -1,63 +1,85 @@
-using Moebius.KvCache.Index;
-
 namespace Moebius.KvCache.Tiers;
 
 /// <summary>
-/// What is still to be taken away from the tier between pods: its server did not answer when it was due. The oldest are forgotten; they
-/// go when they have been idle.
+/// What is still to be taken away from the tier between pods: names, or tenants. What its server does not answer for stays until the
+/// next time. The oldest are forgotten; they go when they have been idle.
 /// </summary>
-internal sealed class Removals
+/// <param name="lot">How many are taken away at once.</param>
+/// <param name="remove">Takes some away; false: the server did not.</param>
+internal sealed class Removals<T>(int lot, Func<IReadOnlyList<T>, Task<bool>> remove) where T : notnull
 {
-    /// <summary>Names and tenants remembered, of each.</summary>
+    /// <summary>How many are remembered.</summary>
     public const int Most = 1 << 16;
 
-    private const int Lot = 1024;
-
     private readonly object _gate = new();
-    private readonly RecentMap<BlockId, bool> _names = new(Most);
-    private readonly RecentMap<TenantKey, bool> _tenants = new(Most);
 
-    /// <summary>Nothing is to be taken away.</summary>
-    public bool IsEmpty
+    // Each with the number of its last announcement: what is announced again while it is taken away is taken away again, since
+    // something may have been written behind the removal's back.
+    private readonly RecentMap<T, long> _pending = new(Most);
+    private long _count;
+    private bool _running;
+
+    /// <summary>Notes what is to be taken away.</summary>
+    public void Add(IEnumerable<T> items)
     {
-        get
+        lock (_gate)
         {
-            lock (_gate)
-                return _names.Count == 0 && _tenants.Count == 0;
+            foreach (var item in items)
+                _pending.Set(item, ++_count);
         }
     }
 
-    public void Add(IReadOnlyList<BlockId> names)
+    /// <summary>Takes away what is noted, unless that is being done already, until the server does not answer.</summary>
+    public async Task RunAsync()
     {
         lock (_gate)
         {
-            foreach (var name in names)
-                _names.Set(name, true);
+            if (_running)
+                return;
+            _running = true;
+        }
+
+        var goesOn = true;
+        while (goesOn)
+        {
+            var next = Next();
+            var done = false;
+            try
+            {
+                done = next.Count > 0 && await remove([.. next.Select(static item => item.Item)]);
+            }
+            finally
+            {
+                goesOn = End(next, done);
+            }
         }
     }
 
-    public void Add(TenantKey tenant)
+    private List<(T Item, long Number)> Next()
     {
         lock (_gate)
-            _tenants.Set(tenant, true);
+            return [.. _pending.Keys.Take(lot).Select(item => (item, _pending.GetValueOrDefault(item, 0)))];
     }
 
-    /// <summary>Some of what is to be taken away next.</summary>
-    public (IReadOnlyList<BlockId> Names, IReadOnlyList<TenantKey> Tenants) Next()
-    {
-        lock (_gate)
-            return ([.. _names.Keys.Take(Lot)], [.. _tenants.Keys.Take(Lot)]);
-    }
-
-    /// <summary>The server has taken them away.</summary>
-    public void Done(IReadOnlyList<BlockId> names, IReadOnlyList<TenantKey> tenants)
+    /// <summary>Forgets what has been taken away.</summary>
+    /// <returns>Whether there is more, which is then this run's to take away.</returns>
+    private bool End(List<(T Item, long Number)> items, bool done)
     {
         lock (_gate)
         {
-            foreach (var name in names)
-                _names.TryRemove(name, out _);
-            foreach (var tenant in tenants)
-                _tenants.TryRemove(tenant, out _);
+            foreach (var (item, number) in items)
+            {
+                if (_pending.GetValueOrDefault(item, 0) != number)
+                    continue;
+                if (done)
+                    _pending.TryRemove(item, out _);
+                else
+                    // To the end: what fails by itself keeps nothing else from its turn.
+                    _pending.Set(item, number);
+            }
+
+            // Under the gate: whoever adds something either is seen here or finds that nobody is at it.
+            return _running = done && _pending.Count > 0;
         }
     }
 }

@@ -38,6 +38,7 @@ internal sealed class SharedTier : IAsyncDisposable
 
     private const string Prefix = "moebius:kv:1:";
     private const int WriteLot = 8;
+    private const int RemovalLot = 1024;
 
     private readonly ILogger _logger;
     private readonly TierMetrics _metrics;
@@ -45,8 +46,8 @@ internal sealed class SharedTier : IAsyncDisposable
     private readonly ResiliencePipeline _pipeline;
     private readonly CircuitBreakerStateProvider _breaker = new();
     private readonly Task<ConnectionMultiplexer> _connecting;
-    private readonly Removals _removals = new();
-    private int _removing;
+    private readonly Removals<BlockId> _names;
+    private readonly Removals<TenantKey> _tenants;
     private bool _reported;
 
     private SharedTier(SharedTierOptions options, TierMetrics metrics, TimeProvider time, ILogger logger)
@@ -54,6 +55,9 @@ internal sealed class SharedTier : IAsyncDisposable
         _metrics = metrics;
         _time = time;
         _logger = logger;
+        // Apart: a look through all keys for a tenant's takes seconds on a large server.
+        _names = new Removals<BlockId>(RemovalLot, RemoveAsync);
+        _tenants = new Removals<TenantKey>(1, RemoveAsync);
         var failures = new PredicateBuilder().Handle<RedisException>().Handle<TimeoutException>().Handle<TimeoutRejectedException>().Handle<ObjectDisposedException>();
         _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
@@ -157,44 +161,25 @@ internal sealed class SharedTier : IAsyncDisposable
     {
         if (names.Count == 0)
             return;
-        _removals.Add(names);
-        _ = RemoveAsync();
+        _names.Add(names);
+        _ = _names.RunAsync();
     }
 
     /// <summary>Takes a tenant's private blocks away from all pods, without waiting.</summary>
     public void ForgetTenant(TenantKey tenant)
     {
-        _removals.Add(tenant);
-        _ = RemoveAsync();
+        _tenants.Add([tenant]);
+        _ = _tenants.RunAsync();
     }
 
     /// <summary>Takes away what is to be taken away; what the server does not answer is left for the next time.</summary>
-    public async Task RemoveAsync()
-    {
-        while (!_removals.IsEmpty && Interlocked.Exchange(ref _removing, 1) == 0)
-        {
-            var (names, tenants) = _removals.Next();
-            var done = false;
-            try
-            {
-                done = await RemoveAsync(names, tenants);
-                if (done)
-                    _removals.Done(names, tenants);
-            }
-            finally
-            {
-                Volatile.Write(ref _removing, 0);
-            }
+    public Task RemoveAsync() => Task.WhenAll(_names.RunAsync(), _tenants.RunAsync());
 
-            if (!done)
-                return;
-        }
-    }
+    private async Task<bool> RemoveAsync(IReadOnlyList<BlockId> names) =>
+        await TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None) is not null;
 
-    private async Task<bool> RemoveAsync(IReadOnlyList<BlockId> names, IReadOnlyList<TenantKey> tenants)
+    private async Task<bool> RemoveAsync(IReadOnlyList<TenantKey> tenants)
     {
-        if (names.Count > 0 && await TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None) is null)
-            return false;
         foreach (var tenant in tenants)
         {
             if (await TryAsync(database => RemoveAsync(database, tenant), CancellationToken.None, limited: false) is null)

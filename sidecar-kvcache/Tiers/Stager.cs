@@ -32,6 +32,8 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
     {
         if (from >= keys.Length)
             return null;
+        // Before it is looked for what there is.
+        var begun = writer.Evictions.Count;
         var end = (job.Tenant, keys[^1]);
         if (_running.TryGetValue(end, out var running))
             return running;
@@ -65,16 +67,21 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         }
 
         var copied = keys.ToArray();
-        var begun = writer.Evictions.Count;
         _ = Task.Run(async () =>
         {
             try
             {
-                var reached = from + StageFromDisk(job, copied, from, entries);
-                if (asksShared && reached == from + entries.Count)
-                    await StageFromSharedAsync(job, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
-                if (writer.Evictions.HasSince(job.Tenant, begun))
-                    job.Layout.Index.EvictTenant(job.Root, job.Tenant);
+                try
+                {
+                    var reached = from + StageFromDisk(job, copied, from, entries);
+                    if (asksShared && reached == from + entries.Count)
+                        await StageFromSharedAsync(job, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
+                }
+                finally
+                {
+                    // Also when it failed: what it had brought by then is there.
+                    EvictAgain(job, begun);
+                }
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
@@ -88,6 +95,16 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
         });
         return staging;
+    }
+
+    /// <summary>Takes away what was brought behind the back of an eviction.</summary>
+    private void EvictAgain(TierJob job, long begun)
+    {
+        var evicted = writer.Evictions.Since(job.Root.Model, job.Tenant, begun);
+        if (evicted.HasFlag(Evicted.TenantOfModel))
+            job.Layout.Index.EvictTenant(job.Root, job.Tenant);
+        if (evicted.HasFlag(Evicted.Model))
+            job.Layout.Index.EvictUnpinned(job.Root);
     }
 
     private int StageFromDisk(TierJob job, BlockKey[] keys, int from, List<SsdEntry> entries)

@@ -114,54 +114,78 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         if (!_context.TryBeginCopy(job.Layout))
             return;
+        var begun = Evictions.Count;
         try
         {
-            var keys = job.Root.Keys(job.Tokens);
-            var chain = BlockChain.Of(job.Root.Model, job.Tokens, _context.Master);
-            var begun = Evictions.Count;
-            // Names first, then a second look: a withdrawal in between is seen by one or the other.
-            var publicBlocks = Inspect(job, keys, out var first).TakeWhile(static run => run.Reason is not null).Sum(static run => run.Slots.Length);
-            first.Release();
-            for (var block = 0; block < publicBlocks; block++)
-                Names.Know(keys[block], chain.Public(block));
-            var runs = Inspect(job, keys, out var lease);
+            await WriteAsync(job);
+        }
+        finally
+        {
+            // Also when it failed: what it had written by then is there.
             try
             {
-                var withdrawn = Withdrawals.Along(keys);
-                var sharing = new List<(TierBlock Block, int Slot)>();
-                foreach (var run in runs)
-                {
-                    for (var index = 0; index < run.Slots.Length; index++)
-                    {
-                        if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
-                            Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, sharing);
-                    }
-                }
-
-                if (_shared is not null && sharing.Count > 0)
-                {
-                    await _shared.WriteAsync(
-                        [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), index => Bytes(job, sharing[index].Slot),
-                        (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
-                }
-
-                for (var block = 0; block < publicBlocks; block++)
-                {
-                    if (!Names.IsKnown(keys[block]))
-                        Forget(chain.Public(block));
-                }
-
-                if (Evictions.HasSince(job.Tenant, begun))
-                    Evict(job.Root, job.Tenant);
+                EvictAgain(job, begun);
             }
             finally
             {
-                lease.Release();
+                _context.EndCopy(job.Layout);
+            }
+        }
+    }
+
+    private async Task WriteAsync(TierJob job)
+    {
+        var keys = job.Root.Keys(job.Tokens);
+        var chain = BlockChain.Of(job.Root.Model, job.Tokens, _context.Master);
+        // Names first, then a second look: a withdrawal in between is seen by one or the other.
+        var publicBlocks = Inspect(job, keys, out var first).TakeWhile(static run => run.Reason is not null).Sum(static run => run.Slots.Length);
+        first.Release();
+        for (var block = 0; block < publicBlocks; block++)
+            Names.Know(keys[block], chain.Public(block));
+        var runs = Inspect(job, keys, out var lease);
+        try
+        {
+            var withdrawn = Withdrawals.Along(keys);
+            var sharing = new List<(TierBlock Block, int Slot)>();
+            foreach (var run in runs)
+            {
+                for (var index = 0; index < run.Slots.Length; index++)
+                {
+                    if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
+                        Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, sharing);
+                }
+            }
+
+            if (_shared is not null && sharing.Count > 0)
+            {
+                await _shared.WriteAsync(
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), index => Bytes(job, sharing[index].Slot),
+                    (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }
         finally
         {
-            _context.EndCopy(job.Layout);
+            lease.Release();
+            for (var block = 0; block < publicBlocks; block++)
+            {
+                if (!Names.IsKnown(keys[block]))
+                    Forget(chain.Public(block));
+            }
+        }
+    }
+
+    /// <summary>Takes away what was written, or kept in the arena for it, behind the back of an eviction.</summary>
+    private void EvictAgain(TierJob job, long begun)
+    {
+        var evicted = Evictions.Since(job.Root.Model, job.Tenant, begun);
+        if (evicted.HasFlag(Evicted.Tenant))
+            _shared?.ForgetTenant(job.Tenant);
+        if (evicted.HasFlag(Evicted.TenantOfModel))
+            DropFromDisk(job.Root, job.Tenant);
+        if (evicted.HasFlag(Evicted.Model))
+        {
+            DropFromDisk(job.Root, null);
+            job.Layout.Index.EvictUnpinned(job.Root);
         }
     }
 
@@ -193,13 +217,23 @@ internal sealed class TierWriter : IAsyncDisposable
 
     private Span<byte> Bytes(TierJob job, int slot) => _context.Arena.Slot(job.Layout.Geometry, slot, (int)job.Root.Model.BlockBytes);
 
-    /// <summary>Drops a tenant's private blocks of a model; a null tenant: what this pod's disk has of the model.</summary>
-    /// <returns>Blocks dropped from the disk.</returns>
-    public int Evict(IndexRoot root, TenantKey? tenant)
+    /// <summary>
+    /// Drops a tenant's private blocks of a model, from the tier between pods those of all models; a null tenant: what this pod has of
+    /// the model and no lease pins.
+    /// </summary>
+    /// <returns>Blocks that the arena and the disk had.</returns>
+    public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)
     {
-        var model = BlockChain.NameOf(root.Model);
+        using var eviction = Evictions.Begin(root.Model, tenant);
+        var evicted = index.Evict(root, tenant);
         if (tenant is { } key)
             _shared?.ForgetTenant(key);
+        return evicted + DropFromDisk(root, tenant);
+    }
+
+    private int DropFromDisk(IndexRoot root, TenantKey? tenant)
+    {
+        var model = BlockChain.NameOf(root.Model);
         return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
     }
 

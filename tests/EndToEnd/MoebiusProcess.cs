@@ -1,7 +1,6 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.EndToEnd;
 
@@ -25,13 +24,8 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public static string Repository { get; } = FindRepository();
 
-    /// <summary>A port that nobody listens on at the moment.</summary>
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
+    /// <summary>A port that nobody listens on, and that no outgoing connection or listener without a wish of its own is given.</summary>
+    public static int FreePort() => LoopbackPorts.Take();
 
     public static MoebiusProcess Start(params string[] arguments) => Start(new Dictionary<string, string>(), arguments);
 

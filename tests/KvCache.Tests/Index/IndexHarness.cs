@@ -13,9 +13,9 @@ internal sealed class IndexHarness
     private readonly ConcurrentQueue<IndexNode> _hit = [];
     private long _now;
 
-    public IndexHarness(int slots, Action<IReadOnlyList<BlockKey>, BlockKey?>? onDemoted = null)
+    public IndexHarness(int slots, Action<IReadOnlyList<BlockKey>, BlockKey?>? onDemoted = null, Action? freed = null)
     {
-        Slots = new SlotTable(slots, (_, _) => { });
+        Slots = new SlotTable(slots, (_, generation) => (generation > 1 ? freed : null)?.Invoke());
         Index = new PrefixIndex(Slots, () => ++_now) { OnPublicHit = (run, _) => _hit.Enqueue(run), OnDemoted = onDemoted };
         Root = Index.Root(new ModelKey("model", BlockTokens, 1));
     }

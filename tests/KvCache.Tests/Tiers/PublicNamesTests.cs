@@ -16,19 +16,6 @@ public sealed class PublicNamesTests
         Assert.Equal((false, true), (names.IsKnown(Key(2)), names.IsKnown(Key(3))));
     }
 
-    [Fact]
-    public void An_eviction_is_seen_by_copies_of_its_tenant_that_had_begun()
-    {
-        var evictions = new Evictions();
-        var (alice, bob) = (new TenantKey(1, 1), new TenantKey(2, 2));
-        var begun = evictions.Count;
-        Assert.False(evictions.HasSince(alice, begun));
-        evictions.Add(alice);
-        Assert.Equal((true, false, false), (evictions.HasSince(alice, begun), evictions.HasSince(bob, begun), evictions.HasSince(alice, evictions.Count)));
-        evictions.Add(null);
-        Assert.True(evictions.HasSince(bob, begun));
-    }
-
     private static BlockKey Key(ulong block) => new(block, block);
 
     private static BlockId Name(ulong block) => new(block, block, block, block);
