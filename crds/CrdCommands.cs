@@ -34,7 +34,7 @@ public static class CrdCommands
 
     private static Command Validate(ResourceCheck check)
     {
-        var files = new Option<string[]>("--filename", "-f") { Description = "Manifest files to check.", Required = true, AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.OneOrMore };
+        var files = new Option<string[]>("--filename", "-f") { Description = "Manifest files to check; - is standard input.", Required = true, AllowMultipleArgumentsPerToken = true, Arity = ArgumentArity.OneOrMore };
         var command = new Command("validate", "Check manifests of Moebius resources offline: against their schemas and rules, and as the operator does before it makes anything.") { files };
         command.SetAction(parsed =>
             ManifestReport.Write(parsed.GetValue(files)!, check, parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error) ? 0 : 2);

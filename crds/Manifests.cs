@@ -30,12 +30,6 @@ public static partial class Manifests
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
 
-    /// <summary>Deepest nesting, which is also that of <see cref="JsonSerializer"/>.</summary>
-    private const int Deepest = 64;
-
-    /// <summary>Events around a document, which count as nesting.</summary>
-    private const int DocumentNesting = 2;
-
     private const int MostValues = 1_000_000;
 
     private const int MostMebibytes = 64;
@@ -50,25 +44,45 @@ public static partial class Manifests
             : throw new UserInputException($"{path}: {documents.Count} YAML documents, expected exactly one");
     }
 
+    /// <summary>The text of a file that a command line names, where <c>-</c> is standard input, as with kubectl.</summary>
+    /// <returns>The text, and what it is from, for messages.</returns>
+    /// <exception cref="UserInputException">It cannot be read.</exception>
+    public static (string Text, string Source) ReadArgument(string path) => ReadArgument(path, Console.OpenStandardInput);
+
+    /// <summary>As <see cref="ReadArgument(string)"/>, with what standard input is.</summary>
+    internal static (string Text, string Source) ReadArgument(string path, Func<Stream> standardInput)
+    {
+        if (path != "-")
+            return (ReadText(path), path);
+        const string source = "standard input";
+        return (Decode(source, () =>
+        {
+            using var input = standardInput();
+            return BoundedFile.Read(input, source, MostMebibytes);
+        }), source);
+    }
+
     /// <summary>The text of a file.</summary>
     /// <exception cref="UserInputException">The file cannot be read.</exception>
-    public static string ReadText(string path)
+    public static string ReadText(string path) => Directory.Exists(path)
+        ? throw new UserInputException($"{path}: is a directory: name the files in it")
+        : Decode(path, () => BoundedFile.Read(path, MostMebibytes));
+
+    private static string Decode(string source, Func<byte[]> read)
     {
-        if (Directory.Exists(path))
-            throw new UserInputException($"{path}: is a directory: name the files in it");
         try
         {
-            var text = new StreamReader(new MemoryStream(BoundedFile.Read(path, MostMebibytes)), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true)).ReadToEnd();
+            var text = new StreamReader(new MemoryStream(read()), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true)).ReadToEnd();
             // To the YAML library the text ends there.
-            return text.Contains('\0') ? throw new UserInputException($"{path}: has a NUL character, which YAML does not allow") : text;
+            return text.Contains('\0') ? throw new UserInputException($"{source}: has a NUL character, which YAML does not allow") : text;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new UserInputException($"{path}: cannot be read: {error.Message}", error);
+            throw new UserInputException($"{source}: cannot be read: {error.Message}", error);
         }
         catch (DecoderFallbackException error)
         {
-            throw new UserInputException($"{path}: is not UTF-8: save it as such", error);
+            throw new UserInputException($"{source}: is not UTF-8: save it as such", error);
         }
     }
 
@@ -78,15 +92,15 @@ public static partial class Manifests
     /// <exception cref="UserInputException">Not YAML, or a document that is not a mapping.</exception>
     public static IReadOnlyList<JsonObject> ParseDocuments(string yaml, string source)
     {
+        YamlSyntax.Check(yaml, source);
         var stream = new YamlStream();
         try
         {
-            RefuseDeep(yaml, source);
             stream.Load(new StringReader(yaml));
         }
         catch (YamlException error)
         {
-            throw new UserInputException($"{source}: line {error.Start.Line}: not valid YAML: {error.InnerException?.Message ?? error.Message}", error);
+            throw YamlSyntax.Invalid(source, error.Start.Line, error.InnerException?.Message ?? error.Message, error);
         }
 
         var documents = new List<JsonObject>();
@@ -201,25 +215,10 @@ public static partial class Manifests
     [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>\w+([.+]\w+)*)")]
     private static partial Regex ConvertedTo();
 
-    /// <summary>The library goes into nested values by recursion: what is too deep must not reach it.</summary>
-    private static void RefuseDeep(string yaml, string source)
-    {
-        var parser = new Parser(new StringReader(yaml));
-        for (var depth = 0; parser.MoveNext();)
-        {
-            depth += parser.Current!.NestingIncrease;
-            if (depth > Deepest + DocumentNesting)
-                throw TooDeep(source, parser.Current.Start.Line);
-        }
-    }
-
-    private static UserInputException TooDeep(string source, long line) =>
-        new($"{source}: line {line}: nested more than {Deepest} deep, or an alias that stands for what it is in: write it flatter");
-
     private static JsonNode? ToJson(YamlNode node, string source, int depth, ref int left)
     {
-        if (depth > Deepest)
-            throw TooDeep(source, node.Start.Line);
+        if (depth > YamlSyntax.Deepest)
+            throw YamlSyntax.TooDeep(source, node.Start.Line);
         if (--left < 0)
             throw new UserInputException($"{source}: line {node.Start.Line}: more than {MostValues} values, what aliases stand for included: split it");
         switch (node)

@@ -12,15 +12,11 @@ public static class PolicyManifest
     /// <param name="yaml">The text.</param>
     /// <param name="source">File name, for messages.</param>
     /// <returns>The policy; every field of its <c>spec</c> is valid by itself and with the others, and its public texts are written out.</returns>
-    /// <exception cref="UserInputException">Not exactly one KVPrivacyPolicy, or a field that cannot be honoured.</exception>
+    /// <exception cref="UserInputException">Not exactly one KVPrivacyPolicy, a document that is no resource, or a field that cannot be honoured.</exception>
     public static KVPrivacyPolicy Parse(string yaml, string source)
     {
         var documents = Manifests.ParseDocuments(yaml, source);
-        if (documents.Count != 1)
-            throw new UserInputException($"{source}: {documents.Count} YAML documents, expected exactly one {KVPrivacyPolicy.KindName}");
-        Expect(documents[0], "apiVersion", $"{ApiGroup.Name}/{ApiGroup.Version}", source);
-        Expect(documents[0], "kind", KVPrivacyPolicy.KindName, source);
-        var policy = Manifests.Convert<KVPrivacyPolicy>(documents[0], source);
+        var policy = Manifests.Convert<KVPrivacyPolicy>(Only(documents, source), source);
         // A half-written file must not say that nobody's tenants are signed.
         if (policy.Spec is null)
             throw new UserInputException($"{source}: spec: required field missing");
@@ -32,6 +28,30 @@ public static class PolicyManifest
         }
 
         return policy;
+    }
+
+    /// <summary>The policy among the documents; a file of manifests may hold other resources, but nothing that could be meant as a policy.</summary>
+    private static JsonObject Only(IReadOnlyList<JsonObject> documents, string source)
+    {
+        if (documents.Count == 0)
+            throw new UserInputException($"{source}: 0 YAML documents, expected exactly one {KVPrivacyPolicy.KindName}");
+        if (documents.Count == 1)
+        {
+            Expect(documents[0], "apiVersion", $"{ApiGroup.Name}/{ApiGroup.Version}", source);
+            Expect(documents[0], "kind", KVPrivacyPolicy.KindName, source);
+            return documents[0];
+        }
+
+        foreach (var (index, document) in documents.Index())
+        {
+            if (ManifestValidator.MistakenIdentity(document) is { } mistake)
+                throw new UserInputException($"{source}: document {index + 1}: {mistake}");
+        }
+
+        var policies = documents.Where(document => ManifestValidator.IsMoebius(document) && (string?)document["kind"] == KVPrivacyPolicy.KindName).ToList();
+        return policies.Count == 1
+            ? policies[0]
+            : throw new UserInputException($"{source}: {policies.Count} of {documents.Count} documents are a {KVPrivacyPolicy.KindName}, expected exactly one");
     }
 
     private static void Expect(JsonObject document, string field, string value, string source)

@@ -29,16 +29,10 @@ public static partial class ManifestValidator
     /// <param name="manifest">The manifest as <see cref="Manifests.ParseDocuments"/> gives it.</param>
     public static IReadOnlyList<FieldError> Validate(JsonObject manifest)
     {
-        if (Text(manifest, "apiVersion") is var apiVersion && apiVersion != ApiVersion)
-            return [new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: write {ApiVersion}")];
-        var name = Text(manifest, "kind") ?? "";
-        if (!Schemas.Value.TryGetValue(name, out var schema))
-        {
-            var kinds = Schemas.Value.Keys;
-            var hint = Suggestions.Nearest(name, kinds) is { } near ? $"did you mean {near}?" : "use one of " + string.Join(", ", kinds);
-            return [new FieldError("kind", $"{ValueText.Of(manifest["kind"])} is not a kind of {ApiVersion}: {hint}")];
-        }
-
+        if (MistakenKind(manifest) is { } mistake)
+            return [mistake];
+        var name = Text(manifest, "kind")!;
+        var schema = Schemas.Value[name];
         var errors = SchemaValidator.Validate(manifest, schema);
         if (manifest["metadata"] is null or JsonObject)
             CheckName(manifest["metadata"] as JsonObject, ResourceKinds.All.Single(kind => kind.Kind == name).Type.GetCustomAttribute<ResourceAttribute>()!.MaxNameLength, errors);
@@ -51,6 +45,40 @@ public static partial class ManifestValidator
     /// <summary>True for a document that claims to be of this API group, whatever its version and kind.</summary>
     public static bool IsMoebius(JsonObject manifest) =>
         Text(manifest, "apiVersion") is { } version && (version + "/").StartsWith(ApiGroup.Name + "/", StringComparison.Ordinal);
+
+    /// <summary>
+    /// What is wrong with what a document says that it is: it is no resource at all, or one of this group with a slip in its
+    /// <c>apiVersion</c> or <c>kind</c>. Null for a resource of this group and for one of somebody else.
+    /// </summary>
+    /// <param name="manifest">The manifest as <see cref="Manifests.ParseDocuments"/> gives it.</param>
+    public static FieldError? MistakenIdentity(JsonObject manifest)
+    {
+        if (IsMoebius(manifest))
+            return MistakenKind(manifest);
+        var (version, name) = (Text(manifest, "apiVersion") ?? "", Text(manifest, "kind") ?? "");
+        var ours = Schemas.Value.Keys.FirstOrDefault(kind => kind.Equals(name, StringComparison.OrdinalIgnoreCase));
+        if (version.Length == 0)
+            return new FieldError("apiVersion", $"{OrMissing(manifest["apiVersion"])}: {(ours is null ? $"expected a resource, such as one of {ApiVersion}" : $"write {ApiVersion}")}");
+        if (name.Length == 0)
+            return new FieldError("kind", $"{OrMissing(manifest["kind"])}: expected the kind of a resource");
+        if (ours is not null)
+            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])} has no {ours}: did you mean {ApiVersion}?");
+        return Suggestions.Nearest(version.Split('/')[0], [ApiGroup.Name]) is null ? null : new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: did you mean {ApiVersion}?");
+    }
+
+    private static FieldError? MistakenKind(JsonObject manifest)
+    {
+        if (Text(manifest, "apiVersion") != ApiVersion)
+            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: write {ApiVersion}");
+        var name = Text(manifest, "kind") ?? "";
+        var kinds = Schemas.Value.Keys;
+        if (kinds.Contains(name))
+            return null;
+        var hint = Suggestions.Nearest(name, kinds) is { } near ? $"did you mean {near}?" : "use one of " + string.Join(", ", kinds);
+        return new FieldError("kind", $"{ValueText.Of(manifest["kind"])} is not a kind of {ApiVersion}: {hint}");
+    }
+
+    private static string OrMissing(JsonNode? value) => value is null ? "required field is missing" : $"{ValueText.Of(value)} is not a text";
 
     /// <summary>Reads one document as the C# type of its kind.</summary>
     /// <param name="document">The document as <see cref="Manifests.ParseDocuments"/> gives it.</param>

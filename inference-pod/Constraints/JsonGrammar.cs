@@ -8,7 +8,8 @@ namespace Moebius.Inference.Constraints;
 /// </summary>
 internal static class JsonGrammar
 {
-    private const int MostIndent = 32;
+    /// <summary>Six levels of four blanks, twelve of two. A grammar does not know how deep it is, so that this holds for every line.</summary>
+    private const int MostIndent = 24;
 
     private static readonly ByteSetNode Hex = new(('0', '9'), ('a', 'f'), ('A', 'F'));
     private static readonly ByteSetNode AnyDigit = new(('0', '9'));

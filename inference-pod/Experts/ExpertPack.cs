@@ -26,6 +26,9 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     public const int Version = 1;
     public const int FixedBytes = 24;
 
+    private const string NameStart = "experts-";
+    private const string NameEnd = ".moebius";
+
     /// <summary>Longest description that is believed; real ones have a few hundred bytes.</summary>
     private const int MostDescriptionBytes = 1 << 20;
 
@@ -40,7 +43,7 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     /// <summary>Where the pack of a model lies unless said otherwise; each resident form has its own.</summary>
     public static string DefaultPath(string directory, ExpertLayout layout) => Path.Combine(directory, FileName(layout));
 
-    public static string FileName(ExpertLayout layout) => $"experts-{layout.Format.Name()}.moebius";
+    public static string FileName(ExpertLayout layout) => $"{NameStart}{layout.Format.Name()}{NameEnd}";
 
     public long Offset(int expert) => DataOffset + expert * Description.ExpertBytes;
 
@@ -63,11 +66,11 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     public static ExpertPack Read(StoredFile file)
     {
         if (file.Length < FixedBytes)
-            throw Bad(file, $"has {file.Length} bytes, which is no packed expert file");
+            throw NoPack(file, $"has {file.Length} bytes, which is no packed expert file");
         var start = new byte[FixedBytes];
         file.Read(0, start, "head");
         if (!start.AsSpan(0, 8).SequenceEqual(Magic))
-            throw Bad(file, "does not begin as a packed expert file does");
+            throw NoPack(file, "does not begin as a packed expert file does");
         var version = BinaryPrimitives.ReadInt32LittleEndian(start.AsSpan(8));
         if (version != Version)
             throw Bad(file, $"has version {version}; this program reads version {Version}");
@@ -96,6 +99,15 @@ internal sealed record ExpertPack(PackDescription Description, ulong[] Checksums
     public static UserInputException Bad(StoredFile file, string what) =>
         new($"{file.Path}: {what}; make it anew with 'moebius pack', or delete it to read the safetensors");
 
+    // What somebody named by mistake is not ours to have deleted.
+    private static UserInputException NoPack(StoredFile file, string what)
+    {
+        var name = Path.GetFileName(file.Path);
+        return name.StartsWith(NameStart, StringComparison.Ordinal) && name.EndsWith(NameEnd, StringComparison.Ordinal)
+            ? Bad(file, what)
+            : new($"{file.Path}: {what}; name a file that 'moebius pack' wrote, or name none to read the safetensors");
+    }
+
     private static PackDescription Parse(StoredFile file, byte[] json)
     {
         try
@@ -122,6 +134,9 @@ internal sealed record PackDescription(string Source, string Layout, long Expert
 {
     public static PackDescription Of(ExpertCatalog catalog, string fingerprint) =>
         new(fingerprint, Form(catalog.Layout), catalog.Layout.Bytes, [.. catalog.PerLayer.Select(layer => layer.Count)]);
+
+    /// <summary>The first word of a layout: the format of its weights.</summary>
+    public static string FormatOf(string layout) => layout.Split(' ')[0];
 
     /// <summary>All that decides where each byte of an expert lies and what it means.</summary>
     private static string Form(ExpertLayout layout) =>

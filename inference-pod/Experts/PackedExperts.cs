@@ -2,6 +2,7 @@ using System.IO.Hashing;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
+using Moebius.Inference.Kernels;
 using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.Experts;
@@ -40,7 +41,7 @@ internal sealed class PackedExperts : IExpertSource
             var pack = ExpertPack.Read(file);
             var expected = PackDescription.Of(catalog, fingerprint.Text);
             if (pack.Description.Layout != expected.Layout || pack.Description.ExpertBytes != expected.ExpertBytes)
-                throw ExpertPack.Bad(file, $"holds experts as {pack.Description.Layout}; the model is loaded as {expected.Layout}");
+                throw Otherwise(path, pack.Description.Layout, expected.Layout) ?? ExpertPack.Bad(file, $"holds experts as {pack.Description.Layout}; the model is loaded as {expected.Layout}");
             if (pack.Description.Source != expected.Source || !pack.Description.Layers.SequenceEqual(expected.Layers))
                 throw ExpertPack.Bad(file, "was made from other weights than those in the model's directory");
             return new PackedExperts(file, pack);
@@ -50,6 +51,18 @@ internal sealed class PackedExperts : IExpertSource
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The error for a pack that differs in the format of the weights alone, which <c>--quantize</c> decides; null for another.</summary>
+    private static UserInputException? Otherwise(string path, string packed, string loaded)
+    {
+        var (has, wants) = (PackDescription.FormatOf(packed), PackDescription.FormatOf(loaded));
+        string[] quantized = [WeightFormat.Int8.Name(), WeightFormat.Int4.Name()];
+        if (has == wants || !quantized.Contains(has) && !quantized.Contains(wants))
+            return null;
+        var load = quantized.Contains(has) ? $"give --quantize {has}" : "leave out --quantize";
+        var pack = quantized.Contains(wants) ? $"with 'moebius pack --quantize {wants}'" : "with 'moebius pack' without --quantize";
+        return new($"{path}: holds experts as {packed}; the model is loaded as {loaded}: {load}, or make a pack {pack}");
     }
 
     public long Read(ExpertKey key, Span<byte> buffer)

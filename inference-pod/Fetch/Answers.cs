@@ -40,14 +40,16 @@ internal static class Answers
         {
             var code = (int)response.StatusCode;
             var url = request.RequestUri!.GetLeftPart(UriPartial.Path);
+            // An archive is called by its address.
+            var subject = what == url ? url : $"{what}: {url}";
             throw response.StatusCode switch
             {
-                HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new UserInputException($"{what}: {url} answers {code}: give credentials that may read it"),
-                HttpStatusCode.NotFound or HttpStatusCode.Gone => new UserInputException($"{what}: {url} answers {code}: it does not exist, or only with credentials"),
-                HttpStatusCode.PreconditionFailed => new HttpRequestException($"{what}: {url} has changed since it was listed: fetch again", null, response.StatusCode),
-                HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
-                >= HttpStatusCode.InternalServerError => new HttpRequestException($"{what}: {url} answers {code}", null, response.StatusCode),
-                _ => new UserInputException($"{what}: {url} answers {code} {response.ReasonPhrase}"),
+                HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => new UserInputException($"{subject} answers {code}: give credentials that may read it"),
+                HttpStatusCode.NotFound or HttpStatusCode.Gone => new UserInputException($"{subject} answers {code}: it does not exist, or only with credentials"),
+                HttpStatusCode.PreconditionFailed => new HttpRequestException($"{subject} has changed since it was listed: fetch again", null, response.StatusCode),
+                HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests => new HttpRequestException($"{subject} answers {code}", null, response.StatusCode),
+                >= HttpStatusCode.InternalServerError => new HttpRequestException($"{subject} answers {code}", null, response.StatusCode),
+                _ => new UserInputException($"{subject} answers {code} {response.ReasonPhrase}"),
             };
         }
     }

@@ -60,10 +60,14 @@ public static class ModelCommands
             {
                 await new ModelFetcher(http, TimeProvider.System, parsed.InvocationConfiguration.Output.WriteLine).FetchAsync(origin, directory, files => Architectures.Describe(ModelConfig.Read(files)), parsed.GetValue(pack) ? files => ModelSizer.Pack(files, format, stop) : null, stop).ConfigureAwait(false);
             }
+            catch (UserInputException error)
+            {
+                throw new UserInputException(error.Message + ModelFetcher.Left(directory), error);
+            }
             catch (Exception error) when (error is HttpRequestException or IOException or UnauthorizedAccessException)
             {
                 // Trying again may help: not bad input.
-                await parsed.InvocationConfiguration.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}").ConfigureAwait(false);
+                await parsed.InvocationConfiguration.Error.WriteLineAsync($"moebius: {error.Message.ReplaceLineEndings(" ")}{ModelFetcher.Left(directory)}").ConfigureAwait(false);
                 return 1;
             }
 

@@ -15,6 +15,14 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
     /// <summary>Says, in an unfinished directory, of which version of each file it is.</summary>
     private const string Listed = ".listed";
 
+    /// <summary>What to say of what a fetch that failed has left; empty where that is nothing.</summary>
+    /// <param name="target">The directory that it was to make.</param>
+    public static string Left(string target)
+    {
+        target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
+        return Directory.Exists(target + Partial) ? $"; what has come is kept in {target}{Partial}, beside {Path.GetFileName(target)}{Lock}: the same command goes on from there" : "";
+    }
+
     /// <summary>Fetches.</summary>
     /// <param name="origin">Where from.</param>
     /// <param name="target">The directory; its parent is the store.</param>

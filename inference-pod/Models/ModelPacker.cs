@@ -27,7 +27,7 @@ internal static class ModelPacker
     {
         var spec = Architectures.Describe(ModelConfig.Read(directory));
         if (output is not null && !Directory.Exists(output))
-            throw new UserInputException($"--out: '{output}' is not a directory");
+            throw new UserInputException($"--out: '{output}' {(File.Exists(output) ? "is not a directory" : "does not exist: make the directory first")}");
         using var checkpoint = Checkpoint.Open(directory, fp8: spec.Fp8);
         var catalog = ModelLoader.Catalog(spec, checkpoint, WeightStorage.Stored, quantization);
         if (catalog.Count == 0)

@@ -63,7 +63,7 @@ internal sealed record CompletionRequest
             Sampling = new SamplingSettings
             {
                 Temperature = body.Number("temperature", 0, 100) ?? 1,
-                TopP = PositiveMass(body),
+                TopP = body.Number("top_p", 0, 1, aboveLeast: true) ?? 1,
                 TopK = TopKOf(body),
                 MinP = body.Number("min_p", 0, 1) ?? 0,
                 PresencePenalty = body.Number("presence_penalty", -2, 2) ?? 0,
@@ -75,12 +75,6 @@ internal sealed record CompletionRequest
             },
         };
     }
-
-    private static double PositiveMass(RequestBody body) => body.Number("top_p", 0, 1) switch
-    {
-        0 => throw ApiException.Invalid("top_p", "'top_p' is 0: it must be above 0 and at most 1."),
-        var value => value ?? 1,
-    };
 
     // -1 is how several servers write "all".
     private static int TopKOf(RequestBody body) => Math.Max(0, body.Integer("top_k", -1, int.MaxValue) ?? 0);

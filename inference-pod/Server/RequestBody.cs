@@ -50,15 +50,16 @@ internal sealed class RequestBody
     public long? Long(string field) => Get(field) is not { } value ? null
         : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : throw NoInteger(field, value);
 
-    public double? Number(string field, double least, double most)
+    public double? Number(string field, double least, double most, bool aboveLeast = false)
     {
         if (Get(field) is not { } value)
             return null;
         if (value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out var number))
             throw Wrong(field, "a number", value);
-        return number >= least && number <= most
-            ? number
-            : throw ApiException.Invalid(Name(field), FormattableString.Invariant($"'{Name(field)}' is {number}: it must be from {least} to {most}."));
+        if (aboveLeast ? number > least && number <= most : number >= least && number <= most)
+            return number;
+        var range = aboveLeast ? FormattableString.Invariant($"above {least} and at most {most}") : FormattableString.Invariant($"from {least} to {most}");
+        throw ApiException.Invalid(Name(field), FormattableString.Invariant($"'{Name(field)}' is {number}: it must be {range}."));
     }
 
     public RequestBody? Object(string field)

@@ -59,18 +59,26 @@ internal sealed class ChatModel : IChatModel, IDisposable
     public async Task<ChatAnswer> AskAsync(ChatQuestion question, TokenMeter meter, CancellationToken cancel)
     {
         var characters = question.Messages.Sum(message => message.Text.Length) + (question.Messages.Count * 16);
-        var maxTokens = meter.Reserve(characters, question.MaxTokens);
+        int? maxTokens = meter.Reserve(characters, question.MaxTokens);
         var format = !_noResponseFormat;
         var started = meter.Start();
-        ChatResponse response;
-        try
+        ChatResponse? response = null;
+        while (response is null)
         {
-            response = await CallAsync(question, maxTokens, format, cancel).ConfigureAwait(false);
-        }
-        catch (ModelRejectedException error) when (format && error.Status is 400 or 422 or 501 && error.Message.Contains("response_format", StringComparison.OrdinalIgnoreCase))
-        {
-            _noResponseFormat = true;
-            response = await CallAsync(question, maxTokens, format: false, cancel).ConfigureAwait(false);
+            try
+            {
+                response = await CallAsync(question, maxTokens, format, cancel).ConfigureAwait(false);
+            }
+            catch (ModelRejectedException error) when (format && error.Status is 400 or 422 or 501 && error.Message.Contains("response_format", StringComparison.OrdinalIgnoreCase))
+            {
+                _noResponseFormat = true;
+                format = false;
+            }
+            catch (ModelRejectedException error) when (maxTokens is not null && error.ContextExceeded)
+            {
+                // Less than was asked for is left of the context: without a limit the answer gets what is left, which the budget holds.
+                maxTokens = null;
+            }
         }
 
         var text = response.Text ?? "";
@@ -89,7 +97,7 @@ internal sealed class ChatModel : IChatModel, IDisposable
         _http.Dispose();
     }
 
-    private Task<ChatResponse> CallAsync(ChatQuestion question, int maxTokens, bool format, CancellationToken cancel)
+    private Task<ChatResponse> CallAsync(ChatQuestion question, int? maxTokens, bool format, CancellationToken cancel)
     {
         var options = new ChatOptions
         {

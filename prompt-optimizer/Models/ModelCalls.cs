@@ -82,9 +82,10 @@ internal sealed class ModelCalls
     {
         _counted(status.ToString(CultureInfo.InvariantCulture));
         var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
+        var (detail, contextExceeded) = ReadError(body);
         return IsTransient(status)
-            ? new ModelUnavailableException(summary, ErrorText(body), RetryAfter(retryAfter, _time.GetUtcNow()), inner)
-            : new ModelRejectedException(summary, ErrorText(body), status, inner);
+            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
+            : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
     }
 
 #pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.
@@ -92,10 +93,10 @@ internal sealed class ModelCalls
 #pragma warning restore CA5394
 
     /// <summary>The endpoint's own words from an OpenAI error body, shortened; nothing of any other body.</summary>
-    private static string ErrorText(string? body)
+    private static (string Detail, bool ContextExceeded) ReadError(string? body)
     {
         if (body is null)
-            return "";
+            return ("", false);
         try
         {
             using var document = JsonDocument.Parse(body);
@@ -106,7 +107,10 @@ internal sealed class ModelCalls
                 && message.ValueKind == JsonValueKind.String)
             {
                 var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
-                return $": {(text.Length > 200 ? text[..200] + "..." : text)}";
+                // The code is OpenAI's; vLLM and SGLang say it in words alone.
+                var contextExceeded = (error.TryGetProperty("code", out var code) && code.ValueKind == JsonValueKind.String && code.ValueEquals("context_length_exceeded"))
+                    || text.Contains("maximum context length", StringComparison.OrdinalIgnoreCase);
+                return ($": {(text.Length > 200 ? text[..200] + "..." : text)}", contextExceeded);
             }
         }
         catch (JsonException)
@@ -114,7 +118,7 @@ internal sealed class ModelCalls
             // A proxy's HTML page says nothing that helps here.
         }
 
-        return "";
+        return ("", false);
     }
 
     private Exception Translate(Exception error)

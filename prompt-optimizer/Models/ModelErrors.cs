@@ -19,13 +19,17 @@ internal sealed class ModelUnavailableException(string summary, string detail, T
 /// <param name="detail">The endpoint's words, for the job's owner; they may quote the prompt.</param>
 /// <param name="status">HTTP status, if there was one.</param>
 /// <param name="inner">The error underneath.</param>
-internal sealed class ModelRejectedException(string summary, string detail, int? status, Exception? inner = null) : Exception(summary + detail, inner)
+/// <param name="contextExceeded">Whether question and answer together are longer than the model's context.</param>
+internal sealed class ModelRejectedException(string summary, string detail, int? status, Exception? inner = null, bool contextExceeded = false) : Exception(summary + detail, inner)
 {
     /// <summary>Fit for a log.</summary>
     public string Summary { get; } = summary;
 
     /// <summary>HTTP status, if there was one.</summary>
     public int? Status { get; } = status;
+
+    /// <summary>Whether question and answer together are longer than the model's context.</summary>
+    public bool ContextExceeded { get; } = contextExceeded;
 }
 
 /// <summary>What is left of a job's tokens does not suffice for the next call.</summary>

@@ -39,6 +39,34 @@ public sealed class CrdCommandsTests : IDisposable
         Assert.Contains("good.yaml: document 1: KVPrivacyPolicy/p: valid", both.Output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("{apiVersion: mobius.dev/v1alpha1, kind: PromptOptimizer, metadata: {name: a}}", "document 1: PromptOptimizer/a: apiVersion: 'mobius.dev/v1alpha1' has no PromptOptimizer: did you mean moebius.dev/v1alpha1?")]
+    [InlineData("{apiVersion: v1, kind: promptoptimizer, metadata: {name: a}}", "document 1: promptoptimizer/a: apiVersion: 'v1' has no PromptOptimizer: did you mean moebius.dev/v1alpha1?")]
+    [InlineData("{apiVersion: mobius.dev/v1, kind: PromptOptimiser, metadata: {name: a}}", "document 1: PromptOptimiser/a: apiVersion: 'mobius.dev/v1': did you mean moebius.dev/v1alpha1?")]
+    [InlineData("{kind: PromptOptimizer, metadata: {name: a}}", "document 1: PromptOptimizer/a: apiVersion: required field is missing: write moebius.dev/v1alpha1")]
+    [InlineData("{apiVersion: [1], kind: Secret, metadata: {name: a}}", "document 1: Secret/a: apiVersion: a list is not a text: expected a resource, such as one of moebius.dev/v1alpha1")]
+    [InlineData("{replicas: 1}", "document 1: ?/?: apiVersion: required field is missing: expected a resource, such as one of moebius.dev/v1alpha1")]
+    [InlineData("{apiVersion: v1}", "document 1: ?/?: kind: required field is missing: expected the kind of a resource")]
+    public void Validate_refuses_what_could_have_been_meant_as_a_resource_of_ours(string document, string says)
+    {
+        var good = "\n---\n{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: p}, spec: {}}\n";
+        var file = Write("f.yaml", document + good);
+        Assert.Equal((2, $"{file}: document 2: KVPrivacyPolicy/p: valid\n", $"{file}: {says}\n"), Run(["validate", "-f", file]));
+    }
+
+    [Fact]
+    public void Validate_does_not_pass_where_it_checked_nothing()
+    {
+        var file = Write("f.yaml", "{apiVersion: v1, kind: Secret, metadata: {name: s}}\n");
+        var good = Write("good.yaml", "{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: p}, spec: {}}\n");
+        var error = Assert.Throws<UserInputException>(() => Read([file]));
+        Assert.Equal($"{file}: nothing was checked: expected resources of moebius.dev/v1alpha1", error.Message);
+        // A file of its own beside one with a resource of ours is how Secrets are often kept.
+        Assert.True(Read([file, good]));
+
+        static bool Read(string[] paths) => ManifestReport.Write(paths, static _ => [], TextWriter.Null, TextWriter.Null);
+    }
+
     [Fact]
     public void Validate_checks_valid_resources_beside_each_other()
     {

@@ -76,6 +76,37 @@ public sealed class ManifestTests
     public void Aliases_without_end_are_refused(string yaml, string message) =>
         Assert.Contains(message, Assert.Throws<UserInputException>(() => Manifests.ParseDocuments(yaml, "f.yaml")).Message, StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("    c: 1\n\td: 2\n", 4, "found a tab character")]
+    [InlineData("\tc: 1\n", 3, "found invalid tab as indentation")]
+    [InlineData("  - x\n\t- y\n", 4, "found a tab character")]
+    [InlineData("    c: |\n      x\n      \ty\n    d:\n\te: 2\n", 7, "found invalid tab as indentation")]
+    [InlineData("    c: 1\n    c: 2\n", 4, "Duplicate key c")]
+    [InlineData("    c: 1\n    d\n    e: 3\n", 4, "did not find expected key")]
+    [InlineData("    c: \"x\n  d: 2\n  e: 3\n", 3, "double-quoted")]
+    [InlineData("    c: 'x\n  d: 2\n  e: 3\n", 3, "unexpected end of stream")]
+    [InlineData("    c: 1\n   d: 2\n", 4, "did not find expected key")]
+    [InlineData("    c: 1\n     d: 2\n", 4, "found invalid mapping")]
+    [InlineData("    c: [1, 2\n  d: 2\n", 3, "is there a '[' or '{' that is not closed?")]
+    [InlineData("    c: {x: 1\n  d: 2\n", 3, "is there a '[' or '{' that is not closed?")]
+    [InlineData("    c: *x\n", 3, "The anchor 'x' does not exist")]
+    [InlineData("    c: a: b\n", 3, "found invalid mapping")]
+    public void A_fault_is_named_with_its_line(string rest, int line, string says)
+    {
+        var message = Assert.Throws<UserInputException>(() => Manifests.ParseDocuments("a: 1\nb:\n" + rest, "f.yaml")).Message;
+        Assert.StartsWith($"f.yaml: line {line}: not valid YAML: ", message, StringComparison.Ordinal);
+        Assert.Contains(says, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_dash_is_standard_input()
+    {
+        static MemoryStream Input(params byte[] bytes) => new(bytes);
+        Assert.Equal(("a: 1", "standard input"), Manifests.ReadArgument("-", () => Input("a: 1"u8.ToArray())));
+        Assert.StartsWith("standard input: is not UTF-8", Assert.Throws<UserInputException>(() => Manifests.ReadArgument("-", () => Input(0xFF))).Message, StringComparison.Ordinal);
+        Assert.StartsWith("standard input: has a NUL character", Assert.Throws<UserInputException>(() => Manifests.ReadArgument("-", () => Input(0))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Hostile_texts_are_refused_before_they_fill_stack_or_memory()
     {

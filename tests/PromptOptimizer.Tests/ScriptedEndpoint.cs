@@ -29,7 +29,7 @@ internal sealed record ScriptedCall(string Agent, JsonObject Body, int Number, s
 }
 
 /// <summary>What the scripted endpoint answers.</summary>
-internal sealed record ScriptedReply(string Content, int Status = 200, string FinishReason = "stop", string? RetryAfter = null, int Tokens = 100);
+internal sealed record ScriptedReply(string Content, int Status = 200, string FinishReason = "stop", string? RetryAfter = null, int Tokens = 100, string? Code = null);
 
 /// <summary>
 /// A scripted, deterministic stand-in for a language model behind a real OpenAI-compatible HTTP endpoint. It follows
@@ -137,7 +137,7 @@ internal sealed class ScriptedEndpoint : IAsyncDisposable
         if (reply.RetryAfter is { } after)
             context.Response.Headers.RetryAfter = after;
         if (reply.Status != 200)
-            return Results.Json(new { error = new { message = reply.Content, type = "scripted" } }, statusCode: reply.Status);
+            return Results.Json(new { error = new { message = reply.Content, type = "scripted", code = reply.Code } }, statusCode: reply.Status);
         return Results.Json(new
         {
             id = "scripted",

@@ -18,6 +18,12 @@ public class GrammarTests
         """;
 
     [Theory]
+    [InlineData(24, ' ', true)]
+    [InlineData(25, ' ', false)]
+    [InlineData(6, '\t', true)]
+    public void An_indent_has_an_end(int length, char blank, bool valid) => Assert.Equal(valid, Matches(Compile("true"), $"[\n{new string(blank, length)}1\n]"));
+
+    [Theory]
     [InlineData(Person, """{"name":"Ann","age":7}""", true)]
     [InlineData(Person, "{\n  \"name\": \"Ann\",\n  \"age\": 120,\n  \"tags\": [\n    \"a\",\n    3\n  ]\n}", true)]
     [InlineData(Person, """{ "name": "Ann", "age": 120, "tags": [ "a", 3 ] }""", true)]

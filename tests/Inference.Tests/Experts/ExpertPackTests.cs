@@ -40,6 +40,37 @@ public class ExpertPackTests
         Assert.Equal($"{pack}: was made from other weights than those in the model's directory; make it anew with 'moebius pack', or delete it to read the safetensors", Refused(model.Path));
     }
 
+    /// <summary>A name that was mistyped may be that of anything.</summary>
+    [Fact]
+    public void Nobody_is_told_to_delete_a_file_that_is_no_pack()
+    {
+        using var directory = new TemporaryDirectory();
+        foreach (var (name, says) in new[] { ("README.md", "; name a file that 'moebius pack' wrote, or name none to read the safetensors"), ("experts-f32.moebius", "; make it anew with 'moebius pack', or delete it to read the safetensors") })
+        {
+            var path = Path.Combine(directory.Path, name);
+            foreach (var text in new[] { "short", "# A file that is longer than the head of a pack" })
+            {
+                File.WriteAllText(path, text);
+                using var file = StoredFile.Open(path, SlowTier.DirectIO);
+                Assert.EndsWith(says, Assert.Throws<UserInputException>(() => ExpertPack.Read(file)).Message, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(ExpertQuantization.None, ExpertQuantization.Int8, ": leave out --quantize, or make a pack with 'moebius pack --quantize int8'")]
+    [InlineData(ExpertQuantization.Int4, ExpertQuantization.Int8, ": give --quantize int4, or make a pack with 'moebius pack --quantize int8'")]
+    [InlineData(ExpertQuantization.Int8, ExpertQuantization.None, ": give --quantize int8, or make a pack with 'moebius pack' without --quantize")]
+    public void A_pack_in_another_format_is_refused_with_the_flag_that_would_do(ExpertQuantization packed, ExpertQuantization loaded, string says)
+    {
+        using var directory = new TemporaryDirectory();
+        var model = TestModels.Golden("qwen3_moe");
+        var pack = ModelPacker.Pack(model, directory.Path, packed, null, default).Path;
+        var message = Assert.Throws<UserInputException>(() => ModelLoader.Load(model, new ModelLoadOptions { Threads = 1, Pack = pack, Quantization = loaded }).Dispose()).Message;
+        Assert.StartsWith($"{pack}: holds experts as ", message, StringComparison.Ordinal);
+        Assert.EndsWith(says, message, StringComparison.Ordinal);
+    }
+
     /// <summary>Of the same weights and the same size: only the order of an expert's parts is other.</summary>
     [Fact]
     public void A_pack_that_orders_the_parts_of_an_expert_otherwise_is_refused_by_name()
@@ -173,7 +204,9 @@ public class ExpertPackTests
     public void Where_there_is_no_room_or_no_directory_it_says_so_and_leaves_nothing()
     {
         var model = TestModels.Golden("mixtral");
-        Assert.Equal("--out: '/nowhere' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", ExpertQuantization.None, null, default)).Message);
+        Assert.Equal("--out: '/nowhere' does not exist: make the directory first", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, "/nowhere", ExpertQuantization.None, null, default)).Message);
+        var file = Path.Combine(model, "config.json");
+        Assert.Equal($"--out: '{file}' is not a directory", Assert.Throws<UserInputException>(() => ModelPacker.Pack(model, file, ExpertQuantization.None, null, default)).Message);
         using var directory = new TemporaryDirectory();
         using var disk = SmallDisk.TryMount(directory.Path, 64 << 10);
         Assert.SkipWhen(disk is null, "a small file system cannot be mounted here; it needs root");

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Net;
@@ -169,6 +170,19 @@ public sealed class FetchTests
         var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server, token, revision), Path.Combine(store.Path, "model")));
         Assert.EndsWith(message, error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(StoreServer.Token, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_archive_that_is_not_there_is_named_once_and_what_is_left_is_said()
+    {
+        await using var server = await ServerAsync();
+        using var store = new TemporaryDirectory();
+        var root = new RootCommand();
+        foreach (var command in ModelCommands.Create())
+            root.Add(command);
+        var target = Path.Combine(store.Path, "model");
+        var error = await Assert.ThrowsAsync<UserInputException>(() => root.Parse(["model", "fetch", "--to", target, "--http", $"{server.Url}files/none", "--sha256", new string('0', 64)]).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, TestContext.Current.CancellationToken));
+        Assert.Equal($"{server.Url}files/none answers 404: it does not exist, or only with credentials; what has come is kept in {target}.partial, beside model.lock: the same command goes on from there", error.Message);
     }
 
     [Fact]

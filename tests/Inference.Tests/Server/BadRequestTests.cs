@@ -81,6 +81,16 @@ public sealed class BadRequestTests(ToyServer server) : IClassFixture<ToyServer>
     }
 
     [Theory]
+    [InlineData("0")]
+    [InlineData("1.5")]
+    [InlineData("-0.1")]
+    public async Task The_range_of_top_p_has_one_text(string value)
+    {
+        var (_, body, _) = await _harness.PostAsync("v1/completions", $$"""{"model":"toy","prompt":"a","top_p":{{value}}}""");
+        Assert.Equal($"'top_p' is {value}: it must be above 0 and at most 1.", (string?)body["error"]!["message"]);
+    }
+
+    [Theory]
     [InlineData("GET", "v1/chat/completions", 405, "POST")]
     [InlineData("DELETE", "v1/models/toy", 405, "GET, HEAD")]
     [InlineData("POST", "metrics", 405, "GET, HEAD")]
