@@ -24,7 +24,7 @@ internal static class LocalCommands
 
     private static Command Up()
     {
-        var file = new Option<FileInfo[]>("--filename", "-f") { Description = "Manifests to apply.", Required = true };
+        var file = new Option<string[]>("--filename", "-f") { Description = "Manifests to apply; - for standard input.", Required = true };
         var dryRun = new Option<string>("--dry-run") { Description = "client: print what would run, start nothing.", DefaultValueFactory = _ => "none" };
         var output = new Option<string>("--output", "-o") { Description = "Format of --dry-run=client: yaml.", DefaultValueFactory = _ => "yaml" };
         var hostPaths = new Option<string[]>("--host-path") { Description = "FROM=TO: look for hostPath volumes below FROM in TO on this machine." };
@@ -44,7 +44,7 @@ internal static class LocalCommands
             }
 
             return new UpAction(
-                [.. parsed.GetValue(file)!.Select(item => item.FullName)],
+                parsed.GetRequiredValue(file),
                 parsed.GetValue(Name)!,
                 HostPathMap.Parse(parsed.GetValue(hostPaths) ?? []),
                 parsed.GetValue(chat),

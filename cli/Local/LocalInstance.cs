@@ -15,11 +15,14 @@ internal static class LocalInstance
     public static LocalStatus? Status(StateDirectory state) =>
         StateDirectory.Read<LocalStatus>(state.StatusFile) is { } status && status.Supervisor.IsAlive ? status : null;
 
+    /// <summary>What stops an instance, for people.</summary>
+    public static string DownCommand(string name) => name == LocalCommands.DefaultName ? "'moebius local down'" : $"'moebius local down --name {name}'";
+
     /// <exception cref="UserInputException">An instance of this name runs or is being started.</exception>
     public static void RequireFree(StateDirectory state, string name)
     {
         if (Status(state) is not null)
-            throw new UserInputException($"instance '{name}' is already running: stop it with 'moebius local down', or choose another --name");
+            throw new UserInputException($"instance '{name}' is already running: stop it with {DownCommand(name)}, or choose another --name");
         if (StateDirectory.Read<Starter>(state.StarterFile) is { Process.IsAlive: true })
             throw new UserInputException($"instance '{name}' is being started by another 'moebius local up': wait for it, or choose another --name");
     }

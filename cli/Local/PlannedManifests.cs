@@ -57,10 +57,11 @@ internal sealed record PlannedManifests(IReadOnlyList<object> Children, LocalObj
 
     private static IEnumerable<object> Read(string file)
     {
-        var documents = Manifests.ParseDocuments(Manifests.ReadText(file), file);
+        var (text, origin) = Manifests.ReadArgument(file);
+        var documents = Manifests.ParseDocuments(text, origin);
         foreach (var (index, document) in documents.Index())
         {
-            var source = documents.Count == 1 ? file : $"{file}: document {index + 1}";
+            var source = documents.Count == 1 ? origin : $"{origin}: document {index + 1}";
             yield return (Text(document, "apiVersion"), Text(document, "kind")) switch
             {
                 ("v1", "Secret") => Manifests.Convert<V1Secret>(document, source),

@@ -44,7 +44,7 @@ internal sealed class UpAction(
             if (detach)
             {
                 // 'make down' stops the instance without a name of its own.
-                Console.WriteLine($"Running in the background. Logs: {_state.Logs}. Stop it with {(name == LocalCommands.DefaultName ? "'make down' or 'moebius local down'" : $"'moebius local down --name {name}'")}.");
+                Console.WriteLine($"Running in the background. Logs: {_state.Logs}. Stop it with {(name == LocalCommands.DefaultName ? "'make down' or " : "")}{LocalInstance.DownCommand(name)}.");
                 keep = true;
                 return 0;
             }

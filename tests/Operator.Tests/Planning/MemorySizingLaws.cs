@@ -56,7 +56,7 @@ public sealed class MemorySizingLaws
 
     [Fact]
     public void A_limit_that_is_proposed_says_with_which_budget() => Assert.EndsWith(
-        "(1 GiB dense weights, 3 GiB experts, 0 serving.kvMemory, 0 kvCache.memory, 256 MiB program): raise the limit to that, or to 2.2 GiB and set experts.fastMemory to 1073741824, or lower serving.kvMemory and kvCache.memory",
+        "(1 GiB dense weights, 3 GiB experts, 0 B serving.kvMemory, 0 B kvCache.memory, 256 MiB program): raise the limit to that, or to 2.3 GiB and set experts.fastMemory to 1073741824, or lower serving.kvMemory and kvCache.memory",
         MemorySizing.Plan(new ModelFacts(1L << 30, 4L << 30, 1L << 30, 1), new MemoryBudget(3L << 30, 0, 0, 1L << 30)).Refusal,
         StringComparison.Ordinal);
 
