@@ -32,10 +32,11 @@ internal static partial class Midjourney
 
     private static string Defuse(string text)
     {
+        // First: what they part would come together behind the other rules' back.
+        text = text.Replace("{", "", StringComparison.Ordinal).Replace("}", "", StringComparison.Ordinal);
         text = Links().Replace(text, " ");
         text = Dashes().Replace(text, " - ");
         text = Colons().Replace(text, ":");
-        text = text.Replace("{", "", StringComparison.Ordinal).Replace("}", "", StringComparison.Ordinal);
         return PromptDraft.OneLine(text).TrimStart('/', ' ', '-');
     }
 

@@ -54,14 +54,13 @@ internal static partial class StableDiffusion
     private static string Tag(string text)
     {
         var result = new StringBuilder(text.Length);
-        foreach (var character in Keywords().Replace(text, match => match.Value.ToLowerInvariant()))
+        // Signs that are dropped may part a keyword.
+        foreach (var character in Keywords().Replace(Dropped().Replace(text, ""), match => match.Value.ToLowerInvariant()))
         {
             switch (character)
             {
                 case '(' or ')' or '[' or ']':
                     result.Append('\\').Append(character);
-                    break;
-                case '<' or '>' or '\\' or '|' or '{' or '}':
                     break;
                 case ':' or ',' or ';':
                     result.Append(' ');
@@ -77,4 +76,8 @@ internal static partial class StableDiffusion
 
     [GeneratedRegex(@"\b(AND|BREAK|ADDCOMM|ADDBASE|ADDCOL|ADDROW)\b", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
     private static partial Regex Keywords();
+
+    /// <summary>Means something to one front end or another, and nothing to a reader.</summary>
+    [GeneratedRegex(@"[<>\\|{}]", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex Dropped();
 }

@@ -26,7 +26,7 @@ public sealed class DialectTests
     [Fact]
     public void Stable_Diffusion_escapes_brackets_and_defuses_keywords_and_networks()
     {
-        var text = StableDiffusion.Write(Lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BREAK {a|b}" }, []);
+        var text = StableDiffusion.Write(Lion with { Subject = "lion (young) [tame]: AND <lora:evil:1>", Setting = "BRE|AK {a|b}" }, []);
         Assert.StartsWith(@"(lion \(young\) \[tame\] and lora evil 1:1.2), break ab", text, StringComparison.Ordinal);
     }
 
@@ -62,6 +62,8 @@ public sealed class DialectTests
     [InlineData("A lion --v 5 --no mane", "A lion - v 5 - no mane --no people, text watermark --ar 3:2")]
     [InlineData("A lion —ar 1:1", "A lion - ar 1:1 --no people, text watermark --ar 3:2")]
     [InlineData("A lion::2 tree::1", "A lion:2 tree:1 --no people, text watermark --ar 3:2")]
+    [InlineData("A lion -{- v 5 :}: 2", "A lion - v 5 : 2 --no people, text watermark --ar 3:2")]
+    [InlineData("A lion http:{//x/y", "A lion --no people, text watermark --ar 3:2")]
     [InlineData("https://x/y.png A {red, blue} lion", "A red, blue lion --no people, text watermark --ar 3:2")]
     public void Midjourney_text_carries_no_commands(string prompt, string expected) => Assert.Equal(expected, Midjourney.Write(Lion with { Prompt = prompt }));
 
