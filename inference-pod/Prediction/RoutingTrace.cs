@@ -5,7 +5,7 @@ namespace Moebius.Inference.Prediction;
 /// <param name="Layers">MoE layers, 1..65535.</param>
 /// <param name="Experts">Experts of a layer, 1..65535.</param>
 /// <param name="TopK">Experts of a token in a layer, 1..Experts.</param>
-/// <param name="Horizon">Layers ahead for which pre-gates were recorded, 0..64.</param>
+/// <param name="Horizon">Layers ahead for which pre-gates were recorded, from 0 to <paramref name="Layers"/>.</param>
 /// <param name="Vocabulary">Token ids are below this.</param>
 /// <param name="ExpertBytes">Size of one expert.</param>
 /// <param name="DenseBytes">Size of all other weights.</param>

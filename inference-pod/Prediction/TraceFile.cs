@@ -47,7 +47,7 @@ internal static class TraceFile
             layers,
             experts,
             Number(reader, "top-k", 1, experts),
-            Number(reader, "horizon", 0, 64),
+            Number(reader, "horizon", 0, layers),
             Number(reader, "vocabulary", 1, int.MaxValue),
             reader.ReadInt64(),
             reader.ReadInt64());

@@ -6,7 +6,7 @@ namespace Moebius.Inference.Prediction;
 /// <summary>
 /// A policy that asks for every pre-gate, loads nothing and writes down what it sees.
 /// </summary>
-/// <param name="horizon">Layers ahead to record, 0..64.</param>
+/// <param name="horizon">Layers ahead to record, from 0 to the number of layers.</param>
 internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
 {
     private readonly List<int> _tokens = [];
@@ -65,7 +65,7 @@ internal sealed class TraceRecorder(int horizon) : IPrefetchPolicy
                 {
                     var to = ((at + token) * _layers) + layer;
                     _chosen[index + layer].AsSpan(token * _topK, _topK).CopyTo(allChosen.AsSpan(to * _topK));
-                    _gates[index + layer].AsSpan(token * shape.GateValues, shape.GateValues).CopyTo(allGates.AsSpan(to * shape.GateValues));
+                    _gates[index + layer].AsSpan(token * shape.GateValues, shape.GateValues).CopyTo(allGates.AsSpan(checked(to * shape.GateValues)));
                 }
             }
         }

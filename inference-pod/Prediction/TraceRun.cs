@@ -1,6 +1,5 @@
 using System.Text;
 using Moebius.Crds;
-using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
@@ -17,8 +16,8 @@ internal static class TraceRun
     /// <summary>Tokens after which a text begins a new sequence.</summary>
     public const int WindowTokens = 1024;
 
-    /// <summary>Tokens of a trace that is one of several, so that the memory for them does not grow with their number.</summary>
-    private const int PieceTokens = 32_768;
+    /// <summary>Tokens, and bytes of pre-gates, of a trace that is one of several, so that the memory for them does not grow with their number.</summary>
+    private const int PieceTokens = 32_768, PieceBytes = 512 << 20;
 
     /// <summary>Tokens of a trace from a prompt where nobody says how many.</summary>
     private const int DefaultTokens = 256;
@@ -26,23 +25,37 @@ internal static class TraceRun
     /// <summary>Records the routing of a text, up to a number of tokens.</summary>
     public static RoutingTrace OfText(string directory, string text, int maxTokens, int? horizon, ModelLoadOptions options)
     {
-        var tokens = Tokenizer.Load(directory).Encode(text, false, Vocabulary(directory), "--text");
+        var tokens = Tokens(directory, text);
         if (tokens.Count == 0)
             throw new UserInputException("the text has no tokens; there is nothing to trace");
+        RequireRoom(directory, Math.Min(tokens.Count, maxTokens), horizon);
         return Record(directory, horizon, options, model =>
             Read(model, tokens.Take(maxTokens).Chunk(Math.Min(WindowTokens, model.Info.ContextLength))));
     }
+
+    /// <summary>A text, up to a number of tokens, as sequences.</summary>
+    public static IReadOnlyList<int[]> Sequences(string directory, string text, int maxTokens) =>
+        [.. Tokens(directory, text).Take(maxTokens).Chunk(Math.Min(WindowTokens, Architectures.Describe(ModelConfig.Read(directory)).Context))];
+
+    /// <summary>Tokens whose pre-gates fit into so many bytes.</summary>
+    internal static int TokensIn(long bytes, int layers, int experts, int horizon) => (int)Math.Min(int.MaxValue, bytes / ((long)layers * (horizon + 1) * experts));
 
     /// <summary>Records the routing of sequences, each read from its beginning, in several traces one after the other.</summary>
     /// <param name="directory">The model.</param>
     /// <param name="sequences">Token ids, of each at most <see cref="WindowTokens"/> and the model's context.</param>
     /// <param name="options">How to load the model.</param>
-    public static IEnumerable<RoutingTrace> OfSequences(string directory, IReadOnlyList<int[]> sequences, ModelLoadOptions options)
+    /// <param name="most">Tokens of one trace, unless they take too much memory.</param>
+    public static IEnumerable<RoutingTrace> OfSequences(string directory, IReadOnlyList<int[]> sequences, ModelLoadOptions options, int most = PieceTokens)
     {
+        var (layers, experts) = Shape(directory);
+        most = Math.Clamp(TokensIn(PieceBytes, layers, experts, DefaultHorizon(layers)), 1, most);
+        // Of one size, so that the last is none of a few tokens.
+        var tokens = sequences.Sum(static sequence => sequence.Length);
+        var each = (int)Math.Ceiling(tokens / Math.Ceiling((double)tokens / most));
         for (var at = 0; at < sequences.Count;)
         {
             var piece = new List<int[]>();
-            for (var size = 0; at < sequences.Count && size < PieceTokens; size += sequences[at++].Length)
+            for (var size = 0; at < sequences.Count && size < each; size += sequences[at++].Length)
                 piece.Add(sequences[at]);
             yield return Record(directory, null, options, model => Read(model, piece));
         }
@@ -63,6 +76,7 @@ internal static class TraceRun
     public static RoutingTrace OfPrompt(string directory, string prompt, int? maxTokens, int? horizon, ModelLoadOptions options)
     {
         var tokens = Tokenizer.Load(directory).Encode(prompt, true, Vocabulary(directory), "--prompt");
+        RequireRoom(directory, maxTokens ?? DefaultTokens, horizon);
         return Record(directory, horizon, options, model =>
         {
             if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
@@ -102,18 +116,37 @@ internal static class TraceRun
 
     private static int Vocabulary(string directory) => Architectures.Describe(ModelConfig.Read(directory)).Vocabulary;
 
+    private static List<int> Tokens(string directory, string text) => Tokenizer.Load(directory).Encode(text, false, Vocabulary(directory), "--text");
+
+    /// <summary>Refused before the long work rather than at its end.</summary>
+    private static void RequireRoom(string directory, int tokens, int? horizon)
+    {
+        var (layers, experts) = Shape(directory);
+        var ahead = horizon ?? DefaultHorizon(layers);
+        var most = TokensIn(Array.MaxLength, layers, experts, Math.Clamp(ahead, 0, layers));
+        if (tokens > most)
+            throw new UserInputException($"{tokens} tokens with pre-gates {ahead} layers ahead do not fit into one trace of this model: give --max-tokens {most} or less, or a smaller --horizon");
+    }
+
+    private static int DefaultHorizon(int layers) => Math.Min(8, layers);
+
+    /// <summary>MoE layers, and experts of one.</summary>
+    private static (int Layers, int Experts) Shape(string directory)
+    {
+        var parts = Architectures.Describe(ModelConfig.Read(directory)).FeedForward.OfType<MoeSpec>().ToList();
+        return parts.Count > 0
+            ? (parts.Count, parts[0].Router.Experts)
+            : throw new UserInputException($"{directory}: the model has no MoE layers; there is no routing to trace");
+    }
+
     private static RoutingTrace Record(string directory, int? horizon, ModelLoadOptions options, Action<ICausalModel> run)
     {
-        var layers = Architectures.Describe(ModelConfig.Read(directory)).FeedForward.Count(part => part is MoeSpec);
-        if (layers == 0)
-            throw new UserInputException($"{directory}: the model has no MoE layers; there is no routing to trace");
+        var layers = Shape(directory).Layers;
         if (horizon is { } asked && (asked < 0 || asked > layers))
             throw new UserInputException($"--horizon is {asked}; it must be from 0 to {layers}, the model's MoE layers");
-        var recorder = new TraceRecorder(horizon ?? Math.Min(8, layers));
+        var recorder = new TraceRecorder(horizon ?? DefaultHorizon(layers));
         using var model = (Decoder)ModelLoader.Load(directory, options with { Prefetch = recorder });
         run(model);
-        using var checkpoint = Checkpoint.Open(directory);
-        var stored = checkpoint.Files.Sum(file => file.Entries.Where(entry => !entry.Name.Contains(".experts.", StringComparison.Ordinal)).Sum(entry => entry.Length));
-        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes, stored);
+        return recorder.Finish(model.Info.Architecture, model.Info.VocabularySize, model.ExpertBytes, model.DenseBytes);
     }
 }

@@ -47,11 +47,11 @@ internal static class PredictorCommand
                 OutputFiles.CheckReplaceable("--out", given);
             string model = parsed.GetRequiredValue(directory), to = parsed.GetValue(output) ?? Path.Combine(model, PredictorFile.DefaultName);
             var options = load.Read(parsed);
-            var trace = file is null ? null : TraceRun.OfText(model, TraceRun.ReadText(file), most, null, options);
-            if (trace?.Tokens.Length < LeastTokens)
-                throw new UserInputException($"--text has {trace.Tokens.Length} tokens; a predictor needs {LeastTokens} or more");
+            var read = file is null ? [] : TraceRun.Sequences(model, TraceRun.ReadText(file), most);
+            if (file is not null && read.Sum(static sequence => sequence.Length) is var count and < LeastTokens)
+                throw new UserInputException($"--text has {count} tokens; a predictor needs {LeastTokens} or more");
             var pieces = written > 0 ? TraceRun.OfSequences(model, OwnText.Write(model, written, Seed, options), options) : [];
-            var (predictor, learned, kept) = Learn(trace is null ? pieces : pieces.Append(trace));
+            var (predictor, learned, kept) = Learn(read.Count == 0 ? pieces : pieces.Concat(TraceRun.OfSequences(model, read, options, int.MaxValue)));
             var recalls = RecallMeter.Measure(new TraceReplay(kept, 1), predictor, LoadThreshold.Initial);
             PredictorFile.Write(to, predictor);
             Print(parsed.InvocationConfiguration.Output, to, learned, kept.Tokens.Length, recalls);

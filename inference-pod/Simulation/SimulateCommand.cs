@@ -112,16 +112,21 @@ internal static class SimulateCommand
     private static int Slots(HardwareProfile machine, ModelShape model, string? budget)
     {
         var all = model.Layers * model.Experts;
+        if (budget?.EndsWith('%') == true)
+        {
+            return decimal.TryParse(budget[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out var percent) && percent is > 0 and <= 100
+                ? Enough((int)(percent * all / 100))
+                : throw new UserInputException($"--budget is {budget}; a percentage must be above 0 and at most 100");
+        }
+
         var bytes = budget switch
         {
             null => (machine.MemoryGB - machine.ReserveGB) * 1e9 - (double)model.LayerBytes * model.Layers - model.OtherBytes,
-            _ when budget.EndsWith('%') => double.TryParse(budget[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out var percent) && percent is > 0 and <= 100
-                ? percent / 100 * all * model.ExpertBytes
-                : throw new UserInputException($"--budget is {budget}; a percentage must be above 0 and at most 100"),
             _ => Quantities.ParseBytes(budget, "--budget"),
         };
-        var slots = (int)Math.Clamp(Math.Floor(bytes / model.ExpertBytes), 0, all);
-        return slots >= model.TopK
+        return Enough((int)Math.Clamp(Math.Floor(bytes / model.ExpertBytes), 0, all));
+
+        int Enough(int slots) => slots >= model.TopK
             ? slots
             : throw new UserInputException($"{(budget is null ? "--hardware: memoryGB" : "--budget")}: {slots} experts of {model.ExpertBytes} bytes fit; a layer needs {model.TopK}");
     }

@@ -49,6 +49,23 @@ public class RoutingTraceTests
         Assert.Equal(read.ChosenAt(27, 1).ToArray(), part.ChosenAt(2, 1).ToArray());
     }
 
+    [Fact]
+    public void A_horizon_may_be_as_long_as_the_model_is_deep()
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "trace");
+        const int layers = 70, experts = 2, tokens = 3;
+        TraceFile.Write(file, new RoutingTrace(new TraceShape("a", layers, experts, 1, layers, 4, 1, 0), new int[tokens], new ushort[tokens * layers], new byte[tokens * layers * (layers + 1) * experts]));
+        Assert.Equal(layers, TraceFile.Read(file).Shape.Horizon);
+    }
+
+    [Theory]
+    [InlineData(48, 128, 8, 38836)]
+    [InlineData(58, 256, 8, 16070)]
+    [InlineData(1, 1, 0, 2147483591)]
+    public void One_trace_has_as_many_tokens_as_one_array_has_room_for(int layers, int experts, int horizon, int tokens) =>
+        Assert.Equal(tokens, TraceRun.TokensIn(Array.MaxLength, layers, experts, horizon));
+
     [Property]
     public void Probabilities_survive_coding_within_a_few_percent(ushort value)
     {

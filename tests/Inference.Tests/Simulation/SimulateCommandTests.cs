@@ -130,6 +130,15 @@ public sealed class SimulateCommandTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("35%", 504)]
+    [InlineData("70%", 1008)]
+    public void A_share_of_the_experts_loses_none_to_rounding(string budget, int slots)
+    {
+        using var json = JsonDocument.Parse(Run("--hardware", "nvme", "--model-shape", "qwen1.5-moe", "--budget", budget, "--steps", "16", "-o", "json"));
+        Assert.Equal(slots, json.RootElement.GetProperty("slots").GetInt32());
+    }
+
     private string Write(string name, string text)
     {
         var path = Path.Combine(_folder.Path, name);
