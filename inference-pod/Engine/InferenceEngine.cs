@@ -90,7 +90,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
 
         _room.Enter(party, requests.Count);
-        var generations = requests.Select(request => new Generation(request, Cancel)).ToList();
+        var generations = requests.Select(request => new Generation(request, End)).ToList();
         var arrived = _clock.GetTimestamp();
         if (!Post(() => Enqueue(generations, arrived)))
         {
@@ -147,10 +147,10 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
     }
 
-    private void Cancel(Generation generation) => Post(() =>
+    private void End(Generation generation, FinishReason reason) => Post(() =>
     {
         if (_sequences.TryGetValue(generation, out var sequence))
-            End(sequence, FinishReason.Abort);
+            End(sequence, reason);
     });
 
     private void CancelAll()
@@ -353,6 +353,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private void End(RunningSequence sequence, FinishReason reason)
     {
         sequence.Tell(new GenerationEvent("", [], reason, sequence.Generated));
+        if (reason == FinishReason.Stop)
+            _exchange.Offer(sequence, final: true);
         Retire(sequence, reason);
     }
 
@@ -370,7 +372,6 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (sequence.FirstToken != 0)
             _observer.Computed(_clock.GetElapsedTime(sequence.Began, sequence.FirstToken), _clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken), sequence.Generated);
         sequence.Finished = true;
-
         // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.
         if (sequence.Offering && reason is (FinishReason.Stop or FinishReason.Length))
             _closing.Add(sequence);

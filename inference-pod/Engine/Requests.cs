@@ -111,13 +111,9 @@ internal sealed record GenerationEvent(string Text, IReadOnlyList<ChosenToken> T
 /// <summary>A generation in the engine, as its client sees it.</summary>
 internal sealed class Generation
 {
-    private readonly Action _cancel;
+    private readonly Action<Generation, FinishReason> _end;
 
-    public Generation(EngineRequest request, Action<Generation> cancel)
-    {
-        Request = request;
-        _cancel = () => cancel(this);
-    }
+    public Generation(EngineRequest request, Action<Generation, FinishReason> end) => (Request, _end) = (request, end);
 
     public EngineRequest Request { get; }
 
@@ -128,7 +124,10 @@ internal sealed class Generation
     public Channel<GenerationEvent> Events { get; } = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
 
     /// <summary>Asks the engine to stop; what the sequence holds is free within one step. Any number of times.</summary>
-    public void Cancel() => _cancel();
+    public void Cancel() => _end(this, FinishReason.Abort);
+
+    /// <summary>Tells the engine that the answer is whole: as <see cref="Cancel"/>, but it counts as finished, and goes into the prefix cache.</summary>
+    public void Complete() => _end(this, FinishReason.Stop);
 }
 
 /// <summary>The queue is full.</summary>

@@ -86,8 +86,9 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         var token = choice.Chosen.Token;
         Constraint?.Accept(token);
         Tokens.Add(token);
-        var (text, stopped) = _stop.Append(_decoder.Append(_showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : tokenizer.TextBytes(token)));
-        FinishReason? finish = stopped || Constraint is { Finished: true } || (endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence)
+        var ends = endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence;
+        var (text, stopped) = _stop.Append(_decoder.Append(Written(token, ends)));
+        FinishReason? finish = stopped || ends || Constraint is { Finished: true }
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;
         if (finish is not null && !stopped)
@@ -103,6 +104,10 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
         return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish, Generated);
     }
+
+    /// <summary>What ends a text is no part of it, also where the tokenizer does not call it special.</summary>
+    private ReadOnlySpan<byte> Written(int token, bool ends) =>
+        _showsSpecial && Request.ShownTokens.Contains(token) ? tokenizer.Bytes(token) : ends ? [] : tokenizer.TextBytes(token);
 
     public void Tell(GenerationEvent said) => relay.Add(generation, said);
 

@@ -1,5 +1,8 @@
+using System.IO.Pipelines;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Moebius.Inference.Engine;
+using Moebius.Inference.Text;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Server;
@@ -7,6 +10,13 @@ namespace Moebius.Inference.Server;
 /// <summary>Writes answers as one of the two endpoints does.</summary>
 internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeOffset now, string idPrefix)
 {
+    protected const string LogprobsField = "logprobs";
+
+    private const string Choices = "choices";
+
+    /// <summary>What is written is sent in pieces of about this size.</summary>
+    private const int SentBytes = 64 * 1024;
+
     private readonly string _id = idPrefix + Guid.NewGuid().ToString("N");
 
     protected Tokenizer Tokenizer => tokenizer;
@@ -25,6 +35,36 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     public abstract JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish);
 
     public JsonObject Whole(JsonArray choices, JsonObject usage) => Envelope(WholeObject, choices, usage);
+
+    /// <summary>
+    /// Writes an answer with log-probabilities as it goes: 20 for each of some thousand tokens are a hundred megabytes of JSON
+    /// in memory, and there may be many such answers at once.
+    /// </summary>
+    /// <param name="to">Where to.</param>
+    /// <param name="choices">Each without its log-probabilities, and its tokens.</param>
+    /// <param name="usage">Tokens counted.</param>
+    /// <param name="stop">The client has left.</param>
+    public async Task WriteAsync(PipeWriter to, IReadOnlyList<(JsonObject Choice, IReadOnlyList<ChosenToken> Tokens)> choices, JsonObject usage, CancellationToken stop)
+    {
+        await using var json = new Utf8JsonWriter(to, new JsonWriterOptions { Encoder = JsonStyles.Plain.Encoder });
+        json.WriteStartObject();
+        foreach (var (name, value) in Envelope(WholeObject, [], usage))
+        {
+            json.WritePropertyName(name);
+            if (name != Choices)
+            {
+                Write(json, value);
+                continue;
+            }
+
+            json.WriteStartArray();
+            foreach (var (index, (choice, tokens)) in choices.Index())
+                await WriteAsync(json, to, choice, Logprobs(index, tokens), stop).ConfigureAwait(false);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndObject();
+    }
 
     public JsonObject Chunk(JsonArray choices, JsonObject? usage, bool usageField)
     {
@@ -49,6 +89,57 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
         };
     }
 
+    /// <summary>Log-probabilities: lists with an item for each token, made as they are asked for.</summary>
+    /// <param name="index">Of the choice.</param>
+    /// <param name="tokens">New tokens of it.</param>
+    protected abstract IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens);
+
+    /// <summary>All of them at once.</summary>
+    protected JsonObject? AllLogprobs(int index, IReadOnlyList<ChosenToken>? tokens) =>
+        tokens is null ? null : new(Logprobs(index, tokens).Select(list => KeyValuePair.Create(list.Name, (JsonNode?)new JsonArray([.. list.Items]))));
+
+    private static async Task WriteAsync(Utf8JsonWriter json, PipeWriter to, JsonObject choice, IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> logprobs, CancellationToken stop)
+    {
+        json.WriteStartObject();
+        foreach (var (name, value) in choice)
+        {
+            json.WritePropertyName(name);
+            if (name != LogprobsField)
+            {
+                Write(json, value);
+                continue;
+            }
+
+            json.WriteStartObject();
+            foreach (var (list, items) in logprobs)
+            {
+                json.WriteStartArray(list);
+                foreach (var item in items)
+                {
+                    Write(json, item);
+                    if (json.BytesPending < SentBytes)
+                        continue;
+                    json.Flush();
+                    await to.FlushAsync(stop).ConfigureAwait(false);
+                }
+
+                json.WriteEndArray();
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, JsonNode? value)
+    {
+        if (value is null)
+            json.WriteNullValue();
+        else
+            value.WriteTo(json, JsonStyles.Plain);
+    }
+
     private JsonObject Envelope(string kind, JsonArray choices, JsonObject? usage)
     {
         var envelope = new JsonObject
@@ -57,7 +148,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
             ["object"] = kind,
             ["created"] = now.ToUnixTimeSeconds(),
             ["model"] = model,
-            ["choices"] = choices,
+            [Choices] = choices,
         };
         if (usage is not null)
             envelope["usage"] = usage;
@@ -83,24 +174,26 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         ["index"] = index,
         ["text"] = delta.Content.ToString(),
-        ["logprobs"] = tokens is null ? null : Logprobs(index, tokens),
+        [LogprobsField] = AllLogprobs(index, tokens),
         ["finish_reason"] = finish,
     };
 
-    private JsonObject Logprobs(int index, IReadOnlyList<ChosenToken> tokens) => new()
+    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens) =>
+    [
+        ("text_offset", tokens.Select(token => (JsonNode?)Advance(index, token.Chosen.Token))),
+        ("tokens", tokens.Select(token => (JsonNode?)LogprobText.Of(Tokenizer, token.Chosen.Token))),
+        ("token_logprobs", tokens.Select(token => (JsonNode?)LogprobText.Number(token.Chosen.Logprob))),
+        ("top_logprobs", tokens.Select(Top)),
+    ];
+
+    private JsonObject Top(ChosenToken token)
     {
-        ["text_offset"] = new JsonArray([.. tokens.Select(token => (JsonNode)Advance(index, token.Chosen.Token))]),
-        ["tokens"] = new JsonArray([.. tokens.Select(token => (JsonNode)LogprobText.Of(Tokenizer, token.Chosen.Token))]),
-        ["token_logprobs"] = new JsonArray([.. tokens.Select(token => (JsonNode?)LogprobText.Number(token.Chosen.Logprob))]),
-        ["top_logprobs"] = new JsonArray([.. tokens.Select(token =>
-        {
-            var top = new JsonObject();
-            // The chosen one is always among them.
-            foreach (var entry in token.Top.Append(token.Chosen))
-                top[LogprobText.Of(Tokenizer, entry.Token)] = LogprobText.Number(entry.Logprob);
-            return (JsonNode)top;
-        })]),
-    };
+        var top = new JsonObject();
+        // The chosen one is always among them; of two with one text the likelier one counts.
+        foreach (var entry in token.Top.Prepend(token.Chosen))
+            top.TryAdd(LogprobText.Of(Tokenizer, entry.Token), LogprobText.Number(entry.Logprob));
+        return top;
+    }
 
     /// <summary>Where a token begins, in code points from the beginning of the choice: a byte that continues one begins none.</summary>
     private int Advance(int index, int token)
@@ -125,7 +218,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         ["index"] = index,
         ["message"] = Message(answer),
-        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        [LogprobsField] = AllLogprobs(index, tokens),
         ["finish_reason"] = finish,
     };
 
@@ -133,7 +226,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         ["index"] = index,
         ["delta"] = new JsonObject { ["role"] = "assistant", ["content"] = "" },
-        ["logprobs"] = null,
+        [LogprobsField] = null,
         ["finish_reason"] = null,
     };
 
@@ -141,7 +234,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
     {
         ["index"] = index,
         ["delta"] = Fields(delta, finish is null),
-        ["logprobs"] = tokens is null ? null : Logprobs(tokens),
+        [LogprobsField] = AllLogprobs(index, tokens),
         ["finish_reason"] = finish,
     };
 
@@ -177,15 +270,15 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     private static JsonArray Calls(AnswerDelta delta, bool streamed) => new([.. delta.Calls.Select(call => (JsonNode)call.Json(streamed))]);
 
-    private JsonObject Logprobs(IReadOnlyList<ChosenToken> tokens) => new()
+    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens) =>
+        [("content", tokens.Select(WithTop))];
+
+    private JsonObject WithTop(ChosenToken token)
     {
-        ["content"] = new JsonArray([.. tokens.Select(token =>
-        {
-            var entry = Entry(token.Chosen);
-            entry["top_logprobs"] = new JsonArray([.. token.Top.Select(other => (JsonNode)Entry(other))]);
-            return (JsonNode)entry;
-        })]),
-    };
+        var entry = Entry(token.Chosen);
+        entry["top_logprobs"] = new JsonArray([.. token.Top.Select(other => (JsonNode)Entry(other))]);
+        return entry;
+    }
 
     private JsonObject Entry(TokenLogprob token) => new()
     {

@@ -13,7 +13,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
     /// <summary>Waits for the end and sends one answer.</summary>
     public async Task WriteWholeAsync(HttpContext context, CancellationToken stop)
     {
-        var choices = new JsonArray();
+        var choices = new List<(JsonObject Choice, IReadOnlyList<ChosenToken> Tokens)>();
         var answers = Answers();
         for (var i = 0; i < generations.Count; i++)
         {
@@ -31,13 +31,21 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
                     whole.Add(delta);
                 finish = happened.Finish;
                 if (answer.Complete)
-                    generations[i].Cancel();
+                    generations[i].Complete();
             }
 
-            choices.Add(shape.Choice(i, whole, WithTokens ? tokens : null, answer.Reason(finish)!));
+            choices.Add((shape.Choice(i, whole, null, answer.Reason(finish)!), tokens));
         }
 
-        await JsonBody.WriteAsync(context.Response, shape.Whole(choices, AnswerShape.Usage(generations, answers, request.Common.Choices))).ConfigureAwait(false);
+        var usage = AnswerShape.Usage(generations, answers, request.Common.Choices);
+        if (!WithTokens)
+        {
+            await JsonBody.WriteAsync(context.Response, shape.Whole([.. choices.Select(choice => choice.Choice)], usage)).ConfigureAwait(false);
+            return;
+        }
+
+        context.Response.ContentType = JsonBody.ContentType;
+        await shape.WriteAsync(context.Response.BodyWriter, choices, usage, stop).ConfigureAwait(false);
     }
 
     /// <summary>Sends events as they come.</summary>
@@ -68,7 +76,7 @@ internal sealed class AnswerWriter(PreparedRequest request, AnswerShape shape, I
             var tokens = answer.Complete ? [] : happened.Tokens;
             var deltas = answer.Take(happened);
             if (answer.Complete)
-                generations[index].Cancel();
+                generations[index].Complete();
             var reason = answer.Reason(happened.Finish);
             for (var i = 0; i < deltas.Count - 1; i++)
                 await SendAsync(context, shape.Chunk([shape.Delta(index, deltas[i], WithTokens ? [] : null, null)], null, includeUsage), stop).ConfigureAwait(false);

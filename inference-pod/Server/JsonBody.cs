@@ -9,11 +9,13 @@ namespace Moebius.Inference.Server;
 /// <summary>Writes an answer's JSON.</summary>
 internal static class JsonBody
 {
+    public const string ContentType = "application/json; charset=utf-8";
+
     /// <summary>Sends an object; the status is the caller's.</summary>
     public static async Task WriteAsync(HttpResponse response, JsonObject body)
     {
         var bytes = Encoding.UTF8.GetBytes(Text(body));
-        response.ContentType = "application/json; charset=utf-8";
+        response.ContentType = ContentType;
         response.ContentLength = bytes.Length;
         await response.Body.WriteAsync(bytes, response.HttpContext.RequestAborted).ConfigureAwait(false);
     }

@@ -41,6 +41,9 @@ internal sealed record PreparedRequest(
     /// <summary>More than one call may be made; otherwise the first one ends the output.</summary>
     public bool ManyCalls { get; init; } = true;
 
+    /// <summary>Tokens of an answer where nobody says how many; no more than the context has room for.</summary>
+    public int DefaultTokens { get; init; } = int.MaxValue;
+
     /// <summary>Special tokens that count as text.</summary>
     public IReadOnlySet<int> ShownTokens { get; init; } = FrozenSet<int>.Empty;
 
@@ -50,7 +53,7 @@ internal sealed record PreparedRequest(
         var body = new RequestBody(root);
         var logprobs = body.Integer("logprobs", 0, 20);
         var common = CompletionRequest.Read(body, model.Vocabulary, logprobs);
-        var maxTokens = body.Integer("max_tokens", 1, int.MaxValue) ?? 16;
+        var maxTokens = body.Integer("max_tokens", 1, int.MaxValue);
         if (!string.IsNullOrEmpty(body.Text("suffix")))
             throw ApiException.Invalid("suffix", "'suffix' is not supported: this model only continues a prompt.");
         var echo = body.Flag("echo") ?? false;
@@ -62,7 +65,7 @@ internal sealed record PreparedRequest(
         if (format is not null && echo)
             throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
-        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { DefaultTokens = 16, Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
     }
 
     /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
@@ -142,7 +145,7 @@ internal sealed record PreparedRequest(
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? room, tenant)
+                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? Math.Min(DefaultTokens, room), tenant)
                 {
                     Stop = Common.Stop,
                     IgnoreEndOfSequence = Common.IgnoreEndOfSequence,

@@ -9,7 +9,7 @@ public class EventRelayTests
     {
         const int Events = 2000;
         var relay = new EventRelay();
-        Generation[] generations = [.. Enumerable.Range(0, 5).Select(_ => new Generation(new EngineRequest([1], new SamplingSettings(), 1, Tenant.Unknown()), _ => { }))];
+        Generation[] generations = [.. Enumerable.Range(0, 5).Select(_ => new Generation(new EngineRequest([1], new SamplingSettings(), 1, Tenant.Unknown()), static (_, _) => { }))];
         var readers = generations.Select(ReadAsync).ToList();
         for (var i = 0; i < Events; i++)
         {

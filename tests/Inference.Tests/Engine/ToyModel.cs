@@ -15,8 +15,8 @@ internal sealed class ToyModel : ICausalModel
     private int _live;
     private long _liveBytes;
 
-    public ToyModel(int context = 512, int blockTokens = 4, int kvSharedUpTo = int.MaxValue) =>
-        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0 }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]))
+    public ToyModel(int context = 512, int blockTokens = 4, int kvSharedUpTo = int.MaxValue, int end = 0) =>
+        Info = new ModelInfo("toy", Vocabulary, context, 1, new HashSet<int> { 0, end }, blockTokens, blockTokens * sizeof(int), new Lazy<ReadOnlyMemory<byte>>(new byte[32]))
         {
             KvSharedUpTo = kvSharedUpTo,
         };

@@ -125,6 +125,9 @@ public sealed class ToolAnswerTests : IDisposable
             Assert.Null(body["choices"]![0]!["message"]!["content"]);
             Assert.Equal("tool_calls", (string?)body["choices"]![0]!["finish_reason"]);
         }
+
+        await Eventually.TrueAsync(async () => (await harness.GetAsync("metrics")).Contains("finished_reason=\"stop\"} 1", StringComparison.Ordinal));
+        Assert.DoesNotContain("finished_reason=\"abort\"} 1", await harness.GetAsync("metrics"), StringComparison.Ordinal);
     }
 
     [Theory]
