@@ -58,10 +58,10 @@ internal static class WarmUp
 
     /// <summary>Rehearses.</summary>
     /// <returns>Requests that the echo has answered.</returns>
-    internal static async Task<int> RehearseAsync(OperatorSettings settings, ServerCapabilities server)
+    internal static async Task<int> RehearseAsync(OperatorSettings settings, ServerCapabilities server, TimeSpan? patience = null)
     {
         // Everything that is counted, cached or logged here belongs to the rehearsal and goes with it.
-        using var stop = new CancellationTokenSource(Patience);
+        using var stop = new CancellationTokenSource(patience ?? Patience);
         using var echo = new EchoServer(Calls);
         using var kubernetes = new Kubernetes(new KubernetesClientConfiguration { Host = "http://rehearsal.invalid" }, echo);
         var (time, metrics, logs) = (TimeProvider.System, new OperatorMetrics(), NullLoggerFactory.Instance);

@@ -1,7 +1,7 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using Moebius.Cli.Local;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Cli.Tests;
 
@@ -11,7 +11,7 @@ public sealed class ChatDemonstrationTests
     public async Task A_server_that_fails_in_the_middle_of_an_answer_is_quoted()
     {
         using var server = new HttpListener();
-        var address = new Uri($"http://127.0.0.1:{FreePort()}/");
+        var address = new Uri($"http://127.0.0.1:{LoopbackPorts.Take()}/");
         server.Prefixes.Add(address.AbsoluteUri);
         server.Start();
         var answering = AnswerAsync(server, """{"data": [{"id": "m"}]}""", """
@@ -36,12 +36,5 @@ public sealed class ChatDemonstrationTests
             await request.Response.OutputStream.WriteAsync(Encoding.UTF8.GetBytes(body));
             request.Response.Close();
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -100,8 +100,13 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public void Dispose()
     {
+        // Whoever comes next may want its port.
         if (!_process.HasExited)
+        {
             _process.Kill(entireProcessTree: true);
+            _process.WaitForExit();
+        }
+
         _process.Dispose();
     }
 

@@ -32,7 +32,8 @@ public sealed class ObserverTests
         Assert.True(!observer.CountsFaults || after.WriteFaults >= 10 * Processes, $"{after}");
         Assert.Equal(0UL, snapshot.Losses.Cgroups);
         // Of the whole machine: the kernel refuses a look-up of a task that another program is looking up.
-        Assert.InRange(snapshot.Losses.Tasks, 0UL, 5UL);
+        var switches = snapshot.Cgroups.Values.Aggregate(0UL, static (sum, one) => sum + one.Switches);
+        Assert.InRange(snapshot.Losses.Tasks, 0UL, 5UL + (switches / 1000));
         // Run time cannot exceed what all CPUs had.
         Assert.True(after.RunNs < 60_000_000_000UL * (ulong)Environment.ProcessorCount, $"{after}");
     }
@@ -149,7 +150,7 @@ public sealed class ObserverTests
     }
 
     [Fact]
-    public void A_forgotten_cgroup_leaves_the_map()
+    public async Task A_forgotten_cgroup_leaves_the_map()
     {
         var hierarchy = Require();
         using var observer = Load(new ObserverOptions { CgroupV1 = hierarchy.Version1 });
@@ -163,13 +164,11 @@ public sealed class ObserverTests
         Assert.Contains(id, Settled(observer, id).Cgroups.Keys);
         Assert.DoesNotContain(id, hierarchy.Scan().Keys);
         // Another cgroup must take the CPU before the account lets go of it.
-        for (var i = 0; i < 100 && observer.Read().Cgroups.ContainsKey(id); i++)
+        await Eventually.TrueAsync(() =>
         {
             observer.Forget(id);
-            Thread.Sleep(10);
-        }
-
-        Assert.DoesNotContain(id, observer.Read().Cgroups.Keys);
+            return !observer.Read().Cgroups.ContainsKey(id);
+        });
     }
 
     [Fact]

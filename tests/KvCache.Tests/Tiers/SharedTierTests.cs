@@ -278,7 +278,8 @@ public sealed class SharedTierTests
         await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
         var keys = connection.GetServers().Single().Keys(pattern: "*").Select(static key => key.ToString()).ToArray();
         Assert.Equal(DeclaredBlocks, keys.Count(static key => key.StartsWith("moebius:kv:1:p:", StringComparison.Ordinal)));
-        Assert.Equal(sharePrivate ? AllBlocks - DeclaredBlocks : 0, keys.Count(static key => key.StartsWith("moebius:kv:1:t:", StringComparison.Ordinal)));
+        // A verdict that comes later than the writer waits finds the declared blocks there as private ones already.
+        Assert.InRange(keys.Count(static key => key.StartsWith("moebius:kv:1:t:", StringComparison.Ordinal)), sharePrivate ? AllBlocks - DeclaredBlocks : 0, sharePrivate ? AllBlocks : 0);
         Assert.All(keys, static key => Assert.DoesNotContain("alice", key, StringComparison.Ordinal));
         Assert.All(keys, key => Assert.True(connection.GetDatabase().KeyTimeToLive(key) > TimeSpan.Zero));
         // The last block is private: its bytes must not lie there as they are.

@@ -242,7 +242,8 @@ public sealed class SsdServiceTests
     [Fact]
     public async Task A_damaged_block_ends_the_prefix_before_it()
     {
-        await using var server = await StartAsync();
+        // All public at once: no verdict decides what the disk has first.
+        await using var server = await StartAsync(policy: PolicyHead + "\n  mode: Share");
         await CacheQuestionAsync(server);
         await server.RestartAsync(() =>
         {

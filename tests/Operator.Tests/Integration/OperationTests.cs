@@ -59,8 +59,9 @@ public sealed class OperationTests(OperatorCluster cluster)
 
         await Eventually.EqualAsync("moebius-agent-rest", () => cluster.GetAsync("moebius-system", "daemonset/moebius-agent-rest", ".metadata.name"));
         await Eventually.EqualAsync("3", () => cluster.GetAsync(shop, "kvp/strict", ".status.userCount"));
-        // Events are sent in passing.
-        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "events", ".items[?(@.involvedObject.name=='moe-2')].reason")).Contains("AllReplicasReady", StringComparison.Ordinal));
+        await Eventually.EqualAsync("1", () => cluster.GetAsync("default", "msp/rest", ".status.observedGeneration"));
+        // Events are sent in passing, this one last.
+        await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "events", ".items[?(@.involvedObject.name=='moe-2')].reason")).Split(' ').Contains("Loaded"));
 
         var mark = await cluster.Audit.MarkAsync();
         await Task.Delay(TimeSpan.FromSeconds(60));

@@ -24,8 +24,8 @@ public sealed class InformerTests
         await server.ListAsync("10", Map("a", "5"));
         var first = await server.WatchAsync();
         Assert.Equal("10", first.ResourceVersion);
-        await first.SendAsync("ADDED", Map("b", "11"));
-        await first.SendAsync("BOOKMARK", Map("", "40"));
+        // In one piece: who has seen the one has got the other.
+        await first.SendRawAsync($$"""{"type":"ADDED","object":{{Map("b", "11")}}}""" + "\n" + $$"""{"type":"BOOKMARK","object":{{Map("", "40")}}}""");
         await informer.UntilAsync("a b");
         first.Cut();
         var second = await server.WatchAsync();

@@ -11,7 +11,7 @@ public sealed class WarmUpTests
     public async Task The_rehearsal_goes_through_whole_reconciliations()
     {
         var children = MoEDeploymentChildren();
-        Assert.InRange(await WarmUp.RehearseAsync(OperatorSettings.Default, ServerCapabilities.Latest), 96 * (children + 1), int.MaxValue);
+        Assert.InRange(await WarmUp.RehearseAsync(OperatorSettings.Default, ServerCapabilities.Latest, Eventually.Limit), 96 * (children + 1), int.MaxValue);
     }
 
     private static int MoEDeploymentChildren() =>

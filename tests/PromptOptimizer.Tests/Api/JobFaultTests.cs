@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using Microsoft.Data.Sqlite;
 using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
@@ -157,16 +156,5 @@ public sealed class JobFaultTests : ScriptedServiceTests
         Assert.Equal("Succeeded", (string?)job["state"]);
         Assert.Equal(1, Model.Count("intent-inference"));
         Assert.Equal(3, Model.Count("scene-and-style"));
-    }
-
-    private object? Sql(string text)
-    {
-        using var connection = new SqliteConnection($"Data Source={Path.Combine(Folder.Path, "jobs.sqlite")};Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // The tests' own text.
-        command.CommandText = text;
-#pragma warning restore CA2100
-        return command.ExecuteScalar();
     }
 }

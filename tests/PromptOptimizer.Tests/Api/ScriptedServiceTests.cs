@@ -1,3 +1,5 @@
+using Microsoft.Data.Sqlite;
+
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>What tests of the service against the scripted endpoint have in common.</summary>
@@ -20,6 +22,17 @@ public abstract class ScriptedServiceTests : IAsyncLifetime
 
     private protected Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
         TestService.StartAsync(TestService.Config(Model.Url, more), Folder.Path, environment);
+
+    private protected object? Sql(string text)
+    {
+        using var connection = new SqliteConnection($"Data Source={Path.Combine(Folder.Path, "jobs.sqlite")};Pooling=False");
+        connection.Open();
+        using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // The tests' own text.
+        command.CommandText = text;
+#pragma warning restore CA2100
+        return command.ExecuteScalar();
+    }
 
     /// <summary>Lets the model answer nothing until what is returned is set.</summary>
     private protected TaskCompletionSource HoldModel()
