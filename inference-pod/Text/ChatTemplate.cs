@@ -13,9 +13,6 @@ namespace Moebius.Inference.Text;
 internal sealed class ChatTemplate
 {
     public const string File = "chat_template.jinja";
-    public const string ConfigFile = "tokenizer_config.json";
-
-    private static readonly string[] TokenNames = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 
     private readonly Template _template;
     private readonly Template? _toolTemplate;
@@ -36,20 +33,14 @@ internal sealed class ChatTemplate
     /// <exception cref="UserInputException">A file is damaged or the template uses what is not supported.</exception>
     public static ChatTemplate? Load(string directory)
     {
-        var path = Path.Combine(directory, ConfigFile);
-        var config = System.IO.File.Exists(path) ? ReadConfig(path) : null;
-        var tokens = new Dictionary<string, object?>();
-        foreach (var name in TokenNames)
-        {
-            if (config is { } fields && fields.TryGetProperty(name, out var token))
-                tokens[name] = Token(token, $"{path}: {name}");
-        }
-
+        var config = TokenizerConfig.Load(directory);
+        var tokens = config is null ? [] : config.Tokens.ToDictionary(token => token.Key, token => (object?)token.Value);
         var file = Path.Combine(directory, File);
         if (System.IO.File.Exists(file))
             return Create(System.IO.File.ReadAllText(file), null, tokens, file);
-        if (config is not { } settings || !settings.TryGetProperty("chat_template", out var source) || source.ValueKind == JsonValueKind.Null)
+        if (config?.ChatTemplate is not { } source)
             return null;
+        var path = config.Path;
         if (Text(source) is { } single)
             return Create(single, null, tokens, path + ": chat_template");
         if (source.ValueKind != JsonValueKind.Array)
@@ -60,29 +51,6 @@ internal sealed class ChatTemplate
         return named.TryGetValue("default", out var standard)
             ? Create(standard, named.GetValueOrDefault("tool_use"), tokens, path + ": chat_template")
             : throw new UserInputException($"{path}: chat_template: none of the templates is named 'default'");
-    }
-
-    private static string? Token(JsonElement token, string field)
-    {
-        if (token.ValueKind == JsonValueKind.Null)
-            return null;
-        var text = token.ValueKind != JsonValueKind.Object ? token : token.TryGetProperty("content", out var content) ? content : default;
-        return Text(text) ?? throw new UserInputException($"{field}: must be a text, an object with the text 'content', or null");
-    }
-
-    private static JsonElement? ReadConfig(string path)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(System.IO.File.ReadAllBytes(path));
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? document.RootElement.Clone()
-                : throw new UserInputException($"{path}: is a JSON {document.RootElement.ValueKind}; it must be an object");
-        }
-        catch (JsonException error)
-        {
-            throw new UserInputException($"{path}: not valid JSON: {error.Message}", error);
-        }
     }
 
     private static Dictionary<string, string> Named(JsonElement list, string path)

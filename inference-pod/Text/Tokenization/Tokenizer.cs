@@ -55,9 +55,9 @@ internal sealed class Tokenizer
     /// <summary>Special tokens by their text.</summary>
     public IReadOnlyDictionary<string, int> SpecialIds { get; }
 
-    /// <summary>Reads <c>tokenizer.json</c> of a model directory.</summary>
+    /// <summary>Reads <c>tokenizer.json</c> of a model directory, and what <c>tokenizer_config.json</c> says of the tokens around a text.</summary>
     /// <exception cref="Crds.UserInputException">Missing, damaged, or of a kind that is not supported.</exception>
-    public static Tokenizer Load(string directory) => TokenizerFile.Load(Path.Combine(directory, TokenizerFile.Name));
+    public static Tokenizer Load(string directory) => TokenizerFile.Load(Path.Combine(directory, TokenizerFile.Name), TokenizerConfig.Load(directory));
 
     /// <summary>The tokens of a text.</summary>
     /// <param name="text">The text; added tokens in it are recognised.</param>

@@ -18,14 +18,14 @@ internal sealed partial class TokenizerFile
 
     private TokenizerFile(string path) => _path = path;
 
-    public static Tokenizer Load(string path)
+    public static Tokenizer Load(string path, TokenizerConfig? config)
     {
         if (!File.Exists(path))
             throw new UserInputException($"{path}: not found: a model directory holds its tokenizer there");
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return new TokenizerFile(path).Read(document.RootElement);
+            return new TokenizerFile(path).Read(document.RootElement, config);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -33,7 +33,7 @@ internal sealed partial class TokenizerFile
         }
     }
 
-    private Tokenizer Read(JsonElement root)
+    private Tokenizer Read(JsonElement root, TokenizerConfig? config)
     {
         if (root.ValueKind != JsonValueKind.Object)
             throw new FormatException($"it is a JSON {root.ValueKind}, must be a JSON Object");
@@ -45,8 +45,22 @@ internal sealed partial class TokenizerFile
         foreach (var entry in NeededObject(model, "vocab").EnumerateObject())
             vocabulary[entry.Name] = Id(entry.Value, $"model.vocab: the id of '{entry.Name}'");
         var (prefix, suffix) = Object(root, "post_processor") is { } post ? PostProcessor(post) : ([], []);
+        Around("bos", prefix, 0);
+        Around("eos", suffix, suffix.Count);
         var byteFallback = Flag(model, "byte_fallback");
         return new Tokenizer(normalizer, preTokenizer, Model(model, vocabulary, byteFallback), added, Bytes(vocabulary, added, byteFallback), prefix, suffix, Object(root, "decoder") is { } decoder ? LeadingSpaces(decoder) : 0);
+
+        void Around(string role, List<int> tokens, int place)
+        {
+            if (config?.Around(role) is not { } token)
+                return;
+            if ((added.Find(one => one.Content == token.Token)?.Id ?? (vocabulary.TryGetValue(token.Token, out var known) ? known : null)) is not { } id)
+                throw new UserInputException($"{config.Path}: {role}_token: '{token.Token}' is no token of {_path}");
+            if (!token.Added)
+                tokens.RemoveAll(one => one == id);
+            else if (!tokens.Contains(id))
+                tokens.Insert(place, id);
+        }
     }
 
     private BpeModel Model(JsonElement model, Dictionary<string, int> vocabulary, bool byteFallback)

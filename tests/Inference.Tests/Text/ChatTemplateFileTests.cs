@@ -23,7 +23,7 @@ public class ChatTemplateFileTests
     public void A_damaged_file_is_refused_by_field(string json, string message)
     {
         using var directory = new TemporaryDirectory();
-        var path = Path.Combine(directory.Path, ChatTemplate.ConfigFile);
+        var path = Path.Combine(directory.Path, TokenizerConfig.Name);
         File.WriteAllText(path, json);
         var error = Assert.Throws<UserInputException>(() => ChatTemplate.Load(directory.Path));
         Assert.StartsWith(path + ":", error.Message, StringComparison.Ordinal);
@@ -36,7 +36,7 @@ public class ChatTemplateFileTests
     public void Tokens_are_texts_and_the_default_is_taken(string json, string expected)
     {
         using var directory = new TemporaryDirectory();
-        File.WriteAllText(Path.Combine(directory.Path, ChatTemplate.ConfigFile), json);
+        File.WriteAllText(Path.Combine(directory.Path, TokenizerConfig.Name), json);
         using var messages = System.Text.Json.JsonDocument.Parse("[]");
         Assert.Equal(expected, ChatTemplate.Load(directory.Path)!.Render(messages.RootElement, null, true, null, TimeProvider.System));
     }
