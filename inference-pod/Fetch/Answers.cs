@@ -49,6 +49,7 @@ internal static class Answers
                 HttpStatusCode.PreconditionFailed => new HttpRequestException($"{subject} has changed since it was listed: fetch again", null, response.StatusCode),
                 HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests => new HttpRequestException($"{subject} answers {code}", null, response.StatusCode),
                 >= HttpStatusCode.InternalServerError => new HttpRequestException($"{subject} answers {code}", null, response.StatusCode),
+                _ when response.Headers.TryGetValues("x-amz-bucket-region", out var regions) => new UserInputException($"{subject} answers {code} {response.ReasonPhrase}: the bucket is in {regions.First()}: give that as the region"),
                 _ => new UserInputException($"{subject} answers {code} {response.ReasonPhrase}"),
             };
         }

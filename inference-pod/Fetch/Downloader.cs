@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Moebius.Crds;
@@ -37,7 +36,7 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
                 await ContinueAsync(origin, file, part, cancellationToken).ConfigureAwait(false);
                 break;
             }
-            catch (Exception error) when (IsPassing(error, cancellationToken))
+            catch (HttpRequestException error)
             {
                 failures = Length(part) > before ? 1 : failures + 1;
                 if (failures >= Attempts)
@@ -63,6 +62,9 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
         using var response = await Answers.OpenAsync(http, request, cancellationToken).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
+            // Of an archive nobody says the length beforehand: all of it was here when the process ended.
+            if (response.Content.Headers.ContentRange?.Length == from)
+                return;
             File.Delete(part);
             throw new HttpRequestException("the file has changed; beginning again");
         }
@@ -73,7 +75,9 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
             from = 0;
         using var target = new FileStream(part, from == 0 ? FileMode.Create : FileMode.Append, FileAccess.Write, FileShare.None, BufferBytes, useAsync: true);
         using var source = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
-        await source.CopyToAsync(target, BufferBytes, cancellationToken).ConfigureAwait(false);
+        var piece = new byte[BufferBytes];
+        while (await Stalls.ReadAsync(source, piece, time, cancellationToken).ConfigureAwait(false) is > 0 and var read)
+            await target.WriteAsync(piece.AsMemory(0, read), cancellationToken).ConfigureAwait(false);
         await target.FlushAsync(cancellationToken).ConfigureAwait(false);
         target.Flush(flushToDisk: true);
         if (response.Content.Headers.ContentLength is { } expected && target.Length - from < expected)
@@ -111,11 +115,6 @@ internal sealed class Downloader(HttpClient http, TimeProvider time, Action<stri
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 #pragma warning restore CA5350, CA5351
-
-    // A full disk is an IOException too, and waiting does not empty it.
-    private static bool IsPassing(Exception error, CancellationToken cancellationToken) =>
-        error is HttpRequestException or HttpIOException or IOException { InnerException: SocketException }
-        || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested);
 
     private static long Length(string path) => File.Exists(path) ? new FileInfo(path).Length : 0;
 }

@@ -71,7 +71,6 @@ internal sealed class HubOrigin : IModelOrigin
     private HttpRequestMessage Authorized(Uri url, long from = 0)
     {
         var request = RemoteFile.Get(url, from);
-        // Dropped by the client when it follows a redirect to another host.
         if (_token is not null)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _token);
         return request;

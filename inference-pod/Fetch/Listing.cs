@@ -45,7 +45,7 @@ internal sealed class Listing(string name)
         var page = new MemoryStream();
         var stream = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
         var buffer = new byte[1 << 16];
-        while (await stream.ReadAsync(buffer, cancellationToken).ConfigureAwait(false) is > 0 and var read)
+        while (await Stalls.ReadAsync(stream, buffer, TimeProvider.System, cancellationToken).ConfigureAwait(false) is > 0 and var read)
         {
             page.Write(buffer, 0, read);
             if (page.Length > MostPageBytes)

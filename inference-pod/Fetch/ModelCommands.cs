@@ -45,8 +45,7 @@ public static class ModelCommands
                     throw new UserInputException($"{option.Name}: goes with {string.Join(" or ", of.Select(other => other.Name))} only: leave it out");
             }
 
-            using var http = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(30) }) { Timeout = Timeout.InfiniteTimeSpan };
-            http.DefaultRequestHeaders.UserAgent.ParseAdd("moebius");
+            using var http = StoreClient.Create(TimeProvider.System);
             var origin = (parsed.GetValue(s3), parsed.GetValue(url), parsed.GetValue(hub)) switch
             {
                 ({ } bucket, null, null) => new S3Origin(http, bucket, parsed.GetValue(endpoint), parsed.GetValue(region), Credentials(), TimeProvider.System),

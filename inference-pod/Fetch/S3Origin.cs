@@ -31,6 +31,9 @@ internal sealed class S3Origin : IModelOrigin
         _http = http;
         _region = region ?? "us-east-1";
         _prefix = Uri.UnescapeDataString(location.AbsolutePath).Trim('/');
+        // A certificate for *.s3.REGION.amazonaws.com holds for names without a dot.
+        if (store is null && location.Host.Contains('.', StringComparison.Ordinal))
+            store = new Uri($"https://s3.{_region}.amazonaws.com/");
         _bucket = store is null
             ? new Uri($"https://{location.Host}.s3.{_region}.amazonaws.com/")
             : new Uri(store, $"{store.AbsolutePath.TrimEnd('/')}/{location.Host}/");

@@ -46,7 +46,7 @@ public sealed class FetchTests
     public async Task A_repository_of_the_Hub_is_read_page_by_page_at_one_commit_with_the_token()
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "model");
         await FetchAsync(http, Hub(http, server), target);
@@ -58,7 +58,7 @@ public sealed class FetchTests
     public async Task A_prefix_of_a_bucket_is_read_page_by_page_and_every_request_is_signed()
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "model");
         await FetchAsync(http, new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, new S3Credentials("id", "secret", null), TimeProvider.System), target);
@@ -74,7 +74,7 @@ public sealed class FetchTests
     {
         await using var server = await ServerAsync();
         var archive = server.Files["archive"] = Archive(kind, ("top/model/config.json", Config), ("top/model/model.safetensors", Weights), ("top/other/config.jsonx", [1]), ("../../escaped.json", [1]), ("top/model/nested/x.json", [1]));
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "in", "model");
         await FetchAsync(http, new ArchiveOrigin($"{server.Url}files/archive", Convert.ToHexStringLower(SHA256.HashData(archive))), target);
@@ -86,7 +86,7 @@ public sealed class FetchTests
     public async Task A_broken_download_goes_on_where_it_stopped()
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "model");
         server.Cuts = 1;
@@ -103,7 +103,7 @@ public sealed class FetchTests
     {
         await using var server = await ServerAsync();
         server.InParts = true;
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "model");
         IModelOrigin Origin() => s3 ? new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, null, TimeProvider.System) : Hub(http, server);
@@ -133,7 +133,7 @@ public sealed class FetchTests
     {
         await using var server = await ServerAsync();
         server.InParts = true;
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var origin = new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, null, TimeProvider.System);
         var weights = (await origin.ListAsync(TestContext.Current.CancellationToken)).Single(file => file.Name == "model.safetensors");
@@ -149,7 +149,7 @@ public sealed class FetchTests
     {
         await using var server = await ServerAsync();
         var archive = server.Files["archive"] = Archive("tar", ("config.json", Config));
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var target = Path.Combine(store.Path, "model");
         var wrong = new string('0', 64);
@@ -165,7 +165,7 @@ public sealed class FetchTests
     public async Task What_may_not_be_read_is_named_without_the_token(string? token, string revision, string message)
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var error = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server, token, revision), Path.Combine(store.Path, "model")));
         Assert.EndsWith(message, error.Message, StringComparison.Ordinal);
@@ -191,7 +191,7 @@ public sealed class FetchTests
         await using var server = await ServerAsync();
         server.Files.Remove("config.json");
         var junk = server.Files["junk"] = RandomNumberGenerator.GetBytes(2000);
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var none = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "a")));
         Assert.EndsWith("holds no config.json: it must be a model in Hub layout", none.Message, StringComparison.Ordinal);
@@ -209,7 +209,7 @@ public sealed class FetchTests
         foreach (var shard in new[] { "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors" })
             server.Files[shard] = Weights;
         server.Files["model.safetensors.index.json"] = Encoding.UTF8.GetBytes("""{"weight_map":{"a":"model-00002-of-00002.safetensors","b":"model-00001-of-00002.safetensors","c":"model-00001-of-00002.safetensors"}}""");
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var log = await FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "model"));
         Assert.Equal(
@@ -226,7 +226,7 @@ public sealed class FetchTests
     public async Task A_model_that_cannot_be_served_is_refused_before_its_weights_are_fetched()
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         var fetcher = new ModelFetcher(http, TimeProvider.System, _ => { });
         await Assert.ThrowsAsync<UserInputException>(() => fetcher.FetchAsync(
@@ -241,7 +241,7 @@ public sealed class FetchTests
     public async Task Several_that_ask_at_once_download_once_and_the_store_keeps_one_model_of_before()
     {
         await using var server = await ServerAsync();
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         using var store = new TemporaryDirectory();
         string At(char digit) => Path.Combine(store.Path, new string(digit, 16));
         foreach (var old in new[] { '1', '2' })
@@ -261,7 +261,7 @@ public sealed class FetchTests
     [Fact]
     public void Credentials_in_an_address_are_refused_and_not_repeated()
     {
-        using var http = new HttpClient();
+        using var http = StoreClient.Create(TimeProvider.System);
         var digest = new string('0', 64);
         foreach (var (option, make) in new (string, Func<IModelOrigin>)[]
         {

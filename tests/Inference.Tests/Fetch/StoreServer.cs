@@ -31,6 +31,15 @@ internal sealed class StoreServer : IAsyncDisposable
     /// <summary>Whether the half that was sent has arrived: a connection that is reset loses what was not read yet.</summary>
     public Func<bool> HalfHasArrived { get; set; } = () => true;
 
+    /// <summary>Where the Hub's files are instead, by name; null where they are.</summary>
+    public Func<string, string?> Redirect { get; set; } = _ => null;
+
+    /// <summary>How many answers with weights stop in the middle and stay open.</summary>
+    public int Stalls { get; set; }
+
+    /// <summary>An answer has stopped in the middle, and its client still waits.</summary>
+    public bool Stalled { get; private set; }
+
     public List<(string Path, string? Range, string? Authorization)> Requests { get; } = [];
 
     /// <summary>Starts.</summary>
@@ -51,7 +60,8 @@ internal sealed class StoreServer : IAsyncDisposable
         app.MapGet("/files/{name}", (HttpContext context, string name) => server.SendAsync(context, name));
         app.MapGet("/api/models/o/m/revision/{revision}", (HttpContext context, string revision) => !Allowed(context) ? Results.StatusCode(401) : revision == "main" ? Results.Text("{\"sha\":\"c0ffee\"}") : Results.NotFound());
         app.MapGet("/api/models/o/m/tree/c0ffee", (HttpContext context, string? cursor) => server.Tree(context, cursor));
-        app.MapGet("/o/m/resolve/c0ffee/{name}", (HttpContext context, string name) => Allowed(context) ? server.SendAsync(context, name) : Task.FromResult(context.Response.StatusCode = 401));
+        app.MapGet("/o/m/resolve/c0ffee/{name}", (HttpContext context, string name) => server.ResolveAsync(context, name));
+        app.MapGet("/api/resolve-cache/{name}", (HttpContext context, string name) => Allowed(context) ? server.SendAsync(context, name) : Task.FromResult(context.Response.StatusCode = 401));
         app.MapGet("/bucket/", (HttpContext context) => server.Bucket(context));
         app.MapGet("/bucket/a/b/{name}", (HttpContext context, string name) => server.SendAsync(context, name));
         await app.StartAsync();
@@ -61,6 +71,16 @@ internal sealed class StoreServer : IAsyncDisposable
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
     private static bool Allowed(HttpContext context) => context.Request.Headers.Authorization == $"Bearer {Token}";
+
+    private async Task ResolveAsync(HttpContext context, string name)
+    {
+        if (!Allowed(context))
+            context.Response.StatusCode = 401;
+        else if (Redirect(name) is not { } elsewhere)
+            await SendAsync(context, name);
+        else
+            (context.Response.StatusCode, context.Response.Headers.Location) = (307, elsewhere);
+    }
 
     /// <summary>Two pages, the second behind a Link.</summary>
     private IResult Tree(HttpContext context, string? cursor)
@@ -108,9 +128,26 @@ internal sealed class StoreServer : IAsyncDisposable
         }
 
         var from = context.Request.Headers.Range.ToString() is { Length: > 6 } range ? int.Parse(range[6..].TrimEnd('-'), CultureInfo.InvariantCulture) : 0;
+        if (from > 0 && from >= bytes.Length)
+        {
+            context.Response.StatusCode = 416;
+            context.Response.Headers.ContentRange = $"bytes */{bytes.Length}";
+            return;
+        }
+
         if (from > 0)
             context.Response.StatusCode = 206;
         context.Response.ContentLength = bytes.Length - from;
+        if (name.EndsWith(".safetensors", StringComparison.Ordinal) && Stalls > 0)
+        {
+            Stalls--;
+            await context.Response.Body.WriteAsync(bytes.AsMemory(from, (bytes.Length - from) / 2));
+            await context.Response.Body.FlushAsync();
+            Stalled = true;
+            await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => Stalled = false, TaskScheduler.Default);
+            return;
+        }
+
         if (name.EndsWith(".safetensors", StringComparison.Ordinal) && Interlocked.Decrement(ref _cuts) >= 0)
         {
             await context.Response.Body.WriteAsync(bytes.AsMemory(from, (bytes.Length - from) / 2));
