@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.Host;
-using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text.Tokenization;
 
@@ -270,22 +268,21 @@ internal sealed class InferenceEngine : IAsyncDisposable
     {
         var begun = _clock.GetTimestamp();
         IReadOnlyList<float[]> logits;
+        var lengths = Array.ConvertAll(work, static item => item.Sequence.Kv!.Length);
         try
         {
-            logits = _model.Forward(Array.ConvertAll(work, static item => Chunk(item.Sequence, item.Tokens)));
+            logits = _model.Forward(Array.ConvertAll(work, static item => item.Sequence.Chunk(item.Tokens)));
         }
         catch (Exception error)
         {
-            // Keys and values may be half written: none of the step's sequences can go on.
             _logger.LogError("A step of {Sequences} sequences failed: {Failure}", work.Length, FailureText.Of(error));
-            foreach (var (sequence, _) in work)
-                End(sequence, FinishReason.Error);
+            Retry(work, lengths);
             return;
         }
 
         // Each sequence's choice is its own: where and in which order they are made changes nothing.
-        var choices = new Choice?[work.Length];
-        _model.ForEach(work.Length, i => choices[i] = logits[i].Length == 0 ? null : Choose(work[i].Sequence, logits[i].AsSpan(^_model.Info.VocabularySize..)));
+        var choices = new SequenceChoice?[work.Length];
+        _model.ForEach(work.Length, i => choices[i] = logits[i].Length == 0 ? null : work[i].Sequence.Choose(logits[i].AsSpan(^_model.Info.VocabularySize..)));
         _model.Return(logits);
         var now = _clock.GetTimestamp();
         var times = new TokenTimes(_observer, _clock, now);
@@ -306,31 +303,23 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _observer.Step(computed, _clock.GetElapsedTime(begun));
     }
 
-    private static SequenceChunk Chunk(RunningSequence sequence, int tokens)
+    /// <summary>
+    /// After a step that failed, each of its sequences goes alone: a damaged expert ends those that need it and no others. Keys and values
+    /// count once their step has succeeded, so what is half written is written again.
+    /// </summary>
+    private void Retry((RunningSequence Sequence, int Tokens)[] work, int[] lengths)
     {
-        var from = sequence.Kv!.Length;
-        var last = from + tokens == sequence.Tokens.Count;
-        return new SequenceChunk(sequence.Kv, CollectionsMarshal.AsSpan(sequence.Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None) { Prompt = sequence.Request.Prompt.Length };
-    }
-
-    private static Choice Choose(RunningSequence sequence, Span<float> logits)
-    {
-        try
+        for (var i = 0; i < work.Length; i++)
         {
-            return new Choice(sequence.Accept(sequence.Sampler.Next(logits, sequence.Constraint)), null, default);
-        }
-        catch (AmbiguousGrammarException error)
-        {
-            return new Choice(null, error, FinishReason.Grammar);
-        }
-        catch (Exception error)
-        {
-            // Whatever comes of one request's settings and text, the others of its step go on.
-            return new Choice(null, error, FinishReason.Error);
+            // Where those of before were given up for other rotations, there is nothing left to go on from.
+            if (work.Length == 1 || work[i].Sequence.Kv!.Length != lengths[i])
+                End(work[i].Sequence, FinishReason.Error);
+            else
+                Compute([work[i]]);
         }
     }
 
-    private void Take(RunningSequence sequence, Choice made, long now)
+    private void Take(RunningSequence sequence, SequenceChoice made, long now)
     {
         if (made.Said is not { } said)
         {
@@ -379,9 +368,6 @@ internal sealed class InferenceEngine : IAsyncDisposable
             Close(sequence);
         Report();
     }
-
-    /// <summary>What a sequence says with its next token, or why there is none.</summary>
-    private readonly record struct Choice(GenerationEvent? Said, Exception? Failure, FinishReason Why);
 
     private void Close(RunningSequence sequence)
     {

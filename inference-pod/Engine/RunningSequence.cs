@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
 using Moebius.Inference.Text;
@@ -79,9 +80,36 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         return all;
     }
 
+    /// <summary>Its next tokens, for a step.</summary>
+    public SequenceChunk Chunk(int tokens)
+    {
+        var from = Kv!.Length;
+        var last = from + tokens == Tokens.Count;
+        return new SequenceChunk(Kv, CollectionsMarshal.AsSpan(Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None) { Prompt = Request.Prompt.Length };
+    }
+
+    /// <summary>Chooses its next token.</summary>
+    /// <param name="logits">[vocabulary]; changed.</param>
+    public SequenceChoice Choose(Span<float> logits)
+    {
+        try
+        {
+            return new SequenceChoice(Accept(Sampler.Next(logits, Constraint)), null, default);
+        }
+        catch (AmbiguousGrammarException error)
+        {
+            return new SequenceChoice(null, error, FinishReason.Grammar);
+        }
+        catch (Exception error)
+        {
+            // Whatever comes of one request's settings and text, the others of its step go on.
+            return new SequenceChoice(null, error, FinishReason.Error);
+        }
+    }
+
     /// <summary>Takes a chosen token. Answers what is to be told the client.</summary>
     /// <exception cref="InvalidDataException">The token does not fit the constraint.</exception>
-    public GenerationEvent Accept(ChosenToken choice)
+    private GenerationEvent Accept(ChosenToken choice)
     {
         var token = choice.Chosen.Token;
         Constraint?.Accept(token);
@@ -117,3 +145,6 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         Kv = null;
     }
 }
+
+/// <summary>What a sequence says with its next token, or why there is none.</summary>
+internal readonly record struct SequenceChoice(GenerationEvent? Said, Exception? Failure, FinishReason Why);

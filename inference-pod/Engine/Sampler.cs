@@ -18,22 +18,17 @@ internal sealed class Sampler
 
     private readonly SamplingSettings _settings;
     private readonly Dictionary<int, int> _generated = [];
-    private readonly HashSet<int> _seen;
+    private readonly int[] _prompt;
     private readonly bool _penalises, _biased;
+    private HashSet<int>? _seen;
     private ulong _state;
 
-    public Sampler(SamplingSettings settings, ReadOnlySpan<int> prompt)
+    public Sampler(SamplingSettings settings, int[] prompt)
     {
         _settings = settings;
         _penalises = settings.RepetitionPenalty != 1 || settings.PresencePenalty != 0 || settings.FrequencyPenalty != 0;
         _biased = settings.LogitBias.Count > 0;
-        _seen = [];
-        if (settings.RepetitionPenalty != 1)
-        {
-            foreach (var token in prompt)
-                _seen.Add(token);
-        }
-
+        _prompt = prompt;
         _state = unchecked((ulong)(settings.Seed ?? Random.Shared.NextInt64()));
     }
 
@@ -50,6 +45,7 @@ internal sealed class Sampler
         var token = _settings.Temperature <= 0 || _settings.TopK == 1 ? Largest(logits) : Draw(logits);
         if (_penalises)
             _generated[token] = _generated.GetValueOrDefault(token) + 1;
+        _seen?.Add(token);
         return report is { } lines ? lines.For(token) : new ChosenToken(new TokenLogprob(token, 0), []);
     }
 
@@ -63,7 +59,8 @@ internal sealed class Sampler
 
         if (_settings.RepetitionPenalty != 1)
         {
-            foreach (var token in _seen.Union(_generated.Keys))
+            // Gathered with the first choice, which the threads make side by side, not when the engine takes the request.
+            foreach (var token in _seen ??= [.. _prompt])
             {
                 if ((uint)token < (uint)logits.Length)
                     logits[token] = (float)(logits[token] > 0 ? logits[token] / _settings.RepetitionPenalty : logits[token] * _settings.RepetitionPenalty);

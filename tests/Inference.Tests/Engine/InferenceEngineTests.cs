@@ -180,13 +180,25 @@ public class InferenceEngineTests
     }
 
     [Fact]
-    public async Task A_step_that_fails_ends_every_sequence_in_it()
+    public async Task What_fails_with_one_sequence_ends_that_one_and_no_other_of_its_step()
     {
-        var failures = 1;
-        var model = new ToyModel { BeforeStep = _ => { if (failures-- > 0) throw new InvalidOperationException("broken"); } };
+        var together = 0;
+        var model = new ToyModel
+        {
+            BeforeStep = chunks =>
+            {
+                if (!chunks.Any(chunk => chunk.Tokens.Span.Contains(4)))
+                    return;
+                together = Math.Max(together, chunks.Count);
+                throw new InvalidOperationException("the expert of token 4 is damaged");
+            },
+        };
         await using var harness = new EngineHarness(model: model);
-        foreach (var generation in harness.Engine.Submit([EngineHarness.Greedy([1, 2], 3), EngineHarness.Greedy([3, 4], 3)]))
-            Assert.Equal(FinishReason.Error, (await EngineHarness.CollectAsync(generation)).Finish);
+        var generations = harness.Engine.Submit([EngineHarness.Greedy([1, 2], 1), EngineHarness.Greedy([3, 4], 1), EngineHarness.Greedy([5, 6], 1)]);
+        Assert.Equal(ToyModel.Continue([1, 2], 1), (await EngineHarness.CollectAsync(generations[0])).Tokens);
+        Assert.Equal(FinishReason.Error, (await EngineHarness.CollectAsync(generations[1])).Finish);
+        Assert.Equal(ToyModel.Continue([5, 6], 1), (await EngineHarness.CollectAsync(generations[2])).Tokens);
+        Assert.Equal(3, together);
     }
 
     [Fact]
