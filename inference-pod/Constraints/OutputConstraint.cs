@@ -67,11 +67,18 @@ internal sealed class OutputConstraint
         logits[Math.Min(logits.Length, _trie.Vocabulary)..].Fill(float.NegativeInfinity);
     }
 
-    /// <summary>Keeps what fits at this place, with the end where the text may end.</summary>
+    /// <summary>
+    /// Keeps what fits at this place, with the end where the text may end, and nowhere else: the name of a token that ends would fit inside a
+    /// string, where the tokenizer does not call it special.
+    /// </summary>
     private void Remember(ulong[] mask)
     {
-        foreach (var token in _endOfSequence.Where(token => _state.Accepting && (uint)token < (uint)_trie.Vocabulary))
-            mask[token >> 6] |= 1UL << (token & 63);
+        foreach (var token in _endOfSequence.Where(token => (uint)token < (uint)_trie.Vocabulary))
+        {
+            var bit = 1UL << (token & 63);
+            mask[token >> 6] = _state.Accepting ? mask[token >> 6] | bit : mask[token >> 6] & ~bit;
+        }
+
         if (_masks.Count >= MostMasks)
             _masks.Clear();
         _masks.Add(_state, mask);

@@ -73,6 +73,10 @@ internal static class ChatMessages
         if (result["reasoning_content"] is null && result["reasoning"] is JsonValue reasoning)
             result["reasoning_content"] = reasoning.DeepClone();
 
+        // An answer that ended while it was reasoned about: clients append it to the conversation as it came.
+        if (result["content"] is null && (string?)result["role"] == "assistant" && result["reasoning_content"] is JsonValue value && value.TryGetValue(out string? thought) && thought.Length > 0)
+            result["content"] = "";
+
         // Null is as good as absent: a template would write the word None.
         if (result["content"] is null && result["tool_calls"] is not JsonArray { Count: > 0 })
             throw ApiException.Invalid($"{name}.content", $"'{name}.content' is required.", "missing_required_parameter");

@@ -71,12 +71,12 @@ internal sealed class RequestBody
 
     public IEnumerable<JsonProperty> Fields() => _root.EnumerateObject();
 
-    /// <summary>Refuses fields that nothing has read.</summary>
+    /// <summary>Refuses fields that nothing has read. One that is null says nothing: clients write those that were not set.</summary>
     public void RefuseOthers()
     {
         foreach (var field in _root.EnumerateObject())
         {
-            if (!_read.Contains(field.Name))
+            if (!_read.Contains(field.Name) && field.Value.ValueKind != JsonValueKind.Null)
                 throw ApiException.Invalid(Name(field.Name), $"'{Name(field.Name)}' is not a parameter of this endpoint.", "unknown_parameter");
         }
     }

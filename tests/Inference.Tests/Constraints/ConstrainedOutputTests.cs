@@ -67,6 +67,26 @@ public class ConstrainedOutputTests
         Assert.Throws<InvalidDataException>(() => new Sampler(new SamplingSettings(), []).Next(new float[ToyModel.Vocabulary], constraint));
     }
 
+    /// <summary>A tokenizer that does not call its end special: then the end's name is a text that fits inside a string.</summary>
+    [Fact]
+    public void The_end_of_sequence_fits_only_where_the_text_may_end()
+    {
+        using var schema = JsonDocument.Parse("""{"type":"string"}""");
+        var tokenizer = EngineHarness.Tokenizer;
+        var end = tokenizer.Encode("the", false).Single();
+        var quote = tokenizer.Encode("\"", false).Single();
+        var constraint = new OutputConstraint(new OutputGrammar(JsonSchemaCompiler.Compile(schema.RootElement), new TokenTrie(tokenizer, tokenizer.Count)), new HashSet<int> { end });
+        foreach (var fits in new[] { false, false })
+        {
+            var logits = new float[tokenizer.Count];
+            constraint.Restrict(logits);
+            Assert.Equal(fits, float.IsFinite(logits[end]));
+            constraint.Accept(quote);
+        }
+
+        Assert.True(constraint.Finished);
+    }
+
     [Fact]
     public async Task A_chat_under_a_schema_ends_by_itself_with_valid_JSON()
     {

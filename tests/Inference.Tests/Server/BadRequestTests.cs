@@ -62,6 +62,8 @@ public sealed class BadRequestTests(ToyServer server) : IClassFixture<ToyServer>
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[5]}]}""", 400, "messages[0].tool_calls[0]")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[{}]}]}""", 400, "messages[0].tool_calls[0].function")]
     [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":5}}]}]}""", 400, "messages[0].tool_calls[0].function.arguments")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"assistant","content":null,"reasoning":""}]}""", 400, "messages[0].content")]
+    [InlineData("chat/completions", """{"model":"toy","messages":[{"role":"user","content":null,"reasoning":"a"}]}""", 400, "messages[0].content")]
     [InlineData("completions", """{"model":"toy","prompt":"a","metadata":5}""", 400, "metadata")]
     [InlineData("completions", """{"model":"toy","prompt":"a","service_tier":"priority"}""", 400, "service_tier")]
     [InlineData("completions", """{"model":"toy","prompt":"a","prompt_cache_key":5}""", 400, "prompt_cache_key")]

@@ -52,6 +52,10 @@ public sealed class TemplateCheckTests : IDisposable
     [InlineData(Plain, """ "messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"a"}]""")]
     [InlineData(Plain, """ "messages":[{"role":"user","content":" \n "},{"role":"user","content":"  a  ","name":"Emma"}]""")]
     [InlineData(Plain, """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning":"Hm.","refusal":null,"annotations":[],"audio":null,"tool_calls":null},{"role":"user","content":"a"}]""")]
+    [InlineData(Plain, User + ",\"functions\":null,\"min_tokens\":null")]
+    // As an answer is that ended while it was reasoned about.
+    [InlineData(Plain, """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"reasoning_content":"Hm.","reasoning":"Hm."},{"role":"user","content":"a"}]""")]
+    [InlineData("{% for m in messages %}{{ m.reasoning_content or '' }}{{ m.content + '' }}{% endfor %}", """ "messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"reasoning":"Hm."},{"role":"user","content":"a"}]""")]
     [InlineData(Tools, User + "," + Now)]
     [InlineData(Tools, User + ",\"add_generation_prompt\":false")]
     [InlineData(Tools, """ "messages":[{"role":"user","content":"a"},CALLED,{"role":"tool","content":"noon","tool_call_id":"1"}]""")]
