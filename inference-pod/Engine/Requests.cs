@@ -63,6 +63,12 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
     /// <summary>Go on past the end-of-sequence token.</summary>
     public bool IgnoreEndOfSequence { get; init; }
 
+    /// <summary>Tokens that end the output as the end-of-sequence token does; their text is not part of it.</summary>
+    public IReadOnlySet<int> StopTokens { get; init; } = FrozenSet<int>.Empty;
+
+    /// <summary>Before so many tokens, none that ends the output is chosen, and no stop text is looked for.</summary>
+    public int MinTokens { get; init; }
+
     /// <summary>Leading prompt tokens that every tenant may share while they are being computed.</summary>
     public int PublicTokens { get; init; }
 

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Runtime.InteropServices;
 using Moebius.Inference.Constraints;
 using Moebius.Inference.Models;
@@ -11,6 +12,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 {
     private readonly Utf8Stream _decoder = new();
     private readonly StopText _stop = new(generation.Request.Stop);
+    private readonly IReadOnlySet<int> _ends = Ends(generation.Request, endOfSequence);
     private readonly bool _showsSpecial = generation.Request.ShownTokens.Count > 0;
 
     public long Id => id;
@@ -94,7 +96,7 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     {
         try
         {
-            return new SequenceChoice(Accept(Sampler.Next(logits, Constraint)), null, default);
+            return new SequenceChoice(Accept(Sampler.Next(logits, Constraint, Generated < Request.MinTokens ? _ends : null)), null, default);
         }
         catch (AmbiguousGrammarException error)
         {
@@ -114,8 +116,9 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
         var token = choice.Chosen.Token;
         Constraint?.Accept(token);
         Tokens.Add(token);
-        var ends = endOfSequence.Contains(token) && !Request.IgnoreEndOfSequence;
-        var (text, stopped) = _stop.Append(_decoder.Append(Written(token, ends)));
+        var ends = _ends.Contains(token);
+        var written = _decoder.Append(Written(token, ends));
+        var (text, stopped) = Generated <= Request.MinTokens ? (written, false) : _stop.Append(written);
         FinishReason? finish = stopped || ends || Constraint is { Finished: true }
             ? FinishReason.Stop
             : Generated >= Request.MaxTokens ? FinishReason.Length : null;
@@ -132,6 +135,12 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
         return new GenerationEvent(text, Request.Sampling.Logprobs is null ? [] : [choice], finish, Generated);
     }
+
+    /// <summary>The tokens that end it: mostly those of the model, which all share.</summary>
+    private static IReadOnlySet<int> Ends(EngineRequest request, IReadOnlySet<int> endOfSequence) =>
+        request.IgnoreEndOfSequence ? request.StopTokens
+        : request.StopTokens.Count == 0 ? endOfSequence
+        : request.StopTokens.Concat(endOfSequence).ToFrozenSet();
 
     /// <summary>What ends a text is no part of it, also where the tokenizer does not call it special.</summary>
     private ReadOnlySpan<byte> Written(int token, bool ends) =>

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using System.Numerics.Tensors;
 using Moebius.Inference.Constraints;
 
@@ -35,13 +36,20 @@ internal sealed class Sampler
     /// <summary>Chooses the next token and remembers it.</summary>
     /// <param name="logits">One row; it is changed.</param>
     /// <param name="constraint">What the output must look like; null: anything.</param>
+    /// <param name="excluded">Tokens that are not chosen; null: all may be.</param>
     /// <exception cref="InvalidDataException">The logits hold no finite number, or the constraint cannot be followed.</exception>
-    public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null)
+    public ChosenToken Next(Span<float> logits, OutputConstraint? constraint = null, IReadOnlySet<int>? excluded = null)
     {
         var report = _settings.Logprobs is { } count ? new LogprobReport(logits, count) : null;
         if (_biased || _penalises)
             Adjust(logits);
         constraint?.Restrict(logits);
+        foreach (var barred in excluded ?? FrozenSet<int>.Empty)
+        {
+            if ((uint)barred < (uint)logits.Length)
+                logits[barred] = float.NegativeInfinity;
+        }
+
         var token = _settings.Temperature <= 0 || _settings.TopK == 1 ? Largest(logits) : Draw(logits);
         if (_penalises)
             _generated[token] = _generated.GetValueOrDefault(token) + 1;

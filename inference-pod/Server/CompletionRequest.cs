@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Text.Json;
 using Moebius.Inference.Engine;
@@ -11,6 +12,7 @@ internal sealed record CompletionRequest
     public const int MostChoices = 64;
 
     private const int MostStops = 16;
+    private const int MostStopTokens = 128;
     private const int LongestStop = 1000;
 
     public required string? Model { get; init; }
@@ -26,6 +28,13 @@ internal sealed record CompletionRequest
     public required bool IncludeUsage { get; init; }
 
     public required bool IgnoreEndOfSequence { get; init; }
+
+    public required IReadOnlySet<int> StopTokens { get; init; }
+
+    public required int MinTokens { get; init; }
+
+    /// <summary>The field that wants the output to go on where a format or a call says that it ends; null where none does.</summary>
+    public string? GoesOn => IgnoreEndOfSequence ? "ignore_eos" : MinTokens > 0 ? "min_tokens" : null;
 
     /// <summary>Reads the common fields.</summary>
     /// <param name="body">The request.</param>
@@ -59,6 +68,8 @@ internal sealed record CompletionRequest
             Stream = stream,
             IncludeUsage = usage,
             IgnoreEndOfSequence = body.Flag("ignore_eos") ?? false,
+            StopTokens = StopTokensOf(body, vocabulary),
+            MinTokens = body.Integer("min_tokens", 0, int.MaxValue) ?? 0,
             Stop = Stops(body),
             Sampling = new SamplingSettings
             {
@@ -94,6 +105,17 @@ internal sealed record CompletionRequest
         if (stops.Find(static stop => stop.Length > LongestStop) is { } longest)
             throw ApiException.Invalid("stop", $"'stop' holds a text of {longest.Length} characters: at most {LongestStop} are allowed.");
         return stops.TrueForAll(stop => stop.Length > 0) ? stops : throw ApiException.Invalid("stop", "'stop' holds an empty text.");
+    }
+
+    private static FrozenSet<int> StopTokensOf(RequestBody body, int vocabulary)
+    {
+        if (body.Get("stop_token_ids") is not { } value)
+            return [];
+        if (value.ValueKind != JsonValueKind.Array)
+            throw body.Wrong("stop_token_ids", "an array of token ids", value);
+        return value.GetArrayLength() <= MostStopTokens
+            ? [.. TokenIds.Read(value, "stop_token_ids", vocabulary)]
+            : throw ApiException.Invalid("stop_token_ids", $"'stop_token_ids' has {value.GetArrayLength()} tokens: at most {MostStopTokens} are allowed.");
     }
 
     private static Dictionary<int, float> Biases(RequestBody body, int vocabulary)

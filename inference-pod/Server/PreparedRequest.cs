@@ -61,7 +61,7 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("echo", "'echo' together with 'logprobs' is not supported.");
         var special = body.Flag("add_special_tokens") ?? true;
         var prompts = ReadPrompts(body, model, special);
-        var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
+        var format = ResponseFormat.Read(body, common.GoesOn);
         if (format is not null && echo)
             throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
@@ -87,8 +87,8 @@ internal sealed record PreparedRequest(
         if (messages.GetArrayLength() > model.ContextLength)
             throw ApiException.Invalid("messages", $"'messages' has {messages.GetArrayLength()} messages: the context has {model.ContextLength} tokens.", "context_length_exceeded");
         var tools = ToolRequest.Read(body);
-        var format = ResponseFormat.Read(body, common.IgnoreEndOfSequence);
-        var callable = tools.Callable(common.IgnoreEndOfSequence);
+        var format = ResponseFormat.Read(body, common.GoesOn);
+        var callable = tools.Callable(common.GoesOn);
         if (format is not null && callable is not null)
             throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
@@ -140,15 +140,20 @@ internal sealed record PreparedRequest(
                 throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
             if (MaxTokens > room)
                 throw ApiException.Invalid(LimitField, $"'{LimitField}' is {MaxTokens}: after the {prompt.Length} tokens of '{PromptField}', {room} of {model.ContextLength} are left.", "context_length_exceeded");
+            var limit = MaxTokens ?? Math.Min(DefaultTokens, room);
+            if (Common.MinTokens > limit)
+                throw ApiException.Invalid("min_tokens", $"'min_tokens' is {Common.MinTokens}: at most {limit} tokens are generated{(MaxTokens is null ? $", for want of '{LimitField}'" : $", which is '{LimitField}'")}.");
             var publicTokens = shared.Tokens(prompt, model.Tokenizer);
             var choices = new ChoiceGroup(Common.Choices);
             for (var choice = 0; choice < Common.Choices; choice++)
             {
                 var sampling = Common.Sampling with { Seed = unchecked(Common.Sampling.Seed + choice) };
-                sequences.Add(new EngineRequest(prompt, sampling, MaxTokens ?? Math.Min(DefaultTokens, room), tenant)
+                sequences.Add(new EngineRequest(prompt, sampling, limit, tenant)
                 {
                     Stop = Common.Stop,
                     IgnoreEndOfSequence = Common.IgnoreEndOfSequence,
+                    StopTokens = Common.StopTokens,
+                    MinTokens = Common.MinTokens,
                     PublicTokens = publicTokens,
                     Grammar = Grammar,
                     ShownTokens = ShownTokens,
@@ -171,10 +176,10 @@ internal sealed record PreparedRequest(
         if (prompt.GetArrayLength() == 0)
             throw ApiException.Invalid("prompt", "'prompt' is empty: at least one prompt is needed.");
         if (prompt[0].ValueKind == JsonValueKind.Number)
-            return [(Ids(prompt, "prompt", model.Vocabulary), null)];
+            return [(TokenIds.Read(prompt, "prompt", model.Vocabulary), null)];
         return prompt.GetArrayLength() > MostPrompts
             ? throw ApiException.Invalid("prompt", $"'prompt' has {prompt.GetArrayLength()} prompts: at most {MostPrompts} are allowed.")
-            : [.. prompt.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.Array ? (Ids(item, $"prompt[{i}]", model.Vocabulary), null) : Encoded(item, $"prompt[{i}]"))];
+            : [.. prompt.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.Array ? (TokenIds.Read(item, $"prompt[{i}]", model.Vocabulary), null) : Encoded(item, $"prompt[{i}]"))];
 
         (int[] Tokens, string? Text) Encoded(JsonElement value, string name)
         {
@@ -203,11 +208,6 @@ internal sealed record PreparedRequest(
         var strange = ids.FindIndex(id => id >= model.Vocabulary);
         return strange < 0 ? [.. ids] : throw ApiException.Invalid(name, $"'{name}' has the token {ids[strange]}: the tokenizer knows it, but the model's token ids end at {model.Vocabulary - 1}.");
     }
-
-    private static int[] Ids(JsonElement array, string name, int vocabulary) => [.. array.EnumerateArray().Select((item, i) =>
-        item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var id) && id >= 0 && id < vocabulary
-            ? id
-            : throw ApiException.Invalid($"{name}[{i}]", $"'{name}[{i}]' must be a token id from 0 to {vocabulary - 1}."))];
 
     private static JsonElement? Variables(RequestBody body)
     {

@@ -12,7 +12,7 @@ internal static partial class ResponseFormat
 
     /// <returns>The grammar of the content; null: any text.</returns>
     /// <exception cref="ApiException">The format is wrong, or its schema says what is not supported.</exception>
-    public static GrammarNode? Read(RequestBody body, bool ignoreEndOfSequence)
+    public static GrammarNode? Read(RequestBody body, string? goesOn)
     {
         if (body.Object(Field) is not { } format)
             return null;
@@ -25,8 +25,8 @@ internal static partial class ResponseFormat
             _ => throw ApiException.Invalid($"{Field}.type", $"'{Field}.type' is '{type}': it must be 'text', 'json_object' or 'json_schema'."),
         };
         format.RefuseOthers();
-        return root is not null && ignoreEndOfSequence
-            ? throw ApiException.Invalid("ignore_eos", $"'ignore_eos' together with '{Field}' is not supported: the format says where the output ends.")
+        return root is not null && goesOn is not null
+            ? throw ApiException.Invalid(goesOn, $"'{goesOn}' together with '{Field}' is not supported: the format says where the output ends.")
             : root;
     }
 

@@ -40,14 +40,14 @@ internal sealed record ToolRequest(JsonElement? Offered, bool Parallel)
     }
 
     /// <summary>The tools of which one has to be called, and the grammars of their arguments; null where the model decides.</summary>
-    /// <param name="ignoreEndOfSequence">The request wants to go on past the end.</param>
+    /// <param name="goesOn">The field that wants to go on past the end; null where none does.</param>
     /// <exception cref="ApiException">A tool's parameters are a schema that cannot be kept; the message names it.</exception>
-    public IReadOnlyList<(string Name, GrammarNode Arguments)>? Callable(bool ignoreEndOfSequence)
+    public IReadOnlyList<(string Name, GrammarNode Arguments)>? Callable(string? goesOn)
     {
         if (!Forced)
             return null;
-        if (ignoreEndOfSequence)
-            throw ApiException.Invalid("ignore_eos", "'ignore_eos' together with a 'tool_choice' that asks for a call is not supported: the call says where the output ends.");
+        if (goesOn is not null)
+            throw ApiException.Invalid(goesOn, $"'{goesOn}' together with a 'tool_choice' that asks for a call is not supported: the call says where the output ends.");
         return [.. Offered!.Value.EnumerateArray().Select((tool, i) => (Name: Name(tool), Index: i, Tool: tool)).Where(entry => Named is null || entry.Name == Named)
             .Select(entry => (entry.Name, Arguments(entry.Tool, $"tools[{entry.Index}].function.parameters")))];
     }

@@ -280,6 +280,18 @@ public class InferenceEngineTests
         Assert.Equal(Enumerable.Repeat(0, 10), (await harness.RunAsync(request with { IgnoreEndOfSequence = true })).Tokens);
     }
 
+    [Fact]
+    public async Task Tokens_that_end_the_output_wait_for_the_least_number_and_change_no_log_probability()
+    {
+        await using var harness = new EngineHarness();
+        var biased = EngineHarness.Greedy(Prompts[3], 10) with { Sampling = new SamplingSettings { Temperature = 0, Logprobs = 0, LogitBias = new Dictionary<int, float> { [0] = 100, [7] = 50 } } };
+        Assert.Equal([7, 7, 7, 0], (await harness.RunAsync(biased with { MinTokens = 3 })).Tokens);
+        Assert.Equal([0, 0, 0], (await harness.RunAsync(biased with { IgnoreEndOfSequence = true, MinTokens = 3, MaxTokens = 3 })).Tokens);
+        var (text, tokens, finish) = await harness.RunAsync(biased with { StopTokens = new HashSet<int> { 7 }, IgnoreEndOfSequence = true, Sampling = biased.Sampling with { LogitBias = new Dictionary<int, float> { [7] = 50 } } });
+        Assert.Equal(("", FinishReason.Stop), (text, finish));
+        Assert.Equal([7], tokens);
+    }
+
     /// <summary>Stands for a bug that only one request's settings reach.</summary>
     private sealed class BrokenBias : ReadOnlyDictionary<int, float>, IReadOnlyDictionary<int, float>
     {

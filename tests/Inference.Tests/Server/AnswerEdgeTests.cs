@@ -20,6 +20,27 @@ public sealed class AnswerEdgeTests
         Assert.Equal((spoken, ignored ? "length" : "stop"), ((string?)body["choices"]![0]!["text"], (string?)body["choices"]![0]!["finish_reason"]));
     }
 
+    [Theory]
+    [InlineData("", 3, "stop")]
+    [InlineData(",\"min_tokens\":4", 6, "length")]
+    [InlineData(",\"min_tokens\":3", 4, "stop")]
+    public async Task A_stop_text_counts_after_the_least_number_of_tokens(string fields, int tokens, string finish)
+    {
+        int[] script = [.. new[] { " the", " of", " and", " to", " in", " is" }.Select(word => EngineHarness.Tokenizer.Encode(word, false).Single())];
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel { Script = script });
+        var (_, body, _) = await harness.PostAsync("v1/completions", $$"""{"model":"toy","prompt":[5,6,7],"max_tokens":6,"temperature":0,"stop":["d","to"]{{fields}}}""");
+        Assert.Equal((tokens, finish), ((int)body["usage"]!["completion_tokens"]!, (string?)body["choices"]![0]!["finish_reason"]));
+    }
+
+    [Fact]
+    public async Task A_token_that_the_request_names_ends_the_output_and_is_no_part_of_it()
+    {
+        int[] script = [.. new[] { " the", " of", " and" }.Select(word => EngineHarness.Tokenizer.Encode(word, false).Single())];
+        await using var harness = await ServerHarness.StartAsync(model: new ToyModel { Script = script });
+        var (_, body, _) = await harness.PostAsync("v1/completions", $$"""{"model":"toy","prompt":[5,6,7],"max_tokens":6,"temperature":0,"stop_token_ids":[{{script[1]}}],"ignore_eos":true}""");
+        Assert.Equal((" the", "stop"), ((string?)body["choices"]![0]!["text"], (string?)body["choices"]![0]!["finish_reason"]));
+    }
+
     /// <summary>16 tokens are what an answer has where nobody says how many: it is not the client's number that is too large.</summary>
     [Fact]
     public async Task Without_a_number_of_tokens_a_long_prompt_is_continued_as_far_as_there_is_room()
