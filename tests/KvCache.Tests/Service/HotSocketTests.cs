@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using FsCheck;
-using FsCheck.Xunit;
 using Grpc.Core;
 using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;

@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Google.Protobuf;
 using Grpc.Core;
 using Moebius.Kvcache.V1;

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.PromptOptimizer.Agents;
 
 namespace Moebius.PromptOptimizer.Tests.Agents;
