@@ -4,6 +4,7 @@ using Moebius.Cli.Local;
 
 namespace Moebius.Cli.Tests;
 
+[Trait("Category", "Component")]
 public sealed class ContainerProcessTests : IDisposable
 {
     private readonly string _logs = Directory.CreateTempSubdirectory("moebius-container-").FullName;

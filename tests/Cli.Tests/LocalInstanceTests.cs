@@ -4,6 +4,7 @@ using Moebius.Crds;
 
 namespace Moebius.Cli.Tests;
 
+[Trait("Category", "Component")]
 public sealed class LocalInstanceTests : IDisposable
 {
     private readonly StateDirectory _state = StateDirectory.Of(Guid.NewGuid().ToString("N"));

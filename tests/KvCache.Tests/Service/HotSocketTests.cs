@@ -10,6 +10,7 @@ using Moebius.KvCache.Hot;
 
 namespace Moebius.KvCache.Tests.Service;
 
+[Trait("Category", "Component")]
 public sealed class HotSocketTests
 {
     private const string Text = "once upon a time there was";

@@ -4,6 +4,7 @@ using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
 
+[Trait("Category", "Component")]
 public sealed class KvCacheServiceTests
 {
     private const string SystemPrompt = "You are a helpful assistant in a shop. ";

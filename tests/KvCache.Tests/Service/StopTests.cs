@@ -4,6 +4,7 @@ using Moebius.KvCache.Service;
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>What a server that stops waits for.</summary>
+[Trait("Category", "Component")]
 public sealed class StopTests
 {
     [Fact]

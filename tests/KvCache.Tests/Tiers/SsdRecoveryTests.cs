@@ -5,6 +5,7 @@ using Moebius.KvCache.Tiers;
 namespace Moebius.KvCache.Tests.Tiers;
 
 /// <summary>Whatever a crash or a disk makes of the files: every block is either found with its bytes or not found.</summary>
+[Trait("Category", "Component")]
 public sealed class SsdRecoveryTests
 {
     private const int Length = 64;

@@ -3,6 +3,7 @@ using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Tests.Tiers;
 
+[Trait("Category", "Component")]
 public sealed class SsdTierTests
 {
     [Fact]

@@ -14,6 +14,7 @@ using Moebius.Operator.Runtime;
 namespace Moebius.Operator.Tests.Runtime;
 
 /// <summary>The informer against a server that misbehaves on request. What a healthy one does is tested on a real one.</summary>
+[Trait("Category", "Component")]
 public sealed class InformerTests
 {
     [Fact]
