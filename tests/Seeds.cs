@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using FsCheck;
 
 namespace Moebius.Tests;
@@ -26,6 +27,10 @@ internal static class Seeds
 
     /// <summary>As FsCheck takes it.</summary>
     public static string Replay { get; } = string.Create(CultureInfo.InvariantCulture, $"{First},{Gamma}");
+
+    /// <summary>At the start, where it ends the run: in the attribute the runner would take it for a class that has no such tests.</summary>
+    [ModuleInitializer]
+    internal static void Check() => _ = First;
 
     /// <summary>For samples: another for each <paramref name="number"/>.</summary>
     public static Rnd Random(int number) => new(First + (ulong)number, Gamma);

@@ -13,7 +13,7 @@ public sealed class StopTests
         var time = new HeldTime();
         var server = await TestServer.StartAsync(time: time);
         var stopping = server.DisposeAsync().AsTask();
-        await time.Awaited.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(time.Awaited);
         // A round reads the arena until its timer says that it has ended.
         Assert.False(stopping.IsCompleted);
         time.Release();
