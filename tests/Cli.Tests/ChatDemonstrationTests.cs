@@ -5,6 +5,7 @@ using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Cli.Tests;
 
+[Trait("Category", "Component")]
 public sealed class ChatDemonstrationTests
 {
     [Fact]

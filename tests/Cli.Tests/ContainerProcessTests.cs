@@ -4,6 +4,7 @@ using Moebius.Cli.Local;
 
 namespace Moebius.Cli.Tests;
 
+[Trait("Category", "Component")]
 public sealed class ContainerProcessTests : IDisposable
 {
     private readonly string _logs = Directory.CreateTempSubdirectory("moebius-container-").FullName;
@@ -24,7 +25,7 @@ public sealed class ContainerProcessTests : IDisposable
         });
         var container = new LocalContainer("endless", ["-c", "exec sleep 600"], environment, new Dictionary<string, int>());
         process = new ContainerProcess("pod", container, new ProgramPath("/bin/sh", []), _logs, http, () => { });
-        await Task.Run(() => process.RunAsync(stop.Token), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(Task.Run(() => process.RunAsync(stop.Token), TestContext.Current.CancellationToken));
         Assert.Equal(ContainerState.Stopped, process.State);
     }
 

@@ -4,6 +4,7 @@ using Moebius.Crds;
 
 namespace Moebius.Cli.Tests;
 
+[Trait("Category", "Component")]
 public sealed class LocalInstanceTests : IDisposable
 {
     private readonly StateDirectory _state = StateDirectory.Of(Guid.NewGuid().ToString("N"));
@@ -78,8 +79,7 @@ public sealed class LocalInstanceTests : IDisposable
         using var deaf = Process.Start(new ProcessStartInfo("sh", ["-c", "trap '' TERM; echo deaf; exec sleep 600"]) { RedirectStandardOutput = true })!;
         Assert.Equal("deaf", await deaf.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
         var supervisor = ProcessIdentity.Find(deaf.Id)!.Value;
-        await LocalInstance.StopAsync(_state, supervisor, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken)
-            .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(LocalInstance.StopAsync(_state, supervisor, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken));
         Assert.False(supervisor.IsAlive);
         Assert.False(_state.Exists);
     }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using FsCheck.Xunit;
 using k8s.Models;
 
 namespace Moebius.Crds.Tests;
@@ -9,9 +8,9 @@ public class ByteQuantityTests
     private static readonly string[] Suffixes = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "E2", "e0"];
 
     [Property]
-    public void It_means_what_the_Kubernetes_client_means(int whole, byte fraction, byte suffix)
+    public void It_means_what_the_Kubernetes_client_means(AnyInt whole, byte fraction, byte suffix)
     {
-        var text = $"{whole}{(fraction % 3 == 0 ? "" : $".{fraction}")}{Suffixes[suffix % Suffixes.Length]}";
+        var text = $"{whole.Item}{(fraction % 3 == 0 ? "" : $".{fraction}")}{Suffixes[suffix % Suffixes.Length]}";
         var theirs = new ResourceQuantity(text).ToDecimal();
         // Theirs rounds up below a nano, and ends at 2^63 - 1.
         var ours = Math.Clamp(new ByteQuantity(text).Value, -long.MaxValue, long.MaxValue);

@@ -7,6 +7,7 @@ using System.Text;
 namespace Moebius.KubernetesEnvironment.Tests;
 
 /// <summary>What an object's absence is told from.</summary>
+[Trait("Category", "Component")]
 public sealed class ApiConnectionTests
 {
     [Theory]

@@ -7,6 +7,7 @@ namespace Moebius.KubernetesEnvironment.Tests;
 /// a cache of its own and no way to the network.
 /// </summary>
 [SupportedOSPlatform("linux")]
+[Trait("Category", "Component")]
 public sealed class AssetsScriptTests : IDisposable
 {
     private static readonly string Script = TestData.Path("../../build/kubernetes/assets.sh");

@@ -77,7 +77,7 @@ public sealed class LifecycleTests
 
         (await server.KubectlAsync("delete", "widget", "kept")).EnsureSuccess();
 
-        (await server.KubectlAsync("wait", "--for=delete", "configmap/child", "--timeout=30s")).EnsureSuccess();
+        (await server.KubectlAsync("wait", "--for=delete", "configmap/child", "--timeout=5m")).EnsureSuccess();
     }
 
     [Fact]

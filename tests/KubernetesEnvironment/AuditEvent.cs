@@ -33,5 +33,6 @@ public sealed record AuditEvent(
 }
 
 /// <summary>A moment in the audit log, from which events are read.</summary>
-/// <param name="Offset">The position in the log file, in bytes.</param>
-public readonly record struct AuditMark(long Offset);
+/// <param name="Offset">Where to begin in the log file, in bytes.</param>
+/// <param name="Received">When the server received the request that marks; it is logged somewhere after the offset.</param>
+public readonly record struct AuditMark(long Offset, DateTimeOffset Received);

@@ -29,37 +29,36 @@ public sealed class AuditLog
         _timeout = timeout;
     }
 
-    /// <summary>Marks this moment: what was answered before is before the mark.</summary>
+    /// <summary>Marks this moment: what was answered before is before the mark, although the server may log it after the answer, and so after the mark.</summary>
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task<AuditMark> MarkAsync(CancellationToken cancellationToken = default)
     {
         var agent = MarkAgent + Guid.NewGuid().ToString("N");
         var from = File.Exists(_file) ? new FileInfo(_file).Length : 0;
         await _server.SignalAsync("version", agent, cancellationToken).ConfigureAwait(false);
-        long? found = null;
+        string? found = null;
         await _server.UntilAsync(
             "the request that marks the audit log is logged",
-            _ => Task.FromResult((found = OffsetAfter(agent, from)) is not null),
+            _ => Task.FromResult((found = Lines(from).FirstOrDefault(line => line.Contains(agent, StringComparison.Ordinal))) is not null),
             _timeout,
             cancellationToken).ConfigureAwait(false);
-        return new AuditMark(found!.Value);
+        return new AuditMark(from, Parse(found!).Received);
     }
 
-    /// <summary>The requests answered since a mark, oldest answer first.</summary>
+    /// <summary>The requests that the server has received since a mark, and has logged by now; oldest answer first.</summary>
     /// <param name="mark">Where to begin.</param>
     /// <param name="userAgent">Only clients whose user agent begins so; null for all.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task<IReadOnlyList<AuditEvent>> SinceAsync(AuditMark mark, string? userAgent = null, CancellationToken cancellationToken = default)
     {
-        var end = await MarkAsync(cancellationToken).ConfigureAwait(false);
+        await MarkAsync(cancellationToken).ConfigureAwait(false);
         return [.. Lines(mark.Offset)
-            .TakeWhile(line => line.End <= end.Offset)
-            .Select(line => Parse(line.Text))
-            .Where(e => !e.UserAgent.StartsWith(MarkAgent, StringComparison.Ordinal))
+            .Select(Parse)
+            .Where(e => e.Received > mark.Received && !e.UserAgent.StartsWith(MarkAgent, StringComparison.Ordinal))
             .Where(e => userAgent is null || e.UserAgent.StartsWith(userAgent, StringComparison.Ordinal))];
     }
 
-    /// <summary>The requests with a verb that changes something, answered since a mark.</summary>
+    /// <summary>The requests with a verb that changes something, received since a mark.</summary>
     /// <param name="mark">Where to begin.</param>
     /// <param name="userAgent">Only clients whose user agent begins so; null for all.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
@@ -95,19 +94,8 @@ public sealed class AuditLog
         return element.GetString() ?? "";
     }
 
-    private long? OffsetAfter(string agent, long from)
-    {
-        foreach (var (text, end) in Lines(from))
-        {
-            if (text.Contains(agent, StringComparison.Ordinal))
-                return end;
-        }
-
-        return null;
-    }
-
-    /// <summary>The complete lines from an offset on, each with the offset after it.</summary>
-    private IEnumerable<(string Text, long End)> Lines(long offset)
+    /// <summary>The complete lines from an offset on.</summary>
+    private IEnumerable<string> Lines(long offset)
     {
         if (!File.Exists(_file))
             yield break;
@@ -120,7 +108,7 @@ public sealed class AuditLog
         {
             if (bytes[i] != '\n')
                 continue;
-            yield return (Encoding.UTF8.GetString(bytes, start, i - start), offset + i + 1);
+            yield return Encoding.UTF8.GetString(bytes, start, i - start);
             start = i + 1;
         }
     }

@@ -3,15 +3,15 @@ using System.Text;
 namespace Moebius.Inference.Text.Jinja;
 
 /// <summary>Runs a template.</summary>
-internal sealed class Interpreter(Func<DateTimeOffset> now)
+internal sealed class Interpreter(TimeProvider clock)
 {
     private const int LargestOutput = 1 << 24;
     private const int LongestRange = 100_000;
 
     /// <summary>A conversation takes milliseconds. Loops in one another can take hours, and nobody else's request may wait for them.</summary>
-    private const int MostMilliseconds = 10_000;
+    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(10);
 
-    private readonly long _end = Environment.TickCount64 + MostMilliseconds;
+    private readonly long _start = clock.GetTimestamp();
     private StringBuilder _output = new();
     private int _macroDepth;
 
@@ -45,7 +45,7 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
             return map;
         }),
         ["raise_exception"] = new Callable("raise_exception", arguments => throw new JinjaException(Python.Str(arguments.Get(0, "message", ""))) { ByTemplate = true }),
-        ["strftime_now"] = new Callable("strftime_now", arguments => Methods.FormatTime(now(), Python.Text(arguments.Get(0, "format"), "format"))),
+        ["strftime_now"] = new Callable("strftime_now", arguments => Methods.FormatTime(clock.GetLocalNow(), Python.Text(arguments.Get(0, "format"), "format"))),
     };
 
     private static JinjaList Range(Arguments arguments)
@@ -75,8 +75,8 @@ internal sealed class Interpreter(Func<DateTimeOffset> now)
     private Flow Execute(Statement statement, Scope scope)
     {
         Bounds.Nesting(statement.Line);
-        if (Environment.TickCount64 > _end)
-            throw new JinjaException($"the template takes more than {MostMilliseconds / 1000} seconds", statement.Line);
+        if (clock.GetElapsedTime(_start) > MostTime)
+            throw new JinjaException($"the template takes more than {MostTime.TotalSeconds:0} seconds", statement.Line);
         switch (statement)
         {
             case TextOutput text:

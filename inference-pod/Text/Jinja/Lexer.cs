@@ -106,11 +106,9 @@ internal sealed class Lexer
         if (sign == '+' || _source[tag + 1] == '{')
             return text;
 
-        // lstrip_blocks: blanks between the start of a line and a tag go.
-        var lineStart = _source.LastIndexOf('\n', Math.Max(tag - 1, 0)) + 1;
-        if (tag == 0)
-            lineStart = 0;
-        if (_source.AsSpan(lineStart, tag - lineStart).TrimStart(" \t\f\v").Length > 0)
+        // lstrip_blocks: blanks between the start of a line and a tag go. Where the line begins is not looked for: there may be many tags on it.
+        var lineStart = _source.AsSpan(0, tag).TrimEnd(" \t\f\v").Length;
+        if (lineStart > 0 && _source[lineStart - 1] != '\n')
             return text;
         var blanks = Math.Min(tag - lineStart, text.Length);
         return trimmed && text.Length == 0 ? text : text[..^blanks];

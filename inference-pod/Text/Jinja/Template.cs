@@ -28,5 +28,5 @@ internal sealed class Template
     /// <summary>Runs the template. Thread-safe.</summary>
     /// <exception cref="JinjaException">The template refuses its input, or asks for something impossible.</exception>
     public string Render(IReadOnlyDictionary<string, object?> variables, TimeProvider clock) =>
-        new Interpreter(clock.GetLocalNow).Run(_body, variables);
+        new Interpreter(clock).Run(_body, variables);
 }

@@ -57,7 +57,7 @@ internal sealed class Tokenizer
 
     /// <summary>Reads <c>tokenizer.json</c> of a model directory, and what <c>tokenizer_config.json</c> says of the tokens around a text.</summary>
     /// <exception cref="Crds.UserInputException">Missing, damaged, or of a kind that is not supported.</exception>
-    public static Tokenizer Load(string directory) => TokenizerFile.Load(Path.Combine(directory, TokenizerFile.Name), TokenizerConfig.Load(directory));
+    public static Tokenizer Load(string directory) => TokenizerFile.Load(Path.Combine(directory, TokenizerFile.Name), TokenizerConfig.Load(directory), PatternTime.Most);
 
     /// <summary>The tokens of a text.</summary>
     /// <param name="text">The text; added tokens in it are recognised.</param>

@@ -14,18 +14,24 @@ internal sealed partial class TokenizerFile
     private const char Mark = '\u2581';
 
     private readonly string _path;
+    private readonly TimeSpan _longestMatch;
     private bool _byteLevel;
 
-    private TokenizerFile(string path) => _path = path;
+    private TokenizerFile(string path, TimeSpan longestMatch) => (_path, _longestMatch) = (path, longestMatch);
 
-    public static Tokenizer Load(string path, TokenizerConfig? config)
+    /// <summary>Reads a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="config">What else is said of the model's tokens; null: nothing.</param>
+    /// <param name="longestMatch">What one match of an expression may take.</param>
+    /// <exception cref="UserInputException">There is no such file, or it is damaged or of a kind that is not supported.</exception>
+    public static Tokenizer Load(string path, TokenizerConfig? config, TimeSpan longestMatch)
     {
         if (!File.Exists(path))
             throw new UserInputException($"{path}: not found: a model directory holds its tokenizer there");
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return new TokenizerFile(path).Read(document.RootElement, config);
+            return new TokenizerFile(path, longestMatch).Read(document.RootElement, config);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -260,7 +266,7 @@ internal sealed partial class TokenizerFile
         var expression = Text(element, "Regex") ?? Regex.Escape(NeededText(element, "String"));
         try
         {
-            return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled, PatternTime.Most);
+            return new Regex(WithLongS(rewrite?.Invoke(expression) ?? expression), RegexOptions.CultureInvariant | RegexOptions.Compiled, _longestMatch);
         }
         catch (ArgumentException error)
         {

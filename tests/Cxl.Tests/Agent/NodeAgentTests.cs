@@ -14,6 +14,7 @@ using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Agent;
 
+[Trait("Category", "Component")]
 public sealed class NodeAgentTests
 {
     private const string Weights = "kernel/mm/mempolicy/weighted_interleave/node";

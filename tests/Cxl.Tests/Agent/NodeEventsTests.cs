@@ -10,6 +10,7 @@ using Moebius.Cxl.Agent;
 
 namespace Moebius.Cxl.Tests.Agent;
 
+[Trait("Category", "Component")]
 public sealed class NodeEventsTests
 {
     [Fact]

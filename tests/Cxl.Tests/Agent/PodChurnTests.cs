@@ -8,6 +8,7 @@ using Moebius.Cxl.Telemetry;
 namespace Moebius.Cxl.Tests.Agent;
 
 /// <summary>Cgroups as pods leave them, in the real kernel.</summary>
+[Trait("Category", "Component")]
 public sealed class PodChurnTests
 {
     private const int Batches = 10;

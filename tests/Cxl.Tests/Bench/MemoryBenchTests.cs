@@ -4,6 +4,7 @@ using Moebius.Cxl.Topology;
 
 namespace Moebius.Cxl.Tests.Bench;
 
+[Trait("Category", "Component")]
 public class MemoryBenchTests
 {
     private static readonly BenchOptions Small = new()

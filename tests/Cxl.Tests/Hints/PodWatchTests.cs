@@ -9,6 +9,7 @@ using Moebius.Cxl.Hints;
 
 namespace Moebius.Cxl.Tests.Hints;
 
+[Trait("Category", "Component")]
 public sealed class PodWatchTests
 {
     private const string Pods = """

@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.Cxl.Kernel;
 
 namespace Moebius.Cxl.Tests.Kernel;

@@ -6,6 +6,7 @@ using Moebius.Cxl.Telemetry;
 namespace Moebius.Cxl.Tests.Kernel;
 
 /// <summary>The real program in the real kernel.</summary>
+[Trait("Category", "Component")]
 public sealed class ObserverTests
 {
     /// <summary>Every process writes dozens of fresh pages, whatever the size of pages.</summary>

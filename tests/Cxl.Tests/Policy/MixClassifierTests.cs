@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Policy;
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using FsCheck.Xunit;
 using Moebius.Inference.Checkpoints;
 
 namespace Moebius.Inference.Tests.Checkpoints;

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Checkpoints;
 
 namespace Moebius.Inference.Tests.Checkpoints;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using FsCheck.Xunit;
 using Moebius.Crds;
 using Moebius.Inference.Checkpoints;
 
@@ -134,9 +133,9 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Property(MaxTest = 2000)]
-    public void Headers_that_are_nearly_right_open_or_are_refused(int seed)
+    public void Headers_that_are_nearly_right_open_or_are_refused(AnyInt seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         var dataBytes = random.Next(4) * 8;
         string Pick(params string[] values) => values[random.Next(values.Length)];
         string Number() => random.Next(3) > 0 ? $"{random.Next(5) * 8}" : Pick("0", "1", "-1", "-0", "8.0", "8e0", "4294967296", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e400", "null", "\"8\"", "[8]", "{}");

@@ -8,6 +8,7 @@ using NJsonSchema;
 
 namespace Moebius.Inference.Tests.Constraints;
 
+[Trait("Category", "Component")]
 public class ConstrainedOutputTests
 {
     private static readonly string[] Schemas =

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Engine;
 
 namespace Moebius.Inference.Tests.Engine;

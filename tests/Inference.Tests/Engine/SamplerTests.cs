@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Text;
 

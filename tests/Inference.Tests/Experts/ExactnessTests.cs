@@ -8,6 +8,7 @@ namespace Moebius.Inference.Tests.Experts;
 /// Every family, at every budget, with and without prefetch, from either file, read in either way: the reference's
 /// tokens, and bit for bit the logits of a plain run with all experts resident.
 /// </summary>
+[Trait("Category", "Component")]
 public class ExactnessTests
 {
     private static readonly PrefetchSpec Adaptive = new() { Mode = PrefetchMode.Adaptive };

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Experts;
 
 namespace Moebius.Inference.Tests.Experts;

@@ -11,6 +11,7 @@ using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Tests.Fetch;
 
+[Trait("Category", "Component")]
 public sealed class FetchTests
 {
     private static readonly byte[] Weights = RandomNumberGenerator.GetBytes(3_000_000);

@@ -4,6 +4,7 @@ using Moebius.Inference.Fetch;
 namespace Moebius.Inference.Tests.Fetch;
 
 /// <summary>Listings of a store that does not answer as it should.</summary>
+[Trait("Category", "Component")]
 public sealed class ListingTests
 {
     [Theory]

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Tests.Kernels;
@@ -11,15 +10,15 @@ public unsafe class RandomShapeTests
     private const float Untouched = 12345;
 
     [Property(MaxTest = 200)]
-    public void Products_are_the_sums_and_nothing_beside_them_is_written(int seed)
+    public void Products_are_the_sums_and_nothing_beside_them_is_written(AnyInt seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         int rows = random.Next(1, 70), columns = random.Next(1, 70), k = random.Next(1, 140), from = random.Next(columns), to = random.Next(from, columns + 1);
         int xRows = random.Next(1, 80), xStride = k + random.Next(3), yStride = columns + random.Next(3);
         var format = random.GetItems(Enum.GetValues<WeightFormat>(), 1)[0];
-        var stored = TileTests.Store(format, TileTests.Values(columns * k, seed), k);
-        var weights = format == WeightFormat.Float32 ? TileTests.Values(columns * k, seed) : TileTests.Widen(format, stored, columns, k);
-        float[] x = TileTests.Values(xRows * xStride, seed + 1), bias = TileTests.Values(columns, seed + 2), y = Filled(rows * yStride);
+        var stored = TileTests.Store(format, TileTests.Values(columns * k, seed.Item), k);
+        var weights = format == WeightFormat.Float32 ? TileTests.Values(columns * k, seed.Item) : TileTests.Widen(format, stored, columns, k);
+        float[] x = TileTests.Values(xRows * xStride, seed.Item + 1), bias = TileTests.Values(columns, seed.Item + 2), y = Filled(rows * yStride);
         int[] index = [.. Enumerable.Range(0, rows).Select(_ => random.Next(xRows))];
         var biased = random.Next(2) == 0;
         fixed (float* px = x, pb = bias, py = y)
@@ -37,9 +36,9 @@ public unsafe class RandomShapeTests
     }
 
     [Property(MaxTest = 100)]
-    public void Attention_is_the_weighted_sum_of_what_each_row_may_see(int seed)
+    public void Attention_is_the_weighted_sum_of_what_each_row_may_see(AnyInt seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         int kvHeads = random.Next(1, 4), heads = kvHeads * random.Next(1, 8), valueDim = random.Next(1, 100);
         bool shared = random.Next(3) == 0, sinking = random.Next(2) == 0;
         int keyDim = shared ? valueDim + random.Next(0, 40) : random.Next(1, 100), blockTokens = random.Next(1, 9);
@@ -48,8 +47,8 @@ public unsafe class RandomShapeTests
         var blockFloats = blockTokens * (shape.KeyRow + shape.ValueRow);
         (int Start, int Rows)[] parts = [.. Enumerable.Range(0, random.Next(1, 4)).Select(_ => (random.Next(20), random.Next(1, 6)))];
         var rows = parts.Sum(part => part.Rows);
-        float[] q = TileTests.Values(rows * heads * keyDim, seed), sinks = TileTests.Values(heads, seed + 1), y = Filled(rows * heads * valueDim + 16);
-        float[][] caches = [.. parts.Select((part, at) => TileTests.Values((part.Start + part.Rows + blockTokens - 1) / blockTokens * blockFloats, seed + 2 + at))];
+        float[] q = TileTests.Values(rows * heads * keyDim, seed.Item), sinks = TileTests.Values(heads, seed.Item + 1), y = Filled(rows * heads * valueDim + 16);
+        float[][] caches = [.. parts.Select((part, at) => TileTests.Values((part.Start + part.Rows + blockTokens - 1) / blockTokens * blockFloats, seed.Item + 2 + at))];
         var pins = caches.Select(cache => System.Runtime.InteropServices.GCHandle.Alloc(cache, System.Runtime.InteropServices.GCHandleType.Pinned)).ToArray();
         try
         {
@@ -93,9 +92,9 @@ public unsafe class RandomShapeTests
     }
 
     [Property(MaxTest = 60)]
-    public void Experts_give_the_same_at_once_and_in_tiles_of_columns(int seed)
+    public void Experts_give_the_same_at_once_and_in_tiles_of_columns(AnyInt seed)
     {
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         int hidden = random.Next(1, 100), width = random.Next(1, 100), xRows = random.Next(1, 30);
         int[] counts = [.. Enumerable.Range(0, random.Next(1, 5)).Select(_ => random.Next(0, 40))];
         var rows = counts.Sum();
@@ -103,7 +102,7 @@ public unsafe class RandomShapeTests
         byte[][] stored = [.. counts.SelectMany((_, at) => new[] { Store(width, hidden, 3 * at), Store(width, hidden, 3 * at + 1), Store(hidden, width, 3 * at + 2) })];
         var pins = stored.Select(matrix => System.Runtime.InteropServices.GCHandle.Alloc(matrix, System.Runtime.InteropServices.GCHandleType.Pinned)).ToArray();
         int[] index = [.. Enumerable.Range(0, rows).Select(_ => random.Next(xRows))];
-        float[] x = TileTests.Values(xRows * hidden, seed), y = Filled(rows * hidden + 16), tile = Filled(rows * hidden + 16);
+        float[] x = TileTests.Values(xRows * hidden, seed.Item), y = Filled(rows * hidden + 16), tile = Filled(rows * hidden + 16);
         try
         {
             using var kernels = new TensorKernels(new Workers(random.Next(1, 4)));
@@ -146,12 +145,12 @@ public unsafe class RandomShapeTests
             }
         }
 
-        byte[] Store(int outputs, int inputs, int number) => TileTests.Store(format, TileTests.Values(outputs * inputs, seed + number), inputs);
+        byte[] Store(int outputs, int inputs, int number) => TileTests.Store(format, TileTests.Values(outputs * inputs, seed.Item + number), inputs);
 
         WeightRows Matrix(int number, int inputs) => WeightRows.Packed((byte*)pins[number].AddrOfPinnedObject(), format, inputs, null);
 
         float[] Plain(int number, int outputs, int inputs) =>
-            format == WeightFormat.Float32 ? TileTests.Values(outputs * inputs, seed + number) : TileTests.Widen(format, stored[number], outputs, inputs);
+            format == WeightFormat.Float32 ? TileTests.Values(outputs * inputs, seed.Item + number) : TileTests.Widen(format, stored[number], outputs, inputs);
     }
 
     private static float[] Filled(int count)

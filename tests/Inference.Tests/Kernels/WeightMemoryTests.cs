@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Kernels;
 
 namespace Moebius.Inference.Tests.Kernels;

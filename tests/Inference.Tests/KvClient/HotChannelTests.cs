@@ -9,6 +9,7 @@ using Moebius.Kvcache.V1;
 
 namespace Moebius.Inference.Tests.KvClient;
 
+[Trait("Category", "Component")]
 public sealed class HotChannelTests
 {
     private const int HeaderBytes = 9;

@@ -15,6 +15,7 @@ using Moebius.Kvcache.V1;
 namespace Moebius.Inference.Tests.KvClient;
 
 /// <summary>What a sidecar that is slow for once has kept for a request that did not wait for it.</summary>
+[Trait("Category", "Component")]
 public sealed class LateAnswerTests : IAsyncLifetime
 {
     private const int Slots = 8;

@@ -13,6 +13,7 @@ using Moebius.Kvcache.V1;
 namespace Moebius.Inference.Tests.KvClient;
 
 // What the client and the real sidecar do together is tested with both as processes, in tests/EndToEnd.
+[Trait("Category", "Component")]
 public class SidecarCacheTests
 {
     [Fact]

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Prediction;
 
 namespace Moebius.Inference.Tests.Prediction;
@@ -6,10 +5,10 @@ namespace Moebius.Inference.Tests.Prediction;
 public class LinearGateTests
 {
     [Property]
-    public void It_computes_and_learns_what_the_formula_says(byte inputs, byte outputs, int seed)
+    public void It_computes_and_learns_what_the_formula_says(byte inputs, byte outputs, AnyInt seed)
     {
         int n = inputs % 70 + 1, m = outputs % 40 + 1;
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         var gate = new LinearGate(n, m);
         var weights = new double[m, n + 1];
         double[] errors = [.. Enumerable.Repeat(1e-3, m)], squares = [.. Enumerable.Repeat(1e-3, n)];

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Crds;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;
@@ -286,16 +285,16 @@ public class RoutingPredictorTests
     }
 
     [Property(MaxTest = 50)]
-    public void A_damaged_file_is_refused(int position, byte flip)
+    public void A_damaged_file_is_refused(AnyInt position, byte flip)
     {
         using var folder = new TemporaryDirectory();
         var file = Path.Combine(folder.Path, "predictor");
         PredictorFile.Write(file, new RoutingPredictor(Shape));
         var bytes = File.ReadAllBytes(file);
-        bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
+        bytes[(int)((uint)position.Item % bytes.Length)] ^= (byte)(flip | 1);
         File.WriteAllBytes(file, bytes);
         Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape));
-        File.WriteAllBytes(file, bytes[..((int)((uint)position % bytes.Length))]);
+        File.WriteAllBytes(file, bytes[..((int)((uint)position.Item % bytes.Length))]);
         Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape));
     }
 

@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Crds;
 using Moebius.Inference.Models;
 using Moebius.Inference.Prediction;
@@ -75,16 +74,16 @@ public class RoutingTraceTests
     }
 
     [Property(MaxTest = 50)]
-    public void A_damaged_trace_is_refused(int position, byte flip)
+    public void A_damaged_trace_is_refused(AnyInt position, byte flip)
     {
         using var folder = new TemporaryDirectory();
         var file = Path.Combine(folder.Path, "trace");
         TraceFile.Write(file, new RoutingTrace(new TraceShape("toy", 1, 2, 1, 0, 4, 8, 8), [1, 2], [0, 1], [0, 9, 9, 0]));
         var bytes = File.ReadAllBytes(file);
-        bytes[(int)((uint)position % bytes.Length)] ^= (byte)(flip | 1);
+        bytes[(int)((uint)position.Item % bytes.Length)] ^= (byte)(flip | 1);
         File.WriteAllBytes(file, bytes);
         Assert.Throws<UserInputException>(() => TraceFile.Read(file));
-        File.WriteAllBytes(file, bytes[..((int)((uint)position % bytes.Length))]);
+        File.WriteAllBytes(file, bytes[..((int)((uint)position.Item % bytes.Length))]);
         Assert.Throws<UserInputException>(() => TraceFile.Read(file));
     }
 

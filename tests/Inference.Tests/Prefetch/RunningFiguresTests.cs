@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Prefetch;
 
 namespace Moebius.Inference.Tests.Prefetch;

@@ -4,6 +4,7 @@ using Moebius.Inference.Tests.Engine;
 
 namespace Moebius.Inference.Tests.Server;
 
+[Trait("Category", "Component")]
 public sealed class AnswerEdgeTests
 {
     [Theory]

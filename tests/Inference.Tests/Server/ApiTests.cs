@@ -5,6 +5,7 @@ using Moebius.Inference.Tests.Engine;
 
 namespace Moebius.Inference.Tests.Server;
 
+[Trait("Category", "Component")]
 public class ApiTests
 {
     private const string Chat = """{"model":"toy","messages":[{"role":"user","content":"Hello"}],"max_tokens":12,"temperature":0}""";

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>What a server refuses, all of it sent to one server: nothing of a refused request is left for the next.</summary>
+[Trait("Category", "Component")]
 public sealed class BadRequestTests(ToyServer server) : IClassFixture<ToyServer>
 {
     private readonly ServerHarness _harness = server.Harness;

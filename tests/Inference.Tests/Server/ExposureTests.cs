@@ -9,6 +9,7 @@ using Moebius.Inference.Tests.Engine;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>What the server shows to whom, and whom it answers.</summary>
+[Trait("Category", "Component")]
 public class ExposureTests
 {
     private const string Hello = """{"model":"toy","prompt":"Hello","max_tokens":1}""";

@@ -7,6 +7,7 @@ using Moebius.Inference.Text.Tokenization;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>Answers in channels that a grammar keeps, over the real server: channels are control tokens, as in gpt-oss' vocabulary.</summary>
+[Trait("Category", "Component")]
 public sealed class HarmonyAnswerTests : IDisposable
 {
     private const string Analysis = "<|channel|>analysis<|message|>Hm. {\n<|end|><|start|>assistant";

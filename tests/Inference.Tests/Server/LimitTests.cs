@@ -5,6 +5,7 @@ using Moebius.Inference.Tests.Engine;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>What is just within a limit, and what is just beyond it.</summary>
+[Trait("Category", "Component")]
 public class LimitTests
 {
     [Fact]

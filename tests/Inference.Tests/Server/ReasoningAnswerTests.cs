@@ -5,6 +5,7 @@ using Moebius.Inference.Tests.Engine;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>Reasoning over the real server, with a model that says what the test wants.</summary>
+[Trait("Category", "Component")]
 public sealed class ReasoningAnswerTests : IDisposable
 {
     private const string Call = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";

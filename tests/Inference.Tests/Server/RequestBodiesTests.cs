@@ -9,6 +9,7 @@ using Moebius.Inference.Server;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>What bodies may take of the server's memory.</summary>
+[Trait("Category", "Component")]
 public class RequestBodiesTests
 {
     private const string Hello = """{"model":"toy","prompt":"Hello","max_tokens":1}""";

@@ -5,6 +5,7 @@ using Moebius.Inference.Tests.Engine;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>A tokenizer with a token that the model has no embedding for.</summary>
+[Trait("Category", "Component")]
 public sealed class StrangeTokenTests : IDisposable
 {
     private readonly TemporaryDirectory _directory = new();

@@ -7,6 +7,7 @@ using Moebius.Inference.Text;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>What a model's chat template would drop is refused by name; what it only writes otherwise is not.</summary>
+[Trait("Category", "Component")]
 public sealed class TemplateCheckTests : IDisposable
 {
     // As the templates of models without tools are: roles that they do not know are passed over.

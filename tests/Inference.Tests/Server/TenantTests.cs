@@ -11,6 +11,7 @@ using Moebius.Inference.Server;
 
 namespace Moebius.Inference.Tests.Server;
 
+[Trait("Category", "Component")]
 public class TenantTests
 {
     private const string Key = "0123456789abcdef0123456789abcdef";

@@ -7,6 +7,7 @@ using Moebius.Inference.Text.Tokenization;
 namespace Moebius.Inference.Tests.Server;
 
 /// <summary>Tools over the real server, with a model that says what the test wants.</summary>
+[Trait("Category", "Component")]
 public sealed class ToolAnswerTests : IDisposable
 {
     private const string Template = "{% if tools %}{% endif %}{% for m in messages %}{{ m.content or '' }}{{ m.tool_calls | length if m.tool_calls }}\n{% endfor %}";

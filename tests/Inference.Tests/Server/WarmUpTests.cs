@@ -9,6 +9,7 @@ using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Tests.Server;
 
+[Trait("Category", "Component")]
 public class WarmUpTests
 {
     [Fact]

@@ -9,6 +9,7 @@ using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Tests.Simulation;
 
+[Trait("Category", "Component")]
 public sealed class PredictorCommandTests : IDisposable
 {
     private readonly TemporaryDirectory _folder = new();

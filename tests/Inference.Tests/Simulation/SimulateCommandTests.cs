@@ -7,6 +7,7 @@ using Moebius.Inference.Simulation;
 
 namespace Moebius.Inference.Tests.Simulation;
 
+[Trait("Category", "Component")]
 public sealed class SimulateCommandTests : IDisposable
 {
     private readonly TemporaryDirectory _folder = new();

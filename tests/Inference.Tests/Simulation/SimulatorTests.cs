@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Prediction;
 using Moebius.Inference.Prefetch;

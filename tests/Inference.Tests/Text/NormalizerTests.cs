@@ -1,5 +1,4 @@
 using System.Text;
-using FsCheck.Xunit;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Tests.Text;

@@ -1,5 +1,4 @@
 using System.Text;
-using FsCheck.Xunit;
 using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Tests.Text;

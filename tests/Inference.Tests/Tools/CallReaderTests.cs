@@ -1,7 +1,6 @@
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Tools;
 

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.Inference.Tools;
 
 namespace Moebius.Inference.Tests.Tools;

@@ -6,6 +6,7 @@ using Moebius.Inference.Verify;
 
 namespace Moebius.Inference.Tests.Verify;
 
+[Trait("Category", "Component")]
 public sealed class PerplexityTests : IDisposable
 {
     private const string Prose = "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a wife.";

@@ -3,6 +3,7 @@ using Moebius.Crds;
 
 namespace Moebius.Inference.Tests.Verify;
 
+[Trait("Category", "Component")]
 public class VerifyCommandTests
 {
     [Fact]

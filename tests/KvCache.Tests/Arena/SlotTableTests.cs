@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using Moebius.KvCache.Arena;
 
 namespace Moebius.KvCache.Tests.Arena;

@@ -1,5 +1,4 @@
 using System.Text;
-using FsCheck.Xunit;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Policy;
@@ -80,10 +79,10 @@ public sealed class BlockClassifierTests
         PolicyCompiler.Compile(new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } }, 1, "test"), "test");
 
     [Property(MaxTest = 60)]
-    public void A_conversation_that_grows_ends_as_if_it_had_been_read_at_once(int seed)
+    public void A_conversation_that_grows_ends_as_if_it_had_been_read_at_once(AnyInt seed)
     {
         string[] parts = ["Explain how a motor works. ", "What is inflation?\n", "Write a poem about the sea.\n", "Mr. ", "def parse_item(item):\n", "Thank you very much. ", "and so on and so forth ", "My name is Marianne Oldfield. ", "card 4111 1111 1111 1111\n"];
-        var random = new Random(seed);
+        var random = new Random(seed.Item);
         // The last two kinds are rare, so that some conversations have none.
         var text = string.Concat(Enumerable.Range(0, 200).Select(_ => parts[random.Next(20) == 0 ? random.Next(parts.Length) : random.Next(parts.Length - 2)])) + "Thank you.\n";
         var block = random.Next(1, 9);

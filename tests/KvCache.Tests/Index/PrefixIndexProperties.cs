@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Tests.Index;

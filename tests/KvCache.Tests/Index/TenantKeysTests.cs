@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using FsCheck;
-using FsCheck.Xunit;
 using Moebius.KvCache.Index;
 
 namespace Moebius.KvCache.Tests.Index;

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using FsCheck;
-using FsCheck.Xunit;
 using Grpc.Core;
 using Moebius.Kvcache.V1;
 using Moebius.KvCache.Arena;
@@ -11,6 +10,7 @@ using Moebius.KvCache.Hot;
 
 namespace Moebius.KvCache.Tests.Service;
 
+[Trait("Category", "Component")]
 public sealed class HotSocketTests
 {
     private const string Text = "once upon a time there was";

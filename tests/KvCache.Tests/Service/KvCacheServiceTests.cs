@@ -4,6 +4,7 @@ using Moebius.Kvcache.V1;
 
 namespace Moebius.KvCache.Tests.Service;
 
+[Trait("Category", "Component")]
 public sealed class KvCacheServiceTests
 {
     private const string SystemPrompt = "You are a helpful assistant in a shop. ";
@@ -59,9 +60,20 @@ public sealed class KvCacheServiceTests
         Assert.Equal(declared, await client.HitsAsync("bob", SystemPrompt + "Where is my order, please?"));
         Assert.Equal(16, await client.HitsAsync("alice", SystemPrompt + "Where is my order, please?"));
         Assert.Equal(declared, await client.HitsAsync("x", SystemPrompt + "anything", anonymous: true));
-        // Only part of the declared text is not the declared text.
-        await client.CacheAsync("carol", SystemPrompt[..20]);
         Assert.Equal(3, (await client.Api.StatsAsync(new StatsRequest())).PolicyGeneration);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("? No more of it.")]
+    public async Task A_declared_prefix_that_is_not_whole_stays_private(string after)
+    {
+        await using var server = await TestServer.StartAsync(policy: PolicyWithPrefix);
+        using var client = await server.Connect().AttachAsync();
+        var text = SystemPrompt[..^1] + after;
+        await client.CacheAsync("carol", text);
+        await server.ClassifiedAsync();
+        Assert.Equal((0, text.Length / TestServer.BlockTokens), (await client.HitsAsync("bob", text), await client.HitsAsync("carol", text)));
     }
 
     [Fact]

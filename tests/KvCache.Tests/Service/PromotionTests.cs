@@ -4,6 +4,7 @@ using Moebius.KvCache.Tests.Detection.Context;
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>What the tiers above the rules clear becomes public, and nothing else.</summary>
+[Trait("Category", "Component")]
 public sealed class PromotionTests
 {
     private const string Harmless = "Explain how a motor works, in simple words.\n";

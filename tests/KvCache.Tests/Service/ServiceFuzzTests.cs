@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Google.Protobuf;
 using Grpc.Core;
 using Moebius.Kvcache.V1;
@@ -8,6 +7,7 @@ using Moebius.Kvcache.V1;
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>Calls in any order with any fields: a status code that is meant, nothing lost, nothing leaked.</summary>
+[Trait("Category", "Component")]
 public sealed class ServiceFuzzTests : IAsyncLifetime
 {
     private static readonly StatusCode[] Meant = [StatusCode.OK, StatusCode.InvalidArgument, StatusCode.NotFound, StatusCode.FailedPrecondition];

@@ -6,6 +6,7 @@ using Moebius.Kvcache.V1;
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>What a tenant could watch besides hit and miss.</summary>
+[Trait("Category", "Component")]
 public sealed class SideChannelTests
 {
     private const string Cleared = "Explain how a motor works, in simple words.\n";

@@ -4,6 +4,7 @@ using Moebius.KvCache.Service;
 namespace Moebius.KvCache.Tests.Service;
 
 /// <summary>What a server that stops waits for.</summary>
+[Trait("Category", "Component")]
 public sealed class StopTests
 {
     [Fact]
@@ -12,7 +13,7 @@ public sealed class StopTests
         var time = new HeldTime();
         var server = await TestServer.StartAsync(time: time);
         var stopping = server.DisposeAsync().AsTask();
-        await time.Awaited.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        await Eventually.EndsAsync(time.Awaited);
         // A round reads the arena until its timer says that it has ended.
         Assert.False(stopping.IsCompleted);
         time.Release();

@@ -65,7 +65,8 @@ internal sealed class HeldServer : IAsyncDisposable
             while (true)
                 relays.Add(RelayAsync(await _listener.AcceptTcpClientAsync(_stop.Token)));
         }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
+        // "Not listening", where it is disposed of between two connections.
+        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException or InvalidOperationException)
         {
             await Task.WhenAll(relays);
         }

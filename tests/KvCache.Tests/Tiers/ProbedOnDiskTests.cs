@@ -4,6 +4,7 @@ using Moebius.KvCache.Tests.Service;
 namespace Moebius.KvCache.Tests.Tiers;
 
 /// <summary>What was taken back because it was probed, and what of it is on disk.</summary>
+[Trait("Category", "Component")]
 public sealed class ProbedOnDiskTests
 {
     private const string First = "Explain how a motor works, in simple words.\n";

@@ -13,10 +13,12 @@ internal sealed class SsdHarness : IDisposable
     public static readonly PublicReason Declared = new(Convert.ToHexStringLower(SHA256.HashData("declared"u8)));
 
     private readonly long _bytes;
+    private readonly TimeProvider _time;
 
-    public SsdHarness(long bytes = 1 << 20, string? folder = null)
+    public SsdHarness(long bytes = 1 << 20, string? folder = null, TimeProvider? time = null)
     {
         _bytes = bytes;
+        _time = time ?? TimeProvider.System;
         Folder = folder ?? Directory.CreateTempSubdirectory("kvssd-").FullName;
         Tier = Open();
     }
@@ -43,7 +45,7 @@ internal sealed class SsdHarness : IDisposable
         return body;
     }
 
-    public SsdTier Open(ulong? keyCheck = null) => SsdTier.Open(Folder, _bytes, keyCheck ?? Master.Check, TimeProvider.System, NullLogger.Instance);
+    public SsdTier Open(ulong? keyCheck = null) => SsdTier.Open(Folder, _bytes, keyCheck ?? Master.Check, _time, NullLogger.Instance);
 
     public bool Write(in TierBlock block, string? tenant = null, int length = 1000, long quota = long.MaxValue) =>
         Tier.TryWrite(block, Body(block, length), tenant is null ? null : Master.Tenant(tenant), quota);

@@ -6,6 +6,7 @@ using Moebius.KvCache.Tiers;
 namespace Moebius.KvCache.Tests.Tiers;
 
 /// <summary>The SSD tier behind a real server: what survives a restart or eviction, and for whom.</summary>
+[Trait("Category", "Component")]
 public sealed class SsdServiceTests
 {
     private const string SystemPrompt = "You are a helpful assistant in a shop. ";

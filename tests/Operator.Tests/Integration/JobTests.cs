@@ -44,7 +44,7 @@ public sealed class JobTests(OperatorCluster cluster)
         Assert.Equal("90", await cluster.GetAsync(shop, "pojob/sketches", ".status.scorePercent"));
         Assert.Equal(2, service.Jobs.Count);
         Assert.Equal(2, service.Prompts.Count);
-        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=5m")).EnsureSuccess();
         Assert.Empty(service.Prompts);
     }
 
@@ -85,7 +85,7 @@ public sealed class JobTests(OperatorCluster cluster)
         await using var running = cluster.StartOperator(shop, service: service);
         await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
         await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", "Accepted"));
-        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=5m")).EnsureSuccess();
         Assert.Equal(service.Jobs.Values.Order(), service.Cancelled.Order());
         Assert.Empty(service.Prompts);
     }
@@ -104,7 +104,7 @@ public sealed class JobTests(OperatorCluster cluster)
         await Eventually.TrueAsync(() => Task.FromResult(service.Hosts.Count > asked + 1));
         Assert.Equal("sketches", await cluster.GetAsync(shop, "pojob/sketches", ".metadata.name"));
         (await cluster.KubectlAsync("delete", "-n", shop, "popt/sculptor")).EnsureSuccess();
-        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=30s")).EnsureSuccess();
+        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=5m")).EnsureSuccess();
         await Eventually.TrueAsync(async () => (await cluster.GetAsync(shop, "events", ".items[?(@.reason=='PromptsNotRemoved')].message"))
             .StartsWith("PromptOptimizer 'sculptor' is gone: the prompts are in its volume, if that is kept (PersistentVolumeClaim 'sculptor-optimizer-data')", StringComparison.Ordinal));
     }
@@ -121,10 +121,10 @@ public sealed class JobTests(OperatorCluster cluster)
         await cluster.ApplyAsync(Optimizer + "\n---\n" + Job + "\n  ttlAfterFinished: 1h\n", "-n", shop);
         await Eventually.EqualAsync("True", () => cluster.ConditionAsync(shop, "pojob/sketches", state == "Succeeded" ? "Complete" : "Failed"));
         Assert.NotEqual("", await cluster.GetAsync(shop, "pojob/sketches", ".status.completionTime"));
-        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=30s")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", shop, "pojob/sketches", "--timeout=5m")).EnsureSuccess();
 
         await cluster.ApplyAsync(Job + "\n  ttlAfterFinished: 1s\n", "-n", shop);
-        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=60s")).EnsureSuccess();
+        (await cluster.KubectlAsync("wait", "-n", shop, "pojob/sketches", "--for=delete", "--timeout=5m")).EnsureSuccess();
         Assert.Empty(service.Prompts);
     }
 

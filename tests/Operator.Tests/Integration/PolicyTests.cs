@@ -12,7 +12,8 @@ public sealed class PolicyTests(OperatorCluster cluster)
     {
         var shop = await cluster.NamespaceAsync("generations");
         var pods = new MetricsHandler { Generation = 1 };
-        await using var running = cluster.StartOperator(shop, service: pods);
+        // It asks the pods again within minutes.
+        await using var running = cluster.StartOperator(shop, service: pods, time: new HastyClock());
         await cluster.ApplyAsync("{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {name: strict}, spec: {mode: SafeKV}}", "-n", shop);
         await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, kvCache: {policyRef: {name: strict}}}"), "-n", shop);
         await cluster.CreateInferencePodAsync(shop);

@@ -122,6 +122,8 @@ public sealed class ReconcileTests(OperatorCluster cluster)
         // A change of the configuration does roll.
         await cluster.ApplyAsync(Deployment + "\n  serving: {maxBatchTokens: 64}\n", "-n", shop);
         await Eventually.TrueAsync(async () => await cluster.GetAsync(shop, "deployment/austen", ".spec.template") != template);
+        // Once: nor did the policy before that, in a change that was on its way when the ConfigMap had come.
+        Assert.Equal("2", await cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"));
     }
 
     [Fact]

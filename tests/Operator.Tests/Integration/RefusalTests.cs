@@ -78,7 +78,7 @@ public sealed class RefusalTests(OperatorCluster cluster)
     public async Task A_child_of_before_that_is_held_back_is_named_and_waited_for()
     {
         var shop = await cluster.NamespaceAsync("held-back");
-        await using var running = cluster.StartOperator(shop);
+        await using var running = cluster.StartOperator(shop, time: new HastyClock());
         await cluster.ApplyAsync(Deployment, "-n", shop);
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "service/austen", ".metadata.name"));
         (await cluster.KubectlAsync("patch", "-n", shop, "service/austen", "--type=merge", "-p", """{"metadata":{"finalizers":["example.com/slow"]}}""")).EnsureSuccess();

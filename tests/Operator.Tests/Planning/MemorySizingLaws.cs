@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.Crds.Sizing;
 
 namespace Moebius.Operator.Tests.Planning;

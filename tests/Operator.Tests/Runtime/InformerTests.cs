@@ -14,6 +14,7 @@ using Moebius.Operator.Runtime;
 namespace Moebius.Operator.Tests.Runtime;
 
 /// <summary>The informer against a server that misbehaves on request. What a healthy one does is tested on a real one.</summary>
+[Trait("Category", "Component")]
 public sealed class InformerTests
 {
     [Fact]
@@ -68,9 +69,10 @@ public sealed class InformerTests
         await server.FailListAsync(503);
         await server.ListAsync("10", Map("a", "5"));
         var first = await server.WatchAsync();
+        // The server keeps the connection: the line alone is the reason to begin another.
         await first.SendRawAsync("{\"type\":\"ADDED\",\"obj");
-        first.Cut();
         var second = await server.WatchAsync();
+        first.Cut();
         Assert.Equal("10", second.ResourceVersion);
         await second.SendAsync("ADDED", Map("b", "12"));
         await informer.UntilAsync("a b");
@@ -185,7 +187,7 @@ public sealed class InformerTests
             await app.DisposeAsync();
         }
 
-        private static Task<FakeRequest> NextAsync(Channel<FakeRequest> channel) => channel.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+        private static Task<FakeRequest> NextAsync(Channel<FakeRequest> channel) => Eventually.EndsAsync(channel.Reader.ReadAsync().AsTask());
     }
 
     private sealed class FakeRequest(HttpContext context)

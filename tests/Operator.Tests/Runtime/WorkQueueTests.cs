@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Microsoft.Extensions.Time.Testing;
 using Moebius.Operator.Runtime;
 

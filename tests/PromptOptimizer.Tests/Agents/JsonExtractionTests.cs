@@ -1,4 +1,4 @@
-using FsCheck.Xunit;
+using System.Text.Json;
 using Moebius.PromptOptimizer.Agents;
 
 namespace Moebius.PromptOptimizer.Tests.Agents;
@@ -17,11 +17,22 @@ public sealed class JsonExtractionTests
     [InlineData("{\"a\": 1, \"a\": 2}", null)]
     public void The_first_whole_object_is_found(string text, string? expected) => Assert.Equal(expected, JsonExtraction.FindObject(text));
 
-    [Fact]
-    public void Nothing_but_braces_ends_quickly_and_finds_nothing() => Assert.Null(JsonExtraction.FindObject(new string('{', 200_000)));
+    // Each opening brace is tried, and costs what follows it: so many and no more are.
+    [Theory]
+    [InlineData(31, 0, true)]
+    [InlineData(32, 0, false)]
+    [InlineData(0, 262_136, true)]
+    [InlineData(0, 262_137, false)]
+    public void What_comes_after_many_braces_or_a_long_text_is_not_looked_for(int braces, int blanks, bool found) =>
+        Assert.Equal(found ? "{\"a\": 1}" : null, JsonExtraction.FindObject(new string('{', braces) + new string(' ', blanks) + "{\"a\": 1}"));
 
     [Property]
-    public void No_text_breaks_it(string? text) => JsonExtraction.FindObject(text ?? "");
+    public bool What_is_found_in_any_text_is_an_object_that_stands_there(string? text, string? more)
+    {
+        var answer = $"{text}{{\"a\": {JsonSerializer.Serialize(more)}}}{text}";
+        return JsonExtraction.FindObject(answer) is not { } found
+            || (answer.Contains(found, StringComparison.Ordinal) && JsonDocument.Parse(found).RootElement.ValueKind == JsonValueKind.Object);
+    }
 
     [Theory]
     [InlineData("IntentInference", "{}", "PropertyRequired")]

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>What clients get for requests that cannot be honoured. The model is an address where nobody listens.</summary>
+[Trait("Category", "Component")]
 public sealed class ErrorTests : IAsyncLifetime
 {
     private readonly TemporaryFolder _folder = new();

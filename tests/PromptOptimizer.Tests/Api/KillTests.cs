@@ -50,7 +50,7 @@ public sealed class KillTests : IAsyncLifetime
         var (first, client) = await StartAsync();
         using var created = await client.PostAsJsonAsync("/v1/jobs", new { prompt = "birthday blessing for a friend, he is like a lion" });
         var id = (string)JsonNode.Parse(await created.Content.ReadAsStringAsync())!["id"]!;
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await Eventually.EndsAsync(reached.Task);
         var before = await TestService.WaitAsync(client, id, job => job["rounds"]!.AsArray().Count == 1);
         first.Kill(); // SIGKILL
         await first.WaitForExitAsync();
@@ -88,7 +88,7 @@ public sealed class KillTests : IAsyncLifetime
         {
             using var created = await client.PostAsJsonAsync("/v1/jobs", new { prompt = "a lion" });
             var id = (string)JsonNode.Parse(await created.Content.ReadAsStringAsync())!["id"]!;
-            await reached.Task.WaitAsync(TimeSpan.FromSeconds(30));
+            await Eventually.EndsAsync(reached.Task);
             using var listening = await client.GetAsync($"/v1/jobs/{id}/events", HttpCompletionOption.ResponseHeadersRead);
             using var stream = new StreamReader(await listening.Content.ReadAsStreamAsync());
             string? line;
@@ -97,7 +97,7 @@ public sealed class KillTests : IAsyncLifetime
             while (line != "event: step");
             using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
                 await kill.WaitForExitAsync();
-            await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(30));
+            await Eventually.EndsAsync(process.WaitForExitAsync());
             Assert.Equal(0, process.ExitCode);
             // The stream was ended, not broken.
             Assert.DoesNotContain("event: ended", await stream.ReadToEndAsync(), StringComparison.Ordinal);

@@ -3,6 +3,7 @@ using Microsoft.Data.Sqlite;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>What tests of the service against the scripted endpoint have in common.</summary>
+[Trait("Category", "Component")]
 public abstract class ScriptedServiceTests : IAsyncLifetime
 {
     private protected const string Lion = "birthday blessing for a friend, he is like a lion";

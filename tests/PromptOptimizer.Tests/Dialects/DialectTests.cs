@@ -1,5 +1,4 @@
 using System.Text.RegularExpressions;
-using FsCheck.Xunit;
 using Moebius.Crds.V1Alpha1;
 using Moebius.PromptOptimizer.Agents;
 using Moebius.PromptOptimizer.Dialects;
@@ -88,9 +87,9 @@ public sealed class DialectTests
     public void Tokens_are_estimated_high(string text, int tokens) => Assert.Equal(tokens, Sentences.EstimateTokens(text));
 
     [Property(MaxTest = 300)]
-    public void Any_draft_keeps_to_every_limit(string? a, string? b, string? c, int repeat)
+    public void Any_draft_keeps_to_every_limit(string? a, string? b, string? c, AnyInt repeat)
     {
-        var many = string.Concat(Enumerable.Repeat((a ?? "x") + " ", Math.Abs(repeat % 400) + 1));
+        var many = string.Concat(Enumerable.Repeat((a ?? "x") + " ", Math.Abs(repeat.Item % 400) + 1));
         var draft = new PromptDraft(many, b ?? "", c ?? "", many, b ?? "", c ?? "", a ?? "", "", [many, b ?? "", c ?? ""], "16:9").Clean();
         Assert.InRange(Sentences.EstimateTokens(StableDiffusion.Write(draft, [c ?? "", many])), 0, StableDiffusion.MaxTokens);
         Assert.InRange(Sentences.EstimateTokens(StableDiffusion.Negative(draft)), 0, StableDiffusion.MaxTokens);

@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using Moebius.KvCache.Detection.Classifier;
 
 namespace Moebius.KvCache.Tests.Detection.Classifier;
