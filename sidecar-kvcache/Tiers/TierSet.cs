@@ -77,7 +77,7 @@ internal sealed class TierSet : IAsyncDisposable
             _logger.LogWarning("Policy: encryption is asked for, but no key is mounted (--encryption-key): private blocks stay in the arena");
     }
 
-    /// <summary>Drops a tenant's private blocks of a model, from the arena too; a null tenant: all blocks of the model that no lease pins.</summary>
+    /// <summary>Drops a tenant's private blocks of a model, from the arena too; a null tenant: all blocks of the model.</summary>
     /// <returns>Blocks that the arena and the disk had.</returns>
     public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant) => _writer?.Evict(index, root, tenant) ?? index.Evict(root, tenant);
 

@@ -25,7 +25,7 @@ public sealed class PrefixIndexProperties
         Promote,
         MarkPrivate,
         EvictTenant,
-        EvictUnpinned,
+        EvictAll,
         Retract,
         Probe,
         DropPrivate,
@@ -82,6 +82,10 @@ public sealed class PrefixIndexProperties
                 case Verb.EvictTenant:
                     harness.Index.EvictTenant(harness.Root, tenant);
                     reference.EvictTenant(step.Tenant);
+                    break;
+                case Verb.EvictAll:
+                    harness.Index.EvictAll(harness.Root);
+                    reference.EvictAll();
                     break;
                 case Verb.Retract:
                     harness.Index.Retract(reason => reason != Reasons[step.Blocks % 2]);
@@ -153,8 +157,8 @@ public sealed class PrefixIndexProperties
                 case Verb.EvictTenant:
                     harness.Index.EvictTenant(harness.Root, tenant);
                     break;
-                case Verb.EvictUnpinned:
-                    harness.Index.EvictUnpinned(harness.Root);
+                case Verb.EvictAll:
+                    harness.Index.EvictAll(harness.Root);
                     break;
                 case Verb.Retract:
                     harness.Index.Retract(_ => false);
@@ -183,7 +187,7 @@ public sealed class PrefixIndexProperties
         foreach (var lease in leases)
             lease.Lease.Release();
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
-        harness.Index.EvictUnpinned(harness.Root);
+        harness.Index.EvictAll(harness.Root);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
     }
 
