@@ -12,8 +12,9 @@ namespace Moebius.KvCache.Detection;
 /// <summary>Freshly committed blocks, with the text they were computed from.</summary>
 /// <param name="Undecided">First block that nothing is known about yet.</param>
 /// <param name="Blocks">Blocks to classify, for filling batches.</param>
+/// <param name="OnPrivate">Told when some of them have become private for good; null: nobody is.</param>
 internal sealed record ClassificationJob(
-    PrefixIndex Index, IndexRoot Root, TenantKey Tenant, bool Anonymous, uint[] Tokens, byte[] Text, uint[] TokenBytes, int Undecided, int Blocks)
+    PrefixIndex Index, IndexRoot Root, TenantKey Tenant, bool Anonymous, uint[] Tokens, byte[] Text, uint[] TokenBytes, int Undecided, int Blocks, Action? OnPrivate = null)
 {
     private int _ended;
 
@@ -212,6 +213,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         {
             metrics.PrivateVerdicts.WithLabels(Label(verdict.Reason)).Inc();
             job.Index.MarkPrivate(job.Root, job.Tenant, job.Tokens, verdict.PrivateFrom);
+            job.OnPrivate?.Invoke();
         }
 
         if (verdict.PublicUpTo > 0 && current.Mode == SharingMode.SafeKV)

@@ -59,6 +59,16 @@ internal sealed class TierSet : IAsyncDisposable
     /// <summary>Blocks were committed or became public.</summary>
     public void Changed(TierJob job) => _writer?.Add(job);
 
+    /// <summary>Blocks have become private for good: what was copied before says that nothing is known about them yet.</summary>
+    /// <param name="job">As it was given to <see cref="Changed"/>.</param>
+    /// <param name="since">A moment before that.</param>
+    public void Judged(TierJob job, long since)
+    {
+        // A copy that has not begun sees the verdict.
+        if (job.Secret is not null && _time.GetElapsedTime(since) >= TierWriter.Settle)
+            _writer?.Add(job);
+    }
+
     /// <summary>Blocks are no longer public; with the first that was probed, nothing that follows it is.</summary>
     public void Demoted(IReadOnlyList<BlockKey> keys, BlockKey? probed) => _writer?.Withdraw(keys, probed);
 

@@ -17,6 +17,9 @@ public sealed class EvictionProperties
         CommitPublic,
         Copy,
         Stage,
+
+        /// <summary>The arena loses what is in it, as for room or age.</summary>
+        Drop,
         Evict,
         EvictAll,
 
@@ -34,15 +37,17 @@ public sealed class EvictionProperties
 
     public static Arbitrary<Step[]> Steps()
     {
-        var step = from verb in Gen.Frequency((6, Gen.Elements(Verb.Commit, Verb.Copy, Verb.Stage)), (3, Gen.Elements(Verb.Step, Verb.Evict, Verb.Hold)), (1, Gen.Elements(Enum.GetValues<Verb>())))
+        var step = from verb in Gen.Frequency((6, Gen.Elements(Verb.Commit, Verb.Copy, Verb.Stage)), (3, Gen.Elements(Verb.Drop, Verb.Step, Verb.Evict, Verb.Hold)), (1, Gen.Elements(Enum.GetValues<Verb>())))
                    from tenant in Gen.Choose(0, Tenants - 1)
                    from text in Gen.Elements<string>([.. EvictionWorld.Texts])
                    from count in Gen.Choose(0, 3)
                    select new Step(verb, tenant, text, count);
-        return step.ListOf().Select(steps => steps.ToArray()).ToArbitrary();
+        return (from length in Gen.Choose(0, 80)
+                from steps in step.ArrayOf(length)
+                select steps).ToArbitrary();
     }
 
-    [Property(Arbitrary = [typeof(EvictionProperties)], MaxTest = 100, EndSize = 100)]
+    [Property(Arbitrary = [typeof(EvictionProperties)], MaxTest = 150)]
     public void Nothing_comes_back_in_the_pod(Step[] steps)
     {
         using var world = new EvictionWorld();
@@ -68,6 +73,9 @@ public sealed class EvictionProperties
                 case Verb.Stage:
                     world.Stage(step.Tenant, step.Text);
                     break;
+                case Verb.Drop:
+                    world.Drop();
+                    break;
                 case Verb.Evict:
                     world.Evict(step.Tenant);
                     break;
@@ -88,6 +96,7 @@ public sealed class EvictionProperties
                     break;
             }
 
+            world.Rest();
             for (var tenant = 0; tenant < Tenants; tenant++)
                 world.Check(tenant);
         }

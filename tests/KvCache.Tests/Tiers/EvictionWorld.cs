@@ -17,7 +17,7 @@ namespace Moebius.KvCache.Tests.Tiers;
 /// </summary>
 internal sealed class EvictionWorld : IDisposable
 {
-    public static readonly IReadOnlyList<string> Texts = [.. from length in Enumerable.Range(1, 3) from text in Words(length) select text];
+    public static readonly IReadOnlyList<string> Texts = [.. from length in Enumerable.Range(1, 2) from text in Words(length) select text];
 
     private const int BlockTokens = 2;
     private const int BlockBytes = sizeof(long);
@@ -35,6 +35,7 @@ internal sealed class EvictionWorld : IDisposable
     private readonly SemaphoreSlim _steps = new(0);
     private readonly ConcurrentDictionary<long, Block> _blocks = [];
     private volatile bool _stepwise;
+    private int _standing;
 
     /// <param name="shared">The server between pods; null: there is none.</param>
     public EvictionWorld(string? shared = null)
@@ -97,6 +98,8 @@ internal sealed class EvictionWorld : IDisposable
 
     public void Copy(int tenant, string text) => _writer.Add(Job(tenant, text));
 
+    public void Drop() => _layout.Index.DropIdle(long.MaxValue, long.MaxValue);
+
     /// <summary>A null tenant: of all.</summary>
     public void Evict(int? tenant)
     {
@@ -105,6 +108,9 @@ internal sealed class EvictionWorld : IDisposable
         foreach (var block in there)
             block.HasEnded = true;
     }
+
+    /// <summary>Gives copies the time to come to where they stop. What they do meanwhile is right in any order.</summary>
+    public void Rest() => SpinWait.SpinUntil(() => Volatile.Read(ref _standing) >= Math.Min(1, _writer.Waiting) + _stager.Running, TimeSpan.FromMilliseconds(2));
 
     /// <summary>All copies come to their end, and what is to be taken from the server is.</summary>
     public void Settle()
@@ -178,7 +184,12 @@ internal sealed class EvictionWorld : IDisposable
     private CompiledPolicy Policy()
     {
         if (_stepwise && Environment.CurrentManagedThreadId != _driver)
+        {
+            Interlocked.Increment(ref _standing);
             _steps.Wait();
+            Interlocked.Decrement(ref _standing);
+        }
+
         return InForce;
     }
 

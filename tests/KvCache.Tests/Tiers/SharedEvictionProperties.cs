@@ -17,7 +17,7 @@ public sealed class SharedEvictionProperties : IAsyncLifetime
         return ValueTask.CompletedTask;
     }
 
-    [Property(Arbitrary = [typeof(EvictionProperties)], MaxTest = 30, EndSize = 100)]
+    [Property(Arbitrary = [typeof(EvictionProperties)], MaxTest = 60)]
     public void Nothing_comes_back_from_the_server_or_stays_in_it(EvictionProperties.Step[] steps)
     {
         using var connection = ConnectionMultiplexer.Connect(_redis!.Address + ",allowAdmin=true");
