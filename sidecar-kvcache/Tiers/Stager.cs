@@ -17,17 +17,18 @@ internal sealed record Staging(int Blocks, Task Done);
 /// </summary>
 internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
 {
-    private const int MaxStagings = 64;
+    private const int MaxStagings = 128;
     private const int Readers = 4;
 
     [ThreadStatic]
     private static AlignedBuffer? _buffer;
 
     private readonly ConcurrentDictionary<(TenantKey Tenant, BlockKey End), Staging> _running = [];
+    private readonly Places<TenantKey> _places = new(MaxStagings);
 
     public int Running => _running.Count;
 
-    /// <summary>Begins to stage what continues a prefix. Null: there is nothing, or too much is being staged already.</summary>
+    /// <summary>Begins to stage what continues a prefix. Null: there is nothing, or too much is being staged already, of the tenant or of all.</summary>
     public Staging? Begin(TierJob job, ReadOnlySpan<BlockKey> keys, int from, bool endsPublic)
     {
         if (from >= keys.Length)
@@ -41,7 +42,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         var policy = context.Policy();
         var withdrawn = writer.Withdrawals.Along(keys);
         // What was evicted and is still to be taken away from the server does not come back.
-        var shares = job.Secret is not null && policy.SharePrivate && !writer.IsForgetting(job.Tenant) ? job.Secret : null;
+        var shares = shared is not null && job.Secret is not null && policy.SharePrivate && !writer.IsForgetting(job.Tenant) ? job.Secret : null;
         var entries = ssd is null ? [] : TierPlan.Continue(
             chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null,
             (block, entry) => PublicRules.Holds(policy, entry.Block.Reason!) && !IsWithdrawn(withdrawn, block, entry.Record.WrittenAt));
@@ -50,7 +51,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             && ((job.View == View.Shared && policy.MakesPublic) || shares is not null);
         if (entries.Count == 0 && !asksShared)
             return null;
-        if (_running.Count >= MaxStagings)
+        if (!_places.TryTake(job.Tenant))
         {
             metrics.JobsDropped.Inc();
             return null;
@@ -59,10 +60,14 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var staging = new Staging(entries.Count, done.Task);
         if (!_running.TryAdd(end, staging))
+        {
+            _places.Give(job.Tenant);
             return _running.TryGetValue(end, out running) ? running : null;
+        }
+
         if (!context.TryBeginCopy(job.Layout))
         {
-            _running.TryRemove(end, out _);
+            End();
             // Another request for the same blocks may wait for it already.
             done.SetResult();
             return null;
@@ -84,11 +89,17 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             finally
             {
                 context.EndCopy(job.Layout);
-                _running.TryRemove(end, out _);
+                End();
                 done.SetResult();
             }
         });
         return staging;
+
+        void End()
+        {
+            _places.Give(job.Tenant);
+            _running.TryRemove(end, out _);
+        }
     }
 
     private int StageFromDisk(TierJob job, EvictionWatch watch, BlockKey[] keys, int from, List<SsdEntry> entries)

@@ -7,14 +7,14 @@ namespace Moebius.KvCache.Tiers;
 /// <summary>
 /// Copies committed blocks to the tiers outside the arena, some time after the commit and beside the requests: public
 /// blocks under their public name, private ones under their tenant's. What is in a tier already is not copied again, so
-/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue is not copied.
+/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue, or whose tenant has enough there, is not copied.
 /// </summary>
 internal sealed class TierWriter : IAsyncDisposable
 {
     /// <summary>Time for classification to come first: most blocks that become public are then written once.</summary>
     public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(250);
 
-    private const int MaxWaiting = 1024;
+    private const int MaxWaiting = 2048;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _stop = new();
@@ -24,9 +24,9 @@ internal sealed class TierWriter : IAsyncDisposable
     private readonly TierMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly Places<TenantKey> _places = new(MaxWaiting);
     private readonly Task _loop;
     private volatile EvictionWatch? _copying;
-    private int _waiting;
 
     public TierWriter(TierContext context, SsdTier? ssd, SharedTier? shared, TierMetrics metrics, TimeProvider time, ILogger logger)
     {
@@ -40,13 +40,12 @@ internal sealed class TierWriter : IAsyncDisposable
     }
 
     /// <summary>Prompts accepted and not copied yet.</summary>
-    public int Waiting => Volatile.Read(ref _waiting);
+    public int Waiting => (int)_places.Count;
 
     public void Add(TierJob job)
     {
-        if (Interlocked.Increment(ref _waiting) > MaxWaiting)
+        if (!_places.TryTake(job.Tenant))
         {
-            Interlocked.Decrement(ref _waiting);
             _metrics.JobsDropped.Inc();
             return;
         }
@@ -109,7 +108,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 }
                 finally
                 {
-                    Interlocked.Decrement(ref _waiting);
+                    _places.Give(job.Tenant);
                 }
             }
         }
