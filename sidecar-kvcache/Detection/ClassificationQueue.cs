@@ -12,8 +12,9 @@ namespace Moebius.KvCache.Detection;
 /// <summary>Freshly committed blocks, with the text they were computed from.</summary>
 /// <param name="Undecided">First block that nothing is known about yet.</param>
 /// <param name="Blocks">Blocks to classify, for filling batches.</param>
+/// <param name="OnPrivate">Told when some of them have become private for good; null: nobody is.</param>
 internal sealed record ClassificationJob(
-    PrefixIndex Index, IndexRoot Root, TenantKey Tenant, bool Anonymous, uint[] Tokens, byte[] Text, uint[] TokenBytes, int Undecided, int Blocks)
+    PrefixIndex Index, IndexRoot Root, TenantKey Tenant, bool Anonymous, uint[] Tokens, byte[] Text, uint[] TokenBytes, int Undecided, int Blocks, Action? OnPrivate = null)
 {
     private int _ended;
 
@@ -27,7 +28,7 @@ internal sealed record ClassificationJob(
 
 /// <summary>
 /// Classifies committed blocks in batches, beside the requests: nobody waits for it, and what it has not seen yet is
-/// private. A job that finds no room is dropped, which leaves its blocks private.
+/// private. A job that finds no room, or whose tenant has enough waiting, is dropped, which leaves its blocks private.
 /// </summary>
 internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetrics metrics, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
@@ -37,7 +38,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
     private readonly Channel<ClassificationJob> _jobs = Channel.CreateUnbounded<ClassificationJob>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _asking = [];
-    private long _pendingBytes;
+    private readonly Places<TenantKey> _bytes = new(MaxPendingBytes);
     private long _pendingJobs;
     private Task _loop = Task.CompletedTask;
 
@@ -48,9 +49,8 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
 
     public void Add(ClassificationJob job)
     {
-        if (Interlocked.Add(ref _pendingBytes, job.Bytes) > MaxPendingBytes)
+        if (!_bytes.TryTake(job.Tenant, job.Bytes))
         {
-            Interlocked.Add(ref _pendingBytes, -job.Bytes);
             metrics.ClassificationsDropped.Inc();
             if (job.Anonymous)
                 job.Index.DropPath(job.Root, job.Tenant, job.Tokens);
@@ -212,6 +212,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         {
             metrics.PrivateVerdicts.WithLabels(Label(verdict.Reason)).Inc();
             job.Index.MarkPrivate(job.Root, job.Tenant, job.Tokens, verdict.PrivateFrom);
+            job.OnPrivate?.Invoke();
         }
 
         if (verdict.PublicUpTo > 0 && current.Mode == SharingMode.SafeKV)
@@ -274,7 +275,7 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
     {
         if (!job.End())
             return;
-        Interlocked.Add(ref _pendingBytes, -job.Bytes);
+        _bytes.Give(job.Tenant, job.Bytes);
         Interlocked.Decrement(ref _pendingJobs);
     }
 

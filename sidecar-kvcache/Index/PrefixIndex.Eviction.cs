@@ -54,8 +54,8 @@ internal sealed partial class PrefixIndex
         }
     }
 
-    /// <summary>Drops a tenant's private blocks in one tree; a null tenant: every block of it that no lease pins.</summary>
-    public int Evict(IndexRoot root, TenantKey? tenant) => tenant is { } one ? EvictTenant(root, one) : EvictUnpinned(root);
+    /// <summary>Drops a tenant's private blocks in one tree; a null tenant: every block of it. Slots under a lease are freed when it ends.</summary>
+    public int Evict(IndexRoot root, TenantKey? tenant) => tenant is { } one ? EvictTenant(root, one) : EvictAll(root);
 
     /// <summary>Drops a tenant's private blocks in one tree; those under a lease as soon as it ends.</summary>
     public int EvictTenant(IndexRoot root, TenantKey tenant)
@@ -82,8 +82,16 @@ internal sealed partial class PrefixIndex
         }
     }
 
-    /// <summary>Drops every block of one tree that no lease pins.</summary>
-    public int EvictUnpinned(IndexRoot root) => Sweep(root, static _ => true, trim: true);
+    /// <summary>Drops every block of one tree; those under a lease as soon as it ends.</summary>
+    public int EvictAll(IndexRoot root)
+    {
+        using (_lock.Write())
+        {
+            var dropped = (root.Node.Children?.Values.ToArray() ?? []).Sum(RemoveSubtree);
+            EvictedBlocks += dropped;
+            return dropped;
+        }
+    }
 
     /// <summary>Drops what has not been used since a moment.</summary>
     /// <param name="privateBefore">Milliseconds; private entries last used before go.</param>
@@ -95,8 +103,7 @@ internal sealed partial class PrefixIndex
             roots = [.. _roots.Values];
         return roots.Sum(root => Sweep(
             root,
-            node => Volatile.Read(ref node.LastUse) < (node.Visibility == Visibility.Public ? publicBefore : privateBefore),
-            trim: false));
+            node => Volatile.Read(ref node.LastUse) < (node.Visibility == Visibility.Public ? publicBefore : privateBefore)));
     }
 
     /// <summary>Blocks by visibility.</summary>
@@ -106,7 +113,7 @@ internal sealed partial class PrefixIndex
             return (_owners.Values.Sum(owner => (long)owner.Blocks), _public.Blocks);
     }
 
-    private int Sweep(IndexRoot root, Func<IndexNode, bool> drop, bool trim)
+    private int Sweep(IndexRoot root, Func<IndexNode, bool> drop)
     {
         using (_lock.Write())
         {
@@ -116,9 +123,7 @@ internal sealed partial class PrefixIndex
             for (var index = nodes.Count - 1; index > 0; index--)
             {
                 var node = nodes[index];
-                if (!node.IsLeaf || !drop(node))
-                    continue;
-                if (trim || node.Pin.UpTo == 0)
+                if (node.IsLeaf && node.Pin.UpTo == 0 && drop(node))
                     dropped += TrimLeaf(node, int.MaxValue);
             }
 

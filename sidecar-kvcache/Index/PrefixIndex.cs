@@ -128,6 +128,7 @@ internal sealed partial class PrefixIndex
 
     /// <inheritdoc cref="Insert(IndexRoot, TenantKey, ReadOnlySpan{uint}, int, ReadOnlySpan{int}, int, View, PublicReason?, TenantKey?)"/>
     /// <param name="sealedPrivate">Blocks that are not shared are private for good, not until they are cleared.</param>
+    /// <param name="isWanted">Whether they may still be published, asked while nothing can be evicted; null: they may.</param>
     public InsertResult Insert(
         IndexRoot root,
         TenantKey tenant,
@@ -138,7 +139,8 @@ internal sealed partial class PrefixIndex
         View view,
         PublicReason? shareAs,
         TenantKey? origin,
-        bool sealedPrivate = false)
+        bool sealedPrivate = false,
+        Func<bool>? isWanted = null)
     {
         using (_lock.Write())
         {
@@ -146,6 +148,13 @@ internal sealed partial class PrefixIndex
             _slots.PrefetchKeys(slots);
             var owner = GetOrAddOwner(tenant);
             owner.Reserved -= slots.Length;
+            if (isWanted?.Invoke() == false)
+            {
+                _slots.Free(slots);
+                DropIfUnused(owner);
+                return default;
+            }
+
             var match = Match(root, owner, keys, view);
             var end = Math.Min(firstBlock + slots.Length, keep);
             var from = Math.Min(Math.Max(match.Depth, firstBlock), firstBlock + slots.Length);

@@ -94,6 +94,9 @@ internal sealed class PolicySource : IAsyncDisposable
             }
             catch (UserInputException error)
             {
+                // What cannot be read at all may come back as it was.
+                if (text.Length == 0)
+                    _refused = "";
                 var generation = Generation(text);
                 if (Error == error.Message && _metrics.PolicyRefusedGeneration.Value == generation)
                     return;

@@ -210,14 +210,17 @@ internal sealed partial class CacheStore : IAsyncDisposable
         var result = session.Layout.Index.Insert(
             root, key, tokens, (int)firstBlock, indexes, keep, view, share, anonymous ? null : key);
 
-        _tiers.Changed(new TierJob(session.Layout, root, key, _tiers.SecretOf(tenant, anonymous), tokens, view));
+        var committed = _time.GetTimestamp();
+        var copy = new TierJob(session.Layout, root, key, _tiers.SecretOf(tenant, anonymous), tokens, view);
+        _tiers.Changed(copy);
         // Under a policy that clears nothing there is no verdict to wait for.
         if (result.Undecided < result.CachedBlocks && policy.Mode == SharingMode.SafeKV && view == View.Shared)
         {
             var blocks = result.CachedBlocks - result.Undecided;
             var used = result.CachedBlocks * root.BlockTokens;
             _queue.Add(new ClassificationJob(
-                session.Layout.Index, root, key, anonymous, tokens.AsSpan(0, used).ToArray(), text, tokenBytes, result.Undecided, blocks));
+                session.Layout.Index, root, key, anonymous, tokens.AsSpan(0, used).ToArray(), text, tokenBytes, result.Undecided, blocks,
+                OnPrivate: () => _tiers.Judged(copy, committed)));
         }
 
         return result.CachedBlocks;

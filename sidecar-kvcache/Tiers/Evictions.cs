@@ -20,13 +20,13 @@ internal enum Evicted
 }
 
 /// <summary>
-/// Evictions on request. A copy into a tier or back takes a while: it asks at its end what was evicted meanwhile, and then takes away
-/// again what it brought.
+/// Evictions on request. A copy into a tier or back takes a while: before it puts a block anywhere it asks what was evicted meanwhile,
+/// under the lock under which the eviction drops what is there. So the one or the other takes the block, whoever comes first.
 /// </summary>
 internal sealed class Evictions
 {
-    /// <summary>Of each kind remembered.</summary>
-    private const int Most = 4096;
+    /// <summary>How many are remembered; whoever began before them is told that all may be evicted.</summary>
+    public const int Most = 4096;
 
     private readonly object _gate = new();
     private readonly RecentMap<TenantKey, long> _ofTenant = new(Most);
@@ -69,11 +69,17 @@ internal sealed class Evictions
         }
     }
 
+    /// <summary>To be asked by a copy for a tenant that begins now, before it looks for what there is.</summary>
+    public EvictionWatch Watch(ModelKey model, TenantKey tenant) => new(this, model, tenant, Count);
+
     /// <summary>What was evicted, of what a copy for a tenant may have brought, after so many evictions.</summary>
     public Evicted Since(ModelKey model, TenantKey tenant, long count)
     {
         lock (_gate)
         {
+            // After so many the first of them are forgotten.
+            if (_count - count > Most)
+                return Evicted.Tenant | Evicted.TenantOfModel | Evicted.Model;
             return (_ofTenant.GetValueOrDefault(tenant, 0) > count ? Evicted.Tenant : Evicted.None)
                 | (_ofTenantAndModel.GetValueOrDefault((model, tenant), 0) > count ? Evicted.TenantOfModel : Evicted.None)
                 | (_ofModel.GetValueOrDefault(model, 0) > count ? Evicted.Model : Evicted.None);

@@ -29,6 +29,13 @@ internal sealed class Removals<T>(int lot, Func<IReadOnlyList<T>, Task<bool>> re
         }
     }
 
+    /// <summary>Whether something is noted and not taken away yet.</summary>
+    public bool Has(T item)
+    {
+        lock (_gate)
+            return _pending.Contains(item);
+    }
+
     /// <summary>Takes away what is noted, unless that is being done already, until the server does not answer.</summary>
     public async Task RunAsync()
     {

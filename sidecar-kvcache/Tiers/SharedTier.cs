@@ -103,20 +103,24 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <summary>Stores blocks that the server lacks, and lets it keep those it has for longer.</summary>
     /// <param name="blocks">Public ones, and private ones if the policy lets them out.</param>
     /// <param name="secretFor">The owner's keys for a private block; those of origins for a public one.</param>
+    /// <param name="isWanted">Whether a block may still be stored.</param>
     /// <param name="bytes">Their KV bytes, stable until this returns.</param>
     /// <param name="keep">How long unused private and public blocks are kept.</param>
     /// <param name="cancel">Ends it early.</param>
-    public async Task WriteAsync(IReadOnlyList<TierBlock> blocks, Func<TierBlock, TenantSecret?> secretFor, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
+    public async Task WriteAsync(
+        IReadOnlyList<TierBlock> blocks, Func<TierBlock, TenantSecret?> secretFor, Predicate<TierBlock> isWanted, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
     {
         for (var start = 0; start < blocks.Count; start += WriteLot)
         {
             var lot = blocks.Skip(start).Take(WriteLot).ToArray();
+            if (!Array.Exists(lot, isWanted))
+                continue;
             var known = await TryAsync(
                 database => Task.WhenAll(lot.Select(block => IsStoredAsync(database, block, block.IsPublic ? keep.Public : keep.Private))), cancel);
             var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secretFor(block), bytes(start + index))).ToArray();
             // What has been judged takes the place of what had not.
             var written = known is null ? null : await TryAsync(
-                database => Task.WhenAll(lot.Zip(values).Where(static item => item.Second is not null).Select(item =>
+                database => Task.WhenAll(lot.Zip(values).Where(item => item.Second is not null && isWanted(item.First)).Select(item =>
                     database.StringSetAsync(
                         KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private, item.First is { IsPublic: false, IsUndecided: false } ? When.Always : When.NotExists))),
                 cancel);
@@ -164,6 +168,9 @@ internal sealed class SharedTier : IAsyncDisposable
         _names.Add(names);
         _ = _names.RunAsync();
     }
+
+    /// <summary>Whether the server may still have what is to be taken away of a tenant.</summary>
+    public bool IsForgetting(TenantKey tenant) => _tenants.Has(tenant);
 
     /// <summary>Takes a tenant's private blocks away from all pods, without waiting.</summary>
     public void ForgetTenant(TenantKey tenant)

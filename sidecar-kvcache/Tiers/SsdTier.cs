@@ -141,13 +141,16 @@ internal sealed partial class SsdTier : IDisposable
     /// <param name="body">Its KV bytes.</param>
     /// <param name="secret">The owner's keys, required for a private block; for a public one those of origins.</param>
     /// <param name="quota">Bytes that the owner's private blocks may take.</param>
-    public bool TryWrite(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, long quota)
+    /// <param name="isWanted">Whether it may still be stored, asked while nothing can be dropped; null: it may.</param>
+    public bool TryWrite(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, long quota, Func<bool>? isWanted = null)
     {
         if (!block.IsPublic && (secret is null || _keyCheck == 0))
             throw new ArgumentException("a private block needs its tenant's key", nameof(secret));
         var stored = (int)DirectFile.AlignUp(body.Length);
         lock (_writeGate)
         {
+            if (isWanted?.Invoke() == false)
+                return false;
             if (Contains(block.Id))
                 return true;
             if (stored > _segmentBytes || !SegmentRecord.CanHold(block.Reason) || _time.GetTimestamp() < _restUntil || (!block.IsPublic && !MakeRoomFor(block.Owner, stored, quota)))

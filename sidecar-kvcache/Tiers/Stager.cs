@@ -17,38 +17,41 @@ internal sealed record Staging(int Blocks, Task Done);
 /// </summary>
 internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
 {
-    private const int MaxStagings = 64;
+    private const int MaxStagings = 128;
     private const int Readers = 4;
 
     [ThreadStatic]
     private static AlignedBuffer? _buffer;
 
     private readonly ConcurrentDictionary<(TenantKey Tenant, BlockKey End), Staging> _running = [];
+    private readonly Places<TenantKey> _places = new(MaxStagings);
 
     public int Running => _running.Count;
 
-    /// <summary>Begins to stage what continues a prefix. Null: there is nothing, or too much is being staged already.</summary>
+    /// <summary>Begins to stage what continues a prefix. Null: there is nothing, or too much is being staged already, of the tenant or of all.</summary>
     public Staging? Begin(TierJob job, ReadOnlySpan<BlockKey> keys, int from, bool endsPublic)
     {
         if (from >= keys.Length)
             return null;
         // Before it is looked for what there is.
-        var begun = writer.Evictions.Count;
+        var watch = writer.Evictions.Watch(job.Root.Model, job.Tenant);
         var end = (job.Tenant, keys[^1]);
         if (_running.TryGetValue(end, out var running))
             return running;
         var chain = BlockChain.Of(job.Root.Model, job.Tokens, context.Master);
         var policy = context.Policy();
         var withdrawn = writer.Withdrawals.Along(keys);
+        // What was evicted and is still to be taken away from the server does not come back.
+        var shares = shared is not null && job.Secret is not null && policy.SharePrivate && !writer.IsForgetting(job.Tenant) ? job.Secret : null;
         var entries = ssd is null ? [] : TierPlan.Continue(
             chain, from, endsPublic, job.View, job.Secret, id => ssd.TryFind(id, out var entry) ? entry : null,
             (block, entry) => PublicRules.Holds(policy, entry.Block.Reason!) && !IsWithdrawn(withdrawn, block, entry.Record.WrittenAt));
         // What cannot be there is not asked for: names tell whoever reads the server that somebody asks.
         var asksShared = shared is { IsAvailable: true } && from + entries.Count < chain.Count
-            && ((job.View == View.Shared && policy.MakesPublic) || (job.Secret is not null && policy.SharePrivate));
+            && ((job.View == View.Shared && policy.MakesPublic) || shares is not null);
         if (entries.Count == 0 && !asksShared)
             return null;
-        if (_running.Count >= MaxStagings)
+        if (!_places.TryTake(job.Tenant))
         {
             metrics.JobsDropped.Inc();
             return null;
@@ -57,10 +60,14 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var staging = new Staging(entries.Count, done.Task);
         if (!_running.TryAdd(end, staging))
+        {
+            _places.Give(job.Tenant);
             return _running.TryGetValue(end, out running) ? running : null;
+        }
+
         if (!context.TryBeginCopy(job.Layout))
         {
-            _running.TryRemove(end, out _);
+            End();
             // Another request for the same blocks may wait for it already.
             done.SetResult();
             return null;
@@ -71,17 +78,9 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         {
             try
             {
-                try
-                {
-                    var reached = from + StageFromDisk(job, copied, from, entries);
-                    if (asksShared && reached == from + entries.Count)
-                        await StageFromSharedAsync(job, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
-                }
-                finally
-                {
-                    // Also when it failed: what it had brought by then is there.
-                    EvictAgain(job, begun);
-                }
+                var reached = from + StageFromDisk(job, watch, copied, from, entries);
+                if (asksShared && reached == from + entries.Count)
+                    await StageFromSharedAsync(job, watch, shares, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
@@ -90,24 +89,20 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             finally
             {
                 context.EndCopy(job.Layout);
-                _running.TryRemove(end, out _);
+                End();
                 done.SetResult();
             }
         });
         return staging;
+
+        void End()
+        {
+            _places.Give(job.Tenant);
+            _running.TryRemove(end, out _);
+        }
     }
 
-    /// <summary>Takes away what was brought behind the back of an eviction.</summary>
-    private void EvictAgain(TierJob job, long begun)
-    {
-        var evicted = writer.Evictions.Since(job.Root.Model, job.Tenant, begun);
-        if (evicted.HasFlag(Evicted.TenantOfModel))
-            job.Layout.Index.EvictTenant(job.Root, job.Tenant);
-        if (evicted.HasFlag(Evicted.Model))
-            job.Layout.Index.EvictUnpinned(job.Root);
-    }
-
-    private int StageFromDisk(TierJob job, BlockKey[] keys, int from, List<SsdEntry> entries)
+    private int StageFromDisk(TierJob job, EvictionWatch watch, BlockKey[] keys, int from, List<SsdEntry> entries)
     {
         if (entries.Count == 0)
             return 0;
@@ -121,12 +116,12 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             for (var known = Volatile.Read(ref arrived); index < known;)
                 known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
         });
-        var staged = Publish(job, keys, from, slots, [.. entries.Take(arrived).Select(entry => StagedBlock.Of(entry.Record, context.Master?.Origins))], index => !entries[index].Removed);
+        var staged = Publish(job, watch, keys, from, slots, [.. entries.Take(arrived).Select(entry => StagedBlock.Of(entry.Record, context.Master?.Origins))], index => !entries[index].Removed);
         metrics.Staged.WithLabels("ssd").Inc(staged);
         return staged;
     }
 
-    private async Task StageFromSharedAsync(TierJob job, BlockChain chain, BlockKey[] keys, int from, bool isPublic)
+    private async Task StageFromSharedAsync(TierJob job, EvictionWatch watch, TenantSecret? secret, BlockChain chain, BlockKey[] keys, int from, bool isPublic)
     {
         const int Lot = 16;
         while (from < chain.Count)
@@ -137,11 +132,11 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             var found = new List<StagedBlock>();
             try
             {
-                found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, job.Secret, context.Master?.Origins, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
+                found = await shared!.ReadAsync(chain, from, slots.Length, isPublic && job.View == View.Shared, job.Tenant, secret, context.Master?.Origins, index => Bytes(job, slots[index]), context.Policy(), job.Root.Model.BlockBytes);
             }
             finally
             {
-                var staged = Publish(job, keys, from, slots, found, static _ => true);
+                var staged = Publish(job, watch, keys, from, slots, found, static _ => true);
                 metrics.Staged.WithLabels("shared").Inc(staged);
                 // What was taken back would stay in the way of what is public anew.
                 var withdrawn = writer.Withdrawals.Along(keys);
@@ -162,7 +157,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
     /// <summary>Hands filled slots to the index and gives the others back.</summary>
     /// <returns>Blocks that are cached now.</returns>
-    private int Publish(TierJob job, BlockKey[] keys, int from, int[] slots, List<StagedBlock> blocks, Func<int, bool> isWanted)
+    private int Publish(TierJob job, EvictionWatch watch, BlockKey[] keys, int from, int[] slots, List<StagedBlock> blocks, Func<int, bool> isWanted)
     {
         var index = job.Layout.Index;
         var policy = context.Policy();
@@ -170,7 +165,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         bool IsWanted(int block) => isWanted(block) && (blocks[block].Reason is null || !IsWithdrawn(withdrawn, from + block, blocks[block].WrittenAt));
         bool AreAlike(int one, int other) =>
             Equals(blocks[one].Reason, blocks[other].Reason) && blocks[one].IsUndecided == blocks[other].IsUndecided && blocks[one].Origin == blocks[other].Origin;
-        var done = 0;
+        var (done, published) = (0, 0);
         while (done < blocks.Count && (blocks[done].Reason is not { } reason || (IsWanted(done) && PublicRules.Holds(policy, reason))))
         {
             var group = done + 1;
@@ -184,7 +179,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
             var cached = index.Insert(
                 job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View,
-                blocks[done].Reason, blocks[done].Origin, sealedPrivate: !blocks[done].IsUndecided).CachedBlocks;
+                blocks[done].Reason, blocks[done].Origin, sealedPrivate: !blocks[done].IsUndecided, () => watch.LetsKeep(blocks[done].Reason is not null)).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
             withdrawn = writer.Withdrawals.Along(keys);
             if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.Names.IsKnown(keys[from + block]), -1) is var gone and >= 0)
@@ -192,6 +187,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             done = group;
             if (cached < from + group)
                 break;
+            published = group;
         }
 
         if (!ReferenceEquals(context.Policy(), policy))
@@ -202,7 +198,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             index.EndReservation(job.Tenant, slots.Length - done);
         }
 
-        return done;
+        return published;
     }
 
     /// <summary>Whether a public block was written before it, or something before it, was taken back.</summary>

@@ -59,6 +59,16 @@ internal sealed class TierSet : IAsyncDisposable
     /// <summary>Blocks were committed or became public.</summary>
     public void Changed(TierJob job) => _writer?.Add(job);
 
+    /// <summary>Blocks have become private for good: what was copied before says that nothing is known about them yet.</summary>
+    /// <param name="job">As it was given to <see cref="Changed"/>.</param>
+    /// <param name="since">A moment before that.</param>
+    public void Judged(TierJob job, long since)
+    {
+        // A copy that has not begun sees the verdict.
+        if (job.Secret is not null && _time.GetElapsedTime(since) >= TierWriter.Settle)
+            _writer?.Add(job);
+    }
+
     /// <summary>Blocks are no longer public; with the first that was probed, nothing that follows it is.</summary>
     public void Demoted(IReadOnlyList<BlockKey> keys, BlockKey? probed) => _writer?.Withdraw(keys, probed);
 
@@ -77,7 +87,7 @@ internal sealed class TierSet : IAsyncDisposable
             _logger.LogWarning("Policy: encryption is asked for, but no key is mounted (--encryption-key): private blocks stay in the arena");
     }
 
-    /// <summary>Drops a tenant's private blocks of a model, from the arena too; a null tenant: all blocks of the model that no lease pins.</summary>
+    /// <summary>Drops a tenant's private blocks of a model, from the arena too; a null tenant: all blocks of the model.</summary>
     /// <returns>Blocks that the arena and the disk had.</returns>
     public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant) => _writer?.Evict(index, root, tenant) ?? index.Evict(root, tenant);
 

@@ -7,14 +7,14 @@ namespace Moebius.KvCache.Tiers;
 /// <summary>
 /// Copies committed blocks to the tiers outside the arena, some time after the commit and beside the requests: public
 /// blocks under their public name, private ones under their tenant's. What is in a tier already is not copied again, so
-/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue is not copied.
+/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue, or whose tenant has enough there, is not copied.
 /// </summary>
 internal sealed class TierWriter : IAsyncDisposable
 {
     /// <summary>Time for classification to come first: most blocks that become public are then written once.</summary>
     public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(250);
 
-    private const int MaxWaiting = 1024;
+    private const int MaxWaiting = 2048;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _stop = new();
@@ -24,8 +24,9 @@ internal sealed class TierWriter : IAsyncDisposable
     private readonly TierMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly Places<TenantKey> _places = new(MaxWaiting);
     private readonly Task _loop;
-    private int _waiting;
+    private volatile EvictionWatch? _copying;
 
     public TierWriter(TierContext context, SsdTier? ssd, SharedTier? shared, TierMetrics metrics, TimeProvider time, ILogger logger)
     {
@@ -39,13 +40,12 @@ internal sealed class TierWriter : IAsyncDisposable
     }
 
     /// <summary>Prompts accepted and not copied yet.</summary>
-    public int Waiting => Volatile.Read(ref _waiting);
+    public int Waiting => (int)_places.Count;
 
     public void Add(TierJob job)
     {
-        if (Interlocked.Increment(ref _waiting) > MaxWaiting)
+        if (!_places.TryTake(job.Tenant))
         {
-            Interlocked.Decrement(ref _waiting);
             _metrics.JobsDropped.Inc();
             return;
         }
@@ -61,6 +61,14 @@ internal sealed class TierWriter : IAsyncDisposable
 
     /// <summary>What was evicted on request while blocks are copied.</summary>
     public Evictions Evictions { get; } = new();
+
+    /// <summary>
+    /// Whether the tier between pods may have private blocks of a tenant that were evicted: they are still to be taken away, or a copy
+    /// that began before the eviction may yet send some.
+    /// </summary>
+    public bool IsForgetting(TenantKey tenant) =>
+        // In this order: at its end a copy notes first that there is something to be taken away.
+        (_copying is { } copying && copying.Tenant == tenant && !copying.LetsShare(isPublic: false)) || _shared?.IsForgetting(tenant) == true;
 
     /// <summary>Takes blocks that are no longer public out of the tiers.</summary>
     /// <param name="keys">The blocks.</param>
@@ -100,7 +108,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 }
                 finally
                 {
-                    Interlocked.Decrement(ref _waiting);
+                    _places.Give(job.Tenant);
                 }
             }
         }
@@ -114,26 +122,22 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         if (!_context.TryBeginCopy(job.Layout))
             return;
-        var begun = Evictions.Count;
+        var watch = _copying = Evictions.Watch(job.Root.Model, job.Tenant);
         try
         {
-            await WriteAsync(job);
+            await WriteAsync(job, watch);
         }
         finally
         {
-            // Also when it failed: what it had written by then is there.
-            try
-            {
-                EvictAgain(job, begun);
-            }
-            finally
-            {
-                _context.EndCopy(job.Layout);
-            }
+            // Also when it failed: what it had sent by then may have come to the server behind the look for what is to be removed.
+            if (watch.Evicted.HasFlag(Evicted.Tenant))
+                _shared?.ForgetTenant(job.Tenant);
+            _copying = null;
+            _context.EndCopy(job.Layout);
         }
     }
 
-    private async Task WriteAsync(TierJob job)
+    private async Task WriteAsync(TierJob job, EvictionWatch watch)
     {
         var keys = job.Root.Keys(job.Tokens);
         var chain = BlockChain.Of(job.Root.Model, job.Tokens, _context.Master);
@@ -152,14 +156,14 @@ internal sealed class TierWriter : IAsyncDisposable
                 for (var index = 0; index < run.Slots.Length; index++)
                 {
                     if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
-                        Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, sharing);
+                        Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, watch, sharing);
                 }
             }
 
             if (_shared is not null && sharing.Count > 0)
             {
                 await _shared.WriteAsync(
-                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), index => Bytes(job, sharing[index].Slot),
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic), index => Bytes(job, sharing[index].Slot),
                     (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }
@@ -174,21 +178,6 @@ internal sealed class TierWriter : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes away what was written, or kept in the arena for it, behind the back of an eviction.</summary>
-    private void EvictAgain(TierJob job, long begun)
-    {
-        var evicted = Evictions.Since(job.Root.Model, job.Tenant, begun);
-        if (evicted.HasFlag(Evicted.Tenant))
-            _shared?.ForgetTenant(job.Tenant);
-        if (evicted.HasFlag(Evicted.TenantOfModel))
-            DropFromDisk(job.Root, job.Tenant);
-        if (evicted.HasFlag(Evicted.Model))
-        {
-            DropFromDisk(job.Root, null);
-            job.Layout.Index.EvictUnpinned(job.Root);
-        }
-    }
-
     private static IReadOnlyList<CachedRun> Inspect(TierJob job, BlockKey[] keys, out IndexLease lease) =>
         job.Layout.Index.Inspect(job.Root, job.Tenant, keys, job.View, out lease);
 
@@ -199,7 +188,7 @@ internal sealed class TierWriter : IAsyncDisposable
         return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
-    private void Write(TierJob job, TierBlock block, int slot, long withdrawnAt, List<(TierBlock Block, int Slot)> sharing)
+    private void Write(TierJob job, TierBlock block, int slot, long withdrawnAt, EvictionWatch watch, List<(TierBlock Block, int Slot)> sharing)
     {
         var policy = _context.Policy();
         // Without an entry of its own on this disk a block that was shared already costs one question to the server.
@@ -210,7 +199,7 @@ internal sealed class TierWriter : IAsyncDisposable
         if (_ssd is not null && (block.IsPublic ? _ssd.WasWritten(block.Id, withdrawnAt) : !block.IsUndecided && _ssd.IsUndecided(block.Id)))
             _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
-            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent);
+            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent, () => watch.LetsKeep(block.IsPublic));
     }
 
     private TenantSecret? SecretFor(TierJob job, in TierBlock block) => block.IsPublic ? _context.Master?.Origins : job.Secret;
@@ -219,7 +208,7 @@ internal sealed class TierWriter : IAsyncDisposable
 
     /// <summary>
     /// Drops a tenant's private blocks of a model, from the tier between pods those of all models; a null tenant: what this pod has of
-    /// the model and no lease pins.
+    /// the model. When it returns, nothing of that is in the arena or on the disk or comes back to them.
     /// </summary>
     /// <returns>Blocks that the arena and the disk had.</returns>
     public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)

@@ -17,8 +17,8 @@ internal sealed class ContextChecker : IDisposable
     /// <summary>Calls at a time.</summary>
     public const int MaxCalls = 4;
 
-    /// <summary>Passages that may wait or be asked about; what comes on top gets no verdict.</summary>
-    public const int MaxPending = 256;
+    /// <summary>Passages that may wait or be asked about; what comes on top, or is more of one tenant than there is room left, gets no verdict.</summary>
+    public const int MaxPending = 512;
 
     private const int MaxAnswerBytes = 64 << 10;
 
@@ -29,7 +29,7 @@ internal sealed class ContextChecker : IDisposable
     private readonly SemaphoreSlim _calls = new(MaxCalls);
     private readonly ConcurrentDictionary<UInt128, Task<bool?>> _running = [];
     private readonly VerdictCache _verdicts;
-    private int _pending;
+    private readonly Places<TenantKey> _pending = new(MaxPending);
 
     /// <param name="settings">Whom to ask, and for how long.</param>
     /// <param name="apiKey">Bearer token, or null.</param>
@@ -62,7 +62,7 @@ internal sealed class ContextChecker : IDisposable
         var started = new TaskCompletionSource<bool?>(TaskCreationOptions.RunContinuationsAsynchronously);
         var running = _running.GetOrAdd(key, started.Task);
         if (running == started.Task)
-            _ = AskAsync(key, context, passage, started);
+            _ = AskAsync(tenant, key, context, passage, started);
         return running.WaitAsync(cancel);
     }
 
@@ -72,12 +72,13 @@ internal sealed class ContextChecker : IDisposable
         _calls.Dispose();
     }
 
-    private async Task AskAsync(UInt128 key, string context, string passage, TaskCompletionSource<bool?> done)
+    private async Task AskAsync(TenantKey tenant, UInt128 key, string context, string passage, TaskCompletionSource<bool?> done)
     {
         bool? verdict = null;
+        var hasPlace = _pending.TryTake(tenant);
         try
         {
-            if (Interlocked.Increment(ref _pending) <= MaxPending)
+            if (hasPlace)
                 verdict = await CallAsync(context, passage);
         }
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException or System.Text.Json.JsonException)
@@ -86,7 +87,8 @@ internal sealed class ContextChecker : IDisposable
         }
         finally
         {
-            Interlocked.Decrement(ref _pending);
+            if (hasPlace)
+                _pending.Give(tenant);
             if (verdict is { } known)
                 _verdicts.Add(key, known);
             _metrics?.ContextChecks.WithLabels(verdict switch { true => "private", false => "public", null => "none" }).Inc();

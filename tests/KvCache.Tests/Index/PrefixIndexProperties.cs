@@ -24,7 +24,7 @@ public sealed class PrefixIndexProperties
         Promote,
         MarkPrivate,
         EvictTenant,
-        EvictUnpinned,
+        EvictAll,
         Retract,
         Probe,
         DropPrivate,
@@ -81,6 +81,10 @@ public sealed class PrefixIndexProperties
                 case Verb.EvictTenant:
                     harness.Index.EvictTenant(harness.Root, tenant);
                     reference.EvictTenant(step.Tenant);
+                    break;
+                case Verb.EvictAll:
+                    harness.Index.EvictAll(harness.Root);
+                    reference.EvictAll();
                     break;
                 case Verb.Retract:
                     harness.Index.Retract(reason => reason != Reasons[step.Blocks % 2]);
@@ -152,8 +156,8 @@ public sealed class PrefixIndexProperties
                 case Verb.EvictTenant:
                     harness.Index.EvictTenant(harness.Root, tenant);
                     break;
-                case Verb.EvictUnpinned:
-                    harness.Index.EvictUnpinned(harness.Root);
+                case Verb.EvictAll:
+                    harness.Index.EvictAll(harness.Root);
                     break;
                 case Verb.Retract:
                     harness.Index.Retract(_ => false);
@@ -182,7 +186,7 @@ public sealed class PrefixIndexProperties
         foreach (var lease in leases)
             lease.Lease.Release();
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
-        harness.Index.EvictUnpinned(harness.Root);
+        harness.Index.EvictAll(harness.Root);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
     }
 

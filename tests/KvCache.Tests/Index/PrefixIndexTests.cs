@@ -219,7 +219,7 @@ public sealed class PrefixIndexTests
         harness.Cache(0, "abc");
         Promote(harness, 0, "abc");
         harness.Index.DemoteProbed(harness.PublicRuns(1, "abc").Single());
-        harness.Index.EvictUnpinned(harness.Root);
+        harness.Index.EvictAll(harness.Root);
         harness.Cache(0, "abcd");
         Assert.Equal(0, Promote(harness, 0, "abcd"));
         Assert.Equal((4, 0), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd")));
@@ -286,7 +286,7 @@ public sealed class PrefixIndexTests
         }));
         await Task.WhenAll(work);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount + harness.Blocks());
-        harness.Index.EvictUnpinned(harness.Root);
+        harness.Index.EvictAll(harness.Root);
         Assert.Equal(harness.Slots.Count, harness.Slots.FreeCount);
     }
 

@@ -86,6 +86,8 @@ internal sealed class ReferenceIndex
         Demote(entry, seal: true);
     }
 
+    public void EvictAll() => Remove(static _ => true);
+
     public void EvictTenant(int tenant) => Remove(entry => entry.Owner == tenant);
 
     public void DropPrivate() => Remove(entry => !entry.IsPublic);

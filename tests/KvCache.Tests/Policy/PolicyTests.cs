@@ -97,6 +97,22 @@ public sealed class PolicyTests : IDisposable
     }
 
     [Fact]
+    public async Task A_refused_file_that_could_not_be_read_and_comes_back_is_refused_at_once_for_what_it_says()
+    {
+        var path = Write("policy.yaml", Manifest("mode: Share", 1));
+        await using var source = new PolicySource(path, new CacheMetrics(), NullLogger.Instance);
+        Write("policy.yaml", Manifest("colour: red", 2));
+        source.Poll();
+        var refusal = source.Error;
+        File.Delete(path);
+        source.Poll();
+        Assert.NotEqual(refusal, source.Error);
+        Write("policy.yaml", Manifest("colour: red", 2));
+        source.Poll();
+        Assert.Equal(refusal, source.Error);
+    }
+
+    [Fact]
     public async Task Readers_see_one_whole_policy_or_the_other()
     {
         var path = Path.Combine(_folder, "policy.yaml");

@@ -45,6 +45,16 @@ internal sealed class HeldServer : IAsyncDisposable
             _answers.TrySetResult();
     }
 
+    /// <summary>Passes on what was kept back and all that comes.</summary>
+    public void ReleaseAll()
+    {
+        lock (_gate)
+        {
+            _awaited = null;
+            Release();
+        }
+    }
+
     /// <summary>Passes it on at the end of a test that failed before it did: a client waits for its answers when it is closed.</summary>
     public IDisposable Releasing() => new Releaser(this);
 

@@ -145,6 +145,20 @@ public sealed class SsdServiceTests
     }
 
     [Fact]
+    public async Task A_verdict_that_comes_after_the_copy_reaches_the_disk_without_another_commit()
+    {
+        var late = PolicyHead.Replace("1ms", "1s", StringComparison.Ordinal) + "\n  rules: {custom: [{name: order, pattern: my order}]}";
+        await using var server = await StartAsync(policy: late);
+        await CacheQuestionAsync(server);
+        await server.RestartAsync(() => File.WriteAllText(server.Options.PolicyPath!, PolicyHead + $"\n  publicPrefixes: [{{name: shop, text: '{Question}'}}]"));
+        using var client = await server.Connect().AttachAsync();
+        Assert.Equal(AllBlocks, await client.ReadsAsync("alice", Question));
+        await client.CacheBytesAsync("alice", Question + " Or is it not sent yet?");
+        await server.ClassifiedAsync();
+        Assert.Equal(0, await client.HitsAsync("bob", Question));
+    }
+
+    [Fact]
     public async Task What_is_stored_before_its_verdict_is_sealed_and_its_tenants_alone_until_it_is_judged()
     {
         const string Secret = "Mail me: jane.roe@example.org, any time.\n";

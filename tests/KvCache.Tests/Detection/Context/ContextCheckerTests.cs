@@ -131,6 +131,24 @@ public sealed class ContextCheckerTests
     }
 
     [Fact]
+    public async Task A_tenant_with_many_questions_leaves_room_for_anothers()
+    {
+        await using var server = await ContextServer.StartAsync();
+        var gate = new TaskCompletionSource();
+        server.Say = async _ =>
+        {
+            await gate.Task;
+            return ContextServer.Verdict(false);
+        };
+        using var checker = Checker(server, time: new FakeTimeProvider());
+        var crowd = Enumerable.Range(0, 2 * ContextChecker.MaxPending).Select(number => checker.IsPrivateAsync(Alice, "", $"text {number}", CancellationToken.None)).ToArray();
+        var other = checker.IsPrivateAsync(Bob, "", "text", CancellationToken.None);
+        gate.SetResult();
+        Assert.False(await other);
+        Assert.Contains(null, await Task.WhenAll(crowd));
+    }
+
+    [Fact]
     public void The_oldest_used_verdict_goes_first()
     {
         var cache = new VerdictCache(2);
