@@ -99,7 +99,7 @@ internal static class WarmUp
 
     private static MoEDeployment Resource(string name) => new()
     {
-        ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}",
+        ApiVersion = ApiGroup.ApiVersion,
         Kind = MoEDeployment.KindName,
         Metadata = new V1ObjectMeta { Name = name, NamespaceProperty = "default", Uid = name, Generation = 1 },
         Spec = new MoEDeploymentSpec { Model = new ModelSpec { Source = new ModelSource { HostPath = new HostPathModel { Path = "/warm-up" } } } },
