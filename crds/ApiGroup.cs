@@ -8,4 +8,7 @@ public static class ApiGroup
 
     /// <summary>The one version served and stored.</summary>
     public const string Version = "v1alpha1";
+
+    /// <summary>Both, as in a resource's <c>apiVersion</c>.</summary>
+    public const string ApiVersion = Name + "/" + Version;
 }

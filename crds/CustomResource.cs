@@ -10,7 +10,7 @@ public abstract class CustomResource<TSpec, TStatus> : IKubernetesObject<V1Objec
     where TStatus : class
 {
     /// <summary>Always <c>moebius.dev/v1alpha1</c>.</summary>
-    public string ApiVersion { get; set; } = $"{ApiGroup.Name}/{ApiGroup.Version}";
+    public string ApiVersion { get; set; } = ApiGroup.ApiVersion;
 
     /// <summary>The resource's kind.</summary>
     public string Kind { get; set; } = "";

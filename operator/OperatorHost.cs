@@ -44,7 +44,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         using var life = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var informers = new Informers(api, options.Namespace, time, _metrics, loggers);
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
-        var children = new ChildApplier(informers.Children, _metrics, time, loggers.CreateLogger<ChildApplier>());
+        var children = new ChildApplier(api, informers.Children, _metrics, time, loggers.CreateLogger<ChildApplier>());
         var context = new ControllerContext(options.Settings, api, informers, children, events, _metrics, new PodReports(pods), time) { Log = loggers.CreateLogger("Moebius.Operator.Advice") };
         var memory = new IdleMemory(time).RunAsync(life.Token);
         try

@@ -37,7 +37,7 @@ public static class PolicyManifest
             throw new UserInputException($"{source}: 0 YAML documents, expected exactly one {KVPrivacyPolicy.KindName}");
         if (documents.Count == 1)
         {
-            Expect(documents[0], "apiVersion", $"{ApiGroup.Name}/{ApiGroup.Version}", source);
+            Expect(documents[0], "apiVersion", ApiGroup.ApiVersion, source);
             Expect(documents[0], "kind", KVPrivacyPolicy.KindName, source);
             return documents[0];
         }

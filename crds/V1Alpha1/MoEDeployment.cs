@@ -143,9 +143,28 @@ public sealed class ModelMemoryStatus
     /// <summary>Bytes of the intermediate results of one token of a step; spec.serving.maxBatchTokens is the largest step.</summary>
     public long? StepBytesPerToken { get; set; }
 
+    /// <summary>What the routing predictor takes; it counts where spec.experts.prefetch looks ahead and spec.experts.fastMemory does not hold all experts.</summary>
+    public ModelPredictorStatus? Predictor { get; set; }
+
     /// <summary>Memory that the inference container needs as the spec stands.</summary>
     public long? NeededBytes { get; set; }
 
     /// <summary>The largest spec.experts.fastMemory that the container's memory limit has room for.</summary>
     public long? ProposedExpertBytes { get; set; }
+}
+
+/// <summary>Memory of the routing predictor, by how far it looks ahead.</summary>
+public sealed class ModelPredictorStatus
+{
+    /// <summary>Bytes of what the token ids say, before it looks ahead by a layer.</summary>
+    public long? Bytes { get; set; }
+
+    /// <summary>Bytes for each layer that it may look ahead: spec.experts.prefetch.maxHorizon, or horizon with mode Fixed.</summary>
+    public long? BytesPerLayerAhead { get; set; }
+
+    /// <summary>Layers with experts: it looks no farther.</summary>
+    public int? Layers { get; set; }
+
+    /// <summary>Bytes of one token of a step for each layer that it looks ahead.</summary>
+    public long? StepBytesPerLayerAhead { get; set; }
 }

@@ -59,7 +59,7 @@ public sealed class ServicePlacement
 /// <summary>The PodDisruptionBudget.</summary>
 public sealed class DisruptionSpec
 {
-    /// <summary>Pods that a voluntary disruption may take at once.</summary>
+    /// <summary>Pods that a voluntary disruption may take at once. Those that do not answer do not hold it up, unless this is 0.</summary>
     [Range(0, 1000)]
     public int MaxUnavailable { get; set; } = 1;
 }

@@ -30,18 +30,16 @@ internal static class ManifestReport
 
         // A check that looked at nothing must not pass.
         return entries.All(entry => entry is { Skipped: not null, Errors.Count: 0 })
-            ? throw new UserInputException($"{string.Join(", ", entries.Select(entry => entry.Source).Distinct())}: nothing was checked: expected resources of {ApiVersion}")
+            ? throw new UserInputException($"{string.Join(", ", entries.Select(entry => entry.Source).Distinct())}: nothing was checked: expected resources of {ApiGroup.ApiVersion}")
             : entries.All(entry => entry.Errors.Count == 0);
     }
-
-    private static string ApiVersion => $"{ApiGroup.Name}/{ApiGroup.Version}";
 
     private static IEnumerable<Entry> Read(string path)
     {
         var (text, source) = Manifests.ReadArgument(path);
         var documents = Manifests.ParseDocuments(text, source);
         if (documents.Count == 0)
-            throw new UserInputException($"{source}: no document: expected resources of {ApiVersion}");
+            throw new UserInputException($"{source}: no document: expected resources of {ApiGroup.ApiVersion}");
         return documents.Select((document, index) => Read(document, source, $"{source}: document {index + 1}: {ValueText.Plain(document["kind"])}/{ValueText.Plain((document["metadata"] as JsonObject)?["name"])}"));
     }
 

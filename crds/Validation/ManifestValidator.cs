@@ -15,8 +15,6 @@ public static partial class ManifestValidator
 {
     private const int ErrorsShown = 3;
 
-    private static readonly string ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}";
-
     private static readonly Lazy<Dictionary<string, V1JSONSchemaProps>> Schemas = new(() =>
         ResourceKinds.All.ToDictionary(kind => kind.Kind, kind =>
         {
@@ -58,24 +56,24 @@ public static partial class ManifestValidator
         var (version, name) = (Text(manifest, "apiVersion") ?? "", Text(manifest, "kind") ?? "");
         var ours = Schemas.Value.Keys.FirstOrDefault(kind => kind.Equals(name, StringComparison.OrdinalIgnoreCase));
         if (version.Length == 0)
-            return new FieldError("apiVersion", $"{OrMissing(manifest["apiVersion"])}: {(ours is null ? $"expected a resource, such as one of {ApiVersion}" : $"write {ApiVersion}")}");
+            return new FieldError("apiVersion", $"{OrMissing(manifest["apiVersion"])}: {(ours is null ? $"expected a resource, such as one of {ApiGroup.ApiVersion}" : $"write {ApiGroup.ApiVersion}")}");
         if (name.Length == 0)
             return new FieldError("kind", $"{OrMissing(manifest["kind"])}: expected the kind of a resource");
         if (ours is not null)
-            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])} has no {ours}: did you mean {ApiVersion}?");
-        return Suggestions.Nearest(version.Split('/')[0], [ApiGroup.Name]) is null ? null : new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: did you mean {ApiVersion}?");
+            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])} has no {ours}: did you mean {ApiGroup.ApiVersion}?");
+        return Suggestions.Nearest(version.Split('/')[0], [ApiGroup.Name]) is null ? null : new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: did you mean {ApiGroup.ApiVersion}?");
     }
 
     private static FieldError? MistakenKind(JsonObject manifest)
     {
-        if (Text(manifest, "apiVersion") != ApiVersion)
-            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: write {ApiVersion}");
+        if (Text(manifest, "apiVersion") != ApiGroup.ApiVersion)
+            return new FieldError("apiVersion", $"{ValueText.Of(manifest["apiVersion"])}: write {ApiGroup.ApiVersion}");
         var name = Text(manifest, "kind") ?? "";
         var kinds = Schemas.Value.Keys;
         if (kinds.Contains(name))
             return null;
         var hint = Suggestions.Nearest(name, kinds) is { } near ? $"did you mean {near}?" : "use one of " + string.Join(", ", kinds);
-        return new FieldError("kind", $"{ValueText.Of(manifest["kind"])} is not a kind of {ApiVersion}: {hint}");
+        return new FieldError("kind", $"{ValueText.Of(manifest["kind"])} is not a kind of {ApiGroup.ApiVersion}: {hint}");
     }
 
     private static string OrMissing(JsonNode? value) => value is null ? "required field is missing" : $"{ValueText.Of(value)} is not a text";

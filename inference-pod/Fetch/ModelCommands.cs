@@ -94,7 +94,8 @@ public static class ModelCommands
                 Quantities.ParseBytes(parsed.GetValue(arena)!, "--arena-size"),
                 (parsed.GetValue(limit) ?? Variable(ContainerVariables.MemoryLimit)) is { } text ? Quantities.ParseBytes(text, "--memory-limit") : null,
                 serve.Serving.MaxBatchTokens,
-                serve.BlockTokens);
+                serve.BlockTokens,
+                MemorySizing.LayersAhead(serve.Experts.Prefetch));
             var need = MemorySizing.Plan(facts, budget);
             WriteReport(parsed.GetValue(report), facts, need.Refusal);
             var output = parsed.InvocationConfiguration.Output;
@@ -102,6 +103,8 @@ public static class ModelCommands
             output.WriteLine($"experts           {Quantities.Format(facts.ExpertBytes)}, at least {Quantities.Format(facts.SmallestExpertBytes)} resident");
             output.WriteLine($"keys and values   {Quantities.Format(facts.KVBytesPerToken)} per token");
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"a step            {Quantities.Format(facts.StepBytesPerToken)} per token, at most {serve.Serving.MaxBatchTokens} tokens"));
+            if (budget.LayersAhead is { } ahead && facts.Predictor is { } predictor)
+                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"predictor         {Quantities.Format(predictor.BytesFor(ahead))} with a horizon of {Math.Min(ahead, predictor.Layers)}, while not all experts are resident"));
             output.WriteLine($"needed            {Quantities.Format(need.Needed)}");
             if (need.ProposedFastMemory is { } proposal)
                 output.WriteLine($"experts may have  {Quantities.Format(proposal)}");

@@ -3,6 +3,7 @@ using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 
 namespace Moebius.Inference.Fetch;
 
@@ -19,7 +20,14 @@ internal static class ModelSizer
         var dense = checkpoint.Files.SelectMany(file => file.Entries)
             .Where(entry => !expertNames.Contains(entry.Name) && !WeightReader.IsLeftOut(entry.Name, spec) && Fp8Matrix.ScaledBy(checkpoint, entry.Name) is null)
             .Sum(InMemory);
-        return new ModelFacts(dense, catalog.TotalBytes, catalog.Count == 0 ? 0 : catalog.MinimumBytes, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1), StepMemory.BytesPerToken(spec));
+        var empty = catalog.Count == 0;
+        return new ModelFacts(
+            dense,
+            catalog.TotalBytes,
+            empty ? 0 : catalog.MinimumBytes,
+            SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1),
+            StepMemory.BytesPerToken(spec),
+            empty ? null : PredictorMemory.Facts(ModelLoader.Routing(catalog, spec)));
     }
 
     /// <summary>Packs the experts of a model unless they are packed already.</summary>

@@ -118,11 +118,12 @@ public static class ModelLoader
         return options.Predictor ?? (File.Exists(beside) ? beside : null);
     }
 
-    private static IPrefetchPolicy? Policy(ExpertCatalog catalog, DecoderSpec spec, ModelLoadOptions options, string? learned)
-    {
-        var shape = new RoutingShape(catalog.PerLayer.Count, catalog.PerLayer.Max(layer => layer.Count), catalog.TopK, spec.Vocabulary);
-        return PrefetchPolicies.Create(options.PrefetchSpec, shape, learned);
-    }
+    private static IPrefetchPolicy? Policy(ExpertCatalog catalog, DecoderSpec spec, ModelLoadOptions options, string? learned) =>
+        PrefetchPolicies.Create(options.PrefetchSpec, Routing(catalog, spec), learned);
+
+    /// <summary>What a predictor of the model's routing is for.</summary>
+    internal static RoutingShape Routing(ExpertCatalog catalog, DecoderSpec spec) =>
+        new(catalog.PerLayer.Count, catalog.PerLayer.Max(layer => layer.Count), catalog.TopK, spec.Vocabulary);
 
     private static ModelInfo Describe(DecoderSpec spec, ModelConfig config, WeightFingerprint fingerprint, ModelLoadOptions options, string directory)
     {

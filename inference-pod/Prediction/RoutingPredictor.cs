@@ -21,16 +21,13 @@ internal sealed record RoutingShape(int Layers, int Experts, int TopK, int Vocab
 internal class RoutingPredictor
 {
     /// <summary>Rows of a step that predictions are made of; more tokens than this are represented by a sample.</summary>
-    private const int MostRows = 32;
+    public const int MostRows = 32;
 
     /// <summary>Rows of a step that are learned from, for each pair of layers.</summary>
-    private const int LearnedRows = 4;
+    public const int LearnedRows = 4;
 
     /// <summary>Predictions that may wait to be learned from. Less than a load's time, all together.</summary>
     public const int MostPostponed = 64;
-
-    /// <summary>Bytes of all token memories together.</summary>
-    private const long MemoryBytes = 64L << 20;
 
     private readonly RoutingShape _shape;
 
@@ -42,7 +39,10 @@ internal class RoutingPredictor
     private readonly float[][] _last;
     private readonly int[][] _lastOfEach;
     private readonly List<Pair>[] _predictedBy;
-    private readonly Queue<(Pair Pair, Lesson Lesson)> _postponed = new();
+    private readonly Queue<Lesson> _postponed = new();
+
+    /// <summary>Lessons that are over, for whichever pair needs one: kept by each pair, they would add up.</summary>
+    private readonly Stack<Lesson> _spare = new();
     private readonly float[] _logits, _error, _own;
     private LayerRouting? _ownOf;
     private int[] _tokens = [];
@@ -51,7 +51,7 @@ internal class RoutingPredictor
     public RoutingPredictor(RoutingShape shape)
     {
         _shape = shape;
-        Buckets = (int)Math.Clamp(MemoryBytes / 2 / sizeof(float) / shape.Layers / shape.Experts, 1, shape.Vocabulary);
+        Buckets = PredictorMemory.Buckets(shape);
         _pairs = new Pair[(shape.Layers + 1) * shape.Layers];
         _memory = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
         _memoryOfNext = [.. Enumerable.Range(0, shape.Layers).Select(_ => new TokenMemory(Buckets, shape.Experts))];
@@ -95,8 +95,8 @@ internal class RoutingPredictor
             if (pair.Lesson.Due != _step || pair.Lesson.Tokens != rows)
                 continue;
             pair.Lesson.End(chosen);
-            _postponed.Enqueue((pair, pair.Lesson));
-            pair.Lesson = pair.Spare.TryPop(out var spare) ? spare : new Lesson(pair.Model, LearnedRows, _shape.TopK);
+            _postponed.Enqueue(pair.Lesson);
+            pair.Lesson = _spare.TryPop(out var spare) ? spare : new Lesson(LearnedRows, _shape.TopK);
         }
         _predictedBy[layer].Clear();
         for (; postpone && _postponed.Count > MostPostponed; Forget())
@@ -126,16 +126,12 @@ internal class RoutingPredictor
     {
         if (_postponed.Count == 0)
             return false;
-        Learn(_postponed.Peek().Lesson);
+        Learn(_postponed.Peek());
         Forget();
         return true;
     }
 
-    private void Forget()
-    {
-        var (pair, lesson) = _postponed.Dequeue();
-        pair.Spare.Push(lesson);
-    }
+    private void Forget() => _spare.Push(_postponed.Dequeue());
 
     /// <summary>
     /// Predicts a later layer from before the first layer (<paramref name="routing"/> null, source -1) or from a layer.
@@ -151,7 +147,7 @@ internal class RoutingPredictor
         int tokens = _tokens.Length, rows = Math.Min(tokens, MostRows);
         Own(routing, tokens, rows);
         var lesson = pair.Lesson;
-        lesson.Begin(next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
+        lesson.Begin(pair.Model, next ? _memoryOfNext[target] : _memory[target], _step + (next ? 1 : 0), tokens);
         use.Clear();
         for (var i = 0; i < rows; i++)
         {
@@ -208,20 +204,28 @@ internal class RoutingPredictor
     public static RoutingShape LoadShape(BinaryReader reader) => new(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
 
     /// <summary>What follows the shape.</summary>
+    /// <param name="reader">Stands behind the shape.</param>
+    /// <param name="shape">The shape.</param>
+    /// <param name="horizon">Layers ahead that will be asked for: what a layer says of those farther on would only take memory.</param>
     /// <exception cref="InvalidDataException">The numbers make no sense.</exception>
-    public static RoutingPredictor Load(BinaryReader reader, RoutingShape shape)
+    public static RoutingPredictor Load(BinaryReader reader, RoutingShape shape, int horizon = int.MaxValue)
     {
         var predictor = new RoutingPredictor(shape);
+        LinearGate? passed = null;
         var gates = reader.ReadInt32();
         for (var i = 0; i < gates; i++)
         {
             int source = reader.ReadInt32(), distance = reader.ReadInt32();
             if (source < -1 || source >= shape.Layers || distance < 1 || distance > shape.Layers)
                 throw new InvalidDataException($"layer {source} and distance {distance} of {shape.Layers} layers");
-            predictor.PairOf(source, distance).Model.Load(reader);
+            var model = source < 0 || distance <= horizon ? predictor.PairOf(source, distance).Model : passed ??= new LinearGate(3 * shape.Experts, shape.Experts);
+            model.Load(reader);
         }
-        foreach (var memory in predictor._memory.Concat(predictor._memoryOfNext))
+        foreach (var memory in predictor._memory)
             memory.Load(reader);
+        // From the last layer a horizon reaches as many layers of the next step.
+        for (var layer = 0; layer < shape.Layers; layer++)
+            predictor._memoryOfNext[layer].Load(reader, layer < horizon);
         return predictor;
     }
 
@@ -303,7 +307,7 @@ internal class RoutingPredictor
             for (var e = 0; e < n; e++)
                 model.Weights(e)[e] = 1;
         }
-        return pair = new Pair { Model = model, Lesson = new Lesson(model, LearnedRows, _shape.TopK) };
+        return pair = new Pair { Model = model, Lesson = new Lesson(LearnedRows, _shape.TopK) };
     }
 
     /// <summary>What predicts one layer from another.</summary>
@@ -316,8 +320,5 @@ internal class RoutingPredictor
 
         /// <summary>It is in the list of its layer.</summary>
         public bool Waits { get; set; }
-
-        /// <summary>Lessons that are over.</summary>
-        public Stack<Lesson> Spare { get; } = new();
     }
 }

@@ -1,4 +1,5 @@
 using Moebius.Crds;
+using Moebius.Crds.Sizing;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Prediction;
 
@@ -37,13 +38,13 @@ internal static class PrefetchPolicies
     public static IPrefetchPolicy? Create(PrefetchSpec spec, RoutingShape shape, string? learned = null) => spec.Mode switch
     {
         PrefetchMode.OnDemand => null,
-        PrefetchMode.Fixed => new ExpertFlowPolicy(Predictor(shape, learned), Limits(spec), horizon: spec.Horizon!.Value),
-        PrefetchMode.Adaptive => new ExpertFlowPolicy(Predictor(shape, learned), Limits(spec)),
+        PrefetchMode.Fixed => new ExpertFlowPolicy(Predictor(spec, shape, learned), Limits(spec), horizon: spec.Horizon!.Value),
+        PrefetchMode.Adaptive => new ExpertFlowPolicy(Predictor(spec, shape, learned), Limits(spec)),
         _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Mode, null),
     };
 
-    private static RoutingPredictor Predictor(RoutingShape shape, string? learned) =>
-        learned is null ? new RoutingPredictor(shape) : PredictorFile.Read(learned, shape);
+    private static RoutingPredictor Predictor(PrefetchSpec spec, RoutingShape shape, string? learned) =>
+        learned is null ? new RoutingPredictor(shape) : PredictorFile.Read(learned, shape, MemorySizing.LayersAhead(spec) ?? 0);
 
     private static HorizonLimits Limits(PrefetchSpec spec) => new(spec.MaxHorizon, spec.StallThreshold, spec.OverfetchThreshold);
 }

@@ -65,7 +65,7 @@ internal sealed class KVPrivacyPolicyController(ControllerContext context) : IEn
             [.. names.Select((name, index) => new PolicyUser { Name = name, Generation = reports.ElementAtOrDefault(index)?.Generation })],
             [.. names.Zip(reports).Where(user => user.Second.Refusals > 0).Select(user => new Problem(
                 Reasons.PolicyRefused,
-                $"{user.Second.Refusals} pods of MoEDeployment '{user.First}' refuse the newest policy and go on with {(user.Second.Generation is { } generation ? $"generation {generation}" : "an older one")}: 'kubectl logs POD -c {InferencePod.KVCacheContainer}' of one says why; correct the policy, or provide the Secret or claim that it names",
+                $"{(user.Second.Refusals == 1 ? "1 pod" : $"{user.Second.Refusals} pods")} of MoEDeployment '{user.First}' {(user.Second.Refusals == 1 ? "refuses the newest policy and goes" : "refuse the newest policy and go")} on with {(user.Second.Generation is { } generation ? $"generation {generation}" : "an older one")}: 'kubectl logs POD -c {InferencePod.KVCacheContainer}' of one says why; correct the policy, or provide the Secret or claim that it names",
                 Blocks: true))]);
     }
 

@@ -39,14 +39,15 @@ public static class ManifestPlanner
 
     /// <summary>
     /// What the operator refuses in resources whatever else there is in a cluster: what an object refers to may be there
-    /// already, and the API server may be of any version.
+    /// already, and the API server may be of any version. What only a condition tells, because nobody may be kept from stopping
+    /// pods, is not refused.
     /// </summary>
     /// <param name="resources">Resources of any of the five kinds.</param>
     /// <returns>A resource and why it is refused, once for each reason.</returns>
     public static IEnumerable<(object Resource, string Problem)> Refusals(IReadOnlyList<object> resources) =>
         from planned in Plan(resources, OperatorSettings.Default, ServerCapabilities.Latest)
         from problem in planned.Plan.Problems
-        where problem.Reason is Reasons.InvalidSpec or Reasons.UnsupportedField or Reasons.InsufficientMemory
+        where problem.Blocks && problem.Reason is Reasons.InvalidSpec or Reasons.UnsupportedField or Reasons.InsufficientMemory
         select ((object)planned.Resource, problem.Message);
 
     private static Plan PlanOne(

@@ -34,6 +34,9 @@ public sealed class ServerCapabilities : IEquatable<ServerCapabilities>
     /// <summary>Major and minor version of the server.</summary>
     public Version Version { get; }
 
+    /// <summary>Whether a PodDisruptionBudget says what it thinks of pods that do not answer (from 1.27).</summary>
+    public bool UnhealthyPodEviction => Version >= new Version(1, 27);
+
     /// <summary>Whether init containers may keep running beside the others (from 1.29).</summary>
     public bool NativeSidecars => Version >= new Version(1, 29);
 

@@ -131,6 +131,9 @@ internal static class StatusPlanner
             SmallestExpertBytes = facts.SmallestExpertBytes,
             KVBytesPerToken = facts.KVBytesPerToken,
             StepBytesPerToken = facts.StepBytesPerToken > 0 ? facts.StepBytesPerToken : null,
+            Predictor = facts.Predictor is { } predictor
+                ? new ModelPredictorStatus { Bytes = predictor.Bytes, BytesPerLayerAhead = predictor.BytesPerLayerAhead, Layers = predictor.Layers, StepBytesPerLayerAhead = predictor.StepBytesPerLayerAhead }
+                : null,
             NeededBytes = need.Needed,
             ProposedExpertBytes = need.ProposedFastMemory,
         };

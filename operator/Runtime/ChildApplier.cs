@@ -12,7 +12,7 @@ namespace Moebius.Operator.Runtime;
 /// Makes the world follow a plan: creates children that are missing, applies those that have lost a planned field, removes
 /// those that are not planned any more, and touches nothing else. What has not drifted costs no request.
 /// </summary>
-internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
+internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kinds, OperatorMetrics metrics, TimeProvider time, ILogger<ChildApplier> logger)
 {
     /// <summary>How long the removal of an earlier child may take before it is told.</summary>
     private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
@@ -26,9 +26,15 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
         var created = 0;
         if (plan is { IsBlocked: true, Withdraws: false } || plan.IsPaused)
             return (problems, created);
-        foreach (var child in plan.Children)
+        // All are looked at before the fence looks at their owner.
+        var known = plan.Children.Select(child => new Known(child, KindOf(child), KindOf(child).Cached(ObjectKey.Of(child)))).ToList();
+        List<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> strays = plan.IsPartial ? [] : [.. Strays(owner, plan)];
+        var fence = new OwnerFence(api, owner);
+        // Nothing is older than what has no child yet.
+        var isNewOwner = known.All(one => one.Live is null) && strays.Count == 0;
+        foreach (var one in known)
         {
-            var (problem, isNew) = await ApplyAsync(owner, child, KindOf(child), cancellationToken).ConfigureAwait(false);
+            var (problem, isNew) = await ApplyAsync(owner, one, fence, isNewOwner, cancellationToken).ConfigureAwait(false);
             created += isNew ? 1 : 0;
             if (problem is null)
                 continue;
@@ -42,10 +48,9 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
         // One line for all: a thousand resources at once would each log as many as they have children.
         if (created > 0)
             logger.LogInformation("Created {Created} of {Children} children of {Kind} {Owner}", created, plan.Children.Count, owner.Kind, ObjectKey.Of(owner));
-        if (plan.IsPartial)
-            return (problems, created);
-        foreach (var (kind, stray) in Strays(owner, plan))
+        foreach (var (kind, stray) in strays)
         {
+            await fence.PassAsync(cancellationToken).ConfigureAwait(false);
             logger.LogInformation("Deleting {Kind} {Key}: {Owner} does not need it any more", kind.Type.Kind, ObjectKey.Of(stray), ObjectKey.Of(owner));
             if (await SendAsync(kind, ObjectKey.Of(stray), "prune", () => kind.DeleteAsync(stray, cancellationToken)).ConfigureAwait(false) is { } problem)
                 problems.Add(problem);
@@ -92,13 +97,16 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
     private IChildKind KindOf(IKubernetesObject<V1ObjectMeta> child) =>
         kinds.FirstOrDefault(kind => kind.Entity == child.GetType()) ?? throw new InvalidOperationException($"{child.Kind} is not a kind of child");
 
-    private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, CancellationToken cancellationToken)
+    private async Task<(Problem? Problem, bool IsNew)> ApplyAsync(IKubernetesObject<V1ObjectMeta> owner, Known known, OwnerFence fence, bool isNewOwner, CancellationToken cancellationToken)
     {
+        var (child, kind, cached) = known;
         var key = ObjectKey.Of(child);
         var planned = new ChildBody(child);
-        if (kind.Cached(key) is { } known)
-            return (await ChangeAsync(owner, child, kind, key, known, planned, cancellationToken).ConfigureAwait(false), false);
+        if (cached is not null)
+            return (await ChangeAsync(owner, child, kind, key, cached, planned, fence, cancellationToken).ConfigureAwait(false), false);
 
+        if (!isNewOwner)
+            await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             logger.LogDebug("Creating {Kind} {Key}", kind.Type.Kind, key);
@@ -110,12 +118,14 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
             // An object that the cache does not have may still exist: without the labels it is not watched.
         }
 
-        return await kind.FindAsync(key, cancellationToken).ConfigureAwait(false) is { } live
-            ? (await ChangeAsync(owner, child, kind, key, live, planned, cancellationToken).ConfigureAwait(false), false)
+        var live = await kind.FindAsync(key, cancellationToken).ConfigureAwait(false);
+        fence.Renew();
+        return live is not null
+            ? (await ChangeAsync(owner, child, kind, key, live, planned, fence, cancellationToken).ConfigureAwait(false), false)
             : throw new ApiException(HttpStatusCode.Conflict, "Conflict", $"{kind.Type.Kind} {key} was there and is gone", []);
     }
 
-    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, ChildBody planned, CancellationToken cancellationToken)
+    private async Task<Problem?> ChangeAsync(IKubernetesObject<V1ObjectMeta> owner, IKubernetesObject<V1ObjectMeta> child, IChildKind kind, ObjectKey key, IKubernetesObject<V1ObjectMeta> live, ChildBody planned, OwnerFence fence, CancellationToken cancellationToken)
     {
         if (Refuse(owner, live, kind, key) is { } refusal)
             return refusal;
@@ -132,6 +142,7 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
 
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
+        await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
         try
@@ -186,6 +197,9 @@ internal sealed class ChildApplier(IReadOnlyList<IChildKind> kinds, OperatorMetr
         var whose = controller is null ? "nobody that Moebius knows" : $"{controller.Kind} '{controller.Name}'";
         return new Problem(Reasons.ChildNotOwned, $"{kind.Type.Kind} '{key.Name}' exists and belongs to {whose}: delete or rename it, or rename this resource", Blocks: false);
     }
+
+    /// <summary>A planned child, and what is known of it.</summary>
+    private sealed record Known(IKubernetesObject<V1ObjectMeta> Child, IChildKind Kind, IKubernetesObject<V1ObjectMeta>? Live);
 
     private static bool IsFieldConflict(ApiException error) =>
         error.StatusCode == HttpStatusCode.Conflict && error.Causes.Any(cause => cause.Reason == "FieldManagerConflict");

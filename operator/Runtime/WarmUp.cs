@@ -69,7 +69,7 @@ internal static class WarmUp
         var informers = new Informers(api, null, time, metrics, logs);
         var events = new EventRecorder(api, "rehearsal", time, NullLogger<EventRecorder>.Instance);
         using var http = new HttpClient();
-        var context = new ControllerContext(settings, api, informers, new ChildApplier(informers.Children, metrics, time, NullLogger<ChildApplier>.Instance), events, metrics, new PodReports(http), time) { Server = server };
+        var context = new ControllerContext(settings, api, informers, new ChildApplier(api, informers.Children, metrics, time, NullLogger<ChildApplier>.Instance), events, metrics, new PodReports(http), time) { Server = server };
         using var loop = new ControllerLoop<MoEDeployment>(MoEDeploymentController.Name, informers.MoEDeployments.Cache, new MoEDeploymentController(context), null, api, time, metrics, new WorkGap(time), NullLogger.Instance);
         var working = Task.WhenAll(loop.RunAsync(1, stop.Token), events.RunAsync(stop.Token));
         var collection = ResourceType.Of<MoEDeployment>().Collection(null);
@@ -99,7 +99,7 @@ internal static class WarmUp
 
     private static MoEDeployment Resource(string name) => new()
     {
-        ApiVersion = $"{ApiGroup.Name}/{ApiGroup.Version}",
+        ApiVersion = ApiGroup.ApiVersion,
         Kind = MoEDeployment.KindName,
         Metadata = new V1ObjectMeta { Name = name, NamespaceProperty = "default", Uid = name, Generation = 1 },
         Spec = new MoEDeploymentSpec { Model = new ModelSpec { Source = new ModelSource { HostPath = new HostPathModel { Path = "/warm-up" } } } },

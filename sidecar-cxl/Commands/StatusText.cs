@@ -17,7 +17,7 @@ internal static class StatusText
         {
             var lost = status.Observer.Losses;
             output.WriteLine($"telemetry  {status.TelemetrySource}: {status.TelemetryMessage}");
-            output.WriteLine($"counted    {status.Observer.Cgroups} {(status.Observer.Cgroups == 1 ? "cgroup" : "cgroups")} in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
+            output.WriteLine($"counted    {Count(status.Observer.Cgroups, "cgroup")} in {status.Observer.Hierarchy ?? "no hierarchy"}; {status.Observer.Bursts} bursts");
             output.WriteLine($"lost       {lost.Cgroups} cgroup updates, {lost.Events} events, {lost.Tasks} task look-ups, {lost.Samples} perf events, {lost.SkippedRuns} skipped runs, {status.Observer.Vanished} cgroups that vanished meanwhile");
         }
 
@@ -31,7 +31,7 @@ internal static class StatusText
         }
 
         var topology = status.Topology;
-        output.WriteLine($"memory     {topology.NumaNodes} NUMA nodes ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {topology.CxlDevices} CXL devices, {topology.CxlRegions} regions");
+        output.WriteLine($"memory     {Count(topology.NumaNodes, "NUMA node")} ({topology.MemoryOnlyNodes} memory-only, {topology.CxlNodes} CXL), {Quantities.Format(topology.MemoryBytes)}, {Quantities.Format(topology.CxlBytes)} of it CXL; {Count(topology.CxlDevices, "CXL device")}, {Count(topology.CxlRegions, "region")}");
         if (status.InterleaveWeights is { } weights)
             output.WriteLine($"weights    {InterleaveKeeper.Format(weights)}");
         foreach (var warning in status.Warnings)
@@ -43,4 +43,6 @@ internal static class StatusText
         foreach (var cgroup in status.Cgroups)
             output.WriteLine($"{cgroup.RunSeconds,10:F3} {cgroup.Switches,10} {cgroup.Wakeups,10} {cgroup.Migrations,7} {cgroup.ReadFaults,10} {cgroup.WriteFaults,10} {(cgroup.ReadPercent is { } read ? $"{read}" : "-"),6}  {cgroup.Intent,-10} {cgroup.Path}");
     }
+
+    private static string Count(int number, string what) => $"{number} {what}{(number == 1 ? "" : "s")}";
 }

@@ -138,7 +138,7 @@ internal sealed class PolicySource : IAsyncDisposable
     {
         _metrics.PolicyGeneration.Set(policy.Generation);
         _logger.LogInformation(
-            "Policy in force: mode {Mode}, {Prefixes} public prefixes, generation {Generation}", policy.Mode, policy.Prefixes.Count, policy.Generation);
+            "Policy in force: mode {Mode}, public prefixes: {Prefixes}, generation {Generation}", policy.Mode, policy.Prefixes.Count, policy.Generation);
         foreach (var warning in policy.Warnings)
             _logger.LogWarning("Policy: {Warning}", warning);
     }

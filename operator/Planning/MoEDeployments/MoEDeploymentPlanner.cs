@@ -70,7 +70,7 @@ public static class MoEDeploymentPlanner
         if (resource.Spec.NetworkPolicy.Enabled && server.NetworkPolicies)
             children.Add(InferenceNetworkPolicy.Plan(resource, references.Policy, child, settings));
         if (server.PodDisruptionBudgets)
-            children.Add(DisruptionBudget(resource, child));
+            children.Add(DisruptionBudget(resource, child, server));
         children.Add(Deployment(resource, references, child, config, settings, server));
         if (Autoscaling.Plan(resource, child, server) is { } autoscaler)
             children.Add(autoscaler);
@@ -128,7 +128,7 @@ public static class MoEDeploymentPlanner
         return new(ConditionTypes.ProfileResolved, ConditionStatus.True, Reasons.Resolved, $"MemorySchedulingProfile '{name}' places the pods");
     }
 
-    private static V1PodDisruptionBudget DisruptionBudget(MoEDeployment resource, ChildBuilder child) => new()
+    private static V1PodDisruptionBudget DisruptionBudget(MoEDeployment resource, ChildBuilder child, ServerCapabilities server) => new()
     {
         ApiVersion = "policy/v1",
         Kind = "PodDisruptionBudget",
@@ -136,6 +136,8 @@ public static class MoEDeploymentPlanner
         Spec = new V1PodDisruptionBudgetSpec
         {
             MaxUnavailable = resource.Spec.Disruption.MaxUnavailable,
+            // Pods that cannot start would otherwise keep their nodes from being drained for as long as they fail.
+            UnhealthyPodEvictionPolicy = server.UnhealthyPodEviction && resource.Spec.Disruption.MaxUnavailable > 0 ? "AlwaysAllow" : null,
             Selector = new V1LabelSelector { MatchLabels = child.Selector() },
         },
     };

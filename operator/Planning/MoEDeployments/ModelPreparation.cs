@@ -78,6 +78,9 @@ public sealed record ModelPreparation(FetchState State, string? Message, ModelFa
 
     private static ModelFacts? Remembered(MoEDeploymentSpec spec, ModelMemoryStatus? memory) =>
         memory is { DenseBytes: { } dense, ExpertBytes: { } experts, SmallestExpertBytes: { } smallest, KVBytesPerToken: { } kv } && memory.Source == ModelFetch.SizeKey(spec)
-            ? new ModelFacts(dense, experts, smallest, kv, memory.StepBytesPerToken ?? 0)
+            ? new ModelFacts(dense, experts, smallest, kv, memory.StepBytesPerToken ?? 0, Predictor(memory.Predictor))
             : null;
+
+    private static PredictorFacts? Predictor(ModelPredictorStatus? predictor) =>
+        predictor is { Bytes: { } bytes, BytesPerLayerAhead: { } ahead, Layers: { } layers, StepBytesPerLayerAhead: { } step } ? new PredictorFacts(bytes, ahead, layers, step) : null;
 }

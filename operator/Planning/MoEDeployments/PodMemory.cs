@@ -55,7 +55,8 @@ internal static class PodMemory
         spec.KVCache.Enabled ? Arena(spec) : 0,
         Limit(spec.Resources),
         spec.Serving.MaxBatchTokens,
-        spec.KVCache.BlockTokens);
+        spec.KVCache.BlockTokens,
+        MemorySizing.LayersAhead(spec.Experts.Prefetch));
 
     public static V1ResourceRequirements KVCacheResources(MoEDeploymentSpec spec)
     {

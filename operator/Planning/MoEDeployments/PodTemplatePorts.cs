@@ -6,7 +6,8 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 
 /// <summary>
 /// Ports of containers that a user adds to the pod, whose network they share: on a port of ours one of the two cannot listen,
-/// and what looks for a port of ours by its name would find theirs, too.
+/// and what looks for a port of ours by its name (a PodMonitor, a Service that somebody adds) would find theirs, too: unique
+/// within a container is enough for Kubernetes, but not for these.
 /// </summary>
 internal static class PodTemplatePorts
 {
@@ -28,7 +29,7 @@ internal static class PodTemplatePorts
             if (Text(port["protocol"]) is null or "TCP" && Number(port["containerPort"]) is { } number && own.Find(one => one.Number == number) is { Use: { } use })
                 yield return $"{container}.ports[{number.ToString(CultureInfo.InvariantCulture)}]: is the port of the {use}: choose another one";
             else if (Text(port["name"]) is { } name && own.Exists(one => one.Name == name))
-                yield return $"{container}.ports[{name}]: the name belongs to Moebius: choose another one";
+                yield return $"{container}.ports[{name}]: by this name the port of the {own.Find(one => one.Name == name).Use} is found, in whichever container of the pod: rename it, also where the container's probes name it";
         }
     }
 

@@ -8,6 +8,7 @@ using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Fetch;
 using Moebius.Inference.Models;
+using Moebius.Inference.Prediction;
 
 namespace Moebius.Inference.Tests.Fetch;
 
@@ -299,7 +300,10 @@ public sealed class FetchTests
         Assert.Equal(model.Experts.BudgetBytes, facts.ExpertBytes);
         Assert.Equal(TestModels.SmallestBudget(directory), facts.SmallestExpertBytes);
         Assert.Equal(model.Info.BlockBytes / model.Info.BlockTokens, facts.KVBytesPerToken);
-        Assert.Equal(StepMemory.BytesPerToken(Architectures.Describe(ModelConfig.Read(directory))), facts.StepBytesPerToken);
+        var spec = Architectures.Describe(ModelConfig.Read(directory));
+        Assert.Equal(StepMemory.BytesPerToken(spec), facts.StepBytesPerToken);
+        RouterSpec[] routers = [.. spec.FeedForward.OfType<MoeSpec>().Select(block => block.Router)];
+        Assert.Equal(routers.Length == 0 ? null : PredictorMemory.Facts(new RoutingShape(routers.Length, routers[0].Experts, routers[0].TopK, spec.Vocabulary)), facts.Predictor);
         // Each piece of memory begins at a multiple of 64 bytes, and latent attention makes two of each head.
         Assert.InRange(model.DenseBytes - facts.DenseBytes, 0, 64 * 40 * model.Info.Layers);
     }

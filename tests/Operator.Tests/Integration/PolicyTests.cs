@@ -27,7 +27,7 @@ public sealed class PolicyTests(OperatorCluster cluster)
         (pods.Invalid, pods.Refused) = (1, 3);
         (await cluster.KubectlAsync("patch", "-n", shop, "kvp/strict", "--type=merge", "-p", """{"spec":{"mode":"SafeKV"}}""")).EnsureSuccess();
         await Eventually.EqualAsync("False PolicyRefused", () => cluster.GetAsync(shop, "kvp/strict", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].reason"));
-        Assert.StartsWith("1 pods of MoEDeployment 'austen' refuse the newest policy and go on with generation 2", await cluster.ConditionAsync(shop, "kvp/strict", "Degraded", "message"), StringComparison.Ordinal);
+        Assert.StartsWith("1 pod of MoEDeployment 'austen' refuses the newest policy and goes on with generation 2", await cluster.ConditionAsync(shop, "kvp/strict", "Degraded", "message"), StringComparison.Ordinal);
         // Who has not read a correction yet does not refuse it.
         (await cluster.KubectlAsync("patch", "-n", shop, "kvp/strict", "--type=merge", "-p", """{"spec":{"mode":"Share"}}""")).EnsureSuccess();
         await Eventually.EqualAsync("True 4", () => cluster.GetAsync(shop, "kvp/strict", ".status.conditions[?(@.type=='Ready')].status} {.status.conditions[?(@.type=='Ready')].observedGeneration"));

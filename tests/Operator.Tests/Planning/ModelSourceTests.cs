@@ -122,6 +122,26 @@ public sealed class ModelSourceTests
     }
 
     [Fact]
+    public void A_pod_that_loads_ahead_has_memory_for_its_predictor()
+    {
+        var facts = Facts with { Predictor = new PredictorFacts(100L << 20, 20L << 20, 58, 2048) };
+        string Requested(string spec) => Plan(Samples.Remote(spec), new ModelPreparation(FetchState.Done, null, facts)).Child<V1Deployment>().Spec.Template.Spec.Containers[0].Resources.Requests["memory"].ToString();
+        // Dense weights, some experts, KV memory and the program.
+        const int Without = 1024 + 4096 + 512 + 256;
+        Assert.Equal($"{Without}Mi", Requested("experts: {fastMemory: 4Gi}"));
+        Assert.Equal($"{Without + 100 + (8 * 20)}Mi", Requested("experts: {fastMemory: 4Gi, prefetch: {mode: Adaptive}}"));
+        Assert.Equal($"{Without + 100 + (2 * 20)}Mi", Requested("experts: {fastMemory: 4Gi, prefetch: {mode: Fixed, horizon: 2}}"));
+        Assert.Equal($"{Without + 4096}Mi", Requested("experts: {prefetch: {mode: Adaptive}}"));
+
+        // What was read is remembered when the pods that said so are gone.
+        var resource = Samples.Remote("experts: {fastMemory: 4Gi, prefetch: {mode: Adaptive}}");
+        var preparation = new ModelPreparation(FetchState.Done, null, facts);
+        var plan = Plan(resource, preparation);
+        resource.Status = StatusPlanner.MoEDeployment(resource, plan, preparation, Observation.Of(plan, [], null, []), DateTimeOffset.UnixEpoch);
+        Assert.Equal(facts, ModelPreparation.Of(resource, null, []).Facts);
+    }
+
+    [Fact]
     public void Sizes_come_from_pods_of_the_same_source_and_are_remembered()
     {
         var resource = Samples.MoE();

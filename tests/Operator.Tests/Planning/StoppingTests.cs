@@ -74,6 +74,16 @@ public sealed class StoppingTests
         Assert.True(Plan(Samples.MoE(Spec + "replicas: 1"), references).IsBlocked);
     }
 
+    [Theory]
+    [InlineData("replicas: 0", 0)]
+    [InlineData("replicas: 1", 1)]
+    [InlineData("replicas: 0\nautoscaling: {minReplicas: 1, maxReplicas: 2}", 1)]
+    public void What_keeps_no_pod_from_being_stopped_makes_no_manifest_invalid(string pods, int refused)
+    {
+        var resource = Samples.MoE(Named + "placement: {nodeSelector: {zone: a}}\n" + pods);
+        Assert.Equal(refused, ManifestPlanner.Refusals([resource, Samples.Profile("nodeSelector: {zone: b}")]).Count());
+    }
+
     [Fact]
     public void A_profile_that_was_edited_into_a_contradiction_keeps_no_pod_running()
     {

@@ -94,7 +94,7 @@ public sealed partial class CheckMessageTests
         { "{spec: {containers: [{name: mine, image: x, ports: [{containerPort: 9400}]}]}}", "spec.podTemplate.spec.containers[mine].ports[9400]: is the port of the engine's metrics: choose another one" },
         { "{spec: {initContainers: [{name: mine, image: x, restartPolicy: Always, ports: [{name: web, containerPort: 8000, protocol: TCP}]}]}}", "spec.podTemplate.spec.initContainers[mine].ports[8000]: is the port of the API (spec.serving.port): choose another one" },
         { "{spec: {containers: [{name: mine, image: x, ports: [{containerPort: 9401}]}]}}", "spec.podTemplate.spec.containers[mine].ports[9401]: is the port of the cache's metrics: choose another one" },
-        { "{spec: {containers: [{name: mine, image: x, ports: [{name: metrics, containerPort: 9500}]}]}}", "spec.podTemplate.spec.containers[mine].ports[metrics]: the name belongs to Moebius: choose another one" },
+        { "{spec: {containers: [{name: mine, image: x, ports: [{name: metrics, containerPort: 9500}]}]}}", "spec.podTemplate.spec.containers[mine].ports[metrics]: by this name the port of the cache's metrics is found, in whichever container of the pod: rename it, also where the container's probes name it" },
     };
 
     /// <summary>Kind and spec of others, and the answer.</summary>
