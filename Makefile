@@ -28,7 +28,7 @@ build: prerequisites ## Build bin/moebius, the one program with all verbs.
 test: prerequisites ## Run all tests, among them those against a real kube-apiserver and etcd.
 	@build/test.sh $(CONFIGURATION) all
 
-test-unit: prerequisites ## Run the tests of what decides and of small parts: no server, program or Kubernetes API; about a minute.
+test-unit: prerequisites ## Run the tests of what decides and of small parts: no server, program or Kubernetes API; under two minutes.
 	@build/test.sh $(CONFIGURATION) unit
 
 test-vm: prerequisites ## Boot a virtual machine with CXL memory and sched_ext, and test the scheduler in it.

@@ -24,36 +24,22 @@ public sealed class EvictionTests
     [Fact]
     public async Task Takes_what_a_staging_brings_later_also_when_that_fails()
     {
-        var evicted = false;
-        await using var harness = new CopyHarness(copies =>
-        {
-            if (evicted)
-                throw new IOException("after the blocks have been published");
-            if (!copies.HasReserved)
-                return;
-            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Alice));
-            evicted = true;
-        });
+        var eviction = new Eviction(IndexHarness.Tenant(Alice), copies => copies.HasReserved, "after the blocks have been published");
+        await using var harness = new CopyHarness(eviction.Look);
         harness.Store(Alice, "ab", 2);
         await harness.StageAsync(harness.Job(Alice, "ab"));
-        Assert.True(evicted);
+        Assert.True(eviction.IsDone);
         Assert.Equal(0, harness.Cached);
     }
 
     [Fact]
     public async Task Takes_what_is_written_to_the_disk_later_also_when_that_fails()
     {
-        var evicted = false;
-        await using var harness = new CopyHarness(copies =>
-        {
-            if (evicted)
-                throw new IOException("after the first block has been written");
-            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Alice));
-            evicted = true;
-        });
+        var eviction = new Eviction(IndexHarness.Tenant(Alice), _ => true, "after the first block has been written");
+        await using var harness = new CopyHarness(eviction.Look);
         harness.Index.Cache(Alice, "ab");
         await harness.WriteAsync(harness.Job(Alice, "ab"));
-        Assert.True(evicted);
+        Assert.True(eviction.IsDone);
         Assert.True(harness.IsDiskEmpty);
     }
 
@@ -62,16 +48,11 @@ public sealed class EvictionTests
     [InlineData(true)]
     public async Task Of_all_takes_all_that_is_written_to_the_disk_and_kept_in_the_arena_for_it(bool isPublic)
     {
-        var evicted = false;
-        await using var harness = new CopyHarness(copies =>
-        {
-            if (!evicted)
-                copies.Writer.Evict(copies.Index.Index, copies.Index.Root, null);
-            evicted = true;
-        });
+        var eviction = new Eviction(null, _ => true);
+        await using var harness = new CopyHarness(eviction.Look);
         harness.Index.Cache(Alice, "ab", shareAs: isPublic ? SsdHarness.Declared : null);
         await harness.WriteAsync(harness.Job(Alice, "ab"));
-        Assert.True(evicted);
+        Assert.True(eviction.IsDone);
         Assert.True(harness.IsDiskEmpty);
         Assert.Equal(0, harness.Cached);
     }
@@ -79,18 +60,11 @@ public sealed class EvictionTests
     [Fact]
     public async Task Of_all_takes_what_a_staging_brings_later()
     {
-        var evicted = false;
-        await using var harness = new CopyHarness(copies =>
-        {
-            if (!evicted && copies.HasReserved)
-            {
-                copies.Writer.Evict(copies.Index.Index, copies.Index.Root, null);
-                evicted = true;
-            }
-        });
+        var eviction = new Eviction(null, copies => copies.HasReserved);
+        await using var harness = new CopyHarness(eviction.Look);
         harness.Store(Bob, "ab", 2);
         await harness.StageAsync(harness.Job(Bob, "ab"));
-        Assert.True(evicted);
+        Assert.True(eviction.IsDone);
         Assert.Equal(0, harness.Cached);
     }
 
@@ -141,5 +115,24 @@ public sealed class EvictionTests
         Assert.Equal((Evicted.None, Evicted.Model), (evictions.Since(model, bob, 0), evictions.Since(other, bob, 0)));
         Assert.Equal(Evicted.None, evictions.Since(model, alice, evictions.Count));
         Assert.Equal((Evicted.Model, Evicted.None), (evictions.Since(other, alice, 1), evictions.Since(other, alice, 2)));
+    }
+
+    /// <summary>Evicts once, in the midst of a copy.</summary>
+    /// <param name="tenant">Whose blocks; null for all.</param>
+    /// <param name="when">Whether the copy has come far enough.</param>
+    /// <param name="thenFails">With what the copy fails after that; null when it goes on.</param>
+    private sealed class Eviction(TenantKey? tenant, Func<CopyHarness, bool> when, string? thenFails = null)
+    {
+        public bool IsDone { get; private set; }
+
+        public void Look(CopyHarness copies)
+        {
+            if (IsDone && thenFails is not null)
+                throw new IOException(thenFails);
+            if (IsDone || !when(copies))
+                return;
+            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, tenant);
+            IsDone = true;
+        }
     }
 }

@@ -71,18 +71,21 @@ public sealed class SsdTierTests
         Assert.Equal([false, true, false, true, false, true], blocks.Select(block => ssd.Tier.Contains(block.Id)));
     }
 
-    [Fact]
-    public void A_tenant_beyond_its_quota_gives_up_its_own_blocks_deepest_first()
+    [Theory]
+    [InlineData(0, 1, 2)]
+    [InlineData(2, 0, 1)]
+    [InlineData(1, 2, 0)]
+    public void A_tenant_beyond_its_quota_gives_up_its_own_blocks_deepest_first(params int[] order)
     {
         // All at one time: among those that have been in use as lately, the depth decides.
         using var ssd = new SsdHarness(time: new FakeTimeProvider(DateTimeOffset.UtcNow));
         var other = SsdHarness.Block("other", "bob");
         ssd.Write(other, "bob");
         var blocks = Enumerable.Range(0, 4).Select(depth => SsdHarness.Block($"{depth}", "alice", depth)).ToArray();
-        foreach (var block in blocks[..3])
+        foreach (var block in order.Select(depth => blocks[depth]))
             Assert.True(ssd.Write(block, "alice", quota: 3 * DirectFile.Alignment));
         // In use again, all of them: what follows the others goes.
-        foreach (var block in blocks[..3])
+        foreach (var block in order.Select(depth => blocks[depth]))
             ssd.Tier.TryFind(block.Id, out _);
         Assert.True(ssd.Write(blocks[3], "alice", quota: 3 * DirectFile.Alignment));
         Assert.Equal([true, true, false, true], blocks.Select(block => ssd.Tier.Contains(block.Id)));

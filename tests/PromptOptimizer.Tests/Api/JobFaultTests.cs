@@ -67,6 +67,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
         var next = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
         Assert.Contains("jobs.dialects", (string)Sql($"SELECT failure FROM jobs WHERE id = '{bad}'")!, StringComparison.Ordinal);
+        Assert.Equal(late ? 1L : 0L, Sql($"SELECT started_at IS NULL FROM jobs WHERE id = '{bad}'"));
         release.TrySetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(next))["state"]);
