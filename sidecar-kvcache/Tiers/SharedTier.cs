@@ -189,22 +189,24 @@ internal sealed class SharedTier : IAsyncDisposable
     {
         foreach (var tenant in tenants)
         {
-            if (await TryAsync(database => RemoveAsync(database, tenant), CancellationToken.None, limited: false) is null)
+            if (await TryAsync(database => RemoveAsync(database, tenant), CancellationToken.None, limited: false) is not [true])
                 return false;
         }
 
         return true;
     }
 
+    /// <returns>Whether there was a server to remove anything from: one that follows another removes nothing.</returns>
     private static async Task<bool[]> RemoveAsync(IDatabase database, TenantKey tenant)
     {
-        foreach (var server in database.Multiplexer.GetServers().Where(static server => server is { IsReplica: false }))
+        var servers = database.Multiplexer.GetServers().Where(static server => server is { IsReplica: false }).ToArray();
+        foreach (var server in servers)
         {
             await foreach (var key in server.KeysAsync(pattern: $"{TenantPrefix(tenant)}*"))
                 await database.KeyDeleteAsync(key);
         }
 
-        return [];
+        return [servers.Length > 0];
     }
 
     public async ValueTask DisposeAsync()

@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
+using Microsoft.Extensions.Logging.Abstractions;
 using Moebius.Kvcache.V1;
+using Moebius.KvCache.Index;
 using Moebius.KvCache.Tests.Service;
 using Moebius.KvCache.Tiers;
 using StackExchange.Redis;
@@ -120,6 +122,20 @@ public sealed class SharedEvictionTests
         var commands = (await connection.GetServers().Single().InfoAsync("commandstats")).SelectMany(static group => group).Select(static entry => entry.Key).ToArray();
         Assert.Contains("cmdstat_expire", commands);
         Assert.DoesNotContain("cmdstat_set", commands);
+    }
+
+    [Fact]
+    public async Task A_tenant_is_not_forgotten_by_a_server_that_only_follows_another()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using (var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address + ",allowAdmin=true"))
+            await connection.GetServers().Single().ExecuteAsync("REPLICAOF", "127.0.0.1", "1");
+        await using var tier = SharedTier.Open(
+            new SharedTierOptions { Address = redis.Address, Timeout = TimeSpan.FromMinutes(1) }, new TierMetrics(Prometheus.Metrics.NewCustomRegistry()), TimeProvider.System, NullLogger.Instance);
+        await Eventually.TrueAsync(() => tier.IsAvailable);
+        tier.ForgetTenant(new TenantKey(1, 2));
+        await tier.RemoveAsync();
+        Assert.True(tier.IsForgetting(new TenantKey(1, 2)));
     }
 
     private static async Task<TestServer> PodAsync(string address)
