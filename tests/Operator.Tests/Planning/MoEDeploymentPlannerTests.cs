@@ -63,14 +63,6 @@ public sealed class MoEDeploymentPlannerTests
         }
     }
 
-    [Theory]
-    [InlineData("1.36", "", "AlwaysAllow")]
-    [InlineData("1.27", "disruption: {maxUnavailable: 2}", "AlwaysAllow")]
-    [InlineData("1.26", "", null)]
-    [InlineData("1.36", "disruption: {maxUnavailable: 0}", null)]
-    public void Pods_that_do_not_answer_keep_no_node_from_being_drained_unless_all_are_to_stay(string version, string spec, string? policy) =>
-        Assert.Equal(policy, Plan(Samples.MoE(spec), server: new ServerCapabilities(Version.Parse(version), ["v1", "apps/v1", "policy/v1", "networking.k8s.io/v1"])).Child<V1PodDisruptionBudget>().Spec.UnhealthyPodEvictionPolicy);
-
     [Fact]
     public void A_server_before_native_sidecars_gets_a_plain_container_and_is_told_what_it_lacks()
     {

@@ -36,6 +36,14 @@ public sealed class PlanEdgeTests
         Assert.Equal(Requested("kvCache: {enabled: false}"), Requested("kvCache: {memory: 8Gi}\nresources: {limits: {memory: 64Gi}}"));
     }
 
+    [Theory]
+    [InlineData("1.36", "", "AlwaysAllow")]
+    [InlineData("1.27", "disruption: {maxUnavailable: 2}", "AlwaysAllow")]
+    [InlineData("1.26", "", null)]
+    [InlineData("1.36", "disruption: {maxUnavailable: 0}", null)]
+    public void Pods_that_do_not_answer_keep_no_node_from_being_drained_unless_all_are_to_stay(string version, string spec, string? policy) =>
+        Assert.Equal(policy, MoEDeploymentPlanner.Plan(Samples.MoE(spec), MoEReferences.None, OperatorSettings.Default, new ServerCapabilities(Version.Parse(version), ["v1", "apps/v1", "policy/v1", "networking.k8s.io/v1"])).Child<V1PodDisruptionBudget>().Spec.UnhealthyPodEvictionPolicy);
+
     [Fact]
     public void Devices_are_for_the_container_that_serves()
     {
