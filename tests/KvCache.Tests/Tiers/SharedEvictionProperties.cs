@@ -1,4 +1,3 @@
-using FsCheck.Xunit;
 using StackExchange.Redis;
 
 namespace Moebius.KvCache.Tests.Tiers;
