@@ -27,6 +27,9 @@ internal sealed record CompletionRequest
 
     public required bool IncludeUsage { get; init; }
 
+    /// <summary>Every event of a stream tells what its choice has used so far.</summary>
+    public required bool UsageSoFar { get; init; }
+
     public required bool IgnoreEndOfSequence { get; init; }
 
     public required IReadOnlySet<int> StopTokens { get; init; }
@@ -50,6 +53,9 @@ internal sealed record CompletionRequest
         if (options is not null && !stream)
             throw ApiException.Invalid("stream_options", "'stream_options' is allowed only when 'stream' is true.");
         var usage = options?.Flag("include_usage") ?? false;
+        var soFar = options?.Flag("continuous_usage_stats") ?? false;
+        if (soFar && !usage)
+            throw ApiException.Invalid("stream_options.continuous_usage_stats", "'stream_options.continuous_usage_stats' is allowed only when 'stream_options.include_usage' is true.");
         options?.RefuseOthers();
 
         // Said by many clients, and without effect on an answer.
@@ -67,6 +73,7 @@ internal sealed record CompletionRequest
             Choices = choices,
             Stream = stream,
             IncludeUsage = usage,
+            UsageSoFar = soFar,
             IgnoreEndOfSequence = body.Flag("ignore_eos") ?? false,
             StopTokens = StopTokensOf(body, vocabulary),
             MinTokens = body.Integer("min_tokens", 0, int.MaxValue) ?? 0,
