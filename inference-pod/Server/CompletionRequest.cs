@@ -65,8 +65,12 @@ internal sealed record CompletionRequest
         body.Object("metadata");
         if (body.Text("service_tier") is { } tier and not ("auto" or "default"))
             throw ApiException.Invalid("service_tier", $"'service_tier' is '{tier}': this server has one tier: 'auto' or 'default'.");
-        if (body.Flag("store") == true)
-            throw ApiException.Invalid("store", "'store' is true: this server keeps no answers.");
+        // Settings of other servers, written out by clients; each is accepted as what happens here.
+        Only(body, "store", false, "this server keeps no answers");
+        Only(body, "use_beam_search", false, "this server follows one output, not several beams");
+        Only(body, "include_stop_str_in_output", false, "a stop text is no part of the output");
+        Only(body, "skip_special_tokens", true, "special tokens are no part of the output");
+        Only(body, "spaces_between_special_tokens", true, "special tokens are no part of the output");
         return new CompletionRequest
         {
             Model = body.Text("model"),
@@ -92,6 +96,13 @@ internal sealed record CompletionRequest
                 Logprobs = logprobs,
             },
         };
+    }
+
+    /// <exception cref="ApiException">A switch is not as it has to be.</exception>
+    public static void Only(RequestBody body, string field, bool value, string why)
+    {
+        if (body.Flag(field) is { } given && given != value)
+            throw ApiException.Invalid(field, $"'{field}' is {(given ? "true" : "false")}: {why}.");
     }
 
     // -1 is how several servers write "all".

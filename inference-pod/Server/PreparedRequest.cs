@@ -90,6 +90,7 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
+        CompletionRequest.Only(body, "continue_final_message", false, "the template ends each message");
         body.RefuseOthers();
         var text = Prompt(body, model, messages, tools, open, variables, clock);
         var start = ReasoningFormat.Start(model.ToolCallParser, model.ReasoningParser, text);

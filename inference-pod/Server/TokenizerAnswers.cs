@@ -77,8 +77,7 @@ internal static class TokenizerAnswers
         var messages = ChatMessages.Read(body);
         var tools = ToolRequest.Read(body);
         var open = body.Flag("add_generation_prompt") ?? true;
-        if (body.Flag("continue_final_message") ?? false)
-            throw ApiException.Invalid("continue_final_message", "'continue_final_message' is not supported: the template ends each message.");
+        CompletionRequest.Only(body, "continue_final_message", false, "the template ends each message");
         var variables = PreparedRequest.Variables(body);
         body.RefuseOthers();
         return PreparedRequest.Prompt(body, model, messages, tools, open, variables, clock);

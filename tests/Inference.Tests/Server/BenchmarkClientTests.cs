@@ -56,6 +56,15 @@ public sealed class BenchmarkClientTests(ToyServer server) : IClassFixture<ToySe
         Assert.StartsWith("data: {", await Eventually.EndsAsync(first, "the first event"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("completions", "\"prompt\":\"a\"")]
+    [InlineData("chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"continue_final_message\":false")]
+    public async Task Settings_that_are_what_happens_anyway_are_accepted(string path, string prompt)
+    {
+        var (status, body, _) = await _harness.PostAsync("v1/" + path, $$$"""{"model":"toy",{{{prompt}}},"max_tokens":1,"use_beam_search":false,"include_stop_str_in_output":false,"skip_special_tokens":true,"spaces_between_special_tokens":true}""");
+        Assert.True(status == HttpStatusCode.OK, body.ToJsonString());
+    }
+
     [Fact]
     public async Task Who_asks_for_the_version_gets_one()
     {
