@@ -6,6 +6,9 @@ internal interface IEngineObserver
     /// <summary>A first token, this long after its request came in: the prompt has been computed, but for what was cached or shared; both in tokens.</summary>
     void FirstToken(TimeSpan sinceArrival, int prompt, int cached);
 
+    /// <summary>The prompt of a sequence that generates nothing has been computed, but for what was cached or shared; both in tokens.</summary>
+    void PromptOnly(int prompt, int cached);
+
     /// <summary>Later tokens of a step, each this long after the one before it.</summary>
     void NextTokens(TimeSpan sinceLast, int tokens);
 

@@ -83,8 +83,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         {
             if (request.Tenant.Party != party)
                 throw new ArgumentException("sequences that come together are one party's", nameof(requests));
-            if (request.Prompt.Length == 0 || request.Prompt.Length + request.MaxTokens > ContextLength || request.MaxTokens < 1)
-                throw new ArgumentException("a sequence must have a prompt, an output and fit the context", nameof(requests));
+            if (request.Prompt.Length == 0 || request.Prompt.Length + request.MaxTokens > ContextLength || request.MaxTokens < 0)
+                throw new ArgumentException("a sequence must have a prompt and fit the context", nameof(requests));
         }
 
         _room.Enter(party, requests.Count);
@@ -292,7 +292,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
             var (sequence, tokens) = work[i];
             computed += tokens;
             _shares.Charge(sequence.Party, tokens);
-            if (choices[i] is not { } choice)
+            if ((sequence.Computed() ?? choices[i]) is not { } choice)
                 continue;
             if (choice.Said is not null)
                 times.Add(sequence);
@@ -361,6 +361,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         if (sequence.FirstToken != 0)
             _observer.Computed(_clock.GetElapsedTime(sequence.Began, sequence.FirstToken), _clock.GetElapsedTime(sequence.FirstToken, sequence.LastToken), sequence.Generated);
         sequence.Finished = true;
+        request.Scores?.End();
         // A finished answer's blocks may still be on their way into the cache; a cancelled one gives all back now.
         if (sequence.Offering && reason is (FinishReason.Stop or FinishReason.Length))
             _closing.Add(sequence);

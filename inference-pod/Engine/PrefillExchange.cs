@@ -36,7 +36,7 @@ internal sealed class PrefillExchange(ICausalModel model, IEngineObserver observ
             return;
         foreach (var sequence in running)
         {
-            if (!Prefills(sequence) || !Shares(sequence))
+            if (!Prefills(sequence) || sequence.ComputesAll || !Shares(sequence))
                 continue;
             var blocks = Math.Min(kv.SharedLength / model.Info.BlockTokens, PrefillPlanner.CommonBlocks(sequence.PrefillView, leaving.PrefillView, model.Info.BlockTokens));
             if (blocks > sequence.Kv!.Length / model.Info.BlockTokens)

@@ -8,7 +8,11 @@ namespace Moebius.Inference.Engine;
 /// <param name="Tokens">Tokens known: prompt and output.</param>
 /// <param name="PublicTokens">Leading tokens that every tenant may share.</param>
 /// <param name="Stored">Tokens whose keys and values are there.</param>
-internal readonly record struct PrefillView(long Id, Tenant Tenant, List<int> Tokens, int PublicTokens, int Stored);
+internal readonly record struct PrefillView(long Id, Tenant Tenant, List<int> Tokens, int PublicTokens, int Stored)
+{
+    /// <summary>It takes nothing from others: each of its tokens has to be computed. Others may take from it.</summary>
+    public bool ComputesAll { get; init; }
+}
 
 /// <summary>What sequences take from one another before a step.</summary>
 /// <param name="Copies">In this order: a sequence takes the blocks that it lacks, up to a number of blocks, from another one.</param>
@@ -46,6 +50,12 @@ internal static class PrefillPlanner
             var sequence = sequences[i];
             if (sequence.Tokens.Count - sequence.Stored <= 1)
                 continue;
+            if (sequence.ComputesAll)
+            {
+                computing.Add(i);
+                continue;
+            }
+
             var source = -1;
             for (var other = 0; other < stored.Length; other++)
             {

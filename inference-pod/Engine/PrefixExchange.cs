@@ -30,7 +30,7 @@ internal sealed class PrefixExchange(
     {
         // At least the last token must be computed: its logits are what the request is about.
         var usable = (sequence.Tokens.Count - 1) / BlockTokens;
-        if (!_enabled || usable == 0 || sequence.Tokens.Count > model.Info.KvSharedUpTo)
+        if (!_enabled || usable == 0 || sequence.ComputesAll || sequence.Tokens.Count > model.Info.KvSharedUpTo)
             return;
         sequence.LookingUp = true;
         var kv = sequence.Kv;
@@ -49,7 +49,8 @@ internal sealed class PrefixExchange(
     /// <summary>Offers the full blocks that the cache lacks: after prefill, in lots while decoding, and at the end.</summary>
     public void Offer(RunningSequence sequence, bool final)
     {
-        if (!_enabled || sequence.Offering || sequence.Refused || sequence.Kv is not { } kv)
+        // A prompt whose log-probabilities are asked for was not looked up: what of it is there already would be cached a second time.
+        if (!_enabled || sequence.Offering || sequence.Refused || sequence.Request.Scores is not null || sequence.Kv is not { } kv)
             return;
         var first = sequence.OfferedBlocks;
         var count = (kv.SharedLength / BlockTokens) - first;

@@ -53,7 +53,7 @@ internal sealed record SamplingSettings
 /// <summary>One sequence to generate.</summary>
 /// <param name="Prompt">Token ids, at least one.</param>
 /// <param name="Sampling">How tokens are chosen.</param>
-/// <param name="MaxTokens">Largest number of generated tokens, at least 1.</param>
+/// <param name="MaxTokens">Largest number of generated tokens; 0: the prompt is computed, and that is all.</param>
 /// <param name="Tenant">Whose it is.</param>
 internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, int MaxTokens, Tenant Tenant)
 {
@@ -80,6 +80,9 @@ internal sealed record EngineRequest(int[] Prompt, SamplingSettings Sampling, in
 
     /// <summary>The outputs of which it is one.</summary>
     public ChoiceGroup Choices { get; init; } = new(1);
+
+    /// <summary>Where the log-probabilities of its prompt go; null: nobody wants them.</summary>
+    public PromptScores? Scores { get; init; }
 }
 
 /// <summary>Why a generation ended.</summary>
@@ -105,7 +108,11 @@ internal enum FinishReason
 internal readonly record struct TokenLogprob(int Token, float Logprob);
 
 /// <summary>The choice of one token.</summary>
-internal sealed record ChosenToken(TokenLogprob Chosen, IReadOnlyList<TokenLogprob> Top);
+internal sealed record ChosenToken(TokenLogprob Chosen, IReadOnlyList<TokenLogprob> Top)
+{
+    /// <summary>Nothing came before it, so that it has no probability: the first token of a prompt.</summary>
+    public bool First { get; init; }
+}
 
 /// <summary>Something a generation says: text as it becomes certain, and at last its end.</summary>
 /// <param name="Text">New text; may be empty while a character or a possible stop text is incomplete.</param>

@@ -69,9 +69,12 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
 
     public int Generated => Tokens.Count - Request.Prompt.Length;
 
+    /// <summary>Every token of its prompt has to pass through the model: keys and values that are there already have no logits.</summary>
+    public bool ComputesAll => Request.Scores is { Complete: false };
+
     public SequenceView View => new(id, Party, Tokens.Count, Kv?.Length ?? 0, !LookingUp && !AwaitsPrefill);
 
-    public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0);
+    public PrefillView PrefillView => new(id, Request.Tenant, Tokens, Request.PublicTokens, Kv?.Length ?? 0) { ComputesAll = ComputesAll };
 
     /// <summary>In order of their numbers. A loop over such a list makes an object that answers for each.</summary>
     public static RunningSequence[] AllOf(SortedList<long, RunningSequence> sequences)
@@ -86,8 +89,25 @@ internal sealed class RunningSequence(long id, Generation generation, EventRelay
     public SequenceChunk Chunk(int tokens)
     {
         var from = Kv!.Length;
-        var last = from + tokens == Tokens.Count;
-        return new SequenceChunk(Kv, CollectionsMarshal.AsSpan(Tokens).Slice(from, tokens).ToArray(), last ? LogitsFor.Last : LogitsFor.None) { Prompt = Request.Prompt.Length };
+        var chooses = from + tokens == Tokens.Count && Request.MaxTokens > 0;
+        return new SequenceChunk(Kv, CollectionsMarshal.AsSpan(Tokens).Slice(from, tokens).ToArray(), chooses ? LogitsFor.Last : LogitsFor.None)
+        {
+            Prompt = Request.Prompt.Length,
+            Reading = Request.Scores?.Reading(from, tokens),
+        };
+    }
+
+    /// <summary>After a step that computed some of it: notes what is known of the prompt. Answers an end that comes without a token.</summary>
+    public SequenceChoice? Computed()
+    {
+        if (Request.Scores is { } scores)
+        {
+            if (scores.Failure is { } failure)
+                return new SequenceChoice(null, failure, FinishReason.Error);
+            scores.Advance(Kv!.Length);
+        }
+
+        return Request.MaxTokens == 0 && Kv!.Length == Tokens.Count ? new SequenceChoice(new GenerationEvent("", [], FinishReason.Length, 0), null, default) : null;
     }
 
     /// <summary>Chooses its next token.</summary>

@@ -86,6 +86,21 @@ internal sealed class Sampler
     private static float LargestValue(ReadOnlySpan<float> logits) =>
         TokenRanking.LargestValue(logits) is var largest && !float.IsNegativeInfinity(largest) ? largest : throw Unusable();
 
+    /// <summary>What is taken off a logit for its logarithm of probability: the logarithm of the sum of all exponentials.</summary>
+    /// <exception cref="InvalidDataException">The logits hold no finite number.</exception>
+    public static double LogSum(ReadOnlySpan<float> logits)
+    {
+        var largest = LargestValue(logits);
+        var sum = 0.0;
+        var powers = ArrayPool<float>.Shared.Rent(logits.Length);
+        TensorPrimitives.Subtract(logits, largest, powers);
+        TensorPrimitives.Exp(powers.AsSpan(0, logits.Length), powers);
+        foreach (var power in powers.AsSpan(0, logits.Length))
+            sum += float.IsNaN(power) ? 0 : power;
+        ArrayPool<float>.Shared.Return(powers);
+        return largest + Math.Log(sum);
+    }
+
     private static InvalidDataException Unusable() => new("the model computed no usable logits");
 
     private int Draw(ReadOnlySpan<float> logits)
@@ -144,15 +159,7 @@ internal sealed class Sampler
         public LogprobReport(ReadOnlySpan<float> logits, int count)
         {
             _logits = logits.ToArray();
-            var largest = LargestValue(logits);
-            var sum = 0.0;
-            var powers = ArrayPool<float>.Shared.Rent(logits.Length);
-            TensorPrimitives.Subtract(logits, largest, powers);
-            TensorPrimitives.Exp(powers.AsSpan(0, logits.Length), powers);
-            foreach (var power in powers.AsSpan(0, logits.Length))
-                sum += float.IsNaN(power) ? 0 : power;
-            ArrayPool<float>.Shared.Return(powers);
-            _offset = largest + Math.Log(sum);
+            _offset = LogSum(logits);
             _top = [.. TokenRanking.Top(logits, count).Select(Of)];
         }
 

@@ -9,9 +9,15 @@ internal ref struct TokenTimes(IEngineObserver observer, TimeProvider clock, lon
     private long _last;
     private int _together;
 
-    /// <summary>A sequence has taken a token now.</summary>
+    /// <summary>A sequence has taken a token now, or has ended without one.</summary>
     public void Add(RunningSequence sequence)
     {
+        if (sequence.Generated == 0)
+        {
+            observer.PromptOnly(sequence.Request.Prompt.Length, sequence.Generation.CachedTokens);
+            return;
+        }
+
         if (sequence.Generated == 1)
         {
             observer.FirstToken(clock.GetElapsedTime(sequence.Arrived, now), sequence.Request.Prompt.Length, sequence.Generation.CachedTokens);

@@ -149,6 +149,8 @@ internal sealed unsafe class Decoder : ICausalModel
                 throw new ArgumentException("a chunk has no tokens; at least one is needed", nameof(chunks));
             if (kv.Length + count > Info.ContextLength)
                 throw new ArgumentException($"{kv.Length} + {count} tokens do not fit the context of {Info.ContextLength}", nameof(chunks));
+            if (chunk.Reading is { } reading && (reading.First < 0 || reading.Count < 1 || reading.First + reading.Count > count))
+                throw new ArgumentException($"logits of {reading.Count} tokens from {reading.First} on are to be read in a chunk of {count}", nameof(chunks));
             foreach (var token in chunk.Tokens.Span)
             {
                 if ((uint)token >= (uint)_spec.Vocabulary)
@@ -226,7 +228,7 @@ internal sealed unsafe class Decoder : ICausalModel
     private float[][] Logits(Rows x, IReadOnlyList<SequenceChunk> chunks, List<StepChunk> step)
     {
         var results = new float[step.Count][];
-        var wanted = new List<(int Row, float[] To, int At)>();
+        var wanted = new List<WantedRow>();
         for (var i = 0; i < step.Count; i++)
         {
             var (first, count) = chunks[i].Logits switch
@@ -237,7 +239,11 @@ internal sealed unsafe class Decoder : ICausalModel
             };
             results[i] = count switch { 0 => [], 1 => _logits.Take(), _ => GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary) };
             for (var row = 0; row < count; row++)
-                wanted.Add((first + row, results[i], row * _spec.Vocabulary));
+                wanted.Add(new WantedRow(first + row, results[i], row * _spec.Vocabulary));
+            if (chunks[i].Reading is not { } reading)
+                continue;
+            for (var index = reading.First; index < reading.First + reading.Count; index++)
+                wanted.Add(new WantedRow(step[i].Offset + step[i].Count - step[i].New + index, [], index, reading.Read));
         }
         var limit = Math.Clamp(LogitsAtOnce / _spec.Vocabulary, 16, 512);
         for (var at = 0; at < wanted.Count; at += limit)
@@ -249,15 +255,17 @@ internal sealed unsafe class Decoder : ICausalModel
                 x.Span(part[i].Row).CopyTo(rows.Span(i));
             var logits = _kernels.Linear(_norm.Forward(rows), _head);
             // In order over the threads, as tokens are chosen then: most of a row is in the cache of the thread that chooses from it.
-            _kernels.ForRows(part.Count, _spec.Vocabulary, (from, to) =>
+            _kernels.ForRows(part.Count, _spec.Vocabulary, (from, until) =>
             {
-                for (var i = from; i < to; i++)
+                for (var i = from; i < until; i++)
                 {
-                    var result = part[i].To.AsSpan(part[i].At, _spec.Vocabulary);
+                    var (_, to, place, read) = part[i];
+                    var result = read is null ? to.AsSpan(place, _spec.Vocabulary) : logits.Span(i);
                     if (_spec.LogitsDivisor != 1)
                         TensorPrimitives.Divide(logits.Span(i), _spec.LogitsDivisor, result);
-                    else
+                    else if (read is null)
                         logits.Span(i).CopyTo(result);
+                    read?.Invoke(place, result);
                 }
             });
             _kernels.Scratch.Release(mark);
@@ -265,6 +273,13 @@ internal sealed unsafe class Decoder : ICausalModel
         _kernels.Profile?.Mark(StepPart.Head);
         return results;
     }
+
+    /// <summary>A row whose logits are wanted.</summary>
+    /// <param name="Row">Of the step.</param>
+    /// <param name="To">Where they are copied.</param>
+    /// <param name="Place">Where in it; of those that are read, the token's index in its chunk.</param>
+    /// <param name="Read">Reads them; null: they are copied.</param>
+    private readonly record struct WantedRow(int Row, float[] To, int Place, LogitReader? Read = null);
 
     private sealed record Layer(Norm InputNorm, IAttentionLayer Attention, Norm PostNorm, IFeedForward FeedForward);
 

@@ -89,9 +89,23 @@ public enum LogitsFor
     /// <summary>The last token only.</summary>
     Last,
 
-    /// <summary>Every token (prompt log-probabilities, verification, perplexity).</summary>
+    /// <summary>Every token (verification, perplexity).</summary>
     All,
 }
+
+/// <summary>Is given the logits of one token, which it may read until it returns. On any thread, several tokens at a time.</summary>
+/// <param name="index">Of the token in its chunk.</param>
+/// <param name="logits">[<see cref="ModelInfo.VocabularySize"/>].</param>
+public delegate void LogitReader(int index, ReadOnlySpan<float> logits);
+
+/// <summary>
+/// Tokens of a chunk whose logits are read while they are computed (prompt log-probabilities), some at a time: those of a whole
+/// prompt together would be gigabytes. A step may still fail after some were read.
+/// </summary>
+/// <param name="First">Index of the first one in its chunk.</param>
+/// <param name="Count">How many, at least 1.</param>
+/// <param name="Read">Called once for each, in any order.</param>
+public sealed record LogitReading(int First, int Count, LogitReader Read);
 
 /// <summary>Tokens to append to one sequence in a step.</summary>
 /// <param name="Kv">The sequence.</param>
@@ -105,6 +119,9 @@ public sealed record SequenceChunk(ISequenceKv Kv, ReadOnlyMemory<int> Tokens, L
     /// <see cref="ModelInfo.KvDependsOnLength"/> is true.
     /// </summary>
     public int Prompt { get; init; }
+
+    /// <summary>Logits that are read, beside those that are returned; null: none.</summary>
+    public LogitReading? Reading { get; init; }
 }
 
 /// <summary>Keys and values of one sequence.</summary>

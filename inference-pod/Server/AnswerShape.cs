@@ -26,13 +26,20 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     protected abstract string ChunkObject { get; }
 
     /// <summary>A complete choice.</summary>
-    public abstract JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish);
+    public abstract JsonObject Choice(int index, AnswerDelta answer, IEnumerable<ChosenToken>? tokens, string finish);
 
     /// <summary>What opens a choice in a stream, or null.</summary>
     public abstract JsonObject? Opening(int index);
 
     /// <summary>A part of a choice in a stream.</summary>
-    public abstract JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish);
+    public abstract JsonObject Delta(int index, AnswerDelta delta, IEnumerable<ChosenToken>? tokens, string? finish);
+
+    /// <summary>A choice begins with its prompt.</summary>
+    /// <param name="index">Of the choice.</param>
+    /// <param name="echo">The prompt.</param>
+    public virtual void Begin(int index, EchoedPrompt echo)
+    {
+    }
 
     public JsonObject Whole(JsonArray choices, JsonObject usage) => Envelope(WholeObject, choices, usage);
 
@@ -44,7 +51,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     /// <param name="choices">Each without its log-probabilities, and its tokens.</param>
     /// <param name="usage">Tokens counted.</param>
     /// <param name="stop">The client has left.</param>
-    public async Task WriteAsync(PipeWriter to, IReadOnlyList<(JsonObject Choice, IReadOnlyList<ChosenToken> Tokens)> choices, JsonObject usage, CancellationToken stop)
+    public async Task WriteAsync(PipeWriter to, IReadOnlyList<(JsonObject Choice, IEnumerable<ChosenToken> Tokens)> choices, JsonObject usage, CancellationToken stop)
     {
         await using var json = new Utf8JsonWriter(to, new JsonWriterOptions { Encoder = JsonStyles.Plain.Encoder });
         json.WriteStartObject();
@@ -79,23 +86,24 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
         // The choices of one prompt share it.
         var prompt = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.Request.Prompt.Length);
         var cached = generations.Where((_, i) => i % choices == 0).Sum(generation => generation.CachedTokens);
-        var completion = answers.Sum(answer => answer.Tokens);
-        return new JsonObject
-        {
-            ["prompt_tokens"] = prompt,
-            ["completion_tokens"] = completion,
-            ["total_tokens"] = prompt + completion,
-            ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = cached },
-        };
+        return Usage(prompt, answers.Sum(answer => answer.Tokens), cached);
     }
+
+    public static JsonObject Usage(int prompt, int completion, int cached) => new()
+    {
+        ["prompt_tokens"] = prompt,
+        ["completion_tokens"] = completion,
+        ["total_tokens"] = prompt + completion,
+        ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = cached },
+    };
 
     /// <summary>Log-probabilities: lists with an item for each token, made as they are asked for.</summary>
     /// <param name="index">Of the choice.</param>
-    /// <param name="tokens">New tokens of it.</param>
-    protected abstract IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens);
+    /// <param name="tokens">New tokens of it, gone through once for each list.</param>
+    protected abstract IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IEnumerable<ChosenToken> tokens);
 
     /// <summary>All of them at once.</summary>
-    protected JsonObject? AllLogprobs(int index, IReadOnlyList<ChosenToken>? tokens) =>
+    protected JsonObject? AllLogprobs(int index, IEnumerable<ChosenToken>? tokens) =>
         tokens is null ? null : new(Logprobs(index, tokens).Select(list => KeyValuePair.Create(list.Name, (JsonNode?)new JsonArray([.. list.Items]))));
 
     private static async Task WriteAsync(Utf8JsonWriter json, PipeWriter to, JsonObject choice, IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> logprobs, CancellationToken stop)
@@ -166,11 +174,13 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     protected override string ChunkObject => "text_completion";
 
-    public override JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish) => Delta(index, answer, tokens, finish);
+    public override JsonObject Choice(int index, AnswerDelta answer, IEnumerable<ChosenToken>? tokens, string finish) => Delta(index, answer, tokens, finish);
 
     public override JsonObject? Opening(int index) => null;
 
-    public override JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish) => new()
+    public override void Begin(int index, EchoedPrompt echo) => _written[index] = -echo.Taken;
+
+    public override JsonObject Delta(int index, AnswerDelta delta, IEnumerable<ChosenToken>? tokens, string? finish) => new()
     {
         ["index"] = index,
         ["text"] = delta.Content.ToString(),
@@ -178,16 +188,18 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
         ["finish_reason"] = finish,
     };
 
-    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens) =>
+    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IEnumerable<ChosenToken> tokens) =>
     [
         ("text_offset", tokens.Select(token => (JsonNode?)Advance(index, token.Chosen.Token))),
         ("tokens", tokens.Select(token => (JsonNode?)LogprobText.Of(Tokenizer, token.Chosen.Token))),
-        ("token_logprobs", tokens.Select(token => (JsonNode?)LogprobText.Number(token.Chosen.Logprob))),
+        ("token_logprobs", tokens.Select(token => token.First ? null : LogprobText.Number(token.Chosen.Logprob))),
         ("top_logprobs", tokens.Select(Top)),
     ];
 
-    private JsonObject Top(ChosenToken token)
+    private JsonObject? Top(ChosenToken token)
     {
+        if (token.First)
+            return null;
         var top = new JsonObject();
         // The chosen one is always among them; of two with one text the likelier one counts.
         foreach (var entry in token.Top.Prepend(token.Chosen))
@@ -203,7 +215,7 @@ internal sealed class TextShape(string model, Tokenizer tokenizer, DateTimeOffse
         foreach (var value in Tokenizer.TextBytes(token))
             begun += (value & 0xC0) != 0x80 ? 1 : 0;
         _written[index] = start + begun;
-        return start;
+        return Math.Max(0, start);
     }
 }
 
@@ -214,7 +226,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     protected override string ChunkObject => "chat.completion.chunk";
 
-    public override JsonObject Choice(int index, AnswerDelta answer, IReadOnlyList<ChosenToken>? tokens, string finish) => new()
+    public override JsonObject Choice(int index, AnswerDelta answer, IEnumerable<ChosenToken>? tokens, string finish) => new()
     {
         ["index"] = index,
         ["message"] = Message(answer),
@@ -230,7 +242,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
         ["finish_reason"] = null,
     };
 
-    public override JsonObject Delta(int index, AnswerDelta delta, IReadOnlyList<ChosenToken>? tokens, string? finish) => new()
+    public override JsonObject Delta(int index, AnswerDelta delta, IEnumerable<ChosenToken>? tokens, string? finish) => new()
     {
         ["index"] = index,
         ["delta"] = Fields(delta, finish is null),
@@ -270,7 +282,7 @@ internal sealed class ChatShape(string model, Tokenizer tokenizer, DateTimeOffse
 
     private static JsonArray Calls(AnswerDelta delta, bool streamed) => new([.. delta.Calls.Select(call => (JsonNode)call.Json(streamed))]);
 
-    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IReadOnlyList<ChosenToken> tokens) =>
+    protected override IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> Logprobs(int index, IEnumerable<ChosenToken> tokens) =>
         [("content", tokens.Select(WithTop))];
 
     private JsonObject WithTop(ChosenToken token)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
@@ -7,6 +8,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.Host;
 using Moebius.Inference.Engine;
+using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Server;
 
@@ -25,7 +27,10 @@ internal sealed class ApiRoutes(
     private const string ChatCompletions = "/v1/chat/completions";
     private const string OneModel = "/v1/models/";
 
+    private static readonly string Version = typeof(ApiRoutes).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "";
+
     private readonly RequestBodies _bodies = new();
+    private readonly ScoreRoom _scores = new();
 
     /// <summary>
     /// Handles every request. The few paths are told apart here, not by the framework's routing, whose binding of delegates compiles
@@ -46,12 +51,16 @@ internal sealed class ApiRoutes(
         return path switch
         {
             "/healthz" => Get(() => TextAsync(context, "ok\n")),
-            "/readyz" => Get(() => unready() is { } reason ? TextAsync(context, reason + "\n", StatusCodes.Status503ServiceUnavailable) : TextAsync(context, "ok\n")),
+            // vLLM's name: benchmarks and gateways look there before they begin.
+            "/readyz" or "/health" => Get(() => unready() is { } reason ? TextAsync(context, reason + "\n", StatusCodes.Status503ServiceUnavailable) : TextAsync(context, "ok\n")),
             "/metrics" when ofMetrics == options.MetricsListen is not null => Get(() => WriteMetricsAsync(context)),
             _ when ofMetrics => throw Nowhere(),
             "/v1/models" => Get(() => JsonBody.WriteAsync(context.Response, new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe(Ready())) })),
             Completions => Post(PreparedRequest.Completion, model => new TextShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
             ChatCompletions => Post((root, model) => PreparedRequest.Chat(root, model, clock), model => new ChatShape(model.Name, model.Tokenizer, clock.GetUtcNow())),
+            "/version" => Get(() => JsonBody.WriteAsync(context.Response, new JsonObject { ["version"] = Version })),
+            "/tokenize" => Text((root, model) => TokenizerAnswers.Tokenize(root, model, clock)),
+            "/detokenize" => Text(TokenizerAnswers.Detokenize),
             _ when path.StartsWith(OneModel, StringComparison.Ordinal) => Get(() => JsonBody.WriteAsync(context.Response, Describe(Named(Unescaped(path[OneModel.Length..]), "model")))),
             _ => throw Nowhere(),
         };
@@ -68,6 +77,12 @@ internal sealed class ApiRoutes(
         {
             Only(HttpMethods.Post);
             return AnswerAsync(context, read, shape);
+        }
+
+        Task Text(Func<JsonElement, ServedModel, (string? Model, Action<Utf8JsonWriter> Write)> answer)
+        {
+            Only(HttpMethods.Post);
+            return AnswerOfTokenizerAsync(context, answer);
         }
 
         void Only(params ReadOnlySpan<string> methods)
@@ -88,6 +103,7 @@ internal sealed class ApiRoutes(
         var request = await _bodies.ReadAsync(context.Request, tenant.Party, root => read(root, model), stop).ConfigureAwait(false);
         Named(request.Common.Model ?? throw ApiException.Invalid("model", "'model' is required.", "missing_required_parameter"), "model");
         var sequences = request.Sequences(model, tenant, rules.Public, options.MaxQueued + options.MaxSequences);
+        using var scores = _scores.Enter(tenant.Party, sequences);
         IReadOnlyList<Generation> generations = [];
         AskForRoom(() => generations = model.Engine.Submit(sequences));
         try
@@ -101,6 +117,20 @@ internal sealed class ApiRoutes(
             foreach (var generation in generations)
                 generation.Cancel();
         }
+    }
+
+    /// <summary>What needs the tokenizer and not the model; from whom and how much is as with completions.</summary>
+    private async Task AnswerOfTokenizerAsync(HttpContext context, Func<JsonElement, ServedModel, (string? Model, Action<Utf8JsonWriter> Write)> answer)
+    {
+        var model = Ready();
+        var tenant = policy().Identity.Of(context.Request.Headers);
+        AskForRoom(() => model.Engine.CheckRoom(tenant));
+        var (name, write) = await _bodies.ReadAsync(context.Request, tenant.Party, root => answer(root, model), context.RequestAborted).ConfigureAwait(false);
+        if (name is not null)
+            Named(name, "model");
+        context.Response.ContentType = JsonBody.ContentType;
+        await using var json = new Utf8JsonWriter(context.Response.BodyWriter, new JsonWriterOptions { Encoder = JsonStyles.Plain.Encoder });
+        write(json);
     }
 
     /// <summary>Says in HTTP's words why the engine takes no more.</summary>

@@ -27,6 +27,9 @@ internal sealed record CompletionRequest
 
     public required bool IncludeUsage { get; init; }
 
+    /// <summary>Every event of a stream tells what its choice has used so far.</summary>
+    public required bool UsageSoFar { get; init; }
+
     public required bool IgnoreEndOfSequence { get; init; }
 
     public required IReadOnlySet<int> StopTokens { get; init; }
@@ -50,6 +53,9 @@ internal sealed record CompletionRequest
         if (options is not null && !stream)
             throw ApiException.Invalid("stream_options", "'stream_options' is allowed only when 'stream' is true.");
         var usage = options?.Flag("include_usage") ?? false;
+        var soFar = options?.Flag("continuous_usage_stats") ?? false;
+        if (soFar && !usage)
+            throw ApiException.Invalid("stream_options.continuous_usage_stats", "'stream_options.continuous_usage_stats' is allowed only when 'stream_options.include_usage' is true.");
         options?.RefuseOthers();
 
         // Said by many clients, and without effect on an answer.
@@ -59,14 +65,19 @@ internal sealed record CompletionRequest
         body.Object("metadata");
         if (body.Text("service_tier") is { } tier and not ("auto" or "default"))
             throw ApiException.Invalid("service_tier", $"'service_tier' is '{tier}': this server has one tier: 'auto' or 'default'.");
-        if (body.Flag("store") == true)
-            throw ApiException.Invalid("store", "'store' is true: this server keeps no answers.");
+        // Settings of other servers, written out by clients; each is accepted as what happens here.
+        Only(body, "store", false, "this server keeps no answers");
+        Only(body, "use_beam_search", false, "this server follows one output, not several beams");
+        Only(body, "include_stop_str_in_output", false, "a stop text is no part of the output");
+        Only(body, "skip_special_tokens", true, "special tokens are no part of the output");
+        Only(body, "spaces_between_special_tokens", true, "special tokens are no part of the output");
         return new CompletionRequest
         {
             Model = body.Text("model"),
             Choices = choices,
             Stream = stream,
             IncludeUsage = usage,
+            UsageSoFar = soFar,
             IgnoreEndOfSequence = body.Flag("ignore_eos") ?? false,
             StopTokens = StopTokensOf(body, vocabulary),
             MinTokens = body.Integer("min_tokens", 0, int.MaxValue) ?? 0,
@@ -85,6 +96,13 @@ internal sealed record CompletionRequest
                 Logprobs = logprobs,
             },
         };
+    }
+
+    /// <exception cref="ApiException">A switch is not as it has to be.</exception>
+    public static void Only(RequestBody body, string field, bool value, string why)
+    {
+        if (body.Flag(field) is { } given && given != value)
+            throw ApiException.Invalid(field, $"'{field}' is {(given ? "true" : "false")}: {why}.");
     }
 
     // -1 is how several servers write "all".

@@ -13,14 +13,14 @@ namespace Moebius.Inference.Server;
 /// <param name="Common">Fields that both endpoints have.</param>
 /// <param name="Prompts">Token ids of each prompt.</param>
 /// <param name="MaxTokens">Limit of each output; null: what the context leaves.</param>
-/// <param name="Echo">Texts to put before the outputs, one per prompt; null: none.</param>
+/// <param name="Echo">What to put before the outputs, one per prompt; null: nothing.</param>
 /// <param name="PromptField">The field to blame when a prompt is too long.</param>
 /// <param name="LimitField">The field to blame when the output cannot fit.</param>
 internal sealed record PreparedRequest(
     CompletionRequest Common,
     IReadOnlyList<int[]> Prompts,
     int? MaxTokens,
-    IReadOnlyList<string>? Echo,
+    IReadOnlyList<EchoedPrompt>? Echo,
     string PromptField,
     string LimitField)
 {
@@ -53,19 +53,19 @@ internal sealed record PreparedRequest(
         var body = new RequestBody(root);
         var logprobs = body.Integer("logprobs", 0, 20);
         var common = CompletionRequest.Read(body, model.Vocabulary, logprobs);
-        var maxTokens = body.Integer("max_tokens", 1, int.MaxValue);
+        var maxTokens = body.Integer("max_tokens", 0, int.MaxValue);
         if (!string.IsNullOrEmpty(body.Text("suffix")))
             throw ApiException.Invalid("suffix", "'suffix' is not supported: this model only continues a prompt.");
         var echo = body.Flag("echo") ?? false;
-        if (echo && logprobs is not null)
-            throw ApiException.Invalid("echo", "'echo' together with 'logprobs' is not supported.");
+        if (maxTokens == 0 && !echo)
+            throw ApiException.Invalid("max_tokens", "'max_tokens' is 0: without 'echo' it must be at least 1.");
         var special = body.Flag("add_special_tokens") ?? true;
         var prompts = ReadPrompts(body, model, special);
         var format = ResponseFormat.Read(body, common.GoesOn);
         if (format is not null && echo)
             throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
-        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens))] : null, "prompt", "max_tokens") { DefaultTokens = 16, Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => EchoedPrompt.Of(model.Tokenizer, prompt.Tokens, prompt.Text))] : null, "prompt", "max_tokens") { DefaultTokens = 16, Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
     }
 
     /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
@@ -83,9 +83,6 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("max_tokens", $"'max_tokens' is {older} and 'max_completion_tokens' {maxTokens}: they are two names of one limit, give one of them.");
         var field = maxTokens is null && older is not null ? "max_tokens" : "max_completion_tokens";
         var messages = ChatMessages.Read(body);
-        // Each is a token at least, and to render very many takes long.
-        if (messages.GetArrayLength() > model.ContextLength)
-            throw ApiException.Invalid("messages", $"'messages' has {messages.GetArrayLength()} messages: the context has {model.ContextLength} tokens.", "context_length_exceeded");
         var tools = ToolRequest.Read(body);
         var format = ResponseFormat.Read(body, common.GoesOn);
         var callable = tools.Callable(common.GoesOn);
@@ -93,11 +90,9 @@ internal sealed record PreparedRequest(
             throw ApiException.Invalid("response_format", "'response_format' together with a 'tool_choice' that asks for a call is not supported: the answer is the call.");
         var open = body.Flag("add_generation_prompt") ?? true;
         var variables = Variables(body);
+        CompletionRequest.Only(body, "continue_final_message", false, "the template ends each message");
         body.RefuseOthers();
-        if (model.Template is not { } template)
-            throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
-        TemplateCheck.Fields(template, body, messages, tools);
-        var text = ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
+        var text = Prompt(body, model, messages, tools, open, variables, clock);
         var start = ReasoningFormat.Start(model.ToolCallParser, model.ReasoningParser, text);
         var kept = callable is not null ? tools.Grammar(callable, model, start) : format is not null ? ResponseFormat.Answer(format, model, start) : null;
         Func<ApiException> ambiguous = format is null ? ToolRequest.TooAmbiguous : ResponseFormat.TooAmbiguous;
@@ -109,6 +104,18 @@ internal sealed record PreparedRequest(
             ManyCalls = tools.Parallel,
             ShownTokens = model.Markers(tools.Offered is not null && !tools.Forced && format is null),
         };
+    }
+
+    /// <summary>The text of a conversation.</summary>
+    internal static string Prompt(RequestBody body, ServedModel model, JsonElement messages, ToolRequest tools, bool open, JsonElement? variables, TimeProvider clock)
+    {
+        // Each is a token at least, and to render very many takes long.
+        if (messages.GetArrayLength() > model.ContextLength)
+            throw ApiException.Invalid("messages", $"'messages' has {messages.GetArrayLength()} messages: the context has {model.ContextLength} tokens.", "context_length_exceeded");
+        if (model.Template is not { } template)
+            throw new ApiException(400, "invalid_request_error", $"The model '{model.Name}' has no chat template: use /v1/completions.", "messages");
+        TemplateCheck.Fields(template, body, messages, tools);
+        return ChatPrompt.Render(template, body, messages, tools.Offered, open, variables, clock);
     }
 
     /// <exception cref="ApiException">The grammar is too ambiguous.</exception>
@@ -136,8 +143,9 @@ internal sealed record PreparedRequest(
             if (prompt.Length == 0)
                 throw ApiException.Invalid(PromptField, $"'{PromptField}' has no tokens{(Prompts.Count > 1 ? $" at its place {i}" : "")}.");
             var room = model.ContextLength - prompt.Length;
-            if (room < 1)
-                throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: with at least one token of output, at most {model.ContextLength - 1} fit.", "context_length_exceeded");
+            var least = MaxTokens == 0 ? 0 : 1;
+            if (room < least)
+                throw ApiException.Invalid(PromptField, $"'{PromptField}' has {prompt.Length} tokens: {(least == 0 ? "" : "with at least one token of output, ")}at most {model.ContextLength - least} fit.", "context_length_exceeded");
             if (MaxTokens > room)
                 throw ApiException.Invalid(LimitField, $"'{LimitField}' is {MaxTokens}: after the {prompt.Length} tokens of '{PromptField}', {room} of {model.ContextLength} are left.", "context_length_exceeded");
             var limit = MaxTokens ?? Math.Min(DefaultTokens, room);
@@ -158,6 +166,8 @@ internal sealed record PreparedRequest(
                     Grammar = Grammar,
                     ShownTokens = ShownTokens,
                     Choices = choices,
+                    // The choices of one prompt share it.
+                    Scores = choice == 0 && Echo is not null && Common.Sampling.Logprobs is { } alternatives ? new PromptScores(prompt, alternatives) : null,
                 });
             }
         }
@@ -188,7 +198,7 @@ internal sealed record PreparedRequest(
         }
     }
 
-    private static int[] Encode(ServedModel model, string text, bool special, string name)
+    internal static int[] Encode(ServedModel model, string text, bool special, string name)
     {
         var most = (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
         List<int> ids;
@@ -209,7 +219,7 @@ internal sealed record PreparedRequest(
         return strange < 0 ? [.. ids] : throw ApiException.Invalid(name, $"'{name}' has the token {ids[strange]}: the tokenizer knows it, but the model's token ids end at {model.Vocabulary - 1}.");
     }
 
-    private static JsonElement? Variables(RequestBody body)
+    internal static JsonElement? Variables(RequestBody body)
     {
         var variables = new JsonObject();
         if (body.Object("chat_template_kwargs") is { } more)

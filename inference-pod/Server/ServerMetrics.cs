@@ -162,6 +162,12 @@ internal sealed partial class ServerMetrics : IEngineObserver
         _generatedTokens.Inc();
     }
 
+    public void PromptOnly(int prompt, int cached)
+    {
+        _promptTokens.Inc(prompt);
+        _cachedTokens.Inc(cached);
+    }
+
     public void NextTokens(TimeSpan sinceLast, int tokens)
     {
         _interToken.Observe(sinceLast.TotalSeconds, tokens);
@@ -195,7 +201,7 @@ internal sealed partial class ServerMetrics : IEngineObserver
         _requestLimit.Observe(tokens.Most);
         _endToEnd.Observe(sinceArrival.TotalSeconds);
         // One that never began has computed nothing, and nothing was found for it.
-        if (tokens.Generated > 0)
+        if (tokens.Generated > 0 || (tokens.Most == 0 && reason == FinishReason.Length))
             _requestComputed.Observe(tokens.Prompt - tokens.Cached);
     }
 
@@ -210,7 +216,8 @@ internal sealed partial class ServerMetrics : IEngineObserver
         if (generatedTokens > 1)
             _requestPerToken.Observe(decode.TotalSeconds / (generatedTokens - 1));
         _prefillTime.Observe(prefill.TotalSeconds);
-        _decodeTime.Observe(decode.TotalSeconds);
+        if (generatedTokens > 0)
+            _decodeTime.Observe(decode.TotalSeconds);
         _inferenceTime.Observe((prefill + decode).TotalSeconds);
     }
 

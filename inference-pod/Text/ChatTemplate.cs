@@ -14,6 +14,11 @@ internal sealed class ChatTemplate
 {
     public const string File = "chat_template.jinja";
 
+    /// <summary>A folder of further templates, a file NAME.jinja for each.</summary>
+    public const string Others = "additional_chat_templates";
+
+    private const string Default = "default", ForTools = "tool_use";
+
     private readonly Template _template;
     private readonly Template? _toolTemplate;
     private readonly Dictionary<string, object?> _tokens;
@@ -35,9 +40,12 @@ internal sealed class ChatTemplate
     {
         var config = TokenizerConfig.Load(directory);
         var tokens = config is null ? [] : config.Tokens.ToDictionary(token => token.Key, token => (object?)token.Value);
-        var file = Path.Combine(directory, File);
+        string file = Path.Combine(directory, File), others = Path.Combine(directory, Others), tools = Path.Combine(others, ForTools + ".jinja");
         if (System.IO.File.Exists(file))
-            return Create(System.IO.File.ReadAllText(file), null, tokens, file);
+            return Create(System.IO.File.ReadAllText(file), System.IO.File.Exists(tools) ? System.IO.File.ReadAllText(tools) : null, tokens, file, tools);
+        // The reference library reads none but those of the folder then, and has no default.
+        if (Directory.Exists(others) && Directory.EnumerateFiles(others, "*.jinja").Any())
+            throw new UserInputException($"{others}: holds templates beside the default one, which must be {file}");
         if (config?.ChatTemplate is not { } source)
             return null;
         var path = config.Path;
@@ -48,8 +56,8 @@ internal sealed class ChatTemplate
 
         // Older files hold several templates by name; 'tool_use' applies where tools are given.
         var named = Named(source, path);
-        return named.TryGetValue("default", out var standard)
-            ? Create(standard, named.GetValueOrDefault("tool_use"), tokens, path + ": chat_template")
+        return named.TryGetValue(Default, out var standard)
+            ? Create(standard, named.GetValueOrDefault(ForTools), tokens, path + ": chat_template")
             : throw new UserInputException($"{path}: chat_template: none of the templates is named 'default'");
     }
 
@@ -71,11 +79,20 @@ internal sealed class ChatTemplate
     private static string? Text(JsonElement element) => element.ValueKind == JsonValueKind.String ? element.GetString() : null;
 
     /// <summary>Makes one from its source.</summary>
-    public static ChatTemplate Create(string source, string? toolSource, Dictionary<string, object?> tokens, string name)
+    /// <param name="source">The template.</param>
+    /// <param name="toolSource">The one for conversations with tools; null: the same.</param>
+    /// <param name="tokens">Special tokens by their roles.</param>
+    /// <param name="name">Where the template is, for errors.</param>
+    /// <param name="toolName">Where the other one is; null: at the same place.</param>
+    /// <exception cref="UserInputException">One uses what is not supported.</exception>
+    public static ChatTemplate Create(string source, string? toolSource, Dictionary<string, object?> tokens, string name, string? toolName = null) =>
+        new(Parse(source, name), toolSource is null ? null : Parse(toolSource, toolName ?? name), tokens, toolSource ?? source);
+
+    private static Template Parse(string source, string name)
     {
         try
         {
-            return new ChatTemplate(Template.Parse(source), toolSource is null ? null : Template.Parse(toolSource), tokens, toolSource ?? source);
+            return Template.Parse(source);
         }
         catch (JinjaException error)
         {

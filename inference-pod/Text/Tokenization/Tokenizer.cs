@@ -124,15 +124,21 @@ internal sealed class Tokenizer
     /// The text of tokens without the special ones, as the beginning of a text: the space that was put in front of it is taken
     /// off again. Bytes that are not UTF-8 become U+FFFD.
     /// </summary>
-    public string Decode(IEnumerable<int> ids)
+    public string Decode(IEnumerable<int> ids) => Decode(ids, out _);
+
+    /// <summary>The same.</summary>
+    /// <param name="ids">The tokens.</param>
+    /// <param name="taken">Spaces that were taken off.</param>
+    /// <param name="special">With the names of special tokens.</param>
+    public string Decode(IEnumerable<int> ids, out int taken, bool special = false)
     {
         var buffer = new List<byte>();
         foreach (var id in ids)
-            buffer.AddRange(TextBytes(id));
-        var start = 0;
-        while (start < _leadingSpaces && start < buffer.Count && buffer[start] == ' ')
-            start++;
-        return Encoding.UTF8.GetString([.. buffer[start..]]);
+            buffer.AddRange(special ? Bytes(id) : TextBytes(id));
+        taken = 0;
+        while (taken < _leadingSpaces && taken < buffer.Count && buffer[taken] == ' ')
+            taken++;
+        return Encoding.UTF8.GetString([.. buffer[taken..]]);
     }
 
     private bool EncodeNormalized(Piece text, List<int> ids, int most, PatternTime time)

@@ -117,7 +117,7 @@ internal sealed class ChatMode : IAsyncDisposable
             foreach (var choice in chunk.RootElement.GetProperty("choices").EnumerateArray())
             {
                 var piece = choice.GetProperty("delta").TryGetProperty("content", out var content) ? content.GetString() ?? "" : "";
-                // The opening chunk, which names the role, comes before anything is computed.
+                // The opening chunk, which names the role, has no text.
                 if (first == 0 && (piece.Length > 0 || choice.GetProperty("finish_reason").ValueKind == JsonValueKind.String))
                     first = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
                 text += piece;

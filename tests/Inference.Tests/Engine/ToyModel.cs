@@ -78,7 +78,10 @@ internal sealed class ToyModel : ICausalModel
             var kv = (Kv)chunk.Kv;
             Assert.True(chunk.Tokens.Length > 0);
             kv.Prompt = chunk.Prompt;
+            var before = kv.Length;
             kv.Append(chunk.Tokens.Span);
+            for (var i = chunk.Reading?.First ?? 0; i < chunk.Reading?.First + chunk.Reading?.Count; i++)
+                chunk.Reading!.Read(i, Logits(kv.Tokens[..(before + i + 1)]));
             Computed += chunk.Tokens.Length;
             var logits = chunk.Logits == LogitsFor.None ? [] : Logits(kv.Tokens);
             if (logits.Length > 0 && Script is { } script)
@@ -100,7 +103,8 @@ internal sealed class ToyModel : ICausalModel
         return Array.IndexOf(logits, logits.Max());
     }
 
-    private static float[] Logits(ReadOnlySpan<int> tokens)
+    /// <summary>What it says after some tokens.</summary>
+    public static float[] Logits(ReadOnlySpan<int> tokens)
     {
         var hash = 14695981039346656037UL;
         foreach (var token in tokens)

@@ -40,4 +40,23 @@ public class ChatTemplateFileTests
         using var messages = System.Text.Json.JsonDocument.Parse("[]");
         Assert.Equal(expected, ChatTemplate.Load(directory.Path)!.Render(messages.RootElement, null, true, null, TimeProvider.System));
     }
+
+    [Fact]
+    public void A_template_for_tools_in_the_folder_of_others_is_taken_where_there_are_tools()
+    {
+        using var directory = new TemporaryDirectory();
+        var others = Directory.CreateDirectory(Path.Combine(directory.Path, ChatTemplate.Others)).FullName;
+        File.WriteAllText(Path.Combine(others, "tool_use.jinja"), "t{{ tools | length }}");
+        File.WriteAllText(Path.Combine(others, "rag.jinja"), "{{ not read");
+        // Without a default the folder is one that the reference library cannot use either.
+        Assert.StartsWith(others + ":", Assert.Throws<UserInputException>(() => ChatTemplate.Load(directory.Path)).Message, StringComparison.Ordinal);
+        File.WriteAllText(Path.Combine(directory.Path, ChatTemplate.File), "d");
+        using var list = System.Text.Json.JsonDocument.Parse("[1]");
+        var template = ChatTemplate.Load(directory.Path)!;
+        Assert.Equal(["d", "t1"], new[] { template.Render(list.RootElement, null, true, null, TimeProvider.System), template.Render(list.RootElement, list.RootElement, true, null, TimeProvider.System) });
+        Assert.Equal("t{{ tools | length }}", template.Source);
+
+        File.WriteAllText(Path.Combine(others, "tool_use.jinja"), "{% nonsense %}");
+        Assert.StartsWith(Path.Combine(others, "tool_use.jinja") + ":", Assert.Throws<UserInputException>(() => ChatTemplate.Load(directory.Path)).Message, StringComparison.Ordinal);
+    }
 }
