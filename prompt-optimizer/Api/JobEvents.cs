@@ -91,13 +91,13 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
 
     private static long LastEventId(HttpRequest request)
     {
-        var text = request.Headers["Last-Event-ID"].ToString();
+        var (name, text) = ("Last-Event-ID", request.Headers["Last-Event-ID"].ToString());
         if (text.Length == 0)
-            text = request.Query["after"].ToString();
+            (name, text) = ("after", request.Query["after"].ToString());
         if (text.Length == 0)
             return 0;
         return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
             ? id
-            : throw new ProblemException(Problem.Of("Last-Event-ID", "write the id of the last event received"));
+            : throw new ProblemException(Problem.Of(name, "write the id of the last event received"));
     }
 }

@@ -141,10 +141,7 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
     private bool End(Job job, JobState state, Outcome? outcome, Failure? failure, string reason)
     {
         if (store.End(job.Id, state, outcome, failure))
-        {
-            metrics.JobEnded(state, reason);
             logger.LogInformation("Job {JobId} ended: {State} ({Reason}) after {Rounds} rounds", job.Id, state, reason, job.Rounds.Count);
-        }
 
         return true;
     }
