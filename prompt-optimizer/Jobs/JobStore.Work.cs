@@ -132,12 +132,12 @@ internal sealed partial class JobStore
         Changed?.Invoke(id);
     }
 
-    /// <summary>Puts a job back: for a later attempt, or because the service stops.</summary>
+    /// <summary>Puts a job back: for a later attempt, or because the service stops. One that is to be cancelled waits for nothing.</summary>
     public void Requeue(string id, DateTimeOffset? notBefore, bool failedAttempt)
     {
         database.Write(connection =>
         {
-            if (connection.Execute("UPDATE jobs SET state = 'Queued', not_before = $notBefore, attempts = attempts + $failed WHERE id = $id AND state = 'Running'",
+            if (connection.Execute("UPDATE jobs SET state = 'Queued', not_before = CASE cancel_requested WHEN 0 THEN $notBefore END, attempts = attempts + $failed WHERE id = $id AND state = 'Running'",
                 ("$id", id), ("$notBefore", notBefore), ("$failed", failedAttempt ? 1 : 0)) == 1)
                 AddEvent(connection, id, "queued", null);
             return 0;

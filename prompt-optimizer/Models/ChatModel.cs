@@ -43,7 +43,7 @@ internal sealed class ChatModel : IChatModel, IDisposable
     public ChatModel(EndpointSettings endpoint, ModelCalls calls)
     {
         _calls = calls;
-        _http = ModelCalls.CreateHttpClient(static handler => new ModelAnswers(handler));
+        _http = ModelCalls.CreateHttpClient(handler => new ModelAnswers(endpoint.ApiKey, handler));
         var options = new OpenAIClientOptions
         {
             Endpoint = endpoint.Url,

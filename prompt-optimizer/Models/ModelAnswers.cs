@@ -17,7 +17,9 @@ internal sealed class UnusableAnswerException(string problem, string detail = ""
 /// in the form that the library reads: that one fails on a reason to finish, a kind of content or a count that it does not
 /// know, and endpoints have their own.
 /// </summary>
-internal sealed class ModelAnswers(HttpMessageHandler inner) : DelegatingHandler(inner)
+/// <param name="key">The endpoint's key, which its words must not hold.</param>
+/// <param name="inner">What calls it.</param>
+internal sealed class ModelAnswers(string? key, HttpMessageHandler inner) : DelegatingHandler(inner)
 {
     /// <summary>Largest answer read, in bytes. Ours: more than a model that thinks aloud writes.</summary>
     internal const int MaxBytes = 8 * 1024 * 1024;
@@ -44,41 +46,6 @@ internal sealed class ModelAnswers(HttpMessageHandler inner) : DelegatingHandler
         }
     }
 
-    /// <summary>What the agents use of a chat completion.</summary>
-    /// <exception cref="UnusableAnswerException">It is none.</exception>
-    internal static byte[] Reduce(byte[] body)
-    {
-        JsonObject? answer;
-        try
-        {
-            answer = JsonNode.Parse(body) as JsonObject;
-        }
-        catch (JsonException)
-        {
-            throw new UnusableAnswerException("the answer is not JSON");
-        }
-
-        // Some proxies tell of an error with the status of success.
-        if ((answer?["choices"] as JsonArray)?.FirstOrDefault() is not JsonObject choice || choice["message"] is not JsonObject message)
-            throw new UnusableAnswerException("the answer has no choices[0].message", ModelCalls.ReadError(body).Detail);
-        var usage = answer["usage"] as JsonObject;
-        var kept = new JsonObject
-        {
-            ["id"] = "",
-            ["object"] = "chat.completion",
-            ["created"] = 0,
-            ["model"] = "",
-            ["choices"] = new JsonArray(new JsonObject
-            {
-                ["index"] = 0,
-                ["finish_reason"] = FinishReason(Text(choice["finish_reason"])),
-                ["message"] = new JsonObject { ["role"] = "assistant", ["content"] = Content(message["content"]), ["refusal"] = Text(message["refusal"]) },
-            }),
-            ["usage"] = new JsonObject { ["prompt_tokens"] = Count(usage?["prompt_tokens"]), ["completion_tokens"] = Count(usage?["completion_tokens"]), ["total_tokens"] = 0 },
-        };
-        return JsonSerializer.SerializeToUtf8Bytes(kept);
-    }
-
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var response = await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
@@ -98,6 +65,41 @@ internal sealed class ModelAnswers(HttpMessageHandler inner) : DelegatingHandler
             response.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What the agents use of a chat completion.</summary>
+    /// <exception cref="UnusableAnswerException">It is none.</exception>
+    private byte[] Reduce(byte[] body)
+    {
+        JsonObject? answer;
+        try
+        {
+            answer = JsonNode.Parse(body) as JsonObject;
+        }
+        catch (JsonException)
+        {
+            throw new UnusableAnswerException("the answer is not JSON");
+        }
+
+        // Some proxies tell of an error with the status of success.
+        if ((answer?["choices"] as JsonArray)?.FirstOrDefault() is not JsonObject choice || choice["message"] is not JsonObject message)
+            throw new UnusableAnswerException("the answer has no choices[0].message", ModelCalls.ReadError(body, key).Detail);
+        var usage = answer["usage"] as JsonObject;
+        var kept = new JsonObject
+        {
+            ["id"] = "",
+            ["object"] = "chat.completion",
+            ["created"] = 0,
+            ["model"] = "",
+            ["choices"] = new JsonArray(new JsonObject
+            {
+                ["index"] = 0,
+                ["finish_reason"] = FinishReason(Text(choice["finish_reason"])),
+                ["message"] = new JsonObject { ["role"] = "assistant", ["content"] = Content(message["content"]), ["refusal"] = Text(message["refusal"]) },
+            }),
+            ["usage"] = new JsonObject { ["prompt_tokens"] = Count(usage?["prompt_tokens"]), ["completion_tokens"] = Count(usage?["completion_tokens"]), ["total_tokens"] = 0 },
+        };
+        return JsonSerializer.SerializeToUtf8Bytes(kept);
     }
 
     /// <summary>Only that an answer was cut off or withheld makes a difference.</summary>

@@ -22,6 +22,7 @@ internal sealed record CallTiming(int Retries, TimeSpan FirstDelay, TimeSpan Lon
 internal sealed class ModelCalls
 {
     private readonly string _field;
+    private readonly string? _key;
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
     private readonly Action<string> _counted;
@@ -33,7 +34,7 @@ internal sealed class ModelCalls
     /// <param name="counted">Told the outcome of every attempt: ok, a status, timeout or unreachable.</param>
     public ModelCalls(EndpointSettings endpoint, CallTiming timing, TimeProvider time, Action<string> counted)
     {
-        (_field, _timeout, _time, _counted) = (endpoint.Field, endpoint.Timeout, time, counted);
+        (_field, _key, _timeout, _time, _counted) = (endpoint.Field, endpoint.ApiKey, endpoint.Timeout, time, counted);
         _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddRetry(new RetryStrategyOptions
             {
@@ -82,7 +83,7 @@ internal sealed class ModelCalls
     {
         _counted(status.ToString(CultureInfo.InvariantCulture));
         var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
-        var (detail, contextExceeded) = ReadError(body);
+        var (detail, contextExceeded) = ReadError(body, _key);
         return IsTransient(status)
             ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
             : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
@@ -92,8 +93,11 @@ internal sealed class ModelCalls
     private static double Jitter() => Random.Shared.NextDouble();
 #pragma warning restore CA5394
 
-    /// <summary>The endpoint's own words from an OpenAI error body, shortened; nothing of any other body.</summary>
-    internal static (string Detail, bool ContextExceeded) ReadError(byte[]? body)
+    /// <summary>
+    /// The endpoint's own words from an OpenAI error body, shortened; nothing of any other body. A job's owner reads them and
+    /// need not know the key, which some endpoints repeat.
+    /// </summary>
+    internal static (string Detail, bool ContextExceeded) ReadError(byte[]? body, string? key)
     {
         if (body is null)
             return ("", false);
@@ -109,6 +113,8 @@ internal sealed class ModelCalls
             if (message.ValueKind != JsonValueKind.String)
                 return ("", false);
             var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
+            if (key is { Length: > 0 })
+                text = text.Replace(key, "[the key]", StringComparison.OrdinalIgnoreCase);
             // The code is OpenAI's; vLLM and SGLang say it in words alone.
             var contextExceeded = (error.ValueKind == JsonValueKind.Object && error.TryGetProperty("code", out var code) && code.ValueKind == JsonValueKind.String && code.ValueEquals("context_length_exceeded"))
                 || text.Contains("maximum context length", StringComparison.OrdinalIgnoreCase);

@@ -69,6 +69,30 @@ public sealed class EndpointAnswerTests : ScriptedServiceTests
         Assert.Equal($"languageModel: HTTP 404: {new string('x', 199)}...", (string?)(await service.RunAsync(new { prompt = Lion }))["failure"]!["message"]);
     }
 
+    /// <summary>Whoever hands jobs in need not know the key.</summary>
+    [Theory]
+    [InlineData(401, "Invalid token 'k-1234567890'.")]
+    [InlineData(200, "Invalid token 'k-1234567890'.")]
+    [InlineData(503, "Invalid token 'k-1234567890'.")]
+    [InlineData(401, "_________________________________________________________________________________________________________________________________________________________________________________________________k-1234567890")]
+    public async Task A_key_that_an_endpoint_repeats_is_told_to_nobody(int status, string words)
+    {
+        Model.Override = (call, _) => Reply(new(new JsonObject { ["error"] = new JsonObject { ["message"] = words } }.ToJsonString(), status) { Raw = "application/json" });
+        await using var service = await StartAsync(environment: name => name == "MOEBIUS_LLM_API_KEY" ? "k-1234567890" : null);
+        var message = (string?)(await service.RunAsync(new { prompt = Lion }))["failure"]!["message"];
+        Assert.DoesNotContain("k-1234", message, StringComparison.Ordinal);
+        // The words may be cut after it begins.
+        Assert.Contains("[the k", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_image_models_key_is_in_no_note()
+    {
+        Model.Override = (call, _) => Reply(call.Agent == "image" ? new("refused for k-1234567890", 400) : null);
+        await using var service = await StartAsync(ImageModel(), name => name == "MOEBIUS_IMAGE_API_KEY" ? "k-1234567890" : null);
+        Assert.Equal("no image: imageModel.endpoint: HTTP 400: refused for [the key]; judged by its text", (string?)(await service.RunAsync(new { prompt = Lion }))["rounds"]![0]!["notes"]![0]);
+    }
+
     [Fact]
     public async Task An_answer_without_end_is_not_read_to_it()
     {
