@@ -45,7 +45,7 @@ internal static class PromptService
         var metrics = new PromptMetrics();
         services.AddSingleton(settings).AddSingleton(time).AddSingleton(metrics).AddSingleton(jobTiming ?? JobTiming.Default);
         services.AddSingleton(_ => database);
-        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
+        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
         services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
@@ -53,7 +53,9 @@ internal static class PromptService
         app = builder.Build();
         var store = app.Services.GetRequiredService<JobStore>();
         var pulse = app.Services.GetRequiredService<Pulse>();
+        var pulses = app.Services.GetRequiredService<JobPulses>();
         store.Changed += _ => pulse.Beat();
+        store.Changed += pulses.Beat;
         store.Ended += metrics.JobEnded;
         metrics.ReadJobsFrom(store);
         Map(app, metrics, listen.Address);
