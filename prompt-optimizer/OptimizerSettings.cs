@@ -62,6 +62,9 @@ internal sealed record OptimizerSettings(
         var key = environment(variable) is { Length: > 0 } value ? value.Trim() : null;
         if (endpoint.ApiKeySecretRef is not null && key is null)
             throw new UserInputException($"{source}: {field}.apiKeySecretRef: is set, but the variable {variable} is empty: put the key there");
+        // As a header it would fail every call, with a message about the endpoint.
+        if (key?.Any(character => character is <= ' ' or > '~') == true)
+            throw new UserInputException($"{source}: {field}: the key in {variable} holds blanks, line breaks or letters outside ASCII, which no header can carry: put the key alone there");
         return new(field, new Uri(url.AbsoluteUri.TrimEnd('/') + "/"), endpoint.Model, key, Durations.ParsePositive(endpoint.Timeout, $"{source}: {field}.timeout"));
     }
 }

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -44,7 +45,7 @@ internal static class PromptService
         var metrics = new PromptMetrics();
         services.AddSingleton(settings).AddSingleton(time).AddSingleton(metrics).AddSingleton(jobTiming ?? JobTiming.Default);
         services.AddSingleton(_ => database);
-        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
+        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
         services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
@@ -52,7 +53,10 @@ internal static class PromptService
         app = builder.Build();
         var store = app.Services.GetRequiredService<JobStore>();
         var pulse = app.Services.GetRequiredService<Pulse>();
+        var pulses = app.Services.GetRequiredService<JobPulses>();
         store.Changed += _ => pulse.Beat();
+        store.Changed += pulses.Beat;
+        store.Ended += metrics.JobEnded;
         metrics.ReadJobsFrom(store);
         Map(app, metrics, listen.Address);
         return app;
@@ -107,6 +111,13 @@ internal static class PromptService
         catch (BadHttpRequestException error)
         {
             problem = new(error.StatusCode, "The request cannot be read", "body: " + error.Message);
+        }
+        catch (SqliteException error)
+        {
+            var cause = StoreFaults.Words(error);
+            logger.LogError("{Method} failed: the store does not answer ({Cause})", context.Request.Method, cause);
+            context.Response.Headers.RetryAfter = "5";
+            problem = new(StatusCodes.Status503ServiceUnavailable, "The store does not answer", $"--data: the store does not answer ({cause}): if its disk is full, make room; then ask again");
         }
         catch (UnreadableJobException error)
         {

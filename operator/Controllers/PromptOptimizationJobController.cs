@@ -46,12 +46,14 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
 
         var (problem, address) = await CheckAsync(entity, cancellationToken).ConfigureAwait(false);
         var jobs = new List<ServiceJob>();
+        var asked = 0;
         if (problem is null && address is not null)
         {
             try
             {
                 foreach (var (prompt, index) in JobStatusPlanner.Prompts(entity.Spec).Select((prompt, index) => (prompt, index)))
                 {
+                    asked = index;
                     var known = entity.Status?.JobIds?.ElementAtOrDefault(index);
                     jobs.Add(known is null
                         ? await service.CreateAsync(address, Key(entity, index), prompt, entity.Spec, cancellationToken).ConfigureAwait(false)
@@ -60,7 +62,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
             }
             catch (PromptServiceException error) when (error.StatusCode is HttpStatusCode.BadRequest or HttpStatusCode.Conflict or HttpStatusCode.NotFound or HttpStatusCode.UnprocessableEntity)
             {
-                problem = new Problem(Reasons.JobRefused, error.Message, Blocks: true);
+                problem = new Problem(Reasons.JobRefused, $"{(entity.Spec.Prompts is null ? "spec.prompt" : $"spec.prompts[{asked.ToString(CultureInfo.InvariantCulture)}]")}: {error.Message}", Blocks: true);
             }
             catch (Exception error) when (error is PromptServiceException or HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
             {
@@ -153,7 +155,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
         entity.Status,
         status,
         (resource, planned) => new PromptOptimizationJob { Metadata = resource.Metadata, Spec = resource.Spec, Status = planned },
-        planned => planned?.Conditions,
+        JobStatusPlanner.ForEvents,
         cancellationToken);
 
     private async Task<ReconciliationResult<PromptOptimizationJob>> ExpireAsync(PromptOptimizationJob entity, CancellationToken cancellationToken)

@@ -42,6 +42,11 @@ internal sealed class AgentSchema
         {
             return "not valid JSON";
         }
+        catch (Exception error) when (error is InvalidCastException or OverflowException or FormatException)
+        {
+            // The validator does not compare numbers of any length.
+            return "a number is too large";
+        }
 
         if (errors.Count == 0)
             return null;

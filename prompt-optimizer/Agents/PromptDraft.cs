@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Moebius.PromptOptimizer.Agents;
@@ -25,18 +26,25 @@ internal sealed record PromptDraft(
     IReadOnlyList<string> Negative,
     string AspectRatio)
 {
-    /// <summary>The same draft with every text on one line and free of control characters.</summary>
+    /// <summary>The same draft with every text on one line and free of control characters and of signs that nobody sees.</summary>
     public PromptDraft Clean() => new(
         OneLine(Prompt), OneLine(Subject), OneLine(Setting), OneLine(Composition), OneLine(Lighting), OneLine(Palette),
         OneLine(Medium), OneLine(Mood),
         [.. Negative.Select(OneLine).Where(item => item.Length > 0).Distinct(StringComparer.OrdinalIgnoreCase)],
         AspectRatio);
 
+    internal const char NonJoiner = '\u200c';
+    internal const char Joiner = '\u200d';
+
     internal static string OneLine(string text)
     {
         var result = new StringBuilder(text.Length);
         foreach (var rune in text.EnumerateRunes())
         {
+            // Signs that turn the direction of a line, that hide words or that part a command. Those that join letters or
+            // parts of an emoji are seen by what they do.
+            if (Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format && rune.Value is not (NonJoiner or Joiner))
+                continue;
             if (Rune.IsWhiteSpace(rune) || Rune.IsControl(rune))
             {
                 if (result.Length > 0 && result[^1] != ' ')

@@ -65,6 +65,8 @@ internal sealed class StructuredAgent(string name, string resource)
     private string? Read<T>(ChatAnswer answer, out T? result)
     {
         result = default;
+        if (answer.Withheld)
+            return "the model refused to answer, or a filter of the endpoint took the answer away";
         var json = JsonExtraction.FindObject(answer.Text);
         if (json is null)
             return answer.CutOff

@@ -11,7 +11,7 @@ namespace Moebius.PromptOptimizer.Api;
 /// A job's events as server-sent events: all that happened so far, then what happens, until the job has ended. Events are
 /// stored, so a client that comes back with <c>Last-Event-ID</c> misses none, not even across a restart.
 /// </summary>
-internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings settings, TimeProvider time, IHostApplicationLifetime lifetime)
+internal sealed class JobEvents(JobStore store, JobPulses pulses, OptimizerSettings settings, TimeProvider time, IHostApplicationLifetime lifetime)
 {
     // Proxies close connections that say nothing for long.
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(15);
@@ -23,6 +23,7 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
         context.Response.ContentType = "text/event-stream; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["X-Accel-Buffering"] = "no";
+        var pulse = pulses.Join(id);
         try
         {
             while (true)
@@ -46,6 +47,10 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
         catch (OperationCanceledException) when (ending.IsCancellationRequested)
         {
             // The client left, or the service stops: the client comes back with the last id.
+        }
+        finally
+        {
+            pulses.Leave(id);
         }
     }
 
@@ -91,13 +96,13 @@ internal sealed class JobEvents(JobStore store, Pulse pulse, OptimizerSettings s
 
     private static long LastEventId(HttpRequest request)
     {
-        var text = request.Headers["Last-Event-ID"].ToString();
+        var (name, text) = ("Last-Event-ID", request.Headers["Last-Event-ID"].ToString());
         if (text.Length == 0)
-            text = request.Query["after"].ToString();
+            (name, text) = ("after", request.Query["after"].ToString());
         if (text.Length == 0)
             return 0;
         return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
             ? id
-            : throw new ProblemException(Problem.Of("Last-Event-ID", "write the id of the last event received"));
+            : throw new ProblemException(Problem.Of(name, "write the id of the last event received"));
     }
 }

@@ -28,7 +28,7 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
     private async Task<IResult> CreateAsync(HttpContext context)
     {
         var request = await Wire.ReadAsync<CreateJobRequest>(context).ConfigureAwait(false);
-        CheckText("prompt", request.Prompt);
+        CheckText("prompt", request.Prompt, "what the image should show");
         var creation = store.Create(request.ToJob(settings.DefaultLimits));
         if (creation.Job is not { } job)
             return Wire.Json(new Problem(StatusCodes.Status409Conflict, "The key was used for another request",
@@ -82,6 +82,9 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
 
     private IResult Delete(string id, HttpContext context)
     {
+        // A slip in "purge" must not cancel a job instead.
+        if (context.Request.Query.Keys.Any(name => name != "purge"))
+            return Wire.Json(Problem.Of("query", "unknown parameter: write purge, or none"));
         var purge = context.Request.Query["purge"].ToString();
         if (purge is not ("" or "true"))
             return Wire.Json(Problem.Of("purge", "write true, or leave it out"));
@@ -101,10 +104,11 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
     private async Task<IResult> FeedbackAsync(string id, HttpContext context)
     {
         var request = await Wire.ReadAsync<FeedbackRequest>(context).ConfigureAwait(false);
-        CheckText("feedback", request.Feedback);
-        var job = Find(id);
-        if (store.AddFeedback(id, request.Feedback) is { } queued)
-            return Wire.Json(View(queued), StatusCodes.Status202Accepted);
+        CheckText("feedback", request.Feedback, "what should change");
+        // What stands in the way is what stood there when the feedback came, not before: another may have come first.
+        var (taken, job) = store.AddFeedback(id, request.Feedback) ?? throw new ProblemException(Problem.NotFound(id));
+        if (taken)
+            return Wire.Json(View(job), StatusCodes.Status202Accepted);
         return Wire.Json(new Problem(StatusCodes.Status409Conflict, "No feedback possible now", job switch
         {
             { Ended: false } => $"feedback: job '{id}' is {job.State}: wait until it has ended",
@@ -127,10 +131,10 @@ internal sealed class JobsApi(JobStore store, JobRunner runner, JobEvents events
 
     private JobView View(Job job) => JobView.Of(job, settings.AcceptScorePercent);
 
-    private static void CheckText(string field, string text)
+    private static void CheckText(string field, string text, string right)
     {
         if (string.IsNullOrWhiteSpace(text))
-            throw new ProblemException(Problem.Of(field, "is blank: say what the image should show"));
+            throw new ProblemException(Problem.Of(field, $"is blank: say {right}"));
         if (text.Any(character => char.IsControl(character) && character is not ('\n' or '\r' or '\t')))
             throw new ProblemException(Problem.Of(field, "holds control characters other than line breaks and tabs: remove them"));
     }

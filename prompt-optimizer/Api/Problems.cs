@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 using Microsoft.AspNetCore.Http;
 using Moebius.Crds;
 using Moebius.Crds.Validation;
@@ -66,15 +67,23 @@ internal static class Wire
                 throw new ProblemException(new(StatusCodes.Status413PayloadTooLarge, "Body too large", $"body: at most {MaxBody} bytes"));
         }
 
+        var body = buffer.ToArray();
+        // Else what is none is read as other letters, and a prompt is not what its user wrote.
+        if (!Utf8.IsValid(body))
+            throw new ProblemException(Problem.Of("body", "is not UTF-8"));
         try
         {
-            using var document = JsonDocument.Parse(buffer.ToArray(), Strict);
+            using var document = JsonDocument.Parse(body, Strict);
             return JsonSerializer.SerializeToNode(document.RootElement) as JsonObject
                 ?? throw new ProblemException(Problem.Of("body", "expected a JSON object"));
         }
         catch (JsonException error)
         {
             throw new ProblemException(Problem.Of("body", $"not valid JSON at line {error.LineNumber + 1}, byte {error.BytePositionInLine}"));
+        }
+        catch (InvalidOperationException)
+        {
+            throw new ProblemException(Problem.Of("body", "a name holds half of a surrogate pair"));
         }
     }
 

@@ -33,12 +33,15 @@ internal static partial class Midjourney
     private static string Defuse(string text)
     {
         // First: what they part would come together behind the other rules' back.
-        text = text.Replace("{", "", StringComparison.Ordinal).Replace("}", "", StringComparison.Ordinal);
+        text = Parting().Replace(PromptDraft.OneLine(text), "");
         text = Links().Replace(text, " ");
         text = Dashes().Replace(text, " - ");
         text = Colons().Replace(text, ":");
         return PromptDraft.OneLine(text).TrimStart('/', ' ', '-');
     }
+
+    [GeneratedRegex(@"[{}\u200c\u200d]", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex Parting();
 
     [GeneratedRegex(@"\S*://\S*", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
     private static partial Regex Links();

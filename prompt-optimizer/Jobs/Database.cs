@@ -121,13 +121,15 @@ internal sealed class Database : IDisposable
         }
     }
 
-    /// <summary>Moves the write-ahead log into the file and empties it, unless a reader holds on to it: then a later call does.</summary>
-    public void EmptyLog()
+    /// <summary>Moves the write-ahead log into the file and empties it, unless a reader holds on to it.</summary>
+    /// <returns>Whether it is empty.</returns>
+    public bool EmptyLog()
     {
         lock (_writing)
         {
             using var connection = Open();
-            connection.Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+            // The first of its columns says whether something stood in the way.
+            return connection.Scalar("PRAGMA wal_checkpoint(TRUNCATE)") == 0;
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -5,12 +6,15 @@ using Microsoft.Extensions.Logging;
 namespace Moebius.PromptOptimizer.Jobs;
 
 /// <summary>Hands due jobs to workers, ends those whose deadline passes in the queue, and puts jobs back when the service stops.</summary>
-internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse pulse, OptimizerSettings settings, TimeProvider time, ILogger<JobDispatcher> logger) : BackgroundService
+internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse pulse, OptimizerSettings settings, JobTiming timing, TimeProvider time, ILogger<JobDispatcher> logger) : BackgroundService
 {
     // The store announces every change; this only bounds what a clock change can do.
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan StoreRetry = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestStoreRetry = TimeSpan.FromSeconds(30);
+
+    /// <summary>Times in a row that the store failed a job's worker. Each attempt pays for its calls, so it waits longer each time.</summary>
+    private readonly ConcurrentDictionary<string, int> _storeFaults = new();
 
     /// <summary>Whether jobs are being handed out: what readiness means.</summary>
     public bool Ready { get; private set; }
@@ -37,16 +41,18 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                 EndExpired();
                 while (running.Count < settings.Workers && store.Claim(running.Keys) is { } id)
                     running.Add(id, Task.Run(() => RunAsync(id, stoppingToken), CancellationToken.None));
+                if (!store.FinishPurges())
+                    wait = StoreRetry;
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)
-                    wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, LongestWait.Ticks));
+                    wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, wait.Ticks));
             }
             catch (SqliteException error)
             {
                 // A full disk may get room again; until then the service says that it is not ready.
                 Ready = false;
                 wait = StoreRetry;
-                logger.LogError("The store does not answer ({Code}); trying again in {Seconds} s", error.SqliteExtendedErrorCode, StoreRetry.TotalSeconds);
+                logger.LogError("The store does not answer ({Cause}); trying again in {Seconds} s", StoreFaults.Words(error), StoreRetry.TotalSeconds);
                 changed = Task.Delay(Timeout.Infinite, stoppingToken);
             }
 
@@ -100,12 +106,14 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         try
         {
             await runner.RunAsync(id, stop).ConfigureAwait(false);
+            _storeFaults.TryRemove(id, out _);
             return;
         }
         catch (SqliteException error)
         {
-            logger.LogError("Job {JobId}: the store does not answer ({Code}); its finished rounds are kept", id, error.SqliteExtendedErrorCode);
-            settle = () => store.Requeue(id, notBefore: null, failedAttempt: true);
+            var wait = RetryPlanner.BackOff(_storeFaults.AddOrUpdate(id, 1, (_, faults) => faults + 1) - 1, timing);
+            logger.LogError("Job {JobId}: the store does not answer ({Cause}); its finished rounds are kept", id, StoreFaults.Words(error));
+            settle = () => store.Requeue(id, time.GetUtcNow() + wait, failedAttempt: false);
         }
         catch (Exception error)
         {
@@ -122,7 +130,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
             }
             catch (SqliteException error)
             {
-                logger.LogError("Job {JobId}: the store does not take its end ({Code}); trying again in {Seconds} s", id, error.SqliteExtendedErrorCode, wait.TotalSeconds);
+                logger.LogError("Job {JobId}: the store does not take its end ({Cause}); trying again in {Seconds} s", id, StoreFaults.Words(error), wait.TotalSeconds);
                 await Task.Delay(wait, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }

@@ -73,7 +73,7 @@ internal static class JobRows
 
     private static Turn ReadTurn(SqliteDataReader reader) => new(
         (int)reader.Number("number"), reader.Text("feedback"), reader.Time("accepted_at")!.Value, reader.Time("deadline_at")!.Value,
-        new((int)reader.Number("input_tokens"), (int)reader.Number("output_tokens"), (int)reader.Number("images"), reader.Number("model_ms")));
+        new(reader.Number("input_tokens"), reader.Number("output_tokens"), (int)reader.Number("images"), reader.Number("model_ms")));
 
     private static Round ReadRound(SqliteDataReader reader) => FromJson<Round>(reader.Text("body")) is { Draft: not null, Scores: not null } round
         ? round

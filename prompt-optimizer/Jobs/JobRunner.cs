@@ -14,6 +14,7 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
 {
     // Timers take no more than about 49 days; a longer deadline is looked at again after this.
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(40);
+    private static readonly TimeSpan LongestEarly = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<string, CancellationTokenSource> _running = new();
 
@@ -94,6 +95,8 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
             // Stop, cancel or deadline: the next look at the job says which, and what follows.
             if (stop.IsCancellationRequested)
                 PutBack(job.Id);
+            else if (deadline.IsCancellationRequested)
+                await LetPassAsync(job.CurrentTurn.DeadlineAt, limit.Token).ConfigureAwait(false);
         }
         catch (BudgetExhaustedException error)
         {
@@ -106,6 +109,17 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
         }
 
         return null;
+    }
+
+    /// <summary>
+    /// Timers count whole milliseconds of a clock of their own, and may end before the deadline by the clock it is told by: a
+    /// look at the job then would start another call, only to break it off.
+    /// </summary>
+    private async Task LetPassAsync(DateTimeOffset deadline, CancellationToken cancel)
+    {
+        // More than a moment is a clock that was set back: the job goes on.
+        while (!cancel.IsCancellationRequested && deadline - time.GetUtcNow() is { Ticks: > 0 } left && left < LongestEarly)
+            await Task.Delay(left + TimeSpan.FromMilliseconds(1), time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private void Handle(Job job, Exception error)
@@ -141,10 +155,7 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
     private bool End(Job job, JobState state, Outcome? outcome, Failure? failure, string reason)
     {
         if (store.End(job.Id, state, outcome, failure))
-        {
-            metrics.JobEnded(state, reason);
             logger.LogInformation("Job {JobId} ended: {State} ({Reason}) after {Rounds} rounds", job.Id, state, reason, job.Rounds.Count);
-        }
 
         return true;
     }

@@ -19,6 +19,7 @@ internal sealed partial class JobStore
         if (lost.Count == 0)
             return 0;
         var now = time.GetUtcNow();
+        List<(JobState State, string Reason)> ends = [];
         var put = database.Write(connection =>
         {
             var queued = 0;
@@ -48,8 +49,11 @@ internal sealed partial class JobStore
                 connection.Execute("UPDATE jobs SET state = $state, failure = $failure, ended_at = $now WHERE id = $id",
                     ("$id", id), ("$state", state), ("$failure", failure is null ? null : ToJson(failure)), ("$now", now));
                 AddEvent(connection, id, "ended", state.ToString());
+                ends.Add((state, failure?.Reason.ToString() ?? state.ToString()));
             }
         });
+        foreach (var (state, reason) in ends)
+            Ended?.Invoke(state, reason);
         foreach (var id in lost)
             Changed?.Invoke(id);
         return put;
@@ -128,12 +132,12 @@ internal sealed partial class JobStore
         Changed?.Invoke(id);
     }
 
-    /// <summary>Puts a job back: for a later attempt, or because the service stops.</summary>
+    /// <summary>Puts a job back: for a later attempt, or because the service stops. One that is to be cancelled waits for nothing.</summary>
     public void Requeue(string id, DateTimeOffset? notBefore, bool failedAttempt)
     {
         database.Write(connection =>
         {
-            if (connection.Execute("UPDATE jobs SET state = 'Queued', not_before = $notBefore, attempts = attempts + $failed WHERE id = $id AND state = 'Running'",
+            if (connection.Execute("UPDATE jobs SET state = 'Queued', not_before = CASE cancel_requested WHEN 0 THEN $notBefore END, attempts = attempts + $failed WHERE id = $id AND state = 'Running'",
                 ("$id", id), ("$notBefore", notBefore), ("$failed", failedAttempt ? 1 : 0)) == 1)
                 AddEvent(connection, id, "queued", null);
             return 0;
@@ -156,6 +160,8 @@ internal sealed partial class JobStore
                 AddEvent(connection, id, "ended", state.ToString());
             return changed;
         });
+        if (ended)
+            Ended?.Invoke(state, outcome?.Reason.ToString() ?? failure?.Reason.ToString() ?? state.ToString());
         Changed?.Invoke(id);
         return ended;
     }

@@ -35,8 +35,14 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
     /// <summary>Most pieces of feedback on one job. Ours.</summary>
     internal const int MaxFeedback = 50;
 
+    // Also at the start: the process before may have died in between.
+    private volatile bool _logHoldsPurged = true;
+
     /// <summary>Called with a job's id after everything that happened to it.</summary>
     public event Action<string>? Changed;
+
+    /// <summary>Called with every end of a job, once it is stored: its state, and why.</summary>
+    public event Action<JobState, string>? Ended;
 
     public Creation Create(NewJob request)
     {
@@ -94,14 +100,18 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
     /// <summary>A job not taken up ends at once; a running one is marked, and its worker ends it. Null: no such job.</summary>
     public Job? RequestCancel(string id)
     {
+        var ended = false;
         var job = database.Write(connection =>
         {
             var now = time.GetUtcNow();
-            if (connection.Execute("UPDATE jobs SET state = 'Cancelled', cancel_requested = 1, ended_at = $now, not_before = NULL WHERE id = $id AND state = 'Queued'", ("$id", id), ("$now", now)) == 1)
+            ended = connection.Execute("UPDATE jobs SET state = 'Cancelled', cancel_requested = 1, ended_at = $now, not_before = NULL WHERE id = $id AND state = 'Queued'", ("$id", id), ("$now", now)) == 1;
+            if (ended)
                 AddEvent(connection, id, "ended", nameof(JobState.Cancelled));
             connection.Execute("UPDATE jobs SET cancel_requested = 1 WHERE id = $id AND state = 'Running'", ("$id", id));
             return JobRows.Find(connection, "id = $value", id);
         });
+        if (ended)
+            Ended?.Invoke(JobState.Cancelled, nameof(JobState.Cancelled));
         Changed?.Invoke(id);
         return job;
     }
@@ -113,30 +123,45 @@ internal sealed partial class JobStore(Database database, TimeProvider time)
             connection.Execute("DELETE FROM jobs WHERE id = $id AND state NOT IN ('Queued', 'Running')", ("$id", id)) == 1);
         // What was written is overwritten in the file, and the log that may still hold it is emptied.
         if (removed)
-            database.EmptyLog();
+        {
+            _logHoldsPurged = true;
+            FinishPurges();
+        }
+
         Changed?.Invoke(id);
         return removed;
     }
 
-    /// <summary>Queues an ended job again with feedback on its result. Null if it has not ended, has no result, or had too much.</summary>
-    public Job? AddFeedback(string id, string feedback)
+    /// <summary>Empties the log of what was purged while a reader held on to it.</summary>
+    /// <returns>Whether nothing of it is left.</returns>
+    public bool FinishPurges()
     {
-        var job = database.Write(connection =>
+        if (_logHoldsPurged && database.EmptyLog())
+            _logHoldsPurged = false;
+        return !_logHoldsPurged;
+    }
+
+    /// <summary>Queues an ended job again with feedback on its result, unless it has not ended, has no result, or had too much.</summary>
+    /// <returns>Whether it was taken, and the job; null: there is none.</returns>
+    public (bool Taken, Job Job)? AddFeedback(string id, string feedback)
+    {
+        var answer = database.Write<(bool Taken, Job Job)?>(connection =>
         {
             var now = time.GetUtcNow();
-            var current = JobRows.Find(connection, "id = $value", id);
-            if (current is not { Ended: true, Outcome: not null } || current.Turns.Count > MaxFeedback)
+            if (JobRows.Find(connection, "id = $value", id) is not { } current)
                 return null;
+            if (current is not { Ended: true, Outcome: not null } || current.Turns.Count > MaxFeedback)
+                return (false, current);
             connection.Execute("INSERT INTO turns (job, number, feedback, accepted_at, deadline_at) VALUES ($job, $number, $feedback, $now, $deadline)",
                 ("$job", current.Sequence), ("$number", current.CurrentTurn.Number + 1), ("$feedback", feedback), ("$now", now), ("$deadline", now + current.Limits.Deadline));
             connection.Execute("UPDATE jobs SET state = 'Queued', attempts = 0, deaths = 0, not_before = NULL, cancel_requested = 0, failure = NULL, ended_at = NULL WHERE seq = $job",
                 ("$job", current.Sequence));
             AddEvent(connection, id, "queued", null);
-            return JobRows.Find(connection, "id = $value", id);
+            return (true, JobRows.Find(connection, "id = $value", id)!);
         });
-        if (job is not null)
+        if (answer is { Taken: true })
             Changed?.Invoke(id);
-        return job;
+        return answer;
     }
 
     /// <summary>What happened to a job after the given event, in order.</summary>

@@ -18,6 +18,10 @@ internal sealed record RetryDecision(DateTimeOffset? NotBefore, Failure? Failure
 /// <summary>Decides what an error means for a job: a pure function.</summary>
 internal static class RetryPlanner
 {
+    /// <summary>Wait after a failed attempt that so many came before.</summary>
+    public static TimeSpan BackOff(int attemptsBefore, JobTiming timing) =>
+        TimeSpan.FromTicks((long)Math.Min(timing.FirstDelay.Ticks * Math.Pow(2, attemptsBefore), timing.LongestDelay.Ticks));
+
     public static RetryDecision Decide(Exception error, int attemptsBefore, DateTimeOffset now, DateTimeOffset deadline, JobTiming timing)
     {
         switch (error)
@@ -30,7 +34,7 @@ internal static class RetryPlanner
                 var attempts = attemptsBefore + 1;
                 if (attempts >= timing.Attempts)
                     return new(null, new(FailureReason.ModelUnavailable, $"{error.Message}; given up after {attempts} attempts"));
-                var backOff = TimeSpan.FromTicks((long)Math.Min(timing.FirstDelay.Ticks * Math.Pow(2, attemptsBefore), timing.LongestDelay.Ticks));
+                var backOff = BackOff(attemptsBefore, timing);
                 var wait = unavailable.RetryAfter is { } asked && asked > backOff ? asked : backOff;
                 // Waking at the deadline lets the planner end the job with what it has.
                 return new(now + wait < deadline ? now + wait : deadline, null);

@@ -19,7 +19,7 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
     public async Task ExecuteAsync(Job job, Step step, CancellationToken cancel)
     {
         var round = new RoundInHand(job, time.GetUtcNow());
-        var meter = new TokenMeter(job.Limits.Tokens, (int)Math.Min(int.MaxValue, job.CurrentTurn.Usage.Tokens), time, call => Spend(round, call), metrics.InvalidAnswer);
+        var meter = new TokenMeter(job.Limits.Tokens, job.CurrentTurn.Usage.Tokens, time, call => Spend(round, call), metrics.InvalidAnswer);
         switch (step)
         {
             case Step.InferIntent:

@@ -18,7 +18,8 @@ internal sealed record ChatQuestion(string Agent, IReadOnlyList<ChatMessage> Mes
 /// <param name="CutOff">Whether it ended because of the token limit.</param>
 /// <param name="InputTokens">Tokens of the conversation; estimated if the endpoint does not say.</param>
 /// <param name="OutputTokens">Tokens of the answer; estimated if the endpoint does not say.</param>
-internal sealed record ChatAnswer(string Text, bool CutOff, int InputTokens, int OutputTokens);
+/// <param name="Withheld">Whether the model refused to answer, or a filter of the endpoint took the answer away.</param>
+internal sealed record ChatAnswer(string Text, bool CutOff, int InputTokens, int OutputTokens, bool Withheld = false);
 
 /// <summary>A chat model, asked within a token budget.</summary>
 internal interface IChatModel
@@ -42,7 +43,7 @@ internal sealed class ChatModel : IChatModel, IDisposable
     public ChatModel(EndpointSettings endpoint, ModelCalls calls)
     {
         _calls = calls;
-        _http = ModelCalls.CreateHttpClient();
+        _http = ModelCalls.CreateHttpClient(handler => new ModelAnswers(endpoint.ApiKey, handler));
         var options = new OpenAIClientOptions
         {
             Endpoint = endpoint.Url,
@@ -68,10 +69,12 @@ internal sealed class ChatModel : IChatModel, IDisposable
             try
             {
                 response = await CallAsync(question, maxTokens, format, cancel).ConfigureAwait(false);
+                // Only now: an error's words may quote the prompt, and one prompt must not change how the others are asked.
+                if (!format)
+                    _noResponseFormat = true;
             }
             catch (ModelRejectedException error) when (format && error.Status is 400 or 422 or 501 && error.Message.Contains("response_format", StringComparison.OrdinalIgnoreCase))
             {
-                _noResponseFormat = true;
                 format = false;
             }
             catch (ModelRejectedException error) when (maxTokens is not null && error.ContextExceeded)
@@ -86,7 +89,8 @@ internal sealed class ChatModel : IChatModel, IDisposable
             text,
             response.FinishReason == ChatFinishReason.Length,
             Tokens(response.Usage?.InputTokenCount, characters),
-            Tokens(response.Usage?.OutputTokenCount, text.Length));
+            Tokens(response.Usage?.OutputTokenCount, text.Length),
+            text.Length == 0 && (response.FinishReason == ChatFinishReason.ContentFilter || response.Messages.SelectMany(message => message.Contents).OfType<ErrorContent>().Any()));
         meter.Record(question.Agent, started, answer);
         return answer;
     }

@@ -1,5 +1,5 @@
 using System.Net.Http.Headers;
-using System.Net.Http.Json;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -38,22 +38,21 @@ internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IDi
         // The gpt-image models always answer inline and refuse the field; the others answer with a link unless told.
         if (!endpoint.Model.StartsWith("gpt-image", StringComparison.OrdinalIgnoreCase))
             body["response_format"] = "b64_json";
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(endpoint.Url, "images/generations")) { Content = JsonContent.Create(body) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(endpoint.Url, "images/generations")) { Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json") };
         if (endpoint.ApiKey is { } key)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
         using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel).ConfigureAwait(false);
-        await response.Content.LoadIntoBufferAsync(MaxBytes, cancel).ConfigureAwait(false);
-        var text = await response.Content.ReadAsStringAsync(cancel).ConfigureAwait(false);
+        var answer = await ModelAnswers.ReadAsync(response.Content, MaxBytes, cancel).ConfigureAwait(false);
         if (!response.IsSuccessStatusCode)
-            throw calls.ForStatus((int)response.StatusCode, response.Headers.RetryAfter?.ToString(), text, null);
-        return Read(text, endpoint.Field);
+            throw calls.ForStatus((int)response.StatusCode, response.Headers.RetryAfter?.ToString(), answer, null);
+        return Read(answer ?? throw new UnusableAnswerException($"the answer is larger than {MaxBytes} bytes: ask for a smaller image with imageModel.size"), endpoint.Field);
     }
 
-    private static GeneratedImage Read(string text, string field)
+    private static GeneratedImage Read(byte[] answer, string field)
     {
         try
         {
-            using var document = JsonDocument.Parse(text);
+            using var document = JsonDocument.Parse(answer);
             var bytes = document.RootElement.GetProperty("data")[0].GetProperty("b64_json").GetBytesFromBase64();
             return MediaType(bytes) is { } type
                 ? new(bytes, type)

@@ -22,6 +22,7 @@ internal sealed record CallTiming(int Retries, TimeSpan FirstDelay, TimeSpan Lon
 internal sealed class ModelCalls
 {
     private readonly string _field;
+    private readonly string? _key;
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
     private readonly Action<string> _counted;
@@ -33,7 +34,7 @@ internal sealed class ModelCalls
     /// <param name="counted">Told the outcome of every attempt: ok, a status, timeout or unreachable.</param>
     public ModelCalls(EndpointSettings endpoint, CallTiming timing, TimeProvider time, Action<string> counted)
     {
-        (_field, _timeout, _time, _counted) = (endpoint.Field, endpoint.Timeout, time, counted);
+        (_field, _key, _timeout, _time, _counted) = (endpoint.Field, endpoint.ApiKey, endpoint.Timeout, time, counted);
         _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddRetry(new RetryStrategyOptions
             {
@@ -48,11 +49,11 @@ internal sealed class ModelCalls
     }
 
     /// <summary>A client that follows no redirect (a key must not travel on) and keeps no cookies.</summary>
-    public static HttpClient CreateHttpClient() =>
-        new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
-        {
-            Timeout = System.Threading.Timeout.InfiniteTimeSpan,
-        };
+    public static HttpClient CreateHttpClient(Func<HttpMessageHandler, HttpMessageHandler>? around = null)
+    {
+        HttpMessageHandler handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        return new(around is null ? handler : around(handler)) { Timeout = System.Threading.Timeout.InfiniteTimeSpan };
+    }
 
     public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel) =>
         await _pipeline.ExecuteAsync(async token => await call(token).ConfigureAwait(false), cancel).ConfigureAwait(false);
@@ -78,11 +79,11 @@ internal sealed class ModelCalls
     internal static bool IsTransient(int status) => status is 408 or 425 or 429 or 500 or 502 or 503 or 504 or 529;
 
     /// <summary>An error for an HTTP status.</summary>
-    internal Exception ForStatus(int status, string? retryAfter, string? body, Exception? inner)
+    internal Exception ForStatus(int status, string? retryAfter, byte[]? body, Exception? inner)
     {
         _counted(status.ToString(CultureInfo.InvariantCulture));
         var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
-        var (detail, contextExceeded) = ReadError(body);
+        var (detail, contextExceeded) = ReadError(body, _key);
         return IsTransient(status)
             ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
             : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
@@ -92,33 +93,38 @@ internal sealed class ModelCalls
     private static double Jitter() => Random.Shared.NextDouble();
 #pragma warning restore CA5394
 
-    /// <summary>The endpoint's own words from an OpenAI error body, shortened; nothing of any other body.</summary>
-    private static (string Detail, bool ContextExceeded) ReadError(string? body)
+    /// <summary>
+    /// The endpoint's own words from an OpenAI error body, shortened; nothing of any other body. A job's owner reads them and
+    /// need not know the key, which some endpoints repeat.
+    /// </summary>
+    internal static (string Detail, bool ContextExceeded) ReadError(byte[]? body, string? key)
     {
         if (body is null)
             return ("", false);
         try
         {
             using var document = JsonDocument.Parse(body);
-            if (document.RootElement.ValueKind == JsonValueKind.Object
-                && document.RootElement.TryGetProperty("error", out var error)
-                && error.ValueKind == JsonValueKind.Object
-                && error.TryGetProperty("message", out var message)
-                && message.ValueKind == JsonValueKind.String)
-            {
-                var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
-                // The code is OpenAI's; vLLM and SGLang say it in words alone.
-                var contextExceeded = (error.TryGetProperty("code", out var code) && code.ValueKind == JsonValueKind.String && code.ValueEquals("context_length_exceeded"))
-                    || text.Contains("maximum context length", StringComparison.OrdinalIgnoreCase);
-                return ($": {(text.Length > 200 ? text[..200] + "..." : text)}", contextExceeded);
-            }
+            // OpenAI's form first; SGLang and older vLLM put the same fields at the top, Ollama's own form is a text.
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object)
+                return ("", false);
+            var error = root.TryGetProperty("error", out var inner) && inner.ValueKind is JsonValueKind.Object or JsonValueKind.String ? inner : root;
+            var message = error.ValueKind == JsonValueKind.String ? error : error.TryGetProperty("message", out var words) ? words : default;
+            if (message.ValueKind != JsonValueKind.String)
+                return ("", false);
+            var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
+            if (key is { Length: > 0 })
+                text = text.Replace(key, "[the key]", StringComparison.OrdinalIgnoreCase);
+            // The code is OpenAI's; vLLM and SGLang say it in words alone.
+            var contextExceeded = (error.ValueKind == JsonValueKind.Object && error.TryGetProperty("code", out var code) && code.ValueKind == JsonValueKind.String && code.ValueEquals("context_length_exceeded"))
+                || text.Contains("maximum context length", StringComparison.OrdinalIgnoreCase);
+            return ($": {(text.Length > 200 ? text[..(char.IsHighSurrogate(text[199]) ? 199 : 200)] + "..." : text)}", contextExceeded);
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            // A proxy's HTML page says nothing that helps here.
+            // A proxy's HTML page says nothing that helps here, nor does half of a surrogate pair.
+            return ("", false);
         }
-
-        return ("", false);
     }
 
     private Exception Translate(Exception error)
@@ -135,6 +141,9 @@ internal sealed class ModelCalls
                 string? retryAfter = null;
                 response?.Headers.TryGetValue("Retry-After", out retryAfter);
                 return ForStatus(result.Status, retryAfter, Body(response), error);
+            case UnusableAnswerException unusable:
+                _counted("malformed");
+                return new ModelRejectedException($"{_field}: {unusable.Message}", unusable.Detail, null, error);
             case HttpRequestException or IOException or ClientResultException { Status: 0 }:
                 _counted("unreachable");
                 return new ModelUnavailableException($"{_field}: the endpoint cannot be reached ({Reason(error)})", "", null, error);
@@ -151,11 +160,11 @@ internal sealed class ModelCalls
         _ => error.GetType().Name,
     };
 
-    private static string? Body(PipelineResponse? response)
+    private static byte[]? Body(PipelineResponse? response)
     {
         try
         {
-            return response?.Content.ToString();
+            return response?.Content.ToArray();
         }
         catch (InvalidOperationException)
         {

@@ -77,9 +77,22 @@ internal static class Scoring
         if (!verdict.Present)
             return new(element, false, null, "absent");
         var quote = Flat(verdict.Quote);
-        return quote.Length > 0 && $" {prompt} ".Contains($" {quote} ", StringComparison.Ordinal)
+        return quote.Length > 0 && Stands(quote, prompt)
             ? new(element, true, PromptDraft.OneLine(verdict.Quote), null)
             : new(element, false, PromptDraft.OneLine(verdict.Quote), "the words quoted for it are not in the prompt");
+    }
+
+    /// <summary>Whether the words stand in the prompt, as whole ones where the script tells words apart.</summary>
+    private static bool Stands(string quote, string prompt)
+    {
+        for (var at = prompt.IndexOf(quote, StringComparison.Ordinal); at >= 0; at = prompt.IndexOf(quote, at + 1, StringComparison.Ordinal))
+        {
+            var end = at + quote.Length;
+            if ((at == 0 || prompt[at - 1] == ' ' || Words.JoinsWords(quote[0])) && (end == prompt.Length || prompt[end] == ' ' || Words.JoinsWords(quote[^1])))
+                return true;
+        }
+
+        return false;
     }
 
     private static string Flat(string text) => string.Join(' ', Words.Split(text));

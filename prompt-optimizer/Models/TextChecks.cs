@@ -73,8 +73,9 @@ internal static partial class TextChecks
     {
         const int weight = 50;
         var wanted = Wanted(request, feedback, exclusions);
-        // A prompt in another language shares no words with its request; nothing follows from that.
-        if (wanted.Count == 0 || IsLatin(request) != IsLatin(draft.Prompt))
+        // A prompt in another language shares no words with its request, and where no spaces part words none are found;
+        // nothing follows from that.
+        if (wanted.Count == 0 || IsLatin(request) != IsLatin(draft.Prompt) || Words.AreUnspaced(request))
             return new("coverage", null, weight, []);
         var present = Words.Stems(Words.Split(draft.Prompt));
         var missing = wanted.Where(word => !present.Contains(Words.Stem(word))).ToList();
@@ -132,6 +133,8 @@ internal static partial class TextChecks
 
     private static TextCheck Length(PromptDraft draft)
     {
+        if (Words.AreUnspaced(draft.Prompt))
+            return new("length", null, 10, []);
         var count = Words.Split(draft.Prompt).Count;
         if (count < FewestWords)
             return new("length", 100 * count / FewestWords, 10, [$"the prompt has {count} words; describe the scene in at least {FewestWords}"]);

@@ -12,14 +12,14 @@ internal sealed record CallRecord(string Agent, int InputTokens, int OutputToken
 /// <param name="time">Clock.</param>
 /// <param name="recorded">Told of every finished call, before the next starts.</param>
 /// <param name="invalid">Told the agent's name for every answer that did not fit.</param>
-internal sealed class TokenMeter(int limit, int used, TimeProvider time, Action<CallRecord> recorded, Action<string> invalid)
+internal sealed class TokenMeter(int limit, long used, TimeProvider time, Action<CallRecord> recorded, Action<string> invalid)
 {
     /// <summary>The shortest answer worth asking for, in tokens. Ours.</summary>
     internal const int ShortestAnswer = 64;
 
-    private int _used = used;
+    private long _used = used;
 
-    public int Remaining => Math.Max(0, limit - _used);
+    public int Remaining => (int)Math.Max(0, limit - _used);
 
     /// <summary>Tokens of so many characters: three characters each, which is high for English on purpose.</summary>
     public static int Estimate(int characters) => (characters + 2) / 3;
@@ -37,7 +37,7 @@ internal sealed class TokenMeter(int limit, int used, TimeProvider time, Action<
 
     public void Record(string agent, long started, ChatAnswer answer)
     {
-        _used += answer.InputTokens + answer.OutputTokens;
+        _used += (long)answer.InputTokens + answer.OutputTokens;
         recorded(new(agent, answer.InputTokens, answer.OutputTokens, time.GetElapsedTime(started)));
     }
 

@@ -65,6 +65,16 @@ internal static class Words
     /// <summary>The stems of <see cref="Content"/>.</summary>
     public static HashSet<string> Stems(IEnumerable<string> words) => words.Select(Stem).ToHashSet(StringComparer.Ordinal);
 
+    /// <summary>Whether the letter is of a script that writes words without spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese.</summary>
+    public static bool IsUnspaced(char letter) => letter is (>= '\u0e00' and <= '\u0eff') or (>= '\u1000' and <= '\u109f') or (>= '\u1780' and <= '\u17ff')
+        or (>= '\u3040' and <= '\u30ff') or (>= '\u3400' and <= '\u4dbf') or (>= '\u4e00' and <= '\u9fff') or (>= '\uf900' and <= '\ufaff');
+
+    /// <summary>The same, and Korean, which writes particles at the end of a word.</summary>
+    public static bool JoinsWords(char letter) => IsUnspaced(letter) || letter is >= '\uac00' and <= '\ud7af' || char.IsSurrogate(letter);
+
+    /// <summary>Whether words cannot be told apart in most of the text.</summary>
+    public static bool AreUnspaced(string text) => text.Count(IsUnspaced) * 2 > text.Count(char.IsLetter);
+
     /// <summary>Whether a word carries no meaning of its own.</summary>
     public static bool IsStopWord(string word) => StopWords.Contains(word);
 

@@ -12,7 +12,8 @@ namespace Moebius.PromptOptimizer.Tests;
 /// <param name="Body">The whole body.</param>
 /// <param name="Number">Count of this agent's requests, from 1.</param>
 /// <param name="Authorization">The header, or null.</param>
-internal sealed record ScriptedCall(string Agent, JsonObject Body, int Number, string? Authorization)
+/// <param name="Length">Bytes of the body as its header says, or null.</param>
+internal sealed record ScriptedCall(string Agent, JsonObject Body, int Number, string? Authorization, long? Length)
 {
     /// <summary>The JSON object in the first user message: what the agent was given.</summary>
     public JsonObject Input
@@ -29,7 +30,11 @@ internal sealed record ScriptedCall(string Agent, JsonObject Body, int Number, s
 }
 
 /// <summary>What the scripted endpoint answers.</summary>
-internal sealed record ScriptedReply(string Content, int Status = 200, string FinishReason = "stop", string? RetryAfter = null, int Tokens = 100, string? Code = null);
+internal sealed record ScriptedReply(string Content, int Status = 200, string FinishReason = "stop", string? RetryAfter = null, int Tokens = 100, string? Code = null)
+{
+    /// <summary>The content type with which <see cref="Content"/> is sent as it is, as the whole body; null: it stands in an answer of the OpenAI API.</summary>
+    public string? Raw { get; init; }
+}
 
 /// <summary>
 /// A scripted, deterministic stand-in for a language model behind a real OpenAI-compatible HTTP endpoint. It follows
@@ -37,6 +42,9 @@ internal sealed record ScriptedReply(string Content, int Status = 200, string Fi
 /// </summary>
 internal sealed class ScriptedEndpoint : IAsyncDisposable
 {
+    /// <summary>One grey pixel, as PNG in base64.</summary>
+    internal const string Pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
+
     private readonly WebApplication _app;
     private readonly ConcurrentDictionary<string, int> _counts = new();
 
@@ -136,6 +144,8 @@ internal sealed class ScriptedEndpoint : IAsyncDisposable
         var reply = await Override(call, context.RequestAborted) ?? new(Script(agent, call.Input).ToJsonString());
         if (reply.RetryAfter is { } after)
             context.Response.Headers.RetryAfter = after;
+        if (reply.Raw is { } type)
+            return Results.Text(reply.Content, type, statusCode: reply.Status);
         if (reply.Status != 200)
             return Results.Json(new { error = new { message = reply.Content, type = "scripted", code = reply.Code } }, statusCode: reply.Status);
         return Results.Json(new
@@ -153,16 +163,17 @@ internal sealed class ScriptedEndpoint : IAsyncDisposable
     {
         var body = (await JsonNode.ParseAsync(context.Request.Body))!.AsObject();
         var reply = await Override(Record("image", body, context), context.RequestAborted);
+        if (reply is { Raw: { } type })
+            return Results.Text(reply.Content, type, statusCode: reply.Status);
         if (reply is not null)
             return Results.Json(new { error = new { message = reply.Content } }, statusCode: reply.Status);
-        // One grey pixel.
-        return Results.Json(new { data = new[] { new { b64_json = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==" } } });
+        return Results.Json(new { data = new[] { new { b64_json = Pixel } } });
     }
 
     private ScriptedCall Record(string agent, JsonObject body, HttpContext context)
     {
         var number = _counts.AddOrUpdate(agent, 1, (_, count) => count + 1);
-        var call = new ScriptedCall(agent, body, number, context.Request.Headers.Authorization.ToString() is { Length: > 0 } value ? value : null);
+        var call = new ScriptedCall(agent, body, number, context.Request.Headers.Authorization.ToString() is { Length: > 0 } value ? value : null, context.Request.ContentLength);
         Calls.Enqueue(call);
         return call;
     }

@@ -52,6 +52,18 @@ public sealed class SettingsTests
         Assert.Equal("secret", Load(config, _ => "secret\n").LanguageModel.ApiKey);
     }
 
+    /// <summary>As a header it would fail every call.</summary>
+    [Theory]
+    [InlineData("sec\nret")]
+    [InlineData("sec ret")]
+    [InlineData("sécret")]
+    public void A_key_that_no_header_can_carry_is_refused_without_being_shown(string key)
+    {
+        var message = Assert.Throws<UserInputException>(() => Load(Good, _ => key)).Message;
+        Assert.Contains("MOEBIUS_LLM_API_KEY", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("ret", message, StringComparison.Ordinal);
+    }
+
     private static OptimizerSettings Load(string yaml, Func<string, string?>? environment = null) =>
         OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(Manifests.ParseDocuments(yaml, "file.yaml")[0], "file.yaml"), "file.yaml", environment ?? (_ => null));
 }

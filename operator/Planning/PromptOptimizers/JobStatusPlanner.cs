@@ -93,6 +93,15 @@ internal static class JobStatusPlanner
         return status;
     }
 
+    /// <summary>
+    /// The conditions as events tell of them. Why a prompt has no result may be an endpoint's words, which may quote the
+    /// prompt: who reads the job reads its prompts too, who reads events need not.
+    /// </summary>
+    public static IEnumerable<V1Condition>? ForEvents(PromptOptimizationJobStatus? status) => status?.Conditions?.Select(condition =>
+        condition is { Type: ConditionTypes.Failed, Reason: Reasons.JobFailed } && condition.Message?.Split(": ", 3) is [var prompt, var reason, _]
+            ? new V1Condition { Type = condition.Type, Status = condition.Status, Reason = condition.Reason, Message = $"{prompt}: {reason}: status.conditions of the job has the message" }
+            : condition);
+
     /// <summary>Plans the status.</summary>
     /// <param name="resource">The resource.</param>
     /// <param name="jobs">Its jobs in the service, in order of the prompts; fewer when the service did not answer.</param>

@@ -45,7 +45,13 @@ async function call(method, path, body) {
     body: body ? JSON.stringify(body) : undefined,
   });
   const text = await response.text();
-  const answer = text ? JSON.parse(text) : null;
+  let answer = null;
+  try {
+    if (text) answer = JSON.parse(text);
+  } catch {
+    // Whatever stands in front of the service answered with a page of its own.
+    throw new Error(`HTTP ${response.status}, and the answer is not the service's`);
+  }
   if (!response.ok) throw new Error(answer?.detail || `HTTP ${response.status}`);
   return answer;
 }

@@ -128,6 +128,29 @@ public sealed class JobTests(OperatorCluster cluster)
         Assert.Empty(service.Prompts);
     }
 
+    /// <summary>Those who may read events are not those who may read jobs.</summary>
+    [Fact]
+    public async Task What_an_endpoint_says_of_a_prompt_is_told_in_the_job_and_in_no_event()
+    {
+        var shop = await cluster.NamespaceAsync("quotes");
+        using var service = new PlayedService { State = "Failed" };
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
+        await Eventually.EqualAsync("prompt 0: ModelRejected: languageModel: HTTP 400: our rules forbid: a cat", () => cluster.ConditionAsync(shop, "pojob/sketches", "Failed", "message"));
+        await Eventually.EqualAsync("prompt 0: ModelRejected: status.conditions of the job has the message", () => cluster.GetAsync(shop, "events", ".items[?(@.reason=='JobFailed')].message"));
+        Assert.DoesNotContain("a cat", await cluster.GetAsync(shop, "events", ".items[*].message"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_prompt_that_the_service_refuses_is_named()
+    {
+        var shop = await cluster.NamespaceAsync("refused");
+        using var service = new PlayedService { Refused = "a dog" };
+        await using var running = cluster.StartOperator(shop, service: service);
+        await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
+        await Eventually.EqualAsync("spec.prompts[1]: prompt: is blank: say what the image should show", () => cluster.ConditionAsync(shop, "pojob/sketches", "Failed", "message"));
+    }
+
     [Fact]
     public async Task A_paused_job_is_not_handed_in_and_says_so()
     {

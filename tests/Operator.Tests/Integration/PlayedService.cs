@@ -26,6 +26,9 @@ internal sealed class PlayedService : HttpMessageHandler
 
     public bool Refuses { get; init; }
 
+    /// <summary>A prompt that is refused, while the others are taken.</summary>
+    public string? Refused { get; init; }
+
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         Hosts.Add(request.RequestUri!.Authority);
@@ -37,6 +40,8 @@ internal sealed class PlayedService : HttpMessageHandler
             if (Refuses)
                 return Answer(HttpStatusCode.UnprocessableEntity, new JsonObject { ["title"] = "No such dialect" });
             var body = JsonNode.Parse(await request.Content!.ReadAsStringAsync(cancellationToken))!;
+            if (Refused == (string)body["prompt"]!)
+                return Answer(HttpStatusCode.BadRequest, new JsonObject { ["detail"] = "prompt: is blank: say what the image should show" });
             id = Jobs.GetOrAdd((string)body["idempotencyKey"]!, _ => Guid.NewGuid().ToString("N"));
             Prompts[id] = (string)body["prompt"]!;
             Budgets[Prompts[id]] = body["budget"]?.ToJsonString() ?? "";
@@ -68,6 +73,9 @@ internal sealed class PlayedService : HttpMessageHandler
         };
         if (State == "Succeeded")
             job["result"] = new JsonObject { ["prompt"] = $"{Better} {Prompts[id]}", ["negativePrompt"] = "", ["dialects"] = new JsonObject { ["Flux"] = "x" }, ["scorePercent"] = 90, ["accepted"] = true };
+        // What an endpoint says of a prompt may quote it.
+        if (State == "Failed")
+            job["failure"] = new JsonObject { ["reason"] = "ModelRejected", ["message"] = $"languageModel: HTTP 400: our rules forbid: {Prompts[id]}" };
         return Answer(HttpStatusCode.OK, job);
     }
 

@@ -38,6 +38,7 @@ public sealed class ErrorTests : IAsyncLifetime
     [InlineData("""{"prompt": "x", "idempotencyKey": "a b"}""", "idempotencyKey", "does not match")]
     [InlineData("""["x"]""", "body", "expected a JSON object")]
     [InlineData("""{"prompt": """, "body", "not valid JSON at line 1")]
+    [InlineData("""{"\ud800": 1, "prompt": "x"}""", "body", "half of a surrogate pair")]
     public async Task A_wrong_field_is_named(string body, string field, string problem)
     {
         using var response = await _service.Client.PostAsync("/v1/jobs", new StringContent(body, Encoding.UTF8, "application/json"));
@@ -47,6 +48,34 @@ public sealed class ErrorTests : IAsyncLifetime
         var errors = JsonNode.Parse(text)!["errors"]!.AsObject();
         Assert.Contains(field, errors.Select(error => error.Key));
         Assert.Contains(problem, (string?)errors[field]![0], StringComparison.Ordinal);
+    }
+
+    /// <summary>Another encoding than UTF-8 would be read as other letters.</summary>
+    [Fact]
+    public async Task A_body_in_another_encoding_is_refused()
+    {
+        using var content = new ByteArrayContent(Encoding.Latin1.GetBytes("""{"prompt": "ein Löwe"}"""));
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var response = await _service.Client.PostAsync("/v1/jobs", content);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(HttpStatusCode.BadRequest == response.StatusCode, text);
+        Assert.Equal("body: is not UTF-8", (string?)JsonNode.Parse(text)!["detail"]);
+    }
+
+    [Fact]
+    public async Task A_parameter_that_a_deletion_does_not_know_cancels_nothing()
+    {
+        var id = (string)(await _service.CreateAsync(new { prompt = "a lion" }))["id"]!;
+        using var response = await _service.Client.DeleteAsync($"/v1/jobs/{id}?prge=true");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.False((bool)(await _service.GetAsync(id))["cancelRequested"]!);
+    }
+
+    [Fact]
+    public async Task Blank_feedback_is_told_what_to_say()
+    {
+        var problem = await _service.PostAsync("/v1/jobs/none/feedback", new { feedback = " " }, HttpStatusCode.BadRequest);
+        Assert.Equal("feedback: is blank: say what should change", (string?)problem["detail"]);
     }
 
     [Fact]
@@ -70,6 +99,7 @@ public sealed class ErrorTests : IAsyncLifetime
     [InlineData("/v1/jobs?state=%2B1", 400)]
     [InlineData("/v1/jobs?before=x", 400)]
     [InlineData("/v1/jobs?page=2", 400)]
+    [InlineData("/v1/jobs/none/events?after=x", 404)]
     public async Task A_path_or_parameter_that_is_not_there_is_a_problem(string path, int status)
     {
         using var response = await _service.Client.GetAsync(path);

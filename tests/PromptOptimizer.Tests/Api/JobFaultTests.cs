@@ -126,7 +126,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
             if (answered || service.Store.Get(id) is not { State: JobState.Succeeded })
                 return;
             answered = true;
-            Assert.NotNull(service.Store.AddFeedback(id, "at sunset please"));
+            Assert.True(service.Store.AddFeedback(id, "at sunset please")?.Taken);
             SpinWait.SpinUntil(() => service.Store.Get(id)!.State == JobState.Running, TimeSpan.FromSeconds(1));
         };
         var id = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;

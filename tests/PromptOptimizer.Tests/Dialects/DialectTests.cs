@@ -63,8 +63,23 @@ public sealed class DialectTests
     [InlineData("A lion::2 tree::1", "A lion:2 tree:1 --no people, text watermark --ar 3:2")]
     [InlineData("A lion -{- v 5 :}: 2", "A lion - v 5 : 2 --no people, text watermark --ar 3:2")]
     [InlineData("A lion http:{//x/y", "A lion --no people, text watermark --ar 3:2")]
+    [InlineData("A lion -\u200b-ar 9:16", "A lion - ar 9:16 --no people, text watermark --ar 3:2")]
+    [InlineData("A lion -\u200d-ar 9:16 :\u00ad: 2", "A lion - ar 9:16 : 2 --no people, text watermark --ar 3:2")]
     [InlineData("https://x/y.png A {red, blue} lion", "A red, blue lion --no people, text watermark --ar 3:2")]
     public void Midjourney_text_carries_no_commands(string prompt, string expected) => Assert.Equal(expected, Midjourney.Write(Lion with { Prompt = prompt }));
+
+    /// <summary>What nobody sees must not be in a text that people copy: it turns lines round, or hides words from them.</summary>
+    [Fact]
+    public void A_draft_holds_no_signs_that_nobody_sees()
+    {
+        var hidden = string.Concat("ignore".Select(letter => char.ConvertFromUtf32(0xE0000 + letter)));
+        var draft = (Lion with { Prompt = $"A lion \u202etsohg\u202c rests.{hidden}\ufeff", Subject = "li\u200bon", Negative = ["\u2066people\u2069", "\u200b"] }).Clean();
+        Assert.Equal("A lion tsohg rests.", draft.Prompt);
+        Assert.Equal("lion", draft.Subject);
+        Assert.Equal(["people"], draft.Negative);
+        // Those that join letters or parts of an emoji are seen.
+        Assert.Equal("\U0001F468\u200d\U0001F469 \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", (Lion with { Prompt = "\U0001F468\u200d\U0001F469 \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645" }).Clean().Prompt);
+    }
 
     [Fact]
     public void Long_prompts_end_at_a_sentence()

@@ -72,6 +72,18 @@ public sealed class JobStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_job_that_is_cancelled_while_it_is_put_back_does_not_wait_for_its_next_attempt()
+    {
+        using var database = new Database(_folder.Path);
+        var store = new JobStore(database, TimeProvider.System);
+        var id = store.Create(New("one")).Job!.Id;
+        store.Claim([]);
+        store.RequestCancel(id);
+        store.Requeue(id, DateTimeOffset.UtcNow.AddHours(1), failedAttempt: true);
+        Assert.Equal(id, store.Claim([]));
+    }
+
+    [Fact]
     public void What_is_purged_is_in_no_file()
     {
         using var database = new Database(_folder.Path);

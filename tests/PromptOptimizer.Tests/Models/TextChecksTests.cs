@@ -58,6 +58,27 @@ public sealed class TextChecksTests
         Assert.Equal(100, score.Percent);
     }
 
+    /// <summary>Chinese, Japanese and Thai write no spaces: words cannot be told apart there, so nothing that counts words says anything.</summary>
+    [Theory]
+    [InlineData("一只狮子，送给朋友的生日祝福", "一只金色的狮子静静地躺在草地上，温暖的夕阳照亮了它的鬃毛，旁边放着送给朋友的生日祝福卡片。")]
+    [InlineData("夜のライオン", "夜のサバンナで休むライオン。月の光がたてがみを照らし、静かな空気が漂っている。")]
+    public void A_request_in_a_script_without_spaces_is_judged_by_what_can_be_told(string request, string prompt)
+    {
+        var score = TextChecks.Score(request, [], Draft(prompt));
+        Assert.Equal(["coverage", "length"], score.Checks.Where(check => check.Percent is null).Select(check => check.Name));
+        Assert.Equal(100, score.Percent);
+    }
+
+    [Theory]
+    [InlineData("狮子", true)]
+    [InlineData("金色的狮子", true)]
+    [InlineData("老虎", false)]
+    public void Words_quoted_from_a_script_without_spaces_stand_in_the_prompt(string quote, bool present)
+    {
+        var score = Scoring.Verify(new("", "", ["狮子"], [], [], "", ""), Draft("一只金色的狮子静静地躺在草地上。"), new([new(1, true, quote)], [], [], []));
+        Assert.Equal(present, score.Elements[0].Present);
+    }
+
     [Fact]
     public void A_negative_prompt_must_not_name_what_was_asked_for()
     {
@@ -82,6 +103,14 @@ public sealed class TextChecksTests
         var text = TextChecks.Score("a lion at night", [], Draft("A lion at noon on a plain." + Filler));
         var combined = Scoring.Combine(text, new(100, [], [], [], []), null);
         Assert.Equal(Scoring.FaultyCap, combined.Percent);
+    }
+
+    [Fact]
+    public void Words_quoted_are_whole_words_where_there_are_spaces()
+    {
+        var answer = new EvaluationAnswer([new(1, true, "lion"), new(2, true, "рыж")], [], [], []);
+        var score = Scoring.Verify(new("", "", ["a", "b"], [], [], "", ""), Draft("A lioness near a рыжий кот, a lion."), answer);
+        Assert.Equal([true, false], score.Elements.Select(element => element.Present));
     }
 
     internal static PromptDraft Draft(string prompt) => new(prompt, "a lion", "plain", "", "", "", "", "", [], "1:1");
