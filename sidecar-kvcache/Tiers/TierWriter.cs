@@ -156,7 +156,7 @@ internal sealed class TierWriter : IAsyncDisposable
                 for (var index = 0; index < run.Slots.Length; index++)
                 {
                     if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
-                        Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, watch, sharing);
+                        Write(job, block, keys[block.Depth], run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, watch, sharing);
                 }
             }
 
@@ -188,7 +188,7 @@ internal sealed class TierWriter : IAsyncDisposable
         return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
-    private void Write(TierJob job, TierBlock block, int slot, long withdrawnAt, EvictionWatch watch, List<(TierBlock Block, int Slot)> sharing)
+    private void Write(TierJob job, TierBlock block, BlockKey key, int slot, long withdrawnAt, EvictionWatch watch, List<(TierBlock Block, int Slot)> sharing)
     {
         var policy = _context.Policy();
         // Without an entry of its own on this disk a block that was shared already costs one question to the server.
@@ -199,7 +199,7 @@ internal sealed class TierWriter : IAsyncDisposable
         if (_ssd is not null && (block.IsPublic ? _ssd.WasWritten(block.Id, withdrawnAt) : !block.IsUndecided && _ssd.IsUndecided(block.Id)))
             _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
-            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent, () => watch.LetsKeep(block.IsPublic));
+            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent, () => watch.LetsKeep(block.IsPublic) && (!block.IsPublic || Names.IsKnown(key)));
     }
 
     private TenantSecret? SecretFor(TierJob job, in TierBlock block) => block.IsPublic ? _context.Master?.Origins : job.Secret;
@@ -208,22 +208,18 @@ internal sealed class TierWriter : IAsyncDisposable
 
     /// <summary>
     /// Drops a tenant's private blocks of a model, from the tier between pods those of all models; a null tenant: what this pod has of
-    /// the model. When it returns, nothing of that is in the arena or on the disk or comes back to them.
+    /// the model. When it returns, nothing of that is found in the arena or on the disk or comes back to them, however long the disk takes.
     /// </summary>
     /// <returns>Blocks that the arena and the disk had.</returns>
-    public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)
+    public Dropped Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)
     {
         using var eviction = Evictions.Begin(root.Model, tenant);
         var evicted = index.Evict(root, tenant);
         if (tenant is { } key)
             _shared?.ForgetTenant(key);
-        return evicted + DropFromDisk(root, tenant);
-    }
-
-    private int DropFromDisk(IndexRoot root, TenantKey? tenant)
-    {
         var model = BlockChain.NameOf(root.Model);
-        return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
+        var dropped = _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant)));
+        return new Dropped(evicted + (dropped?.Blocks ?? 0), dropped?.Erased ?? Task.FromResult<string?>(null));
     }
 
     private void Forget(BlockId name)

@@ -17,7 +17,7 @@ public sealed class EvictionTests
         await using var harness = new CopyHarness(onFreed: copies => noted.Add(copies.Writer.Evictions.Since(copies.Index.Root.Model, IndexHarness.Tenant(Alice), 0).HasFlag(Evicted.TenantOfModel)));
         harness.Index.Cache(Alice, "ab");
         noted.Clear();
-        Assert.Equal(2, harness.Writer.Evict(harness.Index.Index, harness.Index.Root, IndexHarness.Tenant(Alice)));
+        Assert.Equal(2, harness.Writer.Evict(harness.Index.Index, harness.Index.Root, IndexHarness.Tenant(Alice)).Blocks);
         Assert.Equal([true, true], noted);
     }
 
