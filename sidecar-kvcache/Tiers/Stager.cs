@@ -13,11 +13,12 @@ internal sealed record Staging(int Blocks, Task Done);
 /// <summary>
 /// Brings blocks back into the arena, on behalf of one tenant and on its account: public ones as public, its private ones
 /// as private for good, or, when nothing had been decided about their text, until a commit that goes on from them brings
-/// the text again. Two requests for the same blocks of the same tenant share the work.
+/// the text again. Two requests for the same blocks of the same tenant share the work. Of what waits for others, tenants take turns.
 /// </summary>
 internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
 {
     private const int MaxStagings = 128;
+    private const int MaxAtWork = 16;
     private const int Readers = 4;
 
     [ThreadStatic]
@@ -25,6 +26,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
     private readonly ConcurrentDictionary<(TenantKey Tenant, BlockKey End), Staging> _running = [];
     private readonly Places<TenantKey> _places = new(MaxStagings);
+    private readonly TurnGate<TenantKey> _work = new(MaxAtWork);
 
     public int Running => _running.Count;
 
@@ -74,8 +76,13 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         }
 
         var copied = keys.ToArray();
-        _ = Task.Run(async () =>
+        _ = WorkAsync(_work.EnterAsync(job.Tenant, CancellationToken.None));
+        return staging;
+
+        async Task WorkAsync(Task turn)
         {
+            // Never on the caller's thread.
+            await turn.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             try
             {
                 var reached = from + StageFromDisk(job, watch, copied, from, entries);
@@ -88,12 +95,12 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
             finally
             {
+                _work.Leave();
                 context.EndCopy(job.Layout);
                 End();
                 done.SetResult();
             }
-        });
-        return staging;
+        }
 
         void End()
         {

@@ -7,7 +7,8 @@ namespace Moebius.KvCache.Tiers;
 /// <summary>
 /// Copies committed blocks to the tiers outside the arena, some time after the commit and beside the requests: public
 /// blocks under their public name, private ones under their tenant's. What is in a tier already is not copied again, so
-/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue, or whose tenant has enough there, is not copied.
+/// evicting a block from the arena costs nothing. Of the prompts whose time has come, tenants take turns. A prompt that finds no room
+/// in the queue, or whose tenant has enough there, is not copied.
 /// </summary>
 internal sealed class TierWriter : IAsyncDisposable
 {
@@ -17,6 +18,7 @@ internal sealed class TierWriter : IAsyncDisposable
     private const int MaxWaiting = 2048;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Turns<TenantKey, TierJob> _due = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly TierContext _context;
     private readonly SsdTier? _ssd;
@@ -93,10 +95,9 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         try
         {
-            await foreach (var (job, due) in _jobs.Reader.ReadAllAsync(_stop.Token))
+            while (true)
             {
-                if (_time.GetElapsedTime(_time.GetTimestamp(), due) is { Ticks: > 0 } rest)
-                    await Task.Delay(rest, _time, _stop.Token);
+                var job = await NextAsync();
                 try
                 {
                     await CopyAsync(job);
@@ -115,6 +116,24 @@ internal sealed class TierWriter : IAsyncDisposable
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // Stopping: what is left is not copied.
+        }
+    }
+
+    private async Task<TierJob> NextAsync()
+    {
+        while (true)
+        {
+            // All wait equally long, so the first that came is the first whose time comes.
+            var rest = TimeSpan.Zero;
+            while (_jobs.Reader.TryPeek(out var first) && (rest = _time.GetElapsedTime(_time.GetTimestamp(), first.Due)) <= TimeSpan.Zero && _jobs.Reader.TryRead(out first))
+                _due.Add(first.Job.Tenant, first.Job);
+            _stop.Token.ThrowIfCancellationRequested();
+            if (_due.TryTake(out var job))
+                return job;
+            if (rest > TimeSpan.Zero)
+                await Task.Delay(rest, _time, _stop.Token);
+            else
+                await _jobs.Reader.WaitToReadAsync(_stop.Token);
         }
     }
 

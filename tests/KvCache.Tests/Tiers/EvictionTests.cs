@@ -82,6 +82,26 @@ public sealed class EvictionTests
     }
 
     [Fact]
+    public async Task A_copy_that_began_before_it_may_yet_send_something_until_it_ends()
+    {
+        var seen = new List<(bool, bool)>();
+        await using var harness = new CopyHarness(copies =>
+        {
+            Look();
+            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Bob));
+            Look();
+            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Alice));
+            Look();
+
+            void Look() => seen.Add((copies.Writer.IsForgetting(IndexHarness.Tenant(Alice)), copies.Writer.IsForgetting(IndexHarness.Tenant(Bob))));
+        });
+        harness.Index.Cache(Alice, "a");
+        await harness.WriteAsync(harness.Job(Alice, "a"));
+        Assert.Equal([(false, false), (false, false), (true, false)], seen);
+        Assert.False(harness.Writer.IsForgetting(IndexHarness.Tenant(Alice)));
+    }
+
+    [Fact]
     public async Task Of_another_model_takes_nothing_from_the_pod()
     {
         var other = new ModelKey("other", IndexHarness.BlockTokens, 1);
