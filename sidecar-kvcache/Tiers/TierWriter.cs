@@ -58,6 +58,9 @@ internal sealed class TierWriter : IAsyncDisposable
     /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
     public Withdrawals Withdrawals { get; } = new();
 
+    /// <summary>The same by the clock of the server between pods, whose blocks are written by many.</summary>
+    public Withdrawals SharedWithdrawals { get; } = new();
+
     /// <summary>Under which names public blocks are in a tier.</summary>
     public PublicNames Names { get; } = new();
 
@@ -78,7 +81,13 @@ internal sealed class TierWriter : IAsyncDisposable
     public void Withdraw(IReadOnlyList<BlockKey> keys, BlockKey? probed)
     {
         if (probed is { } first)
+        {
             Withdrawals.Add(first, _time.GetUtcNow().ToUnixTimeMilliseconds());
+            // Until the server has said when that was, nothing that follows is taken from it.
+            var number = SharedWithdrawals.Add(first, long.MaxValue);
+            _shared?.TellTime(now => SharedWithdrawals.Settle(first, number, now));
+        }
+
         var names = Names.Withdraw(keys);
         _ssd?.Drop(names);
         _shared?.Forget(names);
@@ -182,7 +191,7 @@ internal sealed class TierWriter : IAsyncDisposable
             if (_shared is not null && sharing.Count > 0)
             {
                 await _shared.WriteAsync(
-                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic), index => Bytes(job, sharing[index].Slot),
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])), index => Bytes(job, sharing[index].Slot),
                     (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }
