@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Detection.Classifier;
@@ -28,14 +27,17 @@ internal sealed record ClassificationJob(
 
 /// <summary>
 /// Classifies committed blocks in batches, beside the requests: nobody waits for it, and what it has not seen yet is
-/// private. A job that finds no room, or whose tenant has enough waiting, is dropped, which leaves its blocks private.
+/// private. Tenants take turns. A job that finds no room, or whose tenant has enough waiting, is dropped, which leaves its blocks private.
 /// </summary>
 internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetrics metrics, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private const long MaxPendingBytes = 256L << 20;
     private const int MaxAsking = 64;
 
-    private readonly Channel<ClassificationJob> _jobs = Channel.CreateUnbounded<ClassificationJob>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Turns<TenantKey, ClassificationJob> _jobs = new();
+
+    // As many as there are jobs in the line.
+    private readonly SemaphoreSlim _waiting = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _asking = [];
     private readonly Places<TenantKey> _bytes = new(MaxPendingBytes);
@@ -58,7 +60,8 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         }
 
         Interlocked.Increment(ref _pendingJobs);
-        _jobs.Writer.TryWrite(job);
+        _jobs.Add(job.Tenant, job);
+        _waiting.Release();
     }
 
     public async ValueTask DisposeAsync()
@@ -67,14 +70,18 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         await _loop;
         await Task.WhenAll(_asking);
         _stop.Dispose();
+        _waiting.Dispose();
     }
 
     private async Task RunAsync(CancellationToken cancel)
     {
         try
         {
-            while (await _jobs.Reader.WaitToReadAsync(cancel))
+            while (true)
+            {
+                await _waiting.WaitAsync(cancel);
                 await ReadBatchAsync(cancel);
+            }
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
@@ -99,33 +106,37 @@ internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetr
         }
     }
 
+    /// <summary>Takes what comes next, and what comes until there is enough or it has been waited for long enough.</summary>
     private async Task FillBatchAsync(List<ClassificationJob> batch, CancellationToken cancel)
     {
         var current = policy();
         var blocks = 0;
-        using var delay = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var deadline = Task.Delay(current.MaxDelay, time, delay.Token);
-        while (blocks < current.BatchSize)
+        using var late = new CancellationTokenSource(current.MaxDelay, time);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancel, late.Token);
+        do
         {
-            if (_jobs.Reader.TryRead(out var job))
-            {
-                batch.Add(job);
-                blocks += job.Blocks;
-                continue;
-            }
-
-            cancel.ThrowIfCancellationRequested();
-            var more = _jobs.Reader.WaitToReadAsync(delay.Token).AsTask();
-            if (await Task.WhenAny(more, deadline) == deadline)
-            {
-                await delay.CancelAsync();
-                // The wait must end before another may start.
-                await more.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-                break;
-            }
+            if (!_jobs.TryTake(out var job))
+                throw new InvalidOperationException("there are fewer jobs than have been counted");
+            batch.Add(job);
+            blocks += job.Blocks;
         }
+        while (blocks < current.BatchSize && await IsThereMoreAsync(end.Token));
+        cancel.ThrowIfCancellationRequested();
+    }
 
-        await delay.CancelAsync();
+    private async Task<bool> IsThereMoreAsync(CancellationToken end)
+    {
+        try
+        {
+            // What is there is taken, however late it is.
+            if (!_waiting.Wait(0, CancellationToken.None))
+                await _waiting.WaitAsync(end);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
     }
 
     /// <summary>

@@ -235,11 +235,13 @@ internal sealed partial class CacheStore : IAsyncDisposable
             throw NotReserved(slots, position);
     }
 
-    public long Evict(string sessionId, string tenant)
+    public async Task<long> EvictAsync(string sessionId, string tenant, CancellationToken cancel)
     {
         var session = Session(sessionId);
         TenantKey? key = tenant.Length == 0 ? null : _tenants.Derive(Encoding.UTF8.GetBytes(tenant), anonymous: false);
-        return _tiers.Evict(session.Layout.Index, session.Root, key);
+        var (blocks, unerased) = await _tiers.EvictAsync(session.Layout.Index, session.Root, key, cancel);
+        return unerased is null ? blocks : throw new CacheException(
+            StatusCode.Unavailable, $"nothing of it is found any more, but some may be after a restart: {unerased}: call Evict again until it is");
     }
 
     public StatsResponse Stats(string sessionId)

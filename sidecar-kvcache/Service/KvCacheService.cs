@@ -95,8 +95,17 @@ internal sealed class KvCacheService(CacheStore store, IHostApplicationLifetime 
 
     public override Task<StatsResponse> Stats(StatsRequest request, ServerCallContext context) => Answer(() => store.Stats(request.Session));
 
-    public override Task<EvictResponse> Evict(EvictRequest request, ServerCallContext context) =>
-        Answer(() => new EvictResponse { Blocks = (ulong)store.Evict(request.Session, request.Tenant) });
+    public override async Task<EvictResponse> Evict(EvictRequest request, ServerCallContext context)
+    {
+        try
+        {
+            return new EvictResponse { Blocks = (ulong)await store.EvictAsync(request.Session, request.Tenant, context.CancellationToken) };
+        }
+        catch (CacheException error)
+        {
+            throw new RpcException(new Status(error.Code, error.Message));
+        }
+    }
 
     private static Task<T> Answer<T>(Func<T> call)
     {

@@ -54,10 +54,33 @@ internal static partial class DirectFile
         }
     }
 
+    /// <summary>Waits until a file's bytes are on the disk itself. A disk that has become read-only is an error here, which the runtime's own call passes over.</summary>
+    /// <exception cref="IOException">They are not.</exception>
+    public static void Flush(SafeFileHandle file, string path)
+    {
+        // What a file system cannot do at all is nothing to wait for.
+        if (NativeFlush(file) < 0 && Marshal.GetLastPInvokeError() is var error and not (InvalidArgument or NotSupported))
+            throw Error(path, error);
+    }
+
+    /// <summary>Waits until what was added to or removed from a folder is so on the disk itself.</summary>
+    /// <exception cref="IOException">It is not.</exception>
+    public static void FlushFolder(string path)
+    {
+        var descriptor = NativeOpen(path, CloseOnExec, 0);
+        if (descriptor < 0)
+            throw Error(path, Marshal.GetLastPInvokeError());
+        using var folder = new SafeFileHandle(descriptor, ownsHandle: true);
+        Flush(folder, path);
+    }
+
     private static IOException Error(string path, int number) => new($"{path}: {Marshal.GetPInvokeErrorMessage(number)}", number);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeOpen(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int NativeFlush(SafeFileHandle file);
 
     [LibraryImport("libc", EntryPoint = "posix_fallocate")]
     private static partial int NativeAllocate(int descriptor, long offset, long length);

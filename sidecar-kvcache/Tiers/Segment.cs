@@ -17,13 +17,17 @@ internal sealed class Segment : IDisposable
 
     private readonly SafeFileHandle _data;
     private readonly SafeFileHandle _directory;
-    private readonly string _path;
+    private readonly string _dataPath;
+    private readonly string _directoryPath;
+    private readonly DiskIO _disk;
     private long _end;
     private int _records;
 
-    private Segment(string path, SafeFileHandle data, SafeFileHandle directory, bool direct, long bytes)
+    private Segment(string path, SafeFileHandle data, SafeFileHandle directory, bool direct, long bytes, DiskIO disk)
     {
-        _path = path;
+        _dataPath = path + DataSuffix;
+        _directoryPath = path + DirectorySuffix;
+        _disk = disk;
         _data = data;
         _directory = directory;
         IsDirect = direct;
@@ -42,6 +46,9 @@ internal sealed class Segment : IDisposable
     /// <summary>Nothing more is appended.</summary>
     public bool IsSealed { get; private set; }
 
+    /// <summary>Its files are removed.</summary>
+    public bool IsDeleted { get; private set; }
+
     public bool HasRoom(int storedBytes) => !IsSealed && _end + storedBytes <= Bytes;
 
     /// <summary>Creates a segment and takes its space.</summary>
@@ -49,8 +56,9 @@ internal sealed class Segment : IDisposable
     /// <param name="number">Not used before.</param>
     /// <param name="bytes">A multiple of <see cref="DirectFile.Alignment"/>.</param>
     /// <param name="keyCheck">Which master secret its private blocks belong to; 0: none.</param>
+    /// <param name="disk">What writes.</param>
     /// <exception cref="IOException">The disk is full, or another system error.</exception>
-    public static Segment Create(string folder, ulong number, long bytes, ulong keyCheck)
+    public static Segment Create(string folder, ulong number, long bytes, ulong keyCheck, DiskIO disk)
     {
         var path = PathOf(folder, number);
         SafeFileHandle? data = null;
@@ -67,7 +75,7 @@ internal sealed class Segment : IDisposable
             BinaryPrimitives.WriteUInt64LittleEndian(header[8..], keyCheck);
             BinaryPrimitives.WriteUInt32LittleEndian(header[(SegmentRecord.Size - 4)..], Crc32C.Compute(header[..(SegmentRecord.Size - 4)]));
             RandomAccess.Write(directory, header, 0);
-            return new Segment(path, data, directory, direct, bytes);
+            return new Segment(path, data, directory, direct, bytes, disk);
         }
         catch
         {
@@ -82,12 +90,16 @@ internal sealed class Segment : IDisposable
     /// <summary>Opens a segment that an earlier process left. Null: not readable as one; its files are removed.</summary>
     /// <param name="folder">The tier's folder.</param>
     /// <param name="number">Its number.</param>
-    /// <param name="keyCheck">The master secret in use; private blocks of another one are left out.</param>
+    /// <param name="keyCheck">The master secret in use.</param>
+    /// <param name="disk">What writes.</param>
     /// <param name="records">The records that can be read, with their positions in the directory.</param>
-    /// <param name="damaged">Records that cannot.</param>
-    public static Segment? Open(string folder, ulong number, ulong keyCheck, out List<(int Position, SegmentRecord Record)> records, out int damaged)
+    /// <param name="foreign">Positions of private blocks of another secret.</param>
+    /// <param name="damaged">Records that cannot be read.</param>
+    public static Segment? Open(
+        string folder, ulong number, ulong keyCheck, DiskIO disk, out List<(int Position, SegmentRecord Record)> records, out List<int> foreign, out int damaged)
     {
         records = [];
+        foreign = [];
         damaged = 0;
         var path = PathOf(folder, number);
         var bytes = File.Exists(path + DirectorySuffix) ? File.ReadAllBytes(path + DirectorySuffix) : [];
@@ -103,7 +115,7 @@ internal sealed class Segment : IDisposable
         var data = DirectFile.Open(path + DataSuffix, create: false, out var direct);
         var directory = File.OpenHandle(path + DirectorySuffix, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         var length = RandomAccess.GetLength(data);
-        var segment = new Segment(path, data, directory, direct, length) { IsSealed = true };
+        var segment = new Segment(path, data, directory, direct, length, disk) { IsSealed = true };
         segment._records = (bytes.Length / SegmentRecord.Size) - 1;
         for (var position = 0; position < segment._records; position++)
         {
@@ -112,6 +124,8 @@ internal sealed class Segment : IDisposable
                 damaged += source.ContainsAnyExcept((byte)0) ? 1 : 0;
             else if (record.Block.IsPublic || ownsPrivate)
                 records.Add((position, record));
+            else
+                foreign.Add(position);
         }
 
         return segment;
@@ -133,12 +147,12 @@ internal sealed class Segment : IDisposable
     public (int Position, SegmentRecord Record) Append(ReadOnlySpan<byte> body, Func<long, SegmentRecord> recordAt)
     {
         var record = recordAt(_end);
-        RandomAccess.Write(_data, body, _end);
+        _disk.Write(_data, _dataPath, body, _end);
         // A record that fails to be written leaves a gap of unused bytes, never two records for one place.
         _end += body.Length;
         Span<byte> encoded = stackalloc byte[SegmentRecord.Size];
         record.Encode(encoded);
-        RandomAccess.Write(_directory, encoded, (_records + 1L) * SegmentRecord.Size);
+        _disk.Write(_directory, _directoryPath, encoded, (_records + 1L) * SegmentRecord.Size);
         return (_records++, record);
     }
 
@@ -164,24 +178,26 @@ internal sealed class Segment : IDisposable
         }
     }
 
-    /// <summary>Makes a record unreadable, also after a restart.</summary>
+    /// <summary>Makes a record unreadable; on the disk itself once it is flushed.</summary>
     public void Erase(int position)
     {
         Span<byte> zeros = stackalloc byte[SegmentRecord.Size];
         zeros.Clear();
-        RandomAccess.Write(_directory, zeros, (position + 1L) * SegmentRecord.Size);
+        _disk.Write(_directory, _directoryPath, zeros, (position + 1L) * SegmentRecord.Size);
     }
 
     /// <summary>Waits until erased records are erased on the disk itself.</summary>
-    public void FlushDirectory() => RandomAccess.FlushToDisk(_directory);
+    public void FlushDirectory() => _disk.Flush(_directory, _directoryPath);
 
     public void Seal() => IsSealed = true;
 
+    /// <summary>Removes the files; from the disk itself once their folder is flushed. After an error it can be tried again.</summary>
     public void Delete()
     {
         // The directory first: data without one is removed at the next start.
-        File.Delete(_path + DirectorySuffix);
-        File.Delete(_path + DataSuffix);
+        _disk.Delete(_directoryPath);
+        _disk.Delete(_dataPath);
+        IsDeleted = true;
         Dispose();
     }
 

@@ -42,22 +42,22 @@ internal sealed class SharedTier : IAsyncDisposable
 
     private readonly ILogger _logger;
     private readonly TierMetrics _metrics;
-    private readonly TimeProvider _time;
     private readonly ResiliencePipeline _pipeline;
     private readonly CircuitBreakerStateProvider _breaker = new();
     private readonly Task<ConnectionMultiplexer> _connecting;
     private readonly Removals<BlockId> _names;
     private readonly Removals<TenantKey> _tenants;
+    private readonly Removals<Action<long>> _asking;
     private bool _reported;
 
     private SharedTier(SharedTierOptions options, TierMetrics metrics, TimeProvider time, ILogger logger)
     {
         _metrics = metrics;
-        _time = time;
         _logger = logger;
         // Apart: a look through all keys for a tenant's takes seconds on a large server.
         _names = new Removals<BlockId>(RemovalLot, RemoveAsync);
         _tenants = new Removals<TenantKey>(1, RemoveAsync);
+        _asking = new Removals<Action<long>>(RemovalLot, TellTimeAsync);
         var failures = new PredicateBuilder().Handle<RedisException>().Handle<TimeoutException>().Handle<TimeoutRejectedException>().Handle<ObjectDisposedException>();
         _pipeline = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
@@ -115,9 +115,18 @@ internal sealed class SharedTier : IAsyncDisposable
             var lot = blocks.Skip(start).Take(WriteLot).ToArray();
             if (!Array.Exists(lot, isWanted))
                 continue;
+            var now = 0L;
             var known = await TryAsync(
-                database => Task.WhenAll(lot.Select(block => IsStoredAsync(database, block, block.IsPublic ? keep.Public : keep.Private))), cancel);
-            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secretFor(block), bytes(start + index))).ToArray();
+                async database =>
+                {
+                    // Pods' clocks differ; the server's is one for all.
+                    var time = TimeAsync(database);
+                    var stored = await Task.WhenAll(lot.Select(block => IsStoredAsync(database, block, block.IsPublic ? keep.Public : keep.Private)));
+                    now = await time;
+                    return stored;
+                },
+                cancel);
+            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secretFor(block), bytes(start + index), now)).ToArray();
             // What has been judged takes the place of what had not.
             var written = known is null ? null : await TryAsync(
                 database => Task.WhenAll(lot.Zip(values).Where(item => item.Second is not null && isWanted(item.First)).Select(item =>
@@ -179,8 +188,30 @@ internal sealed class SharedTier : IAsyncDisposable
         _ = _tenants.RunAsync();
     }
 
+    /// <summary>Tells the server's time once it answers, without waiting: milliseconds since 1970, by which blocks are written.</summary>
+    public void TellTime(Action<long> told)
+    {
+        _asking.Add([told]);
+        _ = _asking.RunAsync();
+    }
+
     /// <summary>Takes away what is to be taken away; what the server does not answer is left for the next time.</summary>
-    public Task RemoveAsync() => Task.WhenAll(_names.RunAsync(), _tenants.RunAsync());
+    public Task RemoveAsync() => Task.WhenAll(_names.RunAsync(), _tenants.RunAsync(), _asking.RunAsync());
+
+    private async Task<bool> TellTimeAsync(IReadOnlyList<Action<long>> asking)
+    {
+        if (await TryAsync(async database => new[] { await TimeAsync(database) }, CancellationToken.None) is not [var now])
+            return false;
+        foreach (var told in asking)
+            told(now);
+        return true;
+    }
+
+    private static async Task<long> TimeAsync(IDatabaseAsync database)
+    {
+        var time = (RedisResult[])(await database.ExecuteAsync("TIME"))!;
+        return ((long)time[0] * 1000) + ((long)time[1] / 1000);
+    }
 
     private async Task<bool> RemoveAsync(IReadOnlyList<BlockId> names) =>
         await TryAsync(async database => new[] { await database.KeyDeleteAsync([.. names.Select(static name => (RedisKey)KeyOf(name))]) }, CancellationToken.None) is not null;
@@ -261,10 +292,10 @@ internal sealed class SharedTier : IAsyncDisposable
         return await there && (flags is null || !((byte[]?)await flags is [var judged] && SegmentRecord.SaysUndecided(judged)));
     }
 
-    private byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body)
+    private static byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body, long now)
     {
         var value = GC.AllocateUninitializedArray<byte>(SegmentRecord.Size + body.Length);
-        SegmentRecord.Store(block, body, secret, value.AsSpan(SegmentRecord.Size), _time.GetUtcNow().ToUnixTimeMilliseconds()).Encode(value);
+        SegmentRecord.Store(block, body, secret, value.AsSpan(SegmentRecord.Size), now).Encode(value);
         return value;
     }
 

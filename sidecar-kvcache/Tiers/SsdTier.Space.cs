@@ -17,7 +17,7 @@ internal sealed partial class SsdTier
         var compact = _segments.Count >= _maxSegments - 1;
         if (compact)
             EvictTo((long)(TargetFill * (_maxSegments - 2) * _segmentBytes));
-        _active = Segment.Create(_folder, _nextSegment++, _segmentBytes, _keyCheck);
+        _active = Segment.Create(_folder, _nextSegment++, _segmentBytes, _keyCheck, _disk);
         if (_segments.Count == 0 && !_active.IsDirect)
             _logger.LogWarning("The file system of '{Folder}' knows no direct I/O: blocks on disk go through the page cache", _folder);
         lock (_gate)
@@ -47,30 +47,17 @@ internal sealed partial class SsdTier
                 continue;
             }
 
-            Place(_active, stored, entry.Record with { Sequence = _nextSequence++ }, entry.Hits, entry.LastUse);
+            TryPlace(_active, stored, entry.Record with { Sequence = _nextSequence++ }, entry.Hits, entry.LastUse, () => !entry.Removed);
         }
 
         RemoveSegment(segment);
     }
 
-    private void RemoveSegment(Segment segment)
-    {
-        lock (_gate)
-        {
-            foreach (var entry in _catalog.Entries.Where(entry => entry.Segment == segment).ToArray())
-            {
-                _catalog.Remove(entry);
-                _dropped++;
-            }
-
-            _segments.Remove(segment);
-        }
-
-        TryIO(segment.Delete);
-    }
-
+    /// <summary>Has a tenant give up its own blocks for one more. False: it has no room for it, whatever it gives up.</summary>
     private bool MakeRoomFor(TenantKey owner, int stored, long quota)
     {
+        if (stored > quota)
+            return false;
         while (true)
         {
             SsdEntry? victim;

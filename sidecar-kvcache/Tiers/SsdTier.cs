@@ -28,6 +28,7 @@ internal sealed partial class SsdTier : IDisposable
     private readonly object _writeGate = new();
     private readonly string _folder;
     private readonly ulong _keyCheck;
+    private readonly DiskIO _disk;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly SsdCatalog _catalog = new();
@@ -45,10 +46,12 @@ internal sealed partial class SsdTier : IDisposable
     private long _refused;
     private long _restUntil;
     private string _state = "";
+    private bool _isClosed;
 
-    private SsdTier(string folder, long bytes, ulong keyCheck, TimeProvider time, ILogger logger)
+    private SsdTier(string folder, long bytes, ulong keyCheck, TimeProvider time, ILogger logger, DiskIO disk)
     {
         _folder = folder;
+        _disk = disk;
         Bytes = bytes;
         _keyCheck = keyCheck;
         _time = time;
@@ -56,6 +59,9 @@ internal sealed partial class SsdTier : IDisposable
         _segmentBytes = Math.Min(LargestSegment, bytes / (2 * FewestSegments) / DirectFile.Alignment * DirectFile.Alignment);
         _maxSegments = (int)(bytes / _segmentBytes);
     }
+
+    /// <summary>Where its files are.</summary>
+    public string Folder => _folder;
 
     /// <summary>The budget.</summary>
     public long Bytes { get; }
@@ -69,10 +75,11 @@ internal sealed partial class SsdTier : IDisposable
     /// <param name="keyCheck"><see cref="MasterSecret.Check"/>; 0: no secret, so no private blocks.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">For what an operator should know.</param>
+    /// <param name="disk">What writes; null: the system.</param>
     /// <exception cref="UserInputException">The folder cannot be used.</exception>
-    public static SsdTier Open(string folder, long bytes, ulong keyCheck, TimeProvider time, ILogger logger)
+    public static SsdTier Open(string folder, long bytes, ulong keyCheck, TimeProvider time, ILogger logger, DiskIO? disk = null)
     {
-        var tier = new SsdTier(folder, bytes, keyCheck, time, logger);
+        var tier = new SsdTier(folder, bytes, keyCheck, time, logger, disk ?? DiskIO.System);
         try
         {
             Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -89,7 +96,10 @@ internal sealed partial class SsdTier : IDisposable
     public SsdStatistics Statistics()
     {
         lock (_gate)
-            return new SsdStatistics(_catalog.Count, _catalog.LiveBytes, _written, _read, _dropped, _damaged, _refused, _state.Length == 0, _state);
+        {
+            var state = _unerased.Length > 0 ? $"what was dropped is not erased yet: {_unerased}" : _state;
+            return new SsdStatistics(_catalog.Count, _catalog.LiveBytes, _written, _read, _dropped, _damaged, _refused, state.Length == 0, state);
+        }
     }
 
     public bool IsEmpty
@@ -141,41 +151,57 @@ internal sealed partial class SsdTier : IDisposable
     /// <param name="body">Its KV bytes.</param>
     /// <param name="secret">The owner's keys, required for a private block; for a public one those of origins.</param>
     /// <param name="quota">Bytes that the owner's private blocks may take.</param>
-    /// <param name="isWanted">Whether it may still be stored, asked while nothing can be dropped; null: it may.</param>
+    /// <param name="isWanted">Whether it may still be stored, asked before it is written and, while nothing can be dropped, before it can be found; null: it may.</param>
     public bool TryWrite(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, long quota, Func<bool>? isWanted = null)
     {
         if (!block.IsPublic && (secret is null || _keyCheck == 0))
             throw new ArgumentException("a private block needs its tenant's key", nameof(secret));
-        var stored = (int)DirectFile.AlignUp(body.Length);
         lock (_writeGate)
         {
-            if (isWanted?.Invoke() == false)
-                return false;
-            if (Contains(block.Id))
-                return true;
-            if (stored > _segmentBytes || !SegmentRecord.CanHold(block.Reason) || _time.GetTimestamp() < _restUntil || (!block.IsPublic && !MakeRoomFor(block.Owner, stored, quota)))
-            {
-                Interlocked.Increment(ref _refused);
-                return false;
-            }
-
+            lock (_gate)
+                _isWriting = true;
             try
             {
-                Append(block, body, secret, stored);
-                if (_state.Length > 0)
-                    _logger.LogInformation("The SSD tier admits blocks again");
-                _state = "";
-                return true;
+                return TryWriteAlone(block, body, secret, quota, isWanted ?? (static () => true));
             }
-            catch (IOException error)
+            finally
             {
-                Interlocked.Increment(ref _refused);
-                if (_state.Length == 0)
-                    _logger.LogWarning("The SSD tier admits no more blocks and goes on serving those it has: {Reason}", error.Message);
-                _state = error.Message;
-                _restUntil = _time.GetTimestamp() + (long)(RestAfterRefusal.TotalSeconds * _time.TimestampFrequency);
-                return false;
+                lock (_gate)
+                    _isWriting = false;
             }
+        }
+    }
+
+    private bool TryWriteAlone(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, long quota, Func<bool> isWanted)
+    {
+        var stored = (int)DirectFile.AlignUp(body.Length);
+        if (!isWanted())
+            return false;
+        if (Contains(block.Id))
+            return true;
+        if (stored > _segmentBytes || !SegmentRecord.CanHold(block.Reason) || _unerased.Length > 0 || _time.GetTimestamp() < _restUntil
+            || (!block.IsPublic && !MakeRoomFor(block.Owner, stored, quota)))
+        {
+            Interlocked.Increment(ref _refused);
+            return false;
+        }
+
+        try
+        {
+            var isFound = TryAppend(block, body, secret, stored, isWanted);
+            if (_state.Length > 0)
+                _logger.LogInformation("The SSD tier admits blocks again");
+            _state = "";
+            return isFound;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Interlocked.Increment(ref _refused);
+            if (_state.Length == 0)
+                _logger.LogWarning("The SSD tier admits no more blocks and goes on serving those it has: {Reason}", error.Message);
+            _state = error.Message;
+            _restUntil = _time.GetTimestamp() + (long)(RestAfterRefusal.TotalSeconds * _time.TimestampFrequency);
+            return false;
         }
     }
 
@@ -207,42 +233,13 @@ internal sealed partial class SsdTier : IDisposable
         return true;
     }
 
-    /// <summary>Drops blocks for good: they are gone after a restart, too.</summary>
-    /// <returns>How many.</returns>
-    public int Drop(Func<SsdEntry, bool> which)
-    {
-        // Under the write gate, so that compaction cannot carry a dropped block on.
-        lock (_writeGate)
-        {
-            List<SsdEntry> dropped;
-            lock (_gate)
-            {
-                dropped = [.. _catalog.Entries.Where(which)];
-                foreach (var entry in dropped)
-                    _catalog.Remove(entry);
-                _dropped += dropped.Count;
-            }
-
-            foreach (var entry in dropped)
-                Erase(entry);
-            foreach (var segment in dropped.Select(static entry => entry.Segment).Distinct())
-                TryIO(segment.FlushDirectory);
-            return dropped.Count;
-        }
-    }
-
-    /// <summary>Drops blocks by name, for good.</summary>
-    public int Drop(IEnumerable<BlockId> ids)
-    {
-        var wanted = ids.ToHashSet();
-        return wanted.Count == 0 ? 0 : Drop(entry => wanted.Contains(entry.Block.Id));
-    }
-
     public void Dispose()
     {
         lock (_writeGate)
         {
-            foreach (var segment in _segments)
+            EraseMarked();
+            _isClosed = true;
+            foreach (var segment in _segments.Concat(_undeleted))
                 segment.Dispose();
             _segments.Clear();
             _buffer.Dispose();
@@ -254,17 +251,20 @@ internal sealed partial class SsdTier : IDisposable
         foreach (var number in Segment.List(_folder))
         {
             _nextSegment = Math.Max(_nextSegment, number + 1);
-            var segment = Segment.Open(_folder, number, _keyCheck, out var records, out var damaged);
+            var segment = Segment.Open(_folder, number, _keyCheck, _disk, out var records, out var foreign, out var damaged);
             _damaged += damaged;
             if (segment is null)
                 continue;
             _segments.Add(segment);
+            // What cannot be read cannot be evicted either: it must not come back with its secret.
+            foreach (var position in foreign)
+                Mark(segment, position);
             foreach (var (position, record) in records)
             {
                 _nextSequence = Math.Max(_nextSequence, record.Sequence + 1);
                 // Killed between moving a block and removing what it was moved from: one of the two goes.
                 if (_catalog.Add(new SsdEntry(segment, position, record)) is { } unwanted)
-                    Erase(unwanted);
+                    Mark(unwanted.Segment, unwanted.Position);
             }
         }
 
@@ -273,55 +273,37 @@ internal sealed partial class SsdTier : IDisposable
             RemoveSegment(_segments[0]);
         foreach (var segment in _segments.Where(static segment => segment.LiveBytes == 0).ToArray())
             RemoveSegment(segment);
+        EraseMarked();
         if (_catalog.Count > 0 || _damaged > 0)
             _logger.LogInformation("The SSD tier found {Blocks} blocks, {Damaged} damaged ones were left out", _catalog.Count, _damaged);
     }
 
-    private void Append(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, int stored)
+    private bool TryAppend(in TierBlock block, ReadOnlySpan<byte> body, TenantSecret? secret, int stored, Func<bool> isWanted)
     {
         var segment = SegmentWithRoom(stored);
         var buffer = _buffer.Take(stored);
         var template = SegmentRecord.Store(block, body, secret, buffer[..body.Length], Now(), _nextSequence++);
         buffer[body.Length..].Clear();
-        Place(segment, buffer, template, hits: 0, lastUse: template.WrittenAt);
+        var isFound = TryPlace(segment, buffer, template, hits: 0, lastUse: template.WrittenAt, isWanted);
         Interlocked.Increment(ref _written);
+        return isFound;
     }
 
-    private void Place(Segment segment, ReadOnlySpan<byte> stored, SegmentRecord template, long hits, long lastUse)
+    /// <summary>Writes a block. False: it was dropped meanwhile, and is not to be found.</summary>
+    private bool TryPlace(Segment segment, ReadOnlySpan<byte> stored, SegmentRecord template, long hits, long lastUse, Func<bool> isWanted)
     {
         var (position, record) = segment.Append(stored, offset => template with { Offset = offset });
         lock (_gate)
-            _catalog.Add(new SsdEntry(segment, position, record) { Hits = hits, LastUse = lastUse });
-    }
-
-    private void Discard(SsdEntry entry, bool damaged)
-    {
-        lock (_gate)
         {
-            if (entry.Removed)
-                return;
-            _catalog.Remove(entry);
-            if (damaged)
-                _damaged++;
-            else
-                _dropped++;
-        }
+            if (isWanted())
+            {
+                _catalog.Add(new SsdEntry(segment, position, record) { Hits = hits, LastUse = lastUse });
+                return true;
+            }
 
-        Erase(entry);
-    }
-
-    private void Erase(SsdEntry entry) => TryIO(() => entry.Segment.Erase(entry.Position));
-
-    /// <summary>What fails here costs a record that comes back after a restart as an unused one, nothing else.</summary>
-    private static void TryIO(Action action)
-    {
-        try
-        {
-            action();
-        }
-        catch (Exception error) when (error is IOException or ObjectDisposedException or UnauthorizedAccessException)
-        {
-            // The segment is gone or the disk refuses: the entry is out of the catalog all the same.
+            Mark(segment, position);
+            EraseAsync();
+            return false;
         }
     }
 

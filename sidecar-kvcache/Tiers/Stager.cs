@@ -13,11 +13,12 @@ internal sealed record Staging(int Blocks, Task Done);
 /// <summary>
 /// Brings blocks back into the arena, on behalf of one tenant and on its account: public ones as public, its private ones
 /// as private for good, or, when nothing had been decided about their text, until a commit that goes on from them brings
-/// the text again. Two requests for the same blocks of the same tenant share the work.
+/// the text again. Two requests for the same blocks of the same tenant share the work. Of what waits for others, tenants take turns.
 /// </summary>
 internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shared, TierWriter writer, TierMetrics metrics, ILogger logger)
 {
     private const int MaxStagings = 128;
+    private const int MaxAtWork = 16;
     private const int Readers = 4;
 
     [ThreadStatic]
@@ -25,6 +26,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
     private readonly ConcurrentDictionary<(TenantKey Tenant, BlockKey End), Staging> _running = [];
     private readonly Places<TenantKey> _places = new(MaxStagings);
+    private readonly TurnGate<TenantKey> _work = new(MaxAtWork);
 
     public int Running => _running.Count;
 
@@ -74,8 +76,13 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
         }
 
         var copied = keys.ToArray();
-        _ = Task.Run(async () =>
+        _ = WorkAsync(_work.EnterAsync(job.Tenant, CancellationToken.None));
+        return staging;
+
+        async Task WorkAsync(Task turn)
         {
+            // Never on the caller's thread.
+            await turn.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             try
             {
                 var reached = from + StageFromDisk(job, watch, copied, from, entries);
@@ -88,12 +95,12 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
             finally
             {
+                _work.Leave();
                 context.EndCopy(job.Layout);
                 End();
                 done.SetResult();
             }
-        });
-        return staging;
+        }
 
         void End()
         {
@@ -116,7 +123,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             for (var known = Volatile.Read(ref arrived); index < known;)
                 known = Interlocked.CompareExchange(ref arrived, index, known) == known ? index : Volatile.Read(ref arrived);
         });
-        var staged = Publish(job, watch, keys, from, slots, [.. entries.Take(arrived).Select(entry => StagedBlock.Of(entry.Record, context.Master?.Origins))], index => !entries[index].Removed);
+        var staged = Publish(job, watch, writer.Withdrawals, keys, from, slots, [.. entries.Take(arrived).Select(entry => StagedBlock.Of(entry.Record, context.Master?.Origins))], index => !entries[index].Removed);
         metrics.Staged.WithLabels("ssd").Inc(staged);
         return staged;
     }
@@ -136,10 +143,10 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
             }
             finally
             {
-                var staged = Publish(job, watch, keys, from, slots, found, static _ => true);
+                var staged = Publish(job, watch, writer.SharedWithdrawals, keys, from, slots, found, static _ => true);
                 metrics.Staged.WithLabels("shared").Inc(staged);
                 // What was taken back would stay in the way of what is public anew.
-                var withdrawn = writer.Withdrawals.Along(keys);
+                var withdrawn = writer.SharedWithdrawals.Along(keys);
                 shared!.Forget([.. Enumerable.Range(staged, found.Count - staged).Where(index => found[index].Reason is not null && IsWithdrawn(withdrawn, from + index, found[index].WrittenAt)).Select(index => found[index].Id)]);
                 from += staged;
                 isPublic &= found.TrueForAll(static block => block.Reason is not null);
@@ -157,11 +164,11 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
 
     /// <summary>Hands filled slots to the index and gives the others back.</summary>
     /// <returns>Blocks that are cached now.</returns>
-    private int Publish(TierJob job, EvictionWatch watch, BlockKey[] keys, int from, int[] slots, List<StagedBlock> blocks, Func<int, bool> isWanted)
+    private int Publish(TierJob job, EvictionWatch watch, Withdrawals withdrawals, BlockKey[] keys, int from, int[] slots, List<StagedBlock> blocks, Func<int, bool> isWanted)
     {
         var index = job.Layout.Index;
         var policy = context.Policy();
-        var withdrawn = writer.Withdrawals.Along(keys);
+        var withdrawn = withdrawals.Along(keys);
         bool IsWanted(int block) => isWanted(block) && (blocks[block].Reason is null || !IsWithdrawn(withdrawn, from + block, blocks[block].WrittenAt));
         bool AreAlike(int one, int other) =>
             Equals(blocks[one].Reason, blocks[other].Reason) && blocks[one].IsUndecided == blocks[other].IsUndecided && blocks[one].Origin == blocks[other].Origin;
@@ -181,7 +188,7 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
                 job.Root, job.Tenant, keys.AsSpan(0, from + group), from + done, slots.AsSpan(done, group - done), int.MaxValue, job.View,
                 blocks[done].Reason, blocks[done].Origin, sealedPrivate: !blocks[done].IsUndecided, () => watch.LetsKeep(blocks[done].Reason is not null)).CachedBlocks;
             // Withdrawn while it was on its way: it must not come back as public.
-            withdrawn = writer.Withdrawals.Along(keys);
+            withdrawn = withdrawals.Along(keys);
             if (blocks[done].Reason is not null && Enumerable.Range(done, group - done).FirstOrDefault(block => !IsWanted(block) || !writer.Names.IsKnown(keys[from + block]), -1) is var gone and >= 0)
                 index.DemotePath(job.Root, keys, from + gone);
             done = group;

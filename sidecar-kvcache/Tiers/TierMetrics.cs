@@ -15,7 +15,7 @@ internal sealed class TierMetrics
         Damaged = factory.CreateCounter("moebius_kvcache_tier_damaged_blocks_total", "Blocks whose checksum or seal did not fit; they were not served.", "tier");
         Blocks = factory.CreateGauge("moebius_kvcache_tier_blocks", "Blocks stored.", "tier");
         Bytes = factory.CreateGauge("moebius_kvcache_tier_bytes", "Bytes that stored blocks take.", "tier");
-        Admits = factory.CreateGauge("moebius_kvcache_tier_admits", "1 while the tier stores blocks; 0 while its disk is full or its server does not answer.", "tier");
+        Admits = factory.CreateGauge("moebius_kvcache_tier_admits", "1 while the tier stores blocks; 0 while its disk is full or does not erase, or its server does not answer.", "tier");
         JobsDropped = factory.CreateCounter("moebius_kvcache_tier_jobs_dropped_total", "Prompts that were not written to or staged from a tier because too many were waiting.");
     }
 

@@ -7,6 +7,9 @@ namespace Moebius.KvCache.Tiers;
 /// <summary>The tiers outside the arena, as the cache sees them. With none configured every call is a no-op.</summary>
 internal sealed class TierSet : IAsyncDisposable
 {
+    /// <summary>How long an eviction waits for the disk to erase what is not found any more.</summary>
+    public static readonly TimeSpan ErasurePatience = TimeSpan.FromSeconds(10);
+
     private static readonly TimeSpan SweepPeriod = TimeSpan.FromMinutes(1);
 
     private readonly SsdTier? _ssd;
@@ -88,12 +91,30 @@ internal sealed class TierSet : IAsyncDisposable
     }
 
     /// <summary>Drops a tenant's private blocks of a model, from the arena too; a null tenant: all blocks of the model.</summary>
-    /// <returns>Blocks that the arena and the disk had.</returns>
-    public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant) => _writer?.Evict(index, root, tenant) ?? index.Evict(root, tenant);
+    /// <param name="index">The arena's.</param>
+    /// <param name="root">The model's.</param>
+    /// <param name="tenant">Whose.</param>
+    /// <param name="cancel">Ends the wait for the disk.</param>
+    /// <returns>Blocks that the arena and the disk had; why some may be found again after a restart, null when none may.</returns>
+    public async Task<(long Blocks, string? Unerased)> EvictAsync(PrefixIndex index, IndexRoot root, TenantKey? tenant, CancellationToken cancel)
+    {
+        if (_writer is null)
+            return (index.Evict(root, tenant), null);
+        var dropped = _writer.Evict(index, root, tenant);
+        try
+        {
+            return (dropped.Blocks, await dropped.Erased.WaitAsync(ErasurePatience, _time, cancel));
+        }
+        catch (TimeoutException)
+        {
+            return (dropped.Blocks, $"the disk tier in '{_ssd!.Folder}' has not erased it within {ErasurePatience.TotalSeconds} seconds");
+        }
+    }
 
     /// <summary>Drops what has been idle for longer than the policy keeps it.</summary>
     public void Maintain(CompiledPolicy policy)
     {
+        _ssd?.RetryErasing();
         if (_writer is null || _time.GetElapsedTime(_swept) < SweepPeriod)
             return;
         _swept = _time.GetTimestamp();

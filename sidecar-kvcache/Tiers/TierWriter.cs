@@ -7,7 +7,8 @@ namespace Moebius.KvCache.Tiers;
 /// <summary>
 /// Copies committed blocks to the tiers outside the arena, some time after the commit and beside the requests: public
 /// blocks under their public name, private ones under their tenant's. What is in a tier already is not copied again, so
-/// evicting a block from the arena costs nothing. A prompt that finds no room in the queue, or whose tenant has enough there, is not copied.
+/// evicting a block from the arena costs nothing. Of the prompts whose time has come, tenants take turns. A prompt that finds no room
+/// in the queue, or whose tenant has enough there, is not copied.
 /// </summary>
 internal sealed class TierWriter : IAsyncDisposable
 {
@@ -17,6 +18,7 @@ internal sealed class TierWriter : IAsyncDisposable
     private const int MaxWaiting = 2048;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Turns<TenantKey, TierJob> _due = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly TierContext _context;
     private readonly SsdTier? _ssd;
@@ -56,6 +58,9 @@ internal sealed class TierWriter : IAsyncDisposable
     /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
     public Withdrawals Withdrawals { get; } = new();
 
+    /// <summary>The same by the clock of the server between pods, whose blocks are written by many.</summary>
+    public Withdrawals SharedWithdrawals { get; } = new();
+
     /// <summary>Under which names public blocks are in a tier.</summary>
     public PublicNames Names { get; } = new();
 
@@ -76,7 +81,13 @@ internal sealed class TierWriter : IAsyncDisposable
     public void Withdraw(IReadOnlyList<BlockKey> keys, BlockKey? probed)
     {
         if (probed is { } first)
+        {
             Withdrawals.Add(first, _time.GetUtcNow().ToUnixTimeMilliseconds());
+            // Until the server has said when that was, nothing that follows is taken from it.
+            var number = SharedWithdrawals.Add(first, long.MaxValue);
+            _shared?.TellTime(now => SharedWithdrawals.Settle(first, number, now));
+        }
+
         var names = Names.Withdraw(keys);
         _ssd?.Drop(names);
         _shared?.Forget(names);
@@ -93,10 +104,9 @@ internal sealed class TierWriter : IAsyncDisposable
     {
         try
         {
-            await foreach (var (job, due) in _jobs.Reader.ReadAllAsync(_stop.Token))
+            while (true)
             {
-                if (_time.GetElapsedTime(_time.GetTimestamp(), due) is { Ticks: > 0 } rest)
-                    await Task.Delay(rest, _time, _stop.Token);
+                var job = await NextAsync();
                 try
                 {
                     await CopyAsync(job);
@@ -115,6 +125,24 @@ internal sealed class TierWriter : IAsyncDisposable
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // Stopping: what is left is not copied.
+        }
+    }
+
+    private async Task<TierJob> NextAsync()
+    {
+        while (true)
+        {
+            // All wait equally long, so the first that came is the first whose time comes.
+            var rest = TimeSpan.Zero;
+            while (_jobs.Reader.TryPeek(out var first) && (rest = _time.GetElapsedTime(_time.GetTimestamp(), first.Due)) <= TimeSpan.Zero && _jobs.Reader.TryRead(out first))
+                _due.Add(first.Job.Tenant, first.Job);
+            _stop.Token.ThrowIfCancellationRequested();
+            if (_due.TryTake(out var job))
+                return job;
+            if (rest > TimeSpan.Zero)
+                await Task.Delay(rest, _time, _stop.Token);
+            else
+                await _jobs.Reader.WaitToReadAsync(_stop.Token);
         }
     }
 
@@ -156,14 +184,14 @@ internal sealed class TierWriter : IAsyncDisposable
                 for (var index = 0; index < run.Slots.Length; index++)
                 {
                     if (BlockOf(job, chain, run, run.Start + index) is { } block && (!block.IsPublic || Names.IsKnown(keys[block.Depth])))
-                        Write(job, block, run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, watch, sharing);
+                        Write(job, block, keys[block.Depth], run.Slots[index], withdrawn?[block.Depth] ?? long.MinValue, watch, sharing);
                 }
             }
 
             if (_shared is not null && sharing.Count > 0)
             {
                 await _shared.WriteAsync(
-                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic), index => Bytes(job, sharing[index].Slot),
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])), index => Bytes(job, sharing[index].Slot),
                     (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }
@@ -188,7 +216,7 @@ internal sealed class TierWriter : IAsyncDisposable
         return job.Secret is null ? null : new TierBlock(chain.Private(block, job.Secret), chain.Model, job.Tenant, null, block, run.Visibility == Visibility.Unproven);
     }
 
-    private void Write(TierJob job, TierBlock block, int slot, long withdrawnAt, EvictionWatch watch, List<(TierBlock Block, int Slot)> sharing)
+    private void Write(TierJob job, TierBlock block, BlockKey key, int slot, long withdrawnAt, EvictionWatch watch, List<(TierBlock Block, int Slot)> sharing)
     {
         var policy = _context.Policy();
         // Without an entry of its own on this disk a block that was shared already costs one question to the server.
@@ -199,7 +227,7 @@ internal sealed class TierWriter : IAsyncDisposable
         if (_ssd is not null && (block.IsPublic ? _ssd.WasWritten(block.Id, withdrawnAt) : !block.IsUndecided && _ssd.IsUndecided(block.Id)))
             _ssd.Drop([block.Id]);
         if (_ssd is not null && !_ssd.Contains(block.Id))
-            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent, () => watch.LetsKeep(block.IsPublic));
+            _ssd.TryWrite(block, Bytes(job, slot), SecretFor(job, block), _ssd.Bytes / 100 * policy.MaxTenantPercent, () => watch.LetsKeep(block.IsPublic) && (!block.IsPublic || Names.IsKnown(key)));
     }
 
     private TenantSecret? SecretFor(TierJob job, in TierBlock block) => block.IsPublic ? _context.Master?.Origins : job.Secret;
@@ -208,22 +236,18 @@ internal sealed class TierWriter : IAsyncDisposable
 
     /// <summary>
     /// Drops a tenant's private blocks of a model, from the tier between pods those of all models; a null tenant: what this pod has of
-    /// the model. When it returns, nothing of that is in the arena or on the disk or comes back to them.
+    /// the model. When it returns, nothing of that is found in the arena or on the disk or comes back to them, however long the disk takes.
     /// </summary>
     /// <returns>Blocks that the arena and the disk had.</returns>
-    public long Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)
+    public Dropped Evict(PrefixIndex index, IndexRoot root, TenantKey? tenant)
     {
         using var eviction = Evictions.Begin(root.Model, tenant);
         var evicted = index.Evict(root, tenant);
         if (tenant is { } key)
             _shared?.ForgetTenant(key);
-        return evicted + DropFromDisk(root, tenant);
-    }
-
-    private int DropFromDisk(IndexRoot root, TenantKey? tenant)
-    {
         var model = BlockChain.NameOf(root.Model);
-        return _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant))) ?? 0;
+        var dropped = _ssd?.Drop(entry => entry.Block.Model == model && (tenant is null || (!entry.Block.IsPublic && entry.Block.Owner == tenant)));
+        return new Dropped(evicted + (dropped?.Blocks ?? 0), dropped?.Erased ?? Task.FromResult<string?>(null));
     }
 
     private void Forget(BlockId name)

@@ -14,15 +14,33 @@ internal sealed class Withdrawals
     public const int Most = 1 << 16;
 
     private readonly object _gate = new();
-    private readonly RecentMap<BlockKey, long> _moments = new(Most);
+    private readonly RecentMap<BlockKey, (long Moment, long Number)> _moments = new(Most);
+    private long _count;
 
     /// <summary>Notes that an entry was taken back.</summary>
     /// <param name="first">Key of its first block.</param>
-    /// <param name="moment">Milliseconds since 1970.</param>
-    public void Add(BlockKey first, long moment)
+    /// <param name="moment">Milliseconds since 1970, by the clock by which blocks are written; <see cref="long.MaxValue"/>: not known yet.</param>
+    /// <returns>What <see cref="Settle"/> knows it by.</returns>
+    public long Add(BlockKey first, long moment)
     {
         lock (_gate)
-            _moments.Set(first, moment);
+        {
+            _moments.Set(first, (moment, ++_count));
+            return _count;
+        }
+    }
+
+    /// <summary>Notes when it was, unless the entry has been taken back once more since.</summary>
+    /// <param name="first">Key of its first block.</param>
+    /// <param name="number">What <see cref="Add"/> returned.</param>
+    /// <param name="moment">Milliseconds since 1970.</param>
+    public void Settle(BlockKey first, long number, long moment)
+    {
+        lock (_gate)
+        {
+            if (_moments.GetValueOrDefault(first, default).Number == number)
+                _moments.Set(first, (moment, number));
+        }
     }
 
     /// <summary>For each block of a prompt, the last moment at which it or a block before it was taken back. Null: none was.</summary>
@@ -36,7 +54,7 @@ internal sealed class Withdrawals
             var moments = new long[keys.Length];
             var last = long.MinValue;
             for (var block = 0; block < keys.Length; block++)
-                moments[block] = last = Math.Max(last, _moments.GetValueOrDefault(keys[block], long.MinValue));
+                moments[block] = last = Math.Max(last, _moments.GetValueOrDefault(keys[block], (long.MinValue, 0)).Moment);
             return last == long.MinValue ? null : moments;
         }
     }

@@ -14,7 +14,7 @@ namespace Moebius.KvCache.Detection.Context;
 /// </summary>
 internal sealed class ContextChecker : IDisposable
 {
-    /// <summary>Calls at a time.</summary>
+    /// <summary>Calls at a time; of the passages that wait, tenants take turns.</summary>
     public const int MaxCalls = 4;
 
     /// <summary>Passages that may wait or be asked about; what comes on top, or is more of one tenant than there is room left, gets no verdict.</summary>
@@ -26,7 +26,7 @@ internal sealed class ContextChecker : IDisposable
     private readonly CacheMetrics? _metrics;
     private readonly TimeProvider _time;
     private readonly HttpClient _client;
-    private readonly SemaphoreSlim _calls = new(MaxCalls);
+    private readonly TurnGate<TenantKey> _calls = new(MaxCalls);
     private readonly ConcurrentDictionary<UInt128, Task<bool?>> _running = [];
     private readonly VerdictCache _verdicts;
     private readonly Places<TenantKey> _pending = new(MaxPending);
@@ -66,11 +66,7 @@ internal sealed class ContextChecker : IDisposable
         return running.WaitAsync(cancel);
     }
 
-    public void Dispose()
-    {
-        _client.Dispose();
-        _calls.Dispose();
-    }
+    public void Dispose() => _client.Dispose();
 
     private async Task AskAsync(TenantKey tenant, UInt128 key, string context, string passage, TaskCompletionSource<bool?> done)
     {
@@ -79,7 +75,7 @@ internal sealed class ContextChecker : IDisposable
         try
         {
             if (hasPlace)
-                verdict = await CallAsync(context, passage);
+                verdict = await CallAsync(tenant, context, passage);
         }
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException or System.Text.Json.JsonException)
         {
@@ -97,11 +93,11 @@ internal sealed class ContextChecker : IDisposable
         }
     }
 
-    private async Task<bool?> CallAsync(string context, string passage)
+    private async Task<bool?> CallAsync(TenantKey tenant, string context, string passage)
     {
         // The time runs while a call waits for its turn too: nobody waits longer than the policy says.
         using var timeout = new CancellationTokenSource(_settings.Timeout, _time);
-        await _calls.WaitAsync(timeout.Token);
+        await _calls.EnterAsync(tenant, timeout.Token);
         try
         {
             using var body = new StringContent(ContextQuestion.Write(_settings.Model, context, passage), System.Text.Encoding.UTF8, "application/json");
@@ -110,7 +106,7 @@ internal sealed class ContextChecker : IDisposable
         }
         finally
         {
-            _calls.Release();
+            _calls.Leave();
         }
     }
 }

@@ -45,10 +45,81 @@ public sealed class ClassificationQueueTests
         void Cache(string text)
         {
             harness.Cache(1, text);
-            // The harness makes two tokens of each letter.
-            uint[] bytes = [.. text.SelectMany(static _ => new uint[] { 0, 1 })];
-            queue.Add(new ClassificationJob(
-                harness.Index, harness.Root, IndexHarness.Tenant(1), false, IndexHarness.Tokens(text), System.Text.Encoding.UTF8.GetBytes(text), bytes, 0, text.Length));
+            queue.Add(Job(harness, 1, text));
+        }
+    }
+
+    [Fact]
+    public async Task A_tenant_with_much_to_be_judged_takes_turns_with_another()
+    {
+        const int Crowd = 1;
+        const int Other = 2;
+        const int Many = 50;
+        var harness = new IndexHarness(64);
+        var classifier = new OrderedClassifier();
+        await using var queue = new ClassificationQueue(() => Policy with { BatchSize = 1, Tiers = new DetectionTiers(classifier, null) }, new CacheMetrics(), TimeProvider.System, new ErrorLog());
+        for (var number = 0; number < Many; number++)
+            queue.Add(Job(harness, Crowd, "a\n"));
+        queue.Add(Job(harness, Other, "b\n"));
+        queue.Start();
+        await Eventually.TrueAsync(() => queue.Pending == 0);
+        Assert.Equal(["a\n", "b\n", .. Enumerable.Repeat("a\n", Many - 1)], classifier.Seen);
+    }
+
+    [Fact]
+    public async Task A_tenant_with_much_to_be_judged_leaves_room_for_another_and_gets_it_back()
+    {
+        var large = new byte[8 << 20];
+        var harness = new IndexHarness(4);
+        var metrics = new CacheMetrics();
+        await using var queue = new ClassificationQueue(() => Policy with { Tiers = DetectionTiers.None }, metrics, TimeProvider.System, new ErrorLog());
+        var most = Fill(1);
+        // 256 MiB for all; half for one alone, and half of what it leaves for the next.
+        Assert.Equal((16, 8), (most, Fill(2)));
+        // What is not judged is kept for nobody, if nobody comes back for it.
+        harness.Cache(3, "ab");
+        Assert.Equal(2, harness.Hits(3, "ab"));
+        Assert.False(IsTaken(Job(harness, 3, "ab", new byte[16 * large.Length]) with { Anonymous = true }));
+        Assert.Equal(0, harness.Hits(3, "ab"));
+        queue.Start();
+        await Eventually.TrueAsync(() => queue.Pending == 0);
+        Assert.Equal(most + 8, metrics.ClassificationsFailed.Value);
+        Assert.True(IsTaken(Job(harness, 4, "a", new byte[31 * large.Length]) with { TokenBytes = [], Undecided = 1 }));
+
+        int Fill(int tenant)
+        {
+            var taken = 0;
+            // They do not fit together, so that nothing is read for long.
+            while (IsTaken(Job(harness, tenant, "a", large) with { TokenBytes = [], Undecided = 1 }))
+                taken++;
+            return taken;
+        }
+
+        bool IsTaken(ClassificationJob job)
+        {
+            var dropped = metrics.ClassificationsDropped.Value;
+            queue.Add(job);
+            return metrics.ClassificationsDropped.Value == dropped;
+        }
+    }
+
+    private static ClassificationJob Job(IndexHarness harness, int tenant, string text, byte[]? bytes = null)
+    {
+        // The harness makes two tokens of each letter.
+        uint[] tokenBytes = [.. text.SelectMany(static _ => new uint[] { 0, 1 })];
+        return new ClassificationJob(
+            harness.Index, harness.Root, IndexHarness.Tenant(tenant), false, IndexHarness.Tokens(text), bytes ?? System.Text.Encoding.UTF8.GetBytes(text), tokenBytes, 0, text.Length);
+    }
+
+    private sealed class OrderedClassifier : IPrivacyClassifier
+    {
+        public ConcurrentQueue<string> Seen { get; } = [];
+
+        public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages)
+        {
+            foreach (var passage in passages)
+                Seen.Enqueue(passage);
+            return [.. passages.Select(static _ => PassageScore.Harmless)];
         }
     }
 

@@ -18,7 +18,8 @@ internal sealed class CopyHarness : IAsyncDisposable
 
     /// <param name="onPolicy">Called whenever a copy asks for the policy in force: before it writes a block, before and after it publishes blocks.</param>
     /// <param name="onFreed">Called when a slot is freed.</param>
-    public CopyHarness(Action<CopyHarness>? onPolicy = null, Action<CopyHarness>? onFreed = null)
+    /// <param name="time">The clock of copies out of the arena.</param>
+    public CopyHarness(Action<CopyHarness>? onPolicy = null, Action<CopyHarness>? onFreed = null, TimeProvider? time = null)
     {
         var geometry = ArenaGeometry.For(1 << 16, 1)!;
         _arena = ArenaFile.Create(Path.Combine(_disk.Folder, "..", $"{Path.GetFileName(_disk.Folder)}.arena"), 1 << 16);
@@ -26,7 +27,7 @@ internal sealed class CopyHarness : IAsyncDisposable
         Layout = new Layout(geometry, 1, Index.Slots, Index.Index);
         var context = new TierContext(_arena, Policy, _ => true, _ => { }, SsdHarness.Master);
         var metrics = new TierMetrics(Prometheus.Metrics.NewCustomRegistry());
-        Writer = new TierWriter(context, _disk.Tier, null, metrics, TimeProvider.System, NullLogger.Instance);
+        Writer = new TierWriter(context, _disk.Tier, null, metrics, time ?? TimeProvider.System, NullLogger.Instance);
         Stager = new Stager(context, _disk.Tier, null, Writer, metrics, NullLogger.Instance);
 
         CompiledPolicy Policy()

@@ -78,4 +78,26 @@ public sealed class CrossedEvictionTests
         Assert.Equal(2, harness.Index.Hits(Bob, "cd"));
         Assert.Equal(2, harness.Cached);
     }
+
+    [Fact]
+    public async Task What_is_no_longer_public_when_it_is_being_written_is_not_to_be_found_before_the_copy_ends()
+    {
+        var step = 0;
+        var isFound = true;
+        await using var harness = new CopyHarness(copies =>
+        {
+            switch (++step)
+            {
+                case 1:
+                    copies.Writer.Withdraw([copies.Index.Root.Keys(IndexHarness.Tokens("ab"))[0]], null);
+                    break;
+                case 2:
+                    isFound = !copies.IsDiskEmpty;
+                    break;
+            }
+        });
+        harness.Index.Cache(Alice, "ab", shareAs: SsdHarness.Declared);
+        await harness.WriteAsync(harness.Job(Alice, "ab"));
+        Assert.Equal((2, false), (Math.Min(step, 2), isFound));
+    }
 }

@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Time.Testing;
 using Moebius.KvCache.Tests.Index;
+using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Tests.Tiers;
 
@@ -19,6 +21,68 @@ public sealed class CrowdedCopiesTests
             harness.Writer.Add(crowding);
         await harness.WriteAsync(harness.Job(Other, "ab"));
         Assert.False(harness.IsDiskEmpty);
+    }
+
+    [Fact]
+    public async Task Another_tenants_prompt_waits_for_its_turn_only()
+    {
+        var time = new FakeTimeProvider();
+        var left = 0;
+        // Asked for a block that is written only, and there is none of the others'.
+        await using var harness = new CopyHarness(copies => left = copies.Writer.Waiting, time: time);
+        harness.Index.Cache(Other, "a");
+        var crowding = harness.Job(Crowd, "nothing of this is cached");
+        for (var number = 0; number < Many; number++)
+            harness.Writer.Add(crowding);
+        var before = harness.Writer.Waiting;
+        harness.Writer.Add(harness.Job(Other, "a"));
+        await Eventually.TrueAsync(() =>
+        {
+            time.Advance(TierWriter.Settle);
+            return harness.Writer.Waiting == 0;
+        });
+        Assert.InRange(before - left, 0, 1);
+    }
+
+    [Fact]
+    public async Task Another_tenants_blocks_are_brought_back_in_their_turn()
+    {
+        // More than are at work at a time.
+        const int Before = 60;
+        var here = Environment.CurrentManagedThreadId;
+        var number = new AsyncLocal<int>();
+        using var begun = new ManualResetEventSlim();
+        using var ending = new ManualResetEventSlim();
+        await using var harness = new CopyHarness(_ =>
+        {
+            if (Environment.CurrentManagedThreadId != here)
+                (number.Value < 2 ? begun : number.Value < Before ? ending : null)?.Wait();
+        });
+        try
+        {
+            for (; number.Value < Before; number.Value++)
+            {
+                var text = $"{(char)('a' + number.Value)}";
+                harness.Store(Crowd, text, 1);
+                Assert.NotNull(Begin(Crowd, text));
+            }
+
+            harness.Store(Other, "ab", 2);
+            var other = Begin(Other, "ab");
+            Assert.NotNull(other);
+            // Two end: the one makes room for another of the crowd, the other for what is not of the crowd.
+            begun.Set();
+            await Eventually.EndsAsync(other.Done);
+        }
+        finally
+        {
+            begun.Set();
+            ending.Set();
+            await Eventually.TrueAsync(() => harness.Stager.Running == 0);
+        }
+
+        Staging? Begin(int tenant, string text) =>
+            harness.Stager.Begin(harness.Job(tenant, text), harness.Index.Root.Keys(IndexHarness.Tokens(text)), 0, endsPublic: true);
     }
 
     [Fact]

@@ -17,7 +17,7 @@ public sealed class EvictionTests
         await using var harness = new CopyHarness(onFreed: copies => noted.Add(copies.Writer.Evictions.Since(copies.Index.Root.Model, IndexHarness.Tenant(Alice), 0).HasFlag(Evicted.TenantOfModel)));
         harness.Index.Cache(Alice, "ab");
         noted.Clear();
-        Assert.Equal(2, harness.Writer.Evict(harness.Index.Index, harness.Index.Root, IndexHarness.Tenant(Alice)));
+        Assert.Equal(2, harness.Writer.Evict(harness.Index.Index, harness.Index.Root, IndexHarness.Tenant(Alice)).Blocks);
         Assert.Equal([true, true], noted);
     }
 
@@ -79,6 +79,26 @@ public sealed class EvictionTests
         Assert.Equal(0, harness.Cached);
         await harness.StageAsync(harness.Job(Alice, "ab"));
         Assert.Equal(2, harness.Cached);
+    }
+
+    [Fact]
+    public async Task A_copy_that_began_before_it_may_yet_send_something_until_it_ends()
+    {
+        var seen = new List<(bool, bool)>();
+        await using var harness = new CopyHarness(copies =>
+        {
+            Look();
+            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Bob));
+            Look();
+            copies.Writer.Evict(copies.Index.Index, copies.Index.Root, IndexHarness.Tenant(Alice));
+            Look();
+
+            void Look() => seen.Add((copies.Writer.IsForgetting(IndexHarness.Tenant(Alice)), copies.Writer.IsForgetting(IndexHarness.Tenant(Bob))));
+        });
+        harness.Index.Cache(Alice, "a");
+        await harness.WriteAsync(harness.Job(Alice, "a"));
+        Assert.Equal([(false, false), (false, false), (true, false)], seen);
+        Assert.False(harness.Writer.IsForgetting(IndexHarness.Tenant(Alice)));
     }
 
     [Fact]

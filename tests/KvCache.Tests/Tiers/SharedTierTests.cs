@@ -141,8 +141,12 @@ public sealed class SharedTierTests
         Assert.Equal(2, await another.ReadsAsync("bob", Question));
     }
 
-    [Fact]
-    public async Task What_follows_a_probed_entry_is_not_taken_when_the_entry_is_public_anew()
+    /// <param name="ahead">Minutes by which the clock of the pod that writes is ahead of the other's.</param>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    [InlineData(-10)]
+    public async Task What_follows_a_probed_entry_is_not_taken_when_the_entry_is_public_anew_and_is_when_it_is_written_anew(int ahead)
     {
         const string First = "Explain how a motor works, in simple words.\n";
         const string Both = First + "Summarize the history of tea in two sentences.\n\n";
@@ -150,7 +154,7 @@ public sealed class SharedTierTests
         const int FirstBlocks = 44 / TestServer.BlockTokens;
         const int AllBlocks = 92 / TestServer.BlockTokens;
         using var redis = await PeerServer.StartAsync("redis-server");
-        await using var one = await PodAsync(redis, sharePrivate: false, Watched);
+        await using var one = await PodAsync(redis, sharePrivate: false, Watched, time: new Ahead(TimeSpan.FromMinutes(ahead)));
         await using var two = await PodAsync(redis, sharePrivate: false, Watched);
         using var first = await one.Connect().AttachAsync();
         await first.CacheBytesAsync("alice", Both);
@@ -171,6 +175,12 @@ public sealed class SharedTierTests
         Assert.Equal(FirstBlocks, await second.ReadsAsync("carol", Both));
         await two.CopiedAsync();
         await WaitForKeysAsync(redis, FirstBlocks);
+
+        await first.CacheBytesAsync("dave", Both + "The ");
+        await one.ClassifiedAsync();
+        await one.CopiedAsync();
+        await WaitForKeysAsync(redis, AllBlocks);
+        Assert.Equal(AllBlocks, await second.ReadsAsync("carol", Both));
     }
 
     [Theory]
@@ -293,11 +303,12 @@ public sealed class SharedTierTests
         await Eventually.TrueAsync(() => connection.GetServers().Single().Keys(pattern: "moebius:*").Count() == count);
     }
 
-    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate, string more = "", bool declares = true)
+    private static async Task<TestServer> PodAsync(PeerServer redis, bool sharePrivate, string more = "", bool declares = true, TimeProvider? time = null)
     {
         var declared = declares ? $"publicPrefixes: [{{name: shop, text: '{SystemPrompt}'}}]" : "";
         var pod = await TestServer.StartAsync(
             slots: 128,
+            time: time,
             policy: $$"""
             apiVersion: moebius.dev/v1alpha1
             kind: KVPrivacyPolicy
@@ -320,5 +331,10 @@ public sealed class SharedTierTests
             });
         await Eventually.TrueAsync(() => !pod.Server.Store.TierStates.Any());
         return pod;
+    }
+
+    private sealed class Ahead(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
     }
 }

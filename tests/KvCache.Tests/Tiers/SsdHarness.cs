@@ -14,10 +14,12 @@ internal sealed class SsdHarness : IDisposable
 
     private readonly long _bytes;
     private readonly TimeProvider _time;
+    private readonly DiskIO? _disk;
 
-    public SsdHarness(long bytes = 1 << 20, string? folder = null, TimeProvider? time = null)
+    public SsdHarness(long bytes = 1 << 20, string? folder = null, TimeProvider? time = null, DiskIO? disk = null)
     {
         _bytes = bytes;
+        _disk = disk;
         _time = time ?? TimeProvider.System;
         Folder = folder ?? Directory.CreateTempSubdirectory("kvssd-").FullName;
         Tier = Open();
@@ -45,7 +47,7 @@ internal sealed class SsdHarness : IDisposable
         return body;
     }
 
-    public SsdTier Open(ulong? keyCheck = null) => SsdTier.Open(Folder, _bytes, keyCheck ?? Master.Check, _time, NullLogger.Instance);
+    public SsdTier Open(ulong? keyCheck = null) => SsdTier.Open(Folder, _bytes, keyCheck ?? Master.Check, _time, NullLogger.Instance, _disk);
 
     public bool Write(in TierBlock block, string? tenant = null, int length = 1000, long quota = long.MaxValue) =>
         Tier.TryWrite(block, Body(block, length), tenant is null ? null : Master.Tenant(tenant), quota);
@@ -66,8 +68,17 @@ internal sealed class SsdHarness : IDisposable
     /// <summary>As after kill -9: the files are as they are, a new process opens them.</summary>
     public void Restart()
     {
-        Tier.Dispose();
+        var killed = Tier;
+        // It may be closed already; otherwise what it does at its end must not help.
         Tier = Open();
+        killed.Dispose();
+    }
+
+    /// <summary>Waits until what was dropped is erased from the disk itself.</summary>
+    public static void Erase(Dropped dropped)
+    {
+        Assert.True(dropped.Erased.Wait(Eventually.Limit));
+        Assert.Null(dropped.Erased.Result);
     }
 
     public void Dispose()

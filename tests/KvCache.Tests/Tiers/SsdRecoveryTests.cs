@@ -51,11 +51,11 @@ public sealed class SsdRecoveryTests
                         dropped.Remove(block.Id);
                     break;
                 case Verb.Drop:
-                    ssd.Tier.Drop([block.Id]);
+                    SsdHarness.Erase(ssd.Tier.Drop([block.Id]));
                     dropped.Add(block.Id);
                     break;
                 case Verb.DropTenant when tenant is not null:
-                    ssd.Tier.Drop(entry => entry.Block.Owner == SsdHarness.Owner(tenant));
+                    SsdHarness.Erase(ssd.Tier.Drop(entry => entry.Block.Owner == SsdHarness.Owner(tenant)));
                     dropped.UnionWith(Enumerable.Range(0, 60).Where(other => other % 3 == number % 3).Select(other => SsdHarness.Block($"{other}", tenant).Id));
                     break;
                 case Verb.Restart:

@@ -66,7 +66,8 @@ public sealed class SsdTierTests
         var blocks = Enumerable.Range(0, 6).Select(number => SsdHarness.Block($"{number}", number % 2 == 0 ? "alice" : null)).ToArray();
         for (var number = 0; number < blocks.Length; number++)
             Assert.True(ssd.Write(blocks[number], number % 2 == 0 ? "alice" : null));
-        Assert.Equal(3, ssd.Tier.Drop(static entry => entry.Block.Owner == SsdHarness.Owner("alice")));
+        Assert.Equal(3, ssd.Tier.Drop(static entry => entry.Block.Owner == SsdHarness.Owner("alice")).Blocks);
+        SsdHarness.Erase(ssd.Tier.Drop([]));
         ssd.Restart();
         Assert.Equal([false, true, false, true, false, true], blocks.Select(block => ssd.Tier.Contains(block.Id)));
     }
@@ -91,6 +92,17 @@ public sealed class SsdTierTests
         Assert.Equal([true, true, false, true], blocks.Select(block => ssd.Tier.Contains(block.Id)));
         Assert.True(ssd.Tier.Contains(other.Id));
         Assert.False(ssd.Write(SsdHarness.Block("z", "alice"), "alice", quota: 10));
+    }
+
+    [Fact]
+    public void What_no_quota_has_room_for_takes_nothing_from_its_tenant()
+    {
+        using var ssd = new SsdHarness();
+        var blocks = Enumerable.Range(0, 3).Select(depth => SsdHarness.Block($"{depth}", "alice", depth)).ToArray();
+        foreach (var block in blocks)
+            Assert.True(ssd.Write(block, "alice"));
+        Assert.False(ssd.Write(SsdHarness.Block("large", "alice"), "alice", length: 4 * DirectFile.Alignment, quota: 3 * DirectFile.Alignment));
+        Assert.All(blocks, block => Assert.True(ssd.Tier.Contains(block.Id)));
     }
 
     [Fact]

@@ -41,5 +41,19 @@ public sealed class WithdrawalsTests
         Assert.Null(withdrawals.Along([Key(1)]));
     }
 
+    [Fact]
+    public void What_is_taken_back_once_more_is_not_settled_by_what_was_asked_for_before()
+    {
+        var withdrawals = new Withdrawals();
+        var first = withdrawals.Add(Key(0), long.MaxValue);
+        var second = withdrawals.Add(Key(0), long.MaxValue);
+        withdrawals.Settle(Key(0), first, 10);
+        withdrawals.Settle(Key(1), first, 10);
+        Assert.Equal([long.MaxValue], withdrawals.Along([Key(0)])!);
+        Assert.Null(withdrawals.Along([Key(1)]));
+        withdrawals.Settle(Key(0), second, 20);
+        Assert.Equal([20L], withdrawals.Along([Key(0)])!);
+    }
+
     private static BlockKey Key(int number) => new(7, (ulong)number);
 }

@@ -149,6 +149,27 @@ public sealed class ContextCheckerTests
     }
 
     [Fact]
+    public async Task A_tenant_with_many_questions_takes_turns_with_another()
+    {
+        await using var server = await ContextServer.StartAsync();
+        var gate = new TaskCompletionSource();
+        server.Say = async _ =>
+        {
+            await gate.Task;
+            return ContextServer.Verdict(false);
+        };
+        using var checker = Checker(server, time: new FakeTimeProvider());
+        var crowd = Enumerable.Range(0, 100).Select(number => checker.IsPrivateAsync(Alice, "", $"text {number}", CancellationToken.None)).ToArray();
+        await Eventually.TrueAsync(() => server.Requests.Count == ContextChecker.MaxCalls);
+        var other = checker.IsPrivateAsync(Bob, "", "other", CancellationToken.None);
+        gate.SetResult();
+        Assert.All(await Task.WhenAll([.. crowd, other]), static verdict => Assert.False(verdict));
+        var before = server.Requests.TakeWhile(static request => !request["messages"]![1]!["content"]!.GetValue<string>().Contains("other", StringComparison.Ordinal)).Count();
+        // Those that were under way, and what begins with it.
+        Assert.InRange(before, ContextChecker.MaxCalls, (2 * ContextChecker.MaxCalls) + 1);
+    }
+
+    [Fact]
     public void The_oldest_used_verdict_goes_first()
     {
         var cache = new VerdictCache(2);
