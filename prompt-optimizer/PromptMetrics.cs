@@ -30,7 +30,7 @@ internal sealed class PromptMetrics
         _agentSeconds = metrics.CreateHistogram("moebius_prompt_call_duration_seconds", "Time of a model call with its retries, by agent.", new HistogramConfiguration { LabelNames = ["agent"], Buckets = Histogram.ExponentialBuckets(0.1, 2, 12) });
         _invalid = metrics.CreateCounter("moebius_prompt_invalid_answers_total", "Answers that did not fit their JSON schema, by agent.", "agent");
         _images = metrics.CreateCounter("moebius_prompt_images_total", "Images made.");
-        _calls = metrics.CreateCounter("moebius_prompt_model_requests_total", "HTTP requests to models by endpoint and outcome (ok, a status, timeout, unreachable, malformed).", "endpoint", "outcome");
+        _calls = metrics.CreateCounter("moebius_prompt_model_requests_total", "HTTP requests to models by model (the name of its settings) and outcome (ok, a status, timeout, unreachable, malformed).", "model", "outcome");
     }
 
     public CollectorRegistry Registry { get; } = Metrics.NewCustomRegistry();

@@ -27,12 +27,12 @@ internal static class StatusPlanner
 
     public static MoEDeploymentStatus MoEDeployment(MoEDeployment resource, Plan plan, ModelPreparation preparation, Observation seen, DateTimeOffset now)
     {
-        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhileFetching(condition, plan, seen)).ToList();
+        var conditions = WorkloadConditions.Of(seen.Problems, seen.IsBlocked, seen.Workload, seen.Failures).Select(condition => WhileFetching(condition, resource, plan, seen)).ToList();
         conditions.AddRange(plan.Conditions.Where(condition => condition.Type != ConditionTypes.MemoryFits));
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
         var isInvalid = plan.Problems.Any(problem => problem is { Reason: Reasons.InvalidSpec, Blocks: true });
-        conditions.Add(ModelLoaded(seen));
+        conditions.Add(ModelLoaded(seen, ServesAnotherSource(resource, plan, seen)));
         conditions.Add(KVCacheReady(resource, seen));
         return new MoEDeploymentStatus
         {
@@ -77,13 +77,34 @@ internal static class StatusPlanner
         Nodes = nodes.Count == 0 ? null : [.. nodes],
     };
 
-    /// <summary>Before there is a workload, or where the one there is was stopped, what is waited for is its model.</summary>
-    private static PlannedCondition WhileFetching(PlannedCondition condition, Plan plan, Observation seen) =>
-        condition.Type == ConditionTypes.Ready
-        && (seen.Workload is null ? condition.Reason == Reasons.ReplicasNotReady : plan.IsPartial && condition.Reason == Reasons.ScaledToZero)
-        && plan.Conditions.FirstOrDefault(one => one is { Type: ConditionTypes.ModelFetched, Status: ConditionStatus.False }) is { } fetched
-            ? condition with { Status = ConditionStatus.False, Reason = fetched.Reason, Message = fetched.Message }
-            : condition;
+    /// <summary>
+    /// Before there is a workload, where the one there is was stopped, or where it serves another source, what is waited for is
+    /// the model.
+    /// </summary>
+    private static PlannedCondition WhileFetching(PlannedCondition condition, MoEDeployment resource, Plan plan, Observation seen)
+    {
+        if (plan.Conditions.FirstOrDefault(one => one is { Type: ConditionTypes.ModelFetched, Status: ConditionStatus.False }) is not { } fetched)
+            return condition;
+        var isOld = ServesAnotherSource(resource, plan, seen);
+        return condition.Type switch
+        {
+            ConditionTypes.Ready when (seen.Workload is null && condition.Reason == Reasons.ReplicasNotReady)
+                || (seen.Workload is not null && plan.IsPartial && condition.Reason == Reasons.ScaledToZero)
+                || (isOld && condition.Status == ConditionStatus.True) =>
+                condition with { Status = ConditionStatus.False, Reason = fetched.Reason, Message = fetched.Message },
+            // Of a rollout that is complete there is nothing to say: what moves, or has stopped, is the download.
+            ConditionTypes.Progressing when isOld && condition.Reason == Reasons.RolledOut =>
+                condition with { Status = fetched.Reason == Reasons.FetchFailed ? ConditionStatus.False : ConditionStatus.True, Reason = fetched.Reason, Message = fetched.Message },
+            _ => condition,
+        };
+    }
+
+    /// <summary>
+    /// Whether pods go on with the source of before while the spec's is fetched. The same source may be prepared by another Job
+    /// after an upgrade of the operator: then what runs is what is asked for.
+    /// </summary>
+    private static bool ServesAnotherSource(MoEDeployment resource, Plan plan, Observation seen) =>
+        plan.IsPartial && seen.Workload is { } workload && workload.ModelSource != ModelFetch.SizeKey(resource.Spec);
 
     /// <summary>A profile asks for no number of pods: its nodes do. A DaemonSet does not say why it cannot make one.</summary>
     private static PlannedCondition ForNodes(PlannedCondition condition, MemorySchedulingProfile profile, WorkloadStatus? agents) => condition switch
@@ -145,7 +166,7 @@ internal static class StatusPlanner
             ? new(ConditionTypes.MemoryFits, ConditionStatus.False, Reasons.InsufficientMemory, failure.Message)
             : planned;
 
-    private static PlannedCondition ModelLoaded(Observation seen)
+    private static PlannedCondition ModelLoaded(Observation seen, bool isOfAnotherSource)
     {
         if (seen.Failures.FirstOrDefault(failure => failure.Container == InferencePod.InferenceContainer && failure.ExitCode is not null) is { } failure)
         {
@@ -153,7 +174,7 @@ internal static class StatusPlanner
             return new(ConditionTypes.ModelLoaded, ConditionStatus.False, refused ? Reasons.ModelRefused : Reasons.ContainerFailed, refused ? failure.Message : failure.ToString());
         }
 
-        return seen.Workload is { Ready: > 0 }
+        return seen.Workload is { Ready: > 0 } && !isOfAnotherSource
             ? new(ConditionTypes.ModelLoaded, ConditionStatus.True, Reasons.Loaded, "the model is loaded")
             : new(ConditionTypes.ModelLoaded, ConditionStatus.False, Reasons.Loading, "no pod has loaded the model yet");
     }

@@ -14,6 +14,9 @@ namespace Moebius.Operator.Planning;
 /// <param name="Unscheduled">Which pod waits for a node, in the scheduler's words; null when none does.</param>
 internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, int Ready, int Available, bool IsCurrent, bool IsStuck, string? Refusal = null, string? Unscheduled = null)
 {
+    /// <summary>The annotation <see cref="Labels.ModelSource"/> of the template that is in force; null where it has none.</summary>
+    public string? ModelSource { get; init; }
+
     public bool IsComplete => IsCurrent && Updated >= Desired && Available >= Desired && Existing <= Math.Max(Desired, Updated);
 
     /// <summary>The status of a Deployment; null when there is none yet.</summary>
@@ -30,7 +33,10 @@ internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, in
             status?.AvailableReplicas ?? 0,
             status?.ObservedGeneration >= deployment.Metadata.Generation,
             status?.Conditions?.Any(condition => condition is { Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded" }) == true,
-            status?.Conditions?.FirstOrDefault(condition => condition is { Type: "ReplicaFailure", Status: "True" })?.Message);
+            status?.Conditions?.FirstOrDefault(condition => condition is { Type: "ReplicaFailure", Status: "True" })?.Message)
+        {
+            ModelSource = deployment.Spec.Template?.Metadata?.Annotations is { } annotations && annotations.TryGetValue(Labels.ModelSource, out var source) ? source : null,
+        };
     }
 
     /// <summary>The status of a DaemonSet; null when there is none yet.</summary>

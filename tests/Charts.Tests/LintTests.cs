@@ -20,6 +20,20 @@ public sealed class LintTests
     }
 
     [Theory]
+    [InlineData("metrics.serviceMonitor.enabled=true", "without a scrape of your own the groups moebius.nodes and moebius.prompts have nothing to watch", "MoebiusOperatorHasNoLeader")]
+    [InlineData("metrics.serviceMonitor.enabled=true,watchNamespace=shop", "without a scrape of your own the group moebius.prompts has nothing to watch", "moebius.nodes")]
+    [InlineData("metrics.podMonitor.enabled=true", "the group moebius.operator has nothing to watch, and MoebiusOperatorHasNoLeader fires", "moebius.prompts")]
+    [InlineData("metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true", "", "nothing to watch")]
+    public async Task Notes_name_the_rules_that_have_nothing_to_watch(string values, string said, string unsaid)
+    {
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", $"prometheusRule.enabled=true,{values}")).EnsureSuccess().StandardOutput;
+        notes = notes[notes.IndexOf("NOTES:", StringComparison.Ordinal)..];
+
+        Assert.Contains(said, notes, StringComparison.Ordinal);
+        Assert.DoesNotContain(unsaid, notes, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("webhook.enabled=true", "the rights that the operator needs are printed by `moebius operator rbac`, those of the node agents by `moebius operator node-agents`, those of the webhook by `moebius operator webhook`.")]
     [InlineData("webhook.enabled=false", "the rights that the operator needs are printed by `moebius operator rbac`, those of the node agents by `moebius operator node-agents`.")]
     [InlineData("webhook.enabled=false,watchNamespace=moebius-system", "the rights that the operator needs are printed by `moebius operator rbac`.")]

@@ -62,6 +62,15 @@ public sealed partial class MonitoringTests
         }
     }
 
+    /// <summary>Without honorLabels, which no monitor here sets, Prometheus renames such a label to exported_X and writes its own.</summary>
+    [Fact]
+    public void No_metric_has_a_label_that_the_scrape_writes()
+    {
+        string[] written = ["namespace", "pod", "container", "job", "endpoint", "instance", "service"];
+
+        Assert.Empty(SourceMetrics.All.SelectMany(metric => metric.Value.Intersect(written).Select(label => $"{metric.Key}{{{label}}}")));
+    }
+
     [Fact]
     public async Task Prometheus_accepts_every_query_of_the_dashboards()
     {

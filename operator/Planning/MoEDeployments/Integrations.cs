@@ -44,7 +44,13 @@ internal static class Integrations
             ApiVersion = "monitoring.coreos.com/v1",
             Kind = nameof(PodMonitor),
             Metadata = child.Metadata(Names.Inference(resource.Metadata.Name)),
-            Spec = new JsonObject { ["selector"] = new JsonObject { ["matchLabels"] = Selector(child) }, ["podMetricsEndpoints"] = endpoints },
+            Spec = new JsonObject
+            {
+                ["selector"] = new JsonObject { ["matchLabels"] = Selector(child) },
+                // As the chart's monitor does: rules tell MoEDeployments apart by these.
+                ["podTargetLabels"] = new JsonArray(Labels.Component, Labels.Instance),
+                ["podMetricsEndpoints"] = endpoints,
+            },
         };
     }
 

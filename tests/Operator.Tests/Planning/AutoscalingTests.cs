@@ -87,4 +87,15 @@ public sealed class AutoscalingTests
         var plan = MoEDeploymentPlanner.Plan(Samples.MoE($"integrations: {{podMonitor: {mode}}}"), MoEReferences.None, OperatorSettings.Default with { SharedPodMonitor = true }, Everything);
         Assert.Equal(made, plan.Children.OfType<PodMonitor>().Count());
     }
+
+    /// <summary>The rules tell the pods of one MoEDeployment from others by labels that only the monitor brings along.</summary>
+    [Fact]
+    public void A_PodMonitor_of_its_own_gives_the_labels_that_the_rules_ask_for()
+    {
+        var plan = Plan(Samples.MoE(), server: Everything);
+        var taken = plan.Child<PodMonitor>().Spec!["podTargetLabels"]?.AsArray().Select(one => (string)one!).ToList() ?? [];
+
+        Assert.Equal(["app.kubernetes.io/component", "app.kubernetes.io/instance"], taken);
+        Assert.All(taken, label => Assert.Contains(label, plan.Child<V1Deployment>().Spec.Template.Metadata.Labels.Keys));
+    }
 }
