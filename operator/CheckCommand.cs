@@ -26,9 +26,10 @@ internal static class CheckCommand
         {
             var (one, home, wait) = (OperatorCommands.Namespace(parsed.GetValue(@namespace)!, "--namespace"), OperatorCommands.Namespace(parsed.GetValue(operatorNamespace)!, "--operator-namespace"), Durations.Parse(parsed.GetValue(timeout)!, "--timeout"));
             using var kubernetes = new Kubernetes(configuration(parsed.GetValue(kubeconfig)));
-            var isGood = await ResourcesAsync(kubernetes, one == OperatorCommands.AllNamespaces ? null : one, Console.Out, cancellationToken).ConfigureAwait(false);
+            var watched = one == OperatorCommands.AllNamespaces ? null : one;
+            var isGood = await ResourcesAsync(kubernetes, watched, Console.Out, cancellationToken).ConfigureAwait(false);
             if (parsed.GetValue(leaderElect))
-                isGood &= await LeaderAsync(kubernetes, home, wait, TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
+                isGood &= await LeaderAsync(kubernetes, home, Leadership.LeaseOf(watched), wait, TimeProvider.System, Console.Out, cancellationToken).ConfigureAwait(false);
             return isGood ? 0 : 1;
         });
         return command;
@@ -58,15 +59,15 @@ internal static class CheckCommand
     }
 
     /// <summary>Waits until somebody holds the Lease and has renewed it in time.</summary>
-    internal static async Task<bool> LeaderAsync(IKubernetes kubernetes, string @namespace, TimeSpan timeout, TimeProvider time, TextWriter output, CancellationToken cancellationToken)
+    internal static async Task<bool> LeaderAsync(IKubernetes kubernetes, string @namespace, string lease, TimeSpan timeout, TimeProvider time, TextWriter output, CancellationToken cancellationToken)
     {
         var begun = time.GetTimestamp();
         while (true)
         {
-            var found = await LeaseAsync(kubernetes, @namespace, time.GetUtcNow(), cancellationToken).ConfigureAwait(false);
+            var found = await LeaseAsync(kubernetes, @namespace, lease, time.GetUtcNow(), cancellationToken).ConfigureAwait(false);
             if (found.IsLed || time.GetElapsedTime(begun) >= timeout)
             {
-                await output.WriteLineAsync($"lease {@namespace}/{Leadership.LeaseName}: {found.Text}").ConfigureAwait(false);
+                await output.WriteLineAsync($"lease {@namespace}/{lease}: {found.Text}").ConfigureAwait(false);
                 return found.IsLed;
             }
 
@@ -74,11 +75,11 @@ internal static class CheckCommand
         }
     }
 
-    private static async Task<(bool IsLed, string Text)> LeaseAsync(IKubernetes kubernetes, string @namespace, DateTimeOffset now, CancellationToken cancellationToken)
+    private static async Task<(bool IsLed, string Text)> LeaseAsync(IKubernetes kubernetes, string @namespace, string name, DateTimeOffset now, CancellationToken cancellationToken)
     {
         try
         {
-            var lease = (await kubernetes.CoordinationV1.ReadNamespacedLeaseAsync(Leadership.LeaseName, @namespace, cancellationToken: cancellationToken).ConfigureAwait(false)).Spec;
+            var lease = (await kubernetes.CoordinationV1.ReadNamespacedLeaseAsync(name, @namespace, cancellationToken: cancellationToken).ConfigureAwait(false)).Spec;
             if (string.IsNullOrEmpty(lease?.HolderIdentity) || lease.RenewTime is not { } renewed)
                 return (false, "nobody leads");
             var age = now - renewed;

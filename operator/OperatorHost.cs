@@ -2,7 +2,6 @@ using k8s;
 using k8s.Models;
 using Microsoft.Extensions.Logging;
 using Moebius.Operator.Controllers;
-using Moebius.Operator.Planning;
 using Moebius.Operator.Runtime;
 using Moebius.Operator.Webhook;
 
@@ -15,7 +14,7 @@ namespace Moebius.Operator;
 internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConfiguration configuration, TimeProvider time, ILoggerFactory loggers)
 {
     private readonly ILogger<OperatorHost> _logger = loggers.CreateLogger<OperatorHost>();
-    private readonly OperatorMetrics _metrics = new();
+    private readonly OperatorMetrics _metrics = new(options.Namespace);
     private readonly WorkGap _gap = new(time);
     private volatile bool _ready;
 
@@ -46,24 +45,28 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         var events = new EventRecorder(api, options.Identity, time, loggers.CreateLogger<EventRecorder>());
         var children = new ChildApplier(api, informers.Children, _metrics, time, loggers.CreateLogger<ChildApplier>());
         var context = new ControllerContext(options.Settings, api, informers, children, events, _metrics, new PodReports(pods), time) { Log = loggers.CreateLogger("Moebius.Operator.Advice") };
+        using var server = new ServerWatch(context, configuration.Host, time, loggers.CreateLogger<ServerWatch>());
         var memory = new IdleMemory(time).RunAsync(life.Token);
+        var looking = Task.CompletedTask;
         try
         {
-            context.Server = await DiscoverAsync(api, cancellationToken).ConfigureAwait(false);
+            context.Server = await server.AskAsync(cancellationToken).ConfigureAwait(false);
             _logger.LogInformation("API server {Version}, native sidecars: {NativeSidecars}, policy/v1: {PolicyV1}", context.Server.Version, context.Server.NativeSidecars, context.Server.PodDisruptionBudgets);
             var warmUp = Task.Run(() => WarmUp.RunAsync(options.Settings, api, options.Workers, context.Server), CancellationToken.None);
             await informers.StartAsync(context.Server, life.Token).ConfigureAwait(false);
             await informers.SyncedAsync(cancellationToken).ConfigureAwait(false);
             await warmUp.ConfigureAwait(false);
             _logger.LogInformation("Caches are filled");
+            looking = server.RunAsync(options.DiscoveryInterval, life.Token);
             await using var webhook = await StartWebhookAsync(api, context, life.Token).ConfigureAwait(false);
             _ready = true;
-            return await LeadAsync(kubernetes, api, context, events, services, life.Token, cancellationToken).ConfigureAwait(false);
+            return await LeadAsync(kubernetes, api, context, server, events, services, life.Token, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
             _ready = false;
             await life.CancelAsync().ConfigureAwait(false);
+            await looking.ConfigureAwait(false);
             await informers.StoppedAsync().ConfigureAwait(false);
             await memory.ConfigureAwait(false);
             _logger.LogInformation("Stopped");
@@ -81,17 +84,17 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         return new WebhookProcess(keeper, server, stop, Task.Run(() => keeper.RunAsync(stop.Token), CancellationToken.None));
     }
 
-    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken cancellationToken)
+    private async Task<bool> LeadAsync(Kubernetes kubernetes, ApiClient api, ControllerContext context, ServerWatch server, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken cancellationToken)
     {
-        Task Work(CancellationToken term) => WorkAsync(api, context, events, services, life, term);
+        Task Work(CancellationToken term) => WorkAsync(api, context, server, events, services, life, term);
         if (options.LeaderElect)
-            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Identity, _metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
+            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Namespace, options.Identity, _metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
         _metrics.Leader.Set(1);
         await Work(cancellationToken).ConfigureAwait(false);
         return true;
     }
 
-    private async Task WorkAsync(ApiClient api, ControllerContext context, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken term)
+    private async Task WorkAsync(ApiClient api, ControllerContext context, ServerWatch server, EventRecorder events, HttpClient services, CancellationToken life, CancellationToken term)
     {
         var informers = context.Informers;
         var nodes = new MemorySchedulingProfileController(context);
@@ -104,59 +107,30 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
         // Agents live in the operator's namespace and profiles in none: an operator of one namespace leaves them alone.
         IControllerLoop[] loops = options.Namespace is null ? [policies, profiles, deployments, optimizers, prompts] : [policies, deployments, optimizers, prompts];
 
+        try
+        {
+            // What is planned depends on the server: plans of what it could do at this replica's start would undo the last leader's.
+            await server.LookAsync(life, term).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (term.IsCancellationRequested)
+        {
+            return;
+        }
+
         using var routes = new EventRoutes(informers, policies, profiles, deployments, optimizers, prompts);
-        foreach (var loop in loops)
-            loop.EnqueueAll();
-        await Task.WhenAll([
-            .. loops.Select(loop => loop.RunAsync(options.Workers, term)),
-            events.RunAsync(term),
-            RediscoverAsync(api, context, loops, life, term),
-        ]).ConfigureAwait(false);
+        server.Changed += EnqueueAll;
+        EnqueueAll();
+        await Task.WhenAll([.. loops.Select(loop => loop.RunAsync(options.Workers, term)), events.RunAsync(term)]).ConfigureAwait(false);
+        server.Changed -= EnqueueAll;
+
+        void EnqueueAll()
+        {
+            foreach (var loop in loops)
+                loop.EnqueueAll();
+        }
     }
 
     private ControllerLoop<T> Loop<T>(string name, SharedCache<T> cache, IEntityController<T> controller, (string, IEntityFinalizer<T>)? finalizer, ApiClient api)
         where T : class, IKubernetesObject<V1ObjectMeta> =>
         new(name, cache, controller, finalizer, api, time, _metrics, _gap, loggers.CreateLogger(typeof(T).Name));
-
-    private async Task<ServerCapabilities> DiscoverAsync(ApiClient api, CancellationToken cancellationToken)
-    {
-        var backoff = Backoff.PerWatch();
-        for (var failures = 1; ; failures++)
-        {
-            try
-            {
-                return await Discovery.AskAsync(api, cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception error) when (error is HttpRequestException or IOException or TimeoutException or System.Text.Json.JsonException or ApiException)
-            {
-                var delay = backoff.Delay(failures);
-                _logger.LogWarning("{Server} does not answer: {Error}; trying again in {Delay:0.0} s", configuration.Host, error.Message, delay.TotalSeconds);
-                await Task.Delay(delay, time, cancellationToken).ConfigureAwait(false);
-            }
-        }
-    }
-
-    private async Task RediscoverAsync(ApiClient api, ControllerContext context, IControllerLoop[] loops, CancellationToken life, CancellationToken term)
-    {
-        try
-        {
-            while (true)
-            {
-                await Task.Delay(options.DiscoveryInterval, time, term).ConfigureAwait(false);
-                var server = await DiscoverAsync(api, term).ConfigureAwait(false);
-                if (server.Equals(context.Server))
-                    continue;
-                _logger.LogInformation("The API server has changed: {Version}", server.Version);
-                await context.Informers.StartAsync(server, life).ConfigureAwait(false);
-                await context.Informers.SyncedAsync(term).ConfigureAwait(false);
-                context.Server = server;
-                foreach (var loop in loops)
-                    loop.EnqueueAll();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // Stopping.
-        }
-    }
 }

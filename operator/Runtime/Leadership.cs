@@ -14,10 +14,13 @@ namespace Moebius.Operator.Runtime;
 /// graceful stop, so that the next one need not wait for it to run out.
 /// </summary>
 [EntityRbac(typeof(V1Lease), Verbs = RbacVerbs.Get | RbacVerbs.Create | RbacVerbs.Update | RbacVerbs.Patch, OperatorNamespaceOnly = true)]
-internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @namespace, string identity, OperatorMetrics metrics, ILogger<Leadership> logger)
+internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @namespace, string? watched, string identity, OperatorMetrics metrics, ILogger<Leadership> logger)
 {
-    /// <summary>Name of the Lease.</summary>
-    public const string LeaseName = "moebius-operator";
+    private readonly string _lease = LeaseOf(watched);
+
+    /// <summary>Name of the Lease. Operators of different namespaces work beside each other, also from one namespace.</summary>
+    /// <param name="watched">The only namespace that is worked in; null for all.</param>
+    public static string LeaseOf(string? watched) => watched is null ? "moebius-operator" : $"moebius-operator-{watched}";
 
     /// <summary>Campaigns, works while leading, and returns when stopped or when the Lease was lost.</summary>
     /// <returns>False when the Lease was lost.</returns>
@@ -26,7 +29,7 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
         using var term = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var work = Task.CompletedTask;
         var led = false;
-        using var elector = new LeaderElector(new LeaderElectionConfig(new PatientLock(new LeaseLock(kubernetes, @namespace, LeaseName, identity)))
+        using var elector = new LeaderElector(new LeaderElectionConfig(new PatientLock(new LeaseLock(kubernetes, @namespace, _lease, identity)))
         {
             LeaseDuration = TimeSpan.FromSeconds(15),
             RenewDeadline = TimeSpan.FromSeconds(10),
@@ -72,7 +75,7 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
 
     private async Task ReleaseAsync()
     {
-        var path = $"apis/coordination.k8s.io/v1/namespaces/{@namespace}/leases/{LeaseName}";
+        var path = $"apis/coordination.k8s.io/v1/namespaces/{@namespace}/leases/{_lease}";
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5));
         try
         {

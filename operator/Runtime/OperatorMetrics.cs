@@ -7,7 +7,8 @@ internal sealed class OperatorMetrics
 {
     private static readonly double[] Seconds = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-    public OperatorMetrics()
+    /// <param name="watched">The only namespace that is worked in; null for all.</param>
+    public OperatorMetrics(string? watched = null)
     {
         Registry = Metrics.NewCustomRegistry();
         var factory = Metrics.WithCustomRegistry(Registry);
@@ -22,7 +23,7 @@ internal sealed class OperatorMetrics
         Relists = factory.CreateCounter("moebius_operator_relists_total", "Lists after the first, because a watch could not go on.", "resource");
         WatchErrors = factory.CreateCounter("moebius_operator_watch_errors_total", "Lists and watches that failed.", "resource");
         CachedObjects = factory.CreateGauge("moebius_operator_cached_objects", "Objects in the cache.", "resource");
-        Leader = factory.CreateGauge("moebius_operator_leader", "1 while this process leads.");
+        Leader = factory.CreateGauge("moebius_operator_leader", "1 while this process leads, by the namespace that it works in, or 'all'.", "watches").WithLabels(watched ?? "all");
         Depth = factory.CreateGauge("workqueue_depth", "Objects that wait.", "name");
         Adds = factory.CreateCounter("workqueue_adds_total", "Objects added.", "name");
         Retries = factory.CreateCounter("workqueue_retries_total", "Objects added again after a failure.", "name");
@@ -54,7 +55,7 @@ internal sealed class OperatorMetrics
 
     public Gauge CachedObjects { get; }
 
-    public Gauge Leader { get; }
+    public Gauge.Child Leader { get; }
 
     public Gauge Depth { get; }
 

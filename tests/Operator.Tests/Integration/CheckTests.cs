@@ -1,5 +1,6 @@
 using k8s;
 using Moebius.Operator.Planning;
+using Moebius.Operator.Runtime;
 
 namespace Moebius.Operator.Tests.Integration;
 
@@ -16,7 +17,7 @@ public sealed class CheckTests(OperatorCluster cluster)
         using var output = new StringWriter();
 
         Assert.True(await CheckCommand.ResourcesAsync(kubernetes, null, output, CancellationToken.None), output.ToString());
-        Assert.True(await CheckCommand.LeaderAsync(kubernetes, OperatorSettings.DefaultNamespace, TimeSpan.FromMinutes(1), TimeProvider.System, output, CancellationToken.None), output.ToString());
+        Assert.True(await CheckCommand.LeaderAsync(kubernetes, OperatorSettings.DefaultNamespace, Leadership.LeaseOf(null), TimeSpan.FromMinutes(1), TimeProvider.System, output, CancellationToken.None), output.ToString());
         Assert.Contains("checked leads", output.ToString(), StringComparison.Ordinal);
     }
 
@@ -27,7 +28,7 @@ public sealed class CheckTests(OperatorCluster cluster)
         using var output = new StringWriter();
 
         Assert.False(await CheckCommand.ResourcesAsync(kubernetes, "default", output, CancellationToken.None));
-        Assert.False(await CheckCommand.LeaderAsync(kubernetes, OperatorSettings.DefaultNamespace, TimeSpan.Zero, TimeProvider.System, output, CancellationToken.None));
+        Assert.False(await CheckCommand.LeaderAsync(kubernetes, OperatorSettings.DefaultNamespace, Leadership.LeaseOf(null), TimeSpan.Zero, TimeProvider.System, output, CancellationToken.None));
 
         Assert.Equal(6, output.ToString().Split("403 not allowed: the operator's roles are missing or not bound").Length - 1);
     }
@@ -38,8 +39,8 @@ public sealed class CheckTests(OperatorCluster cluster)
         using var kubernetes = cluster.CreateClient();
         using var output = new StringWriter();
 
-        Assert.False(await CheckCommand.LeaderAsync(kubernetes, "default", TimeSpan.Zero, TimeProvider.System, output, CancellationToken.None));
+        Assert.False(await CheckCommand.LeaderAsync(kubernetes, "default", Leadership.LeaseOf("shop"), TimeSpan.Zero, TimeProvider.System, output, CancellationToken.None));
 
-        Assert.Equal("lease default/moebius-operator: there is none: no operator has led yet\n", output.ToString());
+        Assert.Equal("lease default/moebius-operator-shop: there is none: no operator has led yet\n", output.ToString());
     }
 }

@@ -33,13 +33,13 @@ public sealed class ClockTests(OperatorCluster cluster)
         // Longer than a lease lasts.
         for (var until = DateTime.UtcNow.AddSeconds(20); DateTime.UtcNow < until; await Task.Delay(1000))
         {
-            Assert.Equal("elsewhere", await cluster.GetAsync(space, "lease/moebius-operator", ".spec.holderIdentity"));
+            Assert.Equal("elsewhere", await cluster.GetAsync(space, $"lease/moebius-operator-{space}", ".spec.holderIdentity"));
             await LeaseAsync(space, off);
         }
 
         Assert.Equal("", await cluster.GetAsync(space, "deployment/austen", ".metadata.name"));
         // The holder is gone: its last word is an hour old, or an hour ahead, and counts from when it was heard.
-        await Eventually.EqualAsync("patient", () => cluster.GetAsync(space, "lease/moebius-operator", ".spec.holderIdentity"));
+        await Eventually.EqualAsync("patient", () => cluster.GetAsync(space, $"lease/moebius-operator-{space}", ".spec.holderIdentity"));
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(space, "deployment/austen", ".metadata.name"));
     }
 
@@ -49,7 +49,7 @@ public sealed class ClockTests(OperatorCluster cluster)
         return cluster.ApplyAsync($$"""
             apiVersion: coordination.k8s.io/v1
             kind: Lease
-            metadata: {name: moebius-operator}
+            metadata: {name: moebius-operator-{{space}}}
             spec: {holderIdentity: elsewhere, leaseDurationSeconds: 15, acquireTime: "{{time}}", renewTime: "{{time}}", leaseTransitions: 0}
             """, "-n", space);
     }

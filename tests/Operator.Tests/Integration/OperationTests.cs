@@ -105,14 +105,14 @@ public sealed class OperationTests(OperatorCluster cluster)
         (await cluster.KubectlAsync("create", "clusterrolebinding", "second-leader", "--clusterrole=cluster-admin", $"--user={Second}")).EnsureSuccess();
         var mark = await cluster.Audit.MarkAsync();
         var first = cluster.StartOperator(shop, "one", leaderElect: true);
-        await Eventually.EqualAsync("one", () => cluster.GetAsync("moebius-system", "lease/moebius-operator", ".spec.holderIdentity"));
+        await Eventually.EqualAsync("one", () => cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
         await using var second = cluster.StartOperator(shop, "two", leaderElect: true, user: Second);
         await cluster.ApplyAsync(Resources(2), "-n", shop);
         await Eventually.EqualAsync("moe-1", () => cluster.GetAsync(shop, "deployment/moe-1", ".metadata.name"));
         Assert.DoesNotContain(await cluster.Audit.WritesSinceAsync(mark, Agent), write => write.User == Second && write.Resource != "leases");
 
         await first.DisposeAsync();
-        await Eventually.EqualAsync("two", () => cluster.GetAsync("moebius-system", "lease/moebius-operator", ".spec.holderIdentity"));
+        await Eventually.EqualAsync("two", () => cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
         mark = await cluster.Audit.MarkAsync();
         (await cluster.KubectlAsync("scale", "-n", shop, "deployment/moe-0", "--replicas=7")).EnsureSuccess();
         await Eventually.EqualAsync("1", () => cluster.GetAsync(shop, "deployment/moe-0", ".spec.replicas"));
@@ -123,20 +123,32 @@ public sealed class OperationTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task Operators_of_two_namespaces_lead_beside_each_other_from_one()
+    {
+        var (shop, bank) = (await cluster.NamespaceAsync("beside-shop"), await cluster.NamespaceAsync("beside-bank"));
+        await using var first = cluster.StartOperator(shop, "of-shop", leaderElect: true);
+        await using var second = cluster.StartOperator(bank, "of-bank", leaderElect: true);
+        await Task.WhenAll(cluster.ApplyAsync(Resources(1), "-n", shop), cluster.ApplyAsync(Resources(1), "-n", bank));
+
+        await Eventually.EqualAsync("moe-0", () => cluster.GetAsync(shop, "deployment/moe-0", ".metadata.name"));
+        await Eventually.EqualAsync("moe-0", () => cluster.GetAsync(bank, "deployment/moe-0", ".metadata.name"));
+    }
+
+    [Fact]
     public async Task A_leader_whose_lease_is_stolen_stops()
     {
         var shop = await cluster.NamespaceAsync("stolen");
         await using var running = cluster.StartOperator(shop, "victim", leaderElect: true);
-        await Eventually.EqualAsync("victim", () => cluster.GetAsync("moebius-system", "lease/moebius-operator", ".spec.holderIdentity"));
+        await Eventually.EqualAsync("victim", () => cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
         // A thief with a clock of its own.
         await Eventually.TrueAsync(async () =>
         {
-            await cluster.KubectlAsync("patch", "-n", "moebius-system", "lease/moebius-operator", "--type=merge", "-p",
+            await cluster.KubectlAsync("patch", "-n", "moebius-system", $"lease/moebius-operator-{shop}", "--type=merge", "-p",
                 """{"spec":{"holderIdentity":"thief","leaseDurationSeconds":5,"renewTime":"NOW"}}""".Replace("NOW", DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.ffffffZ", CultureInfo.InvariantCulture), StringComparison.Ordinal));
             return running.Completion.IsCompleted;
         });
         Assert.False(await running.Completion);
-        (await cluster.KubectlAsync("delete", "-n", "moebius-system", "lease/moebius-operator")).EnsureSuccess();
+        (await cluster.KubectlAsync("delete", "-n", "moebius-system", $"lease/moebius-operator-{shop}")).EnsureSuccess();
     }
 
     [Fact]
@@ -168,7 +180,7 @@ public sealed class OperationTests(OperatorCluster cluster)
         outage.End();
         await IsObeyedAsync(shop);
         Assert.False(running.Completion.IsCompleted);
-        Assert.Equal("lasting", await cluster.GetAsync("moebius-system", "lease/moebius-operator", ".spec.holderIdentity"));
+        Assert.Equal("lasting", await cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
     }
 
     private async Task IsObeyedAsync(string shop)

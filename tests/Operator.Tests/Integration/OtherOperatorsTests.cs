@@ -144,6 +144,41 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
         Assert.False(running.Completion.IsCompleted);
     }
 
+    [Fact]
+    public async Task A_new_leader_plans_with_what_the_server_can_do_now()
+    {
+        const string Definition = """
+            apiVersion: apiextensions.k8s.io/v1
+            kind: CustomResourceDefinition
+            metadata: {name: podmonitors.monitoring.coreos.com}
+            spec:
+              group: monitoring.coreos.com
+              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
+              scope: Namespaced
+              versions:
+              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
+            """;
+        var shop = await cluster.NamespaceAsync("succeeded");
+        // Neither looks again by itself during the test.
+        static OperatorOptions Rarely(OperatorOptions options) => options with { DiscoveryInterval = TimeSpan.FromHours(1) };
+        var first = cluster.StartOperator(shop, "first", leaderElect: true, configure: Rarely);
+        await Eventually.EqualAsync("first", () => cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
+        await using var second = cluster.StartOperator(shop, "second", leaderElect: true, configure: Rarely);
+        await Eventually.TrueAsync(() => second.IsReadyAsync());
+        await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
+        await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
+        await DefineAsync(Definition);
+        try
+        {
+            await first.DisposeAsync();
+            await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
+        }
+        finally
+        {
+            await cluster.RemoveCrdAsync("podmonitors", "v1", "monitoring.coreos.com");
+        }
+    }
+
     private async Task DefineAsync(string definition)
     {
         var file = Path.Combine(Path.GetTempPath(), $"moebius-definition-{Guid.NewGuid():N}.yaml");
