@@ -14,7 +14,8 @@ internal sealed record PodInfo(string Uid, string Namespace, IReadOnlyDictionary
 /// <summary>Intents by pod UID, and what could not be honoured.</summary>
 /// <param name="Intents">Intent by pod UID.</param>
 /// <param name="Refused">Pods whose annotation is not an intent.</param>
-internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Intents, int Refused);
+/// <param name="Contested">UIDs that more than one pod claims.</param>
+internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Intents, int Refused, int Contested = 0);
 
 /// <summary>Decides every pod's intent: its annotation, else the first workload of the profile that selects it. Pure.</summary>
 internal static class HintResolver
@@ -26,9 +27,16 @@ internal static class HintResolver
     public static PodIntents Resolve(IEnumerable<PodInfo> pods, IReadOnlyList<WorkloadHint> workloads, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces)
     {
         var intents = new Dictionary<string, MemoryIntent>();
-        var refused = 0;
-        foreach (var pod in pods)
+        var (refused, contested) = (0, 0);
+        foreach (var claims in pods.GroupBy(pod => pod.Uid))
         {
+            if (claims.Count() > 1)
+            {
+                contested++;
+                continue;
+            }
+
+            var pod = claims.First();
             if (pod.Annotation is { } annotation)
             {
                 if (ParseIntent(annotation) is { } said)
@@ -41,7 +49,7 @@ internal static class HintResolver
                 intents[pod.Uid] = workload.Intent;
         }
 
-        return new PodIntents(intents, refused);
+        return new PodIntents(intents, refused, contested);
     }
 
     /// <summary>The intents of cgroups, from their paths. A container's cgroups below its own inherit it.</summary>

@@ -25,6 +25,15 @@ public class HintResolverTests
     }
 
     [Fact]
+    public void Whom_two_pods_claim_to_be_has_no_intent()
+    {
+        WorkloadHint[] workloads = [Hint("all", MemoryIntent.WriteHeavy, new V1LabelSelector())];
+        var result = HintResolver.Resolve([Pod("1", "search", "latency"), Pod("2", "search"), Pod("1", "search"), Pod("1", "search", "fast")], workloads, Namespaces);
+        Assert.Equal(new Dictionary<string, MemoryIntent> { ["2"] = MemoryIntent.WriteHeavy }, result.Intents);
+        Assert.Equal((0, 1), (result.Refused, result.Contested));
+    }
+
+    [Fact]
     public void An_attribute_holds_for_what_is_below_and_never_overrules_a_hint()
     {
         var paths = new Dictionary<ulong, string> { [1] = "/", [2] = "/batch.slice", [3] = "/batch.slice/a/b", [4] = "/batch.slice/pod", [5] = "/batch.slice2", [6] = "/wrong" };
