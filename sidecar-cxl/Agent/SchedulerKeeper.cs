@@ -73,7 +73,7 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <summary>The last exit that the kernel reported; null if there was none.</summary>
     public SchedulerExit? LastExit { get; private set; }
 
-    /// <summary>Times the scheduler failed or could not be loaded, since the last long run.</summary>
+    /// <summary>Times the scheduler failed or could not be loaded, until it has run for ten minutes or an hour has passed without another.</summary>
     public int Failures => _backoff.Failures;
 
     /// <summary>The earliest moment of the next attempt after a failure.</summary>
@@ -114,15 +114,18 @@ internal sealed class SchedulerKeeper : IDisposable
         {
             LastExit = exit;
             Unload();
-            CountFailure();
+            CountFailure(isTaken: false);
             State = new SchedulerState(false, LevelPlanner.SchedulerExited, $"the kernel took the scheduler out: {exit}; next attempt at {NextAttempt:HH:mm:ss} UTC");
         }
 
         if (!engaged && _scheduler is not null)
         {
             Unload();
+            _backoff.Stopped(now);
             State = SchedulerState.StandingBy;
         }
+
+        _backoff.Settle(now);
 
         if (_scheduler is null)
         {
@@ -211,14 +214,17 @@ internal sealed class SchedulerKeeper : IDisposable
 
     private SchedulerState Failed(SchedulerState failure)
     {
-        CountFailure();
+        CountFailure(failure.Reason == LevelPlanner.OtherScheduler);
         return failure;
     }
 
-    private void CountFailure()
+    private void CountFailure(bool isTaken)
     {
         var now = Now;
-        _backoff.Failed(now);
+        if (isTaken)
+            _backoff.Taken(now);
+        else
+            _backoff.Failed(now);
         NextAttempt = _clock.GetUtcNow() + (_backoff.Next - now);
     }
 

@@ -110,7 +110,7 @@ public sealed class NodeAgentTests
         agent.Tick();
         Assert.Equal((SchedulingLevel.Observe, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
         Assert.Contains("'lavd_1.0' is loaded already", agent.Status.Message, StringComparison.Ordinal);
-        Assert.Equal("OtherSchedulerLoaded", agent.Status.Duplex!.Reason);
+        Assert.Equal(("OtherSchedulerLoaded", 0), (agent.Status.Duplex!.Reason, agent.Status.Duplex.Failures));
         Assert.Equal("1", sysfs[$"{Weights}1"]);
 
         sysfs.Add("kernel/sched_ext/state = disabled");
