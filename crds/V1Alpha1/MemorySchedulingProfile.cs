@@ -96,6 +96,7 @@ public sealed class MemoryPolicySpec
     /// <summary>Longest wait of a runnable task before it goes first whatever its class.</summary>
     [Duration]
     [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
+    [CelRule(AgingDuration.Rule, AgingDuration.Message)]
     public string AgingLimit { get; set; } = "20ms";
 
     /// <summary>Share of reads, in percent, above which an unhinted workload counts as a reader.</summary>
