@@ -78,7 +78,7 @@ internal sealed partial class NodeAgent
     [LoggerMessage(4, Microsoft.Extensions.Logging.LogLevel.Warning, "{Warning}")]
     private partial void LogWarning(string warning);
 
-    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters could not be read: {Message}")]
+    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters or scheduler: {Message}")]
     private partial void LogReadFailure(string message);
 
     [LoggerMessage(6, Microsoft.Extensions.Logging.LogLevel.Error, "Interleave weights could not be put back: {Message}")]
