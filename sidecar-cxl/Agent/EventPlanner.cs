@@ -33,9 +33,11 @@ internal static class EventPlanner
             yield break;
         var (was, old) = (before?.Duplex?.Reason, before?.Duplex?.Failures ?? 0);
         if (duplex.Reason != was && duplex.Loaded)
-            yield return new NodeEvent(false, "SchedulerLoaded", "the duplex scheduler runs this machine");
+            yield return new NodeEvent(false, "SchedulerLoaded", $"the duplex scheduler runs this machine; {SchedulerState.LoadedCost}");
         else if (duplex.Reason != was && was == "Loaded" && duplex.Reason == SchedulerState.StandingBy.Reason)
             yield return new NodeEvent(false, "SchedulerReleased", "the kernel's own scheduler runs this machine: there is nobody to pair or to put first");
+        else if (duplex.Reason != was && duplex.Reason == SchedulerState.CpuLimits)
+            yield return new NodeEvent(false, duplex.Reason, "the kernel's own scheduler runs this machine: cgroups have CPU limits, which do not hold under the duplex scheduler; see policy.cpuLimits");
         // A failure after a long run is the first again: the count may be what it was.
         var failed = duplex.Failures > old || (duplex.Failures > 0 && duplex.NextAttempt > (before?.Duplex?.NextAttempt ?? DateTimeOffset.MinValue));
         var isTaken = duplex.Reason == LevelPlanner.OtherScheduler;

@@ -61,7 +61,7 @@ internal sealed partial class NodeAgent
     /// <summary>The level is reached, and there is nothing to do at it.</summary>
     private SchedulerState? StandingBy => _keeper?.State is { Loaded: false, Failed: false } state ? state : null;
 
-    private IEnumerable<string> NotHonouredNow => [.. _notHonoured, .. new[] { _weightsNotHonoured, _pods?.Refused, _pods?.Contested, RefusedAttributes }.OfType<string>()];
+    private IEnumerable<string> NotHonouredNow => [.. _notHonoured, .. new[] { _weightsNotHonoured, _pods?.Refused, _pods?.Contested, _pods?.Forbidden, RefusedAttributes }.OfType<string>()];
 
     private string? RefusedAttributes => _refusedAttributes == 0 ? null
         : $"{HintResolver.Attribute}: {_refusedAttributes} cgroups have an attribute that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";

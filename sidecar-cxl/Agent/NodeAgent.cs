@@ -127,7 +127,7 @@ internal sealed partial class NodeAgent : IDisposable
                 Learn(hints, snapshot is null ? null : activity);
             // Whatever became of the counters: a scheduler that the kernel took out is noticed, and one that is not needed goes.
             if (!_options.ReportOnly)
-                Attempt("keeping the scheduler", () => _keeper?.Tick(SchedulerKeeper.Intents(hints, _known), _loads, _rate));
+                Attempt("keeping the scheduler", () => _keeper?.Tick(SchedulerKeeper.Intents(hints, _known), _loads, _rate, () => Limited(paths.Values)));
             LogScheduler();
             LogNewFailure();
             Status = Report(activity, snapshot);
@@ -145,6 +145,9 @@ internal sealed partial class NodeAgent : IDisposable
         var read = Attempt("reading the eBPF maps", () => snapshot = Counters());
         return (snapshot, !read);
     }
+
+    private int Limited(IEnumerable<string> paths) =>
+        _options.Config.Policy.CpuLimits == CpuLimitHandling.Honour ? _hierarchy?.CpuLimited(paths) ?? 0 : 0;
 
     private IReadOnlyList<CgroupActivity> Track(ObserverSnapshot snapshot, IReadOnlyDictionary<ulong, string> paths, IReadOnlyDictionary<ulong, MemoryIntent> hints)
     {

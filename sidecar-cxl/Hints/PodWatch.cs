@@ -12,7 +12,7 @@ namespace Moebius.Cxl.Hints;
 /// Keeps the intents of this node's pods, by listing them now and then. An API server that does not answer changes
 /// nothing: the last answer stands, and the failure is reported.
 /// </summary>
-internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnlyList<WorkloadHint> workloads, TimeSpan interval, ILogger<PodWatch> logger) : BackgroundService
+internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnlyList<WorkloadHint> workloads, TimeSpan interval, ILogger<PodWatch> logger, IReadOnlyCollection<MemoryIntent>? allowed = null) : BackgroundService
 {
     private const string HashAnnotation = "kubernetes.io/config.hash";
     private const string MirrorAnnotation = "kubernetes.io/config.mirror";
@@ -24,6 +24,10 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
     /// <summary>Annotations that are no intent; null without any.</summary>
     public string? Refused => Current.Refused == 0 ? null
         : $"{PodAnnotations.MemoryIntent}: {Current.Refused} pods have an annotation that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
+
+    /// <summary>Annotations that claim what the profile keeps from them; null without any.</summary>
+    public string? Forbidden => Current.Forbidden == 0 ? null
+        : $"policy.annotationIntents: {Current.Forbidden} pods claim by {PodAnnotations.MemoryIntent} an intent that is not in [{string.Join(", ", allowed ?? [])}]";
 
     /// <summary>Static pods for which more than one pod speaks; null without any.</summary>
     public string? Contested => Current.Contested == 0 ? null
@@ -45,7 +49,8 @@ internal sealed partial class PodWatch(IKubernetes client, string node, IReadOnl
             Current = HintResolver.Resolve(
                 pods.Items.Select(pod => Describe(pod, node)),
                 workloads,
-                namespaces.ToDictionary(item => item.Metadata.Name, item => Labels(item.Metadata)));
+                namespaces.ToDictionary(item => item.Metadata.Name, item => Labels(item.Metadata)),
+                allowed);
             Warning = null;
         }
         catch (Exception error) when (ApiFailure.Is(error, cancellation))

@@ -33,6 +33,8 @@ internal static class Checks
             Check("token-bucket-holds-tasks-that-go-on", SchedulerChecks.TokensOfTasksThatGoOn);
             Check("latency-preempts-bulk", SchedulerChecks.Latency);
             Check("stall-leaves-the-kernels-scheduler", () => FaultChecks.Fault(faulty, 2, 1026));
+            Check("bound-tasks-count-for-their-class", SchedulerChecks.Bound);
+            Check("cpu-limits-keep-the-kernels-scheduler", FaultChecks.CpuLimits);
             Check("keeper-retries", () => FaultChecks.Keeper(faulty));
             Check("a-thousand-pods-leave-nothing-behind", AgentChecks.Pods);
             Check("agent-with-three-capabilities", AgentChecks.Capabilities);

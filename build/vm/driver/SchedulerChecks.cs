@@ -128,6 +128,24 @@ internal static class SchedulerChecks
         return $"the reader's share of the run time {free.Share:P0} -> {limited.Share:P0}; its limit is 33%";
     }
 
+    /// <summary>Tasks that may run on one CPU only wait in its queue, and count for their own class all the same.</summary>
+    public static string Bound()
+    {
+        using var scheduler = Load();
+        using var readers = new BusyCgroup("readers", 2);
+        foreach (var task in File.ReadAllLines(Path.Combine(readers.Root, "cgroup.procs")))
+            Process.Start(new ProcessStartInfo("/bin/taskset", ["-p", "1", task]) { RedirectStandardOutput = true })!.WaitForExit();
+        scheduler.SetHint(readers.Id, DuplexClass.Read);
+        Thread.Sleep(500);
+        var before = scheduler.Read(DuplexClass.Read);
+        Thread.Sleep(1000);
+        var after = scheduler.Read(DuplexClass.Read);
+        var (queued, picked) = (after.Queued - before.Queued, after.Picked - before.Picked);
+        Require(queued > 20 && picked > 0.9 * queued, $"of readers {queued} were queued and {picked} picked");
+        Require(scheduler.Exit is null, $"the scheduler has left: {scheduler.Exit}");
+        return $"queued {queued} times, picked {picked} times";
+    }
+
     /// <summary>Readers' share of what both directions ran, both together as a share of the machine, and how often readers were passed over.</summary>
     private static (double Share, double Busy, ulong Held) Ran(DuplexScheduler scheduler, int milliseconds)
     {

@@ -47,6 +47,11 @@ public sealed class EventPlannerTests
     public void The_scheduler_comes_and_goes_in_events()
     {
         Assert.Equal(["SchedulerLoaded Normal"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = Loaded }));
+        var yielding = StandingBy with { Reason = "CpuLimitsInForce" };
+        Assert.Equal(["CpuLimitsInForce Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = yielding }));
+        Assert.Equal(["CpuLimitsInForce Normal"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = yielding }));
+        Assert.Empty(Told(_status with { Duplex = yielding }, _status with { Duplex = yielding }));
+        Assert.Contains("requests and limits of pods", Assert.Single(EventPlanner.Between(_status with { Duplex = StandingBy }, _status with { Duplex = Loaded })).Message, StringComparison.Ordinal);
         Assert.Equal(["SchedulerReleased Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = StandingBy }));
         Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Loaded }, _status with { Duplex = Exited }));
         Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(_status with { Duplex = Exited }, _status with { Duplex = Exited with { Failures = 2 } }));

@@ -25,6 +25,19 @@ public class HintResolverTests
     }
 
     [Fact]
+    public void An_annotation_claims_only_what_the_profile_leaves_to_it()
+    {
+        WorkloadHint[] workloads = [Hint("search", MemoryIntent.Latency, new V1LabelSelector { MatchLabels = new Dictionary<string, string> { ["app"] = "search" } })];
+        PodInfo[] pods = [Pod("1", "log", "latency"), Pod("2", "log", "read-heavy"), Pod("3", "search", "latency")];
+        var result = HintResolver.Resolve(pods, workloads, Namespaces, [MemoryIntent.ReadHeavy]);
+        // The profile itself may give what it keeps from annotations.
+        Assert.Equal(new Dictionary<string, MemoryIntent> { ["2"] = MemoryIntent.ReadHeavy, ["3"] = MemoryIntent.Latency }, result.Intents);
+        Assert.Equal((0, 2), (result.Refused, result.Forbidden));
+        Assert.Equal(3, HintResolver.Resolve(pods, workloads, Namespaces, []).Forbidden);
+        Assert.Equal(0, HintResolver.Resolve(pods, workloads, Namespaces).Forbidden);
+    }
+
+    [Fact]
     public void Whom_two_pods_claim_to_be_has_no_intent()
     {
         WorkloadHint[] workloads = [Hint("all", MemoryIntent.WriteHeavy, new V1LabelSelector())];

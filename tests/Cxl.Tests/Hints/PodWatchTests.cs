@@ -74,6 +74,12 @@ public sealed class PodWatchTests
         Assert.Equal(MemoryIntent.Latency, watch.Current.Intents["u4"]);
         Assert.StartsWith("moebius.dev/memory-intent: 1 pods have an annotation that is none of ", watch.Refused, StringComparison.Ordinal);
         Assert.Null(watch.Warning);
+        Assert.Null(watch.Forbidden);
+
+        using var strict = new PodWatch(client, "node-7", [], TimeSpan.FromMinutes(1), NullLogger<PodWatch>.Instance, [MemoryIntent.WriteHeavy, MemoryIntent.Balanced]);
+        await strict.RefreshAsync(cancellation);
+        Assert.Equal(["u1"], strict.Current.Intents.Keys);
+        Assert.Equal("policy.annotationIntents: 2 pods claim by moebius.dev/memory-intent an intent that is not in [WriteHeavy, Balanced]", strict.Forbidden);
 
         Func<HttpContext, Task>[] failures =
         [
