@@ -168,6 +168,19 @@ internal static class PositiveDuration
     public const string Message = "must be longer than 0s";
 }
 
+/// <summary>
+/// The rule of how long a task may wait for a CPU. The scheduler's watchdog is at 600ms (duplex.bpf.c), and the bound on
+/// waiting is twice this and a round of stints.
+/// </summary>
+internal static class AgingDuration
+{
+    public const string Rule = "duration(self) <= duration('100ms')";
+
+    public const string Message = "must be 100ms or shorter: the kernel takes out a scheduler that lets a task wait for 600ms";
+
+    public static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(100);
+}
+
 /// <summary>The rule of a duration that a call may take: what its time-out can count.</summary>
 internal static class CallDuration
 {

@@ -96,6 +96,7 @@ public sealed class MemoryPolicySpec
     /// <summary>Longest wait of a runnable task before it goes first whatever its class.</summary>
     [Duration]
     [CelRule(PositiveDuration.Rule, PositiveDuration.Message)]
+    [CelRule(AgingDuration.Rule, AgingDuration.Message)]
     public string AgingLimit { get; set; } = "20ms";
 
     /// <summary>Share of reads, in percent, above which an unhinted workload counts as a reader.</summary>
@@ -110,10 +111,30 @@ public sealed class MemoryPolicySpec
     [Range(1, 99)]
     public int TargetReadPercent { get; set; } = 50;
 
+    /// <summary>
+    /// What becomes of CPU limits, which hold for the kernel's own scheduler only: while the duplex scheduler runs a machine, CPU requests and limits there do not count.
+    /// </summary>
+    public CpuLimitHandling CpuLimits { get; set; } = CpuLimitHandling.Honour;
+
+    /// <summary>The intents that a pod may claim by its annotation; others are reported and not honoured. Absent: all. Latency goes before everybody: whoever may annotate pods may take that.</summary>
+    [Size(0, 5)]
+    [ListSet]
+    public List<MemoryIntent>? AnnotationIntents { get; set; }
+
     /// <summary>Interleave weights by NUMA node, in force at the levels Interleave and SchedExt. Absent: at Interleave from the measured or reported bandwidth, at SchedExt none.</summary>
     [Size(0, 256)]
     [ListMap("node")]
     public List<InterleaveWeight>? InterleaveWeights { get; set; }
+}
+
+/// <summary>CPU limits and the duplex scheduler.</summary>
+public enum CpuLimitHandling
+{
+    /// <summary>The duplex scheduler stands by while a cgroup of the machine has a CPU limit.</summary>
+    Honour,
+
+    /// <summary>The duplex scheduler runs the machine all the same, and the limits do not hold meanwhile.</summary>
+    Ignore,
 }
 
 /// <summary>Strategies.</summary>

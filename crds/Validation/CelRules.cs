@@ -35,6 +35,7 @@ internal static class CelRules
         Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
         Add<string>(CallDuration.Message, duration => Durations.Parse(duration, "") is var call && call >= TimeSpan.FromMilliseconds(10) && call <= TimerDuration.Longest);
         Add<string>(TimerDuration.Message, duration => Durations.Parse(duration, "") <= TimerDuration.Longest);
+        Add<string>(AgingDuration.Message, duration => Durations.Parse(duration, "") <= AgingDuration.Longest);
         Add<string>("must be 100ms or longer", duration => Durations.Parse(duration, "") >= TimeSpan.FromMilliseconds(100));
         Add<NetworkPolicySpec>(
             "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy",

@@ -60,7 +60,7 @@ internal sealed class AgentMetrics
         _losses = factory.CreateCounter("moebius_cxl_losses_total", "What was not counted or not delivered.", "kind");
         // Gauges: they start over when the scheduler is loaded again.
         _schedulerUp = factory.CreateGauge("moebius_cxl_scheduler_up", "1 if the duplex scheduler runs this machine.");
-        _schedulerFailures = factory.CreateGauge("moebius_cxl_scheduler_failures", "Times the scheduler failed or could not be loaded, since the last run of ten minutes.");
+        _schedulerFailures = factory.CreateGauge("moebius_cxl_scheduler_failures", "Times the scheduler failed or could not be loaded; 0 after ten minutes of running, or an hour, without another.");
         _schedulerTasks = factory.CreateGauge("moebius_cxl_scheduler_decisions", "What the scheduler did since it was loaded, by class.", "class", "decision");
         _schedulerSeconds = factory.CreateGauge("moebius_cxl_scheduler_seconds", "Run time and wait since the scheduler was loaded, by class.", "class", "kind");
         _readFailures = factory.CreateCounter("moebius_cxl_read_failures_total", "Ticks on which the counters could not be read.");

@@ -26,6 +26,9 @@ internal sealed record AgentOptions
     /// <summary>How long another agent on this machine may take to end before this one does without the weights.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>Count and report the level that the node would work at; change nothing on the machine.</summary>
+    public bool ReportOnly { get; init; }
+
     /// <summary>This node's name in the cluster; null outside of one: pods are then not looked up.</summary>
     public string? NodeName { get; init; }
 

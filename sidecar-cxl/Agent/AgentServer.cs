@@ -58,7 +58,7 @@ internal static class AgentServer
         builder.Services.AddSingleton<AgentMetrics>();
         if (cluster is not null && options.NodeName is { } node)
         {
-            builder.Services.AddSingleton(services => new PodWatch(cluster, node, options.Config.Workloads ?? [], PodInterval, services.GetRequiredService<ILogger<PodWatch>>()));
+            builder.Services.AddSingleton(services => new PodWatch(cluster, node, options.Config.Workloads ?? [], PodInterval, services.GetRequiredService<ILogger<PodWatch>>(), options.Config.Policy.AnnotationIntents));
             builder.Services.AddHostedService(services => services.GetRequiredService<PodWatch>());
             builder.Services.AddSingleton(services => new NodeEvents(cluster, node, TimeProvider.System, services.GetRequiredService<ILogger<NodeEvents>>()));
             builder.Services.AddHostedService(services => services.GetRequiredService<NodeEvents>());

@@ -104,7 +104,7 @@ internal sealed record DuplexStatus
     /// <summary>The kernel's name for that, without details; null if it never did.</summary>
     public string? ExitReason { get; init; }
 
-    /// <summary>Times it failed or could not be loaded, since the last long run.</summary>
+    /// <summary>Times it failed or could not be loaded, until it has run for ten minutes or an hour has passed without another.</summary>
     public required int Failures { get; init; }
 
     /// <summary>The earliest moment of the next attempt; null while none is due.</summary>

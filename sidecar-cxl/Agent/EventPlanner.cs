@@ -33,15 +33,20 @@ internal static class EventPlanner
             yield break;
         var (was, old) = (before?.Duplex?.Reason, before?.Duplex?.Failures ?? 0);
         if (duplex.Reason != was && duplex.Loaded)
-            yield return new NodeEvent(false, "SchedulerLoaded", "the duplex scheduler runs this machine");
+            yield return new NodeEvent(false, "SchedulerLoaded", $"the duplex scheduler runs this machine; {SchedulerState.LoadedCost}");
         else if (duplex.Reason != was && was == "Loaded" && duplex.Reason == SchedulerState.StandingBy.Reason)
             yield return new NodeEvent(false, "SchedulerReleased", "the kernel's own scheduler runs this machine: there is nobody to pair or to put first");
-        if (duplex.Failures > old && duplex.ExitReason is { } reason && duplex.Reason == "SchedulerExited")
+        else if (duplex.Reason != was && duplex.Reason == SchedulerState.CpuLimits)
+            yield return new NodeEvent(false, duplex.Reason, "the kernel's own scheduler runs this machine: cgroups have CPU limits, which do not hold under the duplex scheduler; see policy.cpuLimits");
+        // A failure after a long run is the first again: the count may be what it was.
+        var failed = duplex.Failures > old || (duplex.Failures > 0 && duplex.NextAttempt > (before?.Duplex?.NextAttempt ?? DateTimeOffset.MinValue));
+        var isTaken = duplex.Reason == LevelPlanner.OtherScheduler;
+        if (failed && duplex.ExitReason is { } reason && duplex.Reason == "SchedulerExited")
             yield return new NodeEvent(true, "SchedulerExited", $"the kernel took the duplex scheduler out: {reason}");
-        else if (duplex.Failures > old && (duplex.Reason != LevelPlanner.OtherScheduler || was != duplex.Reason))
+        else if (isTaken ? was != duplex.Reason : failed)
             yield return new NodeEvent(true, duplex.Reason, $"the duplex scheduler is not loaded: {duplex.Message}");
         // Whoever waits for another's scheduler to go has not failed.
-        if (duplex.Failures > old && duplex.Failures > 1 && duplex.Reason != LevelPlanner.OtherScheduler)
+        if (failed && !isTaken && duplex.Failures > 1)
             yield return new NodeEvent(true, "SchedulerBackOff", $"the duplex scheduler failed {duplex.Failures} times; the next attempt is at {duplex.NextAttempt:HH:mm:ss} UTC");
     }
 

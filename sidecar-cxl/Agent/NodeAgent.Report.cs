@@ -61,7 +61,7 @@ internal sealed partial class NodeAgent
     /// <summary>The level is reached, and there is nothing to do at it.</summary>
     private SchedulerState? StandingBy => _keeper?.State is { Loaded: false, Failed: false } state ? state : null;
 
-    private IEnumerable<string> NotHonouredNow => [.. _notHonoured, .. new[] { _weightsNotHonoured, _pods?.Refused, RefusedAttributes }.OfType<string>()];
+    private IEnumerable<string> NotHonouredNow => [.. _notHonoured, .. new[] { _weightsNotHonoured, _pods?.Refused, _pods?.Contested, _pods?.Forbidden, RefusedAttributes }.OfType<string>()];
 
     private string? RefusedAttributes => _refusedAttributes == 0 ? null
         : $"{HintResolver.Attribute}: {_refusedAttributes} cgroups have an attribute that is none of {string.Join(", ", Enum.GetNames<MemoryIntent>())}";
@@ -78,7 +78,7 @@ internal sealed partial class NodeAgent
     [LoggerMessage(4, Microsoft.Extensions.Logging.LogLevel.Warning, "{Warning}")]
     private partial void LogWarning(string warning);
 
-    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters could not be read: {Message}")]
+    [LoggerMessage(5, Microsoft.Extensions.Logging.LogLevel.Error, "Counters or scheduler: {Message}")]
     private partial void LogReadFailure(string message);
 
     [LoggerMessage(6, Microsoft.Extensions.Logging.LogLevel.Error, "Interleave weights could not be put back: {Message}")]

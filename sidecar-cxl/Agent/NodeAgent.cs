@@ -42,6 +42,10 @@ internal sealed partial class NodeAgent : IDisposable
     private ulong _bursts;
     private int _refusedAttributes;
     private string? _readFailure;
+    private string? _loggedFailure;
+    private IReadOnlyList<CgroupActivity> _known = [];
+    private ClassLoads _loads;
+    private double _rate;
     private SchedulerState? _loggedScheduler;
     private long _lastTick = Stopwatch.GetTimestamp();
     private bool _disposed;
@@ -59,19 +63,23 @@ internal sealed partial class NodeAgent : IDisposable
         _hierarchy = CgroupHierarchy.Find(options.Cgroups, options.Sysfs);
         _warnings = [.. _topology.Warnings];
         _interleave = new InterleaveKeeper(options);
-        RestoreLeft();
+        if (!options.ReportOnly)
+            RestoreLeft();
         _observer = ObserverLoader.Load(_kernel, options.Config.Telemetry.Source, new ObserverOptions
         {
             CgroupV1 = _hierarchy?.Version1 ?? false,
             Cpus = CpuList.TryParse(new SysfsTree(options.Sysfs).Text("devices/system/cpu/online") ?? "") ?? [],
             OnBurst = _ => _bursts++,
         }, Observer.EmbeddedObject());
+        Counters = () => _observer.Observer?.Read();
         (_traffic, _trafficWhy) = TrafficMeter.Open(options.Config.Telemetry.Source, options.Sysfs);
         _warnings.AddRange(Shortcomings());
         _notHonoured = [.. NotHonoured()];
         var policy = options.Config.Policy;
         _tracker = new ActivityTracker(new MixClassifier(policy.ReaderAbovePercent / 100.0, policy.WriterBelowPercent / 100.0), _observer.Source == TelemetrySource.PerfEvents);
-        if (Decide().Level == SchedulingLevel.SchedExt)
+        // A report beside the agent that has the scheduler in the kernel has nothing to check.
+        var isOwn = options.ReportOnly && _kernel.SchedExtScheduler?.StartsWith(DuplexScheduler.KernelName, StringComparison.Ordinal) == true;
+        if (Decide().Level == SchedulingLevel.SchedExt && !isOwn)
             _keeper = new SchedulerKeeper(_program!, options.Config, [.. _topology.Nodes.Select(node => node.Cpus).Where(cpus => cpus.Count > 0)], _hierarchy?.Version1 ?? false, options.Sysfs, options.Procfs, _traffic is not null || _observer.Source == TelemetrySource.PerfEvents, TimeProvider.System);
         Status = Report([], null);
         Tell(null);
@@ -88,6 +96,9 @@ internal sealed partial class NodeAgent : IDisposable
     /// <summary>The last report.</summary>
     public AgentStatus Status { get; private set; }
 
+    /// <summary>Reads the counters; null without an observer. Tests put in one that fails.</summary>
+    internal Func<ObserverSnapshot?> Counters { get; set; }
+
     /// <summary>Cgroups in the observer's map in the kernel.</summary>
     internal int ObservedCgroups => _observer.Observer?.InKernel ?? 0;
 
@@ -102,41 +113,71 @@ internal sealed partial class NodeAgent : IDisposable
             if (_disposed)
                 return;
             var before = Status;
-            try
-            {
-                var snapshot = _observer.Observer?.Read();
-                // After reading: a cgroup that was counted and is not found now has gone.
-                var paths = _hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
-                var hints = _pods is null ? [] : HintResolver.ByCgroup(paths, _pods.Current.Intents);
-                _refusedAttributes = _hierarchy is null ? 0 : HintResolver.AddAttributes(hints, paths, _hierarchy.Attributes(paths, HintResolver.Attribute));
-                IReadOnlyList<CgroupActivity> activity = [];
-                if (snapshot is not null)
-                {
-                    activity = _tracker.Update(snapshot.Cgroups, paths, hints, out var gone);
-                    foreach (var id in gone)
-                        _observer.Observer!.Forget(id);
-                }
-
-                var window = Stopwatch.GetElapsedTime(_lastTick);
-                _lastTick = Stopwatch.GetTimestamp();
-                var rate = Carried(activity) / Math.Max(window.TotalSeconds, 1e-3);
-                _keeper?.Tick(SchedulerKeeper.Intents(hints, activity), SchedulerKeeper.Loads(hints, snapshot is null ? null : activity, window), rate);
-                LogScheduler();
-                _readFailure = null;
-                Status = Report(activity, snapshot);
-                _metrics.Update(Status, activity);
-            }
-            catch (BpfException error)
-            {
-                // Counters come again with the next tick, or the report says why not.
-                if (_readFailure is null)
-                    LogReadFailure(error.Message);
-                _readFailure = $"reading the eBPF maps: {error.Message}";
-                Status = Report([], null);
+            _readFailure = null;
+            var (snapshot, failed) = ReadCounters();
+            // After reading: a cgroup that was counted and is not found now has gone.
+            var paths = _hierarchy?.Scan() ?? snapshot?.Cgroups.Keys.ToDictionary(id => id, id => $"#{id}") ?? [];
+            var hints = _pods is null ? [] : HintResolver.ByCgroup(paths, _pods.Current.Intents);
+            _refusedAttributes = _hierarchy is null ? 0 : HintResolver.AddAttributes(hints, paths, _hierarchy.Attributes(paths, HintResolver.Attribute));
+            IReadOnlyList<CgroupActivity> activity = [];
+            if (snapshot is not null)
+                activity = Track(snapshot, paths, hints);
+            // Counters that could not be read say nothing new: the classes and loads that were known last stand.
+            if (!failed)
+                Learn(hints, snapshot is null ? null : activity);
+            // Whatever became of the counters: a scheduler that the kernel took out is noticed, and one that is not needed goes.
+            if (!_options.ReportOnly)
+                Attempt("keeping the scheduler", () => _keeper?.Tick(SchedulerKeeper.Intents(hints, _known), _loads, _rate, () => Limited(paths.Values)));
+            LogScheduler();
+            LogNewFailure();
+            Status = Report(activity, snapshot);
+            if (failed)
                 _metrics.ReadFailed();
-            }
-
+            _metrics.Update(Status, activity);
             Tell(before);
+        }
+    }
+
+    /// <summary>The counters as they are now; null without an observer, or if they could not be read.</summary>
+    private (ObserverSnapshot? Snapshot, bool Failed) ReadCounters()
+    {
+        ObserverSnapshot? snapshot = null;
+        var read = Attempt("reading the eBPF maps", () => snapshot = Counters());
+        return (snapshot, !read);
+    }
+
+    private int Limited(IEnumerable<string> paths) =>
+        _options.Config.Policy.CpuLimits == CpuLimitHandling.Honour ? _hierarchy?.CpuLimited(paths) ?? 0 : 0;
+
+    private IReadOnlyList<CgroupActivity> Track(ObserverSnapshot snapshot, IReadOnlyDictionary<ulong, string> paths, IReadOnlyDictionary<ulong, MemoryIntent> hints)
+    {
+        var activity = _tracker.Update(snapshot.Cgroups, paths, hints, out var gone);
+        foreach (var id in gone)
+            Attempt("forgetting a cgroup", () => _observer.Observer!.Forget(id));
+        return activity;
+    }
+
+    private void Learn(IReadOnlyDictionary<ulong, MemoryIntent> hints, IReadOnlyList<CgroupActivity>? activity)
+    {
+        var window = Stopwatch.GetElapsedTime(_lastTick);
+        _lastTick = Stopwatch.GetTimestamp();
+        _known = activity ?? [];
+        _loads = SchedulerKeeper.Loads(hints, activity, window);
+        _rate = Carried(_known) / Math.Max(window.TotalSeconds, 1e-3);
+    }
+
+    /// <summary>Does one step of a tick. What the kernel refuses is reported, and tried again with the next.</summary>
+    private bool Attempt(string what, Action step)
+    {
+        try
+        {
+            step();
+            return true;
+        }
+        catch (BpfException error)
+        {
+            _readFailure = $"{what}: {error.Message}";
+            return false;
         }
     }
 
@@ -227,7 +268,7 @@ internal sealed partial class NodeAgent : IDisposable
     private LevelDecision Weigh(LevelDecision decision)
     {
         // The scheduler comes again in a moment: weights stay.
-        if (decision.Reason == LevelPlanner.SchedulerExited)
+        if (_options.ReportOnly || decision.Reason == LevelPlanner.SchedulerExited)
             return decision;
         var plan = InterleavePlanner.At(decision.Level, _topology, _options.Config.Policy, _measured);
         var weights = plan is { Obstacle: null } ? plan.Weights : null;
@@ -260,6 +301,14 @@ internal sealed partial class NodeAgent : IDisposable
         {
             LogRestoreFailure(error.Message);
         }
+    }
+
+    /// <summary>Says a failure once while it lasts.</summary>
+    private void LogNewFailure()
+    {
+        if (_readFailure is { } failure && _loggedFailure is null)
+            LogReadFailure(failure);
+        _loggedFailure = _readFailure;
     }
 
     /// <summary>Says it once when the scheduler's state has changed.</summary>

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Net;
 using System.Threading.Channels;
 using k8s;
+using k8s.Autorest;
 using k8s.Models;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -8,8 +10,8 @@ using Microsoft.Extensions.Logging;
 namespace Moebius.Cxl.Agent;
 
 /// <summary>
-/// Writes the agent's events about its node to the API server, without ever keeping the agent waiting. The same event again
-/// within a while is left out.
+/// Writes the agent's events about its node to the API server, without ever keeping the agent waiting. One that cannot be
+/// written is tried again until it can, and those after it wait, up to 256; the same event again within a while is left out.
 /// </summary>
 internal sealed partial class NodeEvents(IKubernetes client, string node, TimeProvider time, ILogger<NodeEvents> logger) : BackgroundService
 {
@@ -19,6 +21,8 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
     private const string Component = "moebius-node-agent";
     private const int LongestMessage = 1024;
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
     private readonly Channel<NodeEvent> _pending = Channel.CreateBounded<NodeEvent>(new BoundedChannelOptions(256) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Dictionary<NodeEvent, long> _written = [];
@@ -50,37 +54,48 @@ internal sealed partial class NodeEvents(IKubernetes client, string node, TimePr
             _written.Remove(old);
         if (_written.ContainsKey(happened))
             return;
-        var message = happened.Message.Length > LongestMessage ? happened.Message[..LongestMessage] : happened.Message;
-        try
+        for (var pause = FirstPause; ; pause = pause * 2 < LongestPause ? pause * 2 : LongestPause)
         {
-            await client.CoreV1.CreateNamespacedEventAsync(
-                new Corev1Event
-                {
-                    Metadata = new V1ObjectMeta { Name = string.Create(CultureInfo.InvariantCulture, $"{node}.{Guid.NewGuid():N}"), NamespaceProperty = Namespace },
-                    // As the kubelet does: the agent need not read Nodes to learn the real UID, and kubectl describe finds both.
-                    InvolvedObject = new V1ObjectReference { ApiVersion = "v1", Kind = "Node", Name = node, Uid = node },
-                    Type = happened.Warning ? "Warning" : "Normal",
-                    Reason = happened.Reason,
-                    Message = message,
-                    Source = new V1EventSource { Component = Component, Host = node },
-                    ReportingComponent = Component,
-                    ReportingInstance = node,
-                    FirstTimestamp = now.UtcDateTime,
-                    LastTimestamp = now.UtcDateTime,
-                    Count = 1,
-                },
-                Namespace,
-                cancellationToken: cancellation).ConfigureAwait(false);
-            _written[happened] = time.GetTimestamp();
-            Warning = null;
-        }
-        catch (Exception error) when (ApiFailure.Is(error, cancellation))
-        {
-            if (Warning is null)
-                LogFailure(error.Message);
-            Warning = $"events: cannot be written: {error.Message}";
+            try
+            {
+                await CreateAsync(happened, now, cancellation).ConfigureAwait(false);
+                _written[happened] = time.GetTimestamp();
+                Warning = null;
+                return;
+            }
+            catch (Exception error) when (ApiFailure.Is(error, cancellation))
+            {
+                if (Warning is null)
+                    LogFailure(error.Message);
+                Warning = $"events: cannot be written: {error.Message}";
+                // It would be refused for ever, and those after it would never be told.
+                if (error is HttpOperationException { Response.StatusCode: HttpStatusCode.BadRequest or HttpStatusCode.UnprocessableEntity })
+                    return;
+            }
+
+            await Task.Delay(pause, time, cancellation).ConfigureAwait(false);
         }
     }
+
+    private Task CreateAsync(NodeEvent happened, DateTimeOffset now, CancellationToken cancellation) =>
+        client.CoreV1.CreateNamespacedEventAsync(
+            new Corev1Event
+            {
+                Metadata = new V1ObjectMeta { Name = string.Create(CultureInfo.InvariantCulture, $"{node}.{Guid.NewGuid():N}"), NamespaceProperty = Namespace },
+                // As the kubelet does: the agent need not read Nodes to learn the real UID, and kubectl describe finds both.
+                InvolvedObject = new V1ObjectReference { ApiVersion = "v1", Kind = "Node", Name = node, Uid = node },
+                Type = happened.Warning ? "Warning" : "Normal",
+                Reason = happened.Reason,
+                Message = happened.Message.Length > LongestMessage ? happened.Message[..LongestMessage] : happened.Message,
+                Source = new V1EventSource { Component = Component, Host = node },
+                ReportingComponent = Component,
+                ReportingInstance = node,
+                FirstTimestamp = now.UtcDateTime,
+                LastTimestamp = now.UtcDateTime,
+                Count = 1,
+            },
+            Namespace,
+            cancellationToken: cancellation);
 
     [LoggerMessage(11, LogLevel.Warning, "Events cannot be written: {Message}")]
     private partial void LogFailure(string message);

@@ -13,11 +13,20 @@ namespace Moebius.Cxl.Agent;
 /// <param name="Log">The verifier's log, if the kernel rejected the program.</param>
 internal sealed record SchedulerState(bool Loaded, string Reason, string Message, string? Log = null)
 {
+    /// <summary>What users of the machine have to know while the scheduler is loaded.</summary>
+    public const string LoadedCost = "until it goes, CPU weights and limits of cgroups (requests and limits of pods) do not count";
+
     /// <summary>The kernel takes the program, and there is nothing to schedule at present.</summary>
     public static SchedulerState StandingBy { get; } = new(false, "StandingBy", "the duplex scheduler waits: no reader and writer run beside each other, and no latency task beside bulk work");
 
+    /// <summary>There would be something to schedule, and the limits of cgroups go before that.</summary>
+    public static SchedulerState Yielding(int limited) => new(false, CpuLimits, $"the duplex scheduler waits: {limited} cgroups have a CPU limit, which holds under the kernel's own scheduler only; write policy.cpuLimits: Ignore to have it all the same");
+
     /// <summary>It should be there and is not.</summary>
-    public bool Failed => !Loaded && this != StandingBy;
+    public bool Failed => !Loaded && this != StandingBy && Reason != CpuLimits;
+
+    /// <summary>The reason for leaving the machine to the kernel's scheduler because of CPU limits.</summary>
+    public const string CpuLimits = "CpuLimitsInForce";
 }
 
 /// <summary>
@@ -73,7 +82,7 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <summary>The last exit that the kernel reported; null if there was none.</summary>
     public SchedulerExit? LastExit { get; private set; }
 
-    /// <summary>Times the scheduler failed or could not be loaded, since the last long run.</summary>
+    /// <summary>Times the scheduler failed or could not be loaded, until it has run for ten minutes or an hour has passed without another.</summary>
     public int Failures => _backoff.Failures;
 
     /// <summary>The earliest moment of the next attempt after a failure.</summary>
@@ -103,10 +112,11 @@ internal sealed class SchedulerKeeper : IDisposable
     /// <summary>
     /// Looks after the scheduler. <paramref name="intents"/> are the cgroups that have a class, hinted or by their own
     /// mix; whoever is no longer there loses it. <paramref name="loads"/> is what the classes ran since the last tick,
-    /// <paramref name="traffic"/> what memory carries, by any measure that stays the same.
+    /// <paramref name="traffic"/> what memory carries, by any measure that stays the same, <paramref name="limited"/> counts
+    /// the cgroups with a CPU limit that is to be honoured; it is asked only while there is something to schedule.
     /// </summary>
     /// <exception cref="BpfException">A map could not be read or written.</exception>
-    public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ClassLoads loads, double traffic)
+    public void Tick(IReadOnlyDictionary<ulong, MemoryIntent> intents, ClassLoads loads, double traffic, Func<int>? limited = null)
     {
         var now = Now;
         var engaged = _engagement.Next(loads);
@@ -114,15 +124,22 @@ internal sealed class SchedulerKeeper : IDisposable
         {
             LastExit = exit;
             Unload();
-            CountFailure();
+            CountFailure(isTaken: false);
             State = new SchedulerState(false, LevelPlanner.SchedulerExited, $"the kernel took the scheduler out: {exit}; next attempt at {NextAttempt:HH:mm:ss} UTC");
         }
 
+        var yields = engaged ? limited?.Invoke() ?? 0 : 0;
+        engaged &= yields == 0;
         if (!engaged && _scheduler is not null)
         {
             Unload();
-            State = SchedulerState.StandingBy;
+            _backoff.Stopped(now);
         }
+
+        if (!engaged && !State.Failed)
+            State = yields > 0 ? SchedulerState.Yielding(yields) : SchedulerState.StandingBy;
+
+        _backoff.Settle(now);
 
         if (_scheduler is null)
         {
@@ -206,19 +223,22 @@ internal sealed class SchedulerKeeper : IDisposable
         if (!attach)
             return SchedulerState.StandingBy;
         _backoff.Started(_lastTick);
-        return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}");
+        return new SchedulerState(true, "Loaded", $"the kernel runs {DuplexScheduler.KernelName}, libbpf {BpfObject.LibraryVersion}; {SchedulerState.LoadedCost}");
     }
 
     private SchedulerState Failed(SchedulerState failure)
     {
-        CountFailure();
+        CountFailure(failure.Reason == LevelPlanner.OtherScheduler);
         return failure;
     }
 
-    private void CountFailure()
+    private void CountFailure(bool isTaken)
     {
         var now = Now;
-        _backoff.Failed(now);
+        if (isTaken)
+            _backoff.Taken(now);
+        else
+            _backoff.Failed(now);
         NextAttempt = _clock.GetUtcNow() + (_backoff.Next - now);
     }
 

@@ -22,7 +22,7 @@ internal static class AgentCommand
         var node = new Option<string?>("--node-name") { Description = $"This node's name, to look up its pods. Without it: {ContainerVariables.NodeName}; without that, pods are not looked up.", DefaultValueFactory = _ => Environment.GetEnvironmentVariable(ContainerVariables.NodeName) is { Length: > 0 } name ? name : null };
         var kubeconfig = new Option<string?>("--kubeconfig") { Description = "How to reach the cluster. Without it: the pod's own account, else KUBECONFIG, else ~/.kube/config." };
         var top = new Option<int>("--top") { Description = "Cgroups listed in a report, busiest first.", DefaultValueFactory = _ => 20 };
-        var once = new Option<bool>("--once") { Description = "Count for one interval, print the report and exit." };
+        var once = new Option<bool>("--once") { Description = "Count for one interval, print the level that the node would work at and the report, and exit. Changes nothing." };
         var output = new OutputFormat();
         var logFormat = ConsoleLog.Option();
         var command = new Command("agent", "Run the node agent: count memory traffic per cgroup and schedule it as far as the kernel allows.")
@@ -50,6 +50,7 @@ internal static class AgentCommand
                 NodeName = parse.GetValue(node),
                 Kubeconfig = parse.GetValue(kubeconfig),
                 TopCgroups = parse.GetRequiredValue(top),
+                ReportOnly = reports,
                 LogFormat = ConsoleLog.Parse(parse.GetRequiredValue(logFormat)),
             };
             if (parse.GetValue(config) is { } path)

@@ -14,7 +14,9 @@ internal sealed record PodInfo(string Uid, string Namespace, IReadOnlyDictionary
 /// <summary>Intents by pod UID, and what could not be honoured.</summary>
 /// <param name="Intents">Intent by pod UID.</param>
 /// <param name="Refused">Pods whose annotation is not an intent.</param>
-internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Intents, int Refused);
+/// <param name="Contested">UIDs that more than one pod claims.</param>
+/// <param name="Forbidden">Pods whose annotation is an intent that annotations may not claim.</param>
+internal sealed record PodIntents(IReadOnlyDictionary<string, MemoryIntent> Intents, int Refused, int Contested = 0, int Forbidden = 0);
 
 /// <summary>Decides every pod's intent: its annotation, else the first workload of the profile that selects it. Pure.</summary>
 internal static class HintResolver
@@ -22,26 +24,38 @@ internal static class HintResolver
     /// <summary>The extended attribute on cgroups, for what is no pod.</summary>
     public const string Attribute = "user.moebius.memory-intent";
 
-    /// <summary>Resolves all pods. <paramref name="namespaces"/> gives the labels of namespaces.</summary>
-    public static PodIntents Resolve(IEnumerable<PodInfo> pods, IReadOnlyList<WorkloadHint> workloads, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces)
+    /// <summary>
+    /// Resolves all pods. <paramref name="namespaces"/> gives the labels of namespaces, <paramref name="allowed"/> the intents
+    /// that an annotation may claim; null for all.
+    /// </summary>
+    public static PodIntents Resolve(IEnumerable<PodInfo> pods, IReadOnlyList<WorkloadHint> workloads, IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>> namespaces, IReadOnlyCollection<MemoryIntent>? allowed = null)
     {
         var intents = new Dictionary<string, MemoryIntent>();
-        var refused = 0;
-        foreach (var pod in pods)
+        var (refused, contested, forbidden) = (0, 0, 0);
+        foreach (var claims in pods.GroupBy(pod => pod.Uid))
         {
+            if (claims.Count() > 1)
+            {
+                contested++;
+                continue;
+            }
+
+            var pod = claims.First();
             if (pod.Annotation is { } annotation)
             {
-                if (ParseIntent(annotation) is { } said)
-                    intents[pod.Uid] = said;
-                else
+                if (ParseIntent(annotation) is not { } said)
                     refused++;
+                else if (allowed?.Contains(said) == false)
+                    forbidden++;
+                else
+                    intents[pod.Uid] = said;
             }
 
             if (!intents.ContainsKey(pod.Uid) && workloads.FirstOrDefault(workload => Selects(workload, pod, namespaces)) is { } workload)
                 intents[pod.Uid] = workload.Intent;
         }
 
-        return new PodIntents(intents, refused);
+        return new PodIntents(intents, refused, contested, forbidden);
     }
 
     /// <summary>The intents of cgroups, from their paths. A container's cgroups below its own inherit it.</summary>

@@ -77,7 +77,7 @@ internal record struct DuplexCounters
     /// <summary>Times a CPU passed the class over for want of tokens.</summary>
     public ulong Held;
 
-    /// <summary>Times a task of the class took a CPU from bulk work.</summary>
+    /// <summary>Times a task of the class that woke up took a CPU from another.</summary>
     public ulong Preemptions;
 
     /// <summary>Stints on a CPU.</summary>

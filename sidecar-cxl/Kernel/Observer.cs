@@ -113,6 +113,8 @@ internal sealed class Observer : IDisposable
     /// </summary>
     public ObserverSnapshot Read()
     {
+        // What a reading that broke off left would count twice.
+        _sums.Clear();
         _walk!.Iterate();
         _bursts!.Drain();
         foreach (var id in _cgroups.Keys<ulong>())

@@ -92,6 +92,23 @@ internal sealed class CgroupHierarchy
         return found;
     }
 
+    /// <summary>How many of the given cgroups may use only so much CPU time (Kubernetes: a limit).</summary>
+    public int CpuLimited(IEnumerable<string> paths) => paths.Count(path => HasQuota(Root + path));
+
+    // cpu.max is "QUOTA PERIOD" or "max PERIOD"; version 1 writes -1 for none. Neither is in a cgroup without the controller.
+    private bool HasQuota(string directory)
+    {
+        try
+        {
+            var quota = File.ReadAllText(Path.Combine(directory, Version1 ? "cpu.cfs_quota_us" : "cpu.max")).Split(' ', '\n')[0];
+            return quota is not ("max" or "-1" or "");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The kernel's id of a cgroup; null if the directory is gone.</summary>
     public static unsafe ulong? Id(string directory)
     {

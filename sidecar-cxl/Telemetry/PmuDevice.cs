@@ -10,7 +10,7 @@ internal sealed class PmuDevice
     private const string Folder = "bus/event_source/devices";
     private readonly SysfsTree _tree;
 
-    private PmuDevice(SysfsTree tree, string name, uint type, int cpu) => (_tree, Name, Type, Cpu) = (tree, name, type, cpu);
+    private PmuDevice(SysfsTree tree, string name, uint type, IReadOnlyList<int> cpus) => (_tree, Name, Type, Cpus) = (tree, name, type, cpus);
 
     /// <summary>Its name, as in cxl_pmu_mem0.0.</summary>
     public string Name { get; }
@@ -18,8 +18,10 @@ internal sealed class PmuDevice
     /// <summary>perf_event_attr.type.</summary>
     public uint Type { get; }
 
-    /// <summary>The CPU on which its events are opened.</summary>
-    public int Cpu { get; }
+    /// <summary>
+    /// The CPUs on which its events are opened, each of which counts for itself: a unit of the package has one for each socket.
+    /// </summary>
+    public IReadOnlyList<int> Cpus { get; }
 
     /// <summary>The units whose names start with a prefix and go on with a digit.</summary>
     public static IEnumerable<PmuDevice> Find(SysfsTree tree, string prefix)
@@ -27,7 +29,7 @@ internal sealed class PmuDevice
         foreach (var name in tree.Numbered(Folder, prefix))
         {
             if (tree.Number($"{Folder}/{name}/type", 0, int.MaxValue) is { } type)
-                yield return new PmuDevice(tree, name, (uint)type, tree.List($"{Folder}/{name}/cpumask") is [var first, ..] ? first : 0);
+                yield return new PmuDevice(tree, name, (uint)type, tree.List($"{Folder}/{name}/cpumask") is [_, ..] cpus ? cpus : [0]);
         }
     }
 

@@ -108,6 +108,9 @@ internal sealed unsafe class UncoreTraffic : ITrafficMeter
     private void Add(PmuDevice unit, string link, string direction, List<(ulong Config, double Bytes)> found)
     {
         foreach (var (config, bytes) in found)
-            _events.Add((link, direction, PerfDescriptor.Open(new PerfEvent(unit.Type, config, 0), unit.Cpu, 0), bytes));
+        {
+            foreach (var cpu in unit.Cpus)
+                _events.Add((link, direction, PerfDescriptor.Open(new PerfEvent(unit.Type, config, 0), cpu, 0), bytes));
+        }
     }
 }

@@ -142,6 +142,7 @@ void BPF_PROG(duplex_dispatch, __s32 cpu, struct task_struct *prev)
 
 	if (!now || !here || fault() == 2)
 		return;
+	book_so_far(now, here, prev);
 	if (here->waiting || count_waiting()) {
 		pick(now, here, cpu, prev);
 		return;
@@ -168,8 +169,7 @@ void BPF_PROG(duplex_running, struct task_struct *p)
 	}
 	advance(state);
 	here->running = state->class;
-	here->since = time;
-	here->virtual = state->virtual;
+	show(here, p, state, time);
 	counts = counters_of(state->class);
 	if (counts) {
 		counts->runs++;
@@ -191,20 +191,13 @@ void BPF_PROG(duplex_stopping, struct task_struct *p, bool runnable)
 	struct duplex_parameters *now = bpf_map_lookup_elem(&parameters, &zero);
 	struct task_state *state = state_of(p);
 	struct cpu_state *here = cpu_state_of(bpf_get_smp_processor_id());
-	struct class_counters *counts;
-	__u64 ran;
 
 	if (here && !runnable)
 		here->running = NO_CLASS;
 	if (!state || !state->started_at)
 		return;
-	ran = elapsed(state->started_at, clock_now());
+	book(p, state, now, clock_now());
 	state->started_at = 0;
-	counts = counters_of(state->class);
-	if (counts)
-		counts->run_ns += ran;
-	charge(p, state, ran);
-	spend(now, state->class, ran);
 }
 
 /* A task that leaves for another scheduler, or for good. */

@@ -42,7 +42,7 @@ struct class_counters {
 	__u64 crossed;	   /* ... by a CPU of the other direction's lane */
 	__u64 aged;	   /* ... because it had waited for the aging limit */
 	__u64 held;	   /* times a CPU passed the class over for want of tokens */
-	__u64 preemptions; /* times a task of the class took a CPU from bulk work */
+	__u64 preemptions; /* times a task of the class that woke up took a CPU from another */
 	__u64 runs;	   /* stints on a CPU */
 	__u64 run_ns;
 	__u64 wait_ns; /* in the queue */

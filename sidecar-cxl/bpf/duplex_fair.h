@@ -21,9 +21,28 @@ static __always_inline void enter(struct task_state *state, const struct duplex_
 		state->virtual = least;
 }
 
+static __always_inline __u64 weighted(__u64 ran, __u32 weight)
+{
+	return ran * DEFAULT_WEIGHT / (weight ?: DEFAULT_WEIGHT);
+}
+
 static __always_inline void charge(struct task_struct *p, struct task_state *state, __u64 ran)
 {
-	state->virtual += ran * DEFAULT_WEIGHT / (p->scx.weight ?: DEFAULT_WEIGHT);
+	state->virtual += weighted(ran, p->scx.weight);
+}
+
+/* A task comes on, or goes on: what others compare themselves with. */
+static __always_inline void show(struct cpu_state *here, struct task_struct *p, const struct task_state *state, __u64 time)
+{
+	here->since = time;
+	here->virtual = state->virtual;
+	here->weight = p->scx.weight;
+}
+
+/* What the running task has had by now. */
+static __always_inline __u64 virtual_there(const struct cpu_state *there, __u64 time)
+{
+	return there->virtual + weighted(elapsed(there->since, time), there->weight);
 }
 
 static __always_inline void advance(const struct task_state *state)
@@ -33,9 +52,9 @@ static __always_inline void advance(const struct task_state *state)
 }
 
 /*
- * Whether a task that woke up takes a CPU from whoever runs there. Under the guard a latency task does, however short the
- * stint was, but not before half a stint since this happened there last. Others do when they have had less; from a task
- * that is no bulk work by a shortest stint, because tasks that wake each other would only change places.
+ * Whether a task that woke up takes a CPU from whoever runs there. Under the guard a latency task takes it from bulk work,
+ * however short the stint was, but not before half a stint since this happened there last. Otherwise they do when they
+ * have had less; from a balanced task by a shortest stint, because tasks that wake each other would only change places.
  */
 static __always_inline bool may_preempt(const struct cpu_state *there, const struct task_state *state, const struct duplex_parameters *now, __u64 time)
 {
@@ -43,14 +62,14 @@ static __always_inline bool may_preempt(const struct cpu_state *there, const str
 
 	if (there->running >= CLASS_LATENCY)
 		return false;
-	if (state->class == CLASS_LATENCY && now->guard)
+	if (state->class == CLASS_LATENCY && now->guard && there->running < CLASS_BALANCED)
 		return elapsed(there->preempted_at, time) >= now->slice_ns / 2;
 	grain = there->running == CLASS_BALANCED ? now->minimum_ns : 0;
-	return state->virtual + grain < there->virtual + elapsed(there->since, time);
+	return state->virtual + grain < virtual_there(there, time);
 }
 
 /* Whether bulk work runs there that has had more by now than somebody who waits. */
 static __always_inline bool owes(const struct cpu_state *there, __u64 virtual, __u64 time)
 {
-	return there->running < CLASS_BALANCED && virtual < there->virtual + elapsed(there->since, time);
+	return there->running < CLASS_BALANCED && virtual < virtual_there(there, time);
 }

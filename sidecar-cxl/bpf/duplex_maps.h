@@ -20,10 +20,12 @@ struct cpu_state {
 	__u64 preempted_at;
 	__u64 since;	    /* when the running task came on */
 	__u64 virtual;	    /* its virtual time then */
+	__u32 weight;	    /* its weight */
 	__u32 running;	    /* class; NO_CLASS while idle or unknown */
 	__u32 after_latency; /* the last pick was a latency task */
 	__u32 lead;	    /* stints by which the running task has gone on */
 	__u32 held;	    /* the CPU passed tasks over for want of tokens */
+	__u32 padding;
 	__u64 waiting;	    /* tasks in the CPU's own queue */
 };
 

@@ -60,6 +60,7 @@ static __always_inline __u64 slice(const struct duplex_parameters *now, __u64 wa
 struct head {
 	__u64 since; /* when it began to wait; 0 if the queue is empty */
 	__u64 virtual;
+	__u32 class;
 };
 
 static __always_inline struct head head_of(__u64 queue)
@@ -75,6 +76,7 @@ static __always_inline struct head head_of(__u64 queue)
 
 			head.since = state && state->queued_at ? state->queued_at : 1;
 			head.virtual = state ? state->virtual : 0;
+			head.class = state ? state->class : CLASS_BALANCED;
 		}
 	}
 	bpf_iter_scx_dsq_destroy(&iterator);
@@ -101,14 +103,14 @@ static __always_inline bool take(__u32 class, __u32 lane, bool aged)
 	return true;
 }
 
-/* The same, of the tasks that are bound to the CPU. */
-static __always_inline bool take_bound(__s32 cpu, bool aged)
+/* The same, of the tasks that are bound to the CPU; they count for their own class, that of the first. */
+static __always_inline bool take_bound(__s32 cpu, __u32 class, bool aged)
 {
 	struct class_counters *counts;
 
 	if (!move_to_local(CPU_QUEUE(cpu)))
 		return false;
-	counts = counters_of(CLASS_BALANCED);
+	counts = counters_of(class);
 	if (counts) {
 		counts->picked++;
 		if (aged)
@@ -118,13 +120,13 @@ static __always_inline bool take_bound(__s32 cpu, bool aged)
 }
 
 /* The balanced task that waits longest: bound to the CPU, or of the class's queue, whose first may not run here. */
-static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, __u64 own_since, __u32 lane, bool aged)
+static __always_inline bool take_balanced(__s32 cpu, __u64 shared_since, const struct head *bound, __u32 lane, bool aged)
 {
-	bool bound_first = own_since && (!shared_since || own_since < shared_since);
+	bool bound_first = bound->since && (!shared_since || bound->since < shared_since);
 
-	if (bound_first && take_bound(cpu, aged))
+	if (bound_first && take_bound(cpu, bound->class, aged))
 		return true;
 	if (shared_since && take(CLASS_BALANCED, lane, aged))
 		return true;
-	return own_since && !bound_first && take_bound(cpu, aged);
+	return bound->since && !bound_first && take_bound(cpu, bound->class, aged);
 }

@@ -30,8 +30,11 @@ internal static class Checks
         {
             Check("one-reader-among-100-writers", () => SchedulerChecks.Starvation(DuplexClass.Write, DuplexClass.Read));
             Check("token-bucket-holds-the-heavier-direction", SchedulerChecks.Tokens);
+            Check("token-bucket-holds-tasks-that-go-on", SchedulerChecks.TokensOfTasksThatGoOn);
             Check("latency-preempts-bulk", SchedulerChecks.Latency);
             Check("stall-leaves-the-kernels-scheduler", () => FaultChecks.Fault(faulty, 2, 1026));
+            Check("bound-tasks-count-for-their-class", SchedulerChecks.Bound);
+            Check("cpu-limits-keep-the-kernels-scheduler", FaultChecks.CpuLimits);
             Check("keeper-retries", () => FaultChecks.Keeper(faulty));
             Check("a-thousand-pods-leave-nothing-behind", AgentChecks.Pods);
             Check("agent-with-three-capabilities", AgentChecks.Capabilities);

@@ -1,8 +1,11 @@
+using System.Diagnostics;
+using System.Globalization;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Agent;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
+using Moebius.Cxl.Telemetry;
 using static Moebius.Cxl.VirtualMachine.Checks;
 
 namespace Moebius.Cxl.VirtualMachine;
@@ -60,6 +63,40 @@ internal static class FaultChecks
         for (var i = 0; i < Engagement.EngageAfter; i++)
             keeper.Tick(new Dictionary<ulong, MemoryIntent>(), Busy, 0);
         Require(keeper.State.Loaded, keeper.State.Message);
+    }
+
+    /// <summary>A CPU limit keeps the kernel's scheduler, under which alone it holds.</summary>
+    public static string CpuLimits()
+    {
+        var none = new Dictionary<ulong, MemoryIntent>();
+        var hierarchy = CgroupHierarchy.Find(null, "/sys")!;
+        File.WriteAllText(Path.Combine(hierarchy.Root, "cgroup.subtree_control"), "+cpu");
+        using var keeper = new SchedulerKeeper(DuplexScheduler.EmbeddedObject()!, new NodeAgentConfig { Profile = "p", Policy = { Strategy = MemoryStrategy.DuplexPair } }, [[0, 1]], false, "/sys", "/proc", false, TimeProvider.System);
+        using var limited = new BusyCgroup("limited", 1);
+        Engage(keeper);
+        File.WriteAllText(Path.Combine(limited.Root, "cpu.max"), "20000 100000");
+        var without = Used(limited);
+        keeper.Tick(none, Busy, 0, Count);
+        Require(keeper.State is { Loaded: false, Failed: false, Reason: SchedulerState.CpuLimits }, $"{keeper.State}");
+        Back();
+        var with = Used(limited);
+        Require(with < 0.3, $"{with:P0} of a CPU was used, the limit is 20%");
+        File.WriteAllText(Path.Combine(limited.Root, "cpu.max"), "max");
+        keeper.Tick(none, Busy, 0, Count);
+        Require(keeper.State.Loaded, $"{keeper.State}");
+        return $"of a limit of 20% of a CPU, {without:P0} was used under the duplex scheduler and {with:P0} under the kernel's";
+
+        int Count() => hierarchy.CpuLimited(hierarchy.Scan().Values);
+    }
+
+    /// <summary>CPUs that a cgroup uses.</summary>
+    private static double Used(BusyCgroup group)
+    {
+        var (before, watch) = (Microseconds(), Stopwatch.StartNew());
+        Thread.Sleep(2000);
+        return (Microseconds() - before) / watch.Elapsed.TotalMicroseconds;
+
+        double Microseconds() => double.Parse(File.ReadLines(Path.Combine(group.Root, "cpu.stat")).First().Split(' ')[1], CultureInfo.InvariantCulture);
     }
 
     public static string Keeper(byte[] faulty)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Kernel;
 using Moebius.Cxl.Policy;
@@ -87,20 +88,73 @@ internal static class SchedulerChecks
         var limited = Share(2000);
         Require(limited.Held > 0, "no CPU passed readers over");
         Require(limited.Share < free.Share, $"readers had {free.Share:P0} without and {limited.Share:P0} with the limit");
+        double busy;
+        using (var more = new BusyCgroup("more", 1))
+        {
+            scheduler.SetHint(more.Id, DuplexClass.Write);
+            Thread.Sleep(200);
+            busy = Share(2000).Busy;
+            // Two writers for two CPUs: whatever readers may not have, writers take, and at once.
+            Require(busy > 0.97, $"the CPUs worked {busy:P1} of the time while somebody could always run");
+        }
+
         scheduler.SetParameters(Workers.Parameters(MemoryStrategy.DuplexPair));
         Thread.Sleep(200);
         Require(Share(1000).Held == 0, "readers are still held without a limit");
         Require(scheduler.Exit is null, $"the scheduler has left: {scheduler.Exit}");
-        return $"readers' share of the run time {free.Share:P0} -> {limited.Share:P0}, held {limited.Held} times";
+        return $"readers' share of the run time {free.Share:P0} -> {limited.Share:P0}, held {limited.Held} times; with a second writer the CPUs worked {busy:P1} of the time";
 
-        (double Share, ulong Held) Share(int milliseconds)
-        {
-            var (reads, writes) = (scheduler.Read(DuplexClass.Read), scheduler.Read(DuplexClass.Write));
-            Thread.Sleep(milliseconds);
-            var (readsNow, writesNow) = (scheduler.Read(DuplexClass.Read), scheduler.Read(DuplexClass.Write));
-            var read = (double)(readsNow.RunNs - reads.RunNs);
-            return (read / (read + (writesNow.RunNs - writes.RunNs)), readsNow.Held - reads.Held);
-        }
+        (double Share, double Busy, ulong Held) Share(int milliseconds) => Ran(scheduler, milliseconds);
+    }
+
+    /// <summary>The limit counts for tasks that go on and on as well, because nobody waits for their CPU.</summary>
+    public static string TokensOfTasksThatGoOn()
+    {
+        using var scheduler = Load();
+        using var readers = new BusyCgroup("readers", 1);
+        using var writers = new BusyCgroup("writers", 1);
+        scheduler.SetHint(readers.Id, DuplexClass.Read);
+        scheduler.SetHint(writers.Id, DuplexClass.Write);
+        Thread.Sleep(200);
+        var free = Ran(scheduler, 1000);
+        // Half a CPU of two for the reader, and the other CPU for the writer: a third of what is run.
+        scheduler.SetParameters(Workers.Parameters(MemoryStrategy.DuplexToken, new DirectionLoad(1.5, 0.25)));
+        Thread.Sleep(200);
+        var limited = Ran(scheduler, 2000);
+        // What is run shows while it is run, and not only when a task has left its CPU.
+        Require(free is { Share: > 0.4 and < 0.6, Busy: > 0.9 }, $"without a limit the reader had {free.Share:P0} of what was run, {free.Busy:P0} of the machine");
+        Require(limited.Share is > 0.27 and < 0.4, $"the reader had {limited.Share:P0} of what was run; its limit is a third");
+        Require(scheduler.Exit is null, $"the scheduler has left: {scheduler.Exit}");
+        return $"the reader's share of the run time {free.Share:P0} -> {limited.Share:P0}; its limit is 33%";
+    }
+
+    /// <summary>Tasks that may run on one CPU only wait in its queue, and count for their own class all the same.</summary>
+    public static string Bound()
+    {
+        using var scheduler = Load();
+        using var readers = new BusyCgroup("readers", 2);
+        foreach (var task in File.ReadAllLines(Path.Combine(readers.Root, "cgroup.procs")))
+            Process.Start(new ProcessStartInfo("/bin/taskset", ["-p", "1", task]) { RedirectStandardOutput = true })!.WaitForExit();
+        scheduler.SetHint(readers.Id, DuplexClass.Read);
+        Thread.Sleep(500);
+        var before = scheduler.Read(DuplexClass.Read);
+        Thread.Sleep(1000);
+        var after = scheduler.Read(DuplexClass.Read);
+        var (queued, picked) = (after.Queued - before.Queued, after.Picked - before.Picked);
+        Require(queued > 20 && picked > 0.9 * queued, $"of readers {queued} were queued and {picked} picked");
+        Require(scheduler.Exit is null, $"the scheduler has left: {scheduler.Exit}");
+        return $"queued {queued} times, picked {picked} times";
+    }
+
+    /// <summary>Readers' share of what both directions ran, both together as a share of the machine, and how often readers were passed over.</summary>
+    private static (double Share, double Busy, ulong Held) Ran(DuplexScheduler scheduler, int milliseconds)
+    {
+        var (reads, writes, watch) = (scheduler.Read(DuplexClass.Read), scheduler.Read(DuplexClass.Write), Stopwatch.StartNew());
+        Thread.Sleep(milliseconds);
+        var (readsNow, writesNow, window) = (scheduler.Read(DuplexClass.Read), scheduler.Read(DuplexClass.Write), watch.Elapsed.TotalNanoseconds);
+        var read = (double)(readsNow.RunNs - reads.RunNs);
+        var both = read + (writesNow.RunNs - writes.RunNs);
+        return (read / both, both / (window * Environment.ProcessorCount), readsNow.Held - reads.Held);
     }
 
     public static string Latency()

@@ -60,6 +60,7 @@ public sealed partial class RuleTests(CrdServer server)
         { "KVPrivacyPolicy", "{monitor: {window: 0h0s}}", "spec.monitor.window", "must be longer than 0s" },
         { "KVPrivacyPolicy", "{retention: {privateIdle: 0m}}", "spec.retention.privateIdle", "must be longer than 0s" },
         { "MemorySchedulingProfile", "{policy: {agingLimit: 0ms}}", "spec.policy.agingLimit", "must be longer than 0s" },
+        { "MemorySchedulingProfile", "{policy: {agingLimit: 101ms}}", "spec.policy.agingLimit", "must be 100ms or shorter: the kernel takes out a scheduler that lets a task wait for 600ms" },
         { "MemorySchedulingProfile", "{telemetry: {interval: 99ms}}", "spec.telemetry.interval", "must be 100ms or longer" },
         { "PromptOptimizer", "{defaultBudget: {deadline: 0s}}", "spec.defaultBudget.deadline", "must be longer than 0s" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, endpoint: {url: http://a, model: m, timeout: 25h}}}", "spec.languageModel.endpoint.timeout", "must be 10ms to 24h" },

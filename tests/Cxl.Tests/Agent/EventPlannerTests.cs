@@ -47,12 +47,21 @@ public sealed class EventPlannerTests
     public void The_scheduler_comes_and_goes_in_events()
     {
         Assert.Equal(["SchedulerLoaded Normal"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = Loaded }));
+        var yielding = StandingBy with { Reason = "CpuLimitsInForce" };
+        Assert.Equal(["CpuLimitsInForce Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = yielding }));
+        Assert.Equal(["CpuLimitsInForce Normal"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = yielding }));
+        Assert.Empty(Told(_status with { Duplex = yielding }, _status with { Duplex = yielding }));
+        Assert.Contains("requests and limits of pods", Assert.Single(EventPlanner.Between(_status with { Duplex = StandingBy }, _status with { Duplex = Loaded })).Message, StringComparison.Ordinal);
         Assert.Equal(["SchedulerReleased Normal"], Told(_status with { Duplex = Loaded }, _status with { Duplex = StandingBy }));
         Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Loaded }, _status with { Duplex = Exited }));
         Assert.Equal(["SchedulerExited Warning", "SchedulerBackOff Warning"], Told(_status with { Duplex = Exited }, _status with { Duplex = Exited with { Failures = 2 } }));
-        var other = StandingBy with { Reason = "OtherSchedulerLoaded", Failures = 1 };
+        var other = StandingBy with { Reason = "OtherSchedulerLoaded", NextAttempt = Exited.NextAttempt };
         Assert.Equal(["OtherSchedulerLoaded Warning"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = other }));
-        Assert.Empty(Told(_status with { Duplex = other }, _status with { Duplex = other with { Failures = 2 } }));
+        Assert.Empty(Told(_status with { Duplex = other }, _status with { Duplex = other with { NextAttempt = other.NextAttempt + TimeSpan.FromSeconds(2) } }));
+        // The first failure after a long run: the count is what it was.
+        Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Loaded with { Failures = 1 } }, _status with { Duplex = Exited }));
+        var again = Exited with { NextAttempt = Exited.NextAttempt + TimeSpan.FromHours(1) };
+        Assert.Equal(["SchedulerExited Warning"], Told(_status with { Duplex = Exited }, _status with { Duplex = again }));
         Assert.Equal(["SchedulerRejected Warning"], Told(_status with { Duplex = StandingBy }, _status with { Duplex = StandingBy with { Reason = "SchedulerRejected", Failures = 1 } }));
     }
 

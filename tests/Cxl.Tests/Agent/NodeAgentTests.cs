@@ -110,7 +110,7 @@ public sealed class NodeAgentTests
         agent.Tick();
         Assert.Equal((SchedulingLevel.Observe, "lavd_1.0"), (agent.Status.Level, agent.Status.Scheduler));
         Assert.Contains("'lavd_1.0' is loaded already", agent.Status.Message, StringComparison.Ordinal);
-        Assert.Equal("OtherSchedulerLoaded", agent.Status.Duplex!.Reason);
+        Assert.Equal(("OtherSchedulerLoaded", 0), (agent.Status.Duplex!.Reason, agent.Status.Duplex.Failures));
         Assert.Equal("1", sysfs[$"{Weights}1"]);
 
         sysfs.Add("kernel/sched_ext/state = disabled");
@@ -120,6 +120,57 @@ public sealed class NodeAgentTests
             return agent.Status.Duplex!.Reason != "OtherSchedulerLoaded";
         });
         Assert.Equal("disabled", agent.Status.Scheduler);
+    }
+
+    [Fact]
+    public async Task A_scheduler_is_looked_after_though_the_counters_cannot_be_read()
+    {
+        Assert.SkipUnless(DuplexScheduler.EmbeddedObject() is not null, "this build has no eBPF programs: that would be the first reason");
+        using var sysfs = new SysfsFixture("cxl-two-way", [.. ThreeWeights, "kernel/sched_ext/state = enabled", "kernel/sched_ext/root/ops = lavd_1.0"]);
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        agent.Counters = () => throw new BpfException("reading the map cgroups", 5);
+        agent.Tick();
+        Assert.Contains(agent.Status.Warnings, warning => warning.Contains("reading the map cgroups", StringComparison.Ordinal));
+        sysfs.Add("kernel/sched_ext/state = disabled");
+        await Eventually.TrueAsync(() =>
+        {
+            agent.Tick();
+            return agent.Status.Duplex!.Reason != "OtherSchedulerLoaded";
+        });
+        agent.Counters = () => null;
+        agent.Tick();
+        Assert.DoesNotContain(agent.Status.Warnings, warning => warning.Contains("reading the map", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_report_changes_nothing_and_waits_for_nobody()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        var options = new AgentOptions { Sysfs = sysfs.Root, State = State(sysfs), ReportOnly = true, Config = new NodeAgentConfig { Profile = "p" } };
+        using (var alone = new NodeAgent(options, new AgentMetrics(), NullLogger<NodeAgent>.Instance))
+        {
+            alone.Tick();
+            Assert.Equal((SchedulingLevel.Interleave, null), (alone.Status.Level, alone.Status.InterleaveWeights));
+            Assert.Equal("1", sysfs[$"{Weights}1"]);
+        }
+
+        Assert.False(Directory.Exists(State(sysfs)), "a report leaves a record");
+        using var agent = Start(sysfs, new NodeAgentConfig { Profile = "p" });
+        var weight = sysfs[$"{Weights}1"];
+        using (var beside = new NodeAgent(options, new AgentMetrics(), NullLogger<NodeAgent>.Instance))
+            Assert.Equal(SchedulingLevel.Interleave, beside.Status.Level);
+        Assert.Equal(weight, sysfs[$"{Weights}1"]);
+    }
+
+    [Fact]
+    public void A_report_leaves_what_a_killed_agent_left()
+    {
+        using var sysfs = new SysfsFixture("cxl-two-way", ThreeWeights);
+        using (var record = WeightRecord.TryOpen(State(sysfs), "/proc")!)
+            new WeightedInterleave(sysfs.Root, record).Apply(new Dictionary<int, int> { [1] = 9 });
+        using (new NodeAgent(new AgentOptions { Sysfs = sysfs.Root, State = State(sysfs), ReportOnly = true, Config = new NodeAgentConfig { Profile = "p" } }, new AgentMetrics(), NullLogger<NodeAgent>.Instance))
+            Assert.Equal("9", sysfs[$"{Weights}1"]);
+        Assert.Equal("9", sysfs[$"{Weights}1"]);
     }
 
     [Theory]

@@ -48,14 +48,24 @@ public sealed class NodeEventsTests
         foreach (var each in refusals)
         {
             refusal = each;
-            events.Add(new NodeEvent(true, "SchedulerBackOff", $"again {written.Count}"));
+            var message = $"again {written.Count}";
+            events.Add(new NodeEvent(true, "SchedulerBackOff", message));
             await UntilAsync(() => events.Warning is not null);
             Assert.StartsWith("events: cannot be written", events.Warning, StringComparison.Ordinal);
+            // It is written as soon as it can be, and nothing else has to happen for that.
             refusal = null;
-            events.Add(new NodeEvent(true, "SchedulerBackOff", $"again {written.Count}"));
             await UntilAsync(() => events.Warning is null);
+            Assert.Equal(message, (string?)written.Last()["message"]);
         }
-        Assert.Equal(4, written.Count);
+
+        // What the server finds invalid would be so for ever: it does not keep the next one waiting.
+        refusal = Results.StatusCode(422);
+        events.Add(new NodeEvent(true, "SchedulerExited", "invalid"));
+        await UntilAsync(() => events.Warning is not null);
+        refusal = null;
+        events.Add(new NodeEvent(false, "SchedulerLoaded", "the next"));
+        await UntilAsync(() => events.Warning is null);
+        Assert.Equal(["a level", "xxxxxxx", "again 2", "again 3", "the next"], written.Select(one => (string)one["message"]!).Select(text => text.Length > 100 ? text[..7] : text));
         await events.StopAsync(cancellation);
 
         static async Task UntilAsync(Func<bool> holds)

@@ -25,6 +25,28 @@ public class HintResolverTests
     }
 
     [Fact]
+    public void An_annotation_claims_only_what_the_profile_leaves_to_it()
+    {
+        WorkloadHint[] workloads = [Hint("search", MemoryIntent.Latency, new V1LabelSelector { MatchLabels = new Dictionary<string, string> { ["app"] = "search" } })];
+        PodInfo[] pods = [Pod("1", "log", "latency"), Pod("2", "log", "read-heavy"), Pod("3", "search", "latency")];
+        var result = HintResolver.Resolve(pods, workloads, Namespaces, [MemoryIntent.ReadHeavy]);
+        // The profile itself may give what it keeps from annotations.
+        Assert.Equal(new Dictionary<string, MemoryIntent> { ["2"] = MemoryIntent.ReadHeavy, ["3"] = MemoryIntent.Latency }, result.Intents);
+        Assert.Equal((0, 2), (result.Refused, result.Forbidden));
+        Assert.Equal(3, HintResolver.Resolve(pods, workloads, Namespaces, []).Forbidden);
+        Assert.Equal(0, HintResolver.Resolve(pods, workloads, Namespaces).Forbidden);
+    }
+
+    [Fact]
+    public void Whom_two_pods_claim_to_be_has_no_intent()
+    {
+        WorkloadHint[] workloads = [Hint("all", MemoryIntent.WriteHeavy, new V1LabelSelector())];
+        var result = HintResolver.Resolve([Pod("1", "search", "latency"), Pod("2", "search"), Pod("1", "search"), Pod("1", "search", "fast")], workloads, Namespaces);
+        Assert.Equal(new Dictionary<string, MemoryIntent> { ["2"] = MemoryIntent.WriteHeavy }, result.Intents);
+        Assert.Equal((0, 1), (result.Refused, result.Contested));
+    }
+
+    [Fact]
     public void An_attribute_holds_for_what_is_below_and_never_overrules_a_hint()
     {
         var paths = new Dictionary<ulong, string> { [1] = "/", [2] = "/batch.slice", [3] = "/batch.slice/a/b", [4] = "/batch.slice/pod", [5] = "/batch.slice2", [6] = "/wrong" };

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Telemetry;
 using Moebius.Cxl.Topology;
@@ -23,7 +24,7 @@ public sealed class UncoreTrafficTests
     {
         using var sysfs = new SysfsFixture("ddr-only", CxlDevice);
         var unit = Assert.Single(PmuDevice.Find(new SysfsTree(sysfs.Root), "cxl_pmu_mem"));
-        Assert.Equal(("cxl_pmu_mem0.0", 77u, 3), (unit.Name, unit.Type, unit.Cpu));
+        Assert.Equal(("cxl_pmu_mem0.0", 77u, 3), (unit.Name, unit.Type, Assert.Single(unit.Cpus)));
         Assert.Equal(0x1e98_0024_0000_0001UL, unit.Encode(unit.Event("s2m_drs_memdata")!));
         Assert.Null(unit.Event("m2s_rwd_memwr"));
         Assert.Equal(64, unit.BytesPerCount("s2m_drs_memdata"));
@@ -60,6 +61,33 @@ public sealed class UncoreTrafficTests
         // Half a MiB for each nanosecond.
         Assert.Equal(0, then[0].Bytes % (1 << 19));
         Assert.Equal((0.0, TelemetrySource.PerfEvents, null), (then[1].Bytes, meter.Source, meter.Failure));
+    }
+
+    [Theory]
+    [InlineData("0,18", new[] { 0, 18 })]
+    [InlineData("0-1", new[] { 0, 1 })]
+    [InlineData("", new[] { 0 })]
+    public void A_unit_counts_on_each_CPU_that_it_names(string mask, int[] cpus)
+    {
+        using var sysfs = new SysfsFixture("ddr-only", $"{Folder}/uncore_imc_0/type = 1", $"{Folder}/uncore_imc_0/cpumask = {mask}");
+        Assert.Equal(cpus, Assert.Single(PmuDevice.Find(new SysfsTree(sysfs.Root), "uncore_imc_")).Cpus);
+    }
+
+    /// <summary>A memory controller's unit has one CPU in each socket, and each counts its own socket.</summary>
+    [Fact]
+    public void The_traffic_of_every_socket_counts()
+    {
+        Assert.SkipUnless(Environment.ProcessorCount > 1, "one CPU only");
+        using var sysfs = new SysfsFixture("ddr-only", [.. Unit("event=0x0", "event=0x9"), $"{Folder}/uncore_imc_0/cpumask = 0,1"]);
+        var (meter, why) = TrafficMeter.Open(TelemetrySource.Auto, sysfs.Root);
+        using var opened = meter;
+        Assert.SkipWhen(meter is null, why);
+        var first = meter.Read()[0].Bytes;
+        var watch = Stopwatch.StartNew();
+        Thread.Sleep(50);
+        var nanoseconds = watch.Elapsed.TotalNanoseconds;
+        // The clocks of two CPUs.
+        Assert.InRange((meter.Read()[0].Bytes - first) / (1 << 19), 1.9 * nanoseconds, double.MaxValue);
     }
 
     [Fact]
