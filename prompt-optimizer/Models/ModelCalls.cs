@@ -88,6 +88,22 @@ internal sealed class ModelCalls
             : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
     }
 
+    /// <summary>An error for an HTTP status of an API whose errors the caller reads.</summary>
+    /// <param name="status">The status.</param>
+    /// <param name="retryAfter">Retry-After, if there is one.</param>
+    /// <param name="hint">What would be right, in words of this part's own; empty for none.</param>
+    /// <param name="words">The endpoint's words, for the job's owner; empty for none.</param>
+    internal Exception ForStatusInWords(int status, string? retryAfter, string hint, string words)
+    {
+        _counted(status.ToString(CultureInfo.InvariantCulture));
+        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}{(hint.Length > 0 ? $" ({hint})" : "")}";
+        var text = Agents.PromptDraft.OneLine(words);
+        var detail = text.Length == 0 ? "" : $": {(text.Length > 400 ? text[..400] + "..." : text)}";
+        return IsTransient(status)
+            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()))
+            : new ModelRejectedException(summary, detail, status);
+    }
+
 #pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.
     private static double Jitter() => Random.Shared.NextDouble();
 #pragma warning restore CA5394

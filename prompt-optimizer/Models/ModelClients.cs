@@ -1,3 +1,4 @@
+using Moebius.Crds.V1Alpha1;
 using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer.Models;
@@ -11,7 +12,7 @@ internal sealed class ModelClients : IDisposable
     {
         var language = Own(new ChatModel(settings.LanguageModel, Calls(settings.LanguageModel, "language")));
         var vision = settings.VisionModel is { } scorer ? Own(new ChatModel(scorer, Calls(scorer, "scorer"))) : null;
-        var image = settings.ImageModel is { } images ? Own(new ImageModel(images, Calls(images.Endpoint, "image"))) : null;
+        var image = settings.ImageModel is { } images ? Own(Image(images, Calls(images.Endpoint, "image"))) : null;
         Models = new(language, vision, image);
 
         ModelCalls Calls(EndpointSettings endpoint, string name) => new(endpoint, timing, time, metrics.Requests(name));
@@ -20,6 +21,13 @@ internal sealed class ModelClients : IDisposable
     public ModelSet Models { get; }
 
     public void Dispose() => _owned.ForEach(client => client.Dispose());
+
+    private static IImageModel Image(ImageSettings images, ModelCalls calls) => images.Api switch
+    {
+        ImageApi.OpenAI => new ImageModel(images, calls),
+        ImageApi.Automatic1111 => new WebUiImages(images, calls),
+        var other => throw new ArgumentOutOfRangeException(nameof(images), other, "unknown API of images"),
+    };
 
     private T Own<T>(T client) where T : IDisposable
     {
