@@ -49,8 +49,6 @@ internal sealed record OptimizerSettings(
             throw new UserInputException($"{source}: store: '{config.Store}' is not supported by this version: write Sqlite");
         if (config.Scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
             throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
-        if (config.ImageModel is { Api: ImageApi.ComfyUI } image)
-            throw new UserInputException($"{source}: imageModel.api: '{image.Api}' is not supported by this version: write OpenAI or Automatic1111");
 
         return new(
             Endpoint(config.LanguageModel, "languageModel", ContainerVariables.LanguageModelKey, source, environment),

@@ -147,7 +147,7 @@ public enum ImageApi
     /// <summary>The OpenAI images API.</summary>
     OpenAI,
 
-    /// <summary>ComfyUI. This version refuses it.</summary>
+    /// <summary>ComfyUI: a workflow for the checkpoint is put into its queue.</summary>
     ComfyUI,
 
     /// <summary>The API of AUTOMATIC1111's stable-diffusion-webui, which Forge and SD.Next speak, too.</summary>

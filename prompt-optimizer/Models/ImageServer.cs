@@ -26,10 +26,10 @@ internal sealed class ImageServer(EndpointSettings endpoint, ModelCalls calls, F
     public Task<byte[]> PostAsync(string path, JsonNode body, CancellationToken cancel) => calls.RunAsync(token => SendAsync(HttpMethod.Post, path, body, token), cancel);
 
     /// <summary>Posts JSON once.</summary>
-    public Task<byte[]> PostOnceAsync(string path, JsonNode body, CancellationToken cancel) => SendAsync(HttpMethod.Post, path, body, cancel);
+    public Task<byte[]> PostOnceAsync(string path, JsonNode body, CancellationToken cancel) => calls.OnceAsync(token => SendAsync(HttpMethod.Post, path, body, token), cancel);
 
     /// <summary>Gets what is at a path once.</summary>
-    public Task<byte[]> GetOnceAsync(string path, CancellationToken cancel) => SendAsync(HttpMethod.Get, path, null, cancel);
+    public Task<byte[]> GetOnceAsync(string path, CancellationToken cancel) => calls.OnceAsync(token => SendAsync(HttpMethod.Get, path, null, token), cancel);
 
     /// <summary>What an answer says, or a refusal that names the field.</summary>
     /// <exception cref="ModelRejectedException">It is not JSON of the expected form.</exception>

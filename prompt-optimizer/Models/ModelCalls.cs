@@ -57,6 +57,21 @@ internal sealed class ModelCalls
     public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel) =>
         await _pipeline.ExecuteAsync(async token => await call(token).ConfigureAwait(false), cancel).ConfigureAwait(false);
 
+    /// <summary>Runs a call once, counted and with its errors in this part's terms; its timeout is the caller's.</summary>
+    public async Task<T> OnceAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel)
+    {
+        try
+        {
+            var answer = await call(cancel).ConfigureAwait(false);
+            _counted("ok");
+            return answer;
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            throw Translate(error);
+        }
+    }
+
     /// <summary>Wait before attempt <paramref name="attempt"/> + 1 (from 0): what the endpoint asked for, or doubling with jitter.</summary>
     internal static TimeSpan Delay(int attempt, TimeSpan? retryAfter, CallTiming timing, double jitter)
     {

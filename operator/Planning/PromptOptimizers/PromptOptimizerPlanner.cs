@@ -66,8 +66,6 @@ public static class PromptOptimizerPlanner
         var spec = resource.Spec;
         if (spec.Scorer.Type == ScorerType.Clip)
             yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
-        if (spec.ImageModel is { Api: ImageApi.ComfyUI and var api })
-            yield return Unsupported($"spec.imageModel.api: {api} is not supported yet: write OpenAI or Automatic1111");
         if (spec.Store.Type == JobStoreType.PostgreSQL)
             yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
         if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } problem)
