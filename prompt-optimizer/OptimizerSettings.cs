@@ -1,3 +1,4 @@
+using System.Globalization;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
@@ -13,8 +14,14 @@ namespace Moebius.PromptOptimizer;
 /// <param name="Timeout">How long one call may take.</param>
 internal sealed record EndpointSettings(string Field, Uri Url, string Model, string? ApiKey, TimeSpan Timeout);
 
-/// <summary>Where images are made.</summary>
-internal sealed record ImageSettings(EndpointSettings Endpoint, string Size);
+/// <summary>Where images are made, and in which dialect the prompts for them are written.</summary>
+internal sealed record ImageSettings(EndpointSettings Endpoint, string Size, ImageApi Api, PromptDialect Dialect)
+{
+    /// <summary>Width and height in pixels.</summary>
+    public (int Width, int Height) Pixels => Size.Split('x') is [var width, var height]
+        ? (int.Parse(width, CultureInfo.InvariantCulture), int.Parse(height, CultureInfo.InvariantCulture))
+        : throw new InvalidOperationException($"size '{Size}'");
+}
 
 /// <summary>Limits of one request or of one piece of feedback.</summary>
 internal sealed record JobLimits(int Rounds, int Tokens, int Images, TimeSpan Deadline);
@@ -42,14 +49,13 @@ internal sealed record OptimizerSettings(
             throw new UserInputException($"{source}: store: '{config.Store}' is not supported by this version: write Sqlite");
         if (config.Scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
             throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
-        if (config.ImageModel is { Api: not ImageApi.OpenAI } image)
-            throw new UserInputException($"{source}: imageModel.api: '{image.Api}' is not supported by this version: write OpenAI");
 
         return new(
             Endpoint(config.LanguageModel, "languageModel", ContainerVariables.LanguageModelKey, source, environment),
             config.Scorer.Endpoint is { } vision ? Endpoint(vision, "scorer.endpoint", ContainerVariables.ScorerKey, source, environment) : null,
             config.ImageModel is { } images
-                ? new(Endpoint(images.Endpoint, "imageModel.endpoint", ContainerVariables.ImageModelKey, source, environment), images.Size)
+                ? new(Endpoint(images.Endpoint, "imageModel.endpoint", ContainerVariables.ImageModelKey, source, environment), images.Size, images.Api,
+                    images.Dialect ?? (images.Api == ImageApi.OpenAI ? PromptDialect.DallE : PromptDialect.StableDiffusion))
                 : null,
             config.Rounds.AcceptScorePercent,
             new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.ParsePositive(config.DefaultBudget.Deadline, $"{source}: defaultBudget.deadline")),

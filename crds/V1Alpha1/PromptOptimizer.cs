@@ -118,15 +118,24 @@ public enum ScorerType
 }
 
 /// <summary>Where images are made.</summary>
+[CelRule("self.api == 'OpenAI' || !self.endpoint.url.matches('/v1/*$')", "endpoint.url for Automatic1111 and ComfyUI is that of the server itself, such as http://host:7860, without /v1")]
+[CelRule("self.api == 'OpenAI' || self.size.split('x').all(side, int(side) % 8 == 0)", "size for Automatic1111 and ComfyUI must be in multiples of 8 pixels")]
 public sealed class ImageModelSpec
 {
     /// <summary>The endpoint's protocol.</summary>
     public required ImageApi Api { get; set; }
 
-    /// <summary>The endpoint.</summary>
+    /// <summary>
+    /// The endpoint. For Automatic1111 and ComfyUI: <c>url</c> is that of the server itself, such as
+    /// <c>http://host:7860</c>, <c>model</c> the name of the checkpoint, and a key of the form <c>user:password</c> is
+    /// sent as basic authentication.
+    /// </summary>
     public required ModelEndpoint Endpoint { get; set; }
 
-    /// <summary>Width and height in pixels.</summary>
+    /// <summary>The dialect of the prompts that it is sent. Absent: DallE for OpenAI, StableDiffusion for the others.</summary>
+    public PromptDialect? Dialect { get; set; }
+
+    /// <summary>Width and height in pixels; multiples of 8 for Automatic1111 and ComfyUI.</summary>
     [Size(5, 11)]
     [Pattern("^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
     public string Size { get; set; } = "1024x1024";
@@ -138,10 +147,10 @@ public enum ImageApi
     /// <summary>The OpenAI images API.</summary>
     OpenAI,
 
-    /// <summary>ComfyUI. This version refuses it.</summary>
+    /// <summary>ComfyUI: a workflow for the checkpoint is put into its queue.</summary>
     ComfyUI,
 
-    /// <summary>Automatic1111. This version refuses it.</summary>
+    /// <summary>The API of AUTOMATIC1111's stable-diffusion-webui, which Forge and SD.Next speak, too.</summary>
     Automatic1111,
 }
 

@@ -76,6 +76,12 @@ internal static class CelRules
         Add<LanguageModelSpec>("timeout is for moeDeploymentRef: write endpoint.timeout", model => model.Timeout is null || model.Endpoint is null);
         Add<ScorerSpec>("endpoint must be set for type VisionLanguageModel and only then", scorer => scorer.Type == ScorerType.VisionLanguageModel == scorer.Endpoint is not null);
         Add<ScorerSpec>("clip must be set for type Clip and only then", scorer => scorer.Type == ScorerType.Clip == scorer.Clip is not null);
+        Add<ImageModelSpec>(
+            "endpoint.url for Automatic1111 and ComfyUI is that of the server itself, such as http://host:7860, without /v1",
+            image => image.Api == ImageApi.OpenAI || !image.Endpoint.Url.TrimEnd('/').EndsWith("/v1", StringComparison.Ordinal));
+        Add<ImageModelSpec>(
+            "size for Automatic1111 and ComfyUI must be in multiples of 8 pixels",
+            image => image.Api == ImageApi.OpenAI || image.Size.Split('x').All(side => int.Parse(side, System.Globalization.CultureInfo.InvariantCulture) % 8 == 0));
         Add<JobStoreSpec>("connectionSecretRef must be set for type PostgreSQL and only then", store => store.Type == JobStoreType.PostgreSQL == store.ConnectionSecretRef is not null);
     }
 

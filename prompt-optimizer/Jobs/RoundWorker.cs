@@ -1,11 +1,10 @@
 using Moebius.PromptOptimizer.Agents;
-using Moebius.PromptOptimizer.Dialects;
 using Moebius.PromptOptimizer.Models;
 
 namespace Moebius.PromptOptimizer.Jobs;
 
 /// <summary>The models behind the agents.</summary>
-internal sealed record ModelSet(IChatModel Language, IChatModel? Vision, ImageModel? Image);
+internal sealed record ModelSet(IChatModel Language, IChatModel? Vision, IImageModel? Image);
 
 /// <summary>Carries out one step of a job that calls models: infers the intent, or makes and judges one round.</summary>
 internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics metrics, TimeProvider time)
@@ -50,7 +49,7 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
         store.StepStarted(job.Id, SelfEvaluation.Name);
         var words = feedback.Count == 0 ? null : string.Join('\n', feedback);
         var evaluation = Scoring.Verify(job.Intent!, draft, await _evaluation.JudgeAsync(job.Prompt, words, job.Intent!, draft, meter, cancel).ConfigureAwait(false));
-        var image = await MakeImageAsync(round, draft, cancel).ConfigureAwait(false);
+        var image = await MakeImageAsync(round, draft, [.. evaluation.Elements.Where(element => element.Present).Select(element => element.Quote!)], cancel).ConfigureAwait(false);
         VisionScore? vision = null;
         if (_vision is not null && image is not null)
         {
@@ -64,7 +63,7 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
         metrics.RoundFinished(finished);
     }
 
-    private async Task<GeneratedImage?> MakeImageAsync(RoundInHand round, PromptDraft draft, CancellationToken cancel)
+    private async Task<GeneratedImage?> MakeImageAsync(RoundInHand round, PromptDraft draft, IReadOnlyList<string> kept, CancellationToken cancel)
     {
         if (models.Image is null)
             return null;
@@ -79,12 +78,12 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
         var started = time.GetTimestamp();
         try
         {
-            var image = await models.Image.GenerateAsync(DallE.Write(draft), cancel).ConfigureAwait(false);
+            var image = await models.Image.GenerateAsync(ImagePrompt.Of(models.Image.Dialect, draft, kept), cancel).ConfigureAwait(false);
             Spend(round, new Usage(0, 0, 1, (long)time.GetElapsedTime(started).TotalMilliseconds));
             metrics.ImageMade();
             return image;
         }
-        catch (ModelRejectedException error) when (error.Status == 400)
+        catch (ModelRejectedException error) when (error.Status == 400 && models.Image.RefusesPrompts)
         {
             // An image model refuses a prompt (its own content rules) with 400: this draft has no image, the job goes on.
             round.Notes.Add($"no image: {error.Message}; judged by its text");

@@ -2,6 +2,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.PromptOptimizer.Models;
 
@@ -9,15 +10,17 @@ namespace Moebius.PromptOptimizer.Models;
 internal sealed record GeneratedImage(byte[] Bytes, string MediaType);
 
 /// <summary>The OpenAI images API (<c>POST images/generations</c>), one image a call, taken inline.</summary>
-internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IDisposable
+internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IImageModel
 {
     private const int MaxBytes = 64 * 1024 * 1024;
 
     private readonly HttpClient _http = ModelCalls.CreateHttpClient();
 
-    /// <exception cref="ModelUnavailableException">Worth trying again later.</exception>
-    /// <exception cref="ModelRejectedException">The endpoint refuses the prompt or the request.</exception>
-    public Task<GeneratedImage> GenerateAsync(string prompt, CancellationToken cancel) => calls.RunAsync(token => CallAsync(prompt, token), cancel);
+    public PromptDialect Dialect => settings.Dialect;
+
+    public bool RefusesPrompts => true;
+
+    public Task<GeneratedImage> GenerateAsync(ImagePrompt prompt, CancellationToken cancel) => calls.RunAsync(token => CallAsync(prompt.Positive, token), cancel);
 
     public void Dispose() => _http.Dispose();
 

@@ -58,6 +58,21 @@ internal sealed class ModelCalls
     public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel) =>
         await _pipeline.ExecuteAsync(async token => await call(token).ConfigureAwait(false), cancel).ConfigureAwait(false);
 
+    /// <summary>Runs a call once, counted and with its errors in this part's terms; its timeout is the caller's.</summary>
+    public async Task<T> OnceAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken cancel)
+    {
+        try
+        {
+            var answer = await call(cancel).ConfigureAwait(false);
+            _counted("ok");
+            return answer;
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            throw Translate(error);
+        }
+    }
+
     /// <summary>Wait before attempt <paramref name="attempt"/> + 1 (from 0): what the endpoint asked for, or doubling with jitter.</summary>
     internal static TimeSpan Delay(int attempt, TimeSpan? retryAfter, CallTiming timing, double jitter)
     {
@@ -87,6 +102,22 @@ internal sealed class ModelCalls
         return IsTransient(status)
             ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
             : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
+    }
+
+    /// <summary>An error for an HTTP status of an API whose errors the caller reads.</summary>
+    /// <param name="status">The status.</param>
+    /// <param name="retryAfter">Retry-After, if there is one.</param>
+    /// <param name="hint">What would be right, in words of this part's own; empty for none.</param>
+    /// <param name="words">The endpoint's words, for the job's owner; empty for none.</param>
+    internal Exception ForStatusInWords(int status, string? retryAfter, string hint, string words)
+    {
+        _counted(status.ToString(CultureInfo.InvariantCulture));
+        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}{(hint.Length > 0 ? $" ({hint})" : "")}";
+        var text = Agents.PromptDraft.OneLine(words);
+        var detail = text.Length == 0 ? "" : $": {(text.Length > 400 ? text[..400] + "..." : text)}";
+        return IsTransient(status)
+            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()))
+            : new ModelRejectedException(summary, detail, status);
     }
 
 #pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.

@@ -1,5 +1,6 @@
 using Moebius.Crds;
 using Moebius.Crds.Config;
+using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.PromptOptimizer.Tests;
 
@@ -32,7 +33,9 @@ public sealed class SettingsTests
     [InlineData("scorer: { type: VisionLanguageModel }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
     [InlineData("scorer: { endpoint: { url: 'http://v/v1', model: v } }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
     [InlineData("scorer: { type: VisionLanguageModel, endpoint: { url: 'http://v/v1', model: v } }", "scorer.type: 'VisionLanguageModel' judges images and imageModel is not set")]
-    [InlineData("imageModel: { api: ComfyUI, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.api: 'ComfyUI' is not supported")]
+    [InlineData("imageModel: { api: Automatic1111, endpoint: { url: 'http://c/sdapi/v1/', model: c } }", "imageModel: endpoint.url for Automatic1111 and ComfyUI is that of the server itself, such as http://host:7860, without /v1")]
+    [InlineData("imageModel: { api: Automatic1111, size: 512x516, endpoint: { url: 'http://c', model: c } }", "imageModel: size for Automatic1111 and ComfyUI must be in multiples of 8 pixels")]
+    [InlineData("imageModel: { api: Automatic1111, dialect: Paint, endpoint: { url: 'http://c', model: c } }", "imageModel.dialect")]
     [InlineData("imageModel: { api: OpenAI, size: large, endpoint: { url: 'http://c/v1', model: c } }", "imageModel.size: 'large' does not match")]
     [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'http://u:p@c/v1', model: c } }", "imageModel.endpoint.url: must not hold a user or password")]
     [InlineData("imageModel: { api: OpenAI, endpoint: { url: 'http://c/v1', model: c, timeout: 5ms } }", "imageModel.endpoint.timeout: '5ms' must be 10ms to 24h")]
@@ -42,6 +45,19 @@ public sealed class SettingsTests
         var error = Assert.Throws<UserInputException>(() => Load($"{Good}\n{line}"));
         Assert.Contains($"file.yaml: {message}", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', error.Message);
+    }
+
+    [Theory]
+    [InlineData("api: OpenAI", PromptDialect.DallE)]
+    [InlineData("api: OpenAI, dialect: Flux", PromptDialect.Flux)]
+    [InlineData("api: Automatic1111", PromptDialect.StableDiffusion)]
+    [InlineData("api: ComfyUI", PromptDialect.StableDiffusion)]
+    [InlineData("api: Automatic1111, dialect: Flux", PromptDialect.Flux)]
+    public void Images_have_the_dialect_of_their_API_unless_another_is_named(string fields, PromptDialect dialect)
+    {
+        var settings = Load($"{Good}\nimageModel: {{ {fields}, size: 512x768, endpoint: {{ url: 'http://c', model: c }} }}");
+        Assert.Equal(dialect, settings.ImageModel!.Dialect);
+        Assert.Equal((512, 768), settings.ImageModel.Pixels);
     }
 
     [Fact]

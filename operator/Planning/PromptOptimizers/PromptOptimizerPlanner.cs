@@ -66,8 +66,6 @@ public static class PromptOptimizerPlanner
         var spec = resource.Spec;
         if (spec.Scorer.Type == ScorerType.Clip)
             yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
-        if (spec.ImageModel is { Api: not ImageApi.OpenAI and var api })
-            yield return Unsupported($"spec.imageModel.api: {api} is not supported yet: write OpenAI");
         if (spec.Store.Type == JobStoreType.PostgreSQL)
             yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
         if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } problem)
@@ -119,7 +117,7 @@ public static class PromptOptimizerPlanner
     {
         LanguageModel = WithoutSecret(endpoint),
         Scorer = new ScorerSpec { Type = spec.Scorer.Type, Endpoint = spec.Scorer.Endpoint is { } scorer ? WithoutSecret(scorer) : null },
-        ImageModel = spec.ImageModel is { } image ? new ImageModelSpec { Api = image.Api, Endpoint = WithoutSecret(image.Endpoint), Size = image.Size } : null,
+        ImageModel = spec.ImageModel is { } image ? new ImageModelSpec { Api = image.Api, Endpoint = WithoutSecret(image.Endpoint), Dialect = image.Dialect, Size = image.Size } : null,
         Rounds = spec.Rounds,
         DefaultBudget = spec.DefaultBudget,
         Store = spec.Store.Type,

@@ -77,6 +77,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "PromptOptimizer", "{scorer: {type: Clip, clip: {}}}", "spec.scorer.clip", "exactly one of claimName and image must be set" },
         { "PromptOptimizer", "{scorer: {type: Clip, clip: {claimName: c, path: /x}}}", "spec.scorer.clip.path", "path must be relative and stay inside the volume" },
         { "PromptOptimizer", "{imageModel: {api: OpenAI, endpoint: {url: 'http://a/v1', model: m, timeout: 1ms}}}", "spec.imageModel.endpoint.timeout", "must be 10ms to 24h" },
+        { "PromptOptimizer", "{imageModel: {api: Automatic1111, endpoint: {url: 'http://a/v1/', model: m}}}", "spec.imageModel", "endpoint.url for Automatic1111 and ComfyUI is that of the server itself, such as http://host:7860, without /v1" },
+        { "PromptOptimizer", "{imageModel: {api: ComfyUI, size: 512x516, endpoint: {url: 'http://a', model: m}}}", "spec.imageModel", "size for Automatic1111 and ComfyUI must be in multiples of 8 pixels" },
         { "PromptOptimizer", "{networkPolicy: {enabled: false, allowMetricsFrom: [{podSelector: {}}]}}", "spec.networkPolicy", "allowFrom and allowMetricsFrom have no effect while enabled is false: remove them, or enable the policy" },
         { "PromptOptimizationJob", "{budget: {deadline: 0m}}", "spec.budget.deadline", "must be longer than 0s" },
         { "PromptOptimizationJob", "{prompts: [b]}", "spec", "exactly one of prompt and prompts must be set" },
@@ -114,6 +116,8 @@ public sealed partial class RuleTests(CrdServer server)
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: null, endpoint: {url: http://a, model: m}}}" },
         { "PromptOptimizer", "{scorer: {type: Clip, clip: {claimName: c}}}" },
         { "PromptOptimizer", "{store: {type: PostgreSQL, connectionSecretRef: {name: s, key: k}}}" },
+        { "PromptOptimizer", "{imageModel: {api: Automatic1111, size: 512x768, dialect: Flux, endpoint: {url: 'http://a/v1x', model: m}}}" },
+        { "PromptOptimizer", "{imageModel: {api: OpenAI, size: 511x511, endpoint: {url: 'http://a/v1', model: m}}}" },
         { "PromptOptimizationJob", "{prompt: null, prompts: [b]}" },
         { "PromptOptimizer", "{languageModel: {timeout: 24h}}" },
     };
