@@ -31,7 +31,9 @@ internal sealed record ClassificationJob(
 /// </summary>
 internal sealed class ClassificationQueue(Func<CompiledPolicy> policy, CacheMetrics metrics, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
-    private const long MaxPendingBytes = 256L << 20;
+    /// <summary>Most bytes of texts that wait. A container's default limit leaves 128 MiB beside the program and the arena.</summary>
+    internal const long MaxPendingBytes = 64L << 20;
+
     private const int MaxAsking = 64;
 
     private readonly Turns<TenantKey, ClassificationJob> _jobs = new();

@@ -69,12 +69,12 @@ public sealed class ClassificationQueueTests
     [Fact]
     public async Task A_tenant_with_much_to_be_judged_leaves_room_for_another_and_gets_it_back()
     {
-        var large = new byte[8 << 20];
+        var large = new byte[ClassificationQueue.MaxPendingBytes / 32];
         var harness = new IndexHarness(4);
         var metrics = new CacheMetrics();
         await using var queue = new ClassificationQueue(() => Policy with { Tiers = DetectionTiers.None }, metrics, TimeProvider.System, new ErrorLog());
         var most = Fill(1);
-        // 256 MiB for all; half for one alone, and half of what it leaves for the next.
+        // Room for 32; half for one alone, and half of what it leaves for the next.
         Assert.Equal((16, 8), (most, Fill(2)));
         // What is not judged is kept for nobody, if nobody comes back for it.
         harness.Cache(3, "ab");

@@ -159,12 +159,12 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
               - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
             """;
         var shop = await cluster.NamespaceAsync("succeeded");
+        var campaign = new CampaignHandler();
         // Neither looks again by itself during the test.
-        static OperatorOptions Rarely(OperatorOptions options) => options with { DiscoveryInterval = TimeSpan.FromHours(1) };
-        var first = cluster.StartOperator(shop, "first", leaderElect: true, configure: Rarely);
+        var first = cluster.StartOperator(shop, "first", leaderElect: true, configure: options => options with { DiscoveryInterval = TimeSpan.FromHours(1) });
         await Eventually.EqualAsync("first", () => cluster.GetAsync("moebius-system", $"lease/moebius-operator-{shop}", ".spec.holderIdentity"));
-        await using var second = cluster.StartOperator(shop, "second", leaderElect: true, configure: Rarely);
-        await Eventually.TrueAsync(() => second.IsReadyAsync());
+        await using var second = cluster.StartOperator(shop, "second", leaderElect: true, configure: options => options with { DiscoveryInterval = TimeSpan.FromHours(1), ApiHandlers = () => [campaign] });
+        await Eventually.TrueAsync(() => campaign.HasBegun);
         await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
         await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
         await DefineAsync(Definition);
@@ -190,6 +190,20 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
         finally
         {
             File.Delete(file);
+        }
+    }
+
+    /// <summary>Sees when an operator asks for the Lease, which it does when it knows the server.</summary>
+    private sealed class CampaignHandler : DelegatingHandler
+    {
+        private volatile bool _hasBegun;
+
+        public bool HasBegun => _hasBegun;
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            _hasBegun |= request.RequestUri!.AbsolutePath.Contains("/leases/", StringComparison.Ordinal);
+            return base.SendAsync(request, cancellationToken);
         }
     }
 }

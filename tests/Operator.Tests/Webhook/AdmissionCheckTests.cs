@@ -76,6 +76,11 @@ public sealed class AdmissionCheckTests
     [InlineData("PromptOptimizer", "{languageModel: {endpoint: {url: 'http://m/v1', model: m, apiKeySecretRef: {name: s, key: k}}}}", 0, 1)]
     [InlineData("MoEDeployment", "{model: {source: {hostPath: {path: /m}}}, kvCache: {shared: {address: 'valkey:6379', passwordSecretRef: {name: s, key: k}}}}", 0, 1)]
     [InlineData("KVPrivacyPolicy", "{classifier: {type: BuiltIn}, contextCheck: {endpoint: {url: 'http://m/v1', model: m, apiKeySecretRef: {name: s, key: k}}}}", 0, 1)]
+    [InlineData("MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi}}}, replicas: 2}", 0, 1)]
+    [InlineData("MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi}}}, autoscaling: {maxReplicas: 2}}", 0, 1)]
+    [InlineData("MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi}}}, replicas: 1}", 0, 0)]
+    [InlineData("MoEDeployment", "{model: {source: {huggingFace: {repository: a/b}, store: {size: 1Gi, accessMode: ReadWriteMany}}}, replicas: 2}", 0, 0)]
+    [InlineData("KVPrivacyPolicy", "{classifier: {type: Onnx, onnx: {claimName: c, path: p}}}", 0, 1)]
     [InlineData("KVPrivacyPolicy", "{rules: {custom: [{name: a, pattern: '('}]}}", 1, 0)]
     [InlineData("MemorySchedulingProfile", "{nodeSelectr: {a: b}}", 1, 0)]
     public void Every_kind_is_judged(string kind, string spec, int errors, int warnings)
