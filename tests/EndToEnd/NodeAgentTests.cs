@@ -40,9 +40,13 @@ public sealed class NodeAgentTests : IDisposable
         // Nobody has put them back yet; the next agent, whatever its profile, does.
         Assert.Equal(("3", "1"), (Weight(0), Weight(1)));
         File.WriteAllText(_config, "profile: p\npolicy: {strategy: Observe}\ntelemetry: {interval: 100ms}\n");
+        // A report changes nothing.
         var (code, output, error) = await MoebiusProcess.RunAsync([.. Arguments("agent", "--config", _config, "--once")]);
         Assert.True(code == 0, output + error);
-        Assert.Equal(("5", "6"), (Weight(0), Weight(1)));
+        Assert.Equal(("3", "1"), (Weight(0), Weight(1)));
+        using var next = MoebiusProcess.Start([.. Arguments("agent", "--config", _config, "--listen", "127.0.0.1:0")]);
+        await UntilAsync(() => (Weight(0), Weight(1)) == ("5", "6"), next);
+        next.Kill();
     }
 
     [Fact]

@@ -72,7 +72,9 @@ public sealed class OperatorRightsTests(ChartCluster cluster) : IAsyncLifetime
             if (watch.Length == 0)
                 await Eventually.TrueAsync(async () => await cluster.FindAsync("moebius-node-agents", "daemonsets") is { } sets && sets["items"]!.AsArray().Count > 0);
 
-            var lease = await cluster.GetAsync("lease", "moebius-operator", watch.Length == 0 ? "moebius-node-agents" : ChartCluster.OperatorNamespace);
+            var lease = watch.Length == 0
+                ? await cluster.GetAsync("lease", "moebius-operator", "moebius-node-agents")
+                : await cluster.GetAsync("lease", $"moebius-operator-{watch}", ChartCluster.OperatorNamespace);
             Assert.NotNull(lease);
             var metrics = await http.GetStringAsync("metrics");
             Assert.Contains("moebius_operator_api_requests_total{", metrics, StringComparison.Ordinal);
