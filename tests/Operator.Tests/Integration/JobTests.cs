@@ -144,7 +144,7 @@ public sealed class JobTests(OperatorCluster cluster)
     [Fact]
     public async Task A_prompt_that_the_service_refuses_is_named()
     {
-        var shop = await cluster.NamespaceAsync("refused");
+        var shop = await cluster.NamespaceAsync("refused-prompt");
         using var service = new PlayedService { Refused = "a dog" };
         await using var running = cluster.StartOperator(shop, service: service);
         await cluster.ApplyAsync(Optimizer + "\n---\n" + Job, "-n", shop);
