@@ -21,7 +21,8 @@ public sealed class BenchmarkClientTests(ToyServer server) : IClassFixture<ToySe
         Assert.Equal("ok\n", await _harness.GetAsync("health"));
         var model = (string?)JsonNode.Parse(await _harness.GetAsync("v1/models"))!["data"]![0]!["id"];
         var limit = path == "completions" ? "max_tokens" : "max_completion_tokens";
-        var events = await _harness.StreamAsync("v1/" + path, $$$"""{"model":"{{{model}}}",{{{prompt}}},"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"{{{limit}}}":5,"stop":null,"ignore_eos":true}""");
+        // Greedy, because half of a character has no event of its own.
+        var events = await _harness.StreamAsync("v1/" + path, $$$"""{"model":"{{{model}}}",{{{prompt}}},"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"{{{limit}}}":5,"stop":null,"ignore_eos":true,"temperature":0}""");
         int[] counts = [.. events.Select(piece => (int)piece["usage"]!["completion_tokens"]!)];
         Assert.Equal(counts.Order(), counts);
         Assert.Equal(Enumerable.Range(1, 5), counts.Distinct().Where(count => count > 0));
