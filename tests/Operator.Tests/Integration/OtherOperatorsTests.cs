@@ -11,6 +11,18 @@ namespace Moebius.Operator.Tests.Integration;
 [Trait("Category", "Cluster")]
 public sealed class OtherOperatorsTests(OperatorCluster cluster)
 {
+    private const string PodMonitors = """
+        apiVersion: apiextensions.k8s.io/v1
+        kind: CustomResourceDefinition
+        metadata: {name: podmonitors.monitoring.coreos.com}
+        spec:
+          group: monitoring.coreos.com
+          names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
+          scope: Namespaced
+          versions:
+          - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+        """;
+
     [Fact]
     public async Task The_planned_autoscaler_is_taken_whole_by_the_API_server()
     {
@@ -28,23 +40,12 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
     [Fact]
     public async Task Objects_of_other_operators_follow_their_definitions_as_these_come_and_go()
     {
-        const string Definition = """
-            apiVersion: apiextensions.k8s.io/v1
-            kind: CustomResourceDefinition
-            metadata: {name: podmonitors.monitoring.coreos.com}
-            spec:
-              group: monitoring.coreos.com
-              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
-              scope: Namespaced
-              versions:
-              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
-            """;
         var shop = await cluster.NamespaceAsync("monitored");
         await using var running = cluster.StartOperator(shop, configure: options => options with { DiscoveryInterval = TimeSpan.FromSeconds(1) });
         await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
         await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("spec.integrations.podMonitor: the server has no PodMonitor", StringComparison.Ordinal));
 
-        await DefineAsync(Definition);
+        await DefineAsync(PodMonitors);
         await Eventually.EqualAsync("austen", () => cluster.GetAsync(shop, "podmonitors.monitoring.coreos.com/austen", ".metadata.name"));
         await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
         (await cluster.KubectlAsync("delete", "-n", shop, "podmonitors.monitoring.coreos.com/austen")).EnsureSuccess();
@@ -147,17 +148,6 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
     [Fact]
     public async Task A_new_leader_plans_with_what_the_server_can_do_now()
     {
-        const string Definition = """
-            apiVersion: apiextensions.k8s.io/v1
-            kind: CustomResourceDefinition
-            metadata: {name: podmonitors.monitoring.coreos.com}
-            spec:
-              group: monitoring.coreos.com
-              names: {kind: PodMonitor, listKind: PodMonitorList, plural: podmonitors, singular: podmonitor}
-              scope: Namespaced
-              versions:
-              - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}}
-            """;
         var shop = await cluster.NamespaceAsync("succeeded");
         var campaign = new CampaignHandler();
         // Neither looks again by itself during the test.
@@ -167,7 +157,7 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
         await Eventually.TrueAsync(() => campaign.HasBegun);
         await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}, integrations: {podMonitor: Required}}"), "-n", shop);
         await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("podMonitor", StringComparison.Ordinal));
-        await DefineAsync(Definition);
+        await DefineAsync(PodMonitors);
         try
         {
             await first.DisposeAsync();
