@@ -10,8 +10,8 @@ echo "Building the tests ..."
 dotnet build Moebius.slnx -c "$configuration" -v quiet -clp:NoSummary || { echo "0 passed, 1 failed"; exit 1; }
 mkdir -p bin && ln -sfn "../cli/bin/$configuration/net10.0/moebius" bin/moebius
 
-# Servers that speak the Redis protocol, for the cache's tier between pods; tests of those that are missing say so.
-build/peers/servers.sh >/dev/null || echo "The Redis, Valkey and Garnet servers could not be had; their tests will say so." >&2
+# Servers that speak the Redis protocol, for the cache's tier between pods, and PostgreSQL; tests of those that are missing say so.
+build/peers/servers.sh >/dev/null || echo "The Redis, Valkey, Garnet and PostgreSQL servers could not be had; their tests will say so." >&2
 
 # Unit tests of two assemblies run beside each other: some compute while others wait. Clusters and virtual machines have the machine to themselves.
 at_once=1

@@ -3,6 +3,7 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
+using Moebius.PromptOptimizer.Jobs;
 
 namespace Moebius.PromptOptimizer;
 
@@ -26,6 +27,11 @@ internal sealed record ImageSettings(EndpointSettings Endpoint, string Size, Ima
 /// <summary>Limits of one request or of one piece of feedback.</summary>
 internal sealed record JobLimits(int Rounds, int Tokens, int Images, TimeSpan Deadline);
 
+/// <summary>What becomes of jobs before and after their time.</summary>
+/// <param name="Retention">How long an ended job is kept; null: until somebody removes it.</param>
+/// <param name="MaxWaiting">Most jobs that wait.</param>
+internal sealed record JobsSettings(TimeSpan? Retention, int MaxWaiting);
+
 /// <summary>The configuration file, checked and resolved: every field in it is honoured, or loading fails.</summary>
 internal sealed record OptimizerSettings(
     EndpointSettings LanguageModel,
@@ -35,6 +41,12 @@ internal sealed record OptimizerSettings(
     JobLimits DefaultLimits,
     int Workers)
 {
+    /// <summary>How long jobs are kept, and how many may wait.</summary>
+    public JobsSettings Jobs { get; init; } = new(null, new JobsSpec().MaxWaiting);
+
+    /// <summary>The PostgreSQL database; null: the file.</summary>
+    public StoreConnection? Store { get; init; }
+
     public static OptimizerSettings Load(string path, Func<string, string?> environment) =>
         From(Manifests.LoadFile<PromptOptimizerConfig>(path), path, environment);
 
@@ -45,8 +57,6 @@ internal sealed record OptimizerSettings(
         if (config.Scorer is { Type: ScorerType.Clip })
             throw new UserInputException($"{source}: scorer.type: 'Clip' is not supported by this version: write Text or VisionLanguageModel");
         SpecCheck.Require(config, "", source);
-        if (config.Store != JobStoreType.Sqlite)
-            throw new UserInputException($"{source}: store: '{config.Store}' is not supported by this version: write Sqlite");
         if (config.Scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
             throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
 
@@ -59,7 +69,26 @@ internal sealed record OptimizerSettings(
                 : null,
             config.Rounds.AcceptScorePercent,
             new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.ParsePositive(config.DefaultBudget.Deadline, $"{source}: defaultBudget.deadline")),
-            config.Workers);
+            config.Workers)
+        {
+            Jobs = new(config.Jobs.Retention is { } retention ? Durations.Parse(retention, $"{source}: jobs.retention") : null, config.Jobs.MaxWaiting),
+            Store = Connection(config.Store, source, environment),
+        };
+    }
+
+    private static StoreConnection? Connection(JobStoreType store, string source, Func<string, string?> environment)
+    {
+        var (connection, authority) = (environment(ContainerVariables.StoreConnection), environment(ContainerVariables.StoreAuthority));
+        if (store == JobStoreType.PostgreSQL)
+            return StoreConnection.Parse(connection, authority);
+        // Who set it wants its jobs there.
+        foreach (var (variable, value) in new[] { (ContainerVariables.StoreConnection, connection), (ContainerVariables.StoreAuthority, authority) })
+        {
+            if (!string.IsNullOrEmpty(value))
+                throw new UserInputException($"{source}: store: is {store}, and the variable {variable} is set: write store: PostgreSQL, or unset it");
+        }
+
+        return null;
     }
 
     private static EndpointSettings Endpoint(ModelEndpoint endpoint, string field, string variable, string source, Func<string, string?> environment)

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Moebius.PromptOptimizer.Jobs;
 using Moebius.PromptOptimizer.Models;
 using Prometheus;
@@ -9,6 +10,8 @@ internal sealed class PromptMetrics
 {
     private readonly Gauge _jobs;
     private readonly Counter _jobsEnded;
+    private readonly Counter _jobsDeleted;
+    private readonly Counter _jobsRefused;
     private readonly Counter _retries;
     private readonly Counter _rounds;
     private readonly Histogram _scores;
@@ -23,6 +26,8 @@ internal sealed class PromptMetrics
         var metrics = Metrics.WithCustomRegistry(Registry);
         _jobs = metrics.CreateGauge("moebius_prompt_jobs", "Jobs in the store by state.", "state");
         _jobsEnded = metrics.CreateCounter("moebius_prompt_jobs_ended_total", "Jobs ended since the start, by state and reason.", "state", "reason");
+        _jobsDeleted = metrics.CreateCounter("moebius_prompt_jobs_deleted_total", "Jobs deleted since the start because they were kept as long as jobs.retention says.");
+        _jobsRefused = metrics.CreateCounter("moebius_prompt_jobs_refused_total", "Requests for a job, and feedback, refused since the start because as many jobs waited as jobs.maxWaiting allows.");
         _retries = metrics.CreateCounter("moebius_prompt_job_retries_total", "Jobs put back for a later attempt because a model did not answer.");
         _rounds = metrics.CreateCounter("moebius_prompt_rounds_total", "Finished rounds by the agent that wrote the draft.", "agent");
         _scores = metrics.CreateHistogram("moebius_prompt_score_percent", "Scores of finished rounds.", new HistogramConfiguration { Buckets = Histogram.LinearBuckets(10, 10, 10) });
@@ -36,6 +41,10 @@ internal sealed class PromptMetrics
     public CollectorRegistry Registry { get; } = Metrics.NewCustomRegistry();
 
     public void JobEnded(JobState state, string reason) => _jobsEnded.WithLabels(state.ToString(), reason).Inc();
+
+    public void JobsDeleted(int count) => _jobsDeleted.Inc(count);
+
+    public void JobRefused() => _jobsRefused.Inc();
 
     public void JobRetried() => _retries.Inc();
 
@@ -58,10 +67,18 @@ internal sealed class PromptMetrics
 
     public Action<string> Requests(string endpoint) => outcome => _calls.WithLabels(endpoint, outcome).Inc();
 
-    /// <summary>Reads the job counts from the store at every scrape.</summary>
+    /// <summary>Reads the job counts from the store at every scrape; while it does not answer, there are none.</summary>
     public void ReadJobsFrom(JobStore store) => Registry.AddBeforeCollectCallback(() =>
     {
-        foreach (var (state, count) in store.Counts())
-            _jobs.WithLabels(state.ToString()).Set(count);
+        try
+        {
+            foreach (var (state, count) in store.Counts())
+                _jobs.WithLabels(state.ToString()).Set(count);
+        }
+        catch (DbException)
+        {
+            foreach (var state in Enum.GetNames<JobState>())
+                _jobs.RemoveLabelled(state);
+        }
     });
 }

@@ -19,19 +19,19 @@ public static class PromptOptimizerCommands
     {
         var config = new Option<string>("--config")
         {
-            Description = "Configuration file (YAML). Keys come in MOEBIUS_LLM_API_KEY, MOEBIUS_SCORER_API_KEY and MOEBIUS_IMAGE_API_KEY.",
+            Description = "Configuration file (YAML). Keys come in MOEBIUS_LLM_API_KEY, MOEBIUS_SCORER_API_KEY and MOEBIUS_IMAGE_API_KEY, the connection to PostgreSQL in MOEBIUS_STORE_CONNECTION.",
             Required = true,
             HelpName = "FILE",
         };
-        var data = new Option<string>("--data") { Description = "Folder of the job store; made if missing.", Required = true, HelpName = "DIR" };
+        var data = new Option<string?>("--data") { Description = "Folder of the job store Sqlite; made if missing.", HelpName = "DIR" };
         var listen = new Option<string>("--listen") { Description = "Address and port of the HTTP API.", DefaultValueFactory = _ => "0.0.0.0:8080", HelpName = "ADDRESS:PORT" };
         var logFormat = ConsoleLog.Option();
         var command = new Command("serve", "Serve the prompt-optimization API and its web page.") { config, data, listen, logFormat };
-        command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(config), result.GetRequiredValue(data), result.GetRequiredValue(listen), ConsoleLog.Parse(result.GetRequiredValue(logFormat)), cancel));
+        command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(config), result.GetValue(data), result.GetRequiredValue(listen), ConsoleLog.Parse(result.GetRequiredValue(logFormat)), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(string config, string data, string listen, LogFormat log, CancellationToken cancel)
+    private static async Task<int> RunAsync(string config, string? data, string listen, LogFormat log, CancellationToken cancel)
     {
         var settings = OptimizerSettings.Load(config, Environment.GetEnvironmentVariable);
         var address = ListenAddress.Parse(listen, "--listen");

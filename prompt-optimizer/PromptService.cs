@@ -1,3 +1,5 @@
+using System.Data.Common;
+using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -19,10 +21,10 @@ namespace Moebius.PromptOptimizer;
 /// <summary>Puts the service together.</summary>
 internal static class PromptService
 {
-    public static WebApplication Build(OptimizerSettings settings, string dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null, LogFormat log = LogFormat.Text)
+    public static WebApplication Build(OptimizerSettings settings, string? dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null, LogFormat log = LogFormat.Text)
     {
         // Opened first: what is wrong with it is the user's to mend, and is said in one line.
-        var database = new Database(dataFolder);
+        var database = OpenStore(settings, dataFolder);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddLines(log);
         WebApplication? app = null;
@@ -44,11 +46,14 @@ internal static class PromptService
         var time = TimeProvider.System;
         var metrics = new PromptMetrics();
         services.AddSingleton(settings).AddSingleton(time).AddSingleton(metrics).AddSingleton(jobTiming ?? JobTiming.Default);
-        services.AddSingleton(_ => database);
-        services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
+        // Asked for there, so that it is closed with the service.
+        services.AddSingleton(_ => database).AddSingleton(provider => new JobStore(provider.GetRequiredService<Database>(), time, settings.Jobs.MaxWaiting));
+        services.AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
         services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
+        if (database.IsShared)
+            services.AddHostedService<StoreWatch>();
 
         app = builder.Build();
         var store = app.Services.GetRequiredService<JobStore>();
@@ -57,6 +62,7 @@ internal static class PromptService
         store.Changed += _ => pulse.Beat();
         store.Changed += pulses.Beat;
         store.Ended += metrics.JobEnded;
+        store.Deleted += metrics.JobsDeleted;
         metrics.ReadJobsFrom(store);
         Map(app, metrics, listen.Address);
         return app;
@@ -79,10 +85,18 @@ internal static class PromptService
         }
     }
 
+    private static Database OpenStore(OptimizerSettings settings, string? folder) => (settings.Store, folder) switch
+    {
+        ({ } connection, null) => new PostgresDatabase(connection),
+        (null, { } file) => new SqliteDatabase(file),
+        (null, null) => throw new UserInputException("--data: is not set, and store Sqlite keeps its file there: give a folder"),
+        _ => throw new UserInputException("--data: has no effect with store PostgreSQL: leave it out"),
+    };
+
     private static void Map(WebApplication app, PromptMetrics metrics, IPAddress address)
     {
         app.Use((context, next) => WebPage.AddHeaders(context, next));
-        app.Use((context, next) => ProblemsAsync(context, next, app.Logger));
+        app.Use((context, next) => ProblemsAsync(context, next, metrics, app.Logger));
         app.Use((context, next) => LocalHosts.Accepts(address, context.Request.Host.Host)
             ? next(context)
             : throw new ProblemException(new(StatusCodes.Status421MisdirectedRequest, "Misdirected request", $"Host: {LocalHosts.Right()}")));
@@ -96,7 +110,7 @@ internal static class PromptService
         WebPage.Map(app);
     }
 
-    private static async Task ProblemsAsync(HttpContext context, RequestDelegate next, ILogger logger)
+    private static async Task ProblemsAsync(HttpContext context, RequestDelegate next, PromptMetrics metrics, ILogger logger)
     {
         Problem problem;
         try
@@ -112,12 +126,21 @@ internal static class PromptService
         {
             problem = new(error.StatusCode, "The request cannot be read", "body: " + error.Message);
         }
-        catch (SqliteException error)
+        catch (QueueFullException error)
+        {
+            metrics.JobRefused();
+            context.Response.Headers.RetryAfter = "10";
+            problem = new(StatusCodes.Status429TooManyRequests, "The queue is full",
+                string.Create(CultureInfo.InvariantCulture, $"jobs.maxWaiting: {error.Waiting} jobs wait, the most that may: ask again when some are done"));
+        }
+        catch (DbException error)
         {
             var cause = StoreFaults.Words(error);
             logger.LogError("{Method} failed: the store does not answer ({Cause})", context.Request.Method, cause);
             context.Response.Headers.RetryAfter = "5";
-            problem = new(StatusCodes.Status503ServiceUnavailable, "The store does not answer", $"--data: the store does not answer ({cause}): if its disk is full, make room; then ask again");
+            problem = new(StatusCodes.Status503ServiceUnavailable, "The store does not answer", error is SqliteException
+                ? $"--data: the store does not answer ({cause}): if its disk is full, make room; then ask again"
+                : $"store: PostgreSQL does not answer ({cause}): ask again");
         }
         catch (UnreadableJobException error)
         {

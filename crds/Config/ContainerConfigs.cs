@@ -70,8 +70,11 @@ public sealed class PromptOptimizerConfig
     /// <summary>Limits of a job that names none.</summary>
     public JobBudget DefaultBudget { get; set; } = new();
 
-    /// <summary>Where jobs are kept. A connection string comes in MOEBIUS_STORE_CONNECTION.</summary>
+    /// <summary>Where jobs are kept. The connection string of PostgreSQL comes in MOEBIUS_STORE_CONNECTION, the certificates of its authority, if any, in MOEBIUS_STORE_CA.</summary>
     public JobStoreType Store { get; set; } = JobStoreType.Sqlite;
+
+    /// <summary>How long jobs are kept, and how many may wait.</summary>
+    public JobsSpec Jobs { get; set; } = new();
 
     /// <summary>Jobs worked on at once.</summary>
     [Range(1, 256)]

@@ -33,6 +33,12 @@ public static class ContainerVariables
     /// <summary>Bearer token of a prompt optimizer's image model.</summary>
     public const string ImageModelKey = "MOEBIUS_IMAGE_API_KEY";
 
+    /// <summary>How a prompt optimizer reaches its PostgreSQL database.</summary>
+    public const string StoreConnection = "MOEBIUS_STORE_CONNECTION";
+
+    /// <summary>Certificates in PEM of the authority behind that database's own.</summary>
+    public const string StoreAuthority = "MOEBIUS_STORE_CA";
+
     /// <summary>The node that a pod runs on.</summary>
     public const string NodeName = "NODE_NAME";
 }

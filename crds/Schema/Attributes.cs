@@ -189,6 +189,16 @@ internal static class CallDuration
     public const string Message = "must be 10ms to 24h";
 }
 
+/// <summary>The rule of how long a result is kept: who asked for it looks every few seconds.</summary>
+internal static class RetentionDuration
+{
+    public const string Rule = "duration(self) >= duration('1m')";
+
+    public const string Message = "must be 1m or longer: who asked for a result has to find it";
+
+    public static readonly TimeSpan Shortest = TimeSpan.FromMinutes(1);
+}
+
 /// <summary>The rule of a duration that somebody waits for: timers end at some weeks.</summary>
 internal static class TimerDuration
 {

@@ -38,7 +38,7 @@ public sealed class PodPlacement
     public string? PriorityClassName { get; set; }
 }
 
-/// <summary>Where the one pod of a service may run.</summary>
+/// <summary>Where the pods of a service may run.</summary>
 public sealed class ServicePlacement
 {
     /// <summary>Labels its node must have.</summary>

@@ -22,6 +22,8 @@ public sealed class PromptOptimizer : CustomResource<PromptOptimizerSpec, Prompt
 }
 
 /// <summary>Models, rounds and store of the service (PromptSculptor, arXiv 2509.12446).</summary>
+[CelRule("self.replicas == 1 || self.store.type == 'PostgreSQL'", "replicas must be 1 with store.type Sqlite, whose file one process owns: write PostgreSQL for more")]
+[CelRule("self.networkPolicy.enabled || !has(self.store.address)", "store.address is for the NetworkPolicy and has no effect while networkPolicy.enabled is false: remove it")]
 public sealed class PromptOptimizerSpec
 {
     /// <summary>The language model behind the agents.</summary>
@@ -42,7 +44,14 @@ public sealed class PromptOptimizerSpec
     /// <summary>Where jobs and results are kept.</summary>
     public JobStoreSpec Store { get; set; } = new();
 
-    /// <summary>Jobs worked on at once.</summary>
+    /// <summary>How long jobs are kept, and how many may wait.</summary>
+    public JobsSpec Jobs { get; set; } = new();
+
+    /// <summary>Pods. More than one share a PostgreSQL database.</summary>
+    [Range(1, 32)]
+    public int Replicas { get; set; } = 1;
+
+    /// <summary>Jobs that a pod works on at once.</summary>
     [Range(1, 256)]
     public int Workers { get; set; } = 2;
 
@@ -183,8 +192,26 @@ public sealed class JobBudget
     public string Deadline { get; set; } = "10m";
 }
 
+/// <summary>What becomes of jobs before and after their time.</summary>
+public sealed class JobsSpec
+{
+    /// <summary>
+    /// How long a job is kept after it has ended; then it is deleted with its prompt, rounds and images. Absent: until
+    /// somebody removes it.
+    /// </summary>
+    [Duration]
+    [CelRule(RetentionDuration.Rule, RetentionDuration.Message)]
+    public string? Retention { get; set; }
+
+    /// <summary>Jobs that may wait. Further ones, and feedback, are refused (429) until some are done.</summary>
+    [Range(1, 100000)]
+    public int MaxWaiting { get; set; } = 1000;
+}
+
 /// <summary>Where jobs and results are kept.</summary>
 [CelRule("(self.type == 'PostgreSQL') == has(self.connectionSecretRef)", "connectionSecretRef must be set for type PostgreSQL and only then")]
+[CelRule("self.type == 'PostgreSQL' || !(has(self.caSecretRef) || has(self.address))", "caSecretRef and address have no effect for type Sqlite: remove them")]
+[CelRule("self.type == 'Sqlite' || !has(self.storageClassName)", "storageClassName has no effect for type PostgreSQL: remove it")]
 public sealed class JobStoreSpec
 {
     /// <summary>The store.</summary>
@@ -198,8 +225,25 @@ public sealed class JobStoreSpec
     [Pattern(Patterns.ObjectName)]
     public string? StorageClassName { get; set; }
 
-    /// <summary>Connection string, for PostgreSQL.</summary>
+    /// <summary>
+    /// Connection string, for PostgreSQL: <c>postgresql://user:password@host:port/database</c>, or in Npgsql's keywords
+    /// (<c>Host=...;Username=...;Password=...;Database=...</c>).
+    /// </summary>
     public SecretKeyReference? ConnectionSecretRef { get; set; }
+
+    /// <summary>
+    /// Certificates in PEM of the authority behind the database server's own, for PostgreSQL. The connection is then
+    /// encrypted, and the server's name verified. Absent: what the connection string says.
+    /// </summary>
+    public SecretKeyReference? CaSecretRef { get; set; }
+
+    /// <summary>
+    /// Host and port of the database server, for the NetworkPolicy: the operator may not read the connection string.
+    /// Absent: pods may reach port 5432 anywhere.
+    /// </summary>
+    [Size(3, 512)]
+    [Pattern("^[^\\s/]+:[0-9]{1,5}$")]
+    public string? Address { get; set; }
 }
 
 /// <summary>Stores.</summary>
@@ -208,7 +252,7 @@ public enum JobStoreType
     /// <summary>A file in a volume of the service's own.</summary>
     Sqlite,
 
-    /// <summary>A PostgreSQL database. This version refuses it.</summary>
+    /// <summary>A PostgreSQL database, which several pods may share.</summary>
     PostgreSQL,
 }
 

@@ -35,6 +35,7 @@ internal static class CelRules
         Add<string>(PositiveDuration.Message, duration => duration.Any(digit => digit is >= '1' and <= '9'));
         Add<string>(CallDuration.Message, duration => Durations.Parse(duration, "") is var call && call >= TimeSpan.FromMilliseconds(10) && call <= TimerDuration.Longest);
         Add<string>(TimerDuration.Message, duration => Durations.Parse(duration, "") <= TimerDuration.Longest);
+        Add<string>(RetentionDuration.Message, duration => Durations.Parse(duration, "") >= RetentionDuration.Shortest);
         Add<string>(AgingDuration.Message, duration => Durations.Parse(duration, "") <= AgingDuration.Longest);
         Add<string>("must be 100ms or longer", duration => Durations.Parse(duration, "") >= TimeSpan.FromMilliseconds(100));
         Add<NetworkPolicySpec>(
@@ -83,6 +84,14 @@ internal static class CelRules
             "size for Automatic1111 and ComfyUI must be in multiples of 8 pixels",
             image => image.Api == ImageApi.OpenAI || image.Size.Split('x').All(side => int.Parse(side, System.Globalization.CultureInfo.InvariantCulture) % 8 == 0));
         Add<JobStoreSpec>("connectionSecretRef must be set for type PostgreSQL and only then", store => store.Type == JobStoreType.PostgreSQL == store.ConnectionSecretRef is not null);
+        Add<JobStoreSpec>("caSecretRef and address have no effect for type Sqlite: remove them", store => store.Type == JobStoreType.PostgreSQL || (store.CaSecretRef is null && store.Address is null));
+        Add<JobStoreSpec>("storageClassName has no effect for type PostgreSQL: remove it", store => store.Type == JobStoreType.Sqlite || store.StorageClassName is null);
+        Add<PromptOptimizerSpec>(
+            "replicas must be 1 with store.type Sqlite, whose file one process owns: write PostgreSQL for more",
+            spec => spec.Replicas == 1 || spec.Store.Type == JobStoreType.PostgreSQL);
+        Add<PromptOptimizerSpec>(
+            "store.address is for the NetworkPolicy and has no effect while networkPolicy.enabled is false: remove it",
+            spec => spec.NetworkPolicy.Enabled || spec.Store.Address is null);
     }
 
     /// <summary>Messages of the rules known here.</summary>

@@ -105,7 +105,7 @@ internal sealed class PromptOptimizationJobController(ControllerContext context,
         if (await context.ReferredAsync(context.Informers.Optimizers.Cache, entity.Metadata.NamespaceProperty, entity.Spec.OptimizerRef, cancellationToken).ConfigureAwait(false) is not { } optimizer)
         {
             if (entity.Status?.JobIds is { Count: > 0 })
-                context.Warn(entity, Reasons.PromptsNotRemoved, $"PromptOptimizer '{entity.Spec.OptimizerRef.Name}' is gone: the prompts are in its volume, if that is kept (PersistentVolumeClaim '{Names.PromptOptimizerData(entity.Spec.OptimizerRef.Name)}')");
+                context.Warn(entity, Reasons.PromptsNotRemoved, $"PromptOptimizer '{entity.Spec.OptimizerRef.Name}' is gone: the prompts are in its volume, if that is kept (PersistentVolumeClaim '{Names.PromptOptimizerData(entity.Spec.OptimizerRef.Name)}'), or in its PostgreSQL database");
             return ReconciliationResult<PromptOptimizationJob>.Success(entity);
         }
 

@@ -57,6 +57,13 @@ internal static class Traffic
     /// <summary>The way out to a URL, whose host is in lower case already.</summary>
     public static IEnumerable<V1NetworkPolicyEgressRule> Out(Uri endpoint, string @namespace) => Out(endpoint.DnsSafeHost, endpoint.Port, @namespace);
 
+    /// <summary>The way out to a host and port in one text, as <c>db.shop.svc:5432</c>.</summary>
+    public static IEnumerable<V1NetworkPolicyEgressRule> Out(string address, string @namespace)
+    {
+        var colon = address.LastIndexOf(':');
+        return Out(address[..colon].Trim('[', ']').ToLowerInvariant(), int.Parse(address.AsSpan(colon + 1), CultureInfo.InvariantCulture), @namespace);
+    }
+
     public static V1NetworkPolicyPort Port(int port, string protocol = "TCP") => new() { Port = port, Protocol = protocol };
 
     private static V1NetworkPolicyPeer Namespace(string name) => new()

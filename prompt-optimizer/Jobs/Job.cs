@@ -109,6 +109,9 @@ internal sealed record Job
 
     public bool CancelRequested { get; init; }
 
+    /// <summary>The service that has it in hand while it runs.</summary>
+    public string? Worker { get; init; }
+
     public Intent? Intent { get; init; }
 
     public Outcome? Outcome { get; init; }

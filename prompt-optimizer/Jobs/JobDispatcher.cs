@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -10,11 +10,16 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
 {
     // The store announces every change; this only bounds what a clock change can do.
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan DeleteEvery = TimeSpan.FromSeconds(30);
+    // Others write in between.
+    private static readonly TimeSpan BetweenDeletes = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan StoreRetry = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestStoreRetry = TimeSpan.FromSeconds(30);
 
     /// <summary>Times in a row that the store failed a job's worker. Each attempt pays for its calls, so it waits longer each time.</summary>
     private readonly ConcurrentDictionary<string, int> _storeFaults = new();
+
+    private long? _deleted;
 
     /// <summary>Whether jobs are being handed out: what readiness means.</summary>
     public bool Ready { get; private set; }
@@ -28,26 +33,27 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         while (!stoppingToken.IsCancellationRequested)
         {
             var changed = pulse.Next;
-            var wait = LongestWait;
+            var wait = store.IsShared ? StoreWatch.Period : LongestWait;
             try
             {
                 foreach (var ended in running.Where(pair => pair.Value.IsCompleted).Select(pair => pair.Key).ToList())
                     running.Remove(ended);
-                // One process owns the store: what runs there and not here, nobody runs.
                 var lost = store.Recover(running.Keys);
                 if (lost > 0)
-                    logger.LogWarning("{Count} jobs ran without a worker, {Since}; they resume", lost, started ? "after a fault of this service" : "since the service last stopped");
+                    logger.LogWarning("{Count} jobs ran without a worker, {Since}; they resume", lost, store.IsShared ? "after a fault of a service" : started ? "after a fault of this service" : "since the service last stopped");
                 started = true;
                 EndExpired();
+                if (DeleteOld() is { } more)
+                    wait = more;
                 while (running.Count < settings.Workers && store.Claim(running.Keys) is { } id)
                     running.Add(id, Task.Run(() => RunAsync(id, stoppingToken), CancellationToken.None));
-                if (!store.FinishPurges())
+                if (!store.FinishPurges() && wait > StoreRetry)
                     wait = StoreRetry;
                 Ready = true;
                 if (store.NextDue(running.Count < settings.Workers) is { } due)
                     wait = TimeSpan.FromTicks(Math.Clamp((due - time.GetUtcNow()).Ticks, TimeSpan.TicksPerMillisecond, wait.Ticks));
             }
-            catch (SqliteException error)
+            catch (DbException error)
             {
                 // A full disk may get room again; until then the service says that it is not ready.
                 Ready = false;
@@ -72,6 +78,18 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
         await both.CancelAsync().ConfigureAwait(false);
     }
 
+    /// <summary>Deletes what has been kept long enough, now and then.</summary>
+    /// <returns>The wait until there is more to delete; null: nothing is to be waited for.</returns>
+    private TimeSpan? DeleteOld()
+    {
+        if (settings.Jobs.Retention is not { } keep || (_deleted is { } last && time.GetElapsedTime(last) < DeleteEvery))
+            return null;
+        if (store.DeleteEnded(time.GetUtcNow() - keep) == JobStore.MostDeleted)
+            return BetweenDeletes;
+        _deleted = time.GetTimestamp();
+        return null;
+    }
+
     private void EndExpired()
     {
         foreach (var id in store.Expired())
@@ -81,7 +99,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                 if (store.Get(id) is { } job)
                     runner.EndIfLast(job, JobPlanner.Next(job, settings.AcceptScorePercent, time.GetUtcNow()));
             }
-            catch (Exception error) when (error is not SqliteException)
+            catch (Exception error) when (error is not DbException)
             {
                 Fault(id, error)();
             }
@@ -109,7 +127,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
             _storeFaults.TryRemove(id, out _);
             return;
         }
-        catch (SqliteException error)
+        catch (DbException error)
         {
             var wait = RetryPlanner.BackOff(_storeFaults.AddOrUpdate(id, 1, (_, faults) => faults + 1) - 1, timing);
             logger.LogError("Job {JobId}: the store does not answer ({Cause}); its finished rounds are kept", id, StoreFaults.Words(error));
@@ -128,7 +146,7 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
                 settle();
                 return;
             }
-            catch (SqliteException error)
+            catch (DbException error)
             {
                 logger.LogError("Job {JobId}: the store does not take its end ({Cause}); trying again in {Seconds} s", id, StoreFaults.Words(error), wait.TotalSeconds);
                 await Task.Delay(wait, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

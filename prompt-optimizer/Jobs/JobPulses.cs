@@ -29,6 +29,16 @@ internal sealed class JobPulses
         }
     }
 
+    /// <summary>Jobs that somebody listens to.</summary>
+    public IReadOnlyList<string> Jobs
+    {
+        get
+        {
+            lock (_jobs)
+                return [.. _jobs.Keys];
+        }
+    }
+
     /// <summary>Wakes those who listen to a job.</summary>
     public void Beat(string id)
     {

@@ -1,5 +1,5 @@
+using System.Data.Common;
 using System.Text.Json;
-using Microsoft.Data.Sqlite;
 using Moebius.Crds;
 using Moebius.Crds.V1Alpha1;
 using Moebius.PromptOptimizer.Agents;
@@ -23,15 +23,15 @@ internal static class JobRows
     private static readonly JsonSerializerOptions Json = new(Manifests.Json) { RespectNullableAnnotations = true };
 
     /// <exception cref="UnreadableJobException">There is such a job, but it cannot be read.</exception>
-    public static Job? Find(SqliteConnection connection, string condition, string value)
+    public static Job? Find(DbConnection connection, string condition, string value)
     {
-        var found = connection.Query(ReadJob, $"SELECT * FROM jobs WHERE {condition}", ("$value", value)).FirstOrDefault();
+        var found = connection.Query(ReadJob, $"SELECT * FROM prompt_jobs WHERE {condition}", ("@value", value)).FirstOrDefault();
         if (found is null)
             return null;
         var job = found with
         {
-            Turns = connection.Query(reader => Read(found.Id, found.Sequence, "turns", () => ReadTurn(reader)), "SELECT * FROM turns WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
-            Rounds = connection.Query(reader => Read(found.Id, found.Sequence, "rounds.body", () => ReadRound(reader)), "SELECT body FROM rounds WHERE job = $job ORDER BY number", ("$job", found.Sequence)),
+            Turns = connection.Query(reader => Read(found.Id, found.Sequence, "turns", () => ReadTurn(reader)), "SELECT * FROM prompt_turns WHERE job = @job ORDER BY number", ("@job", found.Sequence)),
+            Rounds = connection.Query(reader => Read(found.Id, found.Sequence, "rounds.body", () => ReadRound(reader)), "SELECT body FROM prompt_rounds WHERE job = @job ORDER BY number", ("@job", found.Sequence)),
         };
         if (job.Turns.Count == 0)
             throw new UnreadableJobException(job.Id, job.Sequence, "turns", "no row");
@@ -40,7 +40,7 @@ internal static class JobRows
         return job;
     }
 
-    private static Job ReadJob(SqliteDataReader reader)
+    private static Job ReadJob(DbDataReader reader)
     {
         var (id, sequence) = (reader.Text("id")!, reader.Number("seq"));
         return new()
@@ -59,6 +59,7 @@ internal static class JobRows
             Attempts = (int)reader.Number("attempts"),
             NotBefore = Time("not_before"),
             CancelRequested = reader.Number("cancel_requested") != 0,
+            Worker = reader.Text("worker"),
             Intent = Column("intent", FromJson<Intent>),
             Outcome = Column("outcome", FromJson<Outcome>),
             Failure = Column("failure", FromJson<Failure>),
@@ -71,11 +72,11 @@ internal static class JobRows
         DateTimeOffset? Time(string name) => Read(id, sequence, $"jobs.{name}", () => reader.Time(name));
     }
 
-    private static Turn ReadTurn(SqliteDataReader reader) => new(
+    private static Turn ReadTurn(DbDataReader reader) => new(
         (int)reader.Number("number"), reader.Text("feedback"), reader.Time("accepted_at")!.Value, reader.Time("deadline_at")!.Value,
         new(reader.Number("input_tokens"), reader.Number("output_tokens"), (int)reader.Number("images"), reader.Number("model_ms")));
 
-    private static Round ReadRound(SqliteDataReader reader) => FromJson<Round>(reader.Text("body")) is { Draft: not null, Scores: not null } round
+    private static Round ReadRound(DbDataReader reader) => FromJson<Round>(reader.Text("body")) is { Draft: not null, Scores: not null } round
         ? round
         : throw new JsonException("a round without draft or scores");
 

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 using Microsoft.Extensions.Logging;
 using Moebius.PromptOptimizer.Agents;
 using Moebius.PromptOptimizer.Models;
@@ -18,7 +18,10 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
 
     private readonly ConcurrentDictionary<string, CancellationTokenSource> _running = new();
 
-    /// <summary>Breaks off the call that a cancelled job waits for.</summary>
+    /// <summary>Jobs that a worker of this service is at.</summary>
+    public IReadOnlyList<string> InHand => [.. _running.Keys];
+
+    /// <summary>Breaks off the call that a job waits for which was cancelled, or is not this service's any more.</summary>
     public void Interrupt(string id)
     {
         if (_running.TryGetValue(id, out var source))
@@ -44,7 +47,8 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
             _running[id] = limit;
             try
             {
-                if (store.Get(id) is not { State: JobState.Running } job)
+                // It has ended, or another has it by now.
+                if (store.Get(id) is not { State: JobState.Running } job || !store.Holds(job))
                     return;
                 if (stop.IsCancellationRequested)
                 {
@@ -102,7 +106,7 @@ internal sealed class JobRunner(JobStore store, RoundWorker worker, OptimizerSet
         {
             return error.Message;
         }
-        catch (Exception error) when (error is not SqliteException)
+        catch (Exception error) when (error is not DbException)
         {
             // A store that fails is no fault of the job: that is the dispatcher's to handle.
             Handle(job, error is OperationCanceledException ? new ModelUnavailableException("the call was broken off", "", null, error) : error);

@@ -59,8 +59,8 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
 
         var finished = new Round(number, job.CurrentTurn.Number, agent, draft, Scoring.Combine(text, evaluation, vision),
             image is not null, round.Notes, round.StartedAt, time.GetUtcNow(), round.Usage);
-        store.SaveRound(job.Id, finished, image);
-        metrics.RoundFinished(finished);
+        if (store.SaveRound(job.Id, finished, image))
+            metrics.RoundFinished(finished);
     }
 
     private async Task<GeneratedImage?> MakeImageAsync(RoundInHand round, PromptDraft draft, IReadOnlyList<string> kept, CancellationToken cancel)

@@ -28,7 +28,8 @@ public sealed class SettingsTests
     [InlineData("rounds: { max: 21 }", "rounds.max: 21 is out of range: use a whole number from 1 to 20")]
     [InlineData("defaultBudget: { deadline: 5 }", "defaultBudget.deadline")]
     [InlineData("defaultBudget: { deadline: 0s }", "defaultBudget.deadline: '0s' must be longer than 0s")]
-    [InlineData("store: PostgreSQL", "store: 'PostgreSQL' is not supported by this version: write Sqlite")]
+    [InlineData("jobs: { retention: 59s }", "jobs.retention: '59s' must be 1m or longer")]
+    [InlineData("jobs: { maxWaiting: 0 }", "jobs.maxWaiting: 0 is out of range: use a whole number from 1 to 100000")]
     [InlineData("scorer: { type: Clip, clip: { path: /x, labels: [a] } }", "scorer")]
     [InlineData("scorer: { type: VisionLanguageModel }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
     [InlineData("scorer: { endpoint: { url: 'http://v/v1', model: v } }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
@@ -65,7 +66,26 @@ public sealed class SettingsTests
     {
         var config = $"{Good}\n  apiKeySecretRef: {{ name: s, key: k }}";
         Assert.Contains("MOEBIUS_LLM_API_KEY is empty", Assert.Throws<UserInputException>(() => Load(config)).Message, StringComparison.Ordinal);
-        Assert.Equal("secret", Load(config, _ => "secret\n").LanguageModel.ApiKey);
+        Assert.Equal("secret", Load(config, name => name == "MOEBIUS_LLM_API_KEY" ? "secret\n" : null).LanguageModel.ApiKey);
+    }
+
+    [Fact]
+    public void A_connection_and_a_folder_are_for_the_store_that_has_them()
+    {
+        const string connection = "postgresql://app:hunter2@db/prompts";
+        static string? Variable(string name) => name == "MOEBIUS_STORE_CONNECTION" ? connection : null;
+        var message = Assert.Throws<UserInputException>(() => Load(Good, Variable)).Message;
+        Assert.Equal("file.yaml: store: is Sqlite, and the variable MOEBIUS_STORE_CONNECTION is set: write store: PostgreSQL, or unset it", message);
+        Assert.StartsWith("MOEBIUS_STORE_CONNECTION: is empty", Assert.Throws<UserInputException>(() => Load($"{Good}\nstore: PostgreSQL")).Message, StringComparison.Ordinal);
+        var settings = Load($"{Good}\nstore: PostgreSQL\njobs: {{ retention: 24h, maxWaiting: 5 }}", Variable);
+        Assert.Equal("prompts", settings.Store!.Options.Database);
+        Assert.Equal(new(TimeSpan.FromDays(1), 5), settings.Jobs);
+        Assert.Equal(new(null, 1000), Load(Good).Jobs);
+        var address = new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0);
+        Assert.StartsWith("--data: has no effect with store PostgreSQL", Assert.Throws<UserInputException>(() => PromptService.Build(settings, "/nowhere", address)).Message, StringComparison.Ordinal);
+        Assert.StartsWith("--data: is not set", Assert.Throws<UserInputException>(() => PromptService.Build(Load(Good), null, address)).Message, StringComparison.Ordinal);
+        // Nothing that prints settings prints the secret.
+        Assert.DoesNotContain("hunter2", settings.ToString(), StringComparison.Ordinal);
     }
 
     /// <summary>As a header it would fail every call.</summary>

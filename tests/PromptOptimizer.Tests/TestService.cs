@@ -7,6 +7,7 @@ using Moebius.Crds;
 using Moebius.Crds.Config;
 using Moebius.PromptOptimizer.Jobs;
 using Moebius.PromptOptimizer.Models;
+using Moebius.PromptOptimizer.Tests.Stores;
 
 namespace Moebius.PromptOptimizer.Tests;
 
@@ -33,7 +34,11 @@ internal sealed class TestService : IAsyncDisposable
         {more}
         """;
 
-    public static async Task<TestService> StartAsync(string config, string folder, Func<string, string?>? environment = null)
+    /// <summary>Starts it on a store, with the store's own lines and variables.</summary>
+    public static Task<TestService> StartAsync(string config, TestStore store, Func<string, string?>? environment = null) =>
+        StartAsync($"{config}\n{store.Config}", store.Folder, name => store.Variable(name) ?? environment?.Invoke(name));
+
+    public static async Task<TestService> StartAsync(string config, string? folder, Func<string, string?>? environment = null)
     {
         var document = Manifests.ParseDocuments(config, "config")[0];
         var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null));

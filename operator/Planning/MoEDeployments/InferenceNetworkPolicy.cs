@@ -1,4 +1,3 @@
-using System.Globalization;
 using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Crds.Validation;
@@ -17,18 +16,12 @@ internal static class InferenceNetworkPolicy
         var (spec, cache) = (resource.Spec, resource.Spec.KVCache);
         List<V1NetworkPolicyEgressRule> egress = [Traffic.NameServers];
         if (cache is { Enabled: true, Shared.Address: { } address })
-            egress.AddRange(Shared(address, resource.Metadata.NamespaceProperty));
+            egress.AddRange(Traffic.Out(address, resource.Metadata.NamespaceProperty));
         if (cache.Enabled && policy?.Spec.ContextCheck is { Endpoint: var judge })
             egress.AddRange(Traffic.Out(EndpointUrl.Parse(judge, "spec.contextCheck.endpoint"), resource.Metadata.NamespaceProperty));
         return child.NetworkPolicy(
             Names.Inference(resource.Metadata.Name),
             Traffic.In(spec.NetworkPolicy, settings, spec.Serving.Port, cache.Enabled ? [PodPaths.InferenceMetricsPort, PodPaths.KVCacheMetricsPort] : [PodPaths.InferenceMetricsPort]),
             egress);
-    }
-
-    private static IEnumerable<V1NetworkPolicyEgressRule> Shared(string address, string @namespace)
-    {
-        var colon = address.LastIndexOf(':');
-        return Traffic.Out(address[..colon].Trim('[', ']').ToLowerInvariant(), int.Parse(address.AsSpan(colon + 1), CultureInfo.InvariantCulture), @namespace);
     }
 }

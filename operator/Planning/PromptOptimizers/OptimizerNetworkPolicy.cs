@@ -6,10 +6,13 @@ namespace Moebius.Operator.Planning.PromptOptimizers;
 
 /// <summary>
 /// The NetworkPolicy of an optimizer's pods: callers, and the operator, which hands jobs in, reach the API; the pods
-/// reach name servers and the models that the spec names.
+/// reach name servers, the models that the spec names, and a PostgreSQL database.
 /// </summary>
 internal static class OptimizerNetworkPolicy
 {
+    /// <summary>PostgreSQL's port.</summary>
+    private const int DatabasePort = 5432;
+
     /// <summary>Plans it; <paramref name="model"/> is the MoEDeployment behind the agents, null where the spec names an endpoint.</summary>
     public static V1NetworkPolicy Plan(PromptOptimizer resource, MoEDeployment? model, ChildBuilder child, OperatorSettings settings)
     {
@@ -24,6 +27,8 @@ internal static class OptimizerNetworkPolicy
         }
 
         egress.AddRange(Endpoints(resource.Spec).SelectMany(one => Traffic.Out(EndpointUrl.Parse(one.Endpoint, one.Field), resource.Metadata.NamespaceProperty)));
+        if (resource.Spec.Store.Type == JobStoreType.PostgreSQL)
+            egress.AddRange(resource.Spec.Store.Address is { } address ? Traffic.Out(address, resource.Metadata.NamespaceProperty) : [new() { Ports = [Traffic.Port(DatabasePort)] }]);
         return child.NetworkPolicy(Names.PromptOptimizer(resource.Metadata.Name), Traffic.In(resource.Spec.NetworkPolicy, settings, resource.Spec.Port, resource.Spec.Port), egress);
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using k8s;
 using k8s.Models;
 using Moebius.Crds;
@@ -66,8 +67,6 @@ public static class PromptOptimizerPlanner
         var spec = resource.Spec;
         if (spec.Scorer.Type == ScorerType.Clip)
             yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
-        if (spec.Store.Type == JobStoreType.PostgreSQL)
-            yield return Unsupported("spec.store.type: PostgreSQL is not supported yet: write Sqlite");
         if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } problem)
             yield return problem;
     }
@@ -78,6 +77,8 @@ public static class PromptOptimizerPlanner
             yield return error;
         if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
             yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
+        if (spec.Store.Address is { } address && (!int.TryParse(address.AsSpan(address.LastIndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port is < 1 or > 65535))
+            yield return $"spec.store.address: '{address}' is not a host and port: write one such as db.shop.svc:5432";
         foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size")
             .Concat(PlacementCheck.Labels(spec.Placement?.NodeSelector, "spec.placement.nodeSelector"))
             .Concat(PlacementCheck.Tolerations(spec.Placement?.Tolerations, "spec.placement.tolerations"))
@@ -121,6 +122,7 @@ public static class PromptOptimizerPlanner
         Rounds = spec.Rounds,
         DefaultBudget = spec.DefaultBudget,
         Store = spec.Store.Type,
+        Jobs = spec.Jobs,
         Workers = spec.Workers,
     });
 
@@ -130,6 +132,10 @@ public static class PromptOptimizerPlanner
     {
         var owner = resource.Metadata.Name;
         var name = Names.PromptOptimizer(owner);
+        var isFile = resource.Spec.Store.Type == JobStoreType.Sqlite;
+        List<V1Volume> volumes = [Containers.ConfigMapVolume("config", Names.PromptOptimizerConfig(owner))];
+        if (isFile)
+            volumes.Add(new V1Volume { Name = "data", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = Names.PromptOptimizerData(owner) } });
         return new V1Deployment
         {
             ApiVersion = "apps/v1",
@@ -137,10 +143,12 @@ public static class PromptOptimizerPlanner
             Metadata = child.Metadata(name),
             Spec = new V1DeploymentSpec
             {
-                Replicas = 1,
+                Replicas = resource.Spec.Replicas,
                 Selector = new V1LabelSelector { MatchLabels = child.Selector() },
-                // One process owns the database file.
-                Strategy = new V1DeploymentStrategy { Type = "Recreate" },
+                // One process owns the database file; a database has many clients.
+                Strategy = isFile
+                    ? new V1DeploymentStrategy { Type = "Recreate" }
+                    : new V1DeploymentStrategy { Type = "RollingUpdate", RollingUpdate = new V1RollingUpdateDeployment { MaxSurge = 1, MaxUnavailable = 0 } },
                 RevisionHistoryLimit = 3,
                 Template = new V1PodTemplateSpec
                 {
@@ -157,11 +165,7 @@ public static class PromptOptimizerPlanner
                         PriorityClassName = resource.Spec.Placement?.PriorityClassName,
                         TerminationGracePeriodSeconds = 30,
                         Containers = [Container(resource.Spec, settings)],
-                        Volumes =
-                        [
-                            Containers.ConfigMapVolume("config", Names.PromptOptimizerConfig(owner)),
-                            new V1Volume { Name = "data", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = Names.PromptOptimizerData(owner) } },
-                        ],
+                        Volumes = volumes,
                     },
                 },
             },
@@ -175,19 +179,26 @@ public static class PromptOptimizerPlanner
             "prompt-optimizer",
             "serve",
             $"--config={PodPaths.Config}/{ConfigFile}",
-            $"--data={PodPaths.Data}",
-            $"--listen=0.0.0.0:{spec.Port}",
         ];
-        List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true), Containers.Mount("data", PodPaths.Data, readOnly: false)];
-        var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port, settings);
-        foreach (var (variable, endpoint) in new[]
+        List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true)];
+        if (spec.Store.Type == JobStoreType.Sqlite)
         {
-            (ContainerVariables.LanguageModelKey, spec.LanguageModel.Endpoint),
-            (ContainerVariables.ScorerKey, spec.Scorer.Endpoint),
-            (ContainerVariables.ImageModelKey, spec.ImageModel?.Endpoint),
+            args.Add($"--data={PodPaths.Data}");
+            mounts.Add(Containers.Mount("data", PodPaths.Data, readOnly: false));
+        }
+
+        args.Add($"--listen=0.0.0.0:{spec.Port}");
+        var container = Containers.Moebius("optimizer", spec.Image ?? settings.ImageOf(Components.PromptOptimizer), spec.ImagePullPolicy, args, spec.Resources, mounts).Serving("http", spec.Port, settings);
+        foreach (var (variable, secret) in new[]
+        {
+            (ContainerVariables.LanguageModelKey, spec.LanguageModel.Endpoint?.ApiKeySecretRef),
+            (ContainerVariables.ScorerKey, spec.Scorer.Endpoint?.ApiKeySecretRef),
+            (ContainerVariables.ImageModelKey, spec.ImageModel?.Endpoint.ApiKeySecretRef),
+            (ContainerVariables.StoreConnection, spec.Store.ConnectionSecretRef),
+            (ContainerVariables.StoreAuthority, spec.Store.CaSecretRef),
         })
         {
-            if (endpoint?.ApiKeySecretRef is { } key)
+            if (secret is { } key)
                 container.Env.Add(Containers.FromSecret(variable, key));
         }
 

@@ -109,7 +109,7 @@ public sealed partial class CheckMessageTests
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://a/v1?k=v', model: m}}}", "spec.languageModel.endpoint.url: 'http://a/v1?k=v' must not have a query or fragment: write the base URL up to and including /v1" },
         { "PromptOptimizer", $"{{{Endpoint}, scorer: {{type: Clip, clip: {{claimName: c}}}}}}", "spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel" },
         { "PromptOptimizer", $"{{{Endpoint}, scorer: {{type: VisionLanguageModel, endpoint: {{url: 'http://a/v1', model: m}}}}}}", "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text" },
-        { "PromptOptimizer", $"{{{Endpoint}, store: {{type: PostgreSQL, connectionSecretRef: {{name: s, key: k}}}}}}", "spec.store.type: PostgreSQL is not supported yet: write Sqlite" },
+        { "PromptOptimizer", $"{{{Endpoint}, store: {{type: PostgreSQL, address: 'db:0', connectionSecretRef: {{name: s, key: k}}}}}}", "spec.store.address: 'db:0' is not a host and port: write one such as db.shop.svc:5432" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: {name: later}}}", "spec.languageModel.moeDeploymentRef.name: there is no MoEDeployment 'later' in namespace 'b': make it, or use spec.languageModel.endpoint" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: {name: broken}}}", "spec.languageModel.moeDeploymentRef.name: MoEDeployment 'broken' is not usable: spec.replicas: -1 is out of range: use a whole number from 0 to 1000" },
         { "PromptOptimizationJob", "{optimizerRef: {name: later}, prompt: x}", "spec.optimizerRef.name: there is no PromptOptimizer 'later' in namespace 'b' yet" },

@@ -5,7 +5,7 @@ using Moebius.PromptOptimizer.Jobs;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>Jobs whose worker fails or is stopped, or that the store and the workers disagree about.</summary>
-public sealed class JobFaultTests : ScriptedServiceTests
+public class JobFaultTests : ScriptedServiceTests
 {
     [Fact]
     public async Task An_internal_error_ends_its_job_although_the_store_refuses_that_at_first()
@@ -22,15 +22,15 @@ public sealed class JobFaultTests : ScriptedServiceTests
         var id = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await reached.Task;
         // A row that cannot be read, and a store that takes no end.
-        Sql("CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN NEW.state = 'Failed' BEGIN SELECT RAISE(ABORT, 'no'); END");
-        Sql("UPDATE jobs SET dialects = 'none'");
+        Store.Refuse("UPDATE", "prompt_jobs", "NEW.state = 'Failed'");
+        Sql("UPDATE prompt_jobs SET dialects = 'none'");
         release.SetResult();
         // The next look at the job fails, and so does its end.
-        await Eventually.TrueAsync(() => Sql("SELECT intent FROM jobs") is string);
-        Assert.Equal("Running", Sql("SELECT state FROM jobs"));
-        Sql("DROP TRIGGER refuse");
-        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{id}'") is "Failed");
-        Assert.Contains("jobs.dialects", (string)Sql("SELECT failure FROM jobs")!, StringComparison.Ordinal);
+        await Eventually.TrueAsync(() => Sql("SELECT intent FROM prompt_jobs") is string);
+        Assert.Equal("Running", Sql("SELECT state FROM prompt_jobs"));
+        Store.Take("prompt_jobs");
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM prompt_jobs WHERE id = '{id}'") is "Failed");
+        Assert.Contains("jobs.dialects", (string)Sql("SELECT failure FROM prompt_jobs")!, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -41,7 +41,7 @@ public sealed class JobFaultTests : ScriptedServiceTests
         var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
         var lost = (string)(await service.CreateAsync(new { prompt = "a lost lion" }))["id"]!;
-        Sql($"UPDATE jobs SET state = 'Running' WHERE id = '{lost}'");
+        Sql($"UPDATE prompt_jobs SET state = 'Running' WHERE id = '{lost}'");
         release.SetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(lost))["state"]);
@@ -57,31 +57,31 @@ public sealed class JobFaultTests : ScriptedServiceTests
         var busy = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
         await TestService.WaitAsync(service.Client, busy, job => (string)job["state"]! == "Running");
         var bad = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
-        Sql($"UPDATE jobs SET dialects = 'none' WHERE id = '{bad}'");
+        Sql($"UPDATE prompt_jobs SET dialects = 'none' WHERE id = '{bad}'");
         // One is taken up when a worker is free, the other one's time ends before.
         if (late)
-            Sql($"UPDATE turns SET deadline_at = 0 WHERE job = (SELECT seq FROM jobs WHERE id = '{bad}')");
+            Sql($"UPDATE prompt_turns SET deadline_at = 0 WHERE job = (SELECT seq FROM prompt_jobs WHERE id = '{bad}')");
         else
             release.SetResult();
         // A new one makes the service look at those that wait.
         var next = (string)(await service.CreateAsync(new { prompt = Lion }))["id"]!;
-        await Eventually.TrueAsync(() => Sql($"SELECT state FROM jobs WHERE id = '{bad}'") is "Failed");
-        Assert.Contains("jobs.dialects", (string)Sql($"SELECT failure FROM jobs WHERE id = '{bad}'")!, StringComparison.Ordinal);
-        Assert.Equal(late ? 1L : 0L, Sql($"SELECT started_at IS NULL FROM jobs WHERE id = '{bad}'"));
+        await Eventually.TrueAsync(() => Sql($"SELECT state FROM prompt_jobs WHERE id = '{bad}'") is "Failed");
+        Assert.Contains("jobs.dialects", (string)Sql($"SELECT failure FROM prompt_jobs WHERE id = '{bad}'")!, StringComparison.Ordinal);
+        Assert.Equal(late ? 1L : 0L, Sql($"SELECT COUNT(*) FROM prompt_jobs WHERE id = '{bad}' AND started_at IS NULL"));
         release.TrySetResult();
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(busy))["state"]);
         Assert.Equal("Succeeded", (string?)(await service.EndAsync(next))["state"]);
     }
 
     [Theory]
-    [InlineData("UPDATE jobs SET dialects = '[\"Oil\"]'", "jobs.dialects")]
-    [InlineData("UPDATE jobs SET limits = 'null'", "jobs.limits")]
-    [InlineData("UPDATE jobs SET state = 'Archived'", "jobs.state")]
-    [InlineData("UPDATE jobs SET created_at = 9223372036854775807", "jobs.created_at")]
-    [InlineData("UPDATE jobs SET outcome = '{\"round\":9,\"reason\":\"Accepted\"}'", "jobs.outcome")]
-    [InlineData("UPDATE rounds SET body = '{\"number\":1,\"secret\":\"lion\"}'", "rounds.body")]
-    [InlineData("UPDATE rounds SET body = '{\"number\":1}'", "rounds.body")]
-    [InlineData("DELETE FROM turns", "turns")]
+    [InlineData("UPDATE prompt_jobs SET dialects = '[\"Oil\"]'", "jobs.dialects")]
+    [InlineData("UPDATE prompt_jobs SET limits = 'null'", "jobs.limits")]
+    [InlineData("UPDATE prompt_jobs SET state = 'Archived'", "jobs.state")]
+    [InlineData("UPDATE prompt_jobs SET created_at = 9223372036854775807", "jobs.created_at")]
+    [InlineData("UPDATE prompt_jobs SET outcome = '{\"round\":9,\"reason\":\"Accepted\"}'", "jobs.outcome")]
+    [InlineData("UPDATE prompt_rounds SET body = '{\"number\":1,\"secret\":\"lion\"}'", "rounds.body")]
+    [InlineData("UPDATE prompt_rounds SET body = '{\"number\":1}'", "rounds.body")]
+    [InlineData("DELETE FROM prompt_turns", "turns")]
     public async Task A_job_that_cannot_be_read_hides_no_other_and_can_be_removed(string damage, string place)
     {
         await using var service = await StartAsync();

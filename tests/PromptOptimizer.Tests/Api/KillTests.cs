@@ -2,18 +2,25 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using Moebius.Crds.Config;
+using Moebius.PromptOptimizer.Tests.Stores;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>The service as a process of its own, killed without warning.</summary>
 [Trait("Category", "Component")]
-public sealed class KillTests : IAsyncLifetime
+public abstract class KillTests : IAsyncLifetime
 {
     private readonly TemporaryFolder _folder = new();
+    private TestStore _store = null!;
     private readonly List<Process> _processes = [];
     private ScriptedEndpoint _model = null!;
 
-    public async ValueTask InitializeAsync() => _model = await ScriptedEndpoint.StartAsync();
+    public async ValueTask InitializeAsync()
+    {
+        _store = CreateStore();
+        _model = await ScriptedEndpoint.StartAsync();
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -28,9 +35,15 @@ public sealed class KillTests : IAsyncLifetime
             process.Dispose();
         }
 
-        await _model.DisposeAsync();
+        // Skipped before there was one.
+        if (_model is not null)
+            await _model.DisposeAsync();
+        _store?.Dispose();
         _folder.Dispose();
+        GC.SuppressFinalize(this);
     }
+
+    private protected abstract TestStore CreateStore();
 
     [Fact]
     public async Task A_killed_worker_loses_no_finished_round_and_the_job_resumes()
@@ -104,20 +117,7 @@ public sealed class KillTests : IAsyncLifetime
         }
     }
 
-    [Fact]
-    public async Task A_second_process_on_the_same_folder_is_refused()
-    {
-        var (_, client) = await StartAsync();
-        client.Dispose();
-        var second = Launch();
-        var error = await second.StandardError.ReadToEndAsync();
-        await second.WaitForExitAsync();
-        Assert.Equal(2, second.ExitCode);
-        Assert.Contains("--data: '", error, StringComparison.Ordinal);
-        Assert.Single(error.TrimEnd().Split('\n'));
-    }
-
-    private async Task<(Process Process, HttpClient Client)> StartAsync()
+    private protected async Task<(Process Process, HttpClient Client)> StartAsync()
     {
         const string Listening = "Now listening on: ";
         var process = Launch();
@@ -150,19 +150,47 @@ public sealed class KillTests : IAsyncLifetime
         }
     }
 
-    private Process Launch()
+    private protected Process Launch()
     {
         var config = Path.Combine(_folder.Path, "config.yaml");
-        File.WriteAllText(config, TestService.Config(_model.Url));
+        File.WriteAllText(config, TestService.Config(_model.Url, _store.Config));
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
         // Started through `dotnet x.dll`, the process is dotnet and needs the assembly again.
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(Program).Assembly.Location);
-        foreach (var argument in new[] { "prompt-optimizer", "serve", "--config", config, "--data", Path.Combine(_folder.Path, "data"), "--listen", "127.0.0.1:0" })
+        string[] data = _store.Folder is { } folder ? ["--data", Path.Combine(folder, "data")] : [];
+        foreach (var argument in (string[])["prompt-optimizer", "serve", "--config", config, .. data, "--listen", "127.0.0.1:0"])
             start.ArgumentList.Add(argument);
         start.Environment[Program.ServeVariable] = "1";
+        if (_store.Variable(ContainerVariables.StoreConnection) is { } connection)
+            start.Environment[ContainerVariables.StoreConnection] = connection;
         var process = Process.Start(start)!;
         _processes.Add(process);
         return process;
     }
+}
+
+/// <summary>Its jobs in a file.</summary>
+public sealed class SqliteKillTests : KillTests
+{
+    [Fact]
+    public async Task A_second_process_on_the_same_folder_is_refused()
+    {
+        var (_, client) = await StartAsync();
+        client.Dispose();
+        var second = Launch();
+        var error = await second.StandardError.ReadToEndAsync();
+        await second.WaitForExitAsync();
+        Assert.Equal(2, second.ExitCode);
+        Assert.Contains("--data: '", error, StringComparison.Ordinal);
+        Assert.Single(error.TrimEnd().Split('\n'));
+    }
+
+    private protected override TestStore CreateStore() => new SqliteTestStore();
+}
+
+/// <summary>Its jobs in PostgreSQL: what the dead process held comes free when its lease ends.</summary>
+public sealed class PostgresKillTests : KillTests
+{
+    private protected override TestStore CreateStore() => new PostgresTestStore();
 }

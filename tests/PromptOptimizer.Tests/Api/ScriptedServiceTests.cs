@@ -1,4 +1,4 @@
-using Microsoft.Data.Sqlite;
+using Moebius.PromptOptimizer.Tests.Stores;
 
 namespace Moebius.PromptOptimizer.Tests.Api;
 
@@ -8,32 +8,32 @@ public abstract class ScriptedServiceTests : IAsyncLifetime
 {
     private protected const string Lion = "birthday blessing for a friend, he is like a lion";
 
-    private protected TemporaryFolder Folder { get; } = new();
+    private protected TestStore Store { get; private set; } = null!;
 
     private protected ScriptedEndpoint Model { get; private set; } = null!;
 
-    public async ValueTask InitializeAsync() => Model = await ScriptedEndpoint.StartAsync();
+    public async ValueTask InitializeAsync()
+    {
+        Store = CreateStore();
+        Model = await ScriptedEndpoint.StartAsync();
+    }
 
     public async ValueTask DisposeAsync()
     {
-        await Model.DisposeAsync();
-        Folder.Dispose();
+        // Skipped before there was one.
+        if (Model is not null)
+            await Model.DisposeAsync();
+        Store?.Dispose();
         GC.SuppressFinalize(this);
     }
 
     private protected Task<TestService> StartAsync(string more = "", Func<string, string?>? environment = null) =>
-        TestService.StartAsync(TestService.Config(Model.Url, more), Folder.Path, environment);
+        TestService.StartAsync(TestService.Config(Model.Url, more), Store, environment);
 
-    private protected object? Sql(string text)
-    {
-        using var connection = new SqliteConnection($"Data Source={Path.Combine(Folder.Path, "jobs.sqlite")};Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // The tests' own text.
-        command.CommandText = text;
-#pragma warning restore CA2100
-        return command.ExecuteScalar();
-    }
+    /// <summary>Where jobs are kept: a file, unless a class says otherwise.</summary>
+    private protected virtual TestStore CreateStore() => new SqliteTestStore();
+
+    private protected object? Sql(string text) => Store.Sql(text);
 
     /// <summary>Lets the model answer nothing until what is returned is set.</summary>
     private protected TaskCompletionSource HoldModel()

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Moebius.PromptOptimizer.Tests.Api;
 
 /// <summary>The service over real HTTP against the scripted endpoint.</summary>
-public sealed class ServiceTests : ScriptedServiceTests
+public class ServiceTests : ScriptedServiceTests
 {
     [Fact]
     public async Task A_job_runs_the_agents_in_rounds_and_ends_with_everything_promised()
@@ -228,7 +228,7 @@ public sealed class ServiceTests : ScriptedServiceTests
         {
             // Only now: the first round must be stored, however slow the machine is.
             if (call is { Agent: "self-evaluation", Number: 1 })
-                Sql($"UPDATE turns SET deadline_at = {DateTimeOffset.UtcNow.AddSeconds(1).ToUnixTimeMilliseconds()}");
+                Sql($"UPDATE prompt_turns SET deadline_at = {DateTimeOffset.UtcNow.AddSeconds(1).ToUnixTimeMilliseconds()}");
             if (call is { Agent: "scene-and-style", Number: > 1 })
                 await Task.Delay(Timeout.Infinite, cancel);
             return null;

@@ -15,7 +15,7 @@ public sealed class JobDeadlineTests : IDisposable
     [Fact]
     public async Task A_timer_that_is_early_starts_no_further_call()
     {
-        using var database = new Database(_folder.Path);
+        using var database = new SqliteDatabase(_folder.Path);
         var time = new EarlyTimers();
         var store = new JobStore(database, time);
         var metrics = new PromptMetrics();

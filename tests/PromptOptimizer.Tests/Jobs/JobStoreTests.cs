@@ -1,20 +1,24 @@
-using Microsoft.Data.Sqlite;
-using Moebius.Crds;
 using Moebius.PromptOptimizer.Jobs;
+using Moebius.PromptOptimizer.Tests.Stores;
 
 namespace Moebius.PromptOptimizer.Tests.Jobs;
 
-public sealed class JobStoreTests : IDisposable
+/// <summary>The queue and its results, on each kind of store.</summary>
+public abstract class JobStoreTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
+    private protected abstract TestStore Store { get; }
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose()
+    {
+        Store.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Fact]
     public void Jobs_are_claimed_once_in_order_and_recovered_after_a_death()
     {
         string first;
-        using (var database = new Database(_folder.Path))
+        using (var database = Store.Open())
         {
             var store = new JobStore(database, TimeProvider.System);
             first = store.Create(New("one")).Job!.Id;
@@ -24,26 +28,19 @@ public sealed class JobStoreTests : IDisposable
             Assert.Null(store.Claim([]));
         }
 
-        using (var database = new Database(_folder.Path))
+        using (var database = Store.Open())
         {
             var store = new JobStore(database, TimeProvider.System);
+            Store.LetLeasesPass();
             Assert.Equal(2, store.Recover([]));
             Assert.Equal(first, store.Claim([]));
         }
     }
 
     [Fact]
-    public void A_folder_that_it_makes_is_for_its_owner_alone()
-    {
-        var folder = Path.Combine(_folder.Path, "made");
-        using var database = new Database(folder);
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder));
-    }
-
-    [Fact]
     public void A_job_that_kills_the_service_again_and_again_fails()
     {
-        using var database = new Database(_folder.Path);
+        using var database = Store.Open();
         var store = new JobStore(database, TimeProvider.System);
         var id = store.Create(New("poison")).Job!.Id;
         for (var death = 1; death < JobStore.MaxDeaths; death++)
@@ -60,7 +57,7 @@ public sealed class JobStoreTests : IDisposable
     [Fact]
     public void Only_jobs_without_a_worker_are_put_back()
     {
-        using var database = new Database(_folder.Path);
+        using var database = Store.Open();
         var store = new JobStore(database, TimeProvider.System);
         var ids = Enumerable.Range(0, 3).Select(i => store.Create(New($"{i}")).Job!.Id).ToList();
         foreach (var _ in ids)
@@ -74,7 +71,7 @@ public sealed class JobStoreTests : IDisposable
     [Fact]
     public void A_job_that_is_cancelled_while_it_is_put_back_does_not_wait_for_its_next_attempt()
     {
-        using var database = new Database(_folder.Path);
+        using var database = Store.Open();
         var store = new JobStore(database, TimeProvider.System);
         var id = store.Create(New("one")).Job!.Id;
         store.Claim([]);
@@ -84,33 +81,9 @@ public sealed class JobStoreTests : IDisposable
     }
 
     [Fact]
-    public void What_is_purged_is_in_no_file()
-    {
-        using var database = new Database(_folder.Path);
-        var store = new JobStore(database, TimeProvider.System);
-        var id = store.Create(New("a very secret lion")).Job!.Id;
-        store.Create(New("a public lion"));
-        store.RequestCancel(id);
-        Assert.True(Stored("secret"));
-        Assert.True(store.Purge(id));
-        Assert.False(store.Purge(id));
-        Assert.False(Stored("secret"));
-        Assert.True(Stored("public"));
-
-        bool Stored(string text) => Directory.GetFiles(_folder.Path, "jobs.sqlite*").Any(file => Read(file).Contains(text, StringComparison.Ordinal));
-
-        static string Read(string file)
-        {
-            using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            using var reader = new StreamReader(stream, System.Text.Encoding.Latin1);
-            return reader.ReadToEnd();
-        }
-    }
-
-    [Fact]
     public void A_job_ends_once()
     {
-        using var database = new Database(_folder.Path);
+        using var database = Store.Open();
         var store = new JobStore(database, TimeProvider.System);
         var id = store.Create(New("one")).Job!.Id;
         store.Claim([]);
@@ -120,9 +93,68 @@ public sealed class JobStoreTests : IDisposable
     }
 
     [Fact]
+    public void Ended_jobs_are_deleted_when_they_were_kept_long_enough_and_no_others()
+    {
+        using var database = Store.Open();
+        var store = new JobStore(database, TimeProvider.System);
+        var deleted = 0;
+        store.Deleted += count => deleted += count;
+        var ids = Enumerable.Range(0, 4).Select(i => store.Create(New($"{i}")).Job!.Id).ToList();
+        store.RequestCancel(ids[0]);
+        store.RequestCancel(ids[1]);
+        Assert.Equal(ids[2], store.Claim([]));
+        Store.Sql($"UPDATE prompt_jobs SET ended_at = ended_at - 3600000 WHERE id = '{ids[0]}'");
+        Assert.Equal(1, store.DeleteEnded(DateTimeOffset.UtcNow.AddMinutes(-30)));
+        Assert.Equal(0, store.DeleteEnded(DateTimeOffset.UtcNow.AddMinutes(-30)));
+        Assert.Equal(1, deleted);
+        Assert.Null(store.Get(ids[0]));
+        Assert.All(ids.Skip(1), id => Assert.NotNull(store.Get(id)));
+        Assert.Equal(3L, Store.Sql("SELECT COUNT(*) FROM prompt_turns"));
+        Assert.Equal(0L, Store.Sql("SELECT COUNT(*) FROM prompt_events WHERE job NOT IN (SELECT seq FROM prompt_jobs)"));
+    }
+
+    [Fact]
+    public void No_more_jobs_are_deleted_at_once_than_others_can_wait_for()
+    {
+        using var database = Store.Open();
+        var store = new JobStore(database, TimeProvider.System);
+        for (var number = 0; number < JobStore.MostDeleted + 5; number++)
+            store.RequestCancel(store.Create(New("x")).Job!.Id);
+        Assert.Equal(JobStore.MostDeleted, store.DeleteEnded(DateTimeOffset.UtcNow.AddMinutes(1)));
+        Assert.Equal(5, store.DeleteEnded(DateTimeOffset.UtcNow.AddMinutes(1)));
+    }
+
+    [Fact]
+    public async Task No_more_jobs_wait_than_may()
+    {
+        using var database = Store.Open();
+        var store = new JobStore(database, TimeProvider.System, maxWaiting: 5);
+        var full = 0;
+        await Parallel.ForAsync(0, 20, (number, _) =>
+        {
+            try
+            {
+                store.Create(New("x", $"key-{number}"));
+            }
+            catch (QueueFullException error)
+            {
+                Assert.Equal(5, error.Waiting);
+                Interlocked.Increment(ref full);
+            }
+
+            return ValueTask.CompletedTask;
+        });
+        Assert.Equal((15, 5), (full, store.Counts()[JobState.Queued]));
+        // An earlier job under its key is no new one; one that is taken up makes room.
+        Assert.False(store.Create(New("x", store.List(null, null, null, 1)[0].Job!.IdempotencyKey)).Created);
+        store.Claim([]);
+        Assert.True(store.Create(New("x")).Created);
+    }
+
+    [Fact]
     public async Task Many_writers_lose_nothing()
     {
-        using var database = new Database(_folder.Path);
+        using var database = Store.Open();
         var store = new JobStore(database, TimeProvider.System);
         await Parallel.ForAsync(0, 40, (number, _) =>
         {
@@ -134,24 +166,18 @@ public sealed class JobStoreTests : IDisposable
         Assert.Equal(20, store.List(null, null, null, 100).Select(row => row.Id).Distinct().Count());
     }
 
-    [Fact]
-    public void A_file_that_is_no_database_or_from_a_newer_version_is_refused()
-    {
-        File.WriteAllText(Path.Combine(_folder.Path, "jobs.sqlite"), new string('x', 5000));
-        Assert.Contains("is not a usable database", Assert.Throws<UserInputException>(() => new Database(_folder.Path)).Message, StringComparison.Ordinal);
-        File.Delete(Path.Combine(_folder.Path, "jobs.sqlite"));
-        SqliteConnection.ClearAllPools();
-        using (new Database(_folder.Path))
-        using (var connection = new SqliteConnection($"Data Source={Path.Combine(_folder.Path, "jobs.sqlite")};Pooling=False"))
-        {
-            connection.Open();
-            using var command = connection.CreateCommand();
-            command.CommandText = "PRAGMA user_version = 99";
-            command.ExecuteNonQuery();
-        }
+    private protected static NewJob New(string prompt, string? key = null) => new(key, prompt, prompt, [], new(3, 1000, 1, TimeSpan.FromMinutes(10)));
+}
 
-        Assert.Contains("schema 99, this one knows 1", Assert.Throws<UserInputException>(() => new Database(_folder.Path)).Message, StringComparison.Ordinal);
-    }
+/// <summary>In a file.</summary>
+public sealed class SqliteJobStoreTests : JobStoreTests
+{
+    private protected override TestStore Store { get; } = new SqliteTestStore();
+}
 
-    private static NewJob New(string prompt, string? key = null) => new(key, prompt, prompt, [], new(3, 1000, 1, TimeSpan.FromMinutes(10)));
+/// <summary>In PostgreSQL.</summary>
+[Trait("Category", "Component")]
+public sealed class PostgresJobStoreTests : JobStoreTests
+{
+    private protected override TestStore Store { get; } = new PostgresTestStore();
 }
