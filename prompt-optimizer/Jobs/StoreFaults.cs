@@ -34,7 +34,7 @@ internal static class StoreFaults
         StoreRefusedException refused => refused.Message,
         SqliteException sqlite => SQLitePCL.raw.sqlite3_errstr(sqlite.SqliteErrorCode).utf8_to_string(),
         PostgresException postgres => Conditions.TryGetValue(postgres.SqlState, out var words) ? $"{words} ({postgres.SqlState})" : $"SQLSTATE {postgres.SqlState}",
-        _ => Innermost(error) switch
+        _ => Cause(error) switch
         {
             SocketException socket => $"the server cannot be reached: {socket.SocketErrorCode}",
             TimeoutException => "the server does not answer in time",
@@ -50,14 +50,14 @@ internal static class StoreFaults
     {
         StoreRefusedException => false,
         PostgresException postgres => postgres.IsTransient || IsOfConnection(postgres),
-        _ => Innermost(error) is SocketException or TimeoutException or IOException || error.IsTransient,
+        _ => Cause(error) is SocketException or TimeoutException or IOException || error.IsTransient,
     };
 
     /// <summary>Whether the next try may do better at once: it met another transaction, or a connection that was dead already.</summary>
     public static bool MayPassSoon(DbException error) => error switch
     {
         PostgresException postgres => postgres.SqlState is PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected || IsOfConnection(postgres),
-        _ => Innermost(error) is SocketException or IOException,
+        _ => Cause(error) is SocketException or IOException,
     };
 
     /// <summary>Whether it is about the server, and so about every connection to it.</summary>
@@ -65,9 +65,10 @@ internal static class StoreFaults
         || postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.ReadOnlySqlTransaction
         || postgres.SqlState.StartsWith("08", StringComparison.Ordinal);
 
-    private static Exception Innermost(Exception error)
+    /// <summary>The innermost of an error, or what TLS makes of it: what lies below that is OpenSSL's.</summary>
+    private static Exception Cause(Exception error)
     {
-        while (error.InnerException is { } inner)
+        while (error.InnerException is { } inner && error is not AuthenticationException)
             error = inner;
         return error;
     }
