@@ -51,6 +51,9 @@ internal interface IModelOrigin
     /// <summary>For people.</summary>
     string Name { get; }
 
+    /// <summary>What is written down beside a model that comes from here, and tells other origins from it: one line, without secrets.</summary>
+    string Record { get; }
+
     /// <summary>The files of the model.</summary>
     /// <exception cref="Moebius.Crds.UserInputException">There is no such model, or it may not be read.</exception>
     Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken);
