@@ -37,7 +37,7 @@ internal static class LocalCommands
             Allowed("--dry-run", parsed.GetValue(dryRun)!, "none", "client");
             Allowed("--output", parsed.GetValue(output)!, "yaml");
             var printsOnly = parsed.GetValue(dryRun) == "client";
-            foreach (var option in printsOnly ? (ReadOnlySpan<Option>)[chat, detach, timeout] : [output])
+            foreach (var option in printsOnly ? (ReadOnlySpan<Option>)[chat, detach, timeout, hostPaths, Name] : [output])
             {
                 if (parsed.GetResult(option) is { Implicit: false })
                     throw new UserInputException($"{option.Name}: has no effect {(printsOnly ? "with" : "without")} --dry-run=client: leave it out");

@@ -22,6 +22,9 @@ internal sealed class ArchiveOrigin : IModelOrigin
     /// <inheritdoc />
     public string Name { get; }
 
+    /// <summary>The checksum alone: wherever it lies, it is the same archive. A URL may hold what only its user may know.</summary>
+    public string Record => $"sha256 {_file.Digest!.Hex}";
+
     /// <inheritdoc />
     public Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RemoteFile>>([_file]);
 

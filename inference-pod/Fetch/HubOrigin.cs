@@ -28,6 +28,9 @@ internal sealed class HubOrigin : IModelOrigin
     public string Name { get; }
 
     /// <inheritdoc />
+    public string Record => $"hugging-face {Name}";
+
+    /// <inheritdoc />
     public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
     {
         try

@@ -15,6 +15,9 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
     /// <summary>Says, in an unfinished directory, of which version of each file it is.</summary>
     private const string Listed = ".listed";
 
+    /// <summary>Says, in a whole directory, where its files came from.</summary>
+    private const string Origin = ".origin";
+
     /// <summary>What to say of what a fetch that failed has left; empty where that is nothing.</summary>
     /// <param name="target">The directory that it was to make.</param>
     public static string Left(string target)
@@ -34,9 +37,8 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         await using var held = await LockAsync(target + Lock, cancellationToken).ConfigureAwait(false);
-        if (Directory.Exists(target))
+        if (Directory.Exists(target) && IsIt(origin, target))
         {
-            log($"{target} holds {origin.Name} already");
             prepare?.Invoke(target);
             return;
         }
@@ -65,10 +67,28 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
             await DownloadAsync(weights, small.Count, small.Count + weights.Count).ConfigureAwait(false);
         }
 
-        prepare?.Invoke(partial);
-        File.Delete(Path.Combine(partial, Listed));
-        Directory.Move(partial, target);
-        Tidy(target);
+        if (Directory.Exists(target))
+        {
+            try
+            {
+                RequireSame(origin, partial, target);
+            }
+            finally
+            {
+                Directory.Delete(partial, recursive: true);
+            }
+
+            prepare?.Invoke(target);
+        }
+        else
+        {
+            prepare?.Invoke(partial);
+            File.Delete(Path.Combine(partial, Listed));
+            File.WriteAllText(Path.Combine(partial, Origin), origin.Record + "\n");
+            Directory.Move(partial, target);
+            Tidy(target);
+        }
+
         log($"{target} holds {origin.Name}");
 
         async Task DownloadAsync(IReadOnlyList<RemoteFile> some, int before, int all)
@@ -79,6 +99,62 @@ internal sealed class ModelFetcher(HttpClient http, TimeProvider time, Action<st
                 await downloader.DownloadAsync(origin, file, Path.Combine(partial, file.Name), cancellationToken).ConfigureAwait(false);
             }
         }
+    }
+
+    /// <summary>Whether a directory that is there is to be taken for the model. False: that has to be found out, since there is a checksum that nobody has held it against.</summary>
+    /// <exception cref="UserInputException">It is another.</exception>
+    private bool IsIt(IModelOrigin origin, string target)
+    {
+        var file = Path.Combine(target, Origin);
+        if (File.Exists(file))
+        {
+            if (File.ReadAllText(file).TrimEnd('\n') is var record && record != origin.Record)
+                throw new UserInputException($"--to: {target} holds another model ({PublicText(record)} instead of {origin.Record}): name another directory, or delete it");
+            log($"{target} holds {origin.Name} already");
+            return true;
+        }
+
+        if (origin is ArchiveOrigin)
+        {
+            log($"{target} is there, and nothing says where it came from: fetching {origin.Name} to compare");
+            return false;
+        }
+
+        log($"{target} is there, and nothing says where it came from: taken for {origin.Name} as it is, nothing was checked");
+        return true;
+    }
+
+    // The file may be anybody's.
+    private static string PublicText(string record) => string.Concat(record.Take(200).Select(letter => char.IsControl(letter) ? '?' : letter));
+
+    /// <summary>Holds a directory against what has been fetched, and writes down that it is the same.</summary>
+    private static void RequireSame(IModelOrigin origin, string fetched, string target)
+    {
+        foreach (var name in Directory.GetFiles(fetched).Select(path => Path.GetFileName(path)).Where(name => name != Listed).Order(StringComparer.Ordinal))
+        {
+            if (!SameBytes(Path.Combine(fetched, name), Path.Combine(target, name)))
+                throw new UserInputException($"--to: {target} holds another model: {name} is not that of {origin.Name}; name another directory, or delete it");
+        }
+
+        File.WriteAllText(Path.Combine(target, Origin), origin.Record + "\n");
+    }
+
+    private static bool SameBytes(string one, string other)
+    {
+        if (!File.Exists(other))
+            return false;
+        using FileStream first = File.OpenRead(one), second = File.OpenRead(other);
+        if (first.Length != second.Length)
+            return false;
+        byte[] left = new byte[1 << 20], right = new byte[1 << 20];
+        while (first.ReadAtLeast(left, left.Length, throwOnEndOfStream: false) is > 0 and var read)
+        {
+            second.ReadExactly(right.AsSpan(0, read));
+            if (!left.AsSpan(0, read).SequenceEqual(right.AsSpan(0, read)))
+                return false;
+        }
+
+        return true;
     }
 
     /// <summary>Deletes what an interrupted download has left of another version of the model: parts of both would be neither.</summary>

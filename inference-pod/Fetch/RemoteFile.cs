@@ -33,7 +33,7 @@ internal sealed record RemoteFile(string Name, Uri Url, long? Size, Digest? Dige
     /// <summary>Whether a model directory may need a file: weights in safetensors, configuration, tokenizer, template.</summary>
     /// <param name="path">Its path; files in folders are other formats and examples.</param>
     public static bool IsWanted(string path) =>
-        path.Length > 0 && path[0] != '.' && !path.Contains('/', StringComparison.Ordinal) && Extensions.Contains(Path.GetExtension(path), StringComparer.Ordinal);
+        path.Length > 0 && path[0] != '.' && !path.Contains('/', StringComparison.Ordinal) && !path.Any(char.IsControl) && Extensions.Contains(Path.GetExtension(path), StringComparer.Ordinal);
 
     /// <summary>A request for what is somewhere, from a byte on.</summary>
     public static HttpRequestMessage Get(Uri url, long from)
@@ -50,6 +50,9 @@ internal interface IModelOrigin
 {
     /// <summary>For people.</summary>
     string Name { get; }
+
+    /// <summary>What is written down beside a model that comes from here, and tells other origins from it: one line, without secrets.</summary>
+    string Record { get; }
 
     /// <summary>The files of the model.</summary>
     /// <exception cref="Moebius.Crds.UserInputException">There is no such model, or it may not be read.</exception>

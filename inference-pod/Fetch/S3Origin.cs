@@ -46,6 +46,9 @@ internal sealed class S3Origin : IModelOrigin
     public string Name { get; }
 
     /// <inheritdoc />
+    public string Record => $"s3 {_bucket}{_prefix}";
+
+    /// <inheritdoc />
     public async Task<IReadOnlyList<RemoteFile>> ListAsync(CancellationToken cancellationToken)
     {
         var files = new List<RemoteFile>();

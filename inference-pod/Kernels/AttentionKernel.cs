@@ -56,7 +56,7 @@ internal static unsafe class AttentionKernel
         long pairs = 0;
         foreach (var sequence in sequences)
             pairs += (long)sequence.Rows * (sequence.Start + sequence.Rows);
-        workers.Run(q.Count * each, pairs * shape.Heads * (shape.KeyDim + shape.ValueDim), task =>
+        workers.Run(checked(q.Count * each), pairs * shape.Heads * (shape.KeyDim + shape.ValueDim), task =>
         {
             int row = task / each, kvHead = task / groups % shape.KvHeads, first = task % groups * Together;
             var at = 0;

@@ -28,6 +28,7 @@ internal static class Architectures
             throw config.Bad("model_type", string.Join(", ", Names));
         var fp8 = StoredQuantization.Read(config);
         var spec = describe(config) with { Fp8 = fp8 };
+        SizeProducts.Check(config, spec);
         UnreadSwitches.Refuse(config);
         return spec;
     }

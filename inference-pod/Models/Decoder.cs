@@ -34,7 +34,7 @@ internal sealed unsafe class Decoder : ICausalModel
         (_spec, _kernels, _store, _memory, _checkpoint, Info) = (spec, kernels, store, weights.Memory, weights.Checkpoint, info);
         _logits = new LogitRows(spec.Vocabulary);
         _kvShape = KvShape(spec);
-        _blocks = new KvBlocks(SequenceKv.Bytes(_kvShape, spec.Layers, info.BlockTokens));
+        _blocks = new KvBlocks(info.BlockBytes);
         _embedding = weights.Linear("model.embed_tokens", spec.Vocabulary, spec.Hidden);
         _layers = new Layer[spec.Layers];
         var moeLayer = 0;
@@ -237,7 +237,7 @@ internal sealed unsafe class Decoder : ICausalModel
                 LogitsFor.Last => (step[i].Offset + step[i].Count - 1, 1),
                 _ => (step[i].Offset + step[i].Count - step[i].New, step[i].New),
             };
-            results[i] = count switch { 0 => [], 1 => _logits.Take(), _ => GC.AllocateUninitializedArray<float>(count * _spec.Vocabulary) };
+            results[i] = count switch { 0 => [], 1 => _logits.Take(), _ => GC.AllocateUninitializedArray<float>(checked(count * _spec.Vocabulary)) };
             for (var row = 0; row < count; row++)
                 wanted.Add(new WantedRow(first + row, results[i], row * _spec.Vocabulary));
             if (chunks[i].Reading is not { } reading)

@@ -46,11 +46,44 @@ internal sealed class ModelConfig
             using var document = JsonDocument.Parse(json);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new UserInputException($"{path}: is a JSON {document.RootElement.ValueKind}; it must be an object");
+            CheckText(path, document.RootElement);
             return new ModelConfig(path, document.RootElement.Clone());
         }
         catch (JsonException e)
         {
             throw new UserInputException($"{path}: is not valid JSON ({e.Message.ReplaceLineEndings(" ")})", e);
+        }
+    }
+
+    /// <summary>What JSON lets through and no text can hold is refused once, for whoever reads a field.</summary>
+    private static void CheckText(string path, JsonElement config)
+    {
+        var at = "the name of a field";
+        try
+        {
+            foreach (var property in config.EnumerateObject())
+            {
+                at = property.Name;
+                Read(property.Value);
+                at = "the name of a field";
+            }
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new UserInputException($"{path}: {at} is not text: it holds half of a surrogate pair, or bytes that are not UTF-8", e);
+        }
+
+        static void Read(JsonElement value)
+        {
+            if (value.ValueKind == JsonValueKind.String)
+                _ = value.GetString();
+            foreach (var element in value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : default)
+                Read(element);
+            foreach (var property in value.ValueKind == JsonValueKind.Object ? value.EnumerateObject() : default)
+            {
+                _ = property.Name;
+                Read(property.Value);
+            }
         }
     }
 
@@ -89,11 +122,17 @@ internal sealed class ModelConfig
     }
 
     /// <summary>An integer that a shape is made of.</summary>
-    public int Size(params ReadOnlySpan<string> names)
+    public int Size(params ReadOnlySpan<string> names) => AtMost(ModelLimits.Size, names);
+
+    /// <summary>A size of what a model has fewer of.</summary>
+    public int AtMost(int most, params ReadOnlySpan<string> names)
     {
         var value = Int(names);
-        return value is >= 1 and <= 16_777_216 ? value : throw Bad(Find(names)!.Value.Name, "an integer from 1 to 16777216");
+        return value >= 1 && value <= most ? value : throw Bad(Find(names)!.Value.Name, $"an integer from 1 to {most}");
     }
+
+    /// <summary>How many there are of what a model may have none of.</summary>
+    public int Count(int fallback, string name) => Int(fallback, name) is >= 0 and var count ? count : throw Bad(name, "an integer from 0");
 
     public int Size(int fallback, params ReadOnlySpan<string> names) => Find(names) is null ? fallback : Size(names);
 
@@ -164,7 +203,7 @@ internal sealed class ModelConfig
     /// <summary>The error for a field whose value cannot be honoured.</summary>
     public UserInputException Bad(string name, string expected)
     {
-        var value = _root.TryGetProperty(name, out var v) ? v.GetRawText().ReplaceLineEndings(" ") : "(absent)";
+        var value = _root.TryGetProperty(name, out var v) ? string.Concat(v.GetRawText().ReplaceLineEndings(" ").Select(c => char.IsControl(c) ? ' ' : c)) : "(absent)";
         if (value.Length > 80)
             value = string.Concat(value.AsSpan(0, 80), "...");
         return new UserInputException($"{File}: {name} is {value}; supported is {expected}");

@@ -41,8 +41,9 @@ public static class ModelLoader
         {
             var weights = new WeightReader(checkpoint, memory, options.Weights == WeightStorage.Stored);
             var fingerprint = new WeightFingerprint(checkpoint);
-            weights.MarkUsed(ExpertNames(spec));
             var catalog = Catalog(spec, checkpoint, options.Weights, options.Quantization);
+            // Now that they are known to be there: names alone could take any amount of memory.
+            weights.MarkUsed(ExpertNames(spec));
             // Where all experts fit there is nothing to load ahead; a file that is named is read all the same, so that a wrong one is not passed over.
             var all = options.ExpertBudgetBytes is not { } budget || budget >= catalog.TotalBytes;
             var ahead = options.Prefetch is null && options.PrefetchSpec.Mode != PrefetchMode.OnDemand;
@@ -92,6 +93,9 @@ public static class ModelLoader
             throw new UserInputException($"{checkpoint.Directory}: one expert takes {layout.Bytes} bytes; the largest supported is {int.MaxValue}");
         var reads = layers.Select(l => (IReadOnlyList<IReadOnlyList<ExpertRead>>)[.. Enumerable.Range(0, l.Moe.Router.Experts)
             .Select(e => l.Moe.Naming.Reads(checkpoint, l.Prefix, l.Moe.Router.Experts, e, layout))]).ToArray();
+        var most = reads.SelectMany(layer => layer).SelectMany(expert => expert).Max(read => Math.Max(read.Bytes, read.ScratchBytes));
+        if (most > Array.MaxLength)
+            throw new UserInputException($"{checkpoint.Directory}: a part of an expert takes {most} bytes as it is stored; the largest supported is {Array.MaxLength}");
         return new ExpertCatalog(layout, reads, first.Router.TopK);
     }
 
@@ -138,11 +142,20 @@ public static class ModelLoader
             spec.Layers,
             end,
             options.BlockTokens,
-            SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, options.BlockTokens),
+            BlockBytes(config, spec, options.BlockTokens),
             KvFingerprint(config, fingerprint, options))
         {
             KvSharedUpTo = spec.Rope.SharedUpTo,
         };
+    }
+
+    /// <summary>A block leaves and enters as one array.</summary>
+    private static int BlockBytes(ModelConfig config, DecoderSpec spec, int tokens)
+    {
+        var bytes = SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, tokens);
+        return bytes <= Array.MaxLength
+            ? (int)bytes
+            : throw new UserInputException($"{config.File}: keys and values of a block of {tokens} tokens take {bytes} bytes, with num_hidden_layers {spec.Layers} and {bytes / tokens / spec.Layers} bytes of a token in each; supported are at most {Array.MaxLength}, so fewer tokens of a block may do");
     }
 
     /// <summary>Over all that makes the bytes of keys and values interchangeable; computed for who asks for it, since few do.</summary>

@@ -43,7 +43,7 @@ internal sealed unsafe class MoeFeedForward : IFeedForward
 
     public void Forward(Rows x, Rows y)
     {
-        int k = _spec.Router.TopK, slots = x.Count * k;
+        int k = _spec.Router.TopK, slots = checked(x.Count * k);
         var experts = _buffers.Experts(slots);
         var weights = _buffers.Weights(slots);
         var gate = Route(x, experts, weights);

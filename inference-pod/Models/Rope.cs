@@ -165,7 +165,8 @@ internal sealed class Rope
     {
         var (frequencies, scale) = _fixed;
         var last = 0;
-        float[] cos = new float[count * Pairs], sin = new float[count * Pairs];
+        var size = checked(count * Pairs);
+        float[] cos = new float[size], sin = new float[size];
         for (var t = 0; t < count; t++)
         {
             var length = Math.Max(start + t + 1, whole);

@@ -152,7 +152,8 @@ internal static class Router
             for (var i = 0; i < left.Length; i++)
             {
                 var factor = Math.Max(MathF.Abs(logits[i]), max);
-                if ((max - logits[i]) / factor <= 2 * spec.Jitter)
+                // As in the reference implementation what is no number, 0 / 0 where the best is 0, is not left out.
+                if (!((max - logits[i]) / factor > 2 * spec.Jitter))
                     sum += MathF.Exp(left[i] - max);
             }
             weights[choice] = 1 / sum;

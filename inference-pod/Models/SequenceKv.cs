@@ -52,8 +52,8 @@ internal sealed unsafe class SequenceKv : ISequenceKv
     /// <summary>The last step of its model that it is in.</summary>
     public long Step { get; set; }
 
-    public static int Bytes(AttentionShape shape, int layers, int blockTokens) =>
-        checked(layers * blockTokens * (shape.KeyRow + shape.ValueRow) * sizeof(float));
+    public static long Bytes(AttentionShape shape, int layers, int blockTokens) =>
+        (long)layers * blockTokens * ((long)shape.KeyRow + shape.ValueRow) * sizeof(float);
 
     public void ExportBlock(int block, Span<byte> destination)
     {

@@ -12,9 +12,6 @@ internal static class StoredQuantization
     private const string Mxfp4 = "mxfp4";
     private const string Fp8 = "fp8";
 
-    /// <summary>Of any size in a configuration.</summary>
-    private const int Largest = 16_777_216;
-
     private const string Plain = "a checkpoint in fp32, fp16 or bf16 without quantization_config";
 
     /// <summary>Checks the field, and returns which weights in fp8 share a scale; null where there are none.</summary>
@@ -58,7 +55,7 @@ internal static class StoredQuantization
             if (config.Text(name) is not (null or "bfloat16"))
                 throw config.Bad(name, "bfloat16 beside weights in fp8: their products with the scales are rounded to it");
         }
-        return given.Has("weight_block_size") && given.Integers("weight_block_size") is [>= 1 and <= Largest and var rows, >= 1 and <= Largest and var columns]
+        return given.Has("weight_block_size") && given.Integers("weight_block_size") is [>= 1 and <= ModelLimits.Size and var rows, >= 1 and <= ModelLimits.Size and var columns]
             ? new Fp8Blocks(rows, columns)
             : throw given.Bad("weight_block_size", $"[rows, columns] of the weights that share a scale, as [128, 128]; one scale for a tensor or a channel is not supported: take {Plain}");
     }

@@ -81,7 +81,7 @@ internal static class BinaryFile
             using var reader = new BinaryReader(buffered, Encoding.UTF8);
             return body(reader, (long)MostRatio * (bytes.Length - HeaderBytes));
         }
-        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or OverflowException)
+        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or OverflowException or FormatException)
         {
             throw new UserInputException($"{path} is not a {kind} that makes sense ({error.Message}): make it again with {source}", error);
         }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Moebius.Inference.Kernels;
@@ -70,10 +71,19 @@ internal sealed class LinearGate(int inputs, int outputs)
 
     public void Load(BinaryReader reader)
     {
-        foreach (var values in new[] { _weights, _bias, _errors, _squares })
-            ReadFinite(reader, values);
-        ReadFinite(reader, MemoryMarshal.CreateSpan(ref _examples, 1));
+        foreach (var values in new[] { _weights, _bias })
+            ReadWithin(reader, -MostWeight, MostWeight, values);
+        // Divided by: the sums begin above 0, and only grow.
+        foreach (var values in new[] { _errors, _squares })
+            ReadWithin(reader, FirstSquare, MostSquare, values);
+        ReadWithin(reader, 0, MostExamples, MemoryMarshal.CreateSpan(ref _examples, 1));
     }
+
+    /// <summary>More than lessons lead to. With numbers in these bounds no logit, and no step that is learned, is without end.</summary>
+    internal const float MostWeight = 1e6f, MostSquare = 1e12f;
+
+    /// <summary>Where a count of examples stands still: one more is the same number.</summary>
+    private const float MostExamples = 1 << 24;
 
     /// <summary>An error that is not worth a step.</summary>
     internal const float Negligible = 0.003f;
@@ -88,11 +98,14 @@ internal sealed class LinearGate(int inputs, int outputs)
         return squares;
     }
 
-    /// <exception cref="InvalidDataException">A value is not finite.</exception>
-    internal static void ReadFinite(BinaryReader reader, Span<float> values)
+    /// <exception cref="InvalidDataException">A value is out of bounds, or not a number.</exception>
+    internal static void ReadWithin(BinaryReader reader, float least, float most, Span<float> values)
     {
         reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values));
-        if (!TensorPrimitives.IsFiniteAll<float>(values))
-            throw new InvalidDataException("a weight is not finite");
+        foreach (var value in values)
+        {
+            if (!(value >= least && value <= most))
+                throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"a weight or a sum is {value}; it must be from {least} to {most}"));
+        }
     }
 }

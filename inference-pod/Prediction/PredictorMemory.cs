@@ -22,7 +22,7 @@ internal static class PredictorMemory
 
     /// <summary>The most that a predictor takes, whether it begins with nothing or with a file.</summary>
     /// <param name="shape">What it is for.</param>
-    /// <param name="horizon">Layers ahead that it is asked for, at most; 0: the token ids alone.</param>
+    /// <param name="horizon">Layers ahead that it is asked for, at most; 0: the token ids and last uses.</param>
     public static long Bytes(RoutingShape shape, int horizon) => Facts(shape).BytesFor(horizon);
 
     /// <summary>The same for every horizon.</summary>

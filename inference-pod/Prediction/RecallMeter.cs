@@ -4,7 +4,7 @@ using Moebius.Inference.Simulation;
 namespace Moebius.Inference.Prediction;
 
 /// <summary>How well predictions at one distance met what routers then chose.</summary>
-/// <param name="Distance">Layers ahead; 0 is from the token ids, before the first layer, one layer ahead.</param>
+/// <param name="Distance">Layers ahead; 0 is the first layer, from the token ids and what it used in the step before.</param>
 /// <param name="Recall">Share of the uses (layer, expert) that the predicted set holds.</param>
 /// <param name="Precision">Share of the predicted set that was used.</param>
 /// <param name="SetSize">Mean size of the predicted set.</param>

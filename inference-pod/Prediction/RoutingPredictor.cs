@@ -169,9 +169,9 @@ internal class RoutingPredictor
             TensorPrimitives.Multiply(use, -weight, use);
             TensorPrimitives.Exp(use, use);
             TensorPrimitives.Subtract(1, use, use);
-            // Of a tiny number the exponential may come out above 1; and gates that overflowed say nothing.
-            TensorPrimitives.MaxNumber(use, 0, use);
         }
+        // Of a tiny number the exponential may come out above 1; and what is no number says nothing.
+        TensorPrimitives.MaxNumber(use, 0, use);
         if (!pair.Waits)
             _predictedBy[target].Add(pair);
         pair.Waits = true;

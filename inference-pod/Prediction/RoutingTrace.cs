@@ -2,8 +2,8 @@ namespace Moebius.Inference.Prediction;
 
 /// <summary>What a routing trace is of.</summary>
 /// <param name="Architecture">The model's <c>model_type</c>.</param>
-/// <param name="Layers">MoE layers, 1..65535.</param>
-/// <param name="Experts">Experts of a layer, 1..65535.</param>
+/// <param name="Layers">MoE layers, 1..1024.</param>
+/// <param name="Experts">Experts of a layer, 1..4096.</param>
 /// <param name="TopK">Experts of a token in a layer, 1..Experts.</param>
 /// <param name="Horizon">Layers ahead for which pre-gates were recorded, from 0 to <paramref name="Layers"/>.</param>
 /// <param name="Vocabulary">Token ids are below this.</param>

@@ -61,7 +61,7 @@ internal sealed class TokenMemory(int buckets, int experts)
     /// <exception cref="InvalidDataException">The numbers make no sense.</exception>
     public void Load(BinaryReader reader, bool keep = true)
     {
-        var passed = keep ? [] : new float[experts + 1];
+        Span<float> passed = keep ? [] : new float[experts + 1];
         var count = reader.ReadInt32();
         for (int i = 0, last = -1; i < count; i++)
         {
@@ -69,7 +69,9 @@ internal sealed class TokenMemory(int buckets, int experts)
             if (bucket <= last || bucket >= buckets)
                 throw new InvalidDataException($"row {bucket} after {last}, of {buckets}");
             last = bucket;
-            LinearGate.ReadFinite(reader, keep ? Add(bucket) : passed);
+            var row = keep ? Add(bucket) : passed;
+            LinearGate.ReadWithin(reader, -LinearGate.MostWeight, LinearGate.MostWeight, row[..experts]);
+            LinearGate.ReadWithin(reader, LinearGate.FirstSquare, LinearGate.MostSquare, row[experts..]);
         }
     }
 

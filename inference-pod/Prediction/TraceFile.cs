@@ -1,4 +1,5 @@
 using Moebius.Crds;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Prediction;
 
@@ -9,6 +10,12 @@ namespace Moebius.Inference.Prediction;
 internal static class TraceFile
 {
     private const int Version = 2;
+
+    /// <summary>Of an expert, and of all else.</summary>
+    private const long MostBytes = 1L << 50;
+
+    /// <summary>Of the name of an architecture.</summary>
+    private const int MostLetters = 64;
 
     private static ReadOnlySpan<byte> Magic => "MOEBTRC1"u8;
 
@@ -39,9 +46,9 @@ internal static class TraceFile
     /// <param name="most">Bytes that it can have: nothing is allocated for more.</param>
     private static RoutingTrace Body(BinaryReader reader, long most)
     {
-        var architecture = reader.ReadString();
-        var layers = Number(reader, "layers", 1, ushort.MaxValue);
-        var experts = Number(reader, "experts", 1, ushort.MaxValue);
+        var architecture = Architecture(reader);
+        var layers = Number(reader, "layers", 1, ModelLimits.Layers);
+        var experts = Number(reader, "experts", 1, ModelLimits.Experts);
         var shape = new TraceShape(
             architecture,
             layers,
@@ -51,7 +58,7 @@ internal static class TraceFile
             Number(reader, "vocabulary", 1, int.MaxValue),
             reader.ReadInt64(),
             reader.ReadInt64());
-        if (shape.ExpertBytes < 1 || shape.DenseBytes < 0)
+        if (shape.ExpertBytes is < 1 or > MostBytes || shape.DenseBytes is < 0 or > MostBytes)
             throw new InvalidDataException($"experts of {shape.ExpertBytes} bytes and {shape.DenseBytes} others");
         // What a token takes: its id, and for each layer its choices and gates.
         var each = sizeof(int) + ((long)layers * ((sizeof(ushort) * shape.TopK) + ((shape.Horizon + 1L) * experts)));
@@ -69,6 +76,18 @@ internal static class TraceFile
         var gates = new byte[checked(tokens.Length * layers * shape.GateValues)];
         reader.BaseStream.ReadExactly(gates);
         return new RoutingTrace(shape, tokens, chosen, gates);
+    }
+
+    /// <summary>It is shown as it is: a name, and nothing that a terminal would obey.</summary>
+    private static string Architecture(BinaryReader reader)
+    {
+        var length = reader.Read7BitEncodedInt();
+        if (length is < 1 or > MostLetters)
+            throw new InvalidDataException($"the architecture's name has {length} letters; it must have from 1 to {MostLetters}");
+        var name = reader.ReadBytes(length);
+        return name.All(letter => char.IsAsciiLetterOrDigit((char)letter) || letter is (byte)'_' or (byte)'-' or (byte)'.')
+            ? System.Text.Encoding.ASCII.GetString(name)
+            : throw new InvalidDataException("the architecture's name has other signs than letters, digits, '_', '-' and '.'");
     }
 
     private static int Number(BinaryReader reader, string what, int least, int most)

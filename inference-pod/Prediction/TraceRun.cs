@@ -82,6 +82,8 @@ internal static class TraceRun
             if (tokens.Count == 0 || tokens.Count > model.Info.ContextLength)
                 throw new UserInputException($"--prompt has {tokens.Count} tokens; it must have from 1 to {model.Info.ContextLength}, the model's context");
             var most = maxTokens ?? Math.Min(DefaultTokens, model.Info.ContextLength);
+            if (tokens.Count > most)
+                throw new UserInputException($"--prompt has {tokens.Count} tokens; --max-tokens, which counts them, is {most}{(maxTokens is null ? " where it is not given" : "")}: raise it, or shorten the prompt");
             if (most > model.Info.ContextLength)
                 throw new UserInputException($"--max-tokens is {most}; with --prompt it must be at most {model.Info.ContextLength}, the model's context");
             using var kv = model.CreateSequence();

@@ -7,10 +7,10 @@ using Moebius.Inference.Prediction;
 namespace Moebius.Inference.Prefetch;
 
 /// <summary>
-/// Loads what the predictor expects. Before the first layer the token ids speak for all layers,
+/// Loads what the predictor expects. Before the first layer the token ids, and what each layer used in the step before, speak for all layers,
 /// which costs little; then each layer speaks for those up to the horizon, which controllers adapt. Where predicting takes a share of
 /// a layer that is worth weighing, a layer is predicted when it comes inside the horizon and once more from the layer before it. With a
-/// horizon of 0 what the token ids say is all.
+/// horizon of 0 what they say is all.
 /// </summary>
 internal sealed class ExpertFlowPolicy : IPrefetchPolicy
 {

@@ -71,7 +71,7 @@ internal sealed class HorizonController(HorizonLimits limits)
         expertSeconds <= 0 || computeSeconds <= 0 ? 1 : (int)Math.Clamp(Math.Ceiling(Math.Max(1, experts) * expertSeconds / computeSeconds), 1, maxHorizon);
 
     /// <summary>
-    /// Horizons that are worth comparing: none, the token ids alone, and from 1 on each half as long again as the one
+    /// Horizons that are worth comparing: none, the token ids and last uses, and from 1 on each half as long again as the one
     /// before, as far as twice the start.
     /// </summary>
     public static IEnumerable<int> Candidates(int start, int maxHorizon)
@@ -208,7 +208,8 @@ internal sealed class HorizonController(HorizonLimits limits)
         if (_stalls < limits.StallThreshold && _overfetched < limits.OverfetchThreshold)
             return 0;
         // What is farther past its threshold decides: with both, a step either way would only trade one for the other.
-        var step = Math.Sign((_stalls / limits.StallThreshold) - (_overfetched / limits.OverfetchThreshold));
+        double late = _stalls / limits.StallThreshold, vain = _overfetched / limits.OverfetchThreshold;
+        var step = late > vain ? 1 : late < vain ? -1 : 0;
         (_stalls, _overfetched) = (0, 0);
         return step;
     }

@@ -20,7 +20,7 @@ public static class PlannerCommands
         var text = new Option<string?>("--text") { Description = "UTF-8 text to read.", HelpName = "FILE" };
         var prompt = new Option<string?>("--prompt") { Description = "Text to go on from, greedily.", HelpName = "TEXT" };
         var output = new Option<string>("--out") { Description = "Where to write the trace.", HelpName = "FILE", Required = true };
-        var tokens = new Option<int?>("--max-tokens") { Description = "Tokens to record. Default: the whole text, or 256 with --prompt.", HelpName = "N" };
+        var tokens = new Option<int?>("--max-tokens") { Description = "Tokens to record, those of --prompt among them. Default: the whole text, or 256 with --prompt.", HelpName = "N" };
         var horizon = new Option<int?>("--horizon") { Description = "Layers ahead to record pre-gates for. Default: the model's MoE layers, at most 8.", HelpName = "N" };
         var load = new LoadFlags();
         var command = new Command("trace", "Record which experts a model's routers choose, token by token, for moebius simulate. The file holds token ids: keep it as confidential as the text.")

@@ -90,7 +90,7 @@ internal static class PredictorCommand
         foreach (var recall in recalls)
         {
             to.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {(recall.Distance == 0 ? "from the token id" : $"{recall.Distance} layers ahead"),-18} {100 * recall.Recall,5:F1}% with {recall.SetSize:F1} experts a layer, {100 * recall.Precision:F1}% of them used"));
+                $"  {(recall.Distance == 0 ? "the first layer" : $"{recall.Distance} layers ahead"),-18} {100 * recall.Recall,5:F1}% with {recall.SetSize:F1} experts a layer, {100 * recall.Precision:F1}% of them used"));
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Moebius.Crds;
+using Moebius.Inference.Models;
 
 namespace Moebius.Inference.Simulation;
 
@@ -74,8 +75,8 @@ internal sealed class ModelShape
     public void Check(string source)
     {
         Profiles.Named(Title, source);
-        Profiles.InRange(Layers, 1, 1024, source, "layers");
-        Profiles.InRange(Experts, 2, 4096, source, "experts");
+        Profiles.InRange(Layers, 1, ModelLimits.Layers, source, "layers");
+        Profiles.InRange(Experts, 2, ModelLimits.Experts, source, "experts");
         Profiles.InRange(TopK, 1, Experts - 1, source, "topK");
         Profiles.Positive(ExpertBytes, source, "expertBytes");
         Profiles.NotNegative(LayerBytes, source, "layerBytes");
@@ -87,7 +88,7 @@ internal sealed class ModelShape
 internal static class Profiles
 {
     /// <summary>Less and more than any machine has of anything in these units; with them no time and no sum loses its sense.</summary>
-    private const double Least = 1e-9, Most = 1e12;
+    public const double Least = 1e-9, Most = 1e12;
 
     private static readonly string[] HardwareNames = ["a6000", "h20", "a100", "nvme"];
     private static readonly string[] Shapes = ["deepseek-v2-lite", "qwen1.5-moe"];

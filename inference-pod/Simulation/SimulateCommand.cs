@@ -22,7 +22,7 @@ internal static class SimulateCommand
         var budget = new Option<string?>("--budget") { Description = "Memory for experts: a quantity such as 15G, or a percentage of the experts such as 50%. Default: what the hardware's memory leaves.", HelpName = "SIZE" };
         var batch = new Option<int>("--batch") { Description = "Sequences decoded together; each gets a stretch of the trace.", DefaultValueFactory = _ => 1 };
         var steps = new Option<int?>("--steps") { Description = "Steps to run, the first half to warm up. Default: as many as the trace has.", HelpName = "N" };
-        var maxHorizon = new Option<int>("--max-horizon") { Description = "Largest horizon of ExpertFlow.", DefaultValueFactory = _ => 8 };
+        var maxHorizon = new Option<int>("--max-horizon") { Description = "Largest horizon of ExpertFlow, at most the layers ahead that the trace has pre-gates for (without this option it is cut to them).", DefaultValueFactory = _ => 8 };
         var predictor = new Option<string?>("--predictor") { Description = "What ExpertFlow's predictor has learned before. Default: nothing.", HelpName = "FILE" };
         var save = new Option<string?>("--save-predictor") { Description = "Train a predictor on the whole trace and write it.", HelpName = "FILE" };
         var output = new OutputFormat();
@@ -49,7 +49,11 @@ internal static class SimulateCommand
             var larger = parsed.GetValue(shape) is { } name ? Profiles.Shape(name) : null;
             var file = parsed.GetRequiredValue(trace);
             var recorded = TraceFile.Read(file);
+            if (recorded.Shape.Horizon < 1)
+                throw new UserInputException($"--trace: {file} has no pre-gates of later layers, which all that plans goes by: record it with --horizon 1 or more");
             var source = Source(recorded, larger, parsed.GetValue(batch), parsed.GetValue(steps), out var model, out var maxStep);
+            if (horizon > maxStep && parsed.GetResult(maxHorizon) is { Implicit: false })
+                throw new UserInputException($"--max-horizon is {horizon}; {file} has pre-gates up to {maxStep} layers ahead: give at most that, or record it with a larger --horizon");
             var setup = new SimulationSetup(machine, model, parsed.GetValue(batch), Slots(machine, model, parsed.GetValue(budget)), source.Steps / 2, new HorizonLimits(horizon, 4, 8));
             var learned = parsed.GetValue(predictor);
             // Refused before the long work rather than in the middle of it.

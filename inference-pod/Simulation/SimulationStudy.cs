@@ -31,14 +31,17 @@ internal static class SimulationStudy
 
     public const string OnDemand = "on-demand LRU";
     public const string NextLayer = "next-layer pre-gate";
-    public const string TokenIds = "token ids alone";
+
+    /// <summary>What is known before the first layer: the token ids, and what each layer used in the step before.</summary>
+    public const string TokenIds = "token ids, last uses";
+
     public const string ExpertFlow = "ExpertFlow";
     public const string Oracle = "oracle";
     public const string Belady = "oracle, Belady";
 
     /// <summary>
     /// Runs all, the baseline first and the oracles last. The oracles know the routing of the next layers, as far ahead
-    /// as is best for them; the second also evicts what is used last.
+    /// as is best of what is tried; the second also evicts what is used last.
     /// </summary>
     /// <param name="setup">Machine, model and budget.</param>
     /// <param name="source">Routing.</param>

@@ -21,6 +21,8 @@ public sealed class BadInputTests
     [InlineData("operator run --identity \t", "--identity: is empty: ")]
     [InlineData("operator run --image \t", "--image: is empty: ")]
     [InlineData("local up -f samples/quickstart.yaml --dry-run=client --detach", "--detach: has no effect with --dry-run=client: ")]
+    [InlineData("local up -f samples/quickstart.yaml --dry-run=client --host-path /a=/b", "--host-path: has no effect with --dry-run=client: ")]
+    [InlineData("local up -f samples/quickstart.yaml --dry-run=client --name other", "--name: has no effect with --dry-run=client: ")]
     [InlineData("local up -f samples/quickstart.yaml -o yaml", "--output: has no effect without --dry-run=client: ")]
     [InlineData("model fetch --to FOLDER/m --hugging-face a/b --sha256 00", "--sha256: goes with --http only: leave it out")]
     [InlineData("model fetch --to FOLDER/m --http http://127.0.0.1:9/m.tar --sha256 00 --endpoint http://127.0.0.1:9", "--endpoint: goes with --s3 or --hugging-face only: leave it out")]

@@ -115,7 +115,7 @@ public sealed partial class LocalUpTests
     public async Task A_dry_run_prints_the_objects_and_starts_nothing()
     {
         await using var run = new LocalRun();
-        var (code, output, error) = await MoebiusProcess.RunAsync(run.Up(run.Manifest(), "--dry-run=client", "-o", "yaml"));
+        var (code, output, error) = await MoebiusProcess.RunAsync("local", "up", "-f", run.Manifest(), "--dry-run=client", "-o", "yaml");
         Assert.True(code == 0, output + error);
         foreach (var kind in new[] { "Deployment", "DaemonSet", "Service", "ConfigMap", "ServiceAccount", "PodDisruptionBudget" })
             Assert.Contains($"kind: {kind}\n", output, StringComparison.Ordinal);

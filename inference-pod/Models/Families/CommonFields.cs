@@ -10,7 +10,9 @@ internal static class CommonFields
 
     public static readonly SeparateExperts W1W3W2 = new("block_sparse_moe.experts", "w1", "w3", "w2");
 
-    public static int Heads(this ModelConfig config) => config.Size("num_attention_heads");
+    public static int Layers(this ModelConfig config) => config.AtMost(ModelLimits.Layers, "num_hidden_layers");
+
+    public static int Heads(this ModelConfig config) => config.AtMost(ModelLimits.Heads, "num_attention_heads");
 
     /// <summary>Key-value heads: as many as query heads where the configuration does not say.</summary>
     public static int KvHeads(this ModelConfig config)
@@ -31,7 +33,7 @@ internal static class CommonFields
 
     public static (int Experts, int TopK) ExpertCounts(this ModelConfig config, params ReadOnlySpan<string> names)
     {
-        int experts = config.Size(names), topK = config.Size("num_experts_per_tok");
+        int experts = config.AtMost(ModelLimits.Experts, names), topK = config.Size("num_experts_per_tok");
         return topK <= experts ? (experts, topK) : throw config.Bad("num_experts_per_tok", $"at most the number of experts, {experts}");
     }
 
@@ -40,16 +42,16 @@ internal static class CommonFields
     {
         config.MayHave("sliding_window");
         int? window = inUse && config.IntOrNull("sliding_window") is not null ? config.Size("sliding_window") : null;
-        return [.. Enumerable.Repeat(window, config.Size("num_hidden_layers"))];
+        return [.. Enumerable.Repeat(window, config.Layers())];
     }
 
-    public static int?[] NoWindow(this ModelConfig config) => new int?[config.Size("num_hidden_layers")];
+    public static int?[] NoWindow(this ModelConfig config) => new int?[config.Layers()];
 
     /// <summary>A window in the layers whose type is sliding_attention; its width may stay where there are none.</summary>
     public static int?[] WindowByLayerType(this ModelConfig config, Func<int, bool> defaultIsSliding)
     {
         config.MayHave("sliding_window");
-        var layers = config.Size("num_hidden_layers");
+        var layers = config.Layers();
         var types = config.Texts("layer_types");
         if (types is not null && (types.Count != layers || types.Any(t => t is not ("sliding_attention" or "full_attention"))))
             throw config.Bad("layer_types", $"a list of {layers}, each full_attention or sliding_attention");
@@ -78,14 +80,14 @@ internal static class CommonFields
 
     /// <summary>Experts in every layer.</summary>
     public static IReadOnlyList<FeedForwardSpec> AllExperts(this ModelConfig config, MoeSpec moe) =>
-        [.. Enumerable.Repeat(moe, config.Size("num_hidden_layers"))];
+        [.. Enumerable.Repeat(moe, config.Layers())];
 
     /// <summary>DeepSeek's choice: dense in the first layers, experts in the others.</summary>
     public static IReadOnlyList<FeedForwardSpec> DenseThenExperts(this ModelConfig config, int firstDense, MoeSpec moe, bool bias = false)
     {
         if (config.Int(1, "moe_layer_freq") != 1)
             throw config.Bad("moe_layer_freq", "1");
-        var layers = config.Size("num_hidden_layers");
+        var layers = config.Layers();
         var dense = firstDense > 0 ? config.DenseLayer(bias) : null;
         return [.. Enumerable.Range(0, layers).Select(i => i < firstDense ? dense! : (FeedForwardSpec)moe)];
     }
@@ -93,7 +95,7 @@ internal static class CommonFields
     /// <summary>Qwen's choice: not in <c>mlp_only_layers</c> and every <c>decoder_sparse_step</c>-th layer.</summary>
     public static IReadOnlyList<FeedForwardSpec> SparseSteps(this ModelConfig config, MoeSpec moe)
     {
-        int step = config.Size(1, "decoder_sparse_step"), layers = config.Size("num_hidden_layers");
+        int step = config.Size(1, "decoder_sparse_step"), layers = config.Layers();
         var dense = config.Integers("mlp_only_layers");
         return [.. Enumerable.Range(0, layers).Select(i => !dense.Contains(i) && (i + 1) % step == 0 ? moe : (FeedForwardSpec)config.DenseLayer())];
     }
@@ -104,8 +106,8 @@ internal static class CommonFields
     /// <summary>Shared experts side by side are one wide feed-forward.</summary>
     public static DenseSpec? SharedExperts(this ModelConfig config, int defaultCount, bool bias = false)
     {
-        var count = config.Int(defaultCount, "n_shared_experts");
-        return count > 0 ? new DenseSpec("mlp.shared_experts", checked(count * config.Size("moe_intermediate_size")), config.HiddenAct(), bias) : null;
+        var count = config.Count(defaultCount, "n_shared_experts");
+        return count > 0 ? new DenseSpec("mlp.shared_experts", SizeProducts.Check(config, "n_shared_experts x moe_intermediate_size", count, config.Size("moe_intermediate_size")), config.HiddenAct(), bias) : null;
     }
 
     public static LatentAttentionSpec LatentAttention(this ModelConfig config, double softmaxScale)
@@ -171,8 +173,8 @@ internal static class CommonFields
         Architecture = config.Text("model_type")!,
         Vocabulary = config.Size("vocab_size"),
         Hidden = config.Size("hidden_size"),
-        Layers = config.Size("num_hidden_layers"),
-        PredictionLayers = config.Int(predictionLayers, "num_nextn_predict_layers") is >= 0 and var count ? count : throw config.Bad("num_nextn_predict_layers", "an integer from 0"),
+        Layers = config.Layers(),
+        PredictionLayers = config.Count(predictionLayers, "num_nextn_predict_layers"),
         Context = rope.Context,
         NormEpsilon = config.Number(defaultEpsilon, "rms_norm_eps") is >= 0 and <= float.MaxValue and var epsilon ? (float)epsilon : throw config.Bad("rms_norm_eps", "a number from 0, as large as 32 bits hold"),
         TiedEmbeddings = config.Flag(false, "tie_word_embeddings"),

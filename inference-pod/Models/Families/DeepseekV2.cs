@@ -39,6 +39,6 @@ internal static class DeepseekV2
             Naming = CommonFields.GateUpDown,
             Shared = config.SharedExperts(defaultCount: 2, bias),
         };
-        return config.Decoder(1e-6, rope, config.LatentAttention(softmaxScale: 1), config.DenseThenExperts(config.Int(0, "first_k_dense_replace"), moe, bias));
+        return config.Decoder(1e-6, rope, config.LatentAttention(softmaxScale: 1), config.DenseThenExperts(config.Count(0, "first_k_dense_replace"), moe, bias));
     }
 }

@@ -13,6 +13,6 @@ internal static class DeepseekV3
         var rope = Rope.Read(config, config.Size("qk_rope_head_dim"), interleaved: config.Flag(true, "rope_interleave"));
         var attention = config.LatentAttention(softmaxScale: rope.SoftmaxScale);
         var moe = config.SigmoidExperts(defaultScale: 2.5);
-        return config.Decoder(1e-6, rope, attention, config.DenseThenExperts(config.Int(3, "first_k_dense_replace"), moe), predictionLayers: 1);
+        return config.Decoder(1e-6, rope, attention, config.DenseThenExperts(config.Count(3, "first_k_dense_replace"), moe), predictionLayers: 1);
     }
 }

@@ -22,6 +22,6 @@ internal static class Glm4Moe
             Norm = config.Flag(false, "use_qk_norm") ? QueryKeyNorm.Head : QueryKeyNorm.None,
         };
         var moe = config.SigmoidExperts(defaultScale: 1);
-        return config.Decoder(1e-5, Rope.Read(config, headDim, partialFactor: 0.5), attention, config.DenseThenExperts(config.Int(1, "first_k_dense_replace"), moe), predictionLayers: 1);
+        return config.Decoder(1e-5, Rope.Read(config, headDim, partialFactor: 0.5), attention, config.DenseThenExperts(config.Count(1, "first_k_dense_replace"), moe), predictionLayers: 1);
     }
 }

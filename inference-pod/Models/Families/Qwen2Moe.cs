@@ -13,7 +13,10 @@ internal static class Qwen2Moe
         var (experts, topK) = config.ExpertCounts("num_experts", "num_local_experts");
         var headDim = config.HeadDim();
         var sliding = config.Flag(false, "use_sliding_window");
-        var windowLayers = config.Int(28, "max_window_layers");
+        // The reference implementation sets the window to 0 then, and such a layer sees nothing.
+        if (!sliding && config.Texts("layer_types")?.Contains("sliding_attention") == true)
+            throw config.Bad("layer_types", "full_attention in each layer where use_sliding_window is not true");
+        var windowLayers = config.Count(28, "max_window_layers");
         var attention = new GroupedAttentionSpec
         {
             Heads = config.Heads(),

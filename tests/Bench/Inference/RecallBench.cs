@@ -38,7 +38,7 @@ internal static class RecallBench
         foreach (var recall in recalls)
         {
             Report.Row(
-                recall.Distance == 0 ? "1, from the token id alone" : $"{recall.Distance}",
+                recall.Distance == 0 ? "1, the first layer from the token id and what it used in the step before" : $"{recall.Distance}",
                 Percent(recall.Recall), Percent(recall.Precision), $"{recall.SetSize:F2}", Percent(recall.RecallAtK),
                 recall.Distance == 0 ? "" : Percent(recall.PreGateAtK), recall.Distance == 0 ? "" : $"{recall.RecallAtK / recall.PreGateAtK:F2}x");
         }

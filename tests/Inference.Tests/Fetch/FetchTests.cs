@@ -39,7 +39,7 @@ public sealed class FetchTests
 
     private static void AssertModel(string directory)
     {
-        Assert.Equal(["config.json", "model.safetensors"], Directory.GetFileSystemEntries(directory).Select(Path.GetFileName).Order());
+        Assert.Equal([".origin", "config.json", "model.safetensors"], Directory.GetFileSystemEntries(directory).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
         Assert.Equal(Weights, File.ReadAllBytes(Path.Combine(directory, "model.safetensors")));
         Assert.Equal(Config, File.ReadAllBytes(Path.Combine(directory, "config.json")));
     }
@@ -215,7 +215,7 @@ public sealed class FetchTests
         using var store = new TemporaryDirectory();
         var log = await FetchAsync(http, Hub(http, server), Path.Combine(store.Path, "model"));
         Assert.Equal(
-            ["config.json", "expected.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"],
+            [".origin", "config.json", "expected.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"],
             Directory.GetFiles(Path.Combine(store.Path, "model")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.StartsWith("5/5 model-00002", log[^2], StringComparison.Ordinal);
 
@@ -258,6 +258,58 @@ public sealed class FetchTests
         AssertModel(At('4'));
         Assert.Single(server.Requests, request => request.Path.EndsWith("model.safetensors", StringComparison.Ordinal));
         Assert.Equal([new string('2', 16), new string('4', 16), "somebody-elses"], Directory.GetDirectories(store.Path).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public async Task A_directory_that_holds_another_model_is_refused_and_one_that_holds_this_one_costs_no_request()
+    {
+        await using var server = await ServerAsync();
+        using var http = StoreClient.Create(TimeProvider.System);
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        await FetchAsync(http, Hub(http, server), target);
+        var asked = server.Requests.Count;
+        Assert.Equal([$"{target} holds o/m@main already"], await FetchAsync(http, Hub(http, server), target));
+        foreach (var (other, record) in new (IModelOrigin, string)[]
+        {
+            (new HubOrigin(http, server.Url.ToString(), "c/d", "main", null), "hugging-face c/d@main"),
+            (Hub(http, server, revision: "v2"), "hugging-face o/m@v2"),
+            (new S3Origin(http, "s3://bucket/a/b", server.Url.ToString(), null, null, TimeProvider.System), $"s3 {server.Url}bucket/a/b"),
+            (new ArchiveOrigin($"{server.Url}files/archive?token=hidden", new string('0', 64)), $"sha256 {new string('0', 64)}"),
+        })
+        {
+            var refused = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, other, target));
+            Assert.Equal($"--to: {target} holds another model (hugging-face o/m@main instead of {record}): name another directory, or delete it", refused.Message);
+        }
+
+        Assert.Equal(asked, server.Requests.Count);
+        AssertModel(target);
+    }
+
+    /// <summary>A copy by hand, or by a program that wrote nothing down.</summary>
+    [Fact]
+    public async Task A_directory_of_unknown_origin_is_held_against_a_checksum_and_otherwise_said_to_be_unchecked()
+    {
+        await using var server = await ServerAsync();
+        var archive = server.Files["archive"] = Archive("tar", ("model/config.json", Config), ("model/model.safetensors", Weights));
+        using var http = StoreClient.Create(TimeProvider.System);
+        using var store = new TemporaryDirectory();
+        var target = Path.Combine(store.Path, "model");
+        Directory.CreateDirectory(target);
+        File.WriteAllBytes(Path.Combine(target, "config.json"), Config);
+        File.WriteAllBytes(Path.Combine(target, "model.safetensors"), [.. Weights[..^1], (byte)~Weights[^1]]);
+        IModelOrigin Origin() => new ArchiveOrigin($"{server.Url}files/archive", Convert.ToHexStringLower(SHA256.HashData(archive)));
+        var refused = await Assert.ThrowsAsync<UserInputException>(() => FetchAsync(http, Origin(), target));
+        Assert.Equal($"--to: {target} holds another model: model.safetensors is not that of {server.Url}files/archive; name another directory, or delete it", refused.Message);
+        Assert.Equal("", ModelFetcher.Left(target));
+        Assert.Equal([$"{target} is there, and nothing says where it came from: taken for o/m@main as it is, nothing was checked"], await FetchAsync(http, Hub(http, server), target));
+
+        File.WriteAllBytes(Path.Combine(target, "model.safetensors"), Weights);
+        await FetchAsync(http, Origin(), target);
+        AssertModel(target);
+        var asked = server.Requests.Count;
+        Assert.Equal([$"{target} holds {server.Url}files/archive already"], await FetchAsync(http, Origin(), target));
+        Assert.Equal(asked, server.Requests.Count);
     }
 
     [Fact]

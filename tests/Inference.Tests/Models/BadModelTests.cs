@@ -30,6 +30,8 @@ public class BadModelTests
     [InlineData("moe_intermediate_size", "48", "tensor \"model.layers.0.mlp.experts.0.gate_proj.weight\" has shape [32, 64]; config.json asks for [48, 64]")]
     [InlineData("head_dim", "16", "tensor \"model.layers.0.self_attn.q_proj.weight\" has shape [128, 64]; config.json asks for [64, 64]")]
     [InlineData("num_hidden_layers", "5", "tensor \"model.layers.4.mlp.experts.0.gate_proj.weight\" is missing")]
+    [InlineData("num_hidden_layers", "1025", "num_hidden_layers is 1025; supported is an integer from 1 to 1024")]
+    [InlineData("num_local_experts", "4097", "num_local_experts is 4097; supported is an integer from 1 to 4096")]
     [InlineData("num_hidden_layers", "1", "has no place in qwen3_moe as config.json describes it")]
     [InlineData("num_nextn_predict_layers", "-1", "num_nextn_predict_layers is -1; supported is an integer from 0")]
     [InlineData("attention_bias", "true", "tensor \"model.layers.0.self_attn.q_proj.bias\" is missing")]
@@ -38,6 +40,54 @@ public class BadModelTests
         using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
         model.EditConfig(config => config[field] = JsonNode.Parse(value));
         Refused(model.Path, expected);
+    }
+
+    [Theory]
+    [InlineData("deepseek_v3", "n_shared_experts", "2147483647", "n_shared_experts x moe_intermediate_size is 2147483647 x 32 = ")]
+    [InlineData("deepseek_v3", "n_shared_experts", "-1", "n_shared_experts is -1; supported is an integer from 0")]
+    [InlineData("deepseek_v2", "first_k_dense_replace", "-1", "first_k_dense_replace is -1; supported is an integer from 0")]
+    [InlineData("qwen2_moe", "layer_types", "[\"sliding_attention\",\"full_attention\",\"full_attention\",\"full_attention\"]", "supported is full_attention in each layer where use_sliding_window is not true")]
+    [InlineData("qwen2_moe", "max_window_layers", "-1", "max_window_layers is -1; supported is an integer from 0")]
+    public void Values_that_make_no_sense_are_refused_by_name(string family, string field, string value, string expected)
+    {
+        using var model = TestModels.Copy(TestModels.Golden(family));
+        model.EditConfig(config => config[field] = JsonNode.Parse(value));
+        Refused(model.Path, expected);
+    }
+
+    [Theory]
+    [InlineData("{\"model_type\": \"\\ud800\"}", "model_type is not text")]
+    [InlineData("{\"model_type\": \"mixtral\", \"layer_types\": [\"\\udc00\"]}", "layer_types is not text")]
+    [InlineData("{\"model_type\": \"mixtral\", \"rope_scaling\": {\"\\ud800\": 1}}", "rope_scaling is not text")]
+    [InlineData("{\"\\ud800\": 1}", "the name of a field is not text")]
+    [InlineData("{\"model_type\": \"a\u009b31mb\"}", "model_type is \"a 31mb\"; supported is")]
+    public void Text_that_is_none_is_refused_and_what_a_terminal_obeys_is_not_shown(string json, string expected)
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        File.WriteAllText(model.File_("config.json"), json);
+        Refused(model.Path, expected);
+    }
+
+    [Fact]
+    public void Keys_and_values_of_a_block_that_no_array_holds_are_refused()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("deepseek_v3"));
+        model.EditConfig(config => config["kv_lora_rank"] = 4_000_000);
+        var spec = Architectures.Describe(ModelConfig.Read(model.Path));
+        Assert.Equal((4_000_000L + ((LatentAttentionSpec)spec.Attention).RopeDim) * sizeof(float) * spec.Layers * 1024, SequenceKv.Bytes(Decoder.KvShape(spec), spec.Layers, 1024));
+        var refused = Assert.Throws<UserInputException>(() => ModelLoader.Load(model.Path, new ModelLoadOptions { BlockTokens = 1024 }));
+        Assert.Contains("config.json: keys and values of a block of 1024 tokens take ", refused.Message);
+    }
+
+    /// <summary>A configuration of 300 bytes must not take gigabytes before the first weight is looked for.</summary>
+    [Fact]
+    public void Experts_that_are_not_there_cost_no_memory()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("mixtral"));
+        model.EditConfig(config => (config["num_local_experts"], config["num_hidden_layers"]) = (4096, 1024));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Refused(model.Path, "tensor \"model.layers.0.block_sparse_moe.experts.8.w1.weight\" is missing");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 16 << 20);
     }
 
     [Theory]

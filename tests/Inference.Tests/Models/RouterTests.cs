@@ -17,6 +17,19 @@ public class RouterTests
         Assert.Equal(2, weights.Sum(), 1e-6f);
     }
 
+    /// <summary>0 / 0 is not above the jitter: the reference implementation leaves nothing out.</summary>
+    [Fact]
+    public void SparseMixer_keeps_all_experts_where_all_logits_are_zero()
+    {
+        var (experts, weights) = Route(new RouterSpec(RouterKind.SparseMixer, 8, 2) { Jitter = 0.01f }, new float[8]);
+        Assert.Equal([0, 1], experts);
+        Assert.Equal([1 / 8f, 1 / 7f], weights);
+        // Below zero the best is zero too, and what is far from it is left out.
+        (experts, weights) = Route(new RouterSpec(RouterKind.SparseMixer, 3, 2) { Jitter = 0.01f }, [-4, 0, 0]);
+        Assert.Equal([1, 2], experts);
+        Assert.Equal([1 / 2f, 1f], weights);
+    }
+
     [Fact]
     public void Groups_limit_the_choice()
     {

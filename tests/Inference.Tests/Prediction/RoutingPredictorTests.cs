@@ -307,14 +307,41 @@ public class RoutingPredictorTests
     [InlineData("(layer 0 and distance 3 of 2 layers)", 2, 8, 2, 32, 1, 0, 3)]
     [InlineData("(row -1 after -1, of 32)", 2, 8, 2, 32, 0, 1, -1)]
     [InlineData("(row 32 after -1, of 32)", 2, 8, 2, 32, 0, 1, 32)]
-    [InlineData("(row 3 after 3, of 32)", 2, 8, 2, 32, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3)]
-    [InlineData("(a weight is not finite)", 2, 8, 2, 32, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f800000)]
+    [InlineData("(row 3 after 3, of 32)", 2, 8, 2, 32, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0x3a83126f, 3)]
+    [InlineData("(a weight or a sum is 3E+38; it must be from -1000000 to 1000000)", 2, 8, 2, 32, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0x7f61b1e6)]
+    [InlineData("(a weight or a sum is 0; it must be from 0.001 to 1E+12)", 2, 8, 2, 32, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0)]
+    [InlineData("(a weight or a sum is Infinity; it must be from 0.001 to 1E+12)", 2, 8, 2, 32, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f800000)]
     public void Numbers_in_a_file_that_make_no_sense_are_named(string message, params int[] numbers)
     {
         using var folder = new TemporaryDirectory();
         var file = Path.Combine(folder.Path, "predictor");
         BinaryFile.Write(file, "MOEBPRD1"u8, 4, writer => Array.ForEach(numbers, writer.Write));
         Assert.Contains(message, Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Numbers that are finite and too large: what is computed from them is not.</summary>
+    [Theory]
+    [InlineData(0, 3e38f, "-1000000 to 1000000")]
+    [InlineData(0, -2e6f, "-1000000 to 1000000")]
+    [InlineData(64, 2e6f, "-1000000 to 1000000")]
+    [InlineData(72, -1f, "0.001 to 1E+12")]
+    [InlineData(80, 2e12f, "0.001 to 1E+12")]
+    [InlineData(88, 2e7f, "0 to 16777216")]
+    [InlineData(88, -1f, "0 to 16777216")]
+    public void Numbers_that_a_prediction_cannot_be_made_of_are_refused(int place, float value, string bounds)
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "predictor");
+        // Of one gate from the token ids: 8 x 8 weights, 8 constants, 8 and 8 sums, and how many examples they are of.
+        float[] gate = [.. Enumerable.Repeat(0f, 72), .. Enumerable.Repeat(1f, 17)];
+        gate[place] = value;
+        BinaryFile.Write(file, "MOEBPRD1"u8, 4, writer =>
+        {
+            Array.ForEach([2, 8, 2, 32, 1, -1, 1], writer.Write);
+            Array.ForEach(gate, writer.Write);
+            Array.ForEach([0, 0, 0, 0], writer.Write);
+        });
+        Assert.EndsWith($"it must be from {bounds}): make it again with moebius predictor", Assert.Throws<UserInputException>(() => PredictorFile.Read(file, Shape)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

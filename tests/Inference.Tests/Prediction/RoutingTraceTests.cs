@@ -117,6 +117,44 @@ public class RoutingTraceTests
         Assert.Contains("tokens is 16777216; it must be from 0 to ", message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("a\u001b[31mb", 1, 2, 8L, "the architecture's name has other signs than letters")]
+    [InlineData("", 1, 2, 8L, "the architecture's name has 0 letters; it must have from 1 to 64")]
+    [InlineData(null, 1, 2, 8L, "the architecture's name has 1000 letters")]
+    [InlineData("toy", 1025, 2, 8L, "layers is 1025; it must be from 1 to 1024")]
+    [InlineData("toy", 1, 4097, 8L, "experts is 4097; it must be from 1 to 4096")]
+    [InlineData("toy", 1, 2, long.MaxValue, "experts of 9223372036854775807 bytes and 8 others")]
+    public void A_trace_of_what_no_model_has_is_refused(string? architecture, int layers, int experts, long expertBytes, string message)
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "trace");
+        BinaryFile.Write(file, "MOEBTRC1"u8, 2, writer =>
+        {
+            writer.Write(architecture ?? new string('a', 1000));
+            foreach (var number in new[] { layers, experts, 1, 0, 4 })
+                writer.Write(number);
+            writer.Write(expertBytes);
+            writer.Write(8L);
+            writer.Write(0);
+        });
+        var refused = Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message;
+        Assert.Contains(message, refused, StringComparison.Ordinal);
+        Assert.DoesNotContain(refused, char.IsControl);
+    }
+
+    /// <summary>The length of a text is a number of up to five bytes.</summary>
+    [Theory]
+    [InlineData(new byte[] { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
+    [InlineData(new byte[] { 0xff, 0xff, 0xff, 0xff, 0x0f })]
+    [InlineData(new byte[] { })]
+    public void A_trace_that_does_not_begin_with_a_text_is_refused(byte[] body)
+    {
+        using var folder = new TemporaryDirectory();
+        var file = Path.Combine(folder.Path, "trace");
+        BinaryFile.Write(file, "MOEBTRC1"u8, 2, writer => writer.Write(body));
+        Assert.StartsWith($"{file} is not a routing trace that makes sense", Assert.Throws<UserInputException>(() => TraceFile.Read(file)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_trace_of_another_version_is_refused()
     {

@@ -43,6 +43,21 @@ public sealed class StrangeTextTests : IDisposable
         Assert.False(File.Exists(Path.Combine(_model.Path, "out")));
     }
 
+    [Theory]
+    [InlineData(" evening evening evening", "2", "--prompt has ", "; --max-tokens, which counts them, is 2: raise it, or shorten the prompt")]
+    [InlineData(null, null, "--prompt has 300 tokens", "; --max-tokens, which counts them, is 256 where it is not given: raise it, or shorten the prompt")]
+    public void A_prompt_longer_than_what_is_to_be_recorded_is_refused(string? prompt, string? most, string begin, string end)
+    {
+        var root = new RootCommand();
+        foreach (var one in PlannerCommands.Create())
+            root.Add(one);
+        string[] limit = most is null ? [] : ["--max-tokens", most];
+        var error = Assert.Throws<UserInputException>(() => root.Parse(["trace", _model.Path, "--prompt", prompt ?? string.Concat(Enumerable.Repeat(" the", 300)), .. limit, "--out", Path.Combine(_model.Path, "out")]).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false }));
+        Assert.StartsWith(begin, error.Message, StringComparison.Ordinal);
+        Assert.EndsWith(end, error.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_model.Path, "out")));
+    }
+
     [Fact]
     public void A_trace_of_a_prompt_cannot_be_longer_than_the_context()
     {

@@ -76,6 +76,20 @@ public class HorizonControllerTests
     }
 
     [Fact]
+    public void What_is_no_number_asks_for_nothing()
+    {
+        var controller = new HorizonController(new HorizonLimits(8, 4, 8));
+        for (var layer = 0; layer < 20; layer++)
+        {
+            controller.Begin();
+            controller.Expect(4);
+            controller.Observe(Feedback(1, 1, 1e-3, 1e-3, 1), double.NaN);
+        }
+
+        Assert.InRange(controller.Horizon, HorizonController.Off, 8);
+    }
+
+    [Fact]
     public void Stalls_that_nobody_foresaw_do_not_lengthen_it()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));

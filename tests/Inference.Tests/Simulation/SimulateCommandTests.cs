@@ -116,6 +116,14 @@ public sealed class SimulateCommandTests : IDisposable
         Assert.StartsWith("--output xml: must be text or json", Refused("--hardware", "nvme", "-o", "xml"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_a_trace_does_not_hold_is_refused_by_name()
+    {
+        Assert.Equal($"--max-horizon is 64; {_trace} has pre-gates up to 3 layers ahead: give at most that, or record it with a larger --horizon", Refused("--hardware", "nvme", "--budget", "50%", "--max-horizon", "64"));
+        TraceFile.Write(_trace, new RoutingTrace(new TraceShape("toy", 3, 8, 1, 0, 16, 1000, 1000), new int[120], new ushort[360], new byte[360 * 8]));
+        Assert.Equal($"--trace: {_trace} has no pre-gates of later layers, which all that plans goes by: record it with --horizon 1 or more", Refused("--hardware", "nvme", "--budget", "50%"));
+    }
+
     [Theory]
     [InlineData("a6000")]
     [InlineData("h20")]

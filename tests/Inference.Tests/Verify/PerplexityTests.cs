@@ -46,6 +46,17 @@ public sealed class PerplexityTests : IDisposable
     }
 
     [Fact]
+    public void A_perplexity_that_is_no_number_is_printed()
+    {
+        // The head's weights are finite, and their products with hidden states are not.
+        _model.EditTensors(tensors => tensors["lm_head.weight"] = tensors["lm_head.weight"] with { Type = "F32", Bytes = [.. Enumerable.Repeat(BitConverter.GetBytes(3e38f), (int)(tensors["lm_head.weight"].Shape[0] * tensors["lm_head.weight"].Shape[1])).SelectMany(bytes => bytes)] });
+        var (code, output) = ModelCommands.Run("perplexity", _model.Path, "--text", TextFile, "--threads", "1", "-o", "json");
+        using var json = JsonDocument.Parse(output);
+        Assert.Equal(0, code);
+        Assert.Equal(JsonValueKind.String, json.RootElement.GetProperty("perplexity").ValueKind);
+    }
+
+    [Fact]
     public void Windows_side_by_side_leave_out_the_first_token_of_each()
     {
         EvaluationWindow[] expected = [new(0, 4, 1), new(4, 8, 5)];

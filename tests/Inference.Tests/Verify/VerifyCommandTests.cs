@@ -28,6 +28,19 @@ public class VerifyCommandTests
         Assert.Contains("FAILED", output, StringComparison.Ordinal);
     }
 
+    /// <summary>Logits that overflow are the worst that can be found, and found they must be said.</summary>
+    [Fact]
+    public void An_error_that_is_no_number_is_printed_and_exits_1()
+    {
+        using var model = TestModels.Copy(TestModels.Golden("granitemoe"));
+        model.EditConfig(config => config["logits_scaling"] = 1e-40);
+        var (code, output) = ModelCommands.Run("verify", model.Path, "--threads", "1", "-o", "json");
+        using var json = JsonDocument.Parse(output);
+        Assert.Equal(1, code);
+        Assert.Equal("Infinity", json.RootElement.GetProperty("maxAbsError").GetString());
+        Assert.False(json.RootElement.GetProperty("passed").GetBoolean());
+    }
+
     [Theory]
     [InlineData("int8")]
     [InlineData("int4")]
