@@ -96,7 +96,7 @@ internal sealed class Tokenizer
         ids = new List<int>(Math.Min((text.Length / 3) + 4, most));
         if (addSpecialTokens)
             ids.AddRange(Prefix);
-        foreach (var (piece, token) in _raw.Split(new Piece(text, true)))
+        foreach (var (piece, token) in _raw.Split(new Piece(text, true), time))
         {
             if (token is not null)
                 ids.Add(token.Id);
@@ -143,7 +143,7 @@ internal sealed class Tokenizer
 
     private bool EncodeNormalized(Piece text, List<int> ids, int most, PatternTime time)
     {
-        foreach (var (piece, token) in _normalized.Split(text))
+        foreach (var (piece, token) in _normalized.Split(text, time))
         {
             if (token is not null)
             {
