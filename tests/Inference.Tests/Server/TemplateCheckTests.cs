@@ -95,6 +95,14 @@ public sealed class TemplateCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task An_integer_of_very_many_digits_in_arguments_is_refused_by_their_field()
+    {
+        await using var harness = await StartAsync(Tools);
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request(""" "messages":[{"role":"user","content":"a"},CALLED]""").Replace("\"{}\"", $"\"{{\\\"a\\\":[1,{new string('7', 4301)}]}}\"", StringComparison.Ordinal));
+        Assert.Equal((400, "messages[1].tool_calls[0].function.arguments"), ((int)status, (string?)body["error"]!["param"]));
+    }
+
+    [Fact]
     public async Task Many_messages_that_are_left_out_are_told_of_soon()
     {
         // Looked for one by one in all of the prompt they would take minutes.
