@@ -14,9 +14,6 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
 
     private const string Choices = "choices";
 
-    /// <summary>What is written is sent in pieces of about this size.</summary>
-    private const int SentBytes = 64 * 1024;
-
     private readonly string _id = idPrefix + Guid.NewGuid().ToString("N");
 
     protected Tokenizer Tokenizer => tokenizer;
@@ -53,7 +50,8 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     /// <param name="stop">The client has left.</param>
     public async Task WriteAsync(PipeWriter to, IReadOnlyList<(JsonObject Choice, IEnumerable<ChosenToken> Tokens)> choices, JsonObject usage, CancellationToken stop)
     {
-        await using var json = new Utf8JsonWriter(to, new JsonWriterOptions { Encoder = JsonStyles.Plain.Encoder });
+        await using var pipe = new JsonPipe(to);
+        var json = pipe.Json;
         json.WriteStartObject();
         foreach (var (name, value) in Envelope(WholeObject, [], usage))
         {
@@ -66,7 +64,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
 
             json.WriteStartArray();
             foreach (var (index, (choice, tokens)) in choices.Index())
-                await WriteAsync(json, to, choice, Logprobs(index, tokens), stop).ConfigureAwait(false);
+                await WriteAsync(pipe, choice, Logprobs(index, tokens), stop).ConfigureAwait(false);
             json.WriteEndArray();
         }
 
@@ -106,8 +104,9 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
     protected JsonObject? AllLogprobs(int index, IEnumerable<ChosenToken>? tokens) =>
         tokens is null ? null : new(Logprobs(index, tokens).Select(list => KeyValuePair.Create(list.Name, (JsonNode?)new JsonArray([.. list.Items]))));
 
-    private static async Task WriteAsync(Utf8JsonWriter json, PipeWriter to, JsonObject choice, IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> logprobs, CancellationToken stop)
+    private static async Task WriteAsync(JsonPipe pipe, JsonObject choice, IEnumerable<(string Name, IEnumerable<JsonNode?> Items)> logprobs, CancellationToken stop)
     {
+        var json = pipe.Json;
         json.WriteStartObject();
         foreach (var (name, value) in choice)
         {
@@ -125,10 +124,7 @@ internal abstract class AnswerShape(string model, Tokenizer tokenizer, DateTimeO
                 foreach (var item in items)
                 {
                     Write(json, item);
-                    if (json.BytesPending < SentBytes)
-                        continue;
-                    json.Flush();
-                    await to.FlushAsync(stop).ConfigureAwait(false);
+                    await pipe.SendAsync(stop).ConfigureAwait(false);
                 }
 
                 json.WriteEndArray();

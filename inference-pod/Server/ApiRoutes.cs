@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Moebius.Crds.Host;
 using Moebius.Inference.Engine;
-using Moebius.Inference.Text;
 
 namespace Moebius.Inference.Server;
 
@@ -79,7 +78,7 @@ internal sealed class ApiRoutes(
             return AnswerAsync(context, read, shape);
         }
 
-        Task Text(Func<JsonElement, ServedModel, (string? Model, Action<Utf8JsonWriter> Write)> answer)
+        Task Text(Func<JsonElement, ServedModel, (string? Model, Func<JsonPipe, CancellationToken, Task> WriteAsync)> answer)
         {
             Only(HttpMethods.Post);
             return AnswerOfTokenizerAsync(context, answer);
@@ -120,17 +119,17 @@ internal sealed class ApiRoutes(
     }
 
     /// <summary>What needs the tokenizer and not the model; from whom and how much is as with completions.</summary>
-    private async Task AnswerOfTokenizerAsync(HttpContext context, Func<JsonElement, ServedModel, (string? Model, Action<Utf8JsonWriter> Write)> answer)
+    private async Task AnswerOfTokenizerAsync(HttpContext context, Func<JsonElement, ServedModel, (string? Model, Func<JsonPipe, CancellationToken, Task> WriteAsync)> answer)
     {
         var model = Ready();
         var tenant = policy().Identity.Of(context.Request.Headers);
         AskForRoom(() => model.Engine.CheckRoom(tenant));
-        var (name, write) = await _bodies.ReadAsync(context.Request, tenant.Party, root => answer(root, model), context.RequestAborted).ConfigureAwait(false);
+        var (name, writeAsync) = await _bodies.ReadAsync(context.Request, tenant.Party, root => answer(root, model), context.RequestAborted).ConfigureAwait(false);
         if (name is not null)
             Named(name, "model");
         context.Response.ContentType = JsonBody.ContentType;
-        await using var json = new Utf8JsonWriter(context.Response.BodyWriter, new JsonWriterOptions { Encoder = JsonStyles.Plain.Encoder });
-        write(json);
+        await using var pipe = new JsonPipe(context.Response.BodyWriter);
+        await writeAsync(pipe, context.RequestAborted).ConfigureAwait(false);
     }
 
     /// <summary>Says in HTTP's words why the engine takes no more.</summary>

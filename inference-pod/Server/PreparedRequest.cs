@@ -27,7 +27,7 @@ internal sealed record PreparedRequest(
     private const int MostPrompts = 256;
 
     /// <summary>A prompt that is longer than so many contexts is not counted to its end: that would take long, and help nobody.</summary>
-    private const int CountedContexts = 8;
+    public const int CountedContexts = 8;
 
     /// <summary>What each output must look like; null: anything.</summary>
     public OutputGrammar? Grammar { get; init; }
@@ -65,7 +65,7 @@ internal sealed record PreparedRequest(
         if (format is not null && echo)
             throw ApiException.Invalid("echo", "'echo' together with 'response_format' is not supported.");
         body.RefuseOthers();
-        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => EchoedPrompt.Of(model.Tokenizer, prompt.Tokens, prompt.Text))] : null, "prompt", "max_tokens") { DefaultTokens = 16, Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
+        return new PreparedRequest(common, [.. prompts.Select(prompt => prompt.Tokens)], maxTokens, echo ? [.. prompts.Select(prompt => new EchoedPrompt(model.Tokenizer, prompt.Tokens, prompt.Text))] : null, "prompt", "max_tokens") { DefaultTokens = 16, Grammar = Kept(format, model, ResponseFormat.TooAmbiguous) };
     }
 
     /// <summary>Reads a request for <c>/v1/chat/completions</c>.</summary>
@@ -186,10 +186,10 @@ internal sealed record PreparedRequest(
         if (prompt.GetArrayLength() == 0)
             throw ApiException.Invalid("prompt", "'prompt' is empty: at least one prompt is needed.");
         if (prompt[0].ValueKind == JsonValueKind.Number)
-            return [(TokenIds.Read(prompt, "prompt", model.Vocabulary), null)];
+            return [(TokenIds.Prompt(prompt, "prompt", model), null)];
         return prompt.GetArrayLength() > MostPrompts
             ? throw ApiException.Invalid("prompt", $"'prompt' has {prompt.GetArrayLength()} prompts: at most {MostPrompts} are allowed.")
-            : [.. prompt.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.Array ? (TokenIds.Read(item, $"prompt[{i}]", model.Vocabulary), null) : Encoded(item, $"prompt[{i}]"))];
+            : [.. prompt.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.Array ? (TokenIds.Prompt(item, $"prompt[{i}]", model), null) : Encoded(item, $"prompt[{i}]"))];
 
         (int[] Tokens, string? Text) Encoded(JsonElement value, string name)
         {
@@ -198,9 +198,12 @@ internal sealed record PreparedRequest(
         }
     }
 
+    /// <summary>Tokens of a text that are counted.</summary>
+    internal static int MostCounted(ServedModel model) => (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
+
     internal static int[] Encode(ServedModel model, string text, bool special, string name)
     {
-        var most = (int)Math.Min(int.MaxValue - 1L, (long)CountedContexts * model.ContextLength);
+        var most = MostCounted(model);
         List<int> ids;
         bool fits;
         try

@@ -134,6 +134,8 @@ internal sealed class RequestBodies
         {
             if (values == MostValues)
                 throw new ApiException(400, "invalid_request_error", $"The body has more than {MostValues} values.");
+            if (JsonIntegers.IsTooLong(reader))
+                throw JsonIntegers.TooLong(JsonIntegers.NameAt(body, reader.TokenStartIndex, DeepestLevel));
         }
     }
 

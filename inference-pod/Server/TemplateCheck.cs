@@ -17,6 +17,9 @@ internal static class TemplateCheck
     /// <summary>Shorter texts may also stand in what the template writes by itself, or in a tool.</summary>
     private const int Telling = 24;
 
+    /// <summary>Characters of a text's end that it is searched by, and how many of the places where they stand are looked at.</summary>
+    private const int Last = 256, MostTries = 64;
+
     /// <summary>What every conversation may have: it says who speaks and what is answered, or is for models that reason.</summary>
     private static readonly string[] AnyMessage = ["role", "content", "name", "tool_call_id", "reasoning", "reasoning_content"];
 
@@ -59,15 +62,36 @@ internal static class TemplateCheck
         foreach (var (_, content) in Spoken(messages))
         {
             var text = content.AsSpan().Trim();
-            var at = text.Length < Telling ? -1 : prompt.AsSpan(from).IndexOf(text);
-            if (at < 0)
+            from = text.Length < Telling ? -1 : End(prompt, from, text);
+            if (from < 0)
             {
                 Look(messages, render);
                 return;
             }
-
-            from += at + text.Length;
         }
+    }
+
+    /// <summary>
+    /// Where a text ends that stands in the prompt behind a place; negative where it is not found soon. Its end alone is searched for,
+    /// and the rest compared where that stands: a search for the whole would take the product of both lengths with texts made for it.
+    /// </summary>
+    private static int End(ReadOnlySpan<char> prompt, int from, ReadOnlySpan<char> text)
+    {
+        var last = text[^Math.Min(Last, text.Length)..];
+        // The first place at which the end of the text can stand.
+        var place = from + text.Length - last.Length;
+        for (var tries = 0; tries < MostTries && place <= prompt.Length; tries++)
+        {
+            var at = prompt[place..].IndexOf(last);
+            if (at < 0)
+                return -1;
+            var end = place + at + last.Length;
+            if (prompt[(end - text.Length)..end].SequenceEqual(text))
+                return end;
+            place += at + 1;
+        }
+
+        return -1;
     }
 
     private static void Look(JsonElement messages, Func<JsonElement, string> render)

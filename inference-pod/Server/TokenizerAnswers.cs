@@ -7,7 +7,7 @@ internal static class TokenizerAnswers
 {
     /// <summary>The tokens of a text, or of a conversation as the chat template writes it.</summary>
     /// <returns>The model that was asked for, if one was, and what writes the answer: a tree of a million tokens would be large.</returns>
-    public static (string? Model, Action<Utf8JsonWriter> Write) Tokenize(JsonElement root, ServedModel model, TimeProvider clock)
+    public static (string? Model, Func<JsonPipe, CancellationToken, Task> WriteAsync) Tokenize(JsonElement root, ServedModel model, TimeProvider clock)
     {
         var body = new RequestBody(root);
         var name = body.Text("model");
@@ -31,21 +31,30 @@ internal static class TokenizerAnswers
             throw ApiException.Invalid("prompt", "'prompt' or 'messages' is required.", "missing_required_parameter");
         }
 
-        return (name, json =>
+        return (name, async (pipe, stop) =>
         {
+            var json = pipe.Json;
             json.WriteStartObject();
             json.WriteNumber("count", tokens.Length);
             json.WriteNumber("max_model_len", model.ContextLength);
             json.WriteStartArray("tokens");
             foreach (var token in tokens)
+            {
                 json.WriteNumberValue(token);
+                await pipe.SendAsync(stop).ConfigureAwait(false);
+            }
+
             json.WriteEndArray();
             if (withTexts)
                 json.WriteStartArray("token_strs");
             else
                 json.WriteNull("token_strs");
             foreach (var token in withTexts ? tokens : [])
+            {
                 json.WriteStringValue(LogprobText.Of(model.Tokenizer, token));
+                await pipe.SendAsync(stop).ConfigureAwait(false);
+            }
+
             if (withTexts)
                 json.WriteEndArray();
             json.WriteEndObject();
@@ -54,7 +63,7 @@ internal static class TokenizerAnswers
 
     /// <summary>The text of tokens, special ones by their names, so that its tokens are the same again.</summary>
     /// <returns>The model that was asked for, if one was, and what writes the answer.</returns>
-    public static (string? Model, Action<Utf8JsonWriter> Write) Detokenize(JsonElement root, ServedModel model)
+    public static (string? Model, Func<JsonPipe, CancellationToken, Task> WriteAsync) Detokenize(JsonElement root, ServedModel model)
     {
         var body = new RequestBody(root);
         var name = body.Text("model");
@@ -63,12 +72,20 @@ internal static class TokenizerAnswers
         if (tokens.ValueKind != JsonValueKind.Array)
             throw body.Wrong("tokens", "an array of token ids", tokens);
         body.RefuseOthers();
-        var text = model.Tokenizer.Decode(TokenIds.Read(tokens, "tokens", model.Vocabulary), out _, special: true);
-        return (name, json =>
+        var ids = TokenIds.Prompt(tokens, "tokens", model);
+        return (name, async (pipe, stop) =>
         {
-            json.WriteStartObject();
-            json.WriteString("prompt", text);
-            json.WriteEndObject();
+            pipe.Json.WriteStartObject();
+            pipe.Json.WritePropertyName("prompt");
+            // In pieces: a million tokens may be many times as many characters.
+            foreach (var piece in model.Tokenizer.DecodeInPieces(ids))
+            {
+                pipe.Json.WriteStringValueSegment(piece, false);
+                await pipe.SendAsync(stop).ConfigureAwait(false);
+            }
+
+            pipe.Json.WriteStringValueSegment("", true);
+            pipe.Json.WriteEndObject();
         });
     }
 

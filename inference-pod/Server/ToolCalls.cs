@@ -50,15 +50,17 @@ internal static class ToolCalls
         var text = RequestBody.String(arguments, name);
         if (!asObjects)
             return JsonValue.Create(text);
-        return string.IsNullOrWhiteSpace(text) ? new JsonObject() : Parsed(text) ?? JsonValue.Create(text);
+        return string.IsNullOrWhiteSpace(text) ? new JsonObject() : Parsed(text, name) ?? JsonValue.Create(text);
     }
 
     /// <summary>The object that a text is; null where it is none: a model may have written it.</summary>
-    private static JsonNode? Parsed(string text)
+    private static JsonNode? Parsed(string text, string name)
     {
         try
         {
             using var document = JsonDocument.Parse(text, Plain);
+            if (JsonIntegers.AreTooLong(text, DeepestLevel))
+                throw JsonIntegers.TooLong(name);
             return document.RootElement.ValueKind == JsonValueKind.Object && JsonBody.IsText(document.RootElement) ? JsonObject.Create(document.RootElement.Clone()) : null;
         }
         catch (JsonException)

@@ -9,6 +9,9 @@ internal static class Bounds
     /// <summary>Characters of a text.</summary>
     public const int LargestText = 1 << 24;
 
+    /// <summary>Digits of an integer that is read, as in Python: its text takes the square of them, or nearly.</summary>
+    public const int MostDigits = 4300;
+
     private const int LargestList = 1 << 20;
 
     /// <exception cref="JinjaException">A text of so many characters is too long.</exception>

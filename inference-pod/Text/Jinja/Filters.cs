@@ -15,13 +15,13 @@ internal static class Filters
         ["d"] = Default,
         ["default"] = Default,
         ["dictsort"] = DictSort,
-        ["first"] = (value, _) => Python.Items(value) is [var first, ..] ? first : new Undefined("the first item of an empty list"),
+        ["first"] = (value, _) => value is string { Length: > 0 } ? Operations.Item(value, 0L) : Python.Items(value) is [var first, ..] ? first : new Undefined("the first item of an empty list"),
         ["float"] = (value, arguments) => ToFloat(value, arguments.Check("float", "default")),
         ["indent"] = (value, arguments) => Indent(Python.Str(value), arguments.Check("indent", "width", "first", "blank")),
         ["int"] = (value, arguments) => ToInteger(value, arguments.Check("int", "default")),
         ["items"] = (value, _) => value is Undefined ? new JinjaList([]) : Methods.Pairs(value as JinjaMap ?? throw Wrong("items", value)),
         ["join"] = Join,
-        ["last"] = (value, _) => Python.Items(value) is [.., var last] ? last : new Undefined("the last item of an empty list"),
+        ["last"] = (value, _) => value is string { Length: > 0 } ? Operations.Item(value, -1L) : Python.Items(value) is [.., var last] ? last : new Undefined("the last item of an empty list"),
         ["length"] = (value, _) => Length(value),
         ["list"] = (value, _) => new JinjaList([.. Python.Items(value)]),
         ["lower"] = (value, _) => Methods.Lower(Python.Str(value)),
@@ -48,7 +48,13 @@ internal static class Filters
 
     public static bool Exists(string name) => All.ContainsKey(name);
 
-    public static object? Apply(string name, object? value, Arguments arguments) => All[name](value, arguments);
+    /// <summary>Those that take no arguments.</summary>
+    private static readonly HashSet<string> Bare = new(StringComparer.Ordinal)
+    {
+        "abs", "capitalize", "count", "first", "items", "last", "length", "list", "lower", "reverse", "safe", "string", "title", "upper",
+    };
+
+    public static object? Apply(string name, object? value, Arguments arguments) => All[name](value, Bare.Contains(name) ? arguments.Check(name) : arguments);
 
     private static JinjaException Wrong(string filter, object? value) => new($"the filter '{filter}' cannot take {Python.TypeName(value)}");
 

@@ -36,21 +36,15 @@ internal sealed class Interpreter(TimeProvider clock)
     private Dictionary<string, object?> Globals() => new()
     {
         ["range"] = new Callable("range", Range),
-        ["namespace"] = new Callable("namespace", arguments => new Namespace(arguments.Named.ToDictionary())),
-        ["dict"] = new Callable("dict", arguments =>
-        {
-            var map = new JinjaMap();
-            foreach (var (name, value) in arguments.Named)
-                map[name] = value;
-            return map;
-        }),
-        ["raise_exception"] = new Callable("raise_exception", arguments => throw new JinjaException(Python.Str(arguments.Get(0, "message", ""))) { ByTemplate = true }),
-        ["strftime_now"] = new Callable("strftime_now", arguments => Methods.FormatTime(clock.GetLocalNow(), Python.Text(arguments.Get(0, "format"), "format"))),
+        ["namespace"] = new Callable("namespace", arguments => new Namespace(Methods.ToMap(arguments, "namespace").ToDictionary(field => Python.Str(field.Key), field => field.Value))),
+        ["dict"] = new Callable("dict", arguments => Methods.ToMap(arguments, "dict")),
+        ["raise_exception"] = new Callable("raise_exception", arguments => throw new JinjaException(Python.Str(arguments.Check("raise_exception", "message").Get(0, "message", ""))) { ByTemplate = true }),
+        ["strftime_now"] = new Callable("strftime_now", arguments => Methods.FormatTime(clock.GetLocalNow(), Python.Text(arguments.Check("strftime_now", "format").Get(0, "format"), "format"))),
     };
 
     private static JinjaList Range(Arguments arguments)
     {
-        var first = Python.Integer(arguments.Get(0, "start"), "range");
+        var first = Python.Integer(arguments.Check("range", "start", "stop", "step").Get(0, "start"), "range");
         var (start, stop) = arguments.Positional.Count > 1 ? (first, Python.Integer(arguments.Positional[1], "range")) : (0, first);
         var step = arguments.Positional.Count > 2 ? Python.Integer(arguments.Positional[2], "range") : 1;
         // In more bits: between the ends of 64 lie more numbers than these hold.
@@ -215,7 +209,7 @@ internal sealed class Interpreter(TimeProvider clock)
         { "length", (long)items.Count },
         { "previtem", index > 0 ? items[index - 1] : new Undefined("'previtem'") },
         { "nextitem", index + 1 < items.Count ? items[index + 1] : new Undefined("'nextitem'") },
-        { "cycle", new Callable("cycle", arguments => arguments.Positional[index % arguments.Positional.Count]) },
+        { "cycle", new Callable("cycle", arguments => arguments.Positional.Count > 0 ? arguments.Positional[index % arguments.Positional.Count] : throw new JinjaException("'cycle' needs an item")) },
     };
 
     private Callable Define(Macro macro, Scope scope) => new(macro.Name, arguments =>

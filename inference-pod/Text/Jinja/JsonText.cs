@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Numerics;
 using System.Text;
 
@@ -26,7 +25,7 @@ internal static class JsonText
                     output.Append(flag ? "true" : "false");
                     break;
                 case long or BigInteger:
-                    output.Append(CultureInfo.InvariantCulture, $"{current}");
+                    output.Append(Python.Repr(current));
                     break;
                 case double number:
                     output.Append(Python.Float(number));

@@ -63,9 +63,9 @@ internal static class Methods
             "rstrip" => arguments => Strip(text, arguments.Get(0, "chars"), false, true),
             "split" => arguments => Split(text, arguments, false),
             "rsplit" => arguments => Split(text, arguments, true),
-            "splitlines" => _ => new JinjaList([.. Lines(text)]),
-            "startswith" => arguments => Any(arguments.Check(name, "prefix").Get(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
-            "endswith" => arguments => Any(arguments.Check(name, "suffix").Get(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
+            "splitlines" => arguments => new JinjaList([.. Lines(text, Python.Truth(arguments.Get(0, "keepends", false)))]),
+            "startswith" => arguments => Any(arguments.Get(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
+            "endswith" => arguments => Any(arguments.Get(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
             "removeprefix" => arguments => Python.Text(arguments.Get(0, "prefix"), "prefix") is var prefix && text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text,
             "removesuffix" => arguments => Python.Text(arguments.Get(0, "suffix"), "suffix") is { Length: > 0 } suffix && text.EndsWith(suffix, StringComparison.Ordinal) ? text[..^suffix.Length] : text,
             "replace" => arguments => Replace(text, arguments),
@@ -86,10 +86,27 @@ internal static class Methods
             "zfill" => arguments => ZeroFill(text, Python.Integer(arguments.Get(0, "width"), "width")),
             _ => null,
         };
-        return method is null ? null : new Callable(name, method);
+        string[] parameters = name switch
+        {
+            "strip" or "lstrip" or "rstrip" => ["chars"],
+            "split" or "rsplit" => ["sep", "maxsplit"],
+            "splitlines" => ["keepends"],
+            "startswith" or "removeprefix" => ["prefix"],
+            "endswith" or "removesuffix" => ["suffix"],
+            "replace" => ["old", "new", "count"],
+            "find" or "rfind" or "count" => ["sub"],
+            "join" => ["iterable"],
+            "zfill" => ["width"],
+            _ => [],
+        };
+        return Checked(name, method, parameters);
 
-        string Sub(Arguments arguments) => Python.Text(arguments.Check(name, "sub").Get(0, "sub"), "sub");
+        static string Sub(Arguments arguments) => Python.Text(arguments.Get(0, "sub"), "sub");
     }
+
+    /// <summary>A method that refuses arguments which it does not know: what it passed over could not have the effect that the template wants.</summary>
+    private static Callable? Checked(string name, Func<Arguments, object?>? method, params string[] parameters) =>
+        method is null ? null : new Callable(name, arguments => method(arguments.Check(name, parameters)));
 
     /// <summary>A place in a text as templates count: in characters, whatever they take.</summary>
     private static long At(string text, int index) => index < 0 ? index : Runes(text[..index]);
@@ -105,7 +122,8 @@ internal static class Methods
             "copy" => _ => Copy(map),
             _ => null,
         };
-        return method is null ? null : new Callable(name, method);
+        string[] parameters = name == "get" ? ["key", "default"] : [];
+        return Checked(name, method, parameters);
     }
 
     private static Callable? OfList(JinjaList list, string name)
@@ -116,7 +134,38 @@ internal static class Methods
             "count" => arguments => (long)list.Items.Count(item => Python.Same(item, arguments.Get(0, "value"))),
             _ => null,
         };
-        return method is null ? null : new Callable(name, method);
+        return Checked(name, method, "value");
+    }
+
+    /// <summary>What <c>dict()</c> makes: of a mapping or of pairs, and of named values.</summary>
+    public static JinjaMap ToMap(Arguments arguments, string callee)
+    {
+        if (arguments.Positional.Count > 1)
+            throw new JinjaException($"'{callee}' takes at most 1 arguments, {arguments.Positional.Count} were given");
+        var map = arguments.Positional.Count == 0 ? new JinjaMap() : arguments.Positional[0] switch
+        {
+            JinjaMap given => Copy(given),
+            JinjaList pairs => OfPairs(pairs),
+            var other => throw NoPairs(Python.TypeName(other)),
+        };
+        foreach (var (name, value) in arguments.Named)
+            map[name] = value;
+        return map;
+
+        JinjaMap OfPairs(JinjaList pairs)
+        {
+            var made = new JinjaMap();
+            foreach (var pair in pairs.Items)
+            {
+                if (pair is not JinjaList { Items: [{ } key, var value] })
+                    throw NoPairs($"a list with {Python.TypeName(pair)}");
+                made[key] = value;
+            }
+
+            return made;
+        }
+
+        JinjaException NoPairs(string what) => new($"'{callee}' takes a mapping or a list of pairs, not {what}");
     }
 
     private static JinjaMap Copy(JinjaMap map)
@@ -132,7 +181,7 @@ internal static class Methods
 
     private static string Replace(string text, Arguments arguments) => Replace(
         text,
-        Python.Text(arguments.Check("replace", "old", "new", "count").Get(0, "old"), "old"),
+        Python.Text(arguments.Get(0, "old"), "old"),
         Python.Text(arguments.Get(1, "new"), "new"),
         Python.Integer(arguments.Get(2, "count", -1L), "count"));
 
@@ -209,17 +258,18 @@ internal static class Methods
             yield return word.ToString();
     }
 
-    /// <summary>Its lines, without what ends them.</summary>
-    public static IEnumerable<string> Lines(string text)
+    /// <summary>Its lines, without what ends them unless that is to stay.</summary>
+    public static IEnumerable<string> Lines(string text, bool withEnds = false)
     {
         var from = 0;
         for (var i = 0; i < text.Length; i++)
         {
             if (text[i] is not ('\n' or '\r' or '\v' or '\f' or '\x1c' or '\x1d' or '\x1e' or '\x85' or '\u2028' or '\u2029'))
                 continue;
-            yield return text[from..i];
+            var end = i;
             if (text[i] == '\r' && i + 1 < text.Length && text[i + 1] == '\n')
                 i++;
+            yield return text[from..(withEnds ? i + 1 : end)];
             from = i + 1;
         }
 

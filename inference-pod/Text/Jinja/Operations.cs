@@ -58,9 +58,9 @@ internal static class Operations
                 var index = Index(Python.Integer(key, "the index"), list.Items.Count);
                 return index < 0 ? new Undefined("an item past the end of a list") : list.Items[index];
             case string text when key is long or bool:
-                var runes = text.EnumerateRunes().ToArray();
-                var at = Index(Python.Integer(key, "the index"), runes.Length);
-                return at < 0 ? new Undefined("a character past the end of a string") : runes[at].ToString();
+                var characters = new Characters(text);
+                var at = Index(Python.Integer(key, "the index"), characters.Count);
+                return at < 0 ? new Undefined("a character past the end of a string") : characters.Slice(at, at + 1, 1);
             case Undefined undefined:
                 throw new JinjaException($"'{Python.Str(key)}' is asked of {undefined.What}, which is undefined");
         }
@@ -79,14 +79,17 @@ internal static class Operations
             throw new JinjaException($"a slice is asked of {undefined.What}, which is undefined");
         if (target is not (string or JinjaList))
             return new Undefined($"a slice of {Python.TypeName(target)}");
-        var items = Python.Items(target);
-        var count = items.Count;
+        var characters = new Characters(target as string ?? "");
+        var list = target as JinjaList;
+        var count = list?.Items.Count ?? characters.Count;
         var from = Clamp(start, by > 0 ? 0 : count - 1, count, by);
         var to = Clamp(stop, by > 0 ? count : -1, count, by);
+        if (list is null)
+            return characters.Slice(from, to, by);
         var result = new List<object?>();
         for (var i = from; by > 0 ? i < to : i > to; i += by)
-            result.Add(items[(int)i]);
-        return target is string ? string.Concat(result) : new JinjaList(result, tuple: target is JinjaList { Tuple: true });
+            result.Add(list.Items[(int)i]);
+        return new JinjaList(result, tuple: list.Tuple);
     }
 
     private static long Clamp(object? bound, long otherwise, int count, long step)

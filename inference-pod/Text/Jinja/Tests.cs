@@ -42,9 +42,14 @@ internal static class Tests
         ["upper"] = (value, _) => Python.Str(value) is var text && text == Methods.Upper(text) && text != Methods.Lower(text),
     };
 
+    private static readonly HashSet<string> WithArgument = new(StringComparer.Ordinal)
+    {
+        "divisibleby", "eq", "equalto", "==", "ge", "gt", "greaterthan", "in", "le", "lt", "lessthan", "ne", "sameas",
+    };
+
     public static bool Exists(string name) => All.ContainsKey(name);
 
     public static bool Check(string name, object? value, Arguments arguments) => All.TryGetValue(name, out var test)
-        ? test(value, arguments.Positional.Count > 0 ? arguments.Positional[0] : null)
+        ? test(value, (WithArgument.Contains(name) ? arguments.Check(name, "other") : arguments.Check(name)).Get(0, "other"))
         : throw new JinjaException($"the test '{name}' is not supported");
 }

@@ -17,24 +17,59 @@ internal sealed record AddedToken(int Id, string Content, bool Special, bool Nor
 /// <summary>Finds added tokens in text: the leftmost, and of those the longest.</summary>
 internal sealed class AddedTokens
 {
-    private readonly Dictionary<char, AddedToken[]> _byFirst;
+    /// <summary>Looks at the clock are so many places apart.</summary>
+    private const int PlacesAtOnce = 4096;
 
-    /// <param name="tokens">What to look for; empty contents never match.</param>
-    public AddedTokens(IEnumerable<AddedToken> tokens) => _byFirst = tokens
-        .Where(token => token.Content.Length > 0)
-        .GroupBy(token => token.Content[0])
-        .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
+    // A tree of their characters: models have hundreds of tokens that begin alike, which one by one would cost as many comparisons at each place.
+    private readonly Dictionary<(int Node, char Next), int> _next = [];
+    private readonly List<AddedToken?> _tokens = [null];
+    private readonly SearchValues<char> _first;
+
+    /// <param name="tokens">What to look for; empty contents never match, and of equal ones the first does.</param>
+    public AddedTokens(IEnumerable<AddedToken> tokens)
+    {
+        var first = new HashSet<char>();
+        foreach (var token in tokens.Where(token => token.Content.Length > 0))
+        {
+            var node = 0;
+            foreach (var character in token.Content)
+            {
+                if (!_next.TryGetValue((node, character), out var next))
+                {
+                    next = _tokens.Count;
+                    _tokens.Add(null);
+                    _next.Add((node, character), next);
+                }
+
+                node = next;
+            }
+
+            _tokens[node] ??= token;
+            first.Add(token.Content[0]);
+        }
+
+        _first = SearchValues.Create([.. first]);
+    }
+
+    /// <inheritdoc cref="Split(Piece, PatternTime)"/>
+    public IEnumerable<(Piece Text, AddedToken? Token)> Split(Piece piece) => Split(piece, PatternTime.OfOneMatch);
 
     /// <summary>
     /// Cuts a text at its added tokens; the parts cover it but for swallowed white space. Which tokens match is settled
     /// before any of them swallows: one that begins with a space is found although the token before it took that space.
     /// </summary>
-    public IEnumerable<(Piece Text, AddedToken? Token)> Split(Piece piece)
+    /// <param name="piece">The text.</param>
+    /// <param name="time">What it may take.</param>
+    /// <exception cref="System.Text.RegularExpressions.RegexMatchTimeoutException">It takes longer.</exception>
+    public IEnumerable<(Piece Text, AddedToken? Token)> Split(Piece piece, PatternTime time)
     {
         var text = piece.Text;
         var from = 0;
-        for (var i = 0; i < text.Length;)
+        var looked = 0;
+        for (var i = Possible(text, 0); i < text.Length; i = Possible(text, i))
         {
+            if (looked++ % PlacesAtOnce == 0)
+                time.Check();
             if (Longest(text, i) is not { } token)
             {
                 i++;
@@ -62,9 +97,16 @@ internal sealed class AddedTokens
             yield return (new Piece(text[from..], false), null);
     }
 
-    private AddedToken? Longest(string text, int position) => _byFirst.TryGetValue(text[position], out var candidates)
-        ? Array.Find(candidates, token => string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0)
-        : null;
+    /// <summary>The next place where a token may begin.</summary>
+    private int Possible(string text, int from) => text.AsSpan(from).IndexOfAny(_first) is >= 0 and var at ? from + at : text.Length;
+
+    private AddedToken? Longest(string text, int position)
+    {
+        AddedToken? longest = null;
+        for (int node = 0, i = position; i < text.Length && _next.TryGetValue((node, text[i]), out node); i++)
+            longest = _tokens[node] ?? longest;
+        return longest;
+    }
 
     private static bool StandsAlone(string text, int start, int length) =>
         (Rune.DecodeLastFromUtf16(text.AsSpan(0, start), out var before, out _) != OperationStatus.Done || !IsWord(before))

@@ -40,9 +40,13 @@ internal sealed class BpeModel
         }
 
         // Where every character has a token, or one for each of its bytes, none is dropped or fused with others.
-        var covered = Array.TrueForAll(_byteTokens, token => token is not null) || Enumerable.Range(0, 256).All(value => vocabulary.ContainsKey(ByteAlphabet.Of((byte)value).ToString()));
-        _longest = covered && vocabulary.Count > 0 ? vocabulary.Keys.Max(token => token.Length) : null;
+        _longest = KnowsAllBytes(byteLevel: true) && vocabulary.Count > 0 ? vocabulary.Keys.Max(token => token.Length) : null;
     }
+
+    /// <summary>Whether no text has a character for which there is no token.</summary>
+    /// <param name="byteLevel">Words are bytes, written as characters.</param>
+    public bool KnowsAllBytes(bool byteLevel) => Array.TrueForAll(_byteTokens, token => token is not null)
+        || (byteLevel && Enumerable.Range(0, 256).All(value => _vocabulary.ContainsKey(ByteAlphabet.Of((byte)value).ToString())));
 
     /// <summary>A word has at least so many tokens; told from its length alone.</summary>
     public int FewestTokens(string word) => _longest is { } most ? (word.Length + most - 1) / most : 0;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Moebius.Inference.Text.Tokenization;
@@ -96,7 +97,7 @@ internal sealed class Tokenizer
         ids = new List<int>(Math.Min((text.Length / 3) + 4, most));
         if (addSpecialTokens)
             ids.AddRange(Prefix);
-        foreach (var (piece, token) in _raw.Split(new Piece(text, true)))
+        foreach (var (piece, token) in _raw.Split(new Piece(text, true), time))
         {
             if (token is not null)
                 ids.Add(token.Id);
@@ -129,21 +130,43 @@ internal sealed class Tokenizer
     /// <summary>The same.</summary>
     /// <param name="ids">The tokens.</param>
     /// <param name="taken">Spaces that were taken off.</param>
-    /// <param name="special">With the names of special tokens.</param>
-    public string Decode(IEnumerable<int> ids, out int taken, bool special = false)
+    public string Decode(IEnumerable<int> ids, out int taken)
     {
-        var buffer = new List<byte>();
+        var buffer = new ArrayBufferWriter<byte>();
         foreach (var id in ids)
-            buffer.AddRange(special ? Bytes(id) : TextBytes(id));
+            buffer.Write(TextBytes(id));
+        var text = buffer.WrittenSpan;
         taken = 0;
-        while (taken < _leadingSpaces && taken < buffer.Count && buffer[taken] == ' ')
+        while (taken < _leadingSpaces && taken < text.Length && text[taken] == ' ')
             taken++;
-        return Encoding.UTF8.GetString([.. buffer[taken..]]);
+        return Encoding.UTF8.GetString(text[taken..]);
+    }
+
+    /// <summary>The same text with the names of special tokens, token by token as its characters become whole.</summary>
+    public IEnumerable<string> DecodeInPieces(IEnumerable<int> ids)
+    {
+        var text = new Utf8Stream();
+        var left = _leadingSpaces;
+        foreach (var id in ids)
+        {
+            var bytes = Bytes(id);
+            while (left > 0 && bytes is [(byte)' ', ..])
+            {
+                bytes = bytes[1..];
+                left--;
+            }
+
+            if (bytes.Length > 0)
+                left = 0;
+            yield return text.Append(bytes);
+        }
+
+        yield return text.Finish();
     }
 
     private bool EncodeNormalized(Piece text, List<int> ids, int most, PatternTime time)
     {
-        foreach (var (piece, token) in _normalized.Split(text))
+        foreach (var (piece, token) in _normalized.Split(text, time))
         {
             if (token is not null)
             {

@@ -50,6 +50,7 @@ internal sealed partial class TokenizerFile
         var vocabulary = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var entry in NeededObject(model, "vocab").EnumerateObject())
             vocabulary[entry.Name] = Id(entry.Value, $"model.vocab: the id of '{entry.Name}'");
+        added = config?.Complete(added, vocabulary, _path) ?? added;
         var (prefix, suffix) = Object(root, "post_processor") is { } post ? PostProcessor(post) : ([], []);
         Around("bos", prefix, 0);
         Around("eos", suffix, suffix.Count);
@@ -105,8 +106,13 @@ internal sealed partial class TokenizerFile
             merges.TryAdd((leftId, rightId), (rank++, merged));
         }
 
-        int? unknown = Text(model, "unk_token") is { } name && vocabulary.TryGetValue(name, out var id) ? id : null;
-        return new BpeModel(vocabulary, merges, unknown, Flag(model, "fuse_unk"), byteFallback, Flag(model, "ignore_merges"));
+        var unknown = Text(model, "unk_token");
+        int? unknownId = unknown is not null && vocabulary.TryGetValue(unknown, out var id) ? id : null;
+        var bpe = new BpeModel(vocabulary, merges, unknownId, Flag(model, "fuse_unk"), byteFallback, Flag(model, "ignore_merges"));
+        // The reference library fails with the first text that needs it. Where each byte has a token none does.
+        return unknown is null || unknownId is not null || bpe.KnowsAllBytes(_byteLevel)
+            ? bpe
+            : throw new UserInputException($"{_path}: model.unk_token: '{unknown}' is no token of the vocabulary: name one that is, or write null");
     }
 
     private List<AddedToken> Added(JsonElement root)
@@ -217,6 +223,9 @@ internal sealed partial class TokenizerFile
     private int LeadingSpaces(JsonElement element) => Text(element, "type") switch
     {
         "Sequence" => List(element, "decoders").Sum(LeadingSpaces),
+        // At the end of every text it would take off what the model wrote.
+        "Strip" when element.TryGetProperty("stop", out var stop) && Id(stop, "decoder.stop") != 0 => throw Unsupported("decoder.stop", stop.GetRawText()),
+        "Metaspace" when Text(element, "replacement") is { } replacement && replacement != Mark.ToString() => throw Unsupported("decoder.replacement", replacement),
         "Strip" when Text(element, "content") == " " && element.TryGetProperty("start", out var start) => Id(start, "decoder.start"),
         "Metaspace" => Text(element, "prepend_scheme") is "never" || (Text(element, "prepend_scheme") is null && !Flag(element, "add_prefix_space", absent: true)) ? 0 : 1,
         "ByteLevel" or "ByteFallback" or "Fuse" => 0,

@@ -76,20 +76,25 @@ internal static class UnicodeNormalization
         }
     }
 
-    // Runs of combining marks sort by class, stably.
+    // Runs of combining marks sort by class, stably. A run may be as long as the text.
     private static void Order(List<(int Point, byte Class)> points)
     {
-        for (var i = 1; i < points.Count; i++)
+        var sorted = true;
+        for (int i = 0, from = 0; i <= points.Count; i++)
         {
-            var current = points[i];
-            var j = i;
-            while (current.Class > 0 && j > 0 && points[j - 1].Class > current.Class)
+            if (i < points.Count && points[i].Class > 0)
             {
-                points[j] = points[j - 1];
-                j--;
+                sorted &= i == from || points[i - 1].Class <= points[i].Class;
+                continue;
             }
 
-            points[j] = current;
+            if (!sorted)
+            {
+                foreach (var (place, mark) in points.GetRange(from, i - from).OrderBy(mark => mark.Class).Index())
+                    points[from + place] = mark;
+            }
+
+            (from, sorted) = (i + 1, true);
         }
     }
 

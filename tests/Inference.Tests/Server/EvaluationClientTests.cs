@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Moebius.Inference.Engine;
 using Moebius.Inference.Models;
+using Moebius.Inference.Server;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Tests.Server;
@@ -171,6 +172,34 @@ public sealed class EvaluationClientTests : IAsyncLifetime
     {
         var (status, body, _) = await _harness.PostAsync(path, json);
         Assert.Equal((expected, param), ((int)status, (string?)body["error"]!["param"]));
+    }
+
+    [Fact]
+    public async Task Token_ids_are_bounded_as_the_tokens_of_a_text_are()
+    {
+        var context = (int)JsonNode.Parse(await _harness.GetAsync("v1/models/toy"))!["max_model_len"]!;
+        var most = Json(Enumerable.Repeat(7, 8 * context));
+        var (status, body, _) = await _harness.PostAsync("detokenize", new JsonObject { ["tokens"] = most }.ToJsonString());
+        Assert.Equal((HttpStatusCode.OK, _tokenizer.Decode(Enumerable.Repeat(7, 8 * context))), (status, (string?)body["prompt"]));
+        most.Add(7);
+        (status, body, _) = await _harness.PostAsync("detokenize", new JsonObject { ["tokens"] = most.DeepClone() }.ToJsonString());
+        Assert.Equal((HttpStatusCode.BadRequest, "tokens", "context_length_exceeded"), (status, (string?)body["error"]!["param"], (string?)body["error"]!["code"]));
+    }
+
+    [Fact]
+    public async Task An_answer_with_many_log_probabilities_is_sent_while_it_is_written()
+    {
+        // Who reads has not read yet: the writer waits, instead of keeping all of it.
+        var pipe = new System.IO.Pipelines.Pipe(new System.IO.Pipelines.PipeOptions(pauseWriterThreshold: 1 << 17, resumeWriterThreshold: 1 << 16, useSynchronizationContext: false));
+        var shape = new TextShape("toy", _tokenizer, DateTimeOffset.UnixEpoch);
+        var tokens = Enumerable.Repeat(new ChosenToken(new TokenLogprob(7, -1), []), 50_000);
+        var writing = shape.WriteAsync(pipe.Writer, [(shape.Choice(0, AnswerDelta.Of("a"), null, "stop"), tokens)], AnswerShape.Usage(1, 1, 0), TestContext.Current.CancellationToken);
+        var read = await Eventually.EndsAsync(pipe.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask(), "a part of the answer");
+        Assert.False(writing.IsCompleted);
+        Assert.InRange(read.Buffer.Length, 1, 1 << 18);
+        pipe.Reader.AdvanceTo(read.Buffer.End);
+        await pipe.Reader.CompleteAsync();
+        await Eventually.EndsAsync(writing, "the end of the answer");
     }
 
     private static JsonArray Json(IEnumerable<int> tokens) => new([.. tokens.Select(token => (JsonNode)token)]);

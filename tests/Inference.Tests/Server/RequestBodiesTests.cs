@@ -158,6 +158,21 @@ public class RequestBodiesTests
         Assert.Contains($"more than {RequestBodies.MostValues} values", (string?)body["error"]!["message"], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(""" "metadata":{"a":[{},1,{"b":DIGITS}]}""", 4301, "metadata.a[2].b")]
+    [InlineData(""" "temperature":-DIGITS""", 4301, "temperature")]
+    [InlineData(""" "metadata":[-DIGITS]""", 4301, "metadata[0]")]
+    [InlineData(""" "metadata":{"a":DIGITS}""", 4300, null)]
+    [InlineData(""" "metadata":{"a":DIGITS.5,"b":0.DIGITS,"c":1e-1DIGITS}""", 4301, null)]
+    public async Task An_integer_of_very_many_digits_is_refused_by_its_field(string field, int digits, string? param)
+    {
+        await using var harness = await ServerHarness.StartAsync();
+        var (status, body, _) = await harness.PostAsync("v1/completions", "{\"model\":\"toy\",\"prompt\":\"a\",\"max_tokens\":1," + field.Replace("DIGITS", new string('7', digits), StringComparison.Ordinal) + "}");
+        Assert.Equal((param is null ? 200 : 400, param), ((int)status, (string?)body["error"]?["param"]));
+        if (param is not null)
+            Assert.Contains("4300 digits", (string)body["error"]!["message"]!, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_body_that_is_compressed_is_refused_by_name()
     {

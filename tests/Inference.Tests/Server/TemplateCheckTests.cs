@@ -95,6 +95,14 @@ public sealed class TemplateCheckTests : IDisposable
     }
 
     [Fact]
+    public async Task An_integer_of_very_many_digits_in_arguments_is_refused_by_their_field()
+    {
+        await using var harness = await StartAsync(Tools);
+        var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request(""" "messages":[{"role":"user","content":"a"},CALLED]""").Replace("\"{}\"", $"\"{{\\\"a\\\":[1,{new string('7', 4301)}]}}\"", StringComparison.Ordinal));
+        Assert.Equal((400, "messages[1].tool_calls[0].function.arguments"), ((int)status, (string?)body["error"]!["param"]));
+    }
+
+    [Fact]
     public async Task Many_messages_that_are_left_out_are_told_of_soon()
     {
         // Looked for one by one in all of the prompt they would take minutes.
@@ -104,6 +112,39 @@ public sealed class TemplateCheckTests : IDisposable
             messages.Add(new JsonObject { ["role"] = i < 49_999 ? "user" : "tool", ["content"] = $"b{i}" });
         var (status, body, _) = await harness.PostAsync("v1/chat/completions", Request($"\"messages\":{messages.ToJsonString()}"));
         Assert.Equal((400, "messages[50000]"), ((int)status, (string?)body["error"]!["param"]));
+    }
+
+    [Fact]
+    public async Task A_text_that_is_almost_everywhere_in_the_prompt_is_looked_for_soon()
+    {
+        // At a million places all of the text's first half agrees, and its last character too: compared at each it would take minutes.
+        string some = new('a', 1 << 20), others = new('c', 1 << 20);
+        using var messages = JsonDocument.Parse($$"""[{"role":"user","content":"{{some}}b{{others}}"}]""");
+        var looked = 0;
+        await Eventually.EndsAsync(Task.Run(() => TemplateCheck.Messages(some + some + others + others, messages.RootElement, marked =>
+        {
+            looked++;
+            return marked[0].GetProperty("content").GetString()!;
+        })), "the search");
+        Assert.Equal(1, looked);
+    }
+
+    [Theory]
+    [InlineData("[u]{0}[u]{1}", 0)]
+    [InlineData("[u]{1}[u]{0}", 1)]
+    // Only the end of the first stands there.
+    [InlineData("[u]x{2}[u]{1}", 1)]
+    public void A_long_text_is_in_the_prompt_where_all_of_it_is(string form, int looks)
+    {
+        string one = "a" + new string('=', 1000), other = "b" + new string('=', 1000);
+        using var messages = JsonDocument.Parse($$"""[{"role":"user","content":"{{one}}"},{"role":"user","content":"{{other}}"}]""");
+        var looked = 0;
+        TemplateCheck.Messages(string.Format(System.Globalization.CultureInfo.InvariantCulture, form, one, other, one[1..]), messages.RootElement, marked =>
+        {
+            looked++;
+            return string.Concat(marked.EnumerateArray().Select(message => message.GetProperty("content").GetString()));
+        });
+        Assert.Equal(looks, looked);
     }
 
     private Task<ServerHarness> StartAsync(string template, ToyModel? model = null) =>

@@ -31,8 +31,10 @@ public class ChatTemplateFileTests
     }
 
     [Theory]
-    [InlineData("""{"bos_token": null, "eos_token": {"content": "</s>"}, "chat_template": "{{ bos_token }}{{ eos_token }}"}""", "None</s>")]
-    [InlineData("""{"bos_token": null, "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]}""", "dNone")]
+    [InlineData("""{"bos_token": null, "eos_token": {"content": "</s>"}, "chat_template": "{{ bos_token }}{{ eos_token }}"}""", "</s>")]
+    [InlineData("""{"bos_token": null, "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]}""", "d")]
+    // The reference library gives a template no variable for a token that is null or empty.
+    [InlineData("""{"bos_token": null, "unk_token": "", "chat_template": "{{ bos_token is defined }}{{ unk_token is defined }}{{ pad_token is defined }}"}""", "FalseFalseFalse")]
     public void Tokens_are_texts_and_the_default_is_taken(string json, string expected)
     {
         using var directory = new TemporaryDirectory();

@@ -40,6 +40,15 @@ public class NormalizerTests
         Assert.Equal(kc, UnicodeNormalization.Normalize(kc, NormalizationForm.FormKC));
     }
 
+    [Fact]
+    public async Task A_long_run_of_combining_marks_is_put_in_order_soon()
+    {
+        // Each moved past all of the others it would take minutes: half a million in front of as many.
+        const int Marks = 1 << 19;
+        string above = new('\u0301', Marks), below = new('\u0323', Marks);
+        Assert.Equal($"a{below}{above}b", await Eventually.EndsAsync(Task.Run(() => UnicodeNormalization.Normalize($"a{above}{below}b", NormalizationForm.FormD)), "the order of many marks"));
+    }
+
     // Expected: what the reference library (tokenizers 0.23) does.
     [Theory]
     [InlineData("e\u0301a\u0323\u0307x", "eax")]

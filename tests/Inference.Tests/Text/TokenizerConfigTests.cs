@@ -56,6 +56,44 @@ public sealed class TokenizerConfigTests : IDisposable
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>As the reference library adds what the one file says of tokens and the other lacks.</summary>
+    [Theory]
+    [InlineData("""{"4": {"content": "<|x|>", "special": true}}""", "a<|x|>a", new[] { 3, 4, 3 }, "aa")]
+    [InlineData("""{"4": {"content": "aa"}}""", "aaa", new[] { 4, 3 }, "aaa")]
+    [InlineData("""{"3": {"content": "a", "special": true}, "1": {"content": "<s>", "special": true}}""", "<s>a", new[] { 1, 3 }, "")]
+    [InlineData("""{"4": {"content": "<|x|>", "rstrip": true, "special": true}}""", "<|x|>  a", new[] { 4, 3 }, "a")]
+    // What it says of one that both have counts.
+    [InlineData("""{"1": {"content": "<s>", "lstrip": true, "special": true}}""", "a  <s>a", new[] { 3, 1, 3 }, "aa")]
+    [InlineData("{}", "a", new[] { 3 }, "a")]
+    [InlineData("null", "a", new[] { 3 }, "a")]
+    public void Tokens_that_it_adds_are_found(string added, string text, int[] expected, string decoded)
+    {
+        var loaded = Load(Bare, $$"""{"added_tokens_decoder": {{added}}}""");
+
+        Assert.Equal(expected, loaded.Encode(text, false));
+        Assert.Equal(decoded, loaded.Decode(expected));
+    }
+
+    [Theory]
+    [InlineData("""{"5": {"content": "<s>"}}""", "added_tokens_decoder.5: '<s>' has the id 1 in ")]
+    [InlineData("""{"5": {"content": "a"}}""", "added_tokens_decoder.5: 'a' has the id 3 in ")]
+    [InlineData("""{"1": {"content": "<|x|>"}}""", "added_tokens_decoder.1: '<|x|>' has the id of '<s>' in ")]
+    [InlineData("""{"3": {"content": "<|x|>"}}""", "added_tokens_decoder.3: '<|x|>' has the id of 'a' in ")]
+    [InlineData("""{"4": {"content": "<|x|>"}, "5": {"content": "<|x|>"}}""", "added_tokens_decoder.5: '<|x|>' has the id 4 in ")]
+    [InlineData("""{"x": {"content": "<|x|>"}}""", "added_tokens_decoder: 'x' must be a token id")]
+    [InlineData("""{"-1": {"content": "<|x|>"}}""", "added_tokens_decoder: '-1' must be a token id")]
+    [InlineData("""{"99999999": {"content": "<|x|>"}}""", "added_tokens_decoder: '99999999' must be a token id")]
+    [InlineData("""{"4": {"special": true}}""", "added_tokens_decoder.4: must be an object with the text 'content'")]
+    [InlineData("""{"4": {"content": "<|x|>", "special": 1}}""", "added_tokens_decoder.4.special: must be true or false")]
+    [InlineData("[]", "added_tokens_decoder: must be an object")]
+    public void Tokens_that_contradict_the_vocabulary_are_refused(string added, string expected)
+    {
+        var error = Assert.Throws<UserInputException>(() => Load(Bare, $$"""{"added_tokens_decoder": {{added}}}"""));
+
+        Assert.Contains("tokenizer_config.json: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Without_the_file_the_post_processor_decides() => Assert.Equal([1, 3], Load(WithBos, null).Encode("a", true));
 
