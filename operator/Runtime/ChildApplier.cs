@@ -29,7 +29,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
         // All are looked at before the fence looks at their owner.
         var known = plan.Children.Select(child => new Known(child, KindOf(child), KindOf(child).Cached(ObjectKey.Of(child)))).ToList();
         List<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> strays = plan.IsPartial ? [] : [.. Strays(owner, plan)];
-        var fence = new OwnerFence(api, owner);
+        var fence = new OwnerFence(api, owner, plan.MadeOf);
         // Nothing is older than what has no child yet.
         var isNewOwner = known.All(one => one.Live is null) && strays.Count == 0;
         foreach (var one in known)
