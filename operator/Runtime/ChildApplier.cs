@@ -72,7 +72,9 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
                 continue;
             var body = planned.ToNode();
             ((JsonObject)body["metadata"]!["annotations"]!).Remove(Labels.PlanHash);
-            if (Drift.Find(body, WireJson.ToNode(live)) is { } field)
+            var isTaken = live.Metadata.Annotations?.TryGetValue(Labels.PlanHash, out var taken) is true && taken == planned.Hash;
+            // Whether the server leaves out what says nothing is known only once it was applied, and a paused resource is not.
+            if (Drift.Find(body, WireJson.ToNode(live), (path, value, there) => IsServers(kind, child, planned, path, there) || (isTaken && there is null && Drift.SaysNothing(value))) is { } field)
                 return $"{child.Kind} '{child.Metadata.Name}' is not as planned ({field})";
             // The plan of a Deployment follows what its autoscaler has chosen: another number of pods is no change to it.
             var isScaled = child is V1Deployment && plan.Children.Any(other => other is V2HorizontalPodAutoscaler or ScaledObject);
@@ -133,7 +135,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
         if (kind.IsAsPlanned(live, planned.Hash))
             return null;
         var body = planned.ToNode();
-        var drift = Drift.Find(body, WireJson.ToNode(live));
+        var drift = Drift.Find(body, WireJson.ToNode(live), (path, _, there) => IsServers(kind, child, planned, path, there));
         if (drift is null)
         {
             kind.SetAsPlanned(live, planned.Hash);
@@ -151,7 +153,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
             {
                 // Fails when somebody, perhaps another leader, has written in between.
                 body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
-                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
+                Tell(await kind.ApplyAsync(key, body, planned.Hash, force: false, cancellationToken).ConfigureAwait(false));
             }).ConfigureAwait(false);
         }
         catch (ApiException error) when (IsFieldConflict(error))
@@ -160,9 +162,18 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
             // A field changed in passing, as with `kubectl edit`, is drift and taken back.
             if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
                 return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
-            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: true, cancellationToken)).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, async () => Tell(await kind.ApplyAsync(key, body, planned.Hash, force: true, cancellationToken).ConfigureAwait(false))).ConfigureAwait(false);
+        }
+
+        void Tell(ServerShape? shape)
+        {
+            if (shape is not null)
+                logger.LogInformation("{Kind} {Key}: the API server makes something else of {Fields}, and it is left so", kind.Type.Kind, key, string.Join(", ", shape.Paths));
         }
     }
+
+    private static bool IsServers(IChildKind kind, IKubernetesObject<V1ObjectMeta> child, ChildBody planned, string path, JsonNode? live) =>
+        kind.ShapeOf(ObjectKey.Of(child))?.Has(planned.Hash, path, live) == true;
 
     private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, string cause, Func<Task> write)
     {
