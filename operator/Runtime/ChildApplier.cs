@@ -17,6 +17,8 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
     /// <summary>How long the removal of an earlier child may take before it is told.</summary>
     private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
 
+    private readonly Rivalry _rivalry = new(time);
+
     /// <summary>Applies a plan.</summary>
     /// <returns>What stands in the way and needs a person, and how many children are new.</returns>
     /// <exception cref="ApiException">Something that trying again can help with.</exception>
@@ -144,6 +146,8 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
 
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
+        if (_rivalry.HasToWait(kind.Entity, key, planned.Hash))
+            return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': {drift} is changed by somebody each time that it is applied, and so is applied less and less often: find out who does so, such as another operator or an autoscaler", Blocks: false);
         await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
@@ -167,6 +171,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
 
         void Tell(ServerShape? shape)
         {
+            _rivalry.Applied(kind.Entity, key, planned.Hash);
             if (shape is not null)
                 logger.LogInformation("{Kind} {Key}: the API server makes something else of {Fields}, and it is left so", kind.Type.Kind, key, string.Join(", ", shape.Paths));
         }
