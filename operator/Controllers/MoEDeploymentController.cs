@@ -29,7 +29,7 @@ internal sealed class MoEDeploymentController(ControllerContext context) : IEnti
         var key = ObjectKey.Of(entity);
         context.Advise(entity);
         var references = await ReferencesAsync(entity, cancellationToken).ConfigureAwait(false);
-        var plan = context.UnlessPaused(entity, context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server)));
+        var plan = context.UnlessPaused(entity, context.Plan(Name, () => MoEDeploymentPlanner.Plan(entity, references, context.Settings, context.Server) with { MadeOf = references.Resources }));
         var (applying, created) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         // Who waits for children comes before the words about these: the status follows behind the queue.
         if (created > 0 && applying.Count == 0)

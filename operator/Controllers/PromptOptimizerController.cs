@@ -23,7 +23,7 @@ internal sealed class PromptOptimizerController(ControllerContext context) : IEn
         var key = ObjectKey.Of(entity);
         var model = await context.ReferredAsync(context.Informers.MoEDeployments.Cache, key.Namespace, entity.Spec?.LanguageModel?.MoeDeploymentRef, cancellationToken).ConfigureAwait(false);
         context.Advise(entity);
-        var plan = context.UnlessPaused(entity, context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings, context.Server)));
+        var plan = context.UnlessPaused(entity, context.Plan(Name, () => PromptOptimizerPlanner.Plan(entity, model, context.Settings, context.Server) with { MadeOf = model is null ? [] : [model] }));
         var (applying, _) = await context.Children.ApplyAsync(entity, plan, cancellationToken).ConfigureAwait(false);
         var deployment = context.Informers.Deployments.Cache.FindOwned(key with { Name = Names.PromptOptimizer(key.Name) }, entity);
         var seen = Observation.Of(

@@ -30,6 +30,9 @@ public static class Labels
     /// <summary>Annotation of a pod: hash of the model source that its containers read, and of how experts are stored.</summary>
     public const string ModelSource = "moebius.dev/model-source";
 
+    /// <summary>The annotation <see cref="ModelSource"/>; null where there is none.</summary>
+    internal static string? ModelSourceOf(k8s.Models.V1ObjectMeta? metadata) => metadata?.Annotations is { } annotations && annotations.TryGetValue(ModelSource, out var source) ? source : null;
+
     /// <summary>Annotation of a resource: <c>"true"</c> keeps the operator from changing anything for it.</summary>
     public const string Paused = "moebius.dev/paused";
 

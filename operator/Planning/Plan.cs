@@ -30,6 +30,9 @@ public sealed record Plan(
     /// <summary>What a paused resource asks for and does not have; null when it has all, or is not paused.</summary>
     public string? Behind { get; init; }
 
+    /// <summary>Resources beside its own that the plan was made of.</summary>
+    internal IReadOnlyList<IKubernetesObject<V1ObjectMeta>> MadeOf { get; init; } = [];
+
     /// <summary>The same plan, which a paused resource keeps from being carried out.</summary>
     internal Plan UnlessPaused(IKubernetesObject<V1ObjectMeta> resource) => !Labels.IsPaused(resource) ? With(Labels.PausedProblem(resource)) : this with
     {

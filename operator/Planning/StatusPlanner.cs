@@ -15,8 +15,17 @@ namespace Moebius.Operator.Planning;
 /// <param name="Failures">Containers that do not run.</param>
 internal sealed record Observation(IReadOnlyList<Problem> Problems, bool IsBlocked, WorkloadStatus? Workload, IReadOnlyList<ContainerFailure> Failures)
 {
+    /// <summary>The annotations <see cref="Labels.ModelSource"/> of the pods that answer; null where no pod is known.</summary>
+    public IReadOnlyList<string>? Serving { get; init; }
+
     public static Observation Of(Plan plan, IReadOnlyList<Problem> applying, WorkloadStatus? workload, IReadOnlyList<V1Pod> pods) =>
-        new([.. plan.Problems, .. applying], plan.IsBlocked, workload is null ? null : workload with { Unscheduled = UnscheduledPod.In(pods) }, ContainerFailure.In(pods));
+        new([.. plan.Problems, .. applying], plan.IsBlocked, workload is null ? null : workload with { Unscheduled = UnscheduledPod.In(pods) }, ContainerFailure.In(pods))
+        {
+            Serving = pods.Count == 0 ? null : [.. pods.Where(Answers).Select(pod => Labels.ModelSourceOf(pod.Metadata)).OfType<string>().Distinct()],
+        };
+
+    private static bool Answers(V1Pod pod) =>
+        pod.Metadata.DeletionTimestamp is null && pod.Status?.Conditions?.Any(condition => condition is { Type: "Ready", Status: "True" }) == true;
 }
 
 /// <summary>The status of each kind, as a function of the resource, its plan and what is seen. Times are kept where nothing has changed.</summary>
@@ -32,7 +41,7 @@ internal static class StatusPlanner
         if (plan.Conditions.FirstOrDefault(condition => condition.Type == ConditionTypes.MemoryFits) is { } fits)
             conditions.Add(MemoryFits(fits, seen));
         var isInvalid = plan.Problems.Any(problem => problem is { Reason: Reasons.InvalidSpec, Blocks: true });
-        conditions.Add(ModelLoaded(seen, ServesAnotherSource(resource, plan, seen)));
+        conditions.Add(ModelLoaded(resource, seen, isInvalid, ServesAnotherSource(resource, plan, seen)));
         conditions.Add(KVCacheReady(resource, seen));
         return new MoEDeploymentStatus
         {
@@ -166,7 +175,7 @@ internal static class StatusPlanner
             ? new(ConditionTypes.MemoryFits, ConditionStatus.False, Reasons.InsufficientMemory, failure.Message)
             : planned;
 
-    private static PlannedCondition ModelLoaded(Observation seen, bool isOfAnotherSource)
+    private static PlannedCondition ModelLoaded(MoEDeployment resource, Observation seen, bool isInvalid, bool isOfAnotherSource)
     {
         if (seen.Failures.FirstOrDefault(failure => failure.Container == InferencePod.InferenceContainer && failure.ExitCode is not null) is { } failure)
         {
@@ -174,9 +183,11 @@ internal static class StatusPlanner
             return new(ConditionTypes.ModelLoaded, ConditionStatus.False, refused ? Reasons.ModelRefused : Reasons.ContainerFailed, refused ? failure.Message : failure.ToString());
         }
 
-        return seen.Workload is { Ready: > 0 } && !isOfAnotherSource
+        // While pods are replaced those of before answer, too: with their own model. A spec that breaks rules names none.
+        var others = !isInvalid && seen.Serving is { } serving && !serving.Contains(ModelFetch.SizeKey(resource.Spec)) ? serving : null;
+        return seen.Workload is { Ready: > 0 } && !isOfAnotherSource && others is null
             ? new(ConditionTypes.ModelLoaded, ConditionStatus.True, Reasons.Loaded, "the model is loaded")
-            : new(ConditionTypes.ModelLoaded, ConditionStatus.False, Reasons.Loading, "no pod has loaded the model yet");
+            : new(ConditionTypes.ModelLoaded, ConditionStatus.False, Reasons.Loading, others is { Count: > 0 } ? "no pod has loaded the model yet: those that answer have that of before" : "no pod has loaded the model yet");
     }
 
     private static PlannedCondition KVCacheReady(MoEDeployment resource, Observation seen)

@@ -35,7 +35,7 @@ internal sealed record WorkloadStatus(int Desired, int Existing, int Updated, in
             status?.Conditions?.Any(condition => condition is { Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded" }) == true,
             status?.Conditions?.FirstOrDefault(condition => condition is { Type: "ReplicaFailure", Status: "True" })?.Message)
         {
-            ModelSource = deployment.Spec.Template?.Metadata?.Annotations is { } annotations && annotations.TryGetValue(Labels.ModelSource, out var source) ? source : null,
+            ModelSource = Labels.ModelSourceOf(deployment.Spec.Template?.Metadata),
         };
     }
 

@@ -17,6 +17,8 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
     /// <summary>How long the removal of an earlier child may take before it is told.</summary>
     private static readonly TimeSpan RemovalPatience = TimeSpan.FromSeconds(15);
 
+    private readonly Rivalry _rivalry = new(time);
+
     /// <summary>Applies a plan.</summary>
     /// <returns>What stands in the way and needs a person, and how many children are new.</returns>
     /// <exception cref="ApiException">Something that trying again can help with.</exception>
@@ -29,7 +31,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
         // All are looked at before the fence looks at their owner.
         var known = plan.Children.Select(child => new Known(child, KindOf(child), KindOf(child).Cached(ObjectKey.Of(child)))).ToList();
         List<(IChildKind Kind, IKubernetesObject<V1ObjectMeta> Child)> strays = plan.IsPartial ? [] : [.. Strays(owner, plan)];
-        var fence = new OwnerFence(api, owner);
+        var fence = new OwnerFence(api, owner, plan.MadeOf);
         // Nothing is older than what has no child yet.
         var isNewOwner = known.All(one => one.Live is null) && strays.Count == 0;
         foreach (var one in known)
@@ -72,7 +74,9 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
                 continue;
             var body = planned.ToNode();
             ((JsonObject)body["metadata"]!["annotations"]!).Remove(Labels.PlanHash);
-            if (Drift.Find(body, WireJson.ToNode(live)) is { } field)
+            var isTaken = live.Metadata.Annotations?.TryGetValue(Labels.PlanHash, out var taken) is true && taken == planned.Hash;
+            // Whether the server leaves out what says nothing is known only once it was applied, and a paused resource is not.
+            if (Drift.Find(body, WireJson.ToNode(live), (path, value, there) => IsServers(kind, child, planned, path, there) || (isTaken && there is null && Drift.SaysNothing(value))) is { } field)
                 return $"{child.Kind} '{child.Metadata.Name}' is not as planned ({field})";
             // The plan of a Deployment follows what its autoscaler has chosen: another number of pods is no change to it.
             var isScaled = child is V1Deployment && plan.Children.Any(other => other is V2HorizontalPodAutoscaler or ScaledObject);
@@ -133,7 +137,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
         if (kind.IsAsPlanned(live, planned.Hash))
             return null;
         var body = planned.ToNode();
-        var drift = Drift.Find(body, WireJson.ToNode(live));
+        var drift = Drift.Find(body, WireJson.ToNode(live), (path, _, there) => IsServers(kind, child, planned, path, there));
         if (drift is null)
         {
             kind.SetAsPlanned(live, planned.Hash);
@@ -142,6 +146,8 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
 
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
+        if (_rivalry.HasToWait(kind.Entity, key, planned.Hash))
+            return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': {drift} is changed by somebody each time that it is applied, and so is applied less and less often: find out who does so, such as another operator or an autoscaler", Blocks: false);
         await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";
@@ -151,7 +157,7 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
             {
                 // Fails when somebody, perhaps another leader, has written in between.
                 body["metadata"]!["resourceVersion"] = await kind.OwnAsApplierAsync(live, cancellationToken).ConfigureAwait(false);
-                await kind.ApplyAsync(key, body, force: false, cancellationToken).ConfigureAwait(false);
+                Tell(await kind.ApplyAsync(key, body, planned.Hash, force: false, cancellationToken).ConfigureAwait(false));
             }).ConfigureAwait(false);
         }
         catch (ApiException error) when (IsFieldConflict(error))
@@ -160,9 +166,19 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
             // A field changed in passing, as with `kubectl edit`, is drift and taken back.
             if (error.Causes.FirstOrDefault(IsApplier) is { } rival)
                 return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': field {rival.Field}: {rival.Message}: remove the field there, or delete the object there", Blocks: false);
-            return await SendAsync(kind, key, cause, () => kind.ApplyAsync(key, body, force: true, cancellationToken)).ConfigureAwait(false);
+            return await SendAsync(kind, key, cause, async () => Tell(await kind.ApplyAsync(key, body, planned.Hash, force: true, cancellationToken).ConfigureAwait(false))).ConfigureAwait(false);
+        }
+
+        void Tell(ServerShape? shape)
+        {
+            _rivalry.Applied(kind.Entity, key, planned.Hash);
+            if (shape is not null)
+                logger.LogInformation("{Kind} {Key}: the API server makes something else of {Fields}, and it is left so", kind.Type.Kind, key, string.Join(", ", shape.Paths));
         }
     }
+
+    private static bool IsServers(IChildKind kind, IKubernetesObject<V1ObjectMeta> child, ChildBody planned, string path, JsonNode? live) =>
+        kind.ShapeOf(ObjectKey.Of(child))?.Has(planned.Hash, path, live) == true;
 
     private async Task<Problem?> SendAsync(IChildKind kind, ObjectKey key, string cause, Func<Task> write)
     {

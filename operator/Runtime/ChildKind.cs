@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json.Nodes;
 using k8s;
 using k8s.Models;
@@ -31,6 +32,9 @@ internal interface IChildKind
 
     void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash);
 
+    /// <summary>What the server made of the object's plan when it was last applied; null when it took it as it was, or nothing was applied yet.</summary>
+    ServerShape? ShapeOf(ObjectKey key);
+
     IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid);
 
     Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken);
@@ -41,7 +45,9 @@ internal interface IChildKind
     /// <returns>The version that the object has now.</returns>
     Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken);
 
-    Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken);
+    /// <summary>Applies a plan, and remembers what the server makes of it.</summary>
+    /// <returns>What it has made otherwise; null when nothing.</returns>
+    Task<ServerShape?> ApplyAsync(ObjectKey key, JsonObject body, string hash, bool force, CancellationToken cancellationToken);
 
     Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken);
 }
@@ -51,6 +57,7 @@ internal sealed class ChildKind<T>(ApiClient api, Informer<T> informer) : IChild
     where T : class, IKubernetesObject<V1ObjectMeta>
 {
     private readonly SharedCache<T> _cache = informer.Cache;
+    private readonly ConcurrentDictionary<ObjectKey, ServerShape> _shapes = Shapes(informer.Cache);
 
     public Type Entity => typeof(T);
 
@@ -83,6 +90,8 @@ internal sealed class ChildKind<T>(ApiClient api, Informer<T> informer) : IChild
 
     public void SetAsPlanned(IKubernetesObject<V1ObjectMeta> live, string hash) => _cache.Mark((T)live, hash);
 
+    public ServerShape? ShapeOf(ObjectKey key) => _shapes.GetValueOrDefault(key);
+
     public IEnumerable<IKubernetesObject<V1ObjectMeta>> OwnedBy(string uid) => _cache.OwnedBy(uid);
 
     public async Task<IKubernetesObject<V1ObjectMeta>?> FindAsync(ObjectKey key, CancellationToken cancellationToken) =>
@@ -94,8 +103,35 @@ internal sealed class ChildKind<T>(ApiClient api, Informer<T> informer) : IChild
     public Task<string> OwnAsApplierAsync(IKubernetesObject<V1ObjectMeta> live, CancellationToken cancellationToken) =>
         FieldOwnership.BecomeApplierAsync(api, Type.Item(ObjectKey.Of(live)), live.Metadata.ResourceVersion, cancellationToken);
 
-    public Task ApplyAsync(ObjectKey key, JsonObject body, bool force, CancellationToken cancellationToken) =>
-        _cache.WriteAsync(key, async () => await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false));
+    public async Task<ServerShape?> ApplyAsync(ObjectKey key, JsonObject body, string hash, bool force, CancellationToken cancellationToken)
+    {
+        T? answer = null;
+        await _cache.WriteAsync(key, async () => answer = await api.ApplyAsync<T>(key, body, force, cancellationToken).ConfigureAwait(false)).ConfigureAwait(false);
+        // The version that it is to have is no field that it keeps.
+        var applied = (JsonObject)body.DeepClone();
+        ((JsonObject)applied["metadata"]!).Remove("resourceVersion");
+        var shape = ServerShape.Of(hash, applied, WireJson.ToNode(answer!));
+        if (shape.IsPlan)
+        {
+            _shapes.TryRemove(key, out _);
+            return null;
+        }
+
+        _shapes[key] = shape;
+        return shape;
+    }
 
     public Task DeleteAsync(IKubernetesObject<V1ObjectMeta> resource, CancellationToken cancellationToken) => api.DeleteAsync((T)resource, cancellationToken);
+
+    // Kept only as long as their objects are.
+    private static ConcurrentDictionary<ObjectKey, ServerShape> Shapes(SharedCache<T> cache)
+    {
+        var shapes = new ConcurrentDictionary<ObjectKey, ServerShape>();
+        cache.Changed += (before, after) =>
+        {
+            if (after is null && before is not null)
+                shapes.TryRemove(ObjectKey.Of(before), out _);
+        };
+        return shapes;
+    }
 }

@@ -48,6 +48,7 @@ internal static class InferencePod
         if (kvCache is not null && !server.NativeSidecars)
             pod.Containers = [kvCache, inference];
         Place(pod, resource, references.Profile, spread: true);
+        StoreAffinity.Draw(pod, resource);
         return pod;
     }
 

@@ -1,3 +1,5 @@
+using k8s;
+using k8s.Models;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Operator.Planning.MoEDeployments;
@@ -8,6 +10,9 @@ namespace Moebius.Operator.Planning.MoEDeployments;
 /// <param name="Profile">The MemorySchedulingProfile.</param>
 public sealed record MoEReferences(KVPrivacyPolicy? Policy, Plan? PolicyPlan, MemorySchedulingProfile? Profile)
 {
+    /// <summary>Those that there are.</summary>
+    internal IReadOnlyList<IKubernetesObject<V1ObjectMeta>> Resources => [.. new IKubernetesObject<V1ObjectMeta>?[] { Policy, Profile }.OfType<IKubernetesObject<V1ObjectMeta>>()];
+
     /// <summary>What the profile's own planner says about it; null where there is no profile.</summary>
     public Plan? ProfilePlan { get; init; }
 

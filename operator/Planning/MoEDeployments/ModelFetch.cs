@@ -179,6 +179,7 @@ internal static class ModelFetch
             Volumes = [ModelVolume.Store(resource, readOnly: false), .. Volumes(spec.Model.Source)],
         };
         InferencePod.Place(pod, resource, references.Profile, spread: false);
+        StoreAffinity.Draw(pod, resource);
         ProfileNodes.Keep(pod, references.ProfilePlan);
         var job = new V1Job
         {

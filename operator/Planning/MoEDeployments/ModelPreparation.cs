@@ -68,7 +68,7 @@ public sealed record ModelPreparation(FetchState State, string? Message, ModelFa
         // Pods of another source, such as those that are being replaced, say nothing about this one.
         var key = ModelFetch.SizeKey(spec);
         return pods
-            .Where(pod => pod.Metadata.Annotations is { } annotations && annotations.TryGetValue(Labels.ModelSource, out var value) && value == key)
+            .Where(pod => Labels.ModelSourceOf(pod.Metadata) == key)
             .OrderByDescending(pod => pod.Metadata.CreationTimestamp)
             .SelectMany(pod => (pod.Status?.InitContainerStatuses ?? []).Concat(pod.Status?.ContainerStatuses ?? []))
             .Where(status => status.Name is ModelFetch.ContainerName or ModelSizeCheck.ContainerName)

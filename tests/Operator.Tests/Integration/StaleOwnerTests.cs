@@ -91,6 +91,33 @@ public sealed partial class StaleOwnerTests(OperatorCluster cluster)
         await StaysAsync("3", () => cluster.GetAsync(shop, "deployment/moe", ".spec.replicas"), frozen, asked);
     }
 
+    [Fact]
+    public async Task A_plan_made_of_an_old_policy_is_not_written_over_that_of_a_newer_one()
+    {
+        static string Policy(string secret) => $"{{apiVersion: moebius.dev/v1alpha1, kind: KVPrivacyPolicy, metadata: {{name: strict}}, spec: {{identity: {{signature: {{secretRef: {{name: {secret}, key: key}}}}}}}}}}";
+        var shop = await cluster.NamespaceAsync("stale-policy");
+        using var view = new ClusterView(cluster);
+        var frozen = new FrozenHandler("kvprivacypolicies");
+        await cluster.ApplyAsync(Policy("first"), "-n", shop);
+        await cluster.ApplyAsync(Moe.Replace("{enabled: false}", "{policyRef: {name: strict}}", StringComparison.Ordinal), "-n", shop);
+        await using var current = cluster.StartOperator(shop, "current");
+        await Eventually.EqualAsync("first", () => SecretAsync(shop));
+        await using var stale = cluster.StartOperator(shop, "stale", configure: options => options with { ApiHandlers = () => [frozen] });
+        await frozen.Began;
+
+        for (var change = 1; change <= 3; change++)
+        {
+            var asked = frozen.Asked;
+            await cluster.ApplyAsync(Policy($"later-{change}"), "-n", shop);
+            await Eventually.EqualAsync($"later-{change}", () => SecretAsync(shop));
+            await StaysAsync($"later-{change}", () => SecretAsync(shop), frozen, asked);
+        }
+
+        frozen.Thaw();
+        await Eventually.TrueAsync(() => view.IsReportedAsync(shop));
+        Assert.Equal("later-3", await SecretAsync(shop));
+    }
+
     /// <summary>Waits until the one with the old view has asked for the owner, or has written without: what it looked at is still what it was.</summary>
     private static async Task StaysAsync(string expected, Func<Task<string>> read, FrozenHandler frozen, int asked)
     {
@@ -100,6 +127,9 @@ public sealed partial class StaleOwnerTests(OperatorCluster cluster)
 
     private async Task<string> TokensAsync(string shop) =>
         Tokens().Match(await cluster.GetAsync(shop, "configmap/moe-config", @".data.inference\.yaml")).Value;
+
+    private Task<string> SecretAsync(string shop) =>
+        cluster.GetAsync(shop, "deployment/moe", ".spec.template.spec.containers[?(@.name=='inference')].env[*].valueFrom.secretKeyRef.name");
 
     [GeneratedRegex(@"maxBatchTokens: \d+")]
     private static partial Regex Tokens();

@@ -52,6 +52,32 @@ public sealed class ModelDownloadTests
         Assert.Equal(2, rules.Count);
     }
 
+    [Fact]
+    public void Pods_are_drawn_to_the_node_that_has_a_store_for_one_node()
+    {
+        var plan = Plan(state: FetchState.Done);
+        var labels = plan.Child<V1Deployment>().Spec.Template.Metadata.Labels;
+        foreach (var pod in new[] { Pod(plan), plan.Child<V1Deployment>().Spec.Template.Spec })
+        {
+            var term = Assert.Single(pod.Affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution).PodAffinityTerm;
+            Assert.Equal("kubernetes.io/hostname", term.TopologyKey);
+            Assert.All(term.LabelSelector.MatchLabels, label => Assert.Equal(label.Value, labels[label.Key]));
+            Assert.Contains(labels[Labels.Component], Assert.Single(term.LabelSelector.MatchExpressions).Values);
+            // A pod of a node that is gone must not hold up the one that takes its place.
+            Assert.Null(pod.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution);
+        }
+
+        var anywhere = Samples.Remote("podTemplate: {spec: {affinity: {podAffinity: null}}}");
+        Assert.Null(Template(anywhere).Affinity.PodAffinity);
+        anywhere = Samples.Remote();
+        anywhere.Spec.Model.Source.Store!.AccessMode = StoreAccess.ReadWriteMany;
+        Assert.Null(Template(anywhere).Affinity);
+        Assert.Null(Template(Samples.MoE()).Affinity);
+
+        static V1PodSpec Template(MoEDeployment resource) => MoEDeploymentPlanner.Plan(
+            resource, MoEReferences.None with { Preparation = ModelPreparation.None with { State = FetchState.Done } }, OperatorSettings.Default, ServerCapabilities.Latest).Child<V1Deployment>().Spec.Template.Spec;
+    }
+
     [Theory]
     [InlineData(FetchState.NotStarted)]
     [InlineData(FetchState.Inline)]

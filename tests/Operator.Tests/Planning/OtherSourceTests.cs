@@ -34,19 +34,46 @@ public sealed class OtherSourceTests
         Assert.Equal("True", conditions["ModelLoaded"].Status);
     }
 
-    private static Dictionary<string, V1Condition> Conditions(FetchState state, string source)
+    /// <summary>The Deployment counts pods that answer, and while they are replaced those of before are among them.</summary>
+    [Theory]
+    [InlineData("before", "False")]
+    [InlineData("before current-not-ready", "False")]
+    [InlineData("before current", "True")]
+    [InlineData("current", "True")]
+    [InlineData("current-not-ready", "False")]
+    [InlineData("before current-going", "False")]
+    [InlineData("", "True")]
+    public void A_model_is_loaded_when_a_pod_of_its_source_answers(string pods, string loaded)
+    {
+        var current = ModelFetch.SizeKey(Samples.Remote("replicas: 1").Spec);
+        var condition = Conditions(FetchState.Done, current, pods.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(pod => new V1Pod
+        {
+            Metadata = new V1ObjectMeta
+            {
+                Name = pod,
+                Annotations = new Dictionary<string, string> { [Labels.ModelSource] = pod == "before" ? "of-before" : current },
+                DeletionTimestamp = pod.EndsWith("going", StringComparison.Ordinal) ? DateTime.UnixEpoch : null,
+            },
+            Status = new V1PodStatus { Conditions = [new V1PodCondition { Type = "Ready", Status = pod.EndsWith("not-ready", StringComparison.Ordinal) ? "False" : "True" }] },
+        }))["ModelLoaded"];
+        Assert.Equal(loaded, condition.Status);
+        if (loaded == "False")
+            Assert.Equal((Reasons.Loading, "no pod has loaded the model yet" + (pods.StartsWith("before", StringComparison.Ordinal) ? ": those that answer have that of before" : "")), (condition.Reason, condition.Message));
+    }
+
+    private static Dictionary<string, V1Condition> Conditions(FetchState state, string source, IEnumerable<V1Pod>? pods = null)
     {
         var resource = Samples.Remote("replicas: 1");
         var preparation = new ModelPreparation(state, "answers 403", null);
         var plan = MoEDeploymentPlanner.Plan(resource, MoEReferences.None with { Preparation = preparation }, OperatorSettings.Default, ServerCapabilities.Latest);
-        Assert.True(plan.IsPartial);
+        Assert.Equal(state != FetchState.Done, plan.IsPartial);
         var live = new V1Deployment
         {
             Metadata = new V1ObjectMeta { Generation = 1 },
             Spec = new V1DeploymentSpec { Replicas = 1, Template = new V1PodTemplateSpec { Metadata = new V1ObjectMeta { Annotations = new Dictionary<string, string> { [Labels.ModelSource] = source } } } },
             Status = new V1DeploymentStatus { ObservedGeneration = 1, Replicas = 1, UpdatedReplicas = 1, ReadyReplicas = 1, AvailableReplicas = 1 },
         };
-        return StatusPlanner.MoEDeployment(resource, plan, preparation, Observation.Of(plan, [], WorkloadStatus.Of(live), []), DateTimeOffset.UnixEpoch)
+        return StatusPlanner.MoEDeployment(resource, plan, preparation, Observation.Of(plan, [], WorkloadStatus.Of(live), [.. pods ?? []]), DateTimeOffset.UnixEpoch)
             .Conditions!.ToDictionary(condition => condition.Type);
     }
 }
