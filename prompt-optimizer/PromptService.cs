@@ -12,6 +12,7 @@ using Moebius.Crds.Host;
 using Moebius.PromptOptimizer.Api;
 using Moebius.PromptOptimizer.Jobs;
 using Moebius.PromptOptimizer.Models;
+using Moebius.PromptOptimizer.Models.Clip;
 using Prometheus;
 
 namespace Moebius.PromptOptimizer;
@@ -21,7 +22,8 @@ internal static class PromptService
 {
     public static WebApplication Build(OptimizerSettings settings, string dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null, LogFormat log = LogFormat.Text)
     {
-        // Opened first: what is wrong with it is the user's to mend, and is said in one line.
+        // First, and then the store: what is wrong with them is the user's to mend, and is said in one line.
+        var clip = settings.ClipFolder is { } folder ? LoadClip(folder) : null;
         var database = new Database(dataFolder);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddLines(log);
@@ -46,7 +48,7 @@ internal static class PromptService
         services.AddSingleton(settings).AddSingleton(time).AddSingleton(metrics).AddSingleton(jobTiming ?? JobTiming.Default);
         services.AddSingleton(_ => database);
         services.AddSingleton<JobStore>().AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
-        services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
+        services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics, clip));
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
 
@@ -76,6 +78,18 @@ internal static class PromptService
         catch (System.Net.Sockets.SocketException error)
         {
             throw new UserInputException($"--listen: {listen} cannot be used: {error.Message}", error);
+        }
+    }
+
+    private static ClipModel LoadClip(string folder)
+    {
+        try
+        {
+            return ClipModel.Load(folder);
+        }
+        catch (UserInputException error)
+        {
+            throw new UserInputException($"scorer.clip: {error.Message}", error);
         }
     }
 

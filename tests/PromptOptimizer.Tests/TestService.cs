@@ -33,10 +33,10 @@ internal sealed class TestService : IAsyncDisposable
         {more}
         """;
 
-    public static async Task<TestService> StartAsync(string config, string folder, Func<string, string?>? environment = null)
+    public static async Task<TestService> StartAsync(string config, string folder, Func<string, string?>? environment = null, string clipRoot = OptimizerSettings.DefaultClipRoot)
     {
         var document = Manifests.ParseDocuments(config, "config")[0];
-        var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null));
+        var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null), clipRoot);
         var address = new IPEndPoint(IPAddress.Loopback, 0);
         var app = PromptService.Build(settings, folder, address,
             new CallTiming(1, TimeSpan.FromMilliseconds(5), TimeSpan.FromSeconds(2)),
