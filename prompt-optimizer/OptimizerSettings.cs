@@ -39,26 +39,31 @@ internal sealed record OptimizerSettings(
     ImageSettings? ImageModel,
     int AcceptScorePercent,
     JobLimits DefaultLimits,
-    int Workers)
+    int Workers,
+    string? ClipFolder = null)
 {
+    /// <summary>Where the operator mounts the claim or image of <c>scorer.clip</c>.</summary>
+    public const string DefaultClipRoot = "/models/clip";
+
     /// <summary>How long jobs are kept, and how many may wait.</summary>
     public JobsSettings Jobs { get; init; } = new(null, new JobsSpec().MaxWaiting);
 
     /// <summary>The PostgreSQL database; null: the file.</summary>
     public StoreConnection? Store { get; init; }
 
-    public static OptimizerSettings Load(string path, Func<string, string?> environment) =>
-        From(Manifests.LoadFile<PromptOptimizerConfig>(path), path, environment);
+    public static OptimizerSettings Load(string path, Func<string, string?> environment, string clipRoot) =>
+        From(Manifests.LoadFile<PromptOptimizerConfig>(path), path, environment, clipRoot);
 
+    /// <param name="config">The file's content.</param>
+    /// <param name="source">Its name, for messages.</param>
+    /// <param name="environment">Reads a variable.</param>
+    /// <param name="clipRoot">Folder in which <c>scorer.clip.path</c> is looked for.</param>
     /// <exception cref="UserInputException">A value is out of bounds or cannot be honoured.</exception>
-    public static OptimizerSettings From(PromptOptimizerConfig config, string source, Func<string, string?> environment)
+    public static OptimizerSettings From(PromptOptimizerConfig config, string source, Func<string, string?> environment, string clipRoot = DefaultClipRoot)
     {
-        // Before its other fields are asked for.
-        if (config.Scorer is { Type: ScorerType.Clip })
-            throw new UserInputException($"{source}: scorer.type: 'Clip' is not supported by this version: write Text or VisionLanguageModel");
         SpecCheck.Require(config, "", source);
-        if (config.Scorer.Type == ScorerType.VisionLanguageModel && config.ImageModel is null)
-            throw new UserInputException($"{source}: scorer.type: 'VisionLanguageModel' judges images and imageModel is not set: set imageModel, or write Text");
+        if (config.Scorer.Type != ScorerType.Text && config.ImageModel is null)
+            throw new UserInputException($"{source}: scorer.type: '{config.Scorer.Type}' judges images and imageModel is not set: set imageModel, or write Text");
 
         return new(
             Endpoint(config.LanguageModel, "languageModel", ContainerVariables.LanguageModelKey, source, environment),
@@ -69,7 +74,8 @@ internal sealed record OptimizerSettings(
                 : null,
             config.Rounds.AcceptScorePercent,
             new(config.Rounds.Max, config.DefaultBudget.Tokens, config.DefaultBudget.Images, Durations.ParsePositive(config.DefaultBudget.Deadline, $"{source}: defaultBudget.deadline")),
-            config.Workers)
+            config.Workers,
+            config.Scorer.Clip is { } clip ? Path.GetFullPath(Path.Combine(clipRoot, clip.Path)) : null)
         {
             Jobs = new(config.Jobs.Retention is { } retention ? Durations.Parse(retention, $"{source}: jobs.retention") : null, config.Jobs.MaxWaiting),
             Store = Connection(config.Store, source, environment),

@@ -25,15 +25,16 @@ public static class PromptOptimizerCommands
         };
         var data = new Option<string?>("--data") { Description = "Folder of the job store Sqlite; made if missing.", HelpName = "DIR" };
         var listen = new Option<string>("--listen") { Description = "Address and port of the HTTP API.", DefaultValueFactory = _ => "0.0.0.0:8080", HelpName = "ADDRESS:PORT" };
+        var clipRoot = new Option<string>("--clip-root") { Description = "Folder in which scorer.clip.path of the configuration is looked for.", DefaultValueFactory = _ => OptimizerSettings.DefaultClipRoot, HelpName = "DIR" };
         var logFormat = ConsoleLog.Option();
-        var command = new Command("serve", "Serve the prompt-optimization API and its web page.") { config, data, listen, logFormat };
-        command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(config), result.GetValue(data), result.GetRequiredValue(listen), ConsoleLog.Parse(result.GetRequiredValue(logFormat)), cancel));
+        var command = new Command("serve", "Serve the prompt-optimization API and its web page.") { config, data, listen, clipRoot, logFormat };
+        command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(config), result.GetValue(data), result.GetRequiredValue(listen), result.GetRequiredValue(clipRoot), ConsoleLog.Parse(result.GetRequiredValue(logFormat)), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(string config, string? data, string listen, LogFormat log, CancellationToken cancel)
+    private static async Task<int> RunAsync(string config, string? data, string listen, string clipRoot, LogFormat log, CancellationToken cancel)
     {
-        var settings = OptimizerSettings.Load(config, Environment.GetEnvironmentVariable);
+        var settings = OptimizerSettings.Load(config, Environment.GetEnvironmentVariable, clipRoot);
         var address = ListenAddress.Parse(listen, "--listen");
         await using var app = PromptService.Build(settings, data, address, log: log);
         await PromptService.StartAsync(app, address, cancel).ConfigureAwait(false);

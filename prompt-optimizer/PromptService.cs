@@ -14,6 +14,7 @@ using Moebius.Crds.Host;
 using Moebius.PromptOptimizer.Api;
 using Moebius.PromptOptimizer.Jobs;
 using Moebius.PromptOptimizer.Models;
+using Moebius.PromptOptimizer.Models.Clip;
 using Prometheus;
 
 namespace Moebius.PromptOptimizer;
@@ -23,7 +24,8 @@ internal static class PromptService
 {
     public static WebApplication Build(OptimizerSettings settings, string? dataFolder, IPEndPoint listen, CallTiming? callTiming = null, JobTiming? jobTiming = null, LogFormat log = LogFormat.Text)
     {
-        // Opened first: what is wrong with it is the user's to mend, and is said in one line.
+        // First, and then the store: what is wrong with them is the user's to mend, and is said in one line.
+        var clip = settings.ClipFolder is { } folder ? LoadClip(folder) : null;
         var database = OpenStore(settings, dataFolder);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddLines(log);
@@ -49,7 +51,7 @@ internal static class PromptService
         // Asked for there, so that it is closed with the service.
         services.AddSingleton(_ => database).AddSingleton(provider => new JobStore(provider.GetRequiredService<Database>(), time, settings.Jobs.MaxWaiting));
         services.AddSingleton<Pulse>().AddSingleton<JobPulses>().AddSingleton<JobRunner>().AddSingleton<RoundWorker>().AddSingleton<JobEvents>().AddSingleton<JobsApi>();
-        services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics));
+        services.AddSingleton(_ => new ModelClients(settings, callTiming ?? CallTiming.Default, time, metrics, clip));
         services.AddSingleton(provider => provider.GetRequiredService<ModelClients>().Models);
         services.AddSingleton<JobDispatcher>().AddHostedService(provider => provider.GetRequiredService<JobDispatcher>());
         if (database.IsShared)
@@ -92,6 +94,18 @@ internal static class PromptService
         (null, null) => throw new UserInputException("--data: is not set, and store Sqlite keeps its file there: give a folder"),
         _ => throw new UserInputException("--data: has no effect with store PostgreSQL: leave it out"),
     };
+
+    private static ClipModel LoadClip(string folder)
+    {
+        try
+        {
+            return ClipModel.Load(folder);
+        }
+        catch (UserInputException error)
+        {
+            throw new UserInputException($"scorer.clip: {error.Message}", error);
+        }
+    }
 
     private static void Map(WebApplication app, PromptMetrics metrics, IPAddress address)
     {

@@ -25,6 +25,7 @@ internal static class Catalog
     public const int User = 65532;
 
     private const string OnnxRuntime = "Microsoft.ML.OnnxRuntime";
+    private const string Skia = "SkiaSharp.NativeAssets.Linux.NoDependencies";
     private const string Sqlite = "SQLite";
 
     /// <summary>
@@ -54,7 +55,7 @@ internal static class Catalog
         new("moebius-inference", "The inference server of Moebius", ["serve"], [OnnxRuntime], []),
         new("moebius-kvcache", "The prefix cache of Moebius", ["kvcache", "serve"], [OnnxRuntime], []),
         new("moebius-node-agent", "The node agent of Moebius", ["cxl", "agent"], [], [new("libbpf1"), new("libelf1t64")]),
-        new("moebius-prompt-optimizer", "The prompt optimizer of Moebius", ["prompt-optimizer", "serve"], [Sqlite], []),
+        new("moebius-prompt-optimizer", "The prompt optimizer of Moebius", ["prompt-optimizer", "serve"], [OnnxRuntime, Skia, Sqlite], []),
     ];
 
     /// <summary>

@@ -8,7 +8,8 @@ namespace Moebius.Images;
 /// <param name="Version">Its version.</param>
 /// <param name="Sha512">SHA-512 of the package file, in lower-case hexadecimal; null when it is not known.</param>
 /// <param name="Licence">Its licence as an SPDX expression; null when its description does not state one.</param>
-internal sealed record NuGetPackage(string Name, string Version, string? Sha512, string? Licence)
+/// <param name="Notices">Files of the package with its licence and those of what it is made of.</param>
+internal sealed record NuGetPackage(string Name, string Version, string? Sha512, string? Licence, IReadOnlyList<string> Notices)
 {
     private const string HashPrefix = "sha512-";
 
@@ -17,12 +18,19 @@ internal sealed record NuGetPackage(string Name, string Version, string? Sha512,
     {
         var parts = key.Split('/');
         var hash = (string?)library["sha512"];
+        var folder = (string?)library["path"] is { } path ? Path.Combine(Store(), path) : null;
         return new NuGetPackage(
             parts[0],
             parts[1],
             hash is not null && hash.StartsWith(HashPrefix, StringComparison.Ordinal) ? Convert.ToHexStringLower(Convert.FromBase64String(hash[HashPrefix.Length..])) : null,
-            (string?)library["path"] is { } path ? StatedLicence(Path.Combine(Store(), path)) : null);
+            folder is null ? null : StatedLicence(folder),
+            folder is null ? [] : NoticesIn(folder));
     }
+
+    private static List<string> NoticesIn(string folder) => !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder).Where(IsNotice).Order(StringComparer.Ordinal)];
+
+    private static bool IsNotice(string file) => Path.GetFileName(file).Replace("-", "", StringComparison.Ordinal) is var name
+        && (name.StartsWith("licen", StringComparison.OrdinalIgnoreCase) || name.StartsWith("thirdpartynotice", StringComparison.OrdinalIgnoreCase));
 
     private static string Store() =>
         Environment.GetEnvironmentVariable("NUGET_PACKAGES") is { Length: > 0 } store

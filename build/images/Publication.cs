@@ -74,8 +74,8 @@ internal sealed class Publication
     }
 
     /// <summary>
-    /// Adds the native libraries of one image, and a list of dependencies that names no others: the host refuses to start a
-    /// program whose list names a file that is not there.
+    /// Adds the native libraries of one image with the licences of what they hold, and a list of dependencies that names no
+    /// others: the host refuses to start a program whose list names a file that is not there.
     /// </summary>
     public void AddOwn(LayerContent layer, ImageDefinition image)
     {
@@ -88,6 +88,12 @@ internal sealed class Publication
                 layer.AddFile($"{Folder}/{file}", () => File.OpenRead(Path.Combine(_folder, file)));
             else
                 Remove(own, package, file);
+        }
+
+        foreach (var package in Packages.Where(package => image.Native.Contains(package.Name)))
+        {
+            foreach (var notice in package.Notices)
+                layer.AddFile($"usr/share/doc/{package.Name}/{Path.GetFileName(notice)}", () => File.OpenRead(notice));
         }
 
         layer.AddFile($"{Folder}/{DepsFile}", System.Text.Encoding.UTF8.GetBytes(own.ToJsonString(new() { WriteIndented = true }) + "\n"));

@@ -10,7 +10,7 @@ public sealed class ClassifierSpec
     /// <summary>Which classifier.</summary>
     public ClassifierType Type { get; set; } = ClassifierType.Disabled;
 
-    /// <summary>The model, for type Onnx.</summary>
+    /// <summary>The model, for type Onnx: model.onnx, tokenizer.json and config.json.</summary>
     public OnnxClassifierSpec? Onnx { get; set; }
 
     /// <summary>Below this probability of being private, text is public.</summary>
@@ -35,7 +35,7 @@ public enum ClassifierType
     Onnx,
 }
 
-/// <summary>A token classifier in ONNX form: model.onnx, tokenizer.json and config.json, in a volume claim or an image.</summary>
+/// <summary>A model in ONNX form and the files that go with it, in a volume claim or an image.</summary>
 [CelRule("has(self.claimName) != has(self.image)", "exactly one of claimName and image must be set")]
 public sealed class OnnxClassifierSpec
 {

@@ -109,7 +109,10 @@ public sealed class ScorerSpec
     /// <summary>The vision-language model.</summary>
     public ModelEndpoint? Endpoint { get; set; }
 
-    /// <summary>The CLIP model.</summary>
+    /// <summary>
+    /// The CLIP model, for type Clip: model.onnx, tokenizer.json (or vocab.json and merges.txt) and
+    /// preprocessor_config.json, as Hugging Face's tools export them.
+    /// </summary>
     public OnnxClassifierSpec? Clip { get; set; }
 }
 
@@ -119,10 +122,10 @@ public enum ScorerType
     /// <summary>Checks of the text alone.</summary>
     Text,
 
-    /// <summary>An ONNX CLIP over prompt and image. This version refuses it.</summary>
+    /// <summary>How similar a CLIP model finds image and request; needs imageModel.</summary>
     Clip,
 
-    /// <summary>A vision-language model over prompt and image.</summary>
+    /// <summary>A vision-language model over prompt and image; needs imageModel.</summary>
     VisionLanguageModel,
 }
 

@@ -8,6 +8,7 @@ internal static class PodPaths
     public const string Policy = "/etc/moebius/policy";
     public const string PolicyFile = "policy.yaml";
     public const string Model = "/models/model";
+    public const string Clip = "/models/clip";
     public const string Run = "/run/moebius";
     public const string Arena = "/run/moebius/arena";
     public const string Data = "/var/lib/moebius";

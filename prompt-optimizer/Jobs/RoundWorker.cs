@@ -1,10 +1,11 @@
 using Moebius.PromptOptimizer.Agents;
 using Moebius.PromptOptimizer.Models;
+using Moebius.PromptOptimizer.Models.Clip;
 
 namespace Moebius.PromptOptimizer.Jobs;
 
 /// <summary>The models behind the agents.</summary>
-internal sealed record ModelSet(IChatModel Language, IChatModel? Vision, IImageModel? Image);
+internal sealed record ModelSet(IChatModel Language, IChatModel? Vision, IImageModel? Image, ClipScorer? Clip = null);
 
 /// <summary>Carries out one step of a job that calls models: infers the intent, or makes and judges one round.</summary>
 internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics metrics, TimeProvider time)
@@ -55,6 +56,16 @@ internal sealed class RoundWorker(ModelSet models, JobStore store, PromptMetrics
         {
             store.StepStarted(job.Id, VisionScorer.Name);
             vision = await _vision.ScoreAsync(job.Intent!, words, image, meter, cancel).ConfigureAwait(false);
+        }
+        else if (models.Clip is { } clip && image is not null)
+        {
+            store.StepStarted(job.Id, ClipScorer.Name);
+            var started = time.GetTimestamp();
+            var verdict = await clip.ScoreAsync(job.Prompt, draft, words is not null, image, cancel).ConfigureAwait(false);
+            Spend(round, new CallRecord(ClipScorer.Name, 0, 0, time.GetElapsedTime(started)));
+            vision = verdict.Score;
+            if (verdict.Note is { } note)
+                round.Notes.Add(note);
         }
 
         var finished = new Round(number, job.CurrentTurn.Number, agent, draft, Scoring.Combine(text, evaluation, vision),

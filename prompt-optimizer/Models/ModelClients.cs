@@ -1,20 +1,21 @@
 using Moebius.Crds.V1Alpha1;
 using Moebius.PromptOptimizer.Jobs;
+using Moebius.PromptOptimizer.Models.Clip;
 using Moebius.PromptOptimizer.Models.Comfy;
 
 namespace Moebius.PromptOptimizer.Models;
 
-/// <summary>Makes and owns the clients of the configured endpoints.</summary>
+/// <summary>Makes and owns the clients of the configured endpoints, and owns the model that runs in this process.</summary>
 internal sealed class ModelClients : IDisposable
 {
     private readonly List<IDisposable> _owned = [];
 
-    public ModelClients(OptimizerSettings settings, CallTiming timing, TimeProvider time, PromptMetrics metrics)
+    public ModelClients(OptimizerSettings settings, CallTiming timing, TimeProvider time, PromptMetrics metrics, ClipModel? clip)
     {
         var language = Own(new ChatModel(settings.LanguageModel, Calls(settings.LanguageModel, "language")));
         var vision = settings.VisionModel is { } scorer ? Own(new ChatModel(scorer, Calls(scorer, "scorer"))) : null;
         var image = settings.ImageModel is { } images ? Own(Image(images, Calls(images.Endpoint, "image"), time)) : null;
-        Models = new(language, vision, image);
+        Models = new(language, vision, image, clip is null ? null : new ClipScorer(Own(clip)));
 
         ModelCalls Calls(EndpointSettings endpoint, string name) => new(endpoint, timing, time, metrics.Requests(name));
     }

@@ -8,8 +8,13 @@ internal sealed record EvaluationScore(int Percent, IReadOnlyList<ElementScore> 
 /// <summary>One element of the intent: whether it is there, and the words of the prompt that show it.</summary>
 internal sealed record ElementScore(string Element, bool Present, string? Quote, string? Problem);
 
-/// <summary>The vision-language model's view of the image.</summary>
-internal sealed record VisionScore(int Percent, IReadOnlyList<string> Missing, IReadOnlyList<string> Contradictions, IReadOnlyList<string> Defects);
+/// <summary>The image's score: by a vision-language model, which says what is wrong, or by CLIP.</summary>
+/// <param name="Percent">The figure.</param>
+/// <param name="Missing">Elements that are not visible.</param>
+/// <param name="Contradictions">What contradicts the request.</param>
+/// <param name="Defects">Visible faults.</param>
+/// <param name="Similarity">CLIP's cosine of image and text, -1 to 1; absent where another judged.</param>
+internal sealed record VisionScore(int Percent, IReadOnlyList<string> Missing, IReadOnlyList<string> Contradictions, IReadOnlyList<string> Defects, double? Similarity = null);
 
 /// <summary>All scores of a round.</summary>
 /// <param name="Percent">The figure that decides, 0 to 100.</param>
@@ -24,6 +29,9 @@ internal static class Scoring
 {
     /// <summary>Most that a draft can get that contradicts the request or shows what was excluded.</summary>
     internal const int FaultyCap = 50;
+
+    /// <summary>Below this figure of CLIP, which names no fault, the next round is told that the image shows little of the request.</summary>
+    internal const int LittlePercent = 50;
 
     /// <summary>Verifies the agent's answer: an element is present only if the words quoted for it stand in the prompt.</summary>
     public static EvaluationScore Verify(Intent intent, PromptDraft draft, EvaluationAnswer answer)
@@ -65,6 +73,8 @@ internal static class Scoring
             issues.AddRange(image.Missing.Select(item => $"not visible in the image: {item}"));
             issues.AddRange(image.Contradictions.Select(item => $"the image contradicts the request: {item}"));
             issues.AddRange(image.Defects.Select(item => $"fault in the image: {item}"));
+            if (image is { Similarity: not null, Percent: < LittlePercent })
+                issues.Add("the image shows little of what was asked for: put the subject first, in plain words");
         }
 
         return [.. issues.Distinct(StringComparer.OrdinalIgnoreCase)];

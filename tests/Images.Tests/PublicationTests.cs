@@ -60,6 +60,22 @@ public sealed class PublicationTests : TemporaryFolder
         Assert.Equal(["libonnxruntime.so", "libonnxruntime_providers_shared.so", "libother.so"], natives);
     }
 
+    /// <summary>The libraries are made of others' code, whose licences ask to be with it.</summary>
+    [Fact]
+    public async Task Native_libraries_come_with_the_licences_of_their_package()
+    {
+        foreach (var file in new[] { "LICENSE", "ThirdPartyNotices.txt", "README.md", "lib/LICENSE" })
+            Write("packages/onnx/" + file, file);
+        var deps = Deps.Replace("\"sha512-AAEC\"", $"\"sha512-AAEC\", \"path\": \"{At("packages/onnx")}\"", StringComparison.Ordinal);
+        var (inference, _) = await OwnAsync(Inference, deps);
+        var (others, _) = await OwnAsync(Operator, deps);
+
+        Assert.Equal(
+            ["usr/share/doc/Microsoft.ML.OnnxRuntime/LICENSE", "usr/share/doc/Microsoft.ML.OnnxRuntime/ThirdPartyNotices.txt"],
+            inference.Where(path => path.StartsWith("usr/share/doc/", StringComparison.Ordinal)));
+        Assert.DoesNotContain(others, path => path.StartsWith("usr/share/doc/", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Bill_names_the_packages_that_an_image_has_something_of()
     {
@@ -96,18 +112,18 @@ public sealed class PublicationTests : TemporaryFolder
     [Fact]
     public void Folder_without_a_program_is_an_error() => Assert.Contains("moebius.deps.json", Assert.Throws<ImageException>(() => Publication.Open(At("nothing"))).Message, StringComparison.Ordinal);
 
-    private Publication Open()
+    private Publication Open(string deps = Deps)
     {
-        Write("app/moebius.deps.json", Deps);
+        Write("app/moebius.deps.json", deps);
         foreach (var file in new[] { "moebius", "moebius.dll", "OnnxRuntime.dll", "libonnxruntime.so", "libonnxruntime_providers_shared.so", "libsqlite.so", "libother.so" })
             Write("app/" + file, file);
         return Publication.Open(At("app"));
     }
 
-    private async Task<(List<string> Files, List<string> Natives)> OwnAsync(ImageDefinition image)
+    private async Task<(List<string> Files, List<string> Natives)> OwnAsync(ImageDefinition image, string depsFile = Deps)
     {
         var layer = new LayerContent();
-        Open().AddOwn(layer, image);
+        Open(depsFile).AddOwn(layer, image);
         using var archive = new MemoryStream();
         await layer.WriteAsync(archive, CancellationToken.None);
         archive.Position = 0;

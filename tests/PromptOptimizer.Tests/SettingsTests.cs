@@ -31,6 +31,10 @@ public sealed class SettingsTests
     [InlineData("jobs: { retention: 59s }", "jobs.retention: '59s' must be 1m or longer")]
     [InlineData("jobs: { maxWaiting: 0 }", "jobs.maxWaiting: 0 is out of range: use a whole number from 1 to 100000")]
     [InlineData("scorer: { type: Clip, clip: { path: /x, labels: [a] } }", "scorer")]
+    [InlineData("scorer: { type: Clip }", "scorer: clip must be set for type Clip and only then")]
+    [InlineData("scorer: { clip: { claimName: c } }", "scorer: clip must be set for type Clip and only then")]
+    [InlineData("scorer: { type: Clip, clip: { claimName: c, path: ../c } }", "scorer.clip.path: '../c'")]
+    [InlineData("scorer: { type: Clip, clip: { claimName: c } }", "scorer.type: 'Clip' judges images and imageModel is not set: set imageModel, or write Text")]
     [InlineData("scorer: { type: VisionLanguageModel }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
     [InlineData("scorer: { endpoint: { url: 'http://v/v1', model: v } }", "scorer: endpoint must be set for type VisionLanguageModel and only then")]
     [InlineData("scorer: { type: VisionLanguageModel, endpoint: { url: 'http://v/v1', model: v } }", "scorer.type: 'VisionLanguageModel' judges images and imageModel is not set")]
@@ -59,6 +63,15 @@ public sealed class SettingsTests
         var settings = Load($"{Good}\nimageModel: {{ {fields}, size: 512x768, endpoint: {{ url: 'http://c', model: c }} }}");
         Assert.Equal(dialect, settings.ImageModel!.Dialect);
         Assert.Equal((512, 768), settings.ImageModel.Pixels);
+    }
+
+    [Theory]
+    [InlineData("claimName: c", "/models/clip")]
+    [InlineData("image: { reference: registry/clip:1 }, path: vit/b32", "/models/clip/vit/b32")]
+    public void A_CLIP_model_is_looked_for_below_the_root(string fields, string folder)
+    {
+        var settings = Load($"{Good}\nscorer: {{ type: Clip, clip: {{ {fields} }} }}\nimageModel: {{ api: OpenAI, endpoint: {{ url: 'http://c/v1', model: c }} }}");
+        Assert.Equal(folder, settings.ClipFolder);
     }
 
     [Fact]

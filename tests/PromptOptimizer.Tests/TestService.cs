@@ -38,10 +38,10 @@ internal sealed class TestService : IAsyncDisposable
     public static Task<TestService> StartAsync(string config, TestStore store, Func<string, string?>? environment = null) =>
         StartAsync($"{config}\n{store.Config}", store.Folder, name => store.Variable(name) ?? environment?.Invoke(name));
 
-    public static async Task<TestService> StartAsync(string config, string? folder, Func<string, string?>? environment = null)
+    public static async Task<TestService> StartAsync(string config, string? folder, Func<string, string?>? environment = null, string clipRoot = OptimizerSettings.DefaultClipRoot)
     {
         var document = Manifests.ParseDocuments(config, "config")[0];
-        var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null));
+        var settings = OptimizerSettings.From(Manifests.Convert<PromptOptimizerConfig>(document, "config"), "config", environment ?? (_ => null), clipRoot);
         var address = new IPEndPoint(IPAddress.Loopback, 0);
         var app = PromptService.Build(settings, folder, address,
             new CallTiming(1, TimeSpan.FromMilliseconds(5), TimeSpan.FromSeconds(2)),

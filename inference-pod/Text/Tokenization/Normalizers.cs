@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Moebius.Crds.Text;
 
 namespace Moebius.Inference.Text.Tokenization;
 

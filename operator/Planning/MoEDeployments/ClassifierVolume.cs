@@ -13,11 +13,14 @@ internal static class ClassifierVolume
     /// <summary>The classifier that a policy brings; null when it brings none.</summary>
     public static OnnxClassifierSpec? Of(KVPrivacyPolicy? policy) => policy?.Spec.Classifier is { Type: ClassifierType.Onnx, Onnx: { } onnx } ? onnx : null;
 
-    public static V1Volume Plan(OnnxClassifierSpec classifier, ServerCapabilities server) => classifier.Image switch
+    /// <param name="classifier">Where the model is.</param>
+    /// <param name="server">What the API server can do.</param>
+    /// <param name="name">The volume's name.</param>
+    public static V1Volume Plan(OnnxClassifierSpec classifier, ServerCapabilities server, string name = Name) => classifier.Image switch
     {
-        null => new V1Volume { Name = Name, PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = classifier.ClaimName, ReadOnlyProperty = true } },
-        { } image when server.ImageVolumes => new V1Volume { Name = Name, Image = new V1ImageVolumeSource { Reference = image.Reference, PullPolicy = image.PullPolicy.ToString() } },
-        _ => new V1Volume { Name = Name, EmptyDir = new V1EmptyDirVolumeSource() },
+        null => new V1Volume { Name = name, PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = classifier.ClaimName, ReadOnlyProperty = true } },
+        { } image when server.ImageVolumes => new V1Volume { Name = name, Image = new V1ImageVolumeSource { Reference = image.Reference, PullPolicy = image.PullPolicy.ToString() } },
+        _ => new V1Volume { Name = name, EmptyDir = new V1EmptyDirVolumeSource() },
     };
 
     /// <summary>Copies the files where the server cannot mount images; null where nothing has to be copied.</summary>

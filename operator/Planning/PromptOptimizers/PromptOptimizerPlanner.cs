@@ -45,7 +45,7 @@ public static class PromptOptimizerPlanner
             children.Add(OptimizerNetworkPolicy.Plan(resource, resource.Spec.LanguageModel.Endpoint is null ? model : null, child, settings));
         if (resource.Spec.Store.Type == JobStoreType.Sqlite)
             children.Add(child.Claim(Names.PromptOptimizerData(owner), "ReadWriteOnce", resource.Spec.Store.StorageClassName, resource.Spec.Store.Size));
-        children.Add(Deployment(resource, child, config, settings));
+        children.Add(Deployment(resource, child, config, settings, server));
         return new Plan(children, problems, [resolved]);
     }
 
@@ -65,8 +65,6 @@ public static class PromptOptimizerPlanner
             yield break;
 
         var spec = resource.Spec;
-        if (spec.Scorer.Type == ScorerType.Clip)
-            yield return Unsupported("spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel");
         if (PlacementCheck.Missing(spec.NetworkPolicy, server) is { } problem)
             yield return problem;
     }
@@ -75,8 +73,8 @@ public static class PromptOptimizerPlanner
     {
         foreach (var error in ResourcesCheck.Errors(spec.Resources, "spec.resources"))
             yield return error;
-        if (spec.Scorer.Type == ScorerType.VisionLanguageModel && spec.ImageModel is null)
-            yield return "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text";
+        if (spec.Scorer.Type != ScorerType.Text && spec.ImageModel is null)
+            yield return $"spec.scorer.type: {spec.Scorer.Type} judges images and spec.imageModel is not set: set it, or write Text";
         if (spec.Store.Address is { } address && (!int.TryParse(address.AsSpan(address.LastIndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port is < 1 or > 65535))
             yield return $"spec.store.address: '{address}' is not a host and port: write one such as db.shop.svc:5432";
         foreach (var error in NameCheck.Positive(spec.Store.Size, "spec.store.size")
@@ -117,7 +115,7 @@ public static class PromptOptimizerPlanner
     private static string Config(PromptOptimizerSpec spec, ModelEndpoint endpoint) => Manifests.ToYaml(new PromptOptimizerConfig
     {
         LanguageModel = WithoutSecret(endpoint),
-        Scorer = new ScorerSpec { Type = spec.Scorer.Type, Endpoint = spec.Scorer.Endpoint is { } scorer ? WithoutSecret(scorer) : null },
+        Scorer = new ScorerSpec { Type = spec.Scorer.Type, Endpoint = spec.Scorer.Endpoint is { } scorer ? WithoutSecret(scorer) : null, Clip = spec.Scorer.Clip },
         ImageModel = spec.ImageModel is { } image ? new ImageModelSpec { Api = image.Api, Endpoint = WithoutSecret(image.Endpoint), Dialect = image.Dialect, Size = image.Size } : null,
         Rounds = spec.Rounds,
         DefaultBudget = spec.DefaultBudget,
@@ -128,12 +126,12 @@ public static class PromptOptimizerPlanner
 
     private static ModelEndpoint WithoutSecret(ModelEndpoint endpoint) => new() { Url = endpoint.Url, Model = endpoint.Model, Timeout = endpoint.Timeout };
 
-    private static V1Deployment Deployment(PromptOptimizer resource, ChildBuilder child, string config, OperatorSettings settings)
+    private static V1Deployment Deployment(PromptOptimizer resource, ChildBuilder child, string config, OperatorSettings settings, ServerCapabilities server)
     {
         var owner = resource.Metadata.Name;
         var name = Names.PromptOptimizer(owner);
         var isFile = resource.Spec.Store.Type == JobStoreType.Sqlite;
-        List<V1Volume> volumes = [Containers.ConfigMapVolume("config", Names.PromptOptimizerConfig(owner))];
+        List<V1Volume> volumes = [Containers.ConfigMapVolume("config", Names.PromptOptimizerConfig(owner)), .. ClipVolume.Plan(resource.Spec, server)];
         if (isFile)
             volumes.Add(new V1Volume { Name = "data", PersistentVolumeClaim = new V1PersistentVolumeClaimVolumeSource { ClaimName = Names.PromptOptimizerData(owner) } });
         return new V1Deployment
@@ -164,6 +162,7 @@ public static class PromptOptimizerPlanner
                         Tolerations = resource.Spec.Placement?.Tolerations is { Count: > 0 } tolerations ? tolerations : null,
                         PriorityClassName = resource.Spec.Placement?.PriorityClassName,
                         TerminationGracePeriodSeconds = 30,
+                        InitContainers = ClipVolume.Copy(resource.Spec, server) is { } copy ? [copy] : null,
                         Containers = [Container(resource.Spec, settings)],
                         Volumes = volumes,
                     },
@@ -181,6 +180,12 @@ public static class PromptOptimizerPlanner
             $"--config={PodPaths.Config}/{ConfigFile}",
         ];
         List<V1VolumeMount> mounts = [Containers.Mount("config", PodPaths.Config, readOnly: true)];
+        if (spec.Scorer.Clip is not null)
+        {
+            args.Add($"--clip-root={PodPaths.Clip}");
+            mounts.Add(Containers.Mount(ClipVolume.Name, PodPaths.Clip, readOnly: true));
+        }
+
         if (spec.Store.Type == JobStoreType.Sqlite)
         {
             args.Add($"--data={PodPaths.Data}");

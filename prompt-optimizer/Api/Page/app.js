@@ -10,6 +10,7 @@ const agentNames = {
   "self-evaluation": "Checking it against your words",
   "feedback-tuning": "Applying your feedback",
   "vision-scorer": "Looking at the image",
+  "clip-scorer": "Comparing the image with your words",
   image: "Making an image",
 };
 let current = null;

@@ -1,4 +1,5 @@
 using System.Text;
+using Moebius.Crds.Text;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Tests.Text;

@@ -379,6 +379,8 @@ public sealed class PromptOptimizerPlannerTests
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nresources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}", "spec.resources.requests[memory]: '2Gi' is more than the limit of '1Gi'")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nplacement: {nodeSelector: {'a b': c}}", "spec.placement.nodeSelector[a b]: 'a b' is not the key of a label")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nplacement: {tolerations: [{operator: Exists, value: x}]}", "spec.placement.tolerations[0].value: 'x' has no meaning with operator Exists")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nscorer: {type: Clip, clip: {claimName: c}}", "spec.scorer.type: Clip judges images and spec.imageModel is not set: set it, or write Text")]
+    [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nscorer: {type: Clip}", "spec.scorer: clip must be set for type Clip and only then")]
     [InlineData("languageModel: {moeDeploymentRef: {name: a}}\nrounds: {max: 99}", "spec.rounds.max: 99 is out of range")]
     public void Mistakes_are_named(string spec, string message) =>
         Assert.StartsWith(message, Assert.Single(Plan(Samples.Optimizer(spec)).Problems).Message, StringComparison.Ordinal);

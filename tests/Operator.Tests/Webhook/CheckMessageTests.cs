@@ -107,7 +107,7 @@ public sealed partial class CheckMessageTests
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://[::', model: m}}}", "spec.languageModel.endpoint.url: 'http://[::' is not a URL with a host: write one such as http://host:8000/v1" },
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://u:p@a/v1', model: m}}}", "spec.languageModel.endpoint.url: must not hold a user or password: give the key with apiKeySecretRef" },
         { "PromptOptimizer", "{languageModel: {endpoint: {url: 'http://a/v1?k=v', model: m}}}", "spec.languageModel.endpoint.url: 'http://a/v1?k=v' must not have a query or fragment: write the base URL up to and including /v1" },
-        { "PromptOptimizer", $"{{{Endpoint}, scorer: {{type: Clip, clip: {{claimName: c}}}}}}", "spec.scorer.type: Clip is not supported yet: write Text or VisionLanguageModel" },
+        { "PromptOptimizer", $"{{{Endpoint}, scorer: {{type: Clip, clip: {{claimName: c}}}}}}", "spec.scorer.type: Clip judges images and spec.imageModel is not set: set it, or write Text" },
         { "PromptOptimizer", $"{{{Endpoint}, scorer: {{type: VisionLanguageModel, endpoint: {{url: 'http://a/v1', model: m}}}}}}", "spec.scorer.type: VisionLanguageModel judges images and spec.imageModel is not set: set it, or write Text" },
         { "PromptOptimizer", $"{{{Endpoint}, store: {{type: PostgreSQL, address: 'db:0', connectionSecretRef: {{name: s, key: k}}}}}}", "spec.store.address: 'db:0' is not a host and port: write one such as db.shop.svc:5432" },
         { "PromptOptimizer", "{languageModel: {moeDeploymentRef: {name: later}}}", "spec.languageModel.moeDeploymentRef.name: there is no MoEDeployment 'later' in namespace 'b': make it, or use spec.languageModel.endpoint" },

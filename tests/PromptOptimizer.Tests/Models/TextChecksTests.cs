@@ -105,6 +105,10 @@ public sealed class TextChecksTests
         Assert.Equal(Scoring.FaultyCap, combined.Percent);
     }
 
+    /// <summary>The same letter may be written in several ways, and letters in several widths.</summary>
+    [Fact]
+    public void Words_are_compared_in_one_form() => Assert.Equal(["caf\u00e9", "lion"], Words.Split("cafe\u0301 \uff2c\uff29\uff2f\uff2e"));
+
     [Fact]
     public void Words_quoted_are_whole_words_where_there_are_spaces()
     {

@@ -1,14 +1,14 @@
 using System.Globalization;
 using System.Text;
 
-namespace Moebius.Inference.Text.Tokenization;
+namespace Moebius.Crds.Text;
 
 /// <summary>
 /// Unicode's normalization forms. The runtime's own normalization needs ICU and silently leaves text as it is without
 /// it (invariant globalization), which would change tokens; so the tables are part of the assembly. They are those of
 /// Unicode 9.0, as the tokenizers library has them: with younger ones, a model would read tokens that it has not learned.
 /// </summary>
-internal static class UnicodeNormalization
+public static class UnicodeNormalization
 {
     private const int HangulBase = 0xAC00, LeadBase = 0x1100, VowelBase = 0x1161, TrailBase = 0x11A7;
     private const int Leads = 19, Vowels = 21, Trails = 28;
