@@ -127,6 +127,37 @@ public sealed class BlockClassifierTests
         {
             var length = Math.Min(cut % 4, bytes.Length - used);
             lengths.Add((uint)length);
+    [Theory]
+    [InlineData("ⓜⓨ ⓦⓘⓕⓔ ⓐⓝⓝⓐ ⓗⓐⓢ ⓒⓐⓝⓒⓔⓡ")]
+    [InlineData("⠍⠽ ⠺⠊⠋⠑ ⠁⠝⠝⠁ ⠓⠁⠎ ⠉⠁⠝⠉⠑⠗")]
+    [InlineData("-- -.-- / .-- .. ..-. . / .- -. -. .- / .... .- ...")]
+    [InlineData("𐐣𐐴 𐐶𐐴𐑁 𐐰𐑌𐐲 𐐸𐐰𐑆 𐐿𐐰𐑌𐑅𐐲𐑉")]
+    [InlineData("①③ ⑦⑨ ①⑨⑧⑤ ⑬ ⑳ ⑭ ⑲ ⑰")]
+    [InlineData("\uE06D\uE079 \uE077\uE069\uE066\uE065 \uE061\uE06E\uE06E\uE061")]
+    public void What_stands_for_letters_and_is_none_is_not_cleared_unread(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes($"{text}\n");
+        var verdict = Classify(Classifying, bytes, [.. bytes.Select(_ => 1u)], 1, 0);
+        Assert.Equal((0, 0), (verdict.PublicUpTo, verdict.PrivateFrom));
+    }
+
+    [Theory]
+    [InlineData("• \n")]
+    [InlineData("— — —\n")]
+    [InlineData("---\n----------------\n")]
+    [InlineData("|---|:---:|---|---|\n+-----+-----+-----+\n")]
+    [InlineData("}\n});\n*/\n}}}}}}}}}}}}\n")]
+    [InlineData("/////////////////////// ============ ~~~~~~~~~ ########\n")]
+    [InlineData("┌──────┬──────┐\n│ ✓ │ → │\n└──────┴──────┘\n")]
+    [InlineData("... ... --- ...\n")]
+    [InlineData("▁▂▃▄▅▆▇█▓▒░\n")]
+    [InlineData("∀∈∑√∞≤≥≠ €£¥ «»„“”‘’ ±×÷\n")]
+    public void Lines_of_signs_are_harmless(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        Assert.Equal(bytes.Length, Classify(Classifying, bytes, [.. bytes.Select(_ => 1u)], 1, 0).PublicUpTo);
+    }
+
             used += length;
         }
 

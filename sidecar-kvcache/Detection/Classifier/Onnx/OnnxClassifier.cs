@@ -86,6 +86,13 @@ internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
 
     public void Dispose() => _session.Dispose();
 
+        // Letters in circles are no words that it was trained on: that it finds nothing in them says nothing.
+        for (var index = 0; index < most.Length; index++)
+        {
+            if (most[index] < PassageScore.Unknown && Unreadable.Has(passages[index], isFolded: false))
+                most[index] = PassageScore.Unknown;
+        }
+
     private static string[] Labels(string path)
     {
         try

@@ -33,6 +33,15 @@ public sealed class OnnxClassifierTests : IDisposable
     }
 
     [Fact]
+    public void What_stands_for_letters_and_is_none_is_not_harmless()
+    {
+        Write("vocab.txt", "input_ids", "attention_mask");
+        using var classifier = OnnxClassifier.Load(_folder);
+        Assert.Equal([0.5, 0.5, 0.5], classifier.Score(["ⓜⓨ ⓦⓘⓕⓔ", "⠍⠽ ⠺⠊⠋⠑", "-- -.-- .-- .."]).Select(score => score.Probability));
+        Assert.True(classifier.Score(["my name é • →"])[0].Probability < 0.1);
+    }
+
+    [Fact]
     public void A_unigram_tokenizer_is_read_from_its_json()
     {
         File.WriteAllBytes(Path.Combine(_folder, "model.onnx"), TinyOnnx.Model(Table(8, 5), "input_ids", "attention_mask"));
