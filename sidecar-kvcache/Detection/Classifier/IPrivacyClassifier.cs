@@ -24,6 +24,9 @@ internal sealed record PassageScore(double Probability, IReadOnlyList<ScoredSpan
 /// </summary>
 internal interface IPrivacyClassifier
 {
+    /// <summary>Tells models apart: a SHA-256 in hexadecimal of what was loaded; empty: it is part of the program.</summary>
+    string Digest { get; }
+
     /// <summary>One score for each passage, in their order.</summary>
     IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages);
 }

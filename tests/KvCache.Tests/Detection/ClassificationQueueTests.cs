@@ -113,6 +113,8 @@ public sealed class ClassificationQueueTests
 
     private sealed class OrderedClassifier : IPrivacyClassifier
     {
+        public string Digest => "";
+
         public ConcurrentQueue<string> Seen { get; } = [];
 
         public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages)
@@ -125,6 +127,8 @@ public sealed class ClassificationQueueTests
 
     private sealed class FailingClassifier(Type failure) : IPrivacyClassifier
     {
+        public string Digest => "";
+
         public bool Fails { get; set; } = true;
 
         public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages) => Fails

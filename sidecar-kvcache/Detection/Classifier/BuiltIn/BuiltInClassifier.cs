@@ -14,6 +14,8 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
 
     private const int LeastWordsToKnow = 4;
 
+    public string Digest => "";
+
     public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages) => [.. passages.Select(Score)];
 
     public PassageScore Score(string passage)
