@@ -333,7 +333,9 @@ internal sealed class SharedTier : IAsyncDisposable
             _reported = false;
             return answer;
         }
-        catch (Exception error) when (error is RedisException or TimeoutException or TimeoutRejectedException or BrokenCircuitException or ObjectDisposedException)
+        catch (Exception error) when (error is RedisException or TimeoutException or TimeoutRejectedException or BrokenCircuitException or ObjectDisposedException
+            // The client cancels what waits when it lets go of a connection.
+            || (error is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             if (!_reported)
                 _logger.LogWarning("The tier between pods does not answer ({Error}): the cache goes on without it and tries again", error.GetType().Name);
