@@ -138,6 +138,16 @@ public sealed class DetectorTests
         Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.Start is >= 5 and < 24 && finding.End <= 5 + text.Length);
     }
 
+    [Theory]
+    [InlineData("4️⃣1️⃣1️⃣1️⃣ 1️⃣1️⃣1️⃣1️⃣ 1111 1111", SecretKind.CreditCard)]
+    [InlineData("41\U000E007F11 1111\U000E0020 11\U000E004111 1111", SecretKind.CreditCard)]
+    [InlineData("jane\U000E0100@exa\U000E01EFmple.org", SecretKind.Email)]
+    [InlineData("ja\u180Bne@exa\u180Dmple\u180F.org", SecretKind.Email)]
+    [InlineData("4\u20D01\u20F011 1\u1AB0111 1\u1DC0111 1\uFE20111", SecretKind.CreditCard)]
+    [InlineData("ring\u0001+44\u001F20\u007F7946\u000B0958", SecretKind.Phone)]
+    public void What_has_no_width_and_what_is_no_character_hides_nothing(string text, SecretKind kind) =>
+        Assert.Contains(Detector.Scan($"note {text} please"), finding => finding.Kind == kind.ToString());
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {
