@@ -148,6 +148,24 @@ public sealed class DetectorTests
     public void What_has_no_width_and_what_is_no_character_hides_nothing(string text, SecretKind kind) =>
         Assert.Contains(Detector.Scan($"note {text} please"), finding => finding.Kind == kind.ToString());
 
+    [Theory]
+    [InlineData("jane&commat;example&period;org", SecretKind.Email)]
+    [InlineData("+44&nbsp;20&ensp;7946&emsp;0958", SecretKind.Phone)]
+    [InlineData("4111&hyphen;1111&dash;1111&hyphen;1111", SecretKind.CreditCard)]
+    [InlineData("password&colon; &quot;tulpe!1988&quot;", SecretKind.Password)]
+    [InlineData("user&#61;x&amp;password&equals;tulpe1988&lt;br&gt;", SecretKind.Password)]
+    [InlineData("\"x\\tjane.roe@example.org\\r\\n\"", SecretKind.Email)]
+    [InlineData("4111\\t1111\\t1111\\t1111", SecretKind.CreditCard)]
+    // "Grüße von jane.roe@example.org", "моя почта jane@example.org, спасибо" and "Straße: jane.roe@example.org".
+    [InlineData("R3LDvMOfZSB2b24gamFuZS5yb2VAZXhhbXBsZS5vcmc=", SecretKind.Email)]
+    [InlineData("0LzQvtGPINC/0L7Rh9GC0LAgamFuZUBleGFtcGxlLm9yZywg0YHQv9Cw0YHQuNCx0L4=", SecretKind.Email)]
+    [InlineData("53747261c39f653a206a616e652e726f65406578616d706c652e6f7267", SecretKind.Email)]
+    public void What_is_encoded_in_other_ways_is_read_too(string text, SecretKind kind)
+    {
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.ApiKey, SecretKind.CryptoWallet] }, "rules");
+        Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.End <= 5 + text.Length);
+    }
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {
