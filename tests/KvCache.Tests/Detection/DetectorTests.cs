@@ -166,6 +166,27 @@ public sealed class DetectorTests
         Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.End <= 5 + text.Length);
     }
 
+    [Theory]
+    [InlineData("Login\nanna\nPassword:\ntulpe1988\n", "Password:\ntulpe1988")]
+    [InlineData("Login\nanna\nPassword: \r\n  tulpe1988\n", "Password: \r\n  tulpe1988")]
+    [InlineData("user: anna\npassword: |\n  tulpe1988\n", "password: |\n  tulpe1988")]
+    [InlineData("  password: >-\n    tulpe1988\n", "password: >-\n    tulpe1988")]
+    [InlineData("- Passwort:\ntulpe1988", "Passwort:\ntulpe1988")]
+    public void A_password_on_the_line_behind_its_label_is_found(string text, string expected)
+    {
+        var finding = Assert.Single(Detector.Scan(text));
+        Assert.Equal((nameof(SecretKind.Password), expected), (finding.Kind, text[finding.Start..finding.End]));
+    }
+
+    [Theory]
+    [InlineData("Password:\nThe password that you have chosen.\n")]
+    [InlineData("password:\n  type: string\n  minLength: 12\n")]
+    [InlineData("Password:\n\nsection2\n")]
+    [InlineData("password: |\n  ${DB_PASSWORD}\n")]
+    [InlineData("Enter your password:\nStep2: press return\n")]
+    [InlineData("Password:\nconfirmation\n")]
+    public void What_follows_a_label_and_is_no_password_is_none(string text) => Assert.Empty(Detector.Scan(text));
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {
