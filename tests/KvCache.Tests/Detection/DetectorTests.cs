@@ -188,6 +188,13 @@ public sealed class DetectorTests
     public void What_follows_a_label_and_is_no_password_is_none(string text) => Assert.Empty(Detector.Scan(text));
 
     [Fact]
+    public void A_kind_that_is_left_out_does_not_hide_the_others()
+    {
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.PrivateKey] }, "rules");
+        Assert.Equal(["Email", "CreditCard"], detector.Scan("-----BEGIN PRIVATE KEY-----\njane@example.org and 4111 1111 1111 1111").Select(finding => finding.Kind));
+    }
+
+    [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {
         var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.Email] }, "rules");
