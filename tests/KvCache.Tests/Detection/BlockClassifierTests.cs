@@ -75,6 +75,15 @@ public sealed class BlockClassifierTests
         Assert.Equal(2, reading.Decide([]).PrivateFrom);
     }
 
+    [Fact]
+    public void The_longest_match_of_an_expression_is_found_from_where_it_begins_also_in_characters_of_three_bytes()
+    {
+        var policy = PolicyCompiler.Compile(new KVPrivacyPolicySpec { Rules = new RuleSpec { Custom = [new CustomRule { Name = "x", Pattern = "甲乙+丙" }] } }, 1, "test");
+        var text = $"甲{new string('乙', WindowedExpression.Overlap - 2)}丙";
+        var reading = new BlockClassifier(policy, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 3u)], 16, (text.Length / 16) - 1, 0);
+        Assert.Equal(0, reading.Decide([]).PrivateFrom);
+    }
+
     private static readonly CompiledPolicy Classifying = new TierFactory("/", null, null, TimeProvider.System).Equip(
         PolicyCompiler.Compile(new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } }, 1, "test"), "test");
 
@@ -118,15 +127,6 @@ public sealed class BlockClassifierTests
         Assert.Equal(0, verdict.Declared);
     }
 
-    [Property]
-    public void Every_character_maps_to_the_token_that_holds_its_first_byte(byte[] bytes, byte[] cuts)
-    {
-        var lengths = new List<uint>();
-        var used = 0;
-        foreach (var cut in cuts)
-        {
-            var length = Math.Min(cut % 4, bytes.Length - used);
-            lengths.Add((uint)length);
     [Theory]
     [InlineData("ⓜⓨ ⓦⓘⓕⓔ ⓐⓝⓝⓐ ⓗⓐⓢ ⓒⓐⓝⓒⓔⓡ")]
     [InlineData("⠍⠽ ⠺⠊⠋⠑ ⠁⠝⠝⠁ ⠓⠁⠎ ⠉⠁⠝⠉⠑⠗")]
@@ -158,6 +158,15 @@ public sealed class BlockClassifierTests
         Assert.Equal(bytes.Length, Classify(Classifying, bytes, [.. bytes.Select(_ => 1u)], 1, 0).PublicUpTo);
     }
 
+    [Property]
+    public void Every_character_maps_to_the_token_that_holds_its_first_byte(byte[] bytes, byte[] cuts)
+    {
+        var lengths = new List<uint>();
+        var used = 0;
+        foreach (var cut in cuts)
+        {
+            var length = Math.Min(cut % 4, bytes.Length - used);
+            lengths.Add((uint)length);
             used += length;
         }
 

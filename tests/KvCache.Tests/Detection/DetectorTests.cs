@@ -194,6 +194,24 @@ public sealed class DetectorTests
         Assert.Equal(["Email", "CreditCard"], detector.Scan("-----BEGIN PRIVATE KEY-----\njane@example.org and 4111 1111 1111 1111").Select(finding => finding.Kind));
     }
 
+    [Theory]
+    [InlineData("see PRJ-1234 now", 4, 12)]
+    [InlineData("see ＰＲＪ－１２３４ now", 4, 12)]
+    [InlineData("see P\u200BRJ-12\u00AD34 now", 4, 14)]
+    [InlineData("see ⓟⓡⓙ‑𝟷𝟸𝟹𝟺 now", 4, 16)]
+    public void Own_rules_read_the_text_folded(string text, int start, int end)
+    {
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "project", Pattern = "PRJ-[0-9]{4}", IgnoreCase = true }] }, "rules");
+        Assert.Equal((start, end), Assert.Single(detector.Scan(text).Select(finding => (finding.Start, finding.End))));
+    }
+
+    [Fact]
+    public void Own_rules_read_the_text_as_it_is_written_too()
+    {
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "project", Pattern = "Проект-[0-9]+" }] }, "rules");
+        Assert.Equal((4, 13), Assert.Single(detector.Scan("see Проект-77 now").Select(finding => (finding.Start, finding.End))));
+    }
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {
