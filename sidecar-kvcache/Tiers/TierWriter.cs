@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Moebius.KvCache.Index;
+using Moebius.KvCache.Policy;
 
 namespace Moebius.KvCache.Tiers;
 
@@ -31,8 +32,8 @@ internal sealed class TierWriter : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Places<TenantKey> _places = new(MaxWaiting);
-    private readonly Task _loop;
     private readonly Places<TenantKey> _bytes = new(MaxWaitingBytes);
+    private readonly Task _loop;
     private volatile EvictionWatch? _copying;
 
     public TierWriter(TierContext context, SsdTier? ssd, SharedTier? shared, TierMetrics metrics, TimeProvider time, ILogger logger)
@@ -60,7 +61,6 @@ internal sealed class TierWriter : IAsyncDisposable
         _jobs.Writer.TryWrite((job, _time.GetTimestamp() + (long)(Settle.TotalSeconds * _time.TimestampFrequency)));
     }
 
-    /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
     private bool TryTakePlace(TierJob job)
     {
         if (!_places.TryTake(job.Tenant))
@@ -78,6 +78,7 @@ internal sealed class TierWriter : IAsyncDisposable
         _places.Give(job.Tenant);
     }
 
+    /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
     public Withdrawals Withdrawals { get; } = new();
 
     /// <summary>The same by the clock of the server between pods, whose blocks are written by many.</summary>
@@ -135,7 +136,6 @@ internal sealed class TierWriter : IAsyncDisposable
         }
     }
 
-    private async Task<TierJob> NextAsync()
     /// <summary>Whatever happens to a copy, also a lack of memory or a call that somebody else cancelled: the next one is made.</summary>
     private async Task CopyNextAsync(TierJob job)
     {
@@ -154,6 +154,7 @@ internal sealed class TierWriter : IAsyncDisposable
         }
     }
 
+    private async Task<TierJob> NextAsync()
     {
         while (true)
         {
@@ -216,7 +217,8 @@ internal sealed class TierWriter : IAsyncDisposable
             if (_shared is not null && sharing.Count > 0)
             {
                 await _shared.WriteAsync(
-                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])), index => Bytes(job, sharing[index].Slot),
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])),
+                    reason => PublicRules.Holds(_context.Policy(), reason), index => Bytes(job, sharing[index].Slot),
                     (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }
