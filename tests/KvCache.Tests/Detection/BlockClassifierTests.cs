@@ -141,6 +141,16 @@ public sealed class BlockClassifierTests
         Assert.Equal((0, 0), (verdict.PublicUpTo, verdict.PrivateFrom));
     }
 
+    [Fact]
+    public void What_comes_after_the_most_passages_of_a_commit_stays_private()
+    {
+        const string line = "Thank you.\n";
+        var text = string.Concat(Enumerable.Repeat(line, BlockClassifier.MaxPassages + 5));
+        var reading = new BlockClassifier(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], line.Length, 0, 0);
+        Assert.Equal(BlockClassifier.MaxPassages, reading.Passages.Count);
+        Assert.Equal(BlockClassifier.MaxPassages, reading.Decide([.. reading.Passages.Select(_ => true)]).PublicUpTo);
+    }
+
     [Theory]
     [InlineData("• \n")]
     [InlineData("— — —\n")]
