@@ -103,18 +103,6 @@ internal sealed partial class AssignmentScanner(ScanView view, FindingSink sink)
             sink.Add(view, secret ? SecretKind.Password : SecretKind.ApiKey, start, valueEnd);
     }
 
-    /// <summary>What was copied from a form: the word alone on its line, the value alone on the next.</summary>
-    private bool TryForm(int start, int end)
-    {
-        if (!(start == 0 || _text[start - 1] == '\n') || end + 1 >= view.Length || !(_text[end] == '\n' || (_text[end] == '\r' && _text[end + 1] == '\n')))
-            return false;
-        var position = end + (_text[end] == '\r' ? 2 : 1);
-        var valueEnd = Value(position);
-        return valueEnd - position >= 8 && (valueEnd == view.Length || _text[valueEnd] is '\n' or '\r')
-            && LooksSecret(position, out var digits) && digits > 0 && digits < valueEnd - position && !Placeholders.IsOne(_text.AsSpan(position, valueEnd - position))
-            && sink.Add(view, SecretKind.Password, start, valueEnd);
-    }
-
     /// <summary>user root pass x9Yk2 on db1.</summary>
     private bool IsLogin(int start, int end, int position, int digits, int length) =>
         digits > 0 && digits < length && length >= 6 && position - end <= 2

@@ -34,9 +34,9 @@ internal sealed class BlockClassifier
 {
     /// <summary>
     /// How far before the first undecided block reading starts again, in bytes. A finding that began earlier than this
-    /// has already made everything after it private.
+    /// has already made everything after it private. The longest match of an expression, in characters of three bytes.
     /// </summary>
-    public const int LookBehind = 4096;
+    public const int LookBehind = 3 * WindowedExpression.Overlap;
 
     /// <summary>Most passages of one commit that the upper tiers read; what comes after them stays private.</summary>
     public const int MaxPassages = 1024;

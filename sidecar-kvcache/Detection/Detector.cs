@@ -46,8 +46,14 @@ internal sealed class Detector
             new RuleScanner(unescaped, sink).Scan();
         if (EncodedText.Decode(view) is { } decoded)
             new RuleScanner(decoded, sink).Scan();
+        var isFolded = _custom.Count > 0 && !view.Written.AsSpan(0, view.Length).SequenceEqual(text);
         foreach (var expression in _custom)
+        {
             expression.Scan(text, sink);
+            if (isFolded)
+                expression.Scan(view, sink);
+        }
+
         return sink.ToList();
     }
 }

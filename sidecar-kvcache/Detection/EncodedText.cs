@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace Moebius.KvCache.Detection;
 
@@ -13,6 +15,16 @@ internal static class EncodedText
     private const int LeastHex = 16;
 
     private static readonly byte[] Sextets = BuildSextets();
+
+    // Those of signs that the rules look at. Names are at most eight characters long: see ReadEscape.
+    private static readonly Dictionary<string, char> Entities = new(StringComparer.Ordinal)
+    {
+        ["nbsp"] = ' ', ["ensp"] = ' ', ["emsp"] = ' ', ["thinsp"] = ' ', ["Tab"] = ' ', ["NewLine"] = '\n', ["shy"] = '\u00AD',
+        ["commat"] = '@', ["period"] = '.', ["hyphen"] = '-', ["dash"] = '-', ["ndash"] = '-', ["mdash"] = '-', ["minus"] = '-', ["colon"] = ':', ["semi"] = ';', ["comma"] = ',',
+        ["amp"] = '&', ["AMP"] = '&', ["lt"] = '<', ["LT"] = '<', ["gt"] = '>', ["GT"] = '>', ["quot"] = '"', ["QUOT"] = '"', ["apos"] = '\'', ["equals"] = '=', ["plus"] = '+', ["sol"] = '/',
+        ["bsol"] = '\\', ["lpar"] = '(', ["rpar"] = ')', ["lsqb"] = '[', ["rsqb"] = ']', ["lbrack"] = '[', ["rbrack"] = ']', ["lowbar"] = '_', ["num"] = '#', ["percnt"] = '%', ["excl"] = '!', ["quest"] = '?',
+        ["dollar"] = '$', ["ast"] = '*', ["verbar"] = '|', ["vert"] = '|',
+    };
 
     /// <summary>The view with its escapes read, or null when there are none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -77,12 +89,14 @@ internal static class EncodedText
         return text?.ToView();
     }
 
-    /// <summary>Whether every byte that the digits stand for is a printable character of ASCII.</summary>
+    /// <summary>Whether the bytes that the digits stand for are text: printable ASCII, or UTF-8 that is mostly letters.</summary>
     /// <param name="digits">Base64, or hexadecimal digits.</param>
     /// <param name="unit">Digits that are read at once: 4 or 2.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool IsText(ReadOnlySpan<char> digits, int unit)
     {
+        var character = default(Utf8Character);
+        var (letters, others, beyond) = (0, 0, 0);
         for (var index = 0; index + 1 < digits.Length; index += unit)
         {
             var count = Read(digits, index, unit, out var bytes);
@@ -90,25 +104,87 @@ internal static class EncodedText
                 return false;
             for (; count > 0; count--, bytes >>= 8)
             {
-                if ((bytes & 0xFF) is not ((>= ' ' and < 127) or '\n' or '\r' or '\t'))
+                if (!character.Add((byte)bytes))
+                    return false;
+                if (!character.IsComplete)
+                    continue;
+                var rune = character.Rune;
+                if (rune.IsAscii && rune.Value is not ((>= ' ' and < 127) or '\n' or '\r' or '\t'))
+                    return false;
+                if (Rune.IsLetter(rune))
+                    letters++;
+                else
+                    others++;
+                // Bytes that are no text are seldom nothing but letters when they are read as it.
+                if (rune.IsAscii)
+                    continue;
+                beyond++;
+                if (!(Rune.IsLetterOrDigit(rune) || Rune.IsWhiteSpace(rune) || Rune.IsPunctuation(rune) || IsMark(rune)))
                     return false;
             }
-
         }
 
-        return true;
+        return beyond == 0 ? character.IsComplete : letters >= others;
     }
+
+    private static bool IsMark(Rune rune) => Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.Format;
 
     private static void Add(RewrittenText text, ReadOnlySpan<char> digits, int start, int unit)
     {
+        var character = default(Utf8Character);
+        var first = start;
         for (var index = 0; index + 1 < digits.Length; index += unit)
         {
             var count = Read(digits, index, unit, out var bytes);
             for (var number = 0; number < count; number++, bytes >>= 8)
             {
                 var last = Math.Min(index + (unit == 2 ? 1 : number + 1), digits.Length - 1);
-                text.Add((char)(bytes & 0xFF), start + (unit == 2 ? index : Math.Min(index + number, last)), start + last);
+                if (character.IsComplete)
+                    first = start + (unit == 2 ? index : Math.Min(index + number, last));
+                character.Add((byte)bytes);
+                if (character.IsComplete && Plain(character.Rune) is var plain and not Folding.Dropped)
+                    text.Add(plain, first, start + last);
             }
+        }
+    }
+
+    private static char Plain(Rune rune)
+    {
+        if (rune.IsBmp)
+            return Folding.Fold((char)rune.Value);
+        return Folding.IsInvisible(rune.Value) ? Folding.Dropped : Folding.FoldAstral(rune.Value) is var plain and not '\0' ? plain : '\uFFFD';
+    }
+
+    /// <summary>A character of UTF-8 byte by byte.</summary>
+    private struct Utf8Character
+    {
+        private int _value;
+        private int _missing;
+        private int _least;
+
+        public readonly bool IsComplete => _missing == 0;
+
+        public readonly Rune Rune => new(_value);
+
+        /// <summary>Adds a byte. False: this is not UTF-8.</summary>
+        public bool Add(byte next)
+        {
+            if (_missing > 0)
+            {
+                _value = (_value << 6) | (next & 0x3F);
+                return (next & 0xC0) == 0x80 && (--_missing > 0 || (_value >= _least && System.Text.Rune.IsValid(_value)));
+            }
+
+            (_value, _missing, _least) = next switch
+            {
+                < 0x80 => (next, 0, 0),
+                < 0xC2 => (0, -1, 0),
+                < 0xE0 => (next & 0x1F, 1, 0x80),
+                < 0xF0 => (next & 0x0F, 2, 0x800),
+                < 0xF5 => (next & 0x07, 3, 0x10000),
+                _ => (0, -1, 0),
+            };
+            return _missing >= 0;
         }
     }
 
@@ -149,7 +225,7 @@ internal static class EncodedText
         return sextets;
     }
 
-    /// <summary>%40, %C3%A4, &amp;#64;, &amp;#x40;, \\u0040, \\x40; null: none, or a control character.</summary>
+    /// <summary>%40, %C3%A4, &amp;#64;, &amp;#x40;, &amp;commat;, \\u0040, \\x40, \\n; null: none, or a control character.</summary>
     private static char? ReadEscape(ScanView view, int position, out int length)
     {
         var rest = view.Written.AsSpan(position, Math.Min(10, view.Length - position));
@@ -171,8 +247,12 @@ internal static class EncodedText
                 value = Hexadecimal(rest[2..], 4);
                 length = 6;
                 break;
-            case ['\\', 'n', ..]:
+            case ['\\', 'n' or 'r', ..]:
                 value = '\n';
+                length = 2;
+                break;
+            case ['\\', 't', ..]:
+                value = ' ';
                 length = 2;
                 break;
             case ['&', '#', ..]:
@@ -182,6 +262,12 @@ internal static class EncodedText
                 var digits = rest[2..end];
                 value = digits[0] is 'x' or 'X' ? Hexadecimal(digits[1..], digits.Length - 1) : Decimal(digits);
                 length = end + 1;
+                break;
+            case ['&', ..]:
+                var stop = rest.IndexOf(';');
+                if (stop < 3 || !Entities.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(rest[1..stop], out var named))
+                    return null;
+                (value, length) = (named, stop + 1);
                 break;
         }
 

@@ -62,6 +62,15 @@ internal static class Folding
         return digit >= 0 ? (char)('0' + digit) : '\0';
     }
 
+    /// <summary>Whether a character beyond the basic plane has no width: tags, variation selectors and other formats.</summary>
+    public static bool IsInvisible(int codePoint) =>
+        codePoint is (>= 0xE0000 and <= 0xE0FFF) or (>= 0x1BCA0 and <= 0x1BCA3) or (>= 0x1D173 and <= 0x1D17A);
+
+    /// <summary>Marks of every script's letters, enclosing ones such as that of keycaps, and variation selectors.</summary>
+    private static bool IsCombining(char character) =>
+        character is (>= '\u0300' and <= '\u036F') or (>= '\uFE00' and <= '\uFE0F') or (>= '\u180B' and <= '\u180F') or (>= '\u1AB0' and <= '\u1AFF')
+            or (>= '\u1DC0' and <= '\u1DFF') or (>= '\u20D0' and <= '\u20F0') or (>= '\uFE20' and <= '\uFE2F');
+
     private static char Letter(int index) => (char)(index < 26 ? 'A' + index : 'a' + index - 26);
 
     /// <summary>A word as it looks after folding, in lower case.</summary>
@@ -87,7 +96,7 @@ internal static class Folding
         switch (char.GetUnicodeCategory(character))
         {
             case UnicodeCategory.Format:
-            case UnicodeCategory.NonSpacingMark when character is >= '\u0300' and <= '\u036F' or >= '\uFE00' and <= '\uFE0F':
+            case UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark when IsCombining(character):
                 return Dropped;
             case UnicodeCategory.SpaceSeparator:
             case UnicodeCategory.Control:

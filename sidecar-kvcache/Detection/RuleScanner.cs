@@ -162,7 +162,8 @@ internal sealed class RuleScanner
     private int ScanPem(int start)
     {
         var header = _text.AsSpan(start, Math.Min(80, _length - start));
-        if (header.IndexOf("PRIVATE KEY") < 0)
+        // What the policy leaves out hides nothing that it does not.
+        if (!_sink.Wants(SecretKind.PrivateKey) || header.IndexOf("PRIVATE KEY") < 0)
             return start + 10;
         var end = _text.AsSpan(start + 10, _length - start - 10).IndexOf("-----END");
         var stop = end < 0 ? _length : Math.Min(_length, start + 10 + end + 30);

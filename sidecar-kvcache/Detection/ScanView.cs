@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Text;
 
@@ -9,6 +10,9 @@ internal sealed class ScanView
     // For each folded character the first one that it came from, and where the last one ends. Null: it is the same one.
     private readonly int[]? _starts;
     private readonly int[]? _ends;
+
+    /// <summary>Control characters that are no tab and no line break: whoever shows the text shows nothing or a space.</summary>
+    private static readonly SearchValues<char> Controls = SearchValues.Create([.. Enumerable.Range(0, 32).Select(static code => (char)code).Except(['\t', '\n', '\r']), '\u007F']);
 
     /// <param name="text">Folded characters; may be longer.</param>
     /// <param name="starts">For each the index of the original one it begins with; null: its own.</param>
@@ -41,7 +45,7 @@ internal sealed class ScanView
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static ScanView Fold(string text)
     {
-        if (Ascii.IsValid(text) && !text.Contains('\0', StringComparison.Ordinal))
+        if (Ascii.IsValid(text))
             return FoldAscii(text);
         var folded = GC.AllocateUninitializedArray<char>(text.Length);
         var origin = GC.AllocateUninitializedArray<int>(text.Length);
@@ -56,7 +60,10 @@ internal sealed class ScanView
                 if (char.IsHighSurrogate(character) && index + 1 < text.Length && char.IsLowSurrogate(text[index + 1]))
                 {
                     var start = index++;
-                    var ascii = Folding.FoldAstral(char.ConvertToUtf32(character, text[index]));
+                    var codePoint = char.ConvertToUtf32(character, text[index]);
+                    if (Folding.IsInvisible(codePoint))
+                        continue;
+                    var ascii = Folding.FoldAstral(codePoint);
                     (origin[length], ends[length]) = (start, index + 1);
                     folded[length++] = ascii == '\0' ? '\uFFFD' : ascii;
                     continue;
@@ -66,7 +73,7 @@ internal sealed class ScanView
                 if (plain == Folding.Dropped)
                     continue;
             }
-            else if (character == '\0')
+            else if (Controls.Contains(character))
             {
                 plain = ' ';
             }
@@ -83,6 +90,7 @@ internal sealed class ScanView
     private static ScanView FoldAscii(string text)
     {
         var folded = text.ToCharArray();
+        folded.AsSpan().ReplaceAny(Controls, ' ');
         var written = DigitLetters.Restore(folded, text.Length);
         return new ScanView(folded, null, null, text.Length) { Written = written };
     }

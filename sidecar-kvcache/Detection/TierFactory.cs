@@ -33,7 +33,9 @@ internal sealed class TierFactory(string classifierRoot, string? contextKey, Cac
     {
         try
         {
-            return policy with { Tiers = new DetectionTiers(Classifier(policy.Classifier), policy.ContextCheck is { } check ? Checker(check, source) : null) };
+            var tiers = new DetectionTiers(Classifier(policy.Classifier), policy.ContextCheck is { } check ? Checker(check, source) : null);
+            // Another model in the same place clears other texts.
+            return policy with { Tiers = tiers, Clearance = PolicyCompiler.Combine(policy.Clearance, tiers.Classifier?.Digest ?? "") };
         }
         catch (UserInputException error) when (policy.Classifier.Type == ClassifierType.Onnx && !error.Message.StartsWith(source, StringComparison.Ordinal))
         {

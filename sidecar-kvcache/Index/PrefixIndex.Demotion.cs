@@ -4,6 +4,10 @@ namespace Moebius.KvCache.Index;
 internal sealed partial class PrefixIndex
 {
     private readonly ProbedEntries _probed = new();
+    private long _demotedBlocks;
+
+    /// <summary>Blocks that were public and are not any more, for whatever reason.</summary>
+    public long DemotedBlocks => Interlocked.Read(ref _demotedBlocks);
 
     /// <summary>Takes every public entry back whose reason no longer holds.</summary>
     public int Retract(Func<PublicReason, bool> holds)
@@ -145,6 +149,7 @@ internal sealed partial class PrefixIndex
 
         if (owner is not null)
             DropIfUnused(owner);
+        _demotedBlocks += demoted;
         return demoted;
     }
 

@@ -19,7 +19,7 @@ internal sealed record CompiledPolicy
     /// <summary>Tier 3, as the policy wants it; null: none.</summary>
     public required ContextCheckSettings? ContextCheck { get; init; }
 
-    /// <summary>Tells policies apart that clear different texts.</summary>
+    /// <summary>Tells policies, programs and models apart that clear different texts: a SHA-256 in hexadecimal.</summary>
     public required string Clearance { get; init; }
 
     /// <summary>The tiers above the rules, loaded.</summary>

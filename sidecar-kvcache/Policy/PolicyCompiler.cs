@@ -61,7 +61,7 @@ internal static class PolicyCompiler
                     Durations.ParsePositive(check.Endpoint.Timeout, $"{source}: spec.contextCheck.endpoint.timeout"),
                     check.CacheSize)
                 : null,
-            Clearance = Clearance(spec),
+            Clearance = Clearance(spec, Program),
             BatchSize = spec.Promotion.BatchSize,
             MaxDelay = Durations.Parse(spec.Promotion.MaxDelay, $"{source}: spec.promotion.maxDelay"),
             Monitor = new MonitorSettings(
@@ -82,9 +82,21 @@ internal static class PolicyCompiler
         };
     }
 
-    private static string Clearance(KVPrivacyPolicySpec spec)
+    /// <summary>
+    /// Identifies the rules and the built-in model of this program: they are all of these two files, which are built the same from the
+    /// same sources. So what another version cleared is not trusted, and nobody has to remember a number.
+    /// </summary>
+    internal static string Program { get; } = $"{typeof(PolicyCompiler).Module.ModuleVersionId} {typeof(KVPrivacyPolicySpec).Module.ModuleVersionId}";
+
+    /// <summary>What tells apart who cleared a text.</summary>
+    /// <param name="spec">What the policy says of it.</param>
+    /// <param name="program">The program that reads.</param>
+    internal static string Clearance(KVPrivacyPolicySpec spec, string program)
     {
         var decides = Manifests.ToYaml(new KVPrivacyPolicy { Spec = new KVPrivacyPolicySpec { Rules = spec.Rules, Classifier = spec.Classifier, ContextCheck = spec.ContextCheck } });
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(decides)));
+        return Combine(program, decides);
     }
+
+    /// <summary>One digest of two texts, the first of them without line breaks.</summary>
+    internal static string Combine(string first, string second) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{first}\n{second}")));
 }

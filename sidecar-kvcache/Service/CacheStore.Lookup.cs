@@ -97,7 +97,6 @@ internal sealed partial class CacheStore
             foreach (var suspect in alarm.Suspects)
                 _monitor.Isolate(suspect, settings.IsolateFor);
             _metrics.ProbingVerdicts.Inc();
-            _metrics.DemotedBlocks.Inc(demoted);
             // The audit line, an event of its own for whoever collects logs: figures only, neither text nor tenant.
             _logger.LogWarning(
                 ProbingEvent,

@@ -120,12 +120,11 @@ internal sealed partial class CacheStore : IAsyncDisposable
 
         lock (_layoutGate)
         {
-            while (_sessions.IsEmpty && _layout is { Copies: > 0 } busy && busy.Geometry != wanted)
-                System.Threading.Monitor.Wait(_layoutGate);
+            WaitForCopies(wanted);
             var layout = _layout;
             if (layout is null || (layout.Geometry != wanted && _sessions.IsEmpty))
             {
-                layout = _layout = CreateLayout(wanted);
+                layout = Divide(wanted);
                 _logger.LogInformation(
                     "Arena divided into {Slots} slots of {SlotBytes} bytes for blocks of {BlockBytes} bytes", wanted.SlotCount, wanted.SlotBytes, blockBytes);
             }
@@ -259,7 +258,7 @@ internal sealed partial class CacheStore : IAsyncDisposable
             Lookups = (ulong)_metrics.Lookups.Value,
             LookupBlocks = (ulong)_metrics.LookupBlocks.Value,
             HitBlocks = (ulong)_metrics.HitBlocks.Value,
-            EvictedBlocks = (ulong)(layout?.Index.EvictedBlocks ?? 0),
+            EvictedBlocks = (ulong)Dropped().Evicted,
             PromotedBlocks = (ulong)_metrics.PromotedBlocks.Value,
             PolicyGeneration = _policy.Current.Generation,
             PolicyError = _policy.Error,
@@ -313,7 +312,6 @@ internal sealed partial class CacheStore : IAsyncDisposable
         if (Volatile.Read(ref _layout) is not { } layout)
             return;
         var demoted = layout.Index.Retract(reason => PublicRules.Holds(policy, reason));
-        _metrics.DemotedBlocks.Inc(demoted);
         if (demoted > 0)
             _logger.LogInformation("{Blocks} blocks are no longer public under the new policy", demoted);
     }
@@ -326,7 +324,9 @@ internal sealed partial class CacheStore : IAsyncDisposable
         _metrics.Blocks.WithLabels("public").Set(publicBlocks);
         _metrics.Slots.WithLabels("free").Set(layout?.Slots.FreeCount ?? 0);
         _metrics.Slots.WithLabels("used").Set((layout?.Slots.Count - layout?.Slots.FreeCount) ?? 0);
-        _metrics.EvictedBlocks.IncTo(layout?.Index.EvictedBlocks ?? 0);
+        var (evicted, demoted) = Dropped();
+        _metrics.EvictedBlocks.IncTo(evicted);
+        _metrics.DemotedBlocks.IncTo(demoted);
         _tiers.Observe(_tierMetrics);
         _metrics.Sessions.Set(_sessions.Count);
         _metrics.IsolatedTenants.Set(_monitor.Isolated);

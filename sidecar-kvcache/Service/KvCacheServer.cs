@@ -65,7 +65,7 @@ internal sealed class KvCacheServer : IAsyncDisposable
             options.PolicyPath, metrics, loggers.CreateLogger("Moebius.KvCache.Policy"), new TierFactory(options.ClassifierRoot, options.ContextKey, metrics, time));
         var logger = loggers.CreateLogger("Moebius.KvCache");
         var master = options.EncryptionKeyPath is null ? null : MasterSecret.Load(options.EncryptionKeyPath);
-        var ssd = options.SsdPath is null ? null : SsdTier.Open(options.SsdPath, options.SsdBytes, master?.Check ?? 0, time, logger);
+        var ssd = options.SsdPath is null ? null : SsdTier.Open(options.SsdPath, options.SsdBytes, master?.Check ?? 0, time, logger, options.Disk);
         ArenaFile arena;
         try
         {

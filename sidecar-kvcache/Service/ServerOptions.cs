@@ -23,6 +23,9 @@ internal sealed record ServerOptions
     /// <summary>Folder of the SSD tier, absolute; null: no such tier.</summary>
     public string? SsdPath { get; init; }
 
+    /// <summary>What writes the SSD tier; null: the system.</summary>
+    public DiskIO? Disk { get; init; }
+
     /// <summary>Bytes that the SSD tier may use.</summary>
     public long SsdBytes { get; init; }
 

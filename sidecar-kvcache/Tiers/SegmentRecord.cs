@@ -19,8 +19,8 @@ internal sealed record SegmentRecord
     private const byte HasClearance = 8;
     private const byte IsUndecided = 16;
 
-    /// <summary>Where in a record its flags are.</summary>
-    public const int FlagsOffset = 100;
+    // Where its flags are.
+    private const int FlagsOffset = 100;
 
     // Written since public blocks have an origin. Who does not know it reads the record as one without.
     private const byte HasOrigin = 32;
@@ -103,9 +103,6 @@ internal sealed record SegmentRecord
         stored.CopyTo(target);
         return true;
     }
-
-    /// <summary>Whether a record with these flags is of a private block about whose text nothing was known.</summary>
-    public static bool SaysUndecided(byte flags) => (flags & IsUndecided) != 0;
 
     /// <summary>Who committed a public block. Null: nobody known, or sealed with another secret.</summary>
     /// <param name="origins">What origins are sealed with; null: a block of this process's own still says.</param>

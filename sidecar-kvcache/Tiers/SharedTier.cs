@@ -104,11 +104,12 @@ internal sealed class SharedTier : IAsyncDisposable
     /// <param name="blocks">Public ones, and private ones if the policy lets them out.</param>
     /// <param name="secretFor">The owner's keys for a private block; those of origins for a public one.</param>
     /// <param name="isWanted">Whether a block may still be stored.</param>
+    /// <param name="holds">Whether a block that is public for a reason is taken from the server under the policy in force.</param>
     /// <param name="bytes">Their KV bytes, stable until this returns.</param>
     /// <param name="keep">How long unused private and public blocks are kept.</param>
     /// <param name="cancel">Ends it early.</param>
     public async Task WriteAsync(
-        IReadOnlyList<TierBlock> blocks, Func<TierBlock, TenantSecret?> secretFor, Predicate<TierBlock> isWanted, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
+        IReadOnlyList<TierBlock> blocks, Func<TierBlock, TenantSecret?> secretFor, Predicate<TierBlock> isWanted, Predicate<PublicReason> holds, BlockBytes bytes, (TimeSpan Private, TimeSpan Public) keep, CancellationToken cancel)
     {
         for (var start = 0; start < blocks.Count; start += WriteLot)
         {
@@ -121,17 +122,18 @@ internal sealed class SharedTier : IAsyncDisposable
                 {
                     // Pods' clocks differ; the server's is one for all.
                     var time = TimeAsync(database);
-                    var stored = await Task.WhenAll(lot.Select(block => IsStoredAsync(database, block, block.IsPublic ? keep.Public : keep.Private)));
+                    var stored = await Task.WhenAll(lot.Select(block => StateAsync(database, block, block.IsPublic ? keep.Public : keep.Private, holds)));
                     now = await time;
                     return stored;
                 },
                 cancel);
-            var values = known is null ? [] : lot.Select((block, index) => known[index] ? null : Encode(block, secretFor(block), bytes(start + index), now)).ToArray();
-            // What has been judged takes the place of what had not.
+            var values = known is null ? [] : lot.Select((block, index) => known[index] == Stored.Good ? null : Encode(block, secretFor(block), bytes(start + index), now)).ToArray();
+            // What is good takes the place of what is of no use. What came meanwhile stays, but what has been judged takes the place of what had not.
             var written = known is null ? null : await TryAsync(
-                database => Task.WhenAll(lot.Zip(values).Where(item => item.Second is not null && isWanted(item.First)).Select(item =>
+                database => Task.WhenAll(lot.Zip(values, known).Where(item => item.Second is not null && isWanted(item.First)).Select(item =>
                     database.StringSetAsync(
-                        KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private, item.First is { IsPublic: false, IsUndecided: false } ? When.Always : When.NotExists))),
+                        KeyOf(item.First), item.Second, item.First.IsPublic ? keep.Public : keep.Private,
+                        item.Third == Stored.Useless || item.First is { IsPublic: false, IsUndecided: false } ? When.Always : When.NotExists))),
                 cancel);
             if (written is null)
             {
@@ -283,13 +285,33 @@ internal sealed class SharedTier : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether the server has a block as it is known here. Extending the life of its key tells whether it is there.</summary>
-    private static async Task<bool> IsStoredAsync(IDatabaseAsync database, TierBlock block, TimeSpan keep)
+    /// <summary>
+    /// What the server has of a block, whose life it extends. Of no use is a private block that had not been judged when this one has, and
+    /// a public one that nobody with this policy would take: what an older policy or program had made public.
+    /// </summary>
+    private static async Task<Stored> StateAsync(IDatabaseAsync database, TierBlock block, TimeSpan keep, Predicate<PublicReason> holds)
     {
         var key = KeyOf(block);
         var there = database.KeyExpireAsync(key, keep);
-        var flags = block.IsPublic || block.IsUndecided ? null : database.StringGetRangeAsync(key, SegmentRecord.FlagsOffset, SegmentRecord.FlagsOffset);
-        return await there && (flags is null || !((byte[]?)await flags is [var judged] && SegmentRecord.SaysUndecided(judged)));
+        if (block.IsUndecided)
+            return await there ? Stored.Good : Stored.Nothing;
+        var head = database.StringGetRangeAsync(key, 0, SegmentRecord.Size - 1);
+        if (!await there)
+        {
+            await head;
+            return Stored.Nothing;
+        }
+
+        var record = (byte[]?)await head is { Length: SegmentRecord.Size } bytes ? SegmentRecord.Decode(bytes) : null;
+        var isGood = record is not null && (block.IsPublic ? record.Block.Reason is { } reason && holds(reason) : !record.Block.IsUndecided);
+        return isGood ? Stored.Good : Stored.Useless;
+    }
+
+    private enum Stored
+    {
+        Nothing,
+        Useless,
+        Good,
     }
 
     private static byte[] Encode(in TierBlock block, TenantSecret? secret, ReadOnlySpan<byte> body, long now)
@@ -333,7 +355,9 @@ internal sealed class SharedTier : IAsyncDisposable
             _reported = false;
             return answer;
         }
-        catch (Exception error) when (error is RedisException or TimeoutException or TimeoutRejectedException or BrokenCircuitException or ObjectDisposedException)
+        catch (Exception error) when (error is RedisException or TimeoutException or TimeoutRejectedException or BrokenCircuitException or ObjectDisposedException
+            // The client cancels what waits when it lets go of a connection.
+            || (error is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             if (!_reported)
                 _logger.LogWarning("The tier between pods does not answer ({Error}): the cache goes on without it and tries again", error.GetType().Name);

@@ -51,6 +51,12 @@ internal sealed partial class SsdTier
         }
 
         RemoveSegment(segment);
+        lock (_gate)
+        {
+            // With its file goes what was to be erased from it.
+            if (segment.IsDeleted)
+                _marked.Remove(segment);
+        }
     }
 
     /// <summary>Has a tenant give up its own blocks for one more. False: it has no room for it, whatever it gives up.</summary>

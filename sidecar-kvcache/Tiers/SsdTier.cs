@@ -297,7 +297,9 @@ internal sealed partial class SsdTier : IDisposable
         {
             if (isWanted())
             {
-                _catalog.Add(new SsdEntry(segment, position, record) { Hits = hits, LastUse = lastUse });
+                // What it was moved from goes with its segment; until that is removed, whoever drops the block means both places.
+                if (_catalog.Add(new SsdEntry(segment, position, record) { Hits = hits, LastUse = lastUse }) is { } old)
+                    Mark(old.Segment, old.Position);
                 return true;
             }
 

@@ -89,8 +89,9 @@ internal sealed class Stager(TierContext context, SsdTier? ssd, SharedTier? shar
                 if (asksShared && reached == from + entries.Count)
                     await StageFromSharedAsync(job, watch, shares, chain, copied, reached, endsPublic && entries.TrueForAll(static entry => entry.Block.IsPublic));
             }
-            catch (Exception error) when (error is not OutOfMemoryException)
+            catch (Exception error)
             {
+                // Whatever it is, also a lack of memory: what waits for it is computed.
                 logger.LogError("Staging blocks failed with {Error}", error.GetType().Name);
             }
             finally

@@ -16,4 +16,10 @@ internal sealed record TierContext(
 
 /// <summary>A prompt whose blocks are to be copied, and on whose behalf.</summary>
 /// <param name="Secret">The tenant's keys; null: its private blocks stay in the arena.</param>
-internal sealed record TierJob(Layout Layout, IndexRoot Root, TenantKey Tenant, TenantSecret? Secret, uint[] Tokens, View View);
+internal sealed record TierJob(Layout Layout, IndexRoot Root, TenantKey Tenant, TenantSecret? Secret, uint[] Tokens, View View)
+{
+    private const int Overhead = 256;
+
+    /// <summary>Bytes of memory that it takes while it waits.</summary>
+    public long Bytes => Overhead + ((long)sizeof(uint) * Tokens.Length);
+}

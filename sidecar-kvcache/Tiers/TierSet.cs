@@ -53,6 +53,9 @@ internal sealed class TierSet : IAsyncDisposable
         }
     }
 
+    /// <summary>What a copy may have to wait for without a limit, by its name; the server between pods has one.</summary>
+    public string Slowest => _ssd is null ? "the tier between pods" : $"the disk tier in '{_ssd.Folder}'";
+
     /// <summary>Whether there is anything to bring back at all.</summary>
     public bool MayStage => _shared is not null || _ssd is { IsEmpty: false };
 

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Moebius.KvCache.Index;
+using Moebius.KvCache.Policy;
 
 namespace Moebius.KvCache.Tiers;
 
@@ -15,7 +16,11 @@ internal sealed class TierWriter : IAsyncDisposable
     /// <summary>Time for classification to come first: most blocks that become public are then written once.</summary>
     public static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(250);
 
-    private const int MaxWaiting = 2048;
+    /// <summary>Most prompts that wait.</summary>
+    internal const int MaxWaiting = 2048;
+
+    /// <summary>Most bytes of prompts that wait: a container's default limit leaves 128 MiB beside the program and the arena.</summary>
+    internal const long MaxWaitingBytes = 32L << 20;
 
     private readonly Channel<(TierJob Job, long Due)> _jobs = Channel.CreateUnbounded<(TierJob, long)>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Turns<TenantKey, TierJob> _due = new();
@@ -27,6 +32,7 @@ internal sealed class TierWriter : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Places<TenantKey> _places = new(MaxWaiting);
+    private readonly Places<TenantKey> _bytes = new(MaxWaitingBytes);
     private readonly Task _loop;
     private volatile EvictionWatch? _copying;
 
@@ -46,13 +52,30 @@ internal sealed class TierWriter : IAsyncDisposable
 
     public void Add(TierJob job)
     {
-        if (!_places.TryTake(job.Tenant))
+        if (!TryTakePlace(job))
         {
             _metrics.JobsDropped.Inc();
             return;
         }
 
         _jobs.Writer.TryWrite((job, _time.GetTimestamp() + (long)(Settle.TotalSeconds * _time.TimestampFrequency)));
+    }
+
+    private bool TryTakePlace(TierJob job)
+    {
+        if (!_places.TryTake(job.Tenant))
+            return false;
+        if (_bytes.TryTake(job.Tenant, job.Bytes))
+            return true;
+        _places.Give(job.Tenant);
+        return false;
+    }
+
+    private void GivePlace(TierJob job)
+    {
+        // In this order: who sees that nothing waits finds all the room.
+        _bytes.Give(job.Tenant, job.Bytes);
+        _places.Give(job.Tenant);
     }
 
     /// <summary>Since when what follows a block that was probed may be taken from a tier again.</summary>
@@ -105,26 +128,29 @@ internal sealed class TierWriter : IAsyncDisposable
         try
         {
             while (true)
-            {
-                var job = await NextAsync();
-                try
-                {
-                    await CopyAsync(job);
-                }
-                catch (Exception error) when (error is not (OutOfMemoryException or OperationCanceledException))
-                {
-                    // Neither names nor texts are logged, so no message of an exception either.
-                    _logger.LogError("Copying blocks to another tier failed with {Error}", error.GetType().Name);
-                }
-                finally
-                {
-                    _places.Give(job.Tenant);
-                }
-            }
+                await CopyNextAsync(await NextAsync());
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // Stopping: what is left is not copied.
+        }
+    }
+
+    /// <summary>Whatever happens to a copy, also a lack of memory or a call that somebody else cancelled: the next one is made.</summary>
+    private async Task CopyNextAsync(TierJob job)
+    {
+        try
+        {
+            await CopyAsync(job);
+        }
+        catch (Exception error) when (error is not OperationCanceledException || !_stop.IsCancellationRequested)
+        {
+            // Neither names nor texts are logged, so no message of an exception either.
+            _logger.LogError("Copying blocks to another tier failed with {Error}", error.GetType().Name);
+        }
+        finally
+        {
+            GivePlace(job);
         }
     }
 
@@ -191,7 +217,8 @@ internal sealed class TierWriter : IAsyncDisposable
             if (_shared is not null && sharing.Count > 0)
             {
                 await _shared.WriteAsync(
-                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])), index => Bytes(job, sharing[index].Slot),
+                    [.. sharing.Select(static item => item.Block)], block => SecretFor(job, block), block => watch.LetsShare(block.IsPublic) && (!block.IsPublic || Names.IsKnown(keys[block.Depth])),
+                    reason => PublicRules.Holds(_context.Policy(), reason), index => Bytes(job, sharing[index].Slot),
                     (_context.Policy().PrivateIdle, _context.Policy().PublicIdle), _stop.Token);
             }
         }

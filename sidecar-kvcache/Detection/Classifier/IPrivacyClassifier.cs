@@ -12,6 +12,9 @@ internal readonly record struct ScoredSpan(string Kind, int Start, int End, doub
 /// <param name="Spans">Where, in order; empty when nothing stands out or the classifier judges passages as a whole.</param>
 internal sealed record PassageScore(double Probability, IReadOnlyList<ScoredSpan> Spans)
 {
+    /// <summary>The probability of what a classifier cannot read: it has nothing to say about that.</summary>
+    public const double Unknown = 0.5;
+
     public static PassageScore Harmless { get; } = new(0, []);
 }
 
@@ -21,6 +24,9 @@ internal sealed record PassageScore(double Probability, IReadOnlyList<ScoredSpan
 /// </summary>
 internal interface IPrivacyClassifier
 {
+    /// <summary>Tells models apart: a SHA-256 in hexadecimal of what was loaded; empty: it is part of the program.</summary>
+    string Digest { get; }
+
     /// <summary>One score for each passage, in their order.</summary>
     IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages);
 }

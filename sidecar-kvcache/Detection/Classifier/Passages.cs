@@ -15,6 +15,9 @@ internal static class Passages
     /// <summary>Longest passage in characters.</summary>
     public const int MaxLength = 400;
 
+    /// <summary>Fewer signs of ASCII say nothing: a bullet, a bracket, a short rule.</summary>
+    private const int LeastSigns = 8;
+
     /// <summary>All passages with something to read in them, in order.</summary>
     public static IEnumerable<Passage> Of(string text)
     {
@@ -54,17 +57,27 @@ internal static class Passages
             return false;
         if (text[stop] != '.')
             return true;
+        // The dots of Morse end no sentence: a letter by itself would say nothing.
+        if (Unreadable.EndsGroup(text, start, stop))
+            return false;
         var word = stop;
         while (word > start && char.IsLetter(text[word - 1]))
             word--;
         return stop - word is 0 or > 4 || !char.IsUpper(text[word]) || (stop - word > 2 && stop + 2 < text.Length && char.IsLower(text[stop + 2]));
     }
 
+    /// <summary>
+    /// Whether there is something that a reader could make sense of: a letter or a digit, whatever is not ASCII (letters in circles,
+    /// Braille), or signs enough for a message.
+    /// </summary>
     private static bool HasContent(string text, int start, int end)
     {
+        var signs = 0;
         for (var index = start; index < end; index++)
         {
-            if (char.IsLetterOrDigit(text[index]) || char.IsSurrogate(text[index]))
+            if (char.IsWhiteSpace(text[index]))
+                continue;
+            if (text[index] >= 128 || char.IsAsciiLetterOrDigit(text[index]) || ++signs >= LeastSigns)
                 return true;
         }
 

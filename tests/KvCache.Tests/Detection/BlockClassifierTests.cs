@@ -75,6 +75,15 @@ public sealed class BlockClassifierTests
         Assert.Equal(2, reading.Decide([]).PrivateFrom);
     }
 
+    [Fact]
+    public void The_longest_match_of_an_expression_is_found_from_where_it_begins_also_in_characters_of_three_bytes()
+    {
+        var policy = PolicyCompiler.Compile(new KVPrivacyPolicySpec { Rules = new RuleSpec { Custom = [new CustomRule { Name = "x", Pattern = "甲乙+丙" }] } }, 1, "test");
+        var text = $"甲{new string('乙', WindowedExpression.Overlap - 2)}丙";
+        var reading = new BlockClassifier(policy, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 3u)], 16, (text.Length / 16) - 1, 0);
+        Assert.Equal(0, reading.Decide([]).PrivateFrom);
+    }
+
     private static readonly CompiledPolicy Classifying = new TierFactory("/", null, null, TimeProvider.System).Equip(
         PolicyCompiler.Compile(new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } }, 1, "test"), "test");
 
@@ -116,6 +125,47 @@ public sealed class BlockClassifierTests
         var verdict = Classify(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], 1, 0);
         Assert.Equal((publicUpTo, privateFrom), (verdict.PublicUpTo, verdict.PrivateFrom));
         Assert.Equal(0, verdict.Declared);
+    }
+
+    [Theory]
+    [InlineData("ⓜⓨ ⓦⓘⓕⓔ ⓐⓝⓝⓐ ⓗⓐⓢ ⓒⓐⓝⓒⓔⓡ")]
+    [InlineData("⠍⠽ ⠺⠊⠋⠑ ⠁⠝⠝⠁ ⠓⠁⠎ ⠉⠁⠝⠉⠑⠗")]
+    [InlineData("-- -.-- / .-- .. ..-. . / .- -. -. .- / .... .- ...")]
+    [InlineData("𐐣𐐴 𐐶𐐴𐑁 𐐰𐑌𐐲 𐐸𐐰𐑆 𐐿𐐰𐑌𐑅𐐲𐑉")]
+    [InlineData("①③ ⑦⑨ ①⑨⑧⑤ ⑬ ⑳ ⑭ ⑲ ⑰")]
+    [InlineData("\uE06D\uE079 \uE077\uE069\uE066\uE065 \uE061\uE06E\uE06E\uE061")]
+    public void What_stands_for_letters_and_is_none_is_not_cleared_unread(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes($"{text}\n");
+        var verdict = Classify(Classifying, bytes, [.. bytes.Select(_ => 1u)], 1, 0);
+        Assert.Equal((0, 0), (verdict.PublicUpTo, verdict.PrivateFrom));
+    }
+
+    [Fact]
+    public void What_comes_after_the_most_passages_of_a_commit_stays_private()
+    {
+        const string line = "Thank you.\n";
+        var text = string.Concat(Enumerable.Repeat(line, BlockClassifier.MaxPassages + 5));
+        var reading = new BlockClassifier(Classifying, Encoding.UTF8.GetBytes(text), [.. text.Select(_ => 1u)], line.Length, 0, 0);
+        Assert.Equal(BlockClassifier.MaxPassages, reading.Passages.Count);
+        Assert.Equal(BlockClassifier.MaxPassages, reading.Decide([.. reading.Passages.Select(_ => true)]).PublicUpTo);
+    }
+
+    [Theory]
+    [InlineData("• \n")]
+    [InlineData("— — —\n")]
+    [InlineData("---\n----------------\n")]
+    [InlineData("|---|:---:|---|---|\n+-----+-----+-----+\n")]
+    [InlineData("}\n});\n*/\n}}}}}}}}}}}}\n")]
+    [InlineData("/////////////////////// ============ ~~~~~~~~~ ########\n")]
+    [InlineData("┌──────┬──────┐\n│ ✓ │ → │\n└──────┴──────┘\n")]
+    [InlineData("... ... --- ...\n")]
+    [InlineData("▁▂▃▄▅▆▇█▓▒░\n")]
+    [InlineData("∀∈∑√∞≤≥≠ €£¥ «»„“”‘’ ±×÷\n")]
+    public void Lines_of_signs_are_harmless(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        Assert.Equal(bytes.Length, Classify(Classifying, bytes, [.. bytes.Select(_ => 1u)], 1, 0).PublicUpTo);
     }
 
     [Property]

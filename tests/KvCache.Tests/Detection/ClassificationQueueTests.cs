@@ -3,8 +3,10 @@ using Microsoft.Extensions.Logging;
 using Moebius.Crds.V1Alpha1;
 using Moebius.KvCache.Detection;
 using Moebius.KvCache.Detection.Classifier;
+using Moebius.KvCache.Detection.Context;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
+using Moebius.KvCache.Tests.Detection.Context;
 using Moebius.KvCache.Tests.Index;
 
 namespace Moebius.KvCache.Tests.Detection;
@@ -103,6 +105,15 @@ public sealed class ClassificationQueueTests
         }
     }
 
+    // Eight blocks, whose sixteen tokens share a text of as many bytes or more: one without bytes would break it.
+    private const string Prompt = "abcdefgh";
+
+    private static ClassificationJob Unbroken(IndexHarness harness, int tenant, string text)
+    {
+        var job = Job(harness, tenant, Prompt, System.Text.Encoding.UTF8.GetBytes(text));
+        return job with { TokenBytes = [.. Enumerable.Repeat(1u, job.Tokens.Length - 1), (uint)(text.Length - job.Tokens.Length + 1)] };
+    }
+
     private static ClassificationJob Job(IndexHarness harness, int tenant, string text, byte[]? bytes = null)
     {
         // The harness makes two tokens of each letter.
@@ -111,8 +122,70 @@ public sealed class ClassificationQueueTests
             harness.Index, harness.Root, IndexHarness.Tenant(tenant), false, IndexHarness.Tokens(text), bytes ?? System.Text.Encoding.UTF8.GetBytes(text), tokenBytes, 0, text.Length);
     }
 
+    [Theory]
+    [InlineData("Mail jane@example.org.\n", false, 0)]
+    [InlineData("It is harmless.\n", true, 0)]
+    [InlineData("It is harmless.\n", false, 8)]
+    public async Task Of_an_anonymous_request_only_what_is_public_stays(string text, bool fails, int blocks)
+    {
+        var harness = new IndexHarness(64);
+        await using var queue = new ClassificationQueue(() => Policy with { Tiers = new DetectionTiers(new FailingClassifier(typeof(InvalidOperationException)) { Fails = fails }, null) }, new CacheMetrics(), TimeProvider.System, new ErrorLog());
+        queue.Start();
+        harness.Cache(1, Prompt);
+        queue.Add(Unbroken(harness, 1, text) with { Anonymous = true });
+        await Eventually.TrueAsync(() => queue.Pending == 0);
+        Assert.Equal(blocks, harness.Blocks());
+        Assert.Equal(blocks, harness.Hits(2, Prompt));
+        // Nobody comes back for what is taken back.
+        harness.Index.Retract(static _ => false);
+        Assert.Equal(0, harness.Blocks());
+    }
+
+    [Theory]
+    [InlineData("Mail jane@example.org.\n", 1)]
+    [InlineData("It is harmless.\n", 0)]
+    public async Task A_verdict_that_blocks_are_private_for_good_is_told(string text, int expected)
+    {
+        var harness = new IndexHarness(64);
+        var told = 0;
+        await using var queue = new ClassificationQueue(() => Policy with { Tiers = new DetectionTiers(new OrderedClassifier(), null) }, new CacheMetrics(), TimeProvider.System, new ErrorLog());
+        queue.Start();
+        harness.Cache(1, Prompt);
+        queue.Add(Unbroken(harness, 1, text) with { OnPrivate = () => Interlocked.Increment(ref told) });
+        await Eventually.TrueAsync(() => queue.Pending == 0);
+        Assert.Equal(expected, told);
+    }
+
+    [Theory]
+    [InlineData("I cannot say.", 0)]
+    [InlineData("""{"private": true, "category": "health"}""", 0)]
+    [InlineData("""{"private": false, "category": "none"}""", 8)]
+    public async Task What_is_open_is_public_only_when_the_context_check_says_so(string answer, int expected)
+    {
+        const string text = "It is harmless.\n";
+        var harness = new IndexHarness(64);
+        await using var server = await ContextServer.StartAsync();
+        server.Say = _ => Task.FromResult(answer);
+        using var checker = new ContextChecker(new ContextCheckSettings(server.Url, "m", false, TimeSpan.FromMinutes(1), 10), null, null, TimeProvider.System);
+        await using var queue = new ClassificationQueue(() => Policy with { Tiers = new DetectionTiers(new OpenClassifier(), checker) }, new CacheMetrics(), TimeProvider.System, new ErrorLog());
+        queue.Start();
+        harness.Cache(1, Prompt);
+        queue.Add(Unbroken(harness, 1, text));
+        await Eventually.TrueAsync(() => queue.Pending == 0);
+        Assert.Equal(expected, harness.Hits(2, Prompt));
+    }
+
+    private sealed class OpenClassifier : IPrivacyClassifier
+    {
+        public string Digest => "";
+
+        public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages) => [.. passages.Select(static _ => new PassageScore(PassageScore.Unknown, []))];
+    }
+
     private sealed class OrderedClassifier : IPrivacyClassifier
     {
+        public string Digest => "";
+
         public ConcurrentQueue<string> Seen { get; } = [];
 
         public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages)
@@ -125,6 +198,8 @@ public sealed class ClassificationQueueTests
 
     private sealed class FailingClassifier(Type failure) : IPrivacyClassifier
     {
+        public string Digest => "";
+
         public bool Fails { get; set; } = true;
 
         public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages) => Fails

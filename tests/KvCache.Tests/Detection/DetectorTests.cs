@@ -138,6 +138,80 @@ public sealed class DetectorTests
         Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.Start is >= 5 and < 24 && finding.End <= 5 + text.Length);
     }
 
+    [Theory]
+    [InlineData("4️⃣1️⃣1️⃣1️⃣ 1️⃣1️⃣1️⃣1️⃣ 1111 1111", SecretKind.CreditCard)]
+    [InlineData("41\U000E007F11 1111\U000E0020 11\U000E004111 1111", SecretKind.CreditCard)]
+    [InlineData("jane\U000E0100@exa\U000E01EFmple.org", SecretKind.Email)]
+    [InlineData("ja\u180Bne@exa\u180Dmple\u180F.org", SecretKind.Email)]
+    [InlineData("4\u20D01\u20F011 1\u1AB0111 1\u1DC0111 1\uFE20111", SecretKind.CreditCard)]
+    [InlineData("ring\u0001+44\u001F20\u007F7946\u000B0958", SecretKind.Phone)]
+    public void What_has_no_width_and_what_is_no_character_hides_nothing(string text, SecretKind kind) =>
+        Assert.Contains(Detector.Scan($"note {text} please"), finding => finding.Kind == kind.ToString());
+
+    [Theory]
+    [InlineData("jane&commat;example&period;org", SecretKind.Email)]
+    [InlineData("+44&nbsp;20&ensp;7946&emsp;0958", SecretKind.Phone)]
+    [InlineData("4111&hyphen;1111&dash;1111&hyphen;1111", SecretKind.CreditCard)]
+    [InlineData("password&colon; &quot;tulpe!1988&quot;", SecretKind.Password)]
+    [InlineData("user&#61;x&amp;password&equals;tulpe1988&lt;br&gt;", SecretKind.Password)]
+    [InlineData("\"x\\tjane.roe@example.org\\r\\n\"", SecretKind.Email)]
+    [InlineData("4111\\t1111\\t1111\\t1111", SecretKind.CreditCard)]
+    // "Grüße von jane.roe@example.org", "моя почта jane@example.org, спасибо" and "Straße: jane.roe@example.org".
+    [InlineData("R3LDvMOfZSB2b24gamFuZS5yb2VAZXhhbXBsZS5vcmc=", SecretKind.Email)]
+    [InlineData("0LzQvtGPINC/0L7Rh9GC0LAgamFuZUBleGFtcGxlLm9yZywg0YHQv9Cw0YHQuNCx0L4=", SecretKind.Email)]
+    [InlineData("53747261c39f653a206a616e652e726f65406578616d706c652e6f7267", SecretKind.Email)]
+    public void What_is_encoded_in_other_ways_is_read_too(string text, SecretKind kind)
+    {
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.ApiKey, SecretKind.CryptoWallet] }, "rules");
+        Assert.Contains(detector.Scan($"Note {text} please"), finding => finding.Kind == kind.ToString() && finding.End <= 5 + text.Length);
+    }
+
+    [Theory]
+    [InlineData("Login\nanna\nPassword:\ntulpe1988\n", "Password:\ntulpe1988")]
+    [InlineData("Login\nanna\nPassword: \r\n  tulpe1988\n", "Password: \r\n  tulpe1988")]
+    [InlineData("user: anna\npassword: |\n  tulpe1988\n", "password: |\n  tulpe1988")]
+    [InlineData("  password: >-\n    tulpe1988\n", "password: >-\n    tulpe1988")]
+    [InlineData("- Passwort:\ntulpe1988", "Passwort:\ntulpe1988")]
+    public void A_password_on_the_line_behind_its_label_is_found(string text, string expected)
+    {
+        var finding = Assert.Single(Detector.Scan(text));
+        Assert.Equal((nameof(SecretKind.Password), expected), (finding.Kind, text[finding.Start..finding.End]));
+    }
+
+    [Theory]
+    [InlineData("Password:\nThe password that you have chosen.\n")]
+    [InlineData("password:\n  type: string\n  minLength: 12\n")]
+    [InlineData("Password:\n\nsection2\n")]
+    [InlineData("password: |\n  ${DB_PASSWORD}\n")]
+    [InlineData("Enter your password:\nStep2: press return\n")]
+    [InlineData("Password:\nconfirmation\n")]
+    public void What_follows_a_label_and_is_no_password_is_none(string text) => Assert.Empty(Detector.Scan(text));
+
+    [Fact]
+    public void A_kind_that_is_left_out_does_not_hide_the_others()
+    {
+        var detector = Detector.Create(new RuleSpec { Disabled = [SecretKind.PrivateKey] }, "rules");
+        Assert.Equal(["Email", "CreditCard"], detector.Scan("-----BEGIN PRIVATE KEY-----\njane@example.org and 4111 1111 1111 1111").Select(finding => finding.Kind));
+    }
+
+    [Theory]
+    [InlineData("see PRJ-1234 now", 4, 12)]
+    [InlineData("see ＰＲＪ－１２３４ now", 4, 12)]
+    [InlineData("see P\u200BRJ-12\u00AD34 now", 4, 14)]
+    [InlineData("see ⓟⓡⓙ‑𝟷𝟸𝟹𝟺 now", 4, 16)]
+    public void Own_rules_read_the_text_folded(string text, int start, int end)
+    {
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "project", Pattern = "PRJ-[0-9]{4}", IgnoreCase = true }] }, "rules");
+        Assert.Equal((start, end), Assert.Single(detector.Scan(text).Select(finding => (finding.Start, finding.End))));
+    }
+
+    [Fact]
+    public void Own_rules_read_the_text_as_it_is_written_too()
+    {
+        var detector = Detector.Create(new RuleSpec { Custom = [new CustomRule { Name = "project", Pattern = "Проект-[0-9]+" }] }, "rules");
+        Assert.Equal((4, 13), Assert.Single(detector.Scan("see Проект-77 now").Select(finding => (finding.Start, finding.End))));
+    }
+
     [Fact]
     public void A_disabled_kind_is_not_reported_and_the_others_are()
     {

@@ -26,6 +26,9 @@ internal sealed class IndexHarness
 
     public IndexRoot Root { get; }
 
+    /// <summary>The last moment that the index asked for; each asking takes one.</summary>
+    public long Now => _now;
+
     public static TenantKey Tenant(int tenant) => new((ulong)tenant + 1, 0);
 
     /// <summary>Two tokens for each letter.</summary>

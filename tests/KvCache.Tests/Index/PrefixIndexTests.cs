@@ -97,6 +97,43 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void What_is_looked_up_is_not_idle()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abc");
+        harness.Cache(0, "xyz");
+        var before = harness.Now;
+        harness.Hits(0, "abc");
+        Assert.Equal(3, harness.Index.DropIdle(before + 1, before + 1));
+        Assert.Equal((3, 0), (harness.Hits(0, "abc"), harness.Hits(0, "xyz")));
+    }
+
+    [Fact]
+    public void What_a_copy_was_merged_into_is_as_little_idle_as_the_copy()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abc");
+        Promote(harness, 0, "abc");
+        harness.Cache(1, "abc", View.OwnOnly);
+        var used = harness.Now;
+        Promote(harness, 1, "abc");
+        Assert.Equal((0, 3), (harness.Index.DropIdle(used, used), harness.Blocks()));
+    }
+
+    [Fact]
+    public void What_is_not_wanted_any_more_is_not_published_and_takes_no_room()
+    {
+        var harness = new IndexHarness(8);
+        var keys = harness.Root.Keys(IndexHarness.Tokens("abc"));
+        var slots = harness.Index.Reserve(IndexHarness.Tenant(0), keys.Length, int.MaxValue);
+        var result = harness.Index.Insert(
+            harness.Root, IndexHarness.Tenant(0), keys, 0, [.. slots.Select(slot => slot.Index)], int.MaxValue, View.Shared, null, null, isWanted: static () => false);
+        Assert.Equal((default, 0, 8), (result, harness.Hits(0, "abc"), harness.Slots.FreeCount));
+        // Nor is it still reserved for the tenant.
+        Assert.Equal(3, harness.Cache(0, "xyz", quota: 3));
+    }
+
+    [Fact]
     public void What_another_tenant_appends_to_a_public_run_falls_back_to_that_tenant()
     {
         var harness = new IndexHarness(16);
@@ -229,6 +266,21 @@ public sealed class PrefixIndexTests
     }
 
     [Fact]
+    public void What_was_probed_behind_a_run_of_the_same_tenant_does_not_become_public_again_either()
+    {
+        var harness = new IndexHarness(16);
+        harness.Cache(0, "abcd");
+        // Two runs: they are public for different reasons.
+        harness.Index.Promote(harness.Root, IndexHarness.Tenant(0), IndexHarness.Tokens("abcd"), 1, new PublicReason("declared"), IndexHarness.Tenant(0));
+        Promote(harness, 0, "abcd");
+        Assert.Equal(3, harness.Index.DemoteProbed(harness.PublicRuns(1, "abcd")[0]));
+        harness.Index.EvictTenant(harness.Root, IndexHarness.Tenant(0));
+        harness.Cache(0, "abcd");
+        Promote(harness, 0, "abcd");
+        Assert.Equal((4, 1), (harness.Hits(0, "abcd"), harness.Hits(1, "abcd")));
+    }
+
+    [Fact]
     public void A_branch_at_every_block_of_a_long_prompt_exhausts_no_stack()
     {
         const int Depth = 100_000;
@@ -296,4 +348,15 @@ public sealed class PrefixIndexTests
     [InlineData(long.MaxValue)]
     public void More_use_never_makes_a_block_go_sooner(long hits) =>
         Assert.True(EvictionPolicy.Score(0, hits, 3) > EvictionPolicy.Score(0, 1_000_000, 3));
+
+    [Fact]
+    public void What_is_public_counts_as_four_tenants()
+    {
+        var (everybody, tenant) = (new Owner(Owner.PublicId, default) { Blocks = 8 }, new Owner(1, IndexHarness.Tenant(1)));
+        Assert.Equal((true, false), (EvictionPolicy.MayGive(everybody, tenant, 2), EvictionPolicy.MayGive(everybody, tenant, 3)));
+    }
+
+    [Fact]
+    public void Of_what_is_in_use_alike_the_deeper_block_goes_later() =>
+        Assert.True(EvictionPolicy.Score(5, 2, 100) > EvictionPolicy.Score(5, 2, 10));
 }

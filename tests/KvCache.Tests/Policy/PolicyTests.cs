@@ -8,6 +8,7 @@ using Moebius.KvCache.Index;
 using Moebius.KvCache.Policy;
 using Moebius.KvCache.Service;
 using Moebius.KvCache.Tests.Service;
+using Moebius.KvCache.Tiers;
 
 namespace Moebius.KvCache.Tests.Policy;
 
@@ -44,6 +45,17 @@ public sealed class PolicyTests : IDisposable
         Assert.Equal(
             [PassageVerdict.Public, PassageVerdict.Open, PassageVerdict.Open, PassageVerdict.Private],
             new[] { Math.BitDecrement(0.3), 0.3, 0.7, Math.BitIncrement(0.7) }.Select(policy.Judge));
+    }
+
+    [Fact]
+    public void What_another_version_of_the_program_cleared_is_not_trusted()
+    {
+        var spec = new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.BuiltIn } };
+        var policy = PolicyCompiler.Compile(spec, 1, "test");
+        Assert.Equal(PolicyCompiler.Clearance(spec, PolicyCompiler.Program), policy.Clearance);
+        Assert.False(PublicRules.Holds(policy, new PublicReason(null, IsCleared: true, PolicyCompiler.Clearance(spec, "an older program"))));
+        Assert.Contains(typeof(KvCache.Detection.Detector).Module.ModuleVersionId.ToString(), PolicyCompiler.Program, StringComparison.Ordinal);
+        Assert.True(SegmentRecord.CanHold(new PublicReason(null, IsCleared: true, policy.Clearance)));
     }
 
     [Theory]

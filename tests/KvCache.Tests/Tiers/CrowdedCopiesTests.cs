@@ -45,6 +45,59 @@ public sealed class CrowdedCopiesTests
     }
 
     [Fact]
+    public async Task Long_prompts_that_wait_are_bounded_in_bytes()
+    {
+        // Nothing's time comes.
+        await using var harness = new CopyHarness(time: new FakeTimeProvider());
+        var crowding = harness.Job(Crowd, new string('x', 1 << 17));
+        for (var number = 0; number < TierWriter.MaxWaiting; number++)
+            harness.Writer.Add(crowding);
+        var alone = harness.Writer.Waiting;
+        Assert.InRange(alone * crowding.Bytes, TierWriter.MaxWaitingBytes / 4, (TierWriter.MaxWaitingBytes / 2) + crowding.Bytes);
+        harness.Writer.Add(harness.Job(Other, new string('x', 1 << 17)));
+        Assert.Equal(alone + 1, harness.Writer.Waiting);
+    }
+
+    [Fact]
+    public async Task What_has_been_copied_makes_room_for_as_much()
+    {
+        var time = new FakeTimeProvider();
+        await using var harness = new CopyHarness(time: time);
+        var crowding = harness.Job(Crowd, new string('x', 1 << 17));
+        for (var round = 0; round < 3; round++)
+        {
+            for (var number = 0; number < 20; number++)
+                harness.Writer.Add(crowding);
+            Assert.InRange(harness.Writer.Waiting, 15, 16);
+            await Eventually.TrueAsync(() =>
+            {
+                time.Advance(TierWriter.Settle);
+                return harness.Writer.Waiting == 0;
+            });
+        }
+    }
+
+    [Theory]
+    [InlineData(typeof(OutOfMemoryException))]
+    [InlineData(typeof(TaskCanceledException))]
+    [InlineData(typeof(InvalidOperationException))]
+    public async Task After_a_copy_that_failed_the_next_one_is_made(Type failure)
+    {
+        var fails = true;
+        await using var harness = new CopyHarness(_ =>
+        {
+            if (fails)
+                throw (Exception)Activator.CreateInstance(failure)!;
+        });
+        harness.Index.Cache(Other, "ab");
+        await harness.WriteAsync(harness.Job(Other, "ab"));
+        Assert.True(harness.IsDiskEmpty);
+        fails = false;
+        await harness.WriteAsync(harness.Job(Other, "ab"));
+        Assert.False(harness.IsDiskEmpty);
+    }
+
+    [Fact]
     public async Task Another_tenants_blocks_are_brought_back_in_their_turn()
     {
         // More than are at work at a time.

@@ -109,6 +109,31 @@ public sealed class SharedTierTests
     }
 
     [Fact]
+    public async Task What_an_older_policy_had_made_public_gives_way_to_what_is_public_under_this_one()
+    {
+        using var redis = await PeerServer.StartAsync("redis-server");
+        await using var tier = SharedTier.Open(new SharedTierOptions { Address = redis.Address }, new TierMetrics(Prometheus.Metrics.NewCustomRegistry()), TimeProvider.System, NullLogger.Instance);
+        await Eventually.TrueAsync(() => tier.IsAvailable);
+        var (old, other, now) = (Reason('1'), Reason('2'), Reason('3'));
+        var block = new TierBlock(new BlockId(1, 2, 3, 4), default, default, old, 0);
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Address);
+        Assert.Equal(old, await WrittenAsync(old, old));
+        // Of two that this policy would take, the one that is there stays.
+        Assert.Equal(old, await WrittenAsync(other, old, other));
+        Assert.Equal(now, await WrittenAsync(now, now));
+        await connection.GetDatabase().StringSetAsync(SharedTier.KeyOf(block), "damaged");
+        Assert.Equal(now, await WrittenAsync(now, now));
+
+        async Task<PublicReason?> WrittenAsync(PublicReason reason, params PublicReason[] held)
+        {
+            await tier.WriteAsync([block with { Reason = reason }], static _ => null, static _ => true, held.Contains, static _ => new byte[100], (TimeSpan.FromHours(1), TimeSpan.FromHours(1)), CancellationToken.None);
+            return SegmentRecord.Decode((byte[])(await connection.GetDatabase().StringGetAsync(SharedTier.KeyOf(block)))!)?.Block.Reason;
+        }
+
+        static PublicReason Reason(char digit) => new(null, IsCleared: true, new string(digit, 64));
+    }
+
+    [Fact]
     public async Task A_damaged_value_is_not_served_and_a_foreign_one_neither()
     {
         using var redis = await PeerServer.StartAsync("redis-server");

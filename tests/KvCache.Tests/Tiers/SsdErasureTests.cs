@@ -101,6 +101,36 @@ public sealed class SsdErasureTests
     }
 
     [Fact]
+    public async Task What_was_moved_by_a_compaction_that_did_not_end_is_dropped_in_both_places()
+    {
+        var disk = new FaultyDisk();
+        using var ssd = new SsdHarness(64 * DirectFile.Alignment, disk: disk);
+        var block = SsdHarness.Block("a", Alice);
+        Assert.True(ssd.Write(block, Alice));
+        var first = Directory.GetFiles(ssd.Folder, "*.data").Single();
+        var sealedBody = File.ReadAllBytes(first)[..1000];
+        var moved = false;
+        disk.Before = (call, _, bytes) =>
+        {
+            if (call != DiskCall.Write)
+                return;
+            // The block itself is moved; the disk has no room for the next one.
+            var isBody = bytes.Length >= 1000;
+            if (moved && isBody)
+                throw new IOException("No space left on device");
+            moved |= bytes.StartsWith(sealedBody);
+        };
+        Crowd(ssd, block, () => moved);
+        Assert.True(moved);
+        Assert.True(File.Exists(first));
+        Assert.True(ssd.Tier.Contains(block.Id));
+        disk.Heal();
+        Assert.Null(await DropAsync(ssd));
+        ssd.Restart();
+        Assert.False(ssd.Tier.Contains(block.Id));
+    }
+
+    [Fact]
     public async Task What_is_moved_when_it_is_dropped_is_not_carried_on()
     {
         var disk = new FaultyDisk();

@@ -12,17 +12,18 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
     /// <summary>Given to what looks like somebody's full name.</summary>
     private const double FullName = 0.8;
 
-    /// <summary>Given to passages whose language the model does not know: it has nothing to say about them.</summary>
-    private const double Unknown = 0.5;
-
     private const int LeastWordsToKnow = 4;
+
+    public string Digest => "";
 
     public IReadOnlyList<PassageScore> Score(IReadOnlyList<string> passages) => [.. passages.Select(Score)];
 
     public PassageScore Score(string passage)
     {
         var words = Words.Of(passage);
-        if (words.Count == 0)
+        var isUnreadable = Unreadable.Has(passage, isFolded: true);
+        // Of signs alone the model knows nothing, unless they stand for something else.
+        if (!isUnreadable && words.TrueForAll(static word => word is { IsSign: true, Text: not "\uFFFD" }))
             return PassageScore.Harmless;
         var features = new WordFeatures(words, model.Lexicon);
         Span<ulong> buffer = stackalloc ulong[WordFeatures.Max];
@@ -46,8 +47,8 @@ internal sealed class BuiltInClassifier(ClassifierModel model) : IPrivacyClassif
                 spans.Add(new ScoredSpan(kind, words[index].Start, words[index].End, privately));
         }
 
-        if (most < Unknown && features.Letters >= LeastWordsToKnow && features.Known * 3 < features.Letters)
-            most = Unknown;
+        if (most < PassageScore.Unknown && (isUnreadable || (features.Letters >= LeastWordsToKnow && features.Known * 3 < features.Letters)))
+            most = PassageScore.Unknown;
         return new PassageScore(most, spans);
     }
 

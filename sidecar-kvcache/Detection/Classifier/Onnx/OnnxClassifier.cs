@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
@@ -25,11 +27,13 @@ internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
     private readonly string[] _labels;
     private readonly int _harmless;
 
-    private OnnxClassifier(InferenceSession session, ISubwords subwords, string[] labels)
+    private OnnxClassifier(InferenceSession session, ISubwords subwords, string[] labels, string digest)
     {
-        (_session, _subwords, _labels) = (session, subwords, labels);
+        (_session, _subwords, _labels, Digest) = (session, subwords, labels, digest);
         _harmless = Array.IndexOf(labels, "O");
     }
+
+    public string Digest { get; }
 
     /// <summary>Loads a folder with model.onnx, config.json and tokenizer.json or vocab.txt.</summary>
     /// <exception cref="UserInputException">A file is missing, or is not what it should be; the message names it.</exception>
@@ -40,6 +44,7 @@ internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
             throw new UserInputException($"'{model}' does not exist: mount a folder with model.onnx, config.json and tokenizer.json");
         var labels = Labels(Path.Combine(folder, "config.json"));
         var subwords = SubwordFiles.Read(folder);
+        var digest = DigestOf(folder);
         InferenceSession? session = null;
         try
         {
@@ -58,7 +63,7 @@ internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
             var shape = output.Dimensions;
             if (shape.Length != 3 || (shape[2] > 0 && shape[2] != labels.Length))
                 throw new UserInputException($"'{model}': its output has the shape [{string.Join(", ", shape)}], must be [batch, length, {labels.Length}] for the labels of config.json");
-            return new OnnxClassifier(session, subwords, labels);
+            return new OnnxClassifier(session, subwords, labels, digest);
         }
         catch (OnnxRuntimeException error)
         {
@@ -81,10 +86,42 @@ internal sealed class OnnxClassifier : IPrivacyClassifier, IDisposable
         var most = new double[passages.Count];
         for (var start = 0; start < rows.Length; start += MaxRows)
             Run(rows.AsSpan(start, Math.Min(MaxRows, rows.Length - start)), spans, most);
+        // Letters in circles are no words that it was trained on: that it finds nothing in them says nothing.
+        for (var index = 0; index < most.Length; index++)
+        {
+            if (most[index] < PassageScore.Unknown && Unreadable.Has(passages[index], isFolded: false))
+                most[index] = PassageScore.Unknown;
+        }
+
         return [.. spans.Select((found, index) => new PassageScore(most[index], [.. found.OrderBy(span => span.Start)]))];
     }
 
     public void Dispose() => _session.Dispose();
+
+    /// <summary>Of all files that decide what is found; weights may lie beside the model's file.</summary>
+    /// <exception cref="UserInputException">One cannot be read; the message names it.</exception>
+    private static string DigestOf(string folder)
+    {
+        using var all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var path in Directory.GetFiles(folder).Where(Decides).Order(StringComparer.Ordinal))
+        {
+            try
+            {
+                using var file = File.OpenRead(path);
+                all.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(path)}\n"));
+                all.AppendData(SHA256.HashData(file));
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw new UserInputException($"'{path}' cannot be read: {error.Message}", error);
+            }
+        }
+
+        return Convert.ToHexStringLower(all.GetHashAndReset());
+    }
+
+    private static bool Decides(string path) =>
+        Path.GetFileName(path) is "config.json" or "tokenizer.json" or "tokenizer_config.json" or "vocab.txt" || Path.GetFileName(path).StartsWith("model.onnx", StringComparison.Ordinal) || Path.GetExtension(path) == ".data";
 
     private static string[] Labels(string path)
     {

@@ -1,5 +1,8 @@
 using Moebius.Crds;
+using Moebius.Crds.V1Alpha1;
+using Moebius.KvCache.Detection;
 using Moebius.KvCache.Detection.Classifier.Onnx;
+using Moebius.KvCache.Policy;
 
 namespace Moebius.KvCache.Tests.Detection.Classifier;
 
@@ -30,6 +33,43 @@ public sealed class OnnxClassifierTests : IDisposable
         Assert.Equal(0, scores[2].Probability);
         // More tokens than the model reads at once: nothing is left out.
         Assert.Equal(["joanna", "smith"], scores[3].Spans.Select(found => passages[3][found.Start..found.End]));
+    }
+
+    [Theory]
+    [InlineData("model.onnx")]
+    [InlineData("config.json")]
+    [InlineData("vocab.txt")]
+    public void What_another_model_in_the_same_place_cleared_is_not_trusted(string file)
+    {
+        Write("vocab.txt", "input_ids", "attention_mask");
+        var spec = new KVPrivacyPolicySpec { Classifier = new ClassifierSpec { Type = ClassifierType.Onnx, Onnx = new OnnxClassifierSpec { Path = Path.GetFileName(_folder) } } };
+        var before = Clearance();
+        Assert.Equal(before, Clearance());
+        // What is of no matter to what is found is of none here.
+        File.WriteAllText(Path.Combine(_folder, "README.md"), "read me");
+        Assert.Equal(before, Clearance());
+        if (file == "model.onnx")
+            File.WriteAllBytes(Path.Combine(_folder, file), TinyOnnx.Model(Table(Vocabulary.Length, 8), "input_ids", "attention_mask"));
+        else
+            File.AppendAllText(Path.Combine(_folder, file), "\n");
+        Assert.NotEqual(before, Clearance());
+
+        // As after a restart: the model is loaded anew.
+        string Clearance()
+        {
+            var policy = new TierFactory(Path.GetDirectoryName(_folder)!, null, null, TimeProvider.System).Equip(PolicyCompiler.Compile(spec, 1, "test"), "test");
+            ((OnnxClassifier)policy.Tiers.Classifier!).Dispose();
+            return policy.Clearance;
+        }
+    }
+
+    [Fact]
+    public void What_stands_for_letters_and_is_none_is_not_harmless()
+    {
+        Write("vocab.txt", "input_ids", "attention_mask");
+        using var classifier = OnnxClassifier.Load(_folder);
+        Assert.Equal([0.5, 0.5, 0.5], classifier.Score(["ⓜⓨ ⓦⓘⓕⓔ", "⠍⠽ ⠺⠊⠋⠑", "-- -.-- .-- .."]).Select(score => score.Probability));
+        Assert.True(classifier.Score(["my name é • →"])[0].Probability < 0.1);
     }
 
     [Fact]

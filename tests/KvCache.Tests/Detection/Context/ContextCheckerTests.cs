@@ -69,6 +69,22 @@ public sealed class ContextCheckerTests
     }
 
     [Fact]
+    public async Task Nobody_is_asked_whom_the_policy_does_not_name()
+    {
+        await using var server = await ContextServer.StartAsync();
+        await using var other = await ContextServer.StartAsync();
+        server.Respond = (context, _) =>
+        {
+            context.Response.StatusCode = 307;
+            context.Response.Headers.Location = other.Url + "/chat/completions";
+            return Task.CompletedTask;
+        };
+        using var checker = Checker(server);
+        Assert.Null(await checker.IsPrivateAsync(Alice, "", "the weather", CancellationToken.None));
+        Assert.Empty(other.Requests);
+    }
+
+    [Fact]
     public async Task Errors_redirects_and_floods_are_no_verdict()
     {
         await using var server = await ContextServer.StartAsync();
