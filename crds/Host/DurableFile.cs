@@ -53,8 +53,8 @@ public static partial class DurableFile
     /// <exception cref="IOException">They cannot be written.</exception>
     public static void SyncDirectory(string path)
     {
-        const int readOnly = 0;
-        var descriptor = open(path, readOnly);
+        const int closeOnExec = 0x80000;
+        var descriptor = open(path, closeOnExec);
         var error = descriptor < 0 || fsync(descriptor) < 0 ? Marshal.GetLastPInvokeError() : 0;
         if (descriptor >= 0)
             _ = close(descriptor);

@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Moebius.Crds.Host;
+using Moebius.Inference.Storage;
 
 namespace Moebius.Inference.KvClient;
 
@@ -9,7 +9,7 @@ namespace Moebius.Inference.KvClient;
 /// somebody holds it, also beyond its disposal. The file's length is looked at before each use, since touching a page that
 /// the file has lost would end the process; the sidecar itself never shortens it.
 /// </summary>
-internal sealed unsafe partial class ArenaFile : IDisposable
+internal sealed unsafe class ArenaFile : IDisposable
 {
     private const int PopulateRead = 22;
     private const long PopulateStep = 16 << 20;
@@ -74,7 +74,7 @@ internal sealed unsafe partial class ArenaFile : IDisposable
     {
         for (long at = 0; at < _bytes && !stop.IsCancellationRequested && Length() >= _bytes; at += PopulateStep)
         {
-            if (Advise(_start + at, (nuint)Math.Min(PopulateStep, _bytes - at), PopulateRead) != 0)
+            if (LibC.madvise(_start + at, (nuint)Math.Min(PopulateStep, _bytes - at), PopulateRead) != 0)
                 return;
         }
     }
@@ -96,7 +96,4 @@ internal sealed unsafe partial class ArenaFile : IDisposable
             return 0;
         }
     }
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static partial int Advise(byte* address, nuint length, int advice);
 }

@@ -6,14 +6,9 @@ using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.PromptOptimizer.Models;
 
-/// <summary>An image and its media type.</summary>
-internal sealed record GeneratedImage(byte[] Bytes, string MediaType);
-
 /// <summary>The OpenAI images API (<c>POST images/generations</c>), one image a call, taken inline.</summary>
 internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IImageModel
 {
-    private const int MaxBytes = 64 * 1024 * 1024;
-
     private readonly HttpClient _http = ModelCalls.CreateHttpClient();
 
     public PromptDialect Dialect => settings.Dialect;
@@ -23,16 +18,6 @@ internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IIm
     public Task<GeneratedImage> GenerateAsync(ImagePrompt prompt, CancellationToken cancel) => calls.RunAsync(token => CallAsync(prompt.Positive, token), cancel);
 
     public void Dispose() => _http.Dispose();
-
-    /// <summary>Media type of an image by its first bytes; null for anything that is not an image a browser shows.</summary>
-    internal static string? MediaType(ReadOnlySpan<byte> bytes)
-    {
-        if (bytes.Length > 8 && bytes[0] == 0x89 && bytes[1..4].SequenceEqual("PNG"u8))
-            return "image/png";
-        if (bytes.Length > 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff)
-            return "image/jpeg";
-        return bytes.Length > 12 && bytes.StartsWith("RIFF"u8) && bytes[8..12].SequenceEqual("WEBP"u8) ? "image/webp" : null;
-    }
 
     private async Task<GeneratedImage> CallAsync(string prompt, CancellationToken cancel)
     {
@@ -45,10 +30,10 @@ internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IIm
         if (endpoint.ApiKey is { } key)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
         using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel).ConfigureAwait(false);
-        var answer = await ModelAnswers.ReadAsync(response.Content, MaxBytes, cancel).ConfigureAwait(false);
+        var answer = await ModelAnswers.ReadAsync(response.Content, GeneratedImage.MaxBytes, cancel).ConfigureAwait(false);
         if (!response.IsSuccessStatusCode)
             throw calls.ForStatus((int)response.StatusCode, response.Headers.RetryAfter?.ToString(), answer, null);
-        return Read(answer ?? throw new UnusableAnswerException($"the answer is larger than {MaxBytes} bytes: ask for a smaller image with imageModel.size"), endpoint.Field);
+        return Read(answer ?? throw GeneratedImage.TooLarge(), endpoint.Field);
     }
 
     private static GeneratedImage Read(byte[] answer, string field)
@@ -56,10 +41,7 @@ internal sealed class ImageModel(ImageSettings settings, ModelCalls calls) : IIm
         try
         {
             using var document = JsonDocument.Parse(answer);
-            var bytes = document.RootElement.GetProperty("data")[0].GetProperty("b64_json").GetBytesFromBase64();
-            return MediaType(bytes) is { } type
-                ? new(bytes, type)
-                : throw new ModelRejectedException($"{field}: the image is neither PNG, JPEG nor WebP", "", 200);
+            return GeneratedImage.Of(document.RootElement.GetProperty("data")[0].GetProperty("b64_json").GetBytesFromBase64(), field);
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or IndexOutOfRangeException)
         {

@@ -13,8 +13,6 @@ namespace Moebius.PromptOptimizer.Models;
 /// <param name="hint">What would be right where a status says no; empty for nothing in particular.</param>
 internal sealed class ImageServer(EndpointSettings endpoint, ModelCalls calls, Func<JsonElement, string?> words, Func<int, string> hint) : IDisposable
 {
-    private const int MaxBytes = 64 * 1024 * 1024;
-
     private readonly HttpClient _http = ModelCalls.CreateHttpClient();
 
     public void Dispose() => _http.Dispose();
@@ -64,12 +62,11 @@ internal sealed class ImageServer(EndpointSettings endpoint, ModelCalls calls, F
             request.Content = JsonContent.Create(body);
         request.Headers.Authorization = Authorization(endpoint.ApiKey);
         using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel).ConfigureAwait(false);
-        await response.Content.LoadIntoBufferAsync(MaxBytes, cancel).ConfigureAwait(false);
-        var answer = await response.Content.ReadAsByteArrayAsync(cancel).ConfigureAwait(false);
+        var answer = await ModelAnswers.ReadAsync(response.Content, GeneratedImage.MaxBytes, cancel).ConfigureAwait(false);
         if (response.IsSuccessStatusCode)
-            return answer;
+            return answer ?? throw GeneratedImage.TooLarge();
         var status = (int)response.StatusCode;
-        throw calls.ForStatusInWords(status, response.Headers.RetryAfter?.ToString(), hint(status), Words(answer));
+        throw calls.ForStatusInWords(status, response.Headers.RetryAfter?.ToString(), hint(status), answer is null ? "" : Words(answer));
     }
 
     private string Words(byte[] answer)

@@ -96,12 +96,8 @@ internal sealed class ModelCalls
     /// <summary>An error for an HTTP status.</summary>
     internal Exception ForStatus(int status, string? retryAfter, byte[]? body, Exception? inner)
     {
-        _counted(status.ToString(CultureInfo.InvariantCulture));
-        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}";
         var (detail, contextExceeded) = ReadError(body, _key);
-        return IsTransient(status)
-            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
-            : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
+        return ForStatus(status, retryAfter, "", detail, inner, contextExceeded);
     }
 
     /// <summary>An error for an HTTP status of an API whose errors the caller reads.</summary>
@@ -109,15 +105,35 @@ internal sealed class ModelCalls
     /// <param name="retryAfter">Retry-After, if there is one.</param>
     /// <param name="hint">What would be right, in words of this part's own; empty for none.</param>
     /// <param name="words">The endpoint's words, for the job's owner; empty for none.</param>
-    internal Exception ForStatusInWords(int status, string? retryAfter, string hint, string words)
+    internal Exception ForStatusInWords(int status, string? retryAfter, string hint, string words) =>
+        ForStatus(status, retryAfter, hint.Length > 0 ? $" ({hint})" : "", Detail(words));
+
+    /// <summary>An endpoint's words for the job's owner, who need not know the key: some endpoints repeat it. Empty for none.</summary>
+    internal string Detail(string words) => Detail(words, _key, 400);
+
+    private Exception ForStatus(int status, string? retryAfter, string hint, string detail, Exception? inner = null, bool contextExceeded = false)
     {
-        _counted(status.ToString(CultureInfo.InvariantCulture));
-        var summary = $"{_field}: HTTP {status.ToString(CultureInfo.InvariantCulture)}{(hint.Length > 0 ? $" ({hint})" : "")}";
-        var text = Agents.PromptDraft.OneLine(words);
-        var detail = text.Length == 0 ? "" : $": {(text.Length > 400 ? text[..400] + "..." : text)}";
+        var code = status.ToString(CultureInfo.InvariantCulture);
+        _counted(code);
+        var summary = $"{_field}: HTTP {code}{hint}";
         return IsTransient(status)
-            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()))
-            : new ModelRejectedException(summary, detail, status);
+            ? new ModelUnavailableException(summary, detail, RetryAfter(retryAfter, _time.GetUtcNow()), inner)
+            : new ModelRejectedException(summary, detail, status, inner, contextExceeded);
+    }
+
+    /// <summary>On one line, without the key or (of user:password) the password, shortened.</summary>
+    private static string Detail(string words, string? key, int most)
+    {
+        var text = Agents.PromptDraft.OneLine(words);
+        foreach (var secret in new[] { key, key?[(key.IndexOf(':', StringComparison.Ordinal) + 1)..] })
+        {
+            if (secret is { Length: > 0 })
+                text = text.Replace(secret, "[the key]", StringComparison.OrdinalIgnoreCase);
+        }
+
+        if (text.Length > most)
+            text = text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)] + "...";
+        return text.Length == 0 ? "" : $": {text}";
     }
 
 #pragma warning disable CA5394 // Spreads retries; nothing secret depends on it.
@@ -125,8 +141,7 @@ internal sealed class ModelCalls
 #pragma warning restore CA5394
 
     /// <summary>
-    /// The endpoint's own words from an OpenAI error body, shortened; nothing of any other body. A job's owner reads them and
-    /// need not know the key, which some endpoints repeat.
+    /// The endpoint's own words from an OpenAI error body, shortened and without the key; nothing of any other body.
     /// </summary>
     internal static (string Detail, bool ContextExceeded) ReadError(byte[]? body, string? key)
     {
@@ -143,13 +158,11 @@ internal sealed class ModelCalls
             var message = error.ValueKind == JsonValueKind.String ? error : error.TryGetProperty("message", out var words) ? words : default;
             if (message.ValueKind != JsonValueKind.String)
                 return ("", false);
-            var text = Agents.PromptDraft.OneLine(message.GetString() ?? "");
-            if (key is { Length: > 0 })
-                text = text.Replace(key, "[the key]", StringComparison.OrdinalIgnoreCase);
+            var text = message.GetString()!;
             // The code is OpenAI's; vLLM and SGLang say it in words alone.
             var contextExceeded = (error.ValueKind == JsonValueKind.Object && error.TryGetProperty("code", out var code) && code.ValueKind == JsonValueKind.String && code.ValueEquals("context_length_exceeded"))
                 || text.Contains("maximum context length", StringComparison.OrdinalIgnoreCase);
-            return ($": {(text.Length > 200 ? text[..(char.IsHighSurrogate(text[199]) ? 199 : 200)] + "..." : text)}", contextExceeded);
+            return (Detail(text, key, 200), contextExceeded);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

@@ -29,9 +29,7 @@ internal sealed class WebUiImages : IImageModel
         var checkpoint = await FindCheckpointAsync(cancel).ConfigureAwait(false);
         var answer = await _server.PostAsync("sdapi/v1/txt2img", Request(prompt, checkpoint), cancel).ConfigureAwait(false);
         var image = _server.Read(answer, "the answer has no images[0] in base64: an endpoint that answers inline is needed", root => Decode(ImageServer.Text(root.GetProperty("images")[0])));
-        return ImageModel.MediaType(image) is { } type
-            ? new(image, type)
-            : throw new ModelRejectedException($"{_settings.Endpoint.Field}: the image is neither PNG, JPEG nor WebP", "", null);
+        return GeneratedImage.Of(image, _settings.Endpoint.Field);
     }
 
     public void Dispose() => _server.Dispose();

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Cxl.Policy;
 
@@ -131,9 +132,8 @@ internal sealed class Simulator(LinkCurve curve, Workload workload, int seed)
     private List<int> Fair(Random random, int[] runtime) =>
         [.. Enumerable.Range(0, runtime.Length).OrderBy(i => runtime[i]).ThenBy(_ => random.Next()).Take(workload.Cores)];
 
-    private static double Percentile(IReadOnlyCollection<int> values) => values.Count == 0 ? 0 : values.Order().ElementAt((int)(0.99 * (values.Count - 1)));
-
-    private static double Percentile(IReadOnlyCollection<double> values) => values.Count == 0 ? 0 : values.Order().ElementAt((int)(0.99 * (values.Count - 1)));
+    private static T Percentile<T>(IReadOnlyCollection<T> values)
+        where T : INumber<T> => values.Count == 0 ? T.Zero : values.Order().ElementAt((int)(0.99 * (values.Count - 1)));
 
     private static double Jain(int[] runtime)
     {

@@ -63,17 +63,6 @@ internal static partial class DirectFile
             throw Error(path, error);
     }
 
-    /// <summary>Waits until what was added to or removed from a folder is so on the disk itself.</summary>
-    /// <exception cref="IOException">It is not.</exception>
-    public static void FlushFolder(string path)
-    {
-        var descriptor = NativeOpen(path, CloseOnExec, 0);
-        if (descriptor < 0)
-            throw Error(path, Marshal.GetLastPInvokeError());
-        using var folder = new SafeFileHandle(descriptor, ownsHandle: true);
-        Flush(folder, path);
-    }
-
     private static IOException Error(string path, int number) => new($"{path}: {Marshal.GetPInvokeErrorMessage(number)}", number);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

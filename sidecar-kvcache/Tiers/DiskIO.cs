@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Moebius.Crds.Host;
 
 namespace Moebius.KvCache.Tiers;
 
@@ -19,5 +20,5 @@ internal class DiskIO
     public virtual void Delete(string path) => File.Delete(path);
 
     /// <summary>Waits until files that were removed from a folder are gone from the disk itself.</summary>
-    public virtual void FlushFolder(string path) => DirectFile.FlushFolder(path);
+    public virtual void FlushFolder(string path) => DurableFile.SyncDirectory(path);
 }

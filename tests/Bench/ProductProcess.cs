@@ -18,8 +18,6 @@ internal sealed class ProductProcess : IAsyncDisposable
         process.BeginErrorReadLine();
     }
 
-    public static string Repository { get; } = FindRepository();
-
     /// <summary>The process's id.</summary>
     public int Id => _process.Id;
 
@@ -34,11 +32,11 @@ internal sealed class ProductProcess : IAsyncDisposable
     /// <param name="arguments">Of <c>bin/moebius</c>.</param>
     public static ProductProcess Start(Func<string, ProcessStartInfo> launch, params string[] arguments)
     {
-        var program = Path.Combine(Repository, "bin", "moebius");
+        var program = Path.Combine(RepositoryFiles.Root, "bin", "moebius");
         if (!File.Exists(program))
             throw new UserInputException($"'{program}' does not exist: run make build");
         var start = launch(program);
-        (start.RedirectStandardOutput, start.RedirectStandardError, start.RedirectStandardInput, start.WorkingDirectory) = (true, true, true, Repository);
+        (start.RedirectStandardOutput, start.RedirectStandardError, start.RedirectStandardInput, start.WorkingDirectory) = (true, true, true, RepositoryFiles.Root);
         // Should this process be killed, the pipe closes and the other one stops too.
         start.Environment["MOEBIUS_STOP_ON_STDIN_CLOSE"] = "1";
         foreach (var argument in arguments)
@@ -102,13 +100,5 @@ internal sealed class ProductProcess : IAsyncDisposable
             return;
         lock (_lines)
             _lines.Add(line);
-    }
-
-    private static string FindRepository()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Moebius.slnx")))
-            directory = directory.Parent;
-        return directory?.FullName ?? throw new InvalidOperationException("the benchmark runs outside the repository");
     }
 }

@@ -63,7 +63,7 @@ public sealed class BadValuesTests
         {
             await File.WriteAllTextAsync(file, values);
 
-            var refused = await Tool.HelmAsync("template", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "-f", file);
+            var refused = await Tool.HelmAsync("template", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "moebius-system", "-f", file);
 
             Assert.NotEqual(0, refused.ExitCode);
             Assert.Contains(message, refused.StandardError, StringComparison.Ordinal);
@@ -77,7 +77,7 @@ public sealed class BadValuesTests
     [Fact]
     public async Task Wrong_value_of_the_definitions_is_refused_by_name()
     {
-        var refused = await Tool.HelmAsync("template", "crds", RepositoryFiles.CrdChart, "--set", "keeep=true");
+        var refused = await Tool.HelmAsync("template", "crds", RepositoryFiles.At("charts/moebius-crds"), "--set", "keeep=true");
 
         Assert.NotEqual(0, refused.ExitCode);
         Assert.Contains("'keeep' not allowed", refused.StandardError, StringComparison.Ordinal);

@@ -37,7 +37,7 @@ public sealed class CopyTests : IDisposable
     [Fact]
     public async Task Definitions_are_rendered_as_they_are_generated()
     {
-        var rendered = Rendered.Parse((await Tool.HelmAsync("template", "crds", RepositoryFiles.CrdChart)).EnsureSuccess().StandardOutput);
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", "crds", RepositoryFiles.At("charts/moebius-crds"))).EnsureSuccess().StandardOutput);
 
         Assert.Empty(rendered.UnknownKinds());
         var generated = Directory.GetFiles(RepositoryFiles.At("crds/manifests")).Order(StringComparer.Ordinal).Select(file => Rendered.Parse(File.ReadAllText(file)).Objects[0]).ToList();
@@ -52,7 +52,7 @@ public sealed class CopyTests : IDisposable
     [Fact]
     public async Task Definitions_may_be_given_up_and_labelled()
     {
-        var rendered = Rendered.Parse((await Tool.HelmAsync("template", "crds", RepositoryFiles.CrdChart, "--set", "keep=false,labels.team=ml,annotations.note=x")).EnsureSuccess().StandardOutput);
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", "crds", RepositoryFiles.At("charts/moebius-crds"), "--set", "keep=false,labels.team=ml,annotations.note=x")).EnsureSuccess().StandardOutput);
 
         Assert.All(rendered.Objects, one =>
         {

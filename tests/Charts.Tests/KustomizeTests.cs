@@ -10,7 +10,7 @@ public sealed class KustomizeTests
     [Fact]
     public async Task Base_and_charts_render_the_same_objects()
     {
-        var definitions = (await Tool.HelmAsync("template", "moebius", RepositoryFiles.CrdChart)).EnsureSuccess().StandardOutput;
+        var definitions = (await Tool.HelmAsync("template", "moebius", RepositoryFiles.At("charts/moebius-crds"))).EnsureSuccess().StandardOutput;
         var chart = await Rendered.ChartAsync("--skip-tests");
         var charts = ByName([.. Rendered.Parse(definitions).Objects, .. chart.Objects]);
 

@@ -12,7 +12,7 @@ public sealed class LintTests
     [Fact]
     public async Task Notes_name_what_was_installed_and_what_is_missing()
     {
-        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", "nodeAgents.podSecurity=baseline")).EnsureSuccess().StandardOutput;
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "moebius-system", "--dry-run=client", "--set", "nodeAgents.podSecurity=baseline")).EnsureSuccess().StandardOutput;
 
         Assert.Contains("moebius-system/moebius-operator", notes, StringComparison.Ordinal);
         Assert.Contains("THE CUSTOM RESOURCES ARE MISSING", notes, StringComparison.Ordinal);
@@ -26,7 +26,7 @@ public sealed class LintTests
     [InlineData("metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true", "", "nothing to watch")]
     public async Task Notes_name_the_rules_that_have_nothing_to_watch(string values, string said, string unsaid)
     {
-        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", $"prometheusRule.enabled=true,{values}")).EnsureSuccess().StandardOutput;
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "moebius-system", "--dry-run=client", "--set", $"prometheusRule.enabled=true,{values}")).EnsureSuccess().StandardOutput;
         notes = notes[notes.IndexOf("NOTES:", StringComparison.Ordinal)..];
 
         Assert.Contains(said, notes, StringComparison.Ordinal);
@@ -39,7 +39,7 @@ public sealed class LintTests
     [InlineData("webhook.enabled=false,watchNamespace=moebius-system", "the rights that the operator needs are printed by `moebius operator rbac`.")]
     public async Task Notes_say_where_the_rights_come_from_that_a_release_does_not_make(string values, string expected)
     {
-        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", "--dry-run=client", "--set", $"rbac.create=false,{values}")).EnsureSuccess().StandardOutput;
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "moebius-system", "--dry-run=client", "--set", $"rbac.create=false,{values}")).EnsureSuccess().StandardOutput;
 
         Assert.Contains($"rbac.create is false: {expected}", notes, StringComparison.Ordinal);
     }
@@ -47,7 +47,7 @@ public sealed class LintTests
     [Fact]
     public async Task Notes_of_one_namespace_say_that_profiles_have_no_effect()
     {
-        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.Chart, "-n", "shop", "--dry-run=client", "--set", "watchNamespace=shop")).EnsureSuccess().StandardOutput;
+        var notes = (await Tool.HelmAsync("install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "shop", "--dry-run=client", "--set", "watchNamespace=shop")).EnsureSuccess().StandardOutput;
 
         Assert.Contains("It works in the namespace shop only, and runs no node agents", notes, StringComparison.Ordinal);
     }

@@ -19,7 +19,7 @@ internal sealed class Rendered(IReadOnlyList<JsonObject> objects)
 
     /// <summary><c>helm template</c> of the operator's chart, as release moebius in moebius-system.</summary>
     public static async Task<Rendered> ChartAsync(params string[] arguments) =>
-        Parse((await Tool.HelmAsync(["template", "moebius", RepositoryFiles.Chart, "-n", "moebius-system", .. arguments])).EnsureSuccess().StandardOutput);
+        Parse((await Tool.HelmAsync(["template", "moebius", RepositoryFiles.At("charts/moebius"), "-n", "moebius-system", .. arguments])).EnsureSuccess().StandardOutput);
 
     /// <summary>The one object of a type that has this name, or the only one.</summary>
     public T One<T>(string? name = null)

@@ -160,7 +160,7 @@ public sealed class TemplateTests
     public async Task Names_that_look_like_numbers_stay_names()
     {
         var rendered = Rendered.Parse((await Tool.HelmAsync(
-            "template", "2024", RepositoryFiles.Chart, "-n", "2025", "--set-string", "watchNamespace=1e3,priorityClassName=7,nodeAgents.namespace=2026",
+            "template", "2024", RepositoryFiles.At("charts/moebius"), "-n", "2025", "--set-string", "watchNamespace=1e3,priorityClassName=7,nodeAgents.namespace=2026",
             "--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,prometheusRule.enabled=true,dashboards.enabled=true")).EnsureSuccess().StandardOutput);
 
         Assert.NotEmpty(rendered.UnknownKinds());
@@ -300,7 +300,7 @@ public sealed class TemplateTests
     [Fact]
     public async Task Names_of_Services_are_short_enough_whatever_the_release_is_called()
     {
-        var rendered = Rendered.Parse((await Tool.HelmAsync("template", new string('a', 53), RepositoryFiles.Chart, "--set", $"webhook.enabled=true,nameOverride={new string('b', 46)}")).EnsureSuccess().StandardOutput);
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", new string('a', 53), RepositoryFiles.At("charts/moebius"), "--set", $"webhook.enabled=true,nameOverride={new string('b', 46)}")).EnsureSuccess().StandardOutput);
         Assert.Equal(2, rendered.All<V1Service>().Count());
         Assert.All(rendered.All<V1Service>(), service => Assert.InRange(service.Metadata.Name.Length, 1, 63));
     }
@@ -315,7 +315,7 @@ public sealed class TemplateTests
     [InlineData("my-moebius-2", "my-moebius-2-operator")]
     public async Task Names_follow_the_release(string release, string name)
     {
-        var rendered = Rendered.Parse((await Tool.HelmAsync("template", release, RepositoryFiles.Chart)).EnsureSuccess().StandardOutput);
+        var rendered = Rendered.Parse((await Tool.HelmAsync("template", release, RepositoryFiles.At("charts/moebius"))).EnsureSuccess().StandardOutput);
 
         Assert.Equal(name, rendered.One<V1Deployment>().Metadata.Name);
         Assert.Equal(name, rendered.One<V1ServiceAccount>().Metadata.Name);
@@ -327,7 +327,7 @@ public sealed class TemplateTests
         var names = new List<string>();
         foreach (var space in new[] { "a", "b" })
         {
-            var rendered = Rendered.Parse((await Tool.HelmAsync("template", "moebius", RepositoryFiles.Chart, "-n", space, "--set", $"watchNamespace={space}")).EnsureSuccess().StandardOutput);
+            var rendered = Rendered.Parse((await Tool.HelmAsync("template", "moebius", RepositoryFiles.At("charts/moebius"), "-n", space, "--set", $"watchNamespace={space}")).EnsureSuccess().StandardOutput);
             names.AddRange(rendered.Objects.Where(one => one["metadata"]!["namespace"] is null).Select(Rendered.Name));
         }
 

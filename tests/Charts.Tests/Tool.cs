@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Charts.Tests;
@@ -13,17 +12,7 @@ internal static class Tool
     public static async Task<CommandResult> KubectlAsync(params string[] arguments) =>
         await RunAsync((await KubernetesAssets.FindAsync()).Program("kubectl"), arguments);
 
-    public static async Task<CommandResult> RunAsync(string program, IEnumerable<string> arguments, params (string Name, string Value)[] environment)
-    {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        // No cluster and no settings of the user's own.
-        start.Environment["KUBECONFIG"] = "/dev/null";
-        foreach (var (name, value) in environment)
-            start.Environment[name] = value;
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var error = process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return new CommandResult($"{Path.GetFileName(program)} {string.Join(' ', start.ArgumentList)}", process.ExitCode, await output, await error);
-    }
+    /// <summary>Any program, with no cluster and no settings of the user's own.</summary>
+    public static Task<CommandResult> RunAsync(string program, IEnumerable<string> arguments, params (string Name, string Value)[] environment) =>
+        Command.RunAsync(program, arguments, environment: environment.Append(("KUBECONFIG", "/dev/null")).ToDictionary());
 }

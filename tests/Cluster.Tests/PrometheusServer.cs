@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Cluster.Tests;
 
@@ -20,7 +19,7 @@ internal sealed class PrometheusServer : IAsyncDisposable
     {
         var configuration = Path.Combine(_folder.FullName, "prometheus.json");
         File.WriteAllText(configuration, Configuration(targets));
-        var port = FreePort();
+        var port = LoopbackPorts.Take();
         _process = Process.Start(new ProcessStartInfo(program, [$"--config.file={configuration}", $"--storage.tsdb.path={_folder.FullName}/data", $"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]))!;
         _client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}/api/v1/") };
     }
@@ -76,11 +75,4 @@ internal sealed class PrometheusServer : IAsyncDisposable
             })]),
         }),
     }.ToJsonString();
-
-    private static string FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
-    }
 }

@@ -10,7 +10,7 @@ public sealed class SamplesTests
     [MemberData(nameof(Samples))]
     public void A_sample_of_each_kind_is_a_valid_resource(string file)
     {
-        var path = Repository.Path("samples", file);
+        var path = RepositoryFiles.At("samples/" + file);
         var resource = ManifestValidator.LoadResource(Assert.Single(Manifests.ParseDocuments(Manifests.ReadText(path), path)), path);
         Assert.Equal(file, resource.GetType().Name.ToLowerInvariant() + ".yaml");
     }

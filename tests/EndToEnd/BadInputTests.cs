@@ -63,7 +63,7 @@ public sealed class BadInputTests
             var start = new ProcessStartInfo("sh", ["-c", "ulimit -f 8000; DOTNET_EnableWriteXorExecute=0 exec \"$0\" pack samples/models/austen-moe --out \"$1\"", MoebiusProcess.Program, folder])
             {
                 RedirectStandardError = true,
-                WorkingDirectory = MoebiusProcess.Repository,
+                WorkingDirectory = RepositoryFiles.Root,
             };
             using var run = Process.Start(start)!;
             var error = await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

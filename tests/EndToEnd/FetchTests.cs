@@ -32,7 +32,7 @@ public sealed class FetchTests : IDisposable
         using var archive = new MemoryStream();
         using (var tar = new TarWriter(archive, leaveOpen: true))
         {
-            foreach (var file in Directory.GetFiles(Path.Combine(MoebiusProcess.Repository, "samples/models/austen-moe")))
+            foreach (var file in Directory.GetFiles(Path.Combine(RepositoryFiles.Root, "samples/models/austen-moe")))
                 tar.WriteEntry(file, Path.GetFileName(file));
         }
 

@@ -12,7 +12,7 @@ internal sealed class LocalRun : IAsyncDisposable
     /// <summary>The quickstart with some texts replaced.</summary>
     public string Manifest(params (string Old, string New)[] changes)
     {
-        var text = File.ReadAllText(Path.Combine(MoebiusProcess.Repository, "samples", "quickstart.yaml"));
+        var text = File.ReadAllText(Path.Combine(RepositoryFiles.Root, "samples", "quickstart.yaml"));
         foreach (var (old, changed) in changes)
         {
             Assert.Contains(old, text, StringComparison.Ordinal);
@@ -28,13 +28,13 @@ internal sealed class LocalRun : IAsyncDisposable
     public string CopyModel()
     {
         var target = Directory.CreateDirectory(Path.Combine(_directory, "austen-moe")).FullName;
-        foreach (var file in Directory.GetFiles(Path.Combine(MoebiusProcess.Repository, "samples", "models", "austen-moe")))
+        foreach (var file in Directory.GetFiles(Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe")))
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
         return target;
     }
 
     public string[] Up(string manifest, params string[] more) =>
-        ["local", "up", "--name", Name, "-f", manifest, "--host-path", "/var/lib/moebius/models=" + Path.Combine(MoebiusProcess.Repository, "samples", "models"), .. more];
+        ["local", "up", "--name", Name, "-f", manifest, "--host-path", "/var/lib/moebius/models=" + Path.Combine(RepositoryFiles.Root, "samples", "models"), .. more];
 
     /// <summary>Command lines of the instance's processes that are still there.</summary>
     public IReadOnlyList<string> Processes()
@@ -69,10 +69,8 @@ internal sealed class LocalRun : IAsyncDisposable
 
     public async Task NothingIsLeftAsync()
     {
-        for (var i = 0; i < 100 && (Processes().Count > 0 || Files().Count > 0); i++)
-            await Task.Delay(100);
-        Assert.Empty(Processes());
-        Assert.Empty(Files());
+        await Eventually.TrueAsync(() => Processes().Count == 0);
+        await Eventually.TrueAsync(() => Files().Count == 0);
     }
 
     public async ValueTask DisposeAsync()

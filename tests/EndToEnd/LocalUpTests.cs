@@ -86,9 +86,7 @@ public sealed partial class LocalUpTests
 
         var supervisor = Process.GetProcesses().Single(process => CommandLine(process.Id) is { } line && line.Contains("supervise", StringComparison.Ordinal) && line.Contains(run.Name, StringComparison.Ordinal));
         MoebiusProcess.Kill(supervisor.Id);
-        for (var i = 0; i < 200 && run.Processes().Count > 0; i++)
-            await Task.Delay(100);
-        Assert.Empty(run.Processes());
+        await Eventually.TrueAsync(() => run.Processes().Count == 0);
 
         Assert.Equal(0, (await MoebiusProcess.RunAsync(run.Up(manifest, "--detach"))).Code);
         Assert.Equal(0, (await MoebiusProcess.RunAsync("local", "down", "--name", run.Name)).Code);
@@ -101,8 +99,7 @@ public sealed partial class LocalUpTests
         await using var run = new LocalRun();
         var model = run.CopyModel();
         using var up = MoebiusProcess.Start(run.Up(run.Manifest(("/var/lib/moebius/models/austen-moe", model))));
-        for (var i = 0; i < 600 && (await MoebiusProcess.RunAsync("local", "status", "--name", run.Name)).Code != 0; i++)
-            await Task.Delay(100);
+        await Eventually.TrueAsync(async () => (await MoebiusProcess.RunAsync("local", "status", "--name", run.Name)).Code == 0);
         File.Delete(Path.Combine(model, "config.json"));
         MoebiusProcess.Kill(Process.GetProcesses().Single(process => CommandLine(process.Id) is { } line && line.Contains("\0serve\0", StringComparison.Ordinal) && line.Contains(model, StringComparison.Ordinal)).Id);
         var (code, _, error) = await up.EndAsync(TimeSpan.FromMinutes(2));

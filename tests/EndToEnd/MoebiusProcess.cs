@@ -22,8 +22,6 @@ internal sealed partial class MoebiusProcess : IDisposable
 
     public static string Program => Path.Combine(AppContext.BaseDirectory, "moebius");
 
-    public static string Repository { get; } = FindRepository();
-
     /// <summary>A port that nobody listens on, and that no outgoing connection or listener without a wish of its own is given.</summary>
     public static int FreePort() => LoopbackPorts.Take();
 
@@ -34,7 +32,7 @@ internal sealed partial class MoebiusProcess : IDisposable
     {
         // Scripts and build tools have more open than the standard streams: what stays behind must not hold any of it.
         // A test run in the background has SIGINT ignored, and children inherit that; a user's shell does not.
-        var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Repository };
+        var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = RepositoryFiles.Root };
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
         start.ArgumentList.Add("-c");
@@ -111,14 +109,6 @@ internal sealed partial class MoebiusProcess : IDisposable
     }
 
     public static void Kill(int process) => Assert.Equal(0, Kill(process, 9));
-
-    private static string FindRepository()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Moebius.slnx")))
-            directory = directory.Parent;
-        return directory?.FullName ?? throw new InvalidOperationException("the tests run outside the repository");
-    }
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Kill(int process, int signal);

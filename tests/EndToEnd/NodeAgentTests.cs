@@ -98,9 +98,9 @@ public sealed class NodeAgentTests : IDisposable
         File.WriteAllText(path, text + "\n");
     }
 
-    private static async Task UntilAsync(Func<bool> holds, MoebiusProcess agent)
+    private static Task UntilAsync(Func<bool> holds, MoebiusProcess agent) => Eventually.TrueAsync(() =>
     {
-        for (var until = DateTime.UtcNow.AddSeconds(60); !holds(); await Task.Delay(50))
-            Assert.True(DateTime.UtcNow < until && !agent.HasExited, "the agent has ended, or did not do it within a minute");
-    }
+        Assert.False(agent.HasExited, "the agent has ended");
+        return holds();
+    });
 }

@@ -3,8 +3,13 @@ using System.Diagnostics;
 namespace Moebius.KubernetesEnvironment;
 
 /// <summary>Runs a command to its end and captures what it printed.</summary>
-internal static class Command
+public static class Command
 {
+    /// <param name="program">The program, by path or name.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="standardInput">What it reads; nothing if null.</param>
+    /// <param name="environment">Variables beside those of this process.</param>
+    /// <param name="cancellationToken">Kills it and what it has started.</param>
     public static async Task<CommandResult> RunAsync(
         string program,
         IEnumerable<string> arguments,

@@ -14,6 +14,7 @@ internal sealed class ComfyImages : IImageModel
     private static readonly TimeSpan LongestFarewell = TimeSpan.FromSeconds(5);
 
     private readonly ImageSettings _settings;
+    private readonly ModelCalls _calls;
     private readonly ImageServer _server;
     private readonly TimeProvider _time;
     private readonly TimeSpan _pollInterval;
@@ -24,7 +25,7 @@ internal sealed class ComfyImages : IImageModel
     /// <param name="pollInterval">Time between two looks at a workflow; absent for half a second.</param>
     public ComfyImages(ImageSettings settings, ModelCalls calls, TimeProvider time, TimeSpan? pollInterval = null)
     {
-        (_settings, _time, _pollInterval) = (settings, time, pollInterval ?? TimeSpan.FromMilliseconds(500));
+        (_settings, _calls, _time, _pollInterval) = (settings, calls, time, pollInterval ?? TimeSpan.FromMilliseconds(500));
         _server = new ImageServer(settings.Endpoint, calls, ComfyAnswers.Words, Hint);
     }
 
@@ -50,9 +51,7 @@ internal sealed class ComfyImages : IImageModel
             var file = Image(outcome);
             var query = $"filename={Uri.EscapeDataString(file.Name)}&subfolder={Uri.EscapeDataString(file.Subfolder)}&type={Uri.EscapeDataString(file.Type)}";
             var image = await _server.GetAsync($"view?{query}", cancel).ConfigureAwait(false);
-            return ImageModel.MediaType(image) is { } type
-                ? new(image, type)
-                : throw new ModelRejectedException($"{Field}: the image is neither PNG, JPEG nor WebP", "", null);
+            return GeneratedImage.Of(image, Field);
         }
         finally
         {
@@ -99,8 +98,7 @@ internal sealed class ComfyImages : IImageModel
             throw new ModelUnavailableException($"{Field}: the workflow was interrupted in ComfyUI", "", null);
         if (outcome.Error is { } error)
         {
-            var text = Agents.PromptDraft.OneLine(error);
-            var detail = $": {(text.Length > 400 ? text[..400] + "..." : text)}";
+            var detail = _calls.Detail(error);
             throw outcome.OutOfMemory
                 ? new ModelUnavailableException($"{Field}: the workflow failed for lack of memory", detail, null)
                 : new ModelRejectedException($"{Field}: the workflow failed", detail, null);

@@ -89,7 +89,7 @@ internal static class SchedulerBench
 
     private static async Task<string> BootAsync()
     {
-        var script = Path.Combine(ProductProcess.Repository, "build/vm/test.sh");
+        var script = Path.Combine(RepositoryFiles.Root, "build/vm/test.sh");
         using var process = Process.Start(new ProcessStartInfo(script, ["Release", "bench"]) { RedirectStandardOutput = true })!;
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

@@ -9,7 +9,7 @@ internal static class BenchModels
     /// <summary>The demonstration model.</summary>
     public static string Demonstration()
     {
-        var source = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
+        var source = Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe");
         var directory = Path.Combine(BenchCache.Models, "austen-moe");
         Directory.CreateDirectory(directory);
         foreach (var file in Directory.GetFiles(source))

@@ -36,7 +36,7 @@ internal static class LargeModel
         Report.Line($"Writing the model of 2.5 GB to {directory} ...");
         Write(part);
         foreach (var file in new[] { "tokenizer.json", "tokenizer_config.json", "chat_template.jinja" })
-            File.Copy(Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe", file), Path.Combine(part, file));
+            File.Copy(Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe", file), Path.Combine(part, file));
         if (Directory.Exists(directory))
             Directory.Delete(directory, recursive: true);
         Directory.Move(part, directory);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Bench.Inference;
 
@@ -18,7 +19,7 @@ internal sealed class LlamaPeer
 
     /// <summary>Fetches it on first use; build/peers/llama.sh says how.</summary>
     public static async Task<LlamaPeer> EnsureAsync() =>
-        new((await RunAsync(Path.Combine(ProductProcess.Repository, "build", "peers", "llama.sh"), [])).Trim().Split('\n')[^1]);
+        new((await RunAsync(Path.Combine(RepositoryFiles.Root, "build", "peers", "llama.sh"), [])).Trim().Split('\n')[^1]);
 
     /// <summary>The tokens per second of llama-bench: a prompt of <paramref name="prompt"/> tokens, and <paramref name="output"/> tokens one by one after nothing.</summary>
     public async Task<(double Prefill, double Decode)> BenchAsync(string gguf, int threads, int prompt, int output)
@@ -55,13 +56,6 @@ internal sealed class LlamaPeer
         return lines.Count > 0 ? lines : throw new InvalidOperationException($"{arguments[0]} printed no results: {output}");
     }
 
-    private static async Task<string> RunAsync(string program, string[] arguments)
-    {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var errors = await process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return process.ExitCode == 0 ? await output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {errors}");
-    }
+    private static async Task<string> RunAsync(string program, string[] arguments) =>
+        (await Command.RunAsync(program, arguments)).EnsureSuccess().StandardOutput;
 }

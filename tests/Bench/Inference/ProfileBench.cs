@@ -12,7 +12,7 @@ internal static class ProfileBench
     public static void Run()
     {
         Profile("2.5 GB model", LargeModel.Ensure(), 40);
-        Profile("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), 400);
+        Profile("demonstration model", Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe"), 400);
     }
 
     private static void Profile(string name, string directory, int steps)

@@ -86,9 +86,9 @@ internal static class RecallBench
 /// <summary>Routing of the demonstration model on a novel.</summary>
 internal static class DemonstrationTrace
 {
-    private static readonly string Model = Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe");
+    private static readonly string Model = Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe");
 
-    public static string Text { get; } = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+    public static string Text { get; } = File.ReadAllText(Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data", "austen.txt"));
 
     public static RoutingTrace Record(int letters) =>
         TraceRun.OfText(Model, Text[..Math.Min(letters, Text.Length)], int.MaxValue, null, new ModelLoadOptions { Threads = 1 });

@@ -1,9 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Bench.Inference;
 
@@ -20,10 +19,7 @@ internal sealed class ServedDecode : IAsyncDisposable
     /// <param name="arguments">More arguments of <c>serve</c>.</param>
     public static async Task<ServedDecode> StartAsync(MemoryLimit? limit, string model, params string[] arguments)
     {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        var port = ((IPEndPoint)probe.LocalEndpoint).Port;
-        probe.Stop();
+        var port = LoopbackPorts.Take();
         var server = ProductProcess.Start(limit, ["serve", "--model", model, "--listen", $"127.0.0.1:{port}", "--served-model-name", "bench", .. arguments]);
         var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(3) };
         await server.SaysAsync("Ready after");

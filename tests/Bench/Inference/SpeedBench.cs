@@ -16,7 +16,7 @@ internal static class SpeedBench
 
     /// <summary>So small that it measures what a step costs beside its products.</summary>
     public static Task SmallAsync() =>
-        CompareAsync("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), repeats: 5, output: 128);
+        CompareAsync("demonstration model", Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe"), repeats: 5, output: 128);
 
     private static async Task CompareAsync(string name, string directory, int repeats, int output)
     {

@@ -33,7 +33,7 @@ internal static class StepBench
 
     public static Task LargeAsync() => MeasureAsync("2.5 GB model", LargeModel.Ensure(), 24);
 
-    public static Task SmallAsync() => MeasureAsync("demonstration model", Path.Combine(ProductProcess.Repository, "samples", "models", "austen-moe"), 200);
+    public static Task SmallAsync() => MeasureAsync("demonstration model", Path.Combine(RepositoryFiles.Root, "samples", "models", "austen-moe"), 200);
 
     private static async Task MeasureAsync(string name, string directory, int output)
     {

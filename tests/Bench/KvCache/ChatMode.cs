@@ -1,10 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Bench.KvCache;
 
@@ -56,7 +55,7 @@ internal sealed class ChatMode : IAsyncDisposable
             },
         }.ToJsonString());
         var socket = Path.Combine(folder.FullName, "kv.sock");
-        var port = FreePort();
+        var port = LoopbackPorts.Take();
         var sidecar = ProductProcess.Start("kvcache", "serve", "--socket", socket, "--arena", folder.FullName, "--arena-size", "512Mi", "--policy", policy);
         await sidecar.SaysAsync("Serving on");
         var server = ProductProcess.Start(
@@ -139,12 +138,5 @@ internal sealed class ChatMode : IAsyncDisposable
         await _server.DisposeAsync();
         await _sidecar.DisposeAsync();
         _folder.Delete(recursive: true);
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Moebius.Crds;
+using Moebius.KubernetesEnvironment;
 
 namespace Moebius.Bench.KvCache;
 
@@ -51,13 +52,10 @@ internal sealed class PeerStore : IDisposable
     /// <summary>Null: the server is not on this machine.</summary>
     public static PeerStore? Start(string name, int sets, int blocks, int blockBytes)
     {
-        var program = Path.Combine(BenchCache.Root, "peers", "bin", name);
+        var program = Path.Combine(MoebiusCache.Root, "peers", "bin", name);
         if (!File.Exists(program))
             return null;
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        listener.Stop();
+        var port = LoopbackPorts.Take();
         string[] arguments = name == "garnet-server"
             ? ["--port", $"{port}", "--bind", "127.0.0.1", "--memory", "256m"]
             : ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];

@@ -26,7 +26,7 @@ internal static class TtftBench
 
     public static async Task RunAsync()
     {
-        var prose = await File.ReadAllTextAsync(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+        var prose = await File.ReadAllTextAsync(Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data", "austen.txt"));
         var results = await MeasureAsync(new ChatTrace(prose, 1, Repeats * SystemsOfRepeat));
 
         var prompt = results.SelectMany(static modes => modes[SafeKV].Answers).Average(static answer => answer.PromptTokens);

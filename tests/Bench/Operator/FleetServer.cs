@@ -54,7 +54,7 @@ internal sealed class FleetServer : IAsyncDisposable
 
     private async Task PrepareAsync()
     {
-        var root = ProductProcess.Repository;
+        var root = RepositoryFiles.Root;
         await Server.InstallCrdsAsync(Path.Combine(root, "crds/manifests"));
         (await Server.KubectlAsync("create", "namespace", "moebius-system")).EnsureSuccess();
         (await Server.KubectlAsync("apply", "-f", Path.Combine(root, "operator/manifests/rbac.yaml"))).EnsureSuccess();
@@ -96,7 +96,7 @@ internal sealed class FleetServer : IAsyncDisposable
     private static ProcessStartInfo WithEnvironment(string program)
     {
         var start = new ProcessStartInfo(program);
-        var pod = KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(ProductProcess.Repository, "config/operator/operator.yaml"))).OfType<V1Deployment>().Single();
+        var pod = KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(RepositoryFiles.Root, "config/operator/operator.yaml"))).OfType<V1Deployment>().Single();
         // What this process was started with goes first: so a setting is tried.
         foreach (var variable in pod.Spec.Template.Spec.Containers.Single().Env.Where(variable => Environment.GetEnvironmentVariable(variable.Name) is null))
             start.Environment[variable.Name] = variable.Value;

@@ -24,13 +24,13 @@ public sealed class ChartCluster : KubernetesTestServer
 
     internal async Task<CommandResult> HelmAsync(params string[] arguments) => await HelmAsync(arguments, null);
 
-    internal Task<CommandResult> InstallDefinitionsAsync(params string[] more) => InstallDefinitionsFromAsync(RepositoryFiles.CrdChart, more);
+    internal Task<CommandResult> InstallDefinitionsAsync(params string[] more) => InstallDefinitionsFromAsync(RepositoryFiles.At("charts/moebius-crds"), more);
 
     internal Task<CommandResult> InstallDefinitionsFromAsync(string chart, params string[] more) =>
         HelmAsync(["upgrade", "--install", "moebius-crds", chart, "-n", OperatorNamespace, "--create-namespace", .. HelmLenient, .. more]);
 
     internal Task<CommandResult> InstallOperatorAsync(params string[] more) =>
-        HelmAsync(["upgrade", "--install", "moebius", RepositoryFiles.Chart, "-n", OperatorNamespace, "--create-namespace", .. more]);
+        HelmAsync(["upgrade", "--install", "moebius", RepositoryFiles.At("charts/moebius"), "-n", OperatorNamespace, "--create-namespace", .. more]);
 
     /// <summary>Uninstalls everything and removes the definitions, which are kept.</summary>
     internal async Task ClearAsync()

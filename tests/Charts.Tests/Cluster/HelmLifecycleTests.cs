@@ -84,7 +84,7 @@ public sealed class HelmLifecycleTests(ChartCluster cluster) : IAsyncLifetime
         var old = Directory.CreateTempSubdirectory("moebius-crds");
         try
         {
-            await CopyAsync(RepositoryFiles.CrdChart, old.FullName);
+            await CopyAsync(RepositoryFiles.At("charts/moebius-crds"), old.FullName);
             var file = Path.Combine(old.FullName, "files/moebius.dev_moedeployments.yaml");
             // An older release did not have the column.
             var text = await File.ReadAllTextAsync(file);

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using Moebius.Operator;
 
 namespace Moebius.Charts.Tests.Cluster;
@@ -25,7 +23,7 @@ public sealed class OperatorRightsTests(ChartCluster cluster) : IAsyncLifetime
         (await cluster.InstallOperatorAsync("--set", $"watchNamespace={watch}")).EnsureSuccess();
         var spec = (await cluster.GetAsync("deployment", "moebius-operator", ChartCluster.OperatorNamespace))!["spec"]!["template"]!["spec"]!;
         var account = $"system:serviceaccount:{ChartCluster.OperatorNamespace}:{spec["serviceAccountName"]}";
-        var listen = FreeAddress();
+        var listen = $"127.0.0.1:{LoopbackPorts.Take()}";
         string[] arguments =
         [
             .. spec["containers"]![0]!["args"]!.AsArray().Select(argument => (string)argument!).Where(argument => !argument.StartsWith("--listen=", StringComparison.Ordinal)),
@@ -107,12 +105,5 @@ public sealed class OperatorRightsTests(ChartCluster cluster) : IAsyncLifetime
         {
             return false;
         }
-    }
-
-    private static string FreeAddress()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}");
     }
 }

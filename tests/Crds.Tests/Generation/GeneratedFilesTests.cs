@@ -6,7 +6,7 @@ public sealed class GeneratedFilesTests
 {
     [Fact]
     public void Checked_in_files_are_what_the_types_generate() =>
-        Assert.Empty(GeneratedFiles.Differences(Repository.Path("crds", "manifests"), Repository.Path("docs", "api.md")));
+        Assert.Empty(GeneratedFiles.Differences(RepositoryFiles.At("crds/manifests"), RepositoryFiles.At("docs/api.md")));
 
     [Fact]
     public void A_missing_a_changed_and_a_left_over_file_are_found_and_repaired()

@@ -20,7 +20,7 @@ public sealed class PolicyManifestTests
     {
         var policy = PolicyManifest.Parse($"{Secret}---\napiVersion: moebius.dev/v1alpha1\nkind: MoEDeployment\n---\n{Head}spec: {{mode: Isolate}}\n", "p.yaml");
         Assert.Equal(("p", V1Alpha1.SharingMode.Isolate), (policy.Metadata.Name, policy.Spec.Mode));
-        Assert.Equal("quickstart", PolicyManifest.Parse(File.ReadAllText(Repository.Path("samples", "quickstart.yaml")), "quickstart.yaml").Metadata.Name);
+        Assert.Equal("quickstart", PolicyManifest.Parse(File.ReadAllText(RepositoryFiles.At("samples/quickstart.yaml")), "quickstart.yaml").Metadata.Name);
     }
 
     [Theory]

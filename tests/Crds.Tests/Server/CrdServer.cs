@@ -6,7 +6,7 @@ namespace Moebius.Crds.Tests.Server;
 /// <summary>A real API server with CEL and our definitions, one for all tests.</summary>
 public sealed class CrdServer : KubernetesTestServer
 {
-    protected override Task PrepareAsync() => InstallCrdsAsync(Repository.Path("crds", "manifests"));
+    protected override Task PrepareAsync() => InstallCrdsAsync(RepositoryFiles.At("crds/manifests"));
 
     /// <summary>Why the server refuses a resource; null when it has created it, or would.</summary>
     public Task<string?> RefusalAsync(JsonObject manifest, bool dryRun = false) => CreateAsync("default", manifest, dryRun, TestContext.Current.CancellationToken);

@@ -34,7 +34,7 @@ public sealed class DefinitionTests(CrdServer server)
     [Theory]
     [MemberData(nameof(Kinds))]
     public async Task The_sample_is_accepted(string kind) =>
-        (await server.KubectlAsync("create", "-f", Repository.Path("samples", kind.ToLowerInvariant() + ".yaml"))).EnsureSuccess();
+        (await server.KubectlAsync("create", "-f", RepositoryFiles.At($"samples/{kind.ToLowerInvariant()}.yaml"))).EnsureSuccess();
 
     [Theory]
     [InlineData("MoEDeployment", "{experts: {slowTier: Tape}}", "Unsupported value: \"Tape\": supported values: \"DirectIO\", \"MemoryMap\", \"HostMemory\"")]

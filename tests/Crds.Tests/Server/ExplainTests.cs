@@ -7,7 +7,7 @@ public sealed class ExplainServer() : KubernetesTestServer(new KubernetesTestSer
 {
     protected override async Task PrepareAsync()
     {
-        await InstallCrdsAsync(Repository.Path("crds", "manifests"));
+        await InstallCrdsAsync(RepositoryFiles.At("crds/manifests"));
         // The server publishes the schemas of its resources a few seconds after it serves them.
         foreach (var kind in ResourceKinds.All)
         {

@@ -50,28 +50,22 @@ public sealed class NodeEventsTests
             refusal = each;
             var message = $"again {written.Count}";
             events.Add(new NodeEvent(true, "SchedulerBackOff", message));
-            await UntilAsync(() => events.Warning is not null);
+            await Eventually.TrueAsync(() => events.Warning is not null);
             Assert.StartsWith("events: cannot be written", events.Warning, StringComparison.Ordinal);
             // It is written as soon as it can be, and nothing else has to happen for that.
             refusal = null;
-            await UntilAsync(() => events.Warning is null);
+            await Eventually.TrueAsync(() => events.Warning is null);
             Assert.Equal(message, (string?)written.Last()["message"]);
         }
 
         // What the server finds invalid would be so for ever: it does not keep the next one waiting.
         refusal = Results.StatusCode(422);
         events.Add(new NodeEvent(true, "SchedulerExited", "invalid"));
-        await UntilAsync(() => events.Warning is not null);
+        await Eventually.TrueAsync(() => events.Warning is not null);
         refusal = null;
         events.Add(new NodeEvent(false, "SchedulerLoaded", "the next"));
-        await UntilAsync(() => events.Warning is null);
+        await Eventually.TrueAsync(() => events.Warning is null);
         Assert.Equal(["a level", "xxxxxxx", "again 2", "again 3", "the next"], written.Select(one => (string)one["message"]!).Select(text => text.Length > 100 ? text[..7] : text));
         await events.StopAsync(cancellation);
-
-        static async Task UntilAsync(Func<bool> holds)
-        {
-            for (var until = DateTime.UtcNow.AddSeconds(30); !holds(); await Task.Delay(20))
-                Assert.True(DateTime.UtcNow < until, "did not become true within half a minute");
-        }
     }
 }

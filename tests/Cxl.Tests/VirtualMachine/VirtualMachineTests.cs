@@ -16,7 +16,7 @@ public sealed class VirtualMachineTests(ITestOutputHelper output)
     [InlineData("observer", 4)]
     public async Task The_list_passes_in_the_virtual_machine(string list, int checks)
     {
-        var script = Path.Combine(RepositoryRoot(), "build/vm/test.sh");
+        var script = RepositoryFiles.At("build/vm/test.sh");
         using var process = Process.Start(new ProcessStartInfo(script, ["Release", list]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         var lines = (await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
@@ -26,13 +26,5 @@ public sealed class VirtualMachineTests(ITestOutputHelper output)
         Assert.SkipWhen(process.ExitCode == MachineMissing, $"no virtual machine: {(await errors).TrimEnd().Split('\n')[^1]}");
         Assert.True(process.ExitCode == 0, string.Join('\n', [.. lines.Where(line => line.StartsWith("FAIL", StringComparison.Ordinal)), await errors]));
         Assert.Equal(checks, lines.Count(line => line.StartsWith("PASS", StringComparison.Ordinal)));
-    }
-
-    private static string RepositoryRoot()
-    {
-        var directory = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(directory, "Moebius.slnx")))
-            directory = Path.GetDirectoryName(directory) ?? throw new InvalidOperationException("the tests do not run below the repository");
-        return directory;
     }
 }

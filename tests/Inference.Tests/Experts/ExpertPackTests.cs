@@ -234,28 +234,3 @@ public class ExpertPackTests
         return model.Forward([new SequenceChunk(kv, Enumerable.Range(3, 20).ToArray(), LogitsFor.All)])[0];
     }
 }
-
-/// <summary>A file system in memory that is full soon.</summary>
-internal sealed class SmallDisk : IDisposable
-{
-    private readonly string _path;
-
-    private SmallDisk(string path) => _path = path;
-
-    public static SmallDisk? TryMount(string path, int bytes) => Run("mount", "-t", "tmpfs", "-o", $"size={bytes}", "tmpfs", path) ? new SmallDisk(path) : null;
-
-    public void Dispose() => Run("umount", _path);
-
-    private static bool Run(string program, params string[] arguments)
-    {
-        try
-        {
-            using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-            return process.WaitForExit(Eventually.Limit) && process.ExitCode == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false;
-        }
-    }
-}

@@ -28,9 +28,7 @@ internal sealed partial class PeerServer : IDisposable
     /// <param name="ports">Ports to try; null: any that are free.</param>
     public static async Task<PeerServer> StartAsync(string name, Func<int>? ports = null)
     {
-        var cache = Environment.GetEnvironmentVariable("MOEBIUS_CACHE")
-            ?? Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "moebius");
-        var program = Path.Combine(cache, "peers", "bin", name);
+        var program = Path.Combine(MoebiusCache.Root, "peers", "bin", name);
         if (!File.Exists(program))
             Assert.Skip($"{name} is not here: run build/peers/servers.sh");
         for (var tries = 1; ; tries++)

@@ -93,6 +93,14 @@ public sealed class ComfyTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_node_that_repeats_the_key_is_told_without_it()
+    {
+        _server.Status = () => Failure("RuntimeError", "no access with sesame");
+        var error = await Assert.ThrowsAsync<ModelRejectedException>(() => DrawAsync(key: "sesame"));
+        Assert.EndsWith("RuntimeError: no access with [the key]", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_lack_of_memory_may_pass()
     {
         _server.Status = () => Failure("torch.OutOfMemoryError", "Allocation on device");

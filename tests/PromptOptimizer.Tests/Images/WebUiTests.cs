@@ -97,6 +97,32 @@ public sealed class WebUiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_answer_that_is_too_large_is_not_asked_for_again()
+    {
+        _server.Answer = _ => Results.Bytes(new byte[GeneratedImage.MaxBytes + 1]);
+        var error = await Assert.ThrowsAsync<ModelRejectedException>(() => DrawAsync("base"));
+        Assert.Equal("imageModel.endpoint: the answer is larger than 67108864 bytes: ask for a smaller image with imageModel.size", error.Message);
+        Assert.Single(_server.Requests);
+    }
+
+    [Theory]
+    [InlineData("ann:pass:word", "no user ann:pass:word", ": no user [the key]")]
+    [InlineData("ann:pass:word", "ann, pass:word is wrong", ": ann, [the key] is wrong")]
+    [InlineData("token", "no token Token", ": no [the key] [the key]")]
+    public async Task A_refusal_that_repeats_the_key_is_told_without_it(string key, string words, string told)
+    {
+        _server.Answer = _ => Results.Json(new { detail = words }, statusCode: 400);
+        Assert.Equal($"imageModel.endpoint: HTTP 400{told}", (await Assert.ThrowsAsync<ModelRejectedException>(() => DrawAsync("base", key: key))).Message);
+    }
+
+    [Fact]
+    public async Task A_long_refusal_is_not_cut_inside_a_character()
+    {
+        _server.Answer = _ => Results.Json(new { detail = new string('x', 399) + "\U0001F981 and more" }, statusCode: 400);
+        Assert.EndsWith("xx...", (await Assert.ThrowsAsync<ModelRejectedException>(() => DrawAsync("base"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_server_out_of_memory_is_asked_again()
     {
         var counted = new List<string>();

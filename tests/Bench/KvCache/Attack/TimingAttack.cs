@@ -23,7 +23,7 @@ internal static class TimingAttack
 
     public static async Task RunAsync()
     {
-        var prose = await File.ReadAllTextAsync(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+        var prose = await File.ReadAllTextAsync(Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data", "austen.txt"));
         Report.Title(
             $"Secrets recovered through the time to the first token ({Secrets} secrets of {Steps} passages, {Choices} choices for each; blind guessing gets {100.0 / Choices:F0}% of the steps)",
             "mode", "steps guessed", "secrets recovered", "requests");

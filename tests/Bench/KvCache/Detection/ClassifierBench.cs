@@ -22,7 +22,7 @@ internal static class ClassifierBench
         foreach (var group in texts.GroupBy(text => text.Labels.Min(label => label.Class)).OrderBy(group => group.Key))
             Row(group.Key.ToString(), [.. group.Select(text => text.Text)], group.Key == WordClass.Statement ? null : true);
         Row("harmless templates", [.. Corpora.HeldOutPublic(bank, PerTemplate, Seed + 2).Select(text => text.Text)], false);
-        var prose = Corpora.Prose(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data"), Corpora.TrainingShare, 1).ToArray();
+        var prose = Corpora.Prose(Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data"), Corpora.TrainingShare, 1).ToArray();
         Row("prose", prose, false);
         var characters = prose.Sum(passage => (long)passage.Length);
         var begun = Stopwatch.GetTimestamp();

@@ -11,11 +11,11 @@ internal static class HarmlessTexts
 
     public static IEnumerable<(string Name, string Text)> All()
     {
-        var data = Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data");
+        var data = Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data");
         yield return ("novels (Austen)", File.ReadAllText(Path.Combine(data, "austen.txt")));
         yield return ("King James Bible", File.ReadAllText(Path.Combine(data, "kjv.txt")));
-        yield return ("C# of this repository", Join(Path.Combine(ProductProcess.Repository, "operator"), "*.cs"));
-        yield return ("Markdown of this repository", Join(Path.Combine(ProductProcess.Repository, "docs"), "*.md"));
+        yield return ("C# of this repository", Join(Path.Combine(RepositoryFiles.Root, "operator"), "*.cs"));
+        yield return ("Markdown of this repository", Join(Path.Combine(RepositoryFiles.Root, "docs"), "*.md"));
         yield return ("numbers that are no secrets", Numbers());
     }
 

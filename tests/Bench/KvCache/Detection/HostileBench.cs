@@ -25,7 +25,7 @@ internal static class HostileBench
     private static void Run()
     {
         var detector = Detector.Create(new RuleSpec(), "rules");
-        var prose = File.ReadAllText(Path.Combine(ProductProcess.Repository, "tests", "KvCache.Tests", "Data", "austen.txt"));
+        var prose = File.ReadAllText(Path.Combine(RepositoryFiles.Root, "tests", "KvCache.Tests", "Data", "austen.txt"));
         var baseline = Fill(prose);
         Measure(detector, baseline);
         Report.Title($"Scanning 1 MB of hostile text with all built-in rules ({Repeats} repeats; milliseconds)", "text", "first scan", "later scans", "over prose", "bar", "");
