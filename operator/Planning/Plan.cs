@@ -50,7 +50,11 @@ public sealed record Plan(
 /// <param name="Reason">One of <see cref="Reasons"/>.</param>
 /// <param name="Message">Names the field, the value and what would be right.</param>
 /// <param name="Blocks">Whether nothing may be made because of it.</param>
-public sealed record Problem(string Reason, string Message, bool Blocks);
+public sealed record Problem(string Reason, string Message, bool Blocks)
+{
+    /// <summary>When another try is due; null when that is left to how often it has failed.</summary>
+    internal TimeSpan? Again { get; init; }
+}
 
 /// <summary>A condition without its time.</summary>
 /// <param name="Type">One of <see cref="ConditionTypes"/>.</param>

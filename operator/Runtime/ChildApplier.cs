@@ -146,8 +146,8 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
 
         if (child is V1PersistentVolumeClaim wanted && live is V1PersistentVolumeClaim claim && ClaimChange.Refuse(owner.Kind, wanted, claim) is { } kept)
             return kept;
-        if (_rivalry.HasToWait(kind.Entity, key, planned.Hash))
-            return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': {drift} is changed by somebody each time that it is applied, and so is applied less and less often: find out who does so, such as another operator or an autoscaler", Blocks: false);
+        if (_rivalry.Wait(kind.Entity, key, planned.Hash) is { } pause)
+            return new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}': {drift} is changed by somebody each time that it is applied, and so is applied less and less often: find out who does so, such as another operator or an autoscaler", Blocks: false) { Again = pause };
         await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         logger.LogInformation("Applying {Kind} {Key}: {Field} is not as planned", kind.Type.Kind, key, drift);
         var cause = drift.StartsWith("metadata.annotations", StringComparison.Ordinal) ? "change" : "drift";

@@ -15,6 +15,7 @@ namespace Moebius.Operator.Runtime;
 internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider time, ILogger<EventRecorder> logger)
 {
     private const int MaxMessage = 1024;
+    private const int MaxName = 253 - 1 - 32;
     private static readonly TimeSpan SameFor = TimeSpan.FromMinutes(10);
 
     private readonly Channel<Note> _notes = Channel.CreateBounded<Note>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -109,7 +110,9 @@ internal sealed class EventRecorder(ApiClient api, string identity, TimeProvider
         if (_sent.Count > 4096)
             _sent.Clear();
         var @namespace = note.About.Metadata.NamespaceProperty ?? "default";
-        var name = $"{note.About.Metadata.Name}.{Guid.NewGuid():N}";
+        // The longest name of a resource has no room for more behind it.
+        var about = note.About.Metadata.Name;
+        var name = $"{(about.Length > MaxName ? about[..MaxName].TrimEnd('.', '-') : about)}.{Guid.NewGuid():N}";
         var collection = $"api/v1/namespaces/{@namespace}/events";
         await api.CreateAsync(
             collection,

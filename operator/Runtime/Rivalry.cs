@@ -22,9 +22,9 @@ internal sealed class Rivalry(TimeProvider time)
 
     private readonly ConcurrentDictionary<(Type Kind, ObjectKey Key), (string Plan, int Times, DateTimeOffset Last)> _applied = [];
 
-    /// <summary>Whether the plan of this hash was applied so often that it has to wait.</summary>
-    public bool HasToWait(Type kind, ObjectKey key, string plan) =>
-        _applied.TryGetValue((kind, key), out var before) && before.Plan == plan && time.GetUtcNow() - before.Last < Pause(before.Times);
+    /// <summary>How long the plan of this hash has to wait because it was applied so often; null when it has not.</summary>
+    public TimeSpan? Wait(Type kind, ObjectKey key, string plan) =>
+        _applied.TryGetValue((kind, key), out var before) && before.Plan == plan && before.Last + Pause(before.Times) - time.GetUtcNow() is { Ticks: > 0 } left ? left : null;
 
     /// <summary>Counts.</summary>
     public void Applied(Type kind, ObjectKey key, string plan)

@@ -156,6 +156,16 @@ public sealed class FeatureTests(OperatorCluster cluster)
     }
 
     [Fact]
+    public async Task The_longest_name_has_events_too()
+    {
+        var shop = await cluster.NamespaceAsync("longnames");
+        await using var running = cluster.StartOperator(shop);
+        var name = string.Join('.', Enumerable.Repeat(new string('a', 62), 4));
+        await cluster.ApplyAsync($"{{apiVersion: moebius.dev/v1alpha1, kind: PromptOptimizationJob, metadata: {{name: {name}}}, spec: {{optimizerRef: {{name: nobody}}, prompt: a cat}}}}", "-n", shop);
+        await Eventually.EqualAsync("OptimizerNotFound", () => cluster.GetAsync(shop, "events", $".items[?(@.involvedObject.name=='{name}')].reason"));
+    }
+
+    [Fact]
     public async Task The_number_of_pods_that_an_autoscaler_chose_stays_within_its_bounds()
     {
         var shop = await cluster.NamespaceAsync("scaled");

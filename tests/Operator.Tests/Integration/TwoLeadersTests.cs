@@ -38,13 +38,19 @@ public sealed class TwoLeadersTests(OperatorCluster cluster)
     {
         var shop = await cluster.NamespaceAsync("leaders-other");
         await using var first = cluster.StartOperator(shop, "first");
-        await using var second = cluster.StartOperator(shop, "second", configure: options => options with { Settings = options.Settings with { Image = "other:2" } });
-        await cluster.ApplyAsync(Moe, "-n", shop);
-        await Eventually.EqualAsync("ApplyConflict", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
-        Assert.Contains("is changed by somebody each time", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
-        await Task.Delay(TimeSpan.FromSeconds(15), TestContext.Current.CancellationToken);
-        // It was several a second.
-        Assert.InRange(int.Parse(await cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"), CultureInfo.InvariantCulture), 8, 25);
+        await using (cluster.StartOperator(shop, "second", configure: options => options with { Settings = options.Settings with { Image = "other:2" } }))
+        {
+            await cluster.ApplyAsync(Moe, "-n", shop);
+            await Eventually.EqualAsync("ApplyConflict", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
+            Assert.Contains("is changed by somebody each time", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
+            await Task.Delay(TimeSpan.FromSeconds(15), TestContext.Current.CancellationToken);
+            // It was several a second.
+            Assert.InRange(int.Parse(await cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"), CultureInfo.InvariantCulture), 8, 25);
+        }
+
+        // Whoever is left waits no longer than its last pause.
+        await Eventually.EqualAsync("moebius-inference:0.1.0", () => ImageAsync(shop));
+        await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("is changed by somebody", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -16,17 +16,18 @@ public sealed class RivalryTests
         for (var time = 0; time < 14; time++)
         {
             var begin = clock.Now;
-            while (rivalry.HasToWait(typeof(V1Deployment), Key, "plan"))
-                clock.Now += TimeSpan.FromSeconds(1);
+            if (rivalry.Wait(typeof(V1Deployment), Key, "plan") is { } pause)
+                clock.Now += pause;
+            Assert.Null(rivalry.Wait(typeof(V1Deployment), Key, "plan"));
             pauses.Add((clock.Now - begin).TotalSeconds);
             rivalry.Applied(typeof(V1Deployment), Key, "plan");
         }
 
         Assert.Equal([0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 120, 120], pauses);
         // Another plan, another object and another kind are other matters.
-        Assert.False(rivalry.HasToWait(typeof(V1Deployment), Key, "other"));
-        Assert.False(rivalry.HasToWait(typeof(V1Deployment), Key with { Name = "bronte" }, "plan"));
-        Assert.False(rivalry.HasToWait(typeof(V1Service), Key, "plan"));
+        Assert.Null(rivalry.Wait(typeof(V1Deployment), Key, "other"));
+        Assert.Null(rivalry.Wait(typeof(V1Deployment), Key with { Name = "bronte" }, "plan"));
+        Assert.Null(rivalry.Wait(typeof(V1Service), Key, "plan"));
     }
 
     [Fact]
@@ -36,10 +37,10 @@ public sealed class RivalryTests
         var rivalry = new Rivalry(clock);
         for (var time = 0; time < 20; time++)
             rivalry.Applied(typeof(V1Deployment), Key, "plan");
-        Assert.True(rivalry.HasToWait(typeof(V1Deployment), Key, "plan"));
+        Assert.NotNull(rivalry.Wait(typeof(V1Deployment), Key, "plan"));
         clock.Now += TimeSpan.FromMinutes(6);
         rivalry.Applied(typeof(V1Deployment), Key, "plan");
-        Assert.False(rivalry.HasToWait(typeof(V1Deployment), Key, "plan"));
+        Assert.Null(rivalry.Wait(typeof(V1Deployment), Key, "plan"));
     }
 
     private sealed class SetClock : TimeProvider
