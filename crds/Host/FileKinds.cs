@@ -20,6 +20,13 @@ public static partial class FileKinds
             && (BinaryPrimitives.ReadUInt16LittleEndian(buffer[ModeOffset..]) & KindMask) != Regular;
     }
 
+    /// <summary>Reads a file that is part of a model. A pipe in its place would be waited for until somebody writes into it.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UserInputException">It is no file.</exception>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    public static byte[] ReadAllBytes(string path) =>
+        IsSpecial(path) ? throw new UserInputException($"{path}: is a device, a pipe or a socket; a file is needed") : File.ReadAllBytes(path);
+
     /// <summary>Unlike <c>stat</c>, the same structure on every processor.</summary>
     [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int GetStatus(int directory, string path, int flags, uint mask, ref byte buffer);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 
 namespace Moebius.Inference.Checkpoints;
@@ -104,7 +105,7 @@ internal sealed class Checkpoint : IDisposable
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(index));
+            using var document = JsonDocument.Parse(FileKinds.ReadAllBytes(index));
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out var weights) || weights.ValueKind != JsonValueKind.Object)
                 throw new UserInputException($"{index}: weight_map is absent; it must map each tensor to its file");

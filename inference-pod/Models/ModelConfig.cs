@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 
 namespace Moebius.Inference.Models;
 
@@ -36,7 +37,7 @@ internal sealed class ModelConfig
         var path = Path.Combine(directory, FileName);
         if (!System.IO.File.Exists(path))
             throw new UserInputException($"{path}: is missing; a model directory needs config.json");
-        return Parse(path, System.IO.File.ReadAllBytes(path));
+        return Parse(path, FileKinds.ReadAllBytes(path));
     }
 
     public static ModelConfig Parse(string path, byte[] json)

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Crds.V1Alpha1;
 using Moebius.Inference.Checkpoints;
 using Moebius.Inference.Experts;
@@ -134,7 +135,7 @@ public static class ModelLoader
         var end = new HashSet<int>(config.Integers("eos_token_id"));
         var generation = Path.Combine(directory, "generation_config.json");
         if (File.Exists(generation))
-            end.UnionWith(ModelConfig.Parse(generation, File.ReadAllBytes(generation)).Integers("eos_token_id"));
+            end.UnionWith(ModelConfig.Parse(generation, FileKinds.ReadAllBytes(generation)).Integers("eos_token_id"));
         return new ModelInfo(
             spec.Architecture,
             spec.Vocabulary,

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 using Moebius.Inference.Text.Tokenization;
 
 namespace Moebius.Inference.Text;
@@ -54,7 +55,7 @@ internal sealed class TokenizerConfig
             return null;
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(FileKinds.ReadAllBytes(path));
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? new TokenizerConfig(path, document.RootElement.Clone())
                 : throw new UserInputException($"{path}: is a JSON {document.RootElement.ValueKind}; it must be an object");

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Moebius.Crds;
+using Moebius.Crds.Host;
 
 namespace Moebius.Inference.Text.Tokenization;
 
@@ -30,7 +31,7 @@ internal sealed partial class TokenizerFile
             throw new UserInputException($"{path}: not found: a model directory holds its tokenizer there");
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(FileKinds.ReadAllBytes(path));
             return new TokenizerFile(path, longestMatch).Read(document.RootElement, config);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or IOException or UnauthorizedAccessException or ArgumentException)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Moebius.Crds;
 using Moebius.Inference.Models;
@@ -348,5 +349,18 @@ public class BadModelTests
         var refused = Assert.Throws<UserInputException>(() => TestModels.Load(directory).Dispose());
         Assert.Contains(expected, refused.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', refused.Message);
+    }
+
+    [Theory]
+    [InlineData("config.json")]
+    [InlineData("generation_config.json")]
+    public async Task A_pipe_in_place_of_a_file_is_not_waited_for(string file)
+    {
+        using var model = TestModels.Copy(TestModels.Golden("qwen3_moe"));
+        var path = Path.Combine(model.Path, file);
+        File.Delete(path);
+        await Process.Start("mkfifo", [path]).WaitForExitAsync(TestContext.Current.CancellationToken);
+        var loading = Task.Run(() => Assert.Throws<UserInputException>(() => TestModels.Load(model.Path)), TestContext.Current.CancellationToken);
+        Assert.Equal($"{path}: is a device, a pipe or a socket; a file is needed", (await Eventually.EndsAsync(loading)).Message);
     }
 }

@@ -175,7 +175,7 @@ public class HorizonControllerTests
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         // The token ids cost a little too.
-        var run = new Machine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 };
+        var run = new PlanningMachine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 };
         var on = run.Layers(controller, 200_000);
         Assert.Equal(HorizonController.Off, controller.Horizon);
         // Stall below the cost of planning cannot be worth it: there is nothing to compare again.
@@ -186,7 +186,7 @@ public class HorizonControllerTests
     public void Looking_ahead_goes_on_where_it_saves_more_than_it_costs()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var run = new Machine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0);
+        var run = new PlanningMachine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0);
         const int Layers = 50_000;
         var on = run.Layers(controller, Layers);
         Assert.InRange(controller.Horizon, 1, 8);
@@ -197,9 +197,9 @@ public class HorizonControllerTests
     public void It_begins_again_when_there_is_stall_to_save()
     {
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        new Machine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 20_000);
+        new PlanningMachine(stall: 4e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 20_000);
         Assert.Equal(HorizonController.Off, controller.Horizon);
-        new Machine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 2 * ContestPause.Longest);
+        new PlanningMachine(stall: 200e-6, plan: 10e-6, horizon => horizon > 0 ? 0.7 : 0) { Once = 5e-6 }.Layers(controller, 2 * ContestPause.Longest);
         Assert.InRange(controller.Horizon, 1, 8);
     }
 
@@ -211,7 +211,7 @@ public class HorizonControllerTests
     {
         // What the start says is 1; late stalls ask for more where more helps.
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var machine = new Machine(stall: 60e-6, plan: 3e-6, horizon => Math.Min(1, Math.Max(0, horizon) / (double)best), seed: best);
+        var machine = new PlanningMachine(stall: 60e-6, plan: 3e-6, horizon => Math.Min(1, Math.Max(0, horizon) / (double)best), seed: best);
         machine.Layers(controller, 200_000);
         Assert.InRange(controller.Horizon, best, best + 1);
     }
@@ -271,7 +271,7 @@ public class HorizonControllerTests
     {
         // Whatever the machine, where nothing comes by chance, looking ahead costs no more than its contests beyond what it saves.
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
-        var run = new Machine((stall + 1) * 1e-6, (plan + 1) * 1e-6, horizon => horizon > 0 ? saved / 255.0 : 0) { Steady = true };
+        var run = new PlanningMachine((stall + 1) * 1e-6, (plan + 1) * 1e-6, horizon => horizon > 0 ? saved / 255.0 : 0) { Steady = true };
         const int Layers = 300_000;
         run.Layers(controller, Layers);
         var most = MostWasted(Layers, 2 * (plan + 1) * 1e-6);
@@ -286,7 +286,7 @@ public class HorizonControllerTests
         // Each layer ahead up to a reach saves half of the stall that is left; misses come by chance.
         double[] left = [.. Enumerable.Range(-1, 10).Select(h => Math.Pow(0.5, Math.Clamp(h, 0, (reach % 4) + 1)))];
         double misses = (wanted % 100 + 1) / 100.0, cost = (plan % 20 + 1) * 1e-6;
-        var machine = new Machine(misses * Machine.Expert, cost, h => 1 - left[h + 1], seed.Item);
+        var machine = new PlanningMachine(misses * PlanningMachine.Expert, cost, h => 1 - left[h + 1], seed.Item);
         var best = Enumerable.Range(-1, 10).Min(machine.Expected);
         var controller = new HorizonController(new HorizonLimits(8, 4, 8));
         machine.Layers(controller, 20_000);
@@ -294,7 +294,7 @@ public class HorizonControllerTests
         const int Layers = 100_000;
         machine.Layers(controller, Layers);
         var mean = (machine.Planned + machine.Stalled - before) / Layers;
-        var unseen = Unseen(Machine.Compute + best, Machine.Expert * left.Max(share => Math.Sqrt(share * misses * (1 - (share * misses)))));
+        var unseen = Unseen(PlanningMachine.Compute + best, PlanningMachine.Expert * left.Max(share => Math.Sqrt(share * misses * (1 - (share * misses)))));
         Assert.True(mean <= best + unseen, $"{1e6 * mean} us a layer, {1e6 * best} with the best fixed horizon, and {1e6 * unseen} that cannot be seen; ends at {controller.Horizon}");
     }
 
@@ -323,83 +323,6 @@ public class HorizonControllerTests
     /// <summary>What contests cost at most where nothing comes by chance, so that each ends after its fewest rounds.</summary>
     private static double MostWasted(int layers, double secondsALayer) =>
         secondsALayer * (HorizonController.First + (Contests(layers) * Contest(HorizonContest.LeastRounds)));
-
-    /// <summary>
-    /// A machine whose layers want experts that are not there, by chance. Looking ahead saves a share of them, at a cost for
-    /// one or two predictions, which a load that is waited for hides.
-    /// </summary>
-    private sealed class Machine(double stall, double plan, Func<int, double> saved, int seed = 1)
-    {
-        public const double Expert = 100e-6;
-
-        public const double Compute = 35e-6;
-
-        private readonly Random _random = new(seed);
-
-        /// <summary>Seconds of planning that nothing hid, of stall that it saved, and of stall.</summary>
-        public double Planned { get; private set; }
-
-        public double Gained { get; private set; }
-
-        public double Stalled { get; private set; }
-
-        /// <summary>Nothing comes by chance: every layer waits for the same part of a load.</summary>
-        public bool Steady { get; init; }
-
-        /// <summary>Seconds a layer of a plan that is made once a step.</summary>
-        public double Once { get; init; }
-
-        /// <summary>Seconds of stall and planning in a layer with a horizon that stays.</summary>
-        public double Expected(int horizon)
-        {
-            var left = stall * (1 - Saved(horizon));
-            return left + (Math.Max(0, 1 - (left / Expert)) * Cost(horizon));
-        }
-
-        /// <summary>Runs layers, each of which is a step; returns in how many of them something was loaded ahead.</summary>
-        public int Layers(HorizonController controller, int count)
-        {
-            var on = 0;
-            for (var layer = 0; layer < count; layer++)
-            {
-                controller.Begin();
-                int horizon = controller.Horizon, ahead = 0, missing = 0, late = 0;
-                on += horizon > 0 ? 1 : 0;
-                if (Steady)
-                {
-                    double costs = Cost(horizon), gains = stall * Saved(horizon);
-                    Planned += costs;
-                    Gained += gains;
-                    Stalled += stall - gains;
-                    controller.Expect(4);
-                    controller.Observe(new PrefetchFeedback(0, stall - gains, 3, 0, Compute + costs, Expert, 3) { Ahead = 1, PlanSeconds = costs, Used = 4 });
-                    continue;
-                }
-                var wanted = stall / Expert;
-                for (var i = (int)wanted + (_random.NextDouble() < wanted % 1 ? 1 : 0); i > 0; i--)
-                {
-                    var chance = _random.NextDouble();
-                    if (chance < Saved(horizon))
-                        ahead++;
-                    else
-                        missing++;
-                    // What a longer horizon would have saved was foreseen too late.
-                    late += chance >= Saved(horizon) && chance < Saved(8) ? 1 : 0;
-                }
-                double cost = Cost(horizon), waits = missing * Expert;
-                Planned += Math.Max(0, cost - waits);
-                Gained += ahead * Expert;
-                Stalled += waits;
-                controller.Expect(4);
-                controller.Observe(new PrefetchFeedback(0, Math.Max(0, waits - cost), missing, 0, Compute + cost, Expert, ahead + missing) { Ahead = ahead, Late = late, PlanSeconds = cost, Used = 4 });
-            }
-            return on;
-        }
-
-        private double Saved(int horizon) => horizon == HorizonController.Off ? 0 : saved(horizon);
-
-        private double Cost(int horizon) => horizon == 0 ? Once : plan * Math.Clamp(horizon, 0, 2);
-    }
 
     private static void Step(HorizonController controller, PrefetchFeedback feedback, int used)
     {
