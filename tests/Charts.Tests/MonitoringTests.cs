@@ -62,6 +62,16 @@ public sealed partial class MonitoringTests
         }
     }
 
+    /// <summary>Labels of pods come along only where a monitor names them; Prometheus writes them with underscores.</summary>
+    [Fact]
+    public async Task The_PodMonitor_brings_the_labels_of_pods_along_that_queries_ask_for()
+    {
+        var monitors = (await Rendered.ChartAsync("--set", "metrics.podMonitor.enabled=true")).OfKind("PodMonitor").Select(monitor => monitor["spec"]!["podTargetLabels"]).OfType<JsonArray>().ToList();
+        var taken = Assert.Single(monitors).Select(label => Regex.Replace((string)label!, "[^A-Za-z0-9_]", "_"));
+
+        Assert.Empty(Scraped.Except(["namespace", "pod"]).Except(taken));
+    }
+
     /// <summary>Without honorLabels, which no monitor here sets, Prometheus renames such a label to exported_X and writes its own.</summary>
     [Fact]
     public void No_metric_has_a_label_that_the_scrape_writes()

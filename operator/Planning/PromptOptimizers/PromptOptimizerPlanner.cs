@@ -87,8 +87,6 @@ public static class PromptOptimizerPlanner
         }
     }
 
-    private static Problem Unsupported(string message) => new(Reasons.UnsupportedField, message, Blocks: true);
-
     private static (ModelEndpoint? Endpoint, PlannedCondition Condition) Resolve(PromptOptimizer resource, MoEDeployment? model)
     {
         var language = resource.Spec.LanguageModel;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.Globalization;
+using Moebius.KubernetesEnvironment;
 using Moebius.Operator;
 
 namespace Moebius.Charts.Tests.Cluster;

@@ -39,7 +39,7 @@ public sealed class NodeEventsTests
         events.Add(new NodeEvent(false, "LevelChosen", "a level"));
         events.Add(new NodeEvent(false, "LevelChosen", "a level"));
         events.Add(new NodeEvent(true, "SchedulerExited", new string('x', 5000)));
-        await UntilAsync(() => written.Count == 2);
+        await Eventually.TrueAsync(() => written.Count == 2);
         Assert.Equal(["LevelChosen Normal 7", "SchedulerExited Warning 1024"], written.Select(one => $"{one["reason"]} {one["type"]} {((string)one["message"]!).Length}"));
         Assert.All(written, one => Assert.Equal(("Node", "node-7"), ((string?)one["involvedObject"]!["kind"], (string?)one["involvedObject"]!["name"])));
         Assert.Null(events.Warning);

@@ -9,7 +9,7 @@ namespace Moebius.PromptOptimizer.Tests.Clip;
 /// <summary>The service with a model that knows colours, and an endpoint that makes images of one colour.</summary>
 public sealed class ClipServiceTests : ScriptedServiceTests
 {
-    private string ClipRoot => Path.Combine(Folder.Path, "models");
+    private string ClipRoot => Path.Combine(Store.Folder!, "models");
 
     [Fact]
     public async Task Rounds_are_kept_by_how_their_image_fits_the_request()
@@ -118,7 +118,7 @@ public sealed class ClipServiceTests : ScriptedServiceTests
         imageModel: { api: OpenAI, endpoint: { url: "{{Model.Url}}", model: scripted } }
         scorer: { type: Clip, clip: { claimName: clip, path: {{path}} } }
         {{more}}
-        """), Folder.Path, clipRoot: ClipRoot);
+        """), Store.Folder!, clipRoot: ClipRoot);
 
     /// <summary>Images of these colours, one after the other; the last one for ever.</summary>
     private void Draw(params SKColor[] colors) =>
