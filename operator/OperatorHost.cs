@@ -88,7 +88,7 @@ internal sealed class OperatorHost(OperatorOptions options, KubernetesClientConf
     {
         Task Work(CancellationToken term) => WorkAsync(api, context, server, events, services, life, term);
         if (options.LeaderElect)
-            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Namespace, options.Identity, time, _metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
+            return await new Leadership(kubernetes, api, options.Settings.Namespace, options.Namespace, options.Identity, _metrics, loggers.CreateLogger<Leadership>()).RunAsync(Work, cancellationToken).ConfigureAwait(false);
         _metrics.Leader.Set(1);
         await Work(cancellationToken).ConfigureAwait(false);
         return true;

@@ -122,6 +122,6 @@ internal sealed class ControllerContext(
         where T : IKubernetesObject<V1ObjectMeta> =>
         // Nothing tells when a rival lets go of a field or a quota grows.
         applying is [var first, ..]
-            ? ReconciliationResult<T>.Failure(resource, first.Message, requeueAfter: applying.Min(problem => problem.Again))
+            ? ReconciliationResult<T>.Failure(resource, first.Message, requeueAfter: applying.All(problem => problem.Again is not null) ? applying.Min(problem => problem.Again) : null)
             : ReconciliationResult<T>.Success(resource);
 }

@@ -109,12 +109,16 @@ internal sealed class ChildApplier(ApiClient api, IReadOnlyList<IChildKind> kind
         if (cached is not null)
             return (await ChangeAsync(owner, child, kind, key, cached, planned, fence, cancellationToken).ConfigureAwait(false), false);
 
+        if (_rivalry.Wait(kind.Entity, key, planned.Hash) is { } pause)
+            return (new Problem(Reasons.ApplyConflict, $"{kind.Type.Kind} '{key.Name}' is removed by somebody each time that it is made, and so is made less and less often: find out who does so, such as another operator", Blocks: false) { Again = pause }, false);
         if (!isNewOwner)
             await fence.PassAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             logger.LogDebug("Creating {Kind} {Key}", kind.Type.Kind, key);
             var problem = await SendAsync(kind, key, "create", () => kind.CreateAsync(key, planned.ToNode(), cancellationToken)).ConfigureAwait(false);
+            if (problem is null)
+                _rivalry.Applied(kind.Entity, key, planned.Hash);
             return (problem, problem is null);
         }
         catch (ApiException error) when (error.Reason == "AlreadyExists")

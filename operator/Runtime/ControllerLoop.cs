@@ -133,7 +133,7 @@ internal sealed class ControllerLoop<T> : IControllerLoop, IDisposable
             var result = await DispatchAsync(key, cancellationToken).ConfigureAwait(false);
             if (result is { IsSuccess: false, Error: null, RequeueAfter: { } again })
             {
-                // A finalizer that waits for somebody else: nothing has failed.
+                // A finalizer that waits for somebody else, or a pause before a rival is answered: nothing has failed.
                 _logger.LogInformation("{Controller} {Key}: {Reason}; looking again in {Delay:0.0} s", Name, key, result.ErrorMessage, again.TotalSeconds);
                 _metrics.Reconciliations.WithLabels(Name, "waiting").Inc();
                 _queue.AddAfter(key, again);

@@ -10,11 +10,11 @@ using Microsoft.Extensions.Logging;
 namespace Moebius.Operator.Runtime;
 
 /// <summary>
-/// Leads while it holds a Lease, and nobody who came first holds one for the same objects. Work is cancelled the moment the Lease is lost, and the Lease is given back on a
+/// Leads while it holds a Lease. Work is cancelled the moment the Lease is lost, and the Lease is given back on a
 /// graceful stop, so that the next one need not wait for it to run out.
 /// </summary>
-[EntityRbac(typeof(V1Lease), Verbs = RbacVerbs.Get | RbacVerbs.List | RbacVerbs.Create | RbacVerbs.Update | RbacVerbs.Patch, OperatorNamespaceOnly = true)]
-internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @namespace, string? watched, string identity, TimeProvider time, OperatorMetrics metrics, ILogger<Leadership> logger)
+[EntityRbac(typeof(V1Lease), Verbs = RbacVerbs.Get | RbacVerbs.Create | RbacVerbs.Update | RbacVerbs.Patch, OperatorNamespaceOnly = true)]
+internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @namespace, string? watched, string identity, OperatorMetrics metrics, ILogger<Leadership> logger)
 {
     private readonly string _lease = LeaseOf(watched);
 
@@ -38,7 +38,9 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
         elector.OnStartedLeading += () =>
         {
             led = true;
-            work = Task.Run(() => LeadAsync(lead, term.Token), CancellationToken.None);
+            metrics.Leader.Set(1);
+            logger.LogInformation("{Identity} leads", identity);
+            work = Task.Run(() => lead(term.Token), CancellationToken.None);
         };
         elector.OnNewLeader += leader => logger.LogInformation("The leader is {Leader}", leader);
         elector.OnError += error =>
@@ -69,22 +71,6 @@ internal sealed class Leadership(IKubernetes kubernetes, ApiClient api, string @
         if (led)
             await ReleaseAsync().ConfigureAwait(false);
         return true;
-    }
-
-    private async Task LeadAsync(Func<CancellationToken, Task> lead, CancellationToken term)
-    {
-        try
-        {
-            await new OverlappingLeases(api, @namespace, watched, time, logger).FreeAsync(term).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (term.IsCancellationRequested)
-        {
-            return;
-        }
-
-        metrics.Leader.Set(1);
-        logger.LogInformation("{Identity} leads", identity);
-        await lead(term).ConfigureAwait(false);
     }
 
     private async Task ReleaseAsync()

@@ -169,6 +169,29 @@ public sealed class OtherOperatorsTests(OperatorCluster cluster)
         }
     }
 
+    /// <summary>Two releases of which one has a PodMonitor for all, for as long as both run.</summary>
+    [Fact]
+    public async Task What_one_makes_and_the_other_removes_is_made_less_and_less_often()
+    {
+        var shop = await cluster.NamespaceAsync("leaders-prune");
+        await DefineAsync(PodMonitors);
+        try
+        {
+            await using var first = cluster.StartOperator(shop, "first");
+            await using var second = cluster.StartOperator(shop, "second", configure: options => options with { Settings = options.Settings with { SharedPodMonitor = true } });
+            await cluster.ApplyAsync(FeatureTests.Deployment("{model: {source: {hostPath: {path: /m}}}}"), "-n", shop);
+            await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("PodMonitor 'austen' is removed by somebody each time that it is made", StringComparison.Ordinal));
+            var mark = await cluster.Audit.MarkAsync(TestContext.Current.CancellationToken);
+            await Task.Delay(TimeSpan.FromSeconds(15), TestContext.Current.CancellationToken);
+            // It was several a second.
+            Assert.InRange((await cluster.Audit.WritesSinceAsync(mark, "moebius-operator", TestContext.Current.CancellationToken)).Count(write => write.Namespace == shop && write.Resource == "podmonitors"), 0, 16);
+        }
+        finally
+        {
+            await cluster.RemoveCrdAsync("podmonitors", "v1", "monitoring.coreos.com");
+        }
+    }
+
     private async Task DefineAsync(string definition)
     {
         var file = Path.Combine(Path.GetTempPath(), $"moebius-definition-{Guid.NewGuid():N}.yaml");

@@ -2,10 +2,7 @@ using System.Globalization;
 
 namespace Moebius.Operator.Tests.Integration;
 
-/// <summary>
-/// Two operators that work on the same objects: a release that is changed from one namespace to all, or back, has replicas under
-/// two Leases for as long as it rolls out.
-/// </summary>
+/// <summary>Two operators that work on the same objects.</summary>
 [Collection(WaitingTests.Name)]
 [Trait("Category", "Cluster")]
 public sealed class TwoLeadersTests(OperatorCluster cluster)
@@ -41,8 +38,7 @@ public sealed class TwoLeadersTests(OperatorCluster cluster)
         await using (cluster.StartOperator(shop, "second", configure: options => options with { Settings = options.Settings with { Image = "other:2" } }))
         {
             await cluster.ApplyAsync(Moe, "-n", shop);
-            await Eventually.EqualAsync("ApplyConflict", () => cluster.ConditionAsync(shop, "moe/austen", "Degraded", "reason"));
-            Assert.Contains("is changed by somebody each time", await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message"), StringComparison.Ordinal);
+            await Eventually.TrueAsync(async () => (await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("is changed by somebody each time", StringComparison.Ordinal));
             await Task.Delay(TimeSpan.FromSeconds(15), TestContext.Current.CancellationToken);
             // It was several a second.
             Assert.InRange(int.Parse(await cluster.GetAsync(shop, "deployment/austen", ".metadata.generation"), CultureInfo.InvariantCulture), 8, 25);
@@ -51,37 +47,6 @@ public sealed class TwoLeadersTests(OperatorCluster cluster)
         // Whoever is left waits no longer than its last pause.
         await Eventually.EqualAsync("moebius-inference:0.1.0", () => ImageAsync(shop));
         await Eventually.TrueAsync(async () => !(await cluster.ConditionAsync(shop, "moe/austen", "Degraded", "message")).Contains("is changed by somebody", StringComparison.Ordinal));
-    }
-
-    [Theory]
-    [InlineData("leaders-all", true)]
-    [InlineData("leaders-one", false)]
-    public async Task Who_comes_later_under_another_Lease_waits_for_who_was_first(string name, bool allFirst)
-    {
-        var shop = await cluster.NamespaceAsync(name);
-        var (leaseOfAll, leaseOfOne) = ("lease/moebius-operator", $"lease/moebius-operator-{shop}");
-        await cluster.ApplyAsync(Moe, "-n", shop);
-        await using var later = await WithFirstAsync();
-        await Eventually.EqualAsync("later:2", () => ImageAsync(shop));
-
-        async Task<RunningOperator> WithFirstAsync()
-        {
-            await using var first = cluster.StartOperator(allFirst ? null : shop, "first", leaderElect: true);
-            await Eventually.TrueAsync(async () => (await ImageAsync(shop)).Length > 0);
-            var image = await ImageAsync(shop);
-            var next = cluster.StartOperator(allFirst ? shop : null, "later", leaderElect: true, configure: options => options with { Settings = options.Settings with { Image = "later:2" } });
-            await Eventually.EqualAsync("later", () => cluster.GetAsync("moebius-system", allFirst ? leaseOfOne : leaseOfAll, ".spec.holderIdentity"));
-            for (var change = 1; change <= 6; change++)
-            {
-                (await cluster.KubectlAsync("patch", "-n", shop, "moe/austen", "--type=merge", "-p", $"{{\"spec\":{{\"serving\":{{\"maxBatchTokens\":{1000 + change}}}}}}}")).EnsureSuccess();
-                await Eventually.EqualAsync($"{change + 1}", () => cluster.GetAsync(shop, "moe/austen", ".status.observedGeneration"));
-                await Task.Delay(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
-                Assert.Equal(image, await ImageAsync(shop));
-            }
-
-            Assert.Equal("first", await cluster.GetAsync("moebius-system", allFirst ? leaseOfAll : leaseOfOne, ".spec.holderIdentity"));
-            return next;
-        }
     }
 
     private Task<string> ImageAsync(string shop) => cluster.GetAsync(shop, "deployment/austen", ".spec.template.spec.containers[?(@.name=='inference')].image");
