@@ -247,6 +247,11 @@ internal static class EncodedText
                 value = Hexadecimal(rest[2..], 4);
                 length = 6;
                 break;
+            // One line break, not an empty line.
+            case ['\\', 'r', '\\', 'n', ..]:
+                value = '\n';
+                length = 4;
+                break;
             case ['\\', 'n' or 'r', ..]:
                 value = '\n';
                 length = 2;

@@ -83,8 +83,8 @@ internal static class PolicyCompiler
     }
 
     /// <summary>
-    /// Identifies the rules and the built-in model of this program: they are all of these two files, which are built the same from the
-    /// same sources. So what another version cleared is not trusted, and nobody has to remember a number.
+    /// Identifies the rules and the built-in model of this program: they are all in these two files. So what another version, or
+    /// another build of it, cleared is not trusted, and nobody has to remember a number.
     /// </summary>
     internal static string Program { get; } = $"{typeof(PolicyCompiler).Module.ModuleVersionId} {typeof(KVPrivacyPolicySpec).Module.ModuleVersionId}";
 

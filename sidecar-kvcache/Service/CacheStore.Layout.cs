@@ -16,22 +16,33 @@ internal sealed partial class CacheStore
     private long _evictedBefore;
     private long _demotedBefore;
 
+    // Engines that wait for copies to end: none begins meanwhile, or there might always be one.
+    private int _dividing;
+
     /// <summary>Waits until nothing is copied that would lie elsewhere in a new division. Under the gate.</summary>
     /// <exception cref="CacheException">A copy does not end.</exception>
     private void WaitForCopies(ArenaGeometry wanted)
     {
         var start = Environment.TickCount64;
-        while (_sessions.IsEmpty && _layout is { Copies: > 0 } busy && busy.Geometry != wanted)
+        _dividing++;
+        try
         {
-            var rest = (int)CopyPatience.TotalMilliseconds - (Environment.TickCount64 - start);
-            if (rest > 0 && System.Threading.Monitor.Wait(_layoutGate, (int)rest))
-                continue;
-            if (busy.Copies > 0 && _layout == busy)
+            while (_sessions.IsEmpty && _layout is { Copies: > 0 } busy && busy.Geometry != wanted)
             {
-                throw new CacheException(
-                    StatusCode.Unavailable,
-                    $"block_bytes: the arena cannot be divided for these blocks: {_tiers.Slowest} has not ended a copy within {CopyPatience.TotalSeconds} seconds: attach again, and if this goes on restart the sidecar");
+                var rest = (int)CopyPatience.TotalMilliseconds - (Environment.TickCount64 - start);
+                if (rest > 0 && System.Threading.Monitor.Wait(_layoutGate, (int)rest))
+                    continue;
+                if (busy.Copies > 0 && _layout == busy)
+                {
+                    throw new CacheException(
+                        StatusCode.Unavailable,
+                        $"block_bytes: the arena cannot be divided for these blocks: {_tiers.Slowest} has not ended a copy within {CopyPatience.TotalSeconds} seconds: attach again, and if this goes on restart the sidecar");
+                }
             }
+        }
+        finally
+        {
+            _dividing--;
         }
     }
 
@@ -72,7 +83,7 @@ internal sealed partial class CacheStore
     {
         lock (_layoutGate)
         {
-            if (_layout != layout)
+            if (_layout != layout || (_dividing > 0 && _sessions.IsEmpty))
                 return false;
             layout.Copies++;
             return true;

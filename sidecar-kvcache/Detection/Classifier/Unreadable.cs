@@ -13,6 +13,10 @@ internal static class Unreadable
     private const int Least = 4;
 
     private const int LeastKinds = 3;
+
+    /// <summary>A number of its kind that stands in ordinary text, as in years.</summary>
+    private const int ChineseZero = 0x3007;
+
     private const int LongestGroup = 7;
 
     /// <param name="passage">What is to be judged.</param>
@@ -38,16 +42,20 @@ internal static class Unreadable
         return last - first < LongestGroup && SignsOf(text.AsSpan(first, last + 1 - first)) > 0;
     }
 
+    /// <summary>Letters and digits of scripts that models are trained on: that some look like ASCII says nothing.</summary>
+    private static bool IsOrdinary(Rune rune) => rune.IsBmp
+        && (rune.Value is (>= 0x370 and < 0x530) or 0xB2 or 0xB3 or 0xB9 || Rune.GetUnicodeCategory(rune) == UnicodeCategory.DecimalDigitNumber);
+
     private static bool IsStrange(Rune rune, bool isFolded)
     {
         var folded = rune.IsBmp ? Folding.Fold((char)rune.Value) : Folding.FoldAstral(rune.Value);
         if (folded is > Folding.Dropped and < (char)128)
-            return !isFolded && char.IsAsciiLetterOrDigit(folded);
+            return !isFolded && char.IsAsciiLetterOrDigit(folded) && !IsOrdinary(rune);
         return Rune.GetUnicodeCategory(rune) switch
         {
             UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned => true,
             // Beyond the fractions; but no arrows, frames, blocks, stars and ticks.
-            UnicodeCategory.OtherSymbol or UnicodeCategory.OtherNumber or UnicodeCategory.LetterNumber => rune.IsBmp && rune.Value is >= 0x2460 and not (>= 0x2500 and < 0x2800) and not (>= 0x2900 and < 0x2C00),
+            UnicodeCategory.OtherSymbol or UnicodeCategory.OtherNumber or UnicodeCategory.LetterNumber => rune.IsBmp && rune.Value is >= 0x2460 and not ChineseZero and not (>= 0x2500 and < 0x2800) and not (>= 0x2900 and < 0x2C00),
             UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter or UnicodeCategory.DecimalDigitNumber =>
                 // Ideographs of the second plane are read like the others.
                 !rune.IsBmp && rune.Value is < 0x20000 or > 0x3FFFF,

@@ -156,6 +156,7 @@ public sealed class DetectorTests
     [InlineData("user&#61;x&amp;password&equals;tulpe1988&lt;br&gt;", SecretKind.Password)]
     [InlineData("\"x\\tjane.roe@example.org\\r\\n\"", SecretKind.Email)]
     [InlineData("4111\\t1111\\t1111\\t1111", SecretKind.CreditCard)]
+    [InlineData("\"password:\\r\\ntulpe1988x\\r\\n\"", SecretKind.Password)]
     // "Grüße von jane.roe@example.org", "моя почта jane@example.org, спасибо" and "Straße: jane.roe@example.org".
     [InlineData("R3LDvMOfZSB2b24gamFuZS5yb2VAZXhhbXBsZS5vcmc=", SecretKind.Email)]
     [InlineData("0LzQvtGPINC/0L7Rh9GC0LAgamFuZUBleGFtcGxlLm9yZywg0YHQv9Cw0YHQuNCx0L4=", SecretKind.Email)]
