@@ -84,8 +84,17 @@ internal sealed class JobDispatcher(JobStore store, JobRunner runner, Pulse puls
     {
         if (settings.Jobs.Retention is not { } keep || (_deleted is { } last && time.GetElapsedTime(last) < DeleteEvery))
             return null;
-        if (store.DeleteEnded(time.GetUtcNow() - keep) == JobStore.MostDeleted)
-            return BetweenDeletes;
+        try
+        {
+            if (store.DeleteEnded(time.GetUtcNow() - keep) == JobStore.MostDeleted)
+                return BetweenDeletes;
+        }
+        catch (DbException error)
+        {
+            // A disk may be too full to delete on, and have room for what is to be done.
+            logger.LogError("What has been kept long enough cannot be deleted ({Cause}); trying again in {Seconds} s", StoreFaults.Words(error), DeleteEvery.TotalSeconds);
+        }
+
         _deleted = time.GetTimestamp();
         return null;
     }

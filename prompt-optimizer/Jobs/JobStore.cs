@@ -43,8 +43,8 @@ internal sealed partial class JobStore(Database database, TimeProvider time, int
     /// <summary>Most pieces of feedback on one job. Ours.</summary>
     internal const int MaxFeedback = 50;
 
-    /// <summary>Jobs deleted in one transaction, in which nobody else can write to a file.</summary>
-    internal const int MostDeleted = 100;
+    /// <summary>Jobs deleted in one transaction, in which nobody else can write to a file, and whose images take as much room again in its log.</summary>
+    internal const int MostDeleted = 5;
 
     // Also at the start: the process before may have died in between.
     private volatile bool _logHoldsPurged = true;
@@ -126,6 +126,8 @@ internal sealed partial class JobStore(Database database, TimeProvider time, int
         var job = database.Write(connection =>
         {
             var now = time.GetUtcNow();
+            // From here on nobody changes it: one that was just put back would be neither queued nor running to the two below.
+            connection.Execute("UPDATE prompt_jobs SET worker = worker WHERE id = @id", ("@id", id));
             var sequence = connection.Scalar(
                 "UPDATE prompt_jobs SET state = 'Cancelled', cancel_requested = 1, ended_at = @now, not_before = NULL WHERE id = @id AND state = 'Queued' RETURNING seq", ("@id", id), ("@now", now));
             ended = sequence is not null;

@@ -1,5 +1,6 @@
 using System.Data;
 using System.Data.Common;
+using System.Security.Cryptography;
 using Moebius.Crds;
 using Moebius.Crds.Config;
 using Npgsql;
@@ -91,7 +92,7 @@ internal sealed class PostgresDatabase : Database
 
     private NpgsqlConnection Open()
     {
-        var connection = _source.OpenConnection();
+        var connection = Connect();
         try
         {
             if (!_prepared)
@@ -110,6 +111,19 @@ internal sealed class PostgresDatabase : Database
         {
             connection.Dispose();
             throw;
+        }
+    }
+
+    private NpgsqlConnection Connect()
+    {
+        try
+        {
+            return _source.OpenConnection();
+        }
+        catch (Exception error) when (error is CryptographicException or FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Whatever else goes wrong is the driver's own error.
+            throw new StoreRefusedException("a certificate or key that the connection string names cannot be read");
         }
     }
 

@@ -37,7 +37,11 @@ internal sealed class StoreConnection
             throw Wrong($"names no user: {Forms}");
         if (string.IsNullOrEmpty(options.Database))
             throw Wrong($"names no database: {Forms}");
+        if (options.TargetSessionAttributes is { } wanted && !wanted.Equals("any", StringComparison.OrdinalIgnoreCase) && !options.Host.Contains(','))
+            throw Wrong("asks for a kind of server (Target Session Attributes, target_session_attrs), which takes several hosts: name them, or leave it out");
         Default(options);
+        if (options.RootCertificate is { Length: > 0 })
+            RequireVerification(options, authority);
         return new(options, authority is { Length: > 0 } ? Authority(authority, options) : null);
     }
 
@@ -46,7 +50,15 @@ internal sealed class StoreConnection
         var builder = new NpgsqlDataSourceBuilder(_options.ConnectionString);
         if (_authority is not null)
             builder.UseRootCertificates(_authority);
-        return builder.Build();
+        try
+        {
+            return builder.Build();
+        }
+        catch (Exception error) when (error is ArgumentException or NotSupportedException)
+        {
+            // Names of keywords and numbers.
+            throw Wrong(error.Message);
+        }
     }
 
     internal static UserInputException Wrong(string problem) => new($"{ContainerVariables.StoreConnection}: {problem}");
@@ -121,6 +133,17 @@ internal sealed class StoreConnection
             if (!options.ShouldSerialize(keyword))
                 options[keyword] = value;
         }
+    }
+
+    /// <summary>The driver reads a root certificate only in a mode that looks at the server's.</summary>
+    private static void RequireVerification(NpgsqlConnectionStringBuilder options, string? authority)
+    {
+        if (!string.IsNullOrEmpty(authority))
+            throw Wrong($"names a Root Certificate (sslrootcert), and {ContainerVariables.StoreAuthority} is set: leave one of them out");
+        if (!options.ShouldSerialize("SSL Mode"))
+            options.SslMode = SslMode.VerifyFull;
+        if (options.SslMode is not (SslMode.VerifyFull or SslMode.VerifyCA))
+            throw Wrong($"has SSL Mode {options.SslMode}, which looks at no certificate, and names a Root Certificate: write VerifyFull (in a URI sslmode=verify-full), or leave the certificate out");
     }
 
     private static X509Certificate2Collection Authority(string pem, NpgsqlConnectionStringBuilder options)

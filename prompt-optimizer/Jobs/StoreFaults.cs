@@ -31,6 +31,8 @@ internal static class StoreFaults
     /// <summary>Words for the kind of an error alone.</summary>
     public static string Words(DbException error) => error switch
     {
+        _ when Hosts(error) is [var first, ..] => Words(first),
+        _ when IsNoPrimary(error) => "none of the hosts is what was asked for, such as a primary",
         StoreRefusedException refused => refused.Message,
         SqliteException sqlite => SQLitePCL.raw.sqlite3_errstr(sqlite.SqliteErrorCode).utf8_to_string(),
         PostgresException postgres => Conditions.TryGetValue(postgres.SqlState, out var words) ? $"{words} ({postgres.SqlState})" : $"SQLSTATE {postgres.SqlState}",
@@ -41,13 +43,15 @@ internal static class StoreFaults
             AuthenticationException => "no TLS with the server: its certificate is not trusted or not for this host, or they have no protocol in common",
             IOException => "the connection broke",
             // The driver's own words hold no value; without a cause they are about what the two cannot agree on, such as TLS.
-            var cause => cause is NpgsqlException ? $"the driver refuses: {cause.Message}" : cause.GetType().Name,
+            var cause => cause is NpgsqlException and not PostgresException ? $"the driver refuses: {cause.Message}" : cause.GetType().Name,
         },
     };
 
     /// <summary>Whether it may be gone without anybody's doing, or for somebody else to mend: a service that starts waits for that.</summary>
     public static bool MayPass(DbException error) => error switch
     {
+        _ when Hosts(error) is { Count: > 0 } hosts => hosts.Any(MayPass),
+        _ when IsNoPrimary(error) => true,
         StoreRefusedException => false,
         PostgresException postgres => postgres.IsTransient || IsOfConnection(postgres),
         _ => Cause(error) is SocketException or TimeoutException or IOException || error.IsTransient,
@@ -64,6 +68,12 @@ internal static class StoreFaults
     public static bool IsOfConnection(DbException error) => error is not PostgresException postgres
         || postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.ReadOnlySqlTransaction
         || postgres.SqlState.StartsWith("08", StringComparison.Ordinal);
+
+    /// <summary>What each of several hosts said; empty for the error of one.</summary>
+    private static List<DbException> Hosts(DbException error) => error.InnerException is AggregateException all ? [.. all.InnerExceptions.OfType<DbException>()] : [];
+
+    /// <summary>Several hosts answer, and the one that was asked for is not among them: so it is while another takes over. The driver has no other sign of it.</summary>
+    private static bool IsNoPrimary(DbException error) => error is NpgsqlException { InnerException: null, Message: "No suitable host was found." };
 
     /// <summary>The innermost of an error, or what TLS makes of it: what lies below that is OpenSSL's.</summary>
     private static Exception Cause(Exception error)

@@ -37,6 +37,25 @@ public sealed class PostgresDatabaseTests : IDisposable
         Assert.Equal(60, claimed.SelectMany(some => some).Distinct().Count());
     }
 
+    /// <summary>A statement that looks for a job in one state passes over it while another transaction gives it that state.</summary>
+    [Fact]
+    public async Task A_cancel_is_not_lost_on_a_job_that_is_just_being_put_back()
+    {
+        using var database = _store.Open();
+        using var other = _store.Open();
+        var store = new JobStore(database, TimeProvider.System);
+        var id = store.Create(New()).Job!.Id;
+        store.Claim([]);
+        var cancel = other.Write(connection =>
+        {
+            connection.Execute("UPDATE prompt_jobs SET state = 'Queued', worker = NULL, lease_until = NULL WHERE id = @id", ("@id", id));
+            var waiting = Task.Run(() => store.RequestCancel(id));
+            Assert.True(SpinWait.SpinUntil(() => (long)_store.Sql("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")! == 1, Eventually.Limit));
+            return waiting;
+        });
+        Assert.Equal(JobState.Cancelled, (await cancel)!.State);
+    }
+
     [Fact]
     public void Only_who_holds_a_job_changes_it()
     {

@@ -52,6 +52,8 @@ public sealed class StoreConnectionTests
     [InlineData("postgresql://app:pw?hunter2=1@db:5432/prompts", "its port is not a whole number from 1 to 65535")]
     [InlineData("postgresql://app:pw@db/prompts?keepalives=hunter2", "its parameter 1 is none of those supported here: host, port")]
     [InlineData("postgresql://app:hunter2@[::1/prompts", "its host has a '[' without a ']'")]
+    [InlineData("postgresql://app:hunter2@db/prompts?target_session_attrs=read-write", "asks for a kind of server (Target Session Attributes, target_session_attrs), which takes several hosts")]
+    [InlineData("postgresql://app:hunter2@db/prompts?sslmode=require&sslrootcert=/hunter2.crt", "has SSL Mode Require, which looks at no certificate, and names a Root Certificate: write VerifyFull")]
     public void What_cannot_be_honoured_is_told_without_any_of_it(string text, string problem)
     {
         var message = Assert.Throws<UserInputException>(() => StoreConnection.Parse(text, null)).Message;
@@ -59,6 +61,34 @@ public sealed class StoreConnectionTests
         Assert.DoesNotContain("hunter", message, StringComparison.Ordinal);
         Assert.DoesNotContain("ter2", message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', message);
+    }
+
+    [Fact]
+    public void What_the_driver_refuses_of_the_whole_is_told()
+    {
+        var connection = StoreConnection.Parse("Host=db;Username=app;Password=hunter2;Database=prompts;Minimum Pool Size=30", null);
+        var message = Assert.Throws<UserInputException>(() => connection.CreateSource()).Message;
+        Assert.StartsWith("MOEBIUS_STORE_CONNECTION: ", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("hunter2", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Several_hosts_that_are_away_or_no_primary_are_waited_for_and_their_words_are_not_told()
+    {
+        var starting = new PostgresException("the database system is starting up", "FATAL", "FATAL", "57P03");
+        var refused = new PostgresException("password authentication failed for user \"app\"", "FATAL", "FATAL", "28P01");
+        var both = new NpgsqlException("Unable to connect to a suitable host.", new AggregateException(refused, starting));
+        Assert.True(StoreFaults.MayPass(both));
+        Assert.DoesNotContain("app", StoreFaults.Words(both), StringComparison.Ordinal);
+        Assert.False(StoreFaults.MayPass(new NpgsqlException("Unable to connect to a suitable host.", new AggregateException(refused))));
+        Assert.True(StoreFaults.MayPass(new NpgsqlException("No suitable host was found.")));
+    }
+
+    [Fact]
+    public void A_root_certificate_is_asked_for_the_server()
+    {
+        Assert.Equal(SslMode.VerifyFull, StoreConnection.Parse("postgresql://app:pw@db/prompts?sslrootcert=/etc/ca.crt", null).Options.SslMode);
+        Assert.Contains("leave one of them out", Assert.Throws<UserInputException>(() => StoreConnection.Parse("postgresql://app:pw@db/prompts?sslmode=verify-full&sslrootcert=/etc/ca.crt", "-----BEGIN CERTIFICATE-----")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
