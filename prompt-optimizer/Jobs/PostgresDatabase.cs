@@ -52,16 +52,16 @@ internal sealed class PostgresDatabase : Database
 
     public override bool IsShared => true;
 
-    public override T Read<T>(Func<DbConnection, T> query) => Run(query, IsolationLevel.RepeatableRead);
+    public override T Read<T>(Func<DbConnection, T> query) => Run(query, IsolationLevel.RepeatableRead, changes: false);
 
-    public override T Write<T>(Func<DbConnection, T> change) => Run(change, IsolationLevel.ReadCommitted);
+    public override T Write<T>(Func<DbConnection, T> change) => Run(change, IsolationLevel.ReadCommitted, changes: true);
 
     /// <summary>The server does that by itself, when it vacuums.</summary>
     public override bool EmptyLog() => true;
 
     public override void Dispose() => _source.Dispose();
 
-    private T Run<T>(Func<DbConnection, T> work, IsolationLevel isolation)
+    private T Run<T>(Func<DbConnection, T> work, IsolationLevel isolation, bool changes)
     {
         for (var attempt = 1; ; attempt++)
         {
@@ -72,8 +72,8 @@ internal sealed class PostgresDatabase : Database
             {
                 using var transaction = connection.BeginTransaction(isolation);
                 var result = work(connection);
-                // From here on nobody can say whether it was made.
-                ending = true;
+                // From here on nobody can say whether a change was made.
+                ending = changes;
                 transaction.Commit();
                 return result;
             }
