@@ -83,6 +83,8 @@ internal sealed class TestService : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
+        // A job in hand writes into the store until it is put back.
+        await _app.StopAsync();
         await _app.DisposeAsync();
     }
 }
